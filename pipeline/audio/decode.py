@@ -1,0 +1,166 @@
+"""Any recording in, 16 kHz mono samples out: streaming, in constant memory, with the times of the original.
+
+What is decided here: a file that stops in the middle is decoded as far as it goes, because recorders and streams end like
+that; except an MP4 whose index promises more than is there, for then the loss is certain. Sound that begins after the
+picture of a film is preceded by silence, so that times are the player's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from pipeline.audio.child import BLOCK_BYTES, STALL_SECONDS, Child
+from pipeline.audio.ffmpeg import Ffmpeg, find_ffmpeg
+from pipeline.audio.log import AudioStream
+from pipeline.audio.recipe import SAMPLE_RATE, decode_arguments
+from pipeline.audio.sandbox import Level, sandbox_level
+from pipeline.audio.sniff import Container
+from pipeline.audio.source import container_of, opened
+from pipeline.audio.verdict import failure, refuse_strange
+from pipeline.errors import EmptyMedia, MediaTooLong
+
+_SAMPLE_BYTES = 2
+_MOST_SECONDS = 7 * 24 * 3600  # that processor time is reckoned with when the caller sets no limit
+_CPU_SECONDS_PER_SECOND = 0.2  # of sound; a slow core decodes an hour of AAC in some 20 s
+_CPU_SECONDS_AT_LEAST = 300
+# A stream of bare frames does not say that its first samples are the codec's own delay. Every decoder adds it, so every
+# time would be late. MP3: LAME's 576 + 529 (also where the tag that tells is missing); AAC: one frame of its transform.
+_UNSTATED_DELAY = {("mp3", "mp3"): 1105, ("aac", "aac"): 1024}
+
+
+@dataclass(frozen=True)
+class AudioFacts:
+    """What was found in the file: its container, and the codec, channels and samples per second of the track we hear."""
+
+    container: str
+    codec: str
+    channels: int
+    sample_rate: int
+
+
+def decode(source: Path | bytes, *, max_seconds: float | None = None) -> Decoding:
+    """Open a recording: `with decode(path) as sound: for block in sound: ...`.
+
+    Raises, when entered or while iterated: EmptyMedia, UnsupportedMedia, NoAudioTrack, DamagedMedia, MediaTooLong once more
+    than `max_seconds` have been decoded, InputMissing for a path that cannot be opened, SandboxFailed.
+    """
+    return Decoding(source, max_seconds=max_seconds)
+
+
+class Decoding:
+    """A recording being decoded. `samples` counts what came so far, at 16 kHz: exact when the iteration has ended."""
+
+    facts: AudioFacts
+
+    def __init__(
+        self,
+        source: Path | bytes,
+        *,
+        max_seconds: float | None = None,
+        level: Level | None = None,
+        tool: Ffmpeg | None = None,
+        stall_seconds: float = STALL_SECONDS,
+    ) -> None:
+        self.samples = 0
+        self._source = source
+        self._max_seconds = max_seconds
+        self._level = level
+        self._tool = tool
+        self._stall_seconds = stall_seconds
+        self._pending = b""
+        self._skip = 0  # bytes
+        self._child: Child | None = None
+
+    def __enter__(self) -> Decoding:
+        descriptor = opened(self._source)
+        try:
+            container = container_of(descriptor)
+            self._child = self._started(container, descriptor)
+        finally:
+            os.close(descriptor)
+        try:
+            self._begin(self._child, container)
+        except BaseException:
+            self._child.close()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
+        if self._child:
+            self._child.close()
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Blocks of at most 64 KiB of s16le, whole samples each."""
+        assert self._child, "a Decoding is a context manager: enter it first"
+        while block := self._next(self._child):
+            yield block
+
+    def _started(self, container: Container, descriptor: int) -> Child:
+        tool = self._tool or find_ffmpeg()
+        seconds = _MOST_SECONDS if self._max_seconds is None else self._max_seconds
+        return Child(
+            tool,
+            decode_arguments(tool, container, self._max_seconds),
+            level=self._level or sandbox_level(),
+            cpu_seconds=int(_CPU_SECONDS_AT_LEAST + seconds * _CPU_SECONDS_PER_SECOND),
+            stdin=descriptor,
+            stall_seconds=self._stall_seconds,
+        )
+
+    def _begin(self, child: Child, container: Container) -> None:
+        """Wait for the first sound; by then ffmpeg has told what it found."""
+        self._pending = child.read()
+        if not child.log.audio:
+            raise failure(child.log, child.returncode)
+        track = child.log.audio
+        refuse_strange(track, child.log.tracks)
+        if not self._pending:
+            self._finish(child)
+        self.facts = AudioFacts(container.name, track.codec, track.channels, track.sample_rate)
+        if not child.log.start:
+            self._skip = _unstated_delay(container, track) * _SAMPLE_BYTES
+
+    def _next(self, child: Child) -> bytes:
+        """The next block, b"" at a good end."""
+        data = self._whole_samples(child)
+        while data and self._skip >= len(data):
+            self._skip -= len(data)
+            data = self._whole_samples(child)
+        data, self._skip = data[self._skip :], 0
+        self.samples += len(data) // _SAMPLE_BYTES
+        self._check_length()
+        if not data:
+            self._finish(child)
+        return data
+
+    def _whole_samples(self, child: Child) -> bytes:
+        """What is pending or comes next, b"" at the end; a pipe may cut inside a sample."""
+        data = self._pending
+        while len(data) < _SAMPLE_BYTES:
+            more = child.read(BLOCK_BYTES - len(data))
+            if not more:
+                return b""
+            data += more
+        whole = len(data) - len(data) % _SAMPLE_BYTES
+        self._pending = data[whole:]
+        return data[:whole]
+
+    def _check_length(self) -> None:
+        if self._max_seconds is not None and self.samples > self._max_seconds * SAMPLE_RATE:
+            message = f"The recording is longer than the limit of {self._max_seconds:g} seconds."
+            raise MediaTooLong(message, max_seconds=self._max_seconds)
+
+    def _finish(self, child: Child) -> None:
+        if child.returncode:
+            raise failure(child.log, child.returncode)
+        if not self.samples:
+            raise EmptyMedia("The recording has no sound in it: zero samples.")
+
+
+def _unstated_delay(container: Container, track: AudioStream) -> int:
+    """Samples at 16 kHz."""
+    return round(_UNSTATED_DELAY.get((container.name, track.codec), 0) * SAMPLE_RATE / track.sample_rate)

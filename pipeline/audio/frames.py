@@ -1,0 +1,79 @@
+"""Headers of raw MPEG audio frames (ISO/IEC 11172-3, 13818-3, 13818-7): enough to know a run of them when seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+_V1, _LAYER1, _LAYER3 = 3, 3, 1  # as the header's bits write them
+_RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
+_KBITS = {  # (version 1?, layer bits): bit rates of the indices 1 to 14
+    (True, 3): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
+    (True, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
+    (True, 1): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    (False, 3): (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
+    (False, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+    (False, 1): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+
+
+@dataclass(frozen=True)
+class _Syntax:
+    """`length` reads the bytes to the next frame from a header of `size` bytes; `fixed` masks what a stream never changes."""
+
+    length: Callable[[bytes], int]
+    size: int
+    fixed: bytes
+
+
+def mpeg_audio_frames(data: bytes, offset: int, certain: int, *, short: bool = False) -> bool:
+    """Whether `certain` frames of MPEG audio, any layer, follow each other from `offset`.
+
+    `short`: fewer will do where the data end before them, as in a file of two frames.
+    """
+    return _run(_MPEG_AUDIO, data, offset, certain, short=short)
+
+
+def adts_frames(data: bytes, offset: int, certain: int) -> bool:
+    """Whether AAC frames in ADTS follow each other from `offset`: `certain` of them, or as many as there are data."""
+    return _run(_ADTS, data, offset, certain, short=True)
+
+
+def _run(syntax: _Syntax, data: bytes, offset: int, certain: int, *, short: bool) -> bool:
+    first: list[int] | None = None
+    for _ in range(certain):
+        header = data[offset : offset + syntax.size]
+        if len(header) < syntax.size:
+            return short and first is not None
+        step = syntax.length(header)
+        fixed = [byte & bits for byte, bits in zip(header, syntax.fixed, strict=False)]
+        if not step or (first is not None and fixed != first):
+            return False
+        first = fixed
+        offset += step
+    return True
+
+
+def _mpeg_audio_length(header: bytes) -> int:
+    """Bytes to the next frame, 0 where this is no header. A free bit rate (index 0) is not supported."""
+    version, layer = header[1] >> 3 & 3, header[1] >> 1 & 3
+    bitrate, rate = header[2] >> 4, header[2] >> 2 & 3
+    if header[0] != 0xFF or header[1] < 0xE0 or version == 1 or layer == 0 or bitrate in (0, 15) or rate == 3:  # noqa: PLR2004
+        return 0
+    bits = _KBITS[version == _V1, layer][bitrate - 1] * 1000
+    hertz = _RATES[version][rate]
+    padding = header[2] >> 1 & 1
+    if layer == _LAYER1:
+        return (12 * bits // hertz + padding) * 4
+    return (72 if layer == _LAYER3 and version != _V1 else 144) * bits // hertz + padding
+
+
+def _adts_length(header: bytes) -> int:
+    if header[0] != 0xFF or header[1] & 0xF6 != 0xF0 or header[2] >> 2 & 15 > 12:  # noqa: PLR2004
+        return 0
+    length = (header[3] & 3) << 11 | header[4] << 3 | header[5] >> 5
+    return length if length > 7 else 0  # noqa: PLR2004
+
+
+_MPEG_AUDIO = _Syntax(_mpeg_audio_length, 4, b"\xff\xfe\x0c")
+_ADTS = _Syntax(_adts_length, 7, b"\xff\xfe\x3c")

@@ -1,0 +1,52 @@
+"""The recording's bytes: opened once, looked at, and handed to ffmpeg as a descriptor, so that no name is ever passed."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from functools import partial
+from pathlib import Path
+
+from pipeline.audio.boxes import HEADER_BYTES, check_complete
+from pipeline.audio.sniff import MP4, Container, sniff_file
+from pipeline.errors import InputMissing, UnsupportedMedia
+
+_LOOK_BYTES = 64 * 1024
+
+
+def opened(source: Path | bytes) -> int:
+    """A descriptor at the start of a regular file. The kernel drops bytes held in memory with their last descriptor."""
+    if isinstance(source, bytes):
+        return _in_memory(source)
+    try:
+        descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a named pipe would wait for a writer
+    except OSError as error:
+        raise InputMissing("The recording could not be opened.") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise UnsupportedMedia("This is not a file.")
+    return descriptor
+
+
+def _in_memory(data: bytes) -> int:
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("media")
+    else:
+        with tempfile.TemporaryFile() as file:
+            descriptor = os.dup(file.fileno())
+    with memoryview(data) as left:
+        offset = 0
+        while offset < len(left):
+            offset += os.write(descriptor, left[offset:])
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
+
+
+def container_of(descriptor: int) -> Container:
+    """What the open file is. Raises EmptyMedia, UnsupportedMedia, DamagedMedia for an MP4 that is not all there."""
+
+    container = sniff_file(partial(os.pread, descriptor, _LOOK_BYTES))
+    if container is MP4:
+        check_complete(partial(os.pread, descriptor, HEADER_BYTES), os.fstat(descriptor).st_size)
+    return container

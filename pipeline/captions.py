@@ -1,0 +1,209 @@
+"""Words into cues that a person can read.
+
+Rules as broadcasters have them: two lines of 42 characters, 5/6 to 7 seconds, two frames of gap, and breaks where the sense
+breaks. A greedy writer breaks three times in four in the middle of a phrase; so the breaks of a whole stretch of speech are chosen
+together, by dynamic programming over their costs, then each cue's lines in the same way. Words are never lost, whatever their times
+say.
+
+https://partnerhelp.netflixstudios.com/hc/en-us/articles/215758617 · https://www.bbc.co.uk/accessibility/forproducts/guides/subtitles/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+
+from pipeline.caption_words import CLOSING, SENTENCE_ENDS, Timed, is_wide, timed_words
+from pipeline.transcript import Segment
+
+_PHRASE_PAUSE = 1500  # ms; no cue spans more silence than this
+_LINGER = 1500  # ms a cue may stay after its last word
+_CLOSE = 500  # ms; shorter gaps between cues flicker, so they are closed to the minimum
+_PHRASE_ENDS = (",", ";", ":", "،", "，", "、", "；", "：", "–", "—")  # noqa: RUF001 - they are what is meant
+_OPENERS = frozenset(
+    "and or but nor so yet because although though while when where which who that if unless until since as than "  # noqa: SIM905
+    "with without in on at by for from to of into onto over under after before between about through during "
+    "und oder aber denn weil dass wenn mit ohne von zu für et ou mais car que qui dans avec sans pour par "
+    "y o pero porque cuando con sin para por e ma perché che con senza per".split()
+)
+_NO_BREAK, _OPENER, _PHRASE, _SENTENCE = 6.0, 3.0, 1.5, 0.0  # what a break costs after such a word
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """How cues are to look; times in ms, widths in columns (a Chinese or Japanese character takes two)."""
+
+    max_line_chars: int = 42
+    max_lines: int = 2
+    min_cue: int = 833
+    max_cue: int = 7000
+    min_gap: int = 84
+    chars_per_second: float = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """What is on the screen from `start` to `end`, in ms."""
+
+    start: int
+    end: int
+    lines: tuple[str, ...]
+
+
+def cues(segments: Iterable[Segment], layout: Layout, *, duration: int | None = None) -> list[Cue]:
+    """All words of the segments, as cues that begin in order, do not overlap and end after they begin."""
+    drafts = [
+        _Draft(phrase[first:last], _lines(phrase[first:last], layout))
+        for phrase in _phrases(timed_words(segments, layout.max_line_chars))
+        for first, last in _cuts(phrase, layout)
+    ]
+    return _timed(drafts, layout, duration)
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    words: Sequence[Timed]
+    lines: tuple[str, ...]
+
+    @property
+    def start(self) -> int:
+        return self.words[0].start
+
+    @property
+    def speech_end(self) -> int:
+        return max(self.words[-1].end, self.start)
+
+    @property
+    def chars(self) -> int:
+        return sum(map(len, self.lines))
+
+
+def _phrases(words: Iterable[Timed]) -> Iterator[list[Timed]]:
+    """Stretches of words that may share a cue: one speaker, no long pause."""
+    phrase: list[Timed] = []
+    for word in words:
+        if phrase and (word.speaker != phrase[-1].speaker or word.start - phrase[-1].end > _PHRASE_PAUSE):
+            yield phrase
+            phrase = []
+        phrase.append(word)
+    if phrase:
+        yield phrase
+
+
+def _cuts(words: Sequence[Timed], layout: Layout) -> list[tuple[int, int]]:
+    """The cheapest division of a phrase into cues, as [first, last) pairs."""
+    best: list[tuple[float, int]] = [(0.0, 0)]
+    breaks = [_break_cost(words, at) for at in range(len(words))]
+    ends = [0, *accumulate(cost == _SENTENCE for cost in breaks)]
+    for last in range(1, len(words) + 1):
+        options = []
+        for first in range(last - 1, -1, -1):
+            if first < last - 1 and not _fits(words[first:last], layout):
+                break
+            cost = _cue_cost(words, first, last, layout) + breaks[last - 1] + 1.5 * (ends[last - 1] - ends[first])
+            options.append((best[first][0] + cost, first))
+        best.append(min(options))
+    cuts, last = [], len(words)
+    while last:
+        cuts.append((best[last][1], last))
+        last = best[last][1]
+    return cuts[::-1]
+
+
+def _fits(words: Sequence[Timed], layout: Layout) -> bool:
+    return words[-1].end - words[0].start <= layout.max_cue and len(_greedy(words, layout)) <= layout.max_lines
+
+
+def _cue_cost(words: Sequence[Timed], first: int, last: int, layout: Layout) -> float:
+    """What a cue costs by itself: being one more, being hard to read in its time; a pause after it is a gain."""
+    start, speech_end = words[first].start, words[last - 1].end
+    following = words[last].start if last < len(words) else speech_end + _LINGER
+    seconds = min(max(following - layout.min_gap - start, 1), layout.max_cue) / 1000
+    chars = sum(len(word.text) + 1 for word in words[first:last]) - 1
+    pause = min(max(following - speech_end, 0) / 1000, 1.0)
+    return (
+        2.0
+        - 3.0 * pause
+        + 0.5 * max(0.0, chars / seconds - 0.85 * layout.chars_per_second)
+        + 6.0 * max(0.0, 1.2 - seconds)
+    )
+
+
+def _break_cost(words: Sequence[Timed], at: int) -> float:
+    """How bad a break after this word is."""
+    text = words[at].text.rstrip(CLOSING)
+    if at == len(words) - 1 or text.endswith(SENTENCE_ENDS):
+        return _SENTENCE
+    if text.endswith(_PHRASE_ENDS):
+        return _PHRASE
+    return _OPENER if words[at + 1].text.lower() in _OPENERS else _NO_BREAK
+
+
+def _lines(words: Sequence[Timed], layout: Layout) -> tuple[str, ...]:
+    """As few lines as will do, of even length, broken where the sense breaks."""
+    wanted = len(_greedy(words, layout))
+    if wanted == 1:
+        return (_joined(words),)
+    ideal = _width(_joined(words)) / wanted
+    best: dict[tuple[int, int], tuple[float, tuple[str, ...]]] = {(0, 0): (0.0, ())}
+    for count in range(wanted):
+        for first in range(len(words)):
+            if (count, first) not in best:
+                continue
+            for last in range(first + 1, len(words) + 1):
+                line = _joined(words[first:last])
+                if last > first + 1 and _width(line) > layout.max_line_chars:
+                    break
+                cost, before = best[count, first]
+                cost += ((_width(line) - ideal) / 6) ** 2 + _break_cost(words, last - 1)
+                if (count + 1, last) not in best or cost < best[count + 1, last][0]:
+                    best[count + 1, last] = (cost, (*before, line))
+    return best[wanted, len(words)][1]
+
+
+def _greedy(words: Sequence[Timed], layout: Layout) -> list[int]:
+    """The widths of the lines when each is filled up: the fewest that will do."""
+    widths = [_width(words[0].text)]
+    for before, word in pairwise(words):
+        wider = widths[-1] + len(_space(before.text, word.text)) + _width(word.text)
+        if wider <= layout.max_line_chars:
+            widths[-1] = wider
+        else:
+            widths.append(_width(word.text))
+    return widths
+
+
+def _timed(drafts: Sequence[_Draft], layout: Layout, duration: int | None) -> list[Cue]:
+    """Give every cue its time: long enough to read, gone before the next one."""
+    timed: list[Cue] = []
+    for at, draft in enumerate(drafts):
+        start = max(draft.start, timed[-1].end + layout.min_gap) if timed else draft.start
+        following = drafts[at + 1].start if at + 1 < len(drafts) else None
+        end = _end(draft, start, following, layout)
+        if duration is not None and following is None:
+            end = min(end, max(duration, draft.speech_end))
+        timed.append(Cue(start, max(end, start + 1), draft.lines))
+    return timed
+
+
+def _end(draft: _Draft, start: int, following: int | None, layout: Layout) -> int:
+    reading = start + max(layout.min_cue, round(1000 * draft.chars / layout.chars_per_second))
+    end = max(draft.speech_end, min(reading, draft.speech_end + _LINGER))
+    if following is not None:
+        latest = following - layout.min_gap
+        end = latest if end > latest or following - end < _CLOSE else end
+    return min(end, start + layout.max_cue)
+
+
+def _joined(words: Sequence[Timed]) -> str:
+    return words[0].text + "".join(_space(a.text, b.text) + b.text for a, b in pairwise(words))
+
+
+def _space(before: str, after: str) -> str:
+    """Between two words: nothing inside Chinese or Japanese text."""
+    return "" if is_wide(before[-1]) and is_wide(after[0]) else " "
+
+
+def _width(text: str) -> int:
+    return len(text) if text.isascii() else sum(1 + is_wide(character) for character in text)

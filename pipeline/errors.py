@@ -1,0 +1,317 @@
+"""Every way Stenopool can fail.
+
+    StenopoolError
+    ├── InvalidRequest                the caller's mistake; `param` names the field
+    │   ├── UnsupportedMedia          not audio we take
+    │   │   └── NoAudioTrack          a real container without sound in it
+    │   ├── EmptyMedia                zero bytes, or a container with zero samples
+    │   ├── DamagedMedia              recognised, but cut off or broken
+    │   ├── MediaTooLarge             more bytes than the endpoint takes
+    │   ├── MediaTooLong              more seconds than the configured limit
+    │   ├── UnsupportedValue          a parameter's value that nobody offers
+    │   └── OutboundRefused           a URL that points where we may not go
+    ├── Unauthenticated               no key, or not one of ours
+    ├── NotFound                      unknown to this account
+    │   └── ModelNotFound
+    ├── WrongState                    the job's status does not allow it
+    ├── IdempotencyConflict           same key, other body; or still running
+    ├── Expired                       it was there; its time is over
+    ├── ModelUnavailable              known model, no route to serve it
+    ├── ProviderError                 a provider's fault; `provider` names it
+    │   ├── ProviderRefused           it said no, and would say no again
+    │   ├── ProviderUnavailable       it is down, hangs or hung up
+    │   ├── ProviderBusy              over its rate; `retry_after` seconds where told
+    │   ├── ProviderNonsense          an answer that makes no sense
+    │   └── EngineLost                a local engine's process died
+    ├── RoutesExhausted               every route failed; `tried` names them
+    │   └── RoutesRefused             every one of them said no, and would say no again
+    ├── WorkerLost                    the job's worker died on every attempt
+    ├── LeaseLost                     another worker owns this now; our result is void
+    ├── JobCancelled                  the caller cancelled it
+    ├── DeadlineExceeded              it did not finish within its time
+    ├── DownloadFailed                the URL given as input could not be fetched
+    │   └── DownloadInterrupted       not now, by a fault that may pass
+    ├── StorageUnavailable            the object store is away
+    │   └── StorageFull
+    ├── InputMissing                  the stored media is gone
+    ├── InputCorrupt                  the stored media is not what was uploaded
+    ├── DatabaseUnavailable
+    ├── BrokerUnavailable
+    ├── SandboxFailed                 ffmpeg could not be run, or broke its limits
+    └── CatalogBroken                 the deployment's catalog file cannot be used
+
+An error knows its `code` (what an API client reads), whether trying again can help (`retryable`), and carries `details`,
+which are safe to show to the caller: never a vendor's raw body, a key or a URL. It survives pickle, because Celery and
+process pools carry errors between processes.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class StenopoolError(Exception):
+    """Something went wrong inside Stenopool."""
+
+    code: ClassVar[str] = "internal_error"
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str | None = None, /, **details: Any) -> None:
+        self.message = message or (type(self).__doc__ or "").strip().splitlines()[0]
+        self.details = details
+        super().__init__(self.message)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.message, self.details)
+
+    @property
+    def param(self) -> str | None:
+        """The request's field that was wrong, where one was."""
+        return self.details.get("param")
+
+    def as_dict(self) -> dict[str, Any]:
+        """What a job row keeps of it: code, message, retryable and the details."""
+        return {"code": self.code, "message": self.message, "retryable": self.retryable, **self.details}
+
+
+def _rebuild(cls: type[StenopoolError], message: str, details: dict[str, Any]) -> StenopoolError:
+    return cls(message, **details)
+
+
+class InvalidRequest(StenopoolError):
+    """The request is not valid."""
+
+    code = "invalid_request"
+
+
+class UnsupportedMedia(InvalidRequest):
+    """Unsupported audio format. Supported: mp3, mp4, mpeg, mpga, m4a, wav, webm, ogg, flac"""
+
+    code = "unsupported_media"
+
+
+class NoAudioTrack(UnsupportedMedia):
+    """The file has no audio track."""
+
+    code = "no_audio_track"
+
+
+class EmptyMedia(InvalidRequest):
+    """The file is empty."""
+
+    code = "empty_media"
+
+
+class DamagedMedia(InvalidRequest):
+    """The file is cut off or damaged and could not be read to its end."""
+
+    code = "damaged_media"
+
+
+class MediaTooLarge(InvalidRequest):
+    """The file is larger than this endpoint takes."""
+
+    code = "file_too_large"
+
+
+class MediaTooLong(InvalidRequest):
+    """The recording is longer than the configured limit."""
+
+    code = "media_too_long"
+
+
+class UnsupportedValue(InvalidRequest):
+    """A parameter has a value that is not offered."""
+
+    code = "unsupported_value"
+
+
+class OutboundRefused(InvalidRequest):
+    """The URL points to an address that may not be reached from here."""
+
+    code = "outbound_refused"
+
+
+class Unauthenticated(StenopoolError):
+    """Incorrect API key provided."""
+
+    code = "invalid_api_key"
+
+
+class NotFound(StenopoolError):
+    """No such object."""
+
+    code = "not_found"
+
+
+class ModelNotFound(NotFound):
+    """The model does not exist."""
+
+    code = "model_not_found"
+
+
+class WrongState(StenopoolError):
+    """The job's status does not allow this. Details: current_status, allowed_statuses."""
+
+    code = "wrong_state"
+
+
+class IdempotencyConflict(StenopoolError):
+    """This Idempotency-Key was used with a different request body."""
+
+    code = "idempotency_conflict"
+
+
+class Expired(StenopoolError):
+    """The result is past its retention and has been deleted."""
+
+    code = "expired"
+
+
+class ModelUnavailable(StenopoolError):
+    """The model has no configured route."""
+
+    code = "model_unavailable"
+
+
+class ProviderError(StenopoolError):
+    """The provider failed."""
+
+    code = "provider_error"
+
+
+class ProviderRefused(ProviderError):
+    """The provider refused the request."""
+
+    code = "provider_refused"
+
+
+class ProviderUnavailable(ProviderError):
+    """The provider could not be reached or did not answer."""
+
+    code = "provider_unavailable"
+    retryable = True
+
+
+class ProviderBusy(ProviderError):
+    """The provider is over its rate limit."""
+
+    code = "provider_busy"
+    retryable = True
+
+
+class ProviderNonsense(ProviderError):
+    """The provider's answer could not be understood."""
+
+    code = "provider_nonsense"
+    retryable = True
+
+
+class EngineLost(ProviderError):
+    """The engine's process died while it worked."""
+
+    code = "engine_lost"
+    retryable = True
+
+
+class RoutesExhausted(StenopoolError):
+    """Every provider for this model failed."""
+
+    code = "providers_failed"
+    retryable = True
+
+
+class RoutesRefused(RoutesExhausted):
+    """Every provider for this model refused the request."""
+
+    code = "providers_refused"
+    retryable = False
+
+
+class WorkerLost(StenopoolError):
+    """The worker died while it worked on this, on every attempt."""
+
+    code = "worker_lost"
+    retryable = True
+
+
+class LeaseLost(StenopoolError):
+    """Another worker has taken this over."""
+
+    code = "lease_lost"
+
+
+class JobCancelled(StenopoolError):
+    """The job was cancelled."""
+
+    code = "cancelled"
+
+
+class DeadlineExceeded(StenopoolError):
+    """The job did not finish within its time limit."""
+
+    code = "deadline_exceeded"
+
+
+class DownloadFailed(StenopoolError):
+    """The URL could not be downloaded."""
+
+    code = "download_failed"
+
+
+class DownloadInterrupted(DownloadFailed):
+    """The URL could not be downloaded just now."""
+
+    retryable = True
+
+
+class StorageUnavailable(StenopoolError):
+    """The object store did not answer."""
+
+    code = "storage_unavailable"
+    retryable = True
+
+
+class StorageFull(StorageUnavailable):
+    """There is no room left to store the upload."""
+
+    code = "insufficient_storage"
+
+
+class InputMissing(StenopoolError):
+    """The uploaded media is no longer in storage."""
+
+    code = "input_missing"
+
+
+class InputCorrupt(StenopoolError):
+    """The stored media is not what was uploaded."""
+
+    code = "input_corrupt"
+
+
+class DatabaseUnavailable(StenopoolError):
+    """The database did not answer."""
+
+    code = "database_unavailable"
+    retryable = True
+
+
+class BrokerUnavailable(StenopoolError):
+    """The message broker did not answer."""
+
+    code = "broker_unavailable"
+    retryable = True
+
+
+class SandboxFailed(StenopoolError):
+    """The media tool could not be run within its limits."""
+
+    code = "sandbox_failed"
+    retryable = True
+
+
+class CatalogBroken(StenopoolError):
+    """The catalog file cannot be used."""
+
+    code = "catalog_broken"

@@ -1,0 +1,69 @@
+"""`verbose_json`: everything whisper reports, with neutral figures where a provider reports none."""
+
+from __future__ import annotations
+
+import json
+import math
+import zlib
+from typing import Any
+
+from pipeline.formats.base import Format, RenderOptions
+from pipeline.languages import english_name
+from pipeline.transcript import Segment, Transcript, Word
+
+
+class VerboseJson:
+    """Times in seconds; `words` at the top level, and each of segments and words only when asked for."""
+
+    name = "verbose_json"
+    media_type = "application/json"
+    extension = ".json"
+
+    def render(self, transcript: Transcript, options: RenderOptions) -> str:
+        body: dict[str, Any] = {
+            "task": transcript.task,
+            "language": english_name(transcript.language),
+            "duration": transcript.duration / 1000,
+            "text": transcript.text,
+        }
+        if "segment" in options.granularities:
+            body["segments"] = [_segment(number, segment) for number, segment in enumerate(transcript.segments)]
+        if "word" in options.granularities:
+            body["words"] = [_word(word) for word in transcript.words]
+        return json.dumps(body | dict(options.extra), ensure_ascii=False)
+
+
+def _segment(number: int, segment: Segment) -> dict[str, Any]:
+    """All ten fields of OpenAI's TranscriptionSegment, which clients read without asking whether they are there."""
+    body: dict[str, Any] = {
+        "id": number,
+        "seek": segment.start // 10,  # whisper counts frames of 10 ms
+        "start": segment.start / 1000,
+        "end": segment.end / 1000,
+        "text": " " + segment.text.strip(),  # with whisper's leading space
+        "tokens": list(segment.tokens),
+        "temperature": _known(segment.temperature, 0.0),
+        "avg_logprob": _known(segment.avg_logprob, 0.0),
+        "compression_ratio": _known(segment.compression_ratio, _compression_ratio(segment.text)),
+        "no_speech_prob": _known(segment.no_speech_prob, 0.0),
+    }
+    if segment.suspect:
+        body["suspect"] = list(segment.suspect)
+    return body
+
+
+def _word(word: Word) -> dict[str, Any]:
+    return {"word": word.text.strip(), "start": word.start / 1000, "end": word.end / 1000}
+
+
+def _known(value: float | None, neutral: float) -> float:
+    return value if value is not None and math.isfinite(value) else neutral
+
+
+def _compression_ratio(text: str) -> float:
+    """As whisper computes it: above 2.4, a text repeats itself."""
+    data = text.strip().encode()
+    return len(data) / len(zlib.compress(data)) if data else 0.0
+
+
+FORMAT: Format = VerboseJson()

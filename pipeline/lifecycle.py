@@ -1,0 +1,74 @@
+"""The states of a job and of a chunk, and the legal moves between them, as data.
+
+The stores' conditional updates, the API's 409 and the documentation's diagram all derive from these tables.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class JobStatus(StrEnum):
+    """Where a job stands, as callers see it."""
+
+    AWAITING_UPLOAD = "awaiting_upload"
+    QUEUED = "queued"
+    PROCESSING = "processing"
+    CANCELLING = "cancelling"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+class Stage(StrEnum):
+    """What a live job is doing: `progress.stage`."""
+
+    UPLOADING = "uploading"
+    FETCHING = "fetching"  # downloads the caller's URL
+    WAITING = "waiting"
+    PREPARING = "preparing"  # decodes and cuts; chunks already go out
+    TRANSCRIBING = "transcribing"  # all cut; chunks are still being heard
+    STITCHING = "stitching"
+    DONE = "done"
+
+
+class ChunkStatus(StrEnum):
+    """Where one chunk stands."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+S = JobStatus
+
+JOB_MOVES: dict[JobStatus, frozenset[JobStatus]] = {
+    S.AWAITING_UPLOAD: frozenset({S.QUEUED, S.CANCELLED, S.EXPIRED, S.FAILED}),
+    S.QUEUED: frozenset({S.PROCESSING, S.CANCELLED, S.EXPIRED, S.FAILED}),
+    S.PROCESSING: frozenset({S.QUEUED, S.CANCELLING, S.CANCELLED, S.COMPLETED, S.FAILED, S.EXPIRED}),
+    S.CANCELLING: frozenset({S.CANCELLED}),
+    S.COMPLETED: frozenset({S.QUEUED}),  # retry of the failed chunks of a partial result
+    S.FAILED: frozenset({S.QUEUED}),  # retry
+    S.CANCELLED: frozenset(),
+    S.EXPIRED: frozenset(),
+}
+
+TERMINAL = frozenset({S.COMPLETED, S.FAILED, S.CANCELLED, S.EXPIRED})
+LIVE = frozenset(S) - TERMINAL
+
+
+def sources(target: JobStatus) -> frozenset[JobStatus]:
+    """The statuses from which a job may move to `target`."""
+    return frozenset(status for status, targets in JOB_MOVES.items() if target in targets)
+
+
+ACTIONS: dict[str, frozenset[JobStatus]] = {
+    "cancel": frozenset({S.AWAITING_UPLOAD, S.QUEUED, S.PROCESSING, S.CANCELLING}),
+    "retry": frozenset({S.COMPLETED, S.FAILED}),
+    "delete": TERMINAL,
+    "transcript": frozenset({S.COMPLETED}),
+}
+"""What a caller may ask of a job, and in which statuses."""

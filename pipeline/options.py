@@ -1,0 +1,38 @@
+"""What a caller may ask for, checked once at the door and passed down as values."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Task = Literal["transcription", "translation", "speech"]
+Granularity = Literal["word", "segment"]
+SPEECH_FORMATS = ("mp3", "opus", "aac", "flac", "wav", "pcm")
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TranscriptionOptions(_Frozen):
+    """The OpenAI names, verbatim; unset means the provider's own default."""
+
+    model: str
+    task: Literal["transcription", "translation"] = "transcription"
+    language: str | None = None
+    prompt: str | None = None
+    temperature: float = Field(0.0, ge=0.0, le=1.0)
+    response_format: str = "json"
+    timestamp_granularities: tuple[Granularity, ...] = ("segment",)
+
+
+class SpeechOptions(_Frozen):
+    """One utterance: at most 4,096 characters on the synchronous endpoint."""
+
+    model: str
+    input: str = Field(min_length=1)
+    voice: str = "alloy"
+    instructions: str | None = None
+    response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] = "mp3"
+    speed: float = Field(1.0, ge=0.25, le=4.0)

@@ -1,0 +1,29 @@
+"""The providers, one file each, listed without importing any; `base.py` tells how to add one."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.providers.base import Provider
+
+NOT_PROVIDERS = {"base"}
+
+
+def names() -> tuple[str, ...]:
+    """The kinds of provider there are, from the files in this folder."""
+    return tuple(sorted({module.name for module in pkgutil.iter_modules(__path__)} - NOT_PROVIDERS))
+
+
+def load(name: str, config: Mapping[str, Any], *, engine_processes: int = 1) -> Provider:
+    """Open one provider of the kind `name`. Cheap: nothing is loaded or started before its first call.
+
+    Raises LookupError when there is no such file; a catalog is checked against `names()` when it is read.
+    """
+    if name not in names():
+        raise LookupError(f"no provider is called {name!r}; there are {', '.join(names())}")
+    module = importlib.import_module(f"pipeline.providers.{name}")
+    provider: Provider = module.open_provider(config, engine_processes)
+    return provider

@@ -1,0 +1,111 @@
+"""What a provider is, and how to add one.
+
+A provider turns sound into text, or text into sound, or both. It is one file in this folder; the file's name is the
+provider's kind. To add one:
+
+1. write `pipeline/providers/<kind>.py` with a function `open_provider(config, engine_processes) -> Provider`;
+2. give it a `Transcriber`, a `Speaker`, or both, with exactly the attributes below;
+3. raise nothing but `ProviderError` and its children from `hear` and `speak` (or `UnsupportedValue` for a parameter of the
+   caller's that nobody could serve): a vendor's exception never leaves its file;
+4. import the vendor's library there and nowhere else. The folder is listed without importing, so a process that never
+   uses the provider never loads it.
+
+`config` is the table `[providers.<name>]` of the catalog, with secrets already filled in. Opening a provider must be
+cheap: no model is loaded and no process is started before the first call. `tests/contracts/test_providers.py` finds the
+new file by itself.
+
+A local provider computes on this machine and belongs to the cpu workers; if it holds the GIL or has global state, it works
+through `pipeline.engines.EnginePool`. A remote one waits for somebody else's machine and belongs to the io workers. Both
+are called from any thread, several at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from pipeline.cut import CutProfile
+from pipeline.options import SpeechOptions, TranscriptionOptions
+from pipeline.transcript import Heard, Segment, Word
+
+OPENAI_VOICES = (
+    "alloy",
+    "ash",
+    "ballad",
+    "cedar",
+    "coral",
+    "echo",
+    "fable",
+    "marin",
+    "nova",
+    "onyx",
+    "sage",
+    "shimmer",
+    "verse",
+)
+
+
+@runtime_checkable
+class Transcriber(Protocol):
+    """Turns sound into text. `profile` says how long its chunks may be."""
+
+    name: str
+    local: bool
+    profile: CutProfile
+
+    def hear(self, pcm: bytes, options: TranscriptionOptions, model: str) -> Heard:
+        """Text and times of s16le mono 16 kHz sound; times are in ms from its first sample. Raises ProviderError."""
+        ...
+
+
+@runtime_checkable
+class Speaker(Protocol):
+    """Turns text into sound of `sample_rate` Hz."""
+
+    name: str
+    local: bool
+    sample_rate: int
+
+    def speak(self, options: SpeechOptions, model: str) -> Iterator[bytes]:
+        """Blocks of s16le mono sound, the first as early as possible. Raises ProviderError; UnsupportedValue(param=...)."""
+        ...
+
+
+class Closable(Protocol):
+    """Something that holds processes or connections."""
+
+    def close(self) -> None:
+        """Let go of everything; calling it again does nothing."""
+        ...
+
+
+@dataclass(frozen=True)
+class Provider:
+    """What `open_provider` returns: what it can do, and what must be closed at the end."""
+
+    transcriber: Transcriber | None = None
+    speaker: Speaker | None = None
+    resources: tuple[Closable, ...] = ()
+
+    def close(self) -> None:
+        """Close what the provider opened."""
+        for resource in self.resources:
+            resource.close()
+
+
+def phrases(words: Iterable[Word], *, pause_ms: int = 500, longest_ms: int = 10_000) -> Iterator[Segment]:
+    """Segments for a provider that knows words only: a new one begins after a pause, or when one would grow too long."""
+    held: list[Word] = []
+    for word in words:
+        if held and (word.start - held[-1].end >= pause_ms or word.end - held[0].start > longest_ms):
+            yield _phrase(held)
+            held = []
+        held.append(word)
+    if held:
+        yield _phrase(held)
+
+
+def _phrase(words: list[Word]) -> Segment:
+    text = " ".join(word.text for word in words)
+    return Segment(text=text, start=words[0].start, end=words[-1].end, words=tuple(words))

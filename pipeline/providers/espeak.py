@@ -1,0 +1,180 @@
+"""eSpeak NG, from the library and data in espeakng_loader's wheel: a hundred languages, no key, no download, no network.
+
+The names of OpenAI's voices stand for thirteen voices of its own that are easy to tell apart. Any eSpeak voice passes
+through: a language (`de`, `en-gb-scotland`), or one with a variant (`fr+m3`, `en-us+whisper`).
+
+The library keeps its voice and its rate in global variables, hence the engine processes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import espeakng_loader
+
+from pipeline.engines import EnginePool
+from pipeline.errors import ProviderError, UnsupportedValue
+from pipeline.options import SpeechOptions
+from pipeline.providers.base import Provider
+from pipeline.speech import sentences
+from pipeline.time_stretch import slower
+
+SAMPLE_RATE = 22_050
+_WORDS_PER_MINUTE = 175  # speed 1
+_SLOWEST = 80  # words per minute; the library goes no slower, we stretch its sound
+_LONGEST_PIECE = 300  # characters: some 20 s of sound, spoken in some 20 ms
+_TIMEOUT_S = 60.0
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
+_NOTHING_TO_SAY = bytes(2 * SAMPLE_RATE // 4)  # a text without a single letter still gives a playable file
+
+_SYNCHRONOUS, _DO_NOT_EXIT = 2, 0x8000
+_RATE, _PITCH, _RANGE = 1, 3, 4
+_UTF8, _END_PAUSE = 1, 0x1000
+_CHARACTERS = 1
+
+
+@dataclass(frozen=True)
+class Voice:
+    """An eSpeak voice; `pitch` and `range` are 0 to 99 with 50 for the voice's own, `pace` multiplies the rate."""
+
+    name: str
+    pitch: int = 50
+    range: int = 50
+    pace: float = 1.0
+
+
+VOICES: Mapping[str, Voice] = {
+    "alloy": Voice("en-us"),
+    "ash": Voice("en-us+m7", pitch=65),
+    "ballad": Voice("en-gb-x-rp+m2", pitch=45, range=70, pace=0.9),
+    "cedar": Voice("en-us+m3", pitch=20, pace=0.95),
+    "coral": Voice("en-us+f2", pitch=55, range=70),
+    "echo": Voice("en-us+m1", pitch=45, range=60),
+    "fable": Voice("en+m5", pitch=60, range=90),
+    "marin": Voice("en-us+f4", pitch=55),
+    "nova": Voice("en-us+f3", pitch=65, range=70, pace=1.08),
+    "onyx": Voice("en-us+m4", pitch=10, range=40, pace=0.92),
+    "sage": Voice("en-us+f1", pitch=30, pace=0.95),
+    "shimmer": Voice("en-us+f5", pitch=75, range=40),
+    "verse": Voice("en-gb-scotland+m6", pitch=55, range=80),
+}
+
+
+class Synthesizer:
+    """Lives in an engine process and holds the library."""
+
+    def __init__(self) -> None:
+        self._library = ctypes.CDLL(espeakng_loader.get_library_path())
+        self._sound = bytearray()
+        kind = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
+        self._callback = kind(self._take)  # the library keeps only the address: this reference keeps it alive
+        data = espeakng_loader.get_data_path().encode()
+        rate = self._library.espeak_Initialize(_SYNCHRONOUS, 0, data, _DO_NOT_EXIT)
+        if rate != SAMPLE_RATE:
+            raise ProviderError(f"eSpeak NG could not be started ({rate})", provider="espeak")
+        self._library.espeak_SetSynthCallback(self._callback)
+
+    def _take(self, samples: int | None, count: int, _events: int | None) -> int:
+        if samples and count > 0:
+            self._sound += ctypes.string_at(samples, 2 * count)
+        return 0
+
+    def say(self, text: str, voice: Voice, words_per_minute: float) -> bytes:
+        """The text's sound, as fast as asked. Raises ProviderError when the library refuses."""
+        rate = max(_SLOWEST, round(words_per_minute))
+        body = text.encode("utf-8", errors="replace") + b"\0"
+        self._sound.clear()
+        refused = self._library.espeak_SetVoiceByName(voice.name.encode())
+        for parameter, value in ((_RATE, rate), (_PITCH, voice.pitch), (_RANGE, voice.range)):
+            refused = refused or self._library.espeak_SetParameter(parameter, value, 0)
+        flags = _UTF8 | _END_PAUSE
+        refused = refused or self._library.espeak_Synth(body, len(body), 0, _CHARACTERS, 0, flags, None, None)
+        if refused:
+            raise ProviderError(f"eSpeak NG refused the text ({refused})", provider="espeak")
+        return slower(bytes(self._sound), rate / words_per_minute, SAMPLE_RATE)
+
+
+class Espeak:
+    """Speaks sentence by sentence."""
+
+    name = "espeak"
+    local = True
+    sample_rate = SAMPLE_RATE
+
+    def __init__(self, pool: EnginePool) -> None:
+        self._pool = pool
+
+    def speak(self, options: SpeechOptions, model: str) -> Iterator[bytes]:
+        """One block per sentence. Raises UnsupportedValue for an unknown voice, EngineLost, ProviderBusy, ProviderError."""
+        voice = voice_called(options.voice)
+        words_per_minute = _WORDS_PER_MINUTE * voice.pace * options.speed
+        return self._blocks(options.input, voice, words_per_minute)
+
+    def _blocks(self, text: str, voice: Voice, words_per_minute: float) -> Iterator[bytes]:
+        silent = True
+        for sentence in sentences(text, longest=_LONGEST_PIECE):
+            speakable = _CONTROL.sub(" ", sentence)
+            block: bytes = self._pool.call("say", speakable, voice, words_per_minute, timeout=_TIMEOUT_S)
+            if block:
+                silent = False
+                yield block
+        if silent:
+            yield _NOTHING_TO_SAY
+
+
+def voice_called(name: str) -> Voice:
+    """The voice behind an OpenAI or eSpeak name. Raises UnsupportedValue, which lists what there is."""
+    if name in VOICES:
+        return VOICES[name]
+    language, plus, variant = name.partition("+")
+    if language.lower() in languages() and (not plus or variant.lower() in variants()):
+        return Voice(languages()[language.lower()] + plus + variants().get(variant.lower(), ""))
+    raise UnsupportedValue(
+        f"No voice is called {name!r}. Voices: {', '.join(VOICES)}; or an eSpeak NG language, alone or with a variant "
+        f"(de, fr+m3): {', '.join(sorted(languages()))}",
+        param="voice",
+    )
+
+
+@functools.cache
+def languages() -> Mapping[str, str]:
+    """The library's voices by language in lower case, read from its data without loading it.
+
+    A voice is known by its file's name; some declare further languages, such as `en-gb` in `en`.
+    """
+    files = {path.name.lower(): path.read_text("utf-8") for path in (_data() / "lang").rglob("*") if path.is_file()}
+    files = {name: text for name, text in files.items() if _dictionary(name, text).exists()}
+    aliases = [
+        (int(priority or 5), len(name), alias.lower(), name)
+        for name, text in files.items()
+        for alias, priority in re.findall(r"^language[ \t]+(\S+)[ \t]*(\d*)", text, re.MULTILINE)
+    ]
+    declared = {alias: name for _, _, alias, name in sorted(aliases, reverse=True)}  # the best one wins, written last
+    return declared | {name: name for name in files}
+
+
+def _dictionary(name: str, text: str) -> Path:
+    named = re.search(r"^dictionary[ \t]+(\S+)", text, re.MULTILINE)
+    return _data() / f"{named[1] if named else name.partition('-')[0]}_dict"
+
+
+@functools.cache
+def variants() -> Mapping[str, str]:
+    """The library's voice variants, by their names in lower case."""
+    return {path.name.lower(): path.name for path in (_data() / "voices" / "!v").iterdir()}
+
+
+def _data() -> Path:
+    return Path(espeakng_loader.get_data_path())
+
+
+def open_provider(config: Mapping[str, Any], engine_processes: int) -> Provider:
+    """No settings."""
+    pool = EnginePool("espeak", f"{__name__}:{Synthesizer.__name__}", processes=engine_processes)
+    return Provider(speaker=Espeak(pool), resources=(pool,))

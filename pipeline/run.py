@@ -1,0 +1,239 @@
+"""Sound to text and text to sound: the steps in reading order."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from pipeline import providers
+from pipeline.audio.decode import decode
+from pipeline.audio.encode import encode
+from pipeline.catalog import Catalog, Route
+from pipeline.cut import Chunk, CutProfile, Span, cut
+from pipeline.errors import (
+    EngineLost,
+    InvalidRequest,
+    ModelUnavailable,
+    ProviderError,
+    ProviderNonsense,
+    RoutesExhausted,
+    RoutesRefused,
+    StenopoolError,
+    UnsupportedValue,
+)
+from pipeline.options import SpeechOptions, TranscriptionOptions
+from pipeline.providers.base import Provider, Speaker, Transcriber
+from pipeline.speech import passages
+from pipeline.stitch import Stitcher
+from pipeline.transcript import Heard, Segment, Transcript, samples_to_ms
+
+Progress = Callable[[int, int], None]  # (ms transcribed, ms decoded so far)
+Listener = Callable[[Sequence[Segment]], None]  # takes the segments whose text has become certain since the last call
+Answer = TypeVar("Answer")
+
+LONGEST_UTTERANCE = 4096  # characters: what every provider of speech takes in one request
+
+
+class Toolbox:
+    """The catalog's providers, opened when first needed and shared by all threads; `close` ends their processes."""
+
+    def __init__(self, catalog: Catalog, *, engine_processes: int) -> None:
+        """Each local engine gets at most `engine_processes` processes."""
+        self.catalog = catalog
+        self._engine_processes = engine_processes
+        self._opened: dict[str, Provider] = {}
+        self._closed = False
+        self._lock = threading.Lock()
+
+    def transcriber(self, route: Route) -> Transcriber:
+        """Who hears for this route. Raises ModelUnavailable when that provider does not transcribe."""
+        found = self._provider(route.provider).transcriber
+        if found is None:
+            raise ModelUnavailable(f"The provider `{route.provider}` does not transcribe")
+        return found
+
+    def speaker(self, route: Route) -> Speaker:
+        """Who speaks for this route. Raises ModelUnavailable when that provider does not speak."""
+        found = self._provider(route.provider).speaker
+        if found is None:
+            raise ModelUnavailable(f"The provider `{route.provider}` does not speak")
+        return found
+
+    def close(self) -> None:
+        """End every engine; whoever still waits for one gets EngineLost."""
+        with self._lock:
+            self._closed = True
+            opened = tuple(self._opened.values())
+        for provider in opened:
+            provider.close()
+
+    def __enter__(self) -> Toolbox:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _provider(self, name: str) -> Provider:
+        with self._lock:
+            if name not in self._opened:
+                if self._closed:
+                    raise EngineLost("The engines have been shut down", provider=name)
+                kind = self.catalog.provider_kind(name)
+                config = {"name": name, **self.catalog.providers.get(name, {})}
+                self._opened[name] = providers.load(kind, config, engine_processes=self._engine_processes)
+            return self._opened[name]
+
+
+def transcribe(
+    source: Path | bytes,
+    options: TranscriptionOptions,
+    toolbox: Toolbox,
+    *,
+    on_progress: Progress | None = None,
+    on_segments: Listener | None = None,
+    workers: int = 1,
+    max_seconds: float | None = None,
+) -> Transcript:
+    """The whole recording's text: decode, cut, hear (`workers` chunks at once), stitch. The sound is never held whole.
+
+    What `on_segments` is handed, all calls together, has the texts of the transcript's segments, in order, each once.
+    Raises MediaTooLong when there is more than `max_seconds` of it.
+    """
+    profile = cut_profile(options, toolbox)
+    stitcher, told = Stitcher(), 0
+    with decode(source, max_seconds=max_seconds) as decoding:
+        for span, heard in _hear_all(cut(decoding, profile), options, toolbox, workers):
+            stitcher.add(span, heard)
+            told += _tell(on_segments, stitcher, told)
+            if on_progress:
+                on_progress(samples_to_ms(span.own_end), samples_to_ms(decoding.samples))
+    task = "translate" if options.task == "translation" else "transcribe"
+    transcript = stitcher.finish(duration=samples_to_ms(decoding.samples), task=task)
+    if on_segments and transcript.segments[told:]:
+        on_segments(transcript.segments[told:])
+    return replace(transcript, language=transcript.language or options.language)
+
+
+def hear(chunk_pcm: bytes, options: TranscriptionOptions, toolbox: Toolbox) -> Heard:
+    """What is said in one chunk, by the first route that can tell. Raises the one ProviderError, or RoutesExhausted."""
+
+    def ask(route: Route) -> Heard:
+        heard = toolbox.transcriber(route).hear(chunk_pcm, options, route.model)
+        return replace(heard, model_used=heard.model_used or route.model)
+
+    return _first_that_can(toolbox.catalog.routes(options.model, options.task), ask)
+
+
+def speak(options: SpeechOptions, toolbox: Toolbox) -> Speech:
+    """The text's sound in `options.response_format`. Returns when the first block is there: earlier failures raise here."""
+    utterances = list(passages(options.input, longest=LONGEST_UTTERANCE))
+    if not utterances:
+        raise InvalidRequest("input text is required", param="input")
+    return _first_that_can(
+        toolbox.catalog.routes(options.model, "speech"),
+        lambda route: Speech(_spoken(utterances, options, toolbox.speaker(route), route), model_used=route.model),
+    )
+
+
+class Speech(Iterator[bytes]):
+    """Encoded sound, block by block. `model_used` is known from the beginning. Close it when you stop early."""
+
+    def __init__(self, encoded: Iterator[bytes], *, model_used: str) -> None:
+        self.model_used = model_used
+        self._encoded = encoded
+        self._blocks = itertools.chain([next(encoded, b"")], encoded)
+
+    def __next__(self) -> bytes:
+        return next(self._blocks)
+
+    def close(self) -> None:
+        """Stop, and let go of the encoder."""
+        close = getattr(self._encoded, "close", None)
+        if close:
+            close()
+
+
+def cut_profile(options: TranscriptionOptions, toolbox: Toolbox) -> CutProfile:
+    """How to cut for the model's routes: no chunk is longer than any of them takes."""
+    routes = toolbox.catalog.routes(options.model, options.task)
+    return min((toolbox.transcriber(route).profile for route in routes), key=lambda profile: profile.max_s)
+
+
+def is_local(options: TranscriptionOptions | SpeechOptions, toolbox: Toolbox) -> bool:
+    """Whether the model's first route computes on this machine."""
+    if isinstance(options, SpeechOptions):
+        return toolbox.speaker(toolbox.catalog.routes(options.model, "speech")[0]).local
+    return toolbox.transcriber(toolbox.catalog.routes(options.model, options.task)[0]).local
+
+
+def _tell(listener: Listener | None, stitcher: Stitcher, told: int) -> int:
+    """Hand out what is certain by now; returns how many segments that were."""
+    fresh = stitcher.settled[told:] if listener else ()
+    if listener and fresh:
+        listener(fresh)
+    return len(fresh)
+
+
+def _hear_all(
+    chunks: Iterable[Chunk], options: TranscriptionOptions, toolbox: Toolbox, workers: int
+) -> Iterator[tuple[Span, Heard]]:
+    """Every chunk's answer in order. A few chunks are heard ahead, never more: memory does not grow with length."""
+
+    def ask(chunk: Chunk) -> Heard:
+        return hear(chunk.pcm, options, toolbox) if chunk.span.has_speech else Heard()
+
+    waiting: deque[tuple[Span, Future[Heard]]] = deque()
+    threads = ThreadPoolExecutor(workers, thread_name_prefix="hear")
+    patient = True
+    try:
+        for chunk in chunks:
+            waiting.append((chunk.span, threads.submit(ask, chunk)))
+            while len(waiting) > 2 * workers or (waiting and waiting[0][1].done()):
+                span, answer = waiting.popleft()
+                yield span, answer.result()
+        yield from ((span, answer.result()) for span, answer in waiting)
+    except KeyboardInterrupt:
+        patient = False  # the caller goes on to close the toolbox, which ends the engines at once; chunks take long
+        raise
+    finally:
+        threads.shutdown(wait=patient, cancel_futures=True)
+
+
+def _spoken(utterances: Sequence[str], options: SpeechOptions, speaker: Speaker, route: Route) -> Iterator[bytes]:
+    """The encoded sound of all utterances, one after the other."""
+    sound = (
+        block
+        for utterance in utterances
+        for block in speaker.speak(options.model_copy(update={"input": utterance}), route.model)
+    )
+    first = next(sound, b"")  # the provider's first answer, before an encoder is started for it
+    if not first:
+        raise ProviderNonsense("The provider returned no sound", provider=route.provider)
+    yield from encode(_resumed(first, sound), sample_rate=speaker.sample_rate, target=options.response_format)
+
+
+def _resumed(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    """A generator, so that an encoder that is left early can close the voice at once."""
+    yield first
+    yield from rest
+
+
+def _first_that_can(routes: Sequence[Route], ask: Callable[[Route], Answer]) -> Answer:
+    """The first route's answer that is one. One failure is raised as it is; several as RoutesExhausted, naming all."""
+    failures: list[tuple[Route, StenopoolError]] = []
+    for route in routes:
+        try:
+            return ask(route)
+        except (ProviderError, UnsupportedValue) as error:
+            failures.append((route, error))
+    if len(failures) == 1 or all(isinstance(failed, UnsupportedValue) for _, failed in failures):
+        raise failures[0][1]
+    tried = [{"provider": route.provider, "model": route.model, "code": failed.code} for route, failed in failures]
+    kind = RoutesExhausted if any(failed.retryable for _, failed in failures) else RoutesRefused
+    raise kind(tried=tried) from failures[-1][1]

@@ -1,0 +1,196 @@
+"""Where to change from one chunk's words to the next one's, when both heard the seconds around the cut.
+
+Words are matched by text and clock together, the clock first: text alone loses "no no no" and clock alone doubles whatever the two
+chunks time differently. From the matches one is chosen, near the cut and inside a run of others, and there the reader changes
+sides, once. So nothing is interleaved, nothing is heard twice and time never runs backwards. Without agreement the side is changed
+at the moment that drops the fewest words which the other side does not have.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+_FAR = 3000  # ms around the overlap in which a clock offset is looked for
+_NEAR = 350  # ms around it in which words are matched: a recogniser's boundaries are no better
+_MAX_OFFSET = 2500  # ms
+_SAME_OFFSET = 150  # ms within which two words tell of the same offset
+_OFFSET_WITNESSES = 3
+_SIGMAS = (120, 350, 1000)  # ms; loosened only while too few words agree
+_AGREEMENT = 0.6  # of the words inside the overlap, on the side that has fewer
+_SURE = 250  # ms within which a single match is believed
+_RUN_CREDIT = 250  # ms nearer to the cut, per match in the same run, up to four
+_SUBSTITUTION, _GAP = -0.7, -0.4
+_TWIN = 200  # ms between two hearings of one word
+_COVERED = 0.3  # of a word, to say that the other side has it too
+
+
+class Token(NamedTuple):
+    """A word for matching; times in ms on the recording's clock."""
+
+    text: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """The stretch that both chunks heard, in ms, and the cut in it."""
+
+    start: int
+    end: int
+    cut: int
+
+
+def switch(left: Sequence[Token], right: Sequence[Token], overlap: Overlap) -> tuple[int, int]:
+    """How many words of the left to keep and how many of the right to skip. Only the end of `left` need be given."""
+    offset = _clock_offset(
+        [word for word in left if word.end > overlap.start - _FAR],
+        [word for word in right if word.start < overlap.end + _FAR],
+    )
+    reach = _NEAR + abs(offset)
+    first = next((at for at, word in enumerate(left) if word.end > overlap.start - reach), len(left))
+    last = next((at for at, word in enumerate(right) if word.start >= overlap.end + reach), len(right))
+    tail, head = left[first:], right[:last]
+    matches = _agreed(tail, head, offset, overlap)
+    sure = [pair for pair in matches if abs(_delay(tail, head, pair) - offset) < _SURE]
+    if len(matches) > 1 or (matches and sure):
+        mine, theirs = _best_match(matches, tail, overlap.cut)
+        return first + mine + 1, theirs + 1
+    kept, skipped = _by_time(tail, head, overlap)
+    return first + kept, skipped
+
+
+def normal(text: str) -> str:
+    """What two spellings of a word have in common."""
+    return "".join(character for character in text.casefold() if character.isalnum()) or text
+
+
+def _delay(left: Sequence[Token], right: Sequence[Token], pair: tuple[int, int]) -> int:
+    return right[pair[1]].start - left[pair[0]].start
+
+
+def _clock_offset(left: Sequence[Token], right: Sequence[Token]) -> int:
+    """By how many ms the right side's clock is late, as far as words that occur once on each side agree on it."""
+    places = [{normal(word.text): word.start for word in side} for side in (left, right)]
+    counts = [Counter(normal(word.text) for word in side) for side in (left, right)]
+    unique = [word for word in places[0] if counts[0][word] == counts[1][word] == 1]
+    delays = [places[1][word] - places[0][word] for word in unique]
+    delays = [delay for delay in delays if abs(delay) <= _MAX_OFFSET]
+    clusters = [[other for other in delays if abs(other - delay) <= _SAME_OFFSET] for delay in delays]
+    best = max(clusters, key=len, default=[])
+    none = sum(abs(delay) <= _SAME_OFFSET for delay in delays)
+    return round(sum(best) / len(best)) if len(best) >= max(_OFFSET_WITNESSES, none + 2) else 0
+
+
+def _agreed(left: Sequence[Token], right: Sequence[Token], offset: int, overlap: Overlap) -> list[tuple[int, int]]:
+    """Pairs of the same word; the tightest clock at which enough of them agree."""
+    inside = [sum(overlap.start <= word.start and word.end <= overlap.end for word in side) for side in (left, right)]
+    matches: list[tuple[int, int]] = []
+    for sigma in _SIGMAS:
+        matches = _aligned(left, right, offset, sigma)
+        if len(matches) >= _AGREEMENT * min(inside):
+            break
+    return matches
+
+
+def _aligned(left: Sequence[Token], right: Sequence[Token], offset: int, sigma: int) -> list[tuple[int, int]]:
+    """The exact matches of the best alignment; what sticks out at either end is free."""
+    rows, columns = len(left), len(right)
+    score = [[0.0] * (columns + 1) for _ in range(rows + 1)]
+    for row in range(1, rows + 1):
+        for column in range(1, columns + 1):
+            score[row][column] = max(
+                score[row - 1][column - 1] + _pair_score(left[row - 1], right[column - 1], offset, sigma),
+                score[row - 1][column] + (_GAP if column < columns else 0.0),
+                score[row][column - 1] + (_GAP if row < rows else 0.0),
+            )
+    return _traced(score, left, right, offset, sigma)
+
+
+def _traced(
+    score: list[list[float]], left: Sequence[Token], right: Sequence[Token], offset: int, sigma: int
+) -> list[tuple[int, int]]:
+    """Back from the end of both sides along the best path."""
+    row, column, matches = len(left), len(right), []
+    while row and column:
+        mine, theirs = left[row - 1], right[column - 1]
+        pair = _pair_score(mine, theirs, offset, sigma)
+        if score[row][column] == score[row - 1][column - 1] + pair:
+            row, column = row - 1, column - 1
+            close = abs(theirs.start - mine.start - offset) <= 2.5 * sigma
+            if close and normal(mine.text) == normal(theirs.text):
+                matches.append((row, column))
+        elif score[row][column] == score[row - 1][column] + (_GAP if column < len(right) else 0.0):
+            row -= 1
+        else:
+            column -= 1
+    return matches[::-1]
+
+
+def _pair_score(mine: Token, theirs: Token, offset: int, sigma: int) -> float:
+    late = (theirs.start - mine.start - offset) / sigma
+    if abs(late) > 2.5:  # noqa: PLR2004 - beyond that a clock does not err
+        return _SUBSTITUTION
+    return max(2.0 * _likeness(normal(mine.text), normal(theirs.text)) - 1.5 * late * late, _SUBSTITUTION)
+
+
+@functools.lru_cache(maxsize=4096)
+def _likeness(one: str, other: str) -> float:
+    return 1.0 if one == other else difflib.SequenceMatcher(None, one, other, autojunk=False).ratio()
+
+
+def _best_match(matches: list[tuple[int, int]], left: Sequence[Token], cut: int) -> tuple[int, int]:
+    """The one nearest to the cut, where a run of matches counts as nearer."""
+    runs: dict[tuple[int, int], int] = {}
+    for mine, theirs in matches:
+        runs[mine, theirs] = runs.get((mine - 1, theirs - 1), 0) + 1
+    for mine, theirs in reversed(matches):
+        runs[mine, theirs] = max(runs[mine, theirs], runs.get((mine + 1, theirs + 1), 0))
+
+    def distance(pair: tuple[int, int]) -> float:
+        word = left[pair[0]]
+        return abs((word.start + word.end) / 2 - cut) - _RUN_CREDIT * min(runs[pair], 4)
+
+    return min(matches, key=distance)
+
+
+def _by_time(left: Sequence[Token], right: Sequence[Token], overlap: Overlap) -> tuple[int, int]:
+    """Change at the moment that loses and doubles the least, near the cut; words go to the side of their middle."""
+    moments = {overlap.cut, overlap.start, overlap.end, *(_middle(word) for word in (*left, *right))}
+    moments = {moment for moment in moments if overlap.start <= moment <= overlap.end}
+    moments |= {moment + 1 for moment in moments}
+
+    def harm(moment: int) -> tuple[int, int]:
+        kept, skipped = _division(left, right, moment)
+        lost = [word for word in left[kept:] if not _covered(word, right[skipped:])]
+        lost += [word for word in right[:skipped] if not _covered(word, left[:kept])]
+        doubled = [word for word in right[skipped:] if _covered(word, left[:kept])]
+        return len(lost) + len(doubled), abs(moment - overlap.cut)
+
+    kept, skipped = _division(left, right, min(sorted(moments), key=harm))
+    if kept and skipped < len(right) and _twins(left[kept - 1], right[skipped]):
+        skipped += 1
+    return kept, skipped
+
+
+def _division(left: Sequence[Token], right: Sequence[Token], moment: int) -> tuple[int, int]:
+    kept = sum(_middle(word) < moment for word in left)
+    return kept, sum(_middle(word) < moment for word in right)
+
+
+def _covered(word: Token, others: Sequence[Token]) -> bool:
+    shared = sum(max(0, min(word.end, other.end) - max(word.start, other.start)) for other in others)
+    return shared > _COVERED * max(word.end - word.start, 1)
+
+
+def _twins(one: Token, other: Token) -> bool:
+    return normal(one.text) == normal(other.text) and abs(one.start - other.start) < _TWIN
+
+
+def _middle(word: Token) -> int:
+    return (word.start + word.end) // 2

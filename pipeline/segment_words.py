@@ -1,0 +1,108 @@
+"""A segment as a row of words, each with a time and its place in the text, so that the segment can be shortened at a word."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import accumulate, pairwise
+
+from pipeline.caption_words import CLOSING, SENTENCE_ENDS, is_wide
+from pipeline.cut import Span
+from pipeline.seam import Token
+from pipeline.transcript import Segment, samples_to_ms
+
+
+class SegmentWords:
+    """`speech` says in ms where in the recording somebody speaks: words without times are spread over that."""
+
+    def __init__(self, segment: Segment, speech: Sequence[tuple[int, int]]) -> None:
+        self._segment = segment
+        if segment.words:
+            self.tokens = [Token(word.text, word.start, word.end) for word in segment.words]
+            self._places = _found(segment.text, [word.text for word in segment.words])
+        else:
+            self._places = list(_split(segment.text))
+            self.tokens = _spread(segment, self._places, speech)
+
+    @classmethod
+    def each(cls, segments: Sequence[Segment], span: Span) -> list[SegmentWords]:
+        """The same of several segments of one chunk."""
+        speech = [(samples_to_ms(start), samples_to_ms(end)) for start, end in span.speech_map]
+        return [cls(segment, speech) for segment in segments]
+
+    def sentences(self) -> list[Segment]:
+        """One segment for each sentence."""
+        ends = [
+            at for at, token in enumerate(self.tokens, start=1) if token.text.rstrip(CLOSING).endswith(SENTENCE_ENDS)
+        ]
+        bounds = sorted({0, *ends, len(self.tokens)})
+        parts = [self.part(first, last) for first, last in pairwise(bounds)]
+        return [
+            replace(part, start=self.tokens[first].start, end=self.tokens[last - 1].end)
+            for part, (first, last) in zip(parts, pairwise(bounds), strict=True)
+            if part
+        ]
+
+    def part(self, first: int, last: int) -> Segment | None:
+        """The segment from word `first` until before word `last`; None when no word is left."""
+        last = min(last, len(self.tokens))
+        if first >= last:
+            return None
+        if (first, last) == (0, len(self.tokens)):
+            return self._segment
+        tokens = self.tokens[first:last]
+        start = self._segment.start if first == 0 else tokens[0].start
+        end = self._segment.end if last == len(self.tokens) else max(tokens[-1].end, start)
+        words = self._segment.words[first:last]
+        return replace(self._segment, text=self._text(first, last), start=start, end=end, words=words)
+
+    def _text(self, first: int, last: int) -> str:
+        if not self._places:
+            return " ".join(token.text for token in self.tokens[first:last])
+        stop = self._places[last][0] if last < len(self._places) else len(self._segment.text)
+        begin = self._places[first][0] if first else 0
+        return self._segment.text[begin:stop].strip()
+
+
+def _found(text: str, words: Sequence[str]) -> list[tuple[int, int]]:
+    """Where the words stand in the text, one after the other; nothing when they do not all stand there."""
+    places, position, folded = [], 0, text.lower()
+    for word in words:
+        begin = folded.find(word.lower(), position)
+        if begin < 0:
+            return []
+        position = begin + len(word)
+        places.append((begin, position))
+    return places if len(folded) == len(text) else []
+
+
+def _split(text: str) -> Iterator[tuple[int, int]]:
+    """Words at white space, and every Chinese or Japanese character by itself."""
+    begin = None
+    for at, character in enumerate(text):
+        if begin is not None and (character.isspace() or is_wide(character) or is_wide(text[at - 1])):
+            yield begin, at
+            begin = None
+        if begin is None and not character.isspace():
+            begin = at
+    if begin is not None:
+        yield begin, len(text)
+
+
+def _spread(segment: Segment, places: Sequence[tuple[int, int]], speech: Sequence[tuple[int, int]]) -> list[Token]:
+    """Share the time in which there is speech among the words by their length."""
+    inside = [(max(start, segment.start), min(end, segment.end)) for start, end in speech]
+    inside = [(start, end) for start, end in inside if start < end] or [(segment.start, segment.end)]
+    marks = [0, *accumulate(end - start for start, end in inside)]
+    letters = [0, *accumulate(stop - begin + 1 for begin, stop in places)]
+
+    def clock(letter: int) -> int:
+        spoken = marks[-1] * letter // letters[-1]
+        stretch = min(bisect_right(marks, spoken) - 1, len(inside) - 1)
+        return inside[stretch][0] + spoken - marks[stretch]
+
+    return [
+        Token(segment.text[begin:stop], clock(letters[at]), clock(letters[at + 1]))
+        for at, (begin, stop) in enumerate(places)
+    ]

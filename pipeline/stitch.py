@@ -1,0 +1,163 @@
+"""The chunks' transcripts into one: nothing lost, nothing twice, every time on the recording's clock.
+
+A seam in silence is a plain joining, with the exact offset that the cutter counted in samples; no text is compared there. Where the
+chunks overlap, `pipeline.seam` picks the one word at which to change over. A chunk that failed leaves a gap that says so.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from pipeline.cut import Span
+from pipeline.seam import Overlap, Token, switch
+from pipeline.segment_words import SegmentWords
+from pipeline.timeline import forward, on_recording
+from pipeline.transcript import Gap, Heard, Seams, Segment, Transcript, samples_to_ms
+
+_LOOK_BACK = 10_000  # ms before an overlap in which words may take part in a seam
+_WHOLE = 0.9  # of a chunk; a provider that knows times leaves the silence at its ends out
+_OVERLAPPING = ("soft", "hard")
+_REACH = 2_000  # ms; no chunk begins earlier than this before the cut it shares with the one before (pipeline.cut)
+
+
+def stitch(
+    parts: Iterable[tuple[Span, Heard | Gap]],
+    *,
+    duration: int,
+    language: str | None = None,
+    task: str = "transcribe",
+    model_used: str = "",
+) -> Transcript:
+    """One transcript of `duration` ms out of all parts in index order; a silent chunk comes as an empty `Heard`."""
+    stitcher = Stitcher()
+    for span, part in parts:
+        stitcher.add(span, part)
+    return stitcher.finish(duration=duration, language=language, task=task, model_used=model_used)
+
+
+class Stitcher:
+    """The same, chunk by chunk, so that a reader can follow while later chunks are still being heard."""
+
+    def __init__(self) -> None:
+        self._segments: list[Segment] = []
+        self._gaps: list[Gap] = []
+        self._edges: Counter[str] = Counter()
+        self._languages: Counter[str] = Counter()
+        self._models: Counter[str] = Counter()
+        self._heard: Span | None = None  # the chunk before, if it was heard
+        self._firm = 0  # segments before the last place where two chunks share nothing
+        self._end = 0
+
+    def add(self, span: Span, part: Heard | Gap) -> None:
+        """The next chunk in index order."""
+        self._edges[span.right_edge] += 1
+        self._end = max(self._end, samples_to_ms(span.audio_end), samples_to_ms(span.own_end))
+        if isinstance(part, Gap):
+            self._gaps.append(part)
+            self._heard = None
+            return
+        start, end = samples_to_ms(span.audio_start), samples_to_ms(span.audio_end)
+        segments = on_recording(part.segments, start, end - start)
+        if len(segments) == 1 and _untimed(segments[0], end - start):
+            segments = SegmentWords.each(segments, span)[0].sentences()
+        overlap = self._overlap(span)
+        if overlap:
+            segments = self._changed_over(SegmentWords.each(segments, span), overlap)
+        else:
+            self._firm = len(self._segments)
+        self._segments += segments
+        self._heard = span
+        self._languages[part.language or ""] += sum(segment.end - segment.start + 1 for segment in segments)
+        self._models[part.model_used] += 1
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """What is settled so far; the end of the last segment may still give way to the next chunk."""
+        return forward(self._segments, self._end)
+
+    @property
+    def settled(self) -> tuple[Segment, ...]:
+        """Those of `segments` whose text no later chunk can change. Grows only at its end; times may still give way."""
+        before = self._heard
+        if before is None or before.right_edge not in _OVERLAPPING:
+            return self.segments
+        return self.segments[: self._before(samples_to_ms(before.own_end) - _REACH - _LOOK_BACK)]
+
+    def finish(
+        self, *, duration: int, language: str | None = None, task: str = "transcribe", model_used: str = ""
+    ) -> Transcript:
+        """Everything added, as a transcript of `duration` ms; language and model are what most chunks say, unless given."""
+        return Transcript(
+            segments=forward(self._segments, duration),
+            duration=duration,
+            language=language or _most(self._languages) or None,
+            task=task,
+            model_used=model_used or _most(self._models),
+            gaps=tuple(_bounded(gap, duration) for gap in self._gaps),
+            seams=Seams(self._edges["silence"], self._edges["soft"], self._edges["hard"]),
+        )
+
+    def _overlap(self, span: Span) -> Overlap | None:
+        """What the chunk before and this one both heard."""
+        before = self._heard
+        if before is None or span.left_edge not in _OVERLAPPING or before.audio_end <= span.audio_start:
+            return None
+        times = (span.audio_start, before.audio_end, before.switch_point)
+        return Overlap(*map(samples_to_ms, times))
+
+    def _before(self, time: int) -> int:
+        """How many segments a seam leaves alone that looks back until `time` in ms."""
+        at = len(self._segments)
+        while at > self._firm and self._segments[at - 1].end > time:
+            at -= 1
+        return at
+
+    def _changed_over(self, after: list[SegmentWords], overlap: Overlap) -> list[Segment]:
+        """Shorten what is there to where the new segments take over; returns what is left of those."""
+        assert self._heard is not None
+        at = self._before(overlap.start - _LOOK_BACK)
+        before = SegmentWords.each(self._segments[at:], self._heard)
+        kept, skipped = switch(_tokens(before), _tokens(after), overlap)
+        self._segments[at:] = _first(before, kept)
+        return _without_first(after, skipped)
+
+
+def _untimed(segment: Segment, length: int) -> bool:
+    """Whether the provider gave only text: one segment over nearly the whole chunk."""
+    return not segment.words and segment.end - segment.start >= _WHOLE * length
+
+
+def _tokens(segments: Sequence[SegmentWords]) -> list[Token]:
+    return [token for segment in segments for token in segment.tokens]
+
+
+def _first(segments: Sequence[SegmentWords], count: int) -> list[Segment]:
+    """The segments up to their `count`-th word."""
+    kept = []
+    for segment in segments:
+        if part := segment.part(0, count):
+            kept.append(part)
+        count = max(0, count - len(segment.tokens))
+    return kept
+
+
+def _without_first(segments: Sequence[SegmentWords], count: int) -> list[Segment]:
+    """The segments after their `count`-th word."""
+    kept = []
+    for segment in segments:
+        if part := segment.part(count, len(segment.tokens)):
+            kept.append(part)
+        count = max(0, count - len(segment.tokens))
+    return kept
+
+
+def _most(counts: Counter[str]) -> str:
+    """The most frequent that is not empty, the first of equals."""
+    return max((name for name in counts if name), key=lambda name: counts[name], default="")
+
+
+def _bounded(gap: Gap, duration: int) -> Gap:
+    start = min(max(gap.start, 0), duration)
+    return replace(gap, start=start, end=min(max(gap.end, start), duration))

@@ -1,0 +1,140 @@
+"""Times that hold together: what a provider answers, made to fit its chunk; what was stitched, made to run forward."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+from pipeline.transcript import Segment
+
+_SLACK = 500  # ms a word may lie outside of its chunk before its clock is suspect
+_LOOP_LENGTHS = range(1, 9)  # words in a repeated phrase
+_LOOPS = 4  # repetitions of a phrase that nobody says
+_SINGLE_LOOPS = 8  # of a single word; "no, no, no, no" is said
+_FASTEST = 30  # characters a second
+_LONG_TEXT = 40  # characters; shorter ones are too short for a rate
+
+
+def on_recording(segments: Iterable[Segment], offset: int, length: int) -> list[Segment]:
+    """A provider's segments on the recording's clock, `offset` ms later, each and every word inside its chunk.
+
+    Never drops a word: what cannot be right is moved to where it can be and flagged.
+    """
+    tidy = [_tidy(segment, offset, offset + length) for segment in segments]
+    return sorted((segment for segment in tidy if segment.text), key=lambda segment: segment.start)
+
+
+def _tidy(segment: Segment, first: int, last: int) -> Segment:
+    words = [replace(word, text=_clean(word.text), confidence=_share(word.confidence)) for word in segment.words]
+    words = [word for word in words if word.text]
+    text = _clean(segment.text) or " ".join(word.text for word in words)
+    times = [(segment.start, segment.end), *((word.start, word.end) for word in words)]
+    outside = any(not first - _SLACK <= offset_middle <= last + _SLACK for offset_middle in _middles(times, first))
+    words = [
+        replace(word, start=_inside(word.start + first, first, last), end=_inside(word.end + first, first, last))
+        for word in words
+    ]
+    start, end = _inside(segment.start + first, first, last), _inside(segment.end + first, first, last)
+    if words:
+        start = min(start, *(word.start for word in words))
+    reasons = (("clock",) if outside else ()) + _oddities(text, end - start)
+    return replace(
+        segment,
+        text=text,
+        start=start,
+        end=max(start, end),
+        words=tuple(words),
+        suspect=tuple(dict.fromkeys((*segment.suspect, *reasons))),
+    )
+
+
+def _middles(times: Iterable[tuple[int, int]], offset: int) -> Iterator[int]:
+    return (offset + (start + end) // 2 for start, end in times)
+
+
+def _inside(time: int, first: int, last: int) -> int:
+    return min(max(time, first), last)
+
+
+def _clean(text: str) -> str:
+    """Single spaces, no control characters, nothing that UTF-8 cannot carry."""
+    kept = "".join(" " if unicodedata.category(character) in {"Cc", "Cs"} else character for character in text)
+    return " ".join(kept.split())
+
+
+def _share(confidence: float | None) -> float | None:
+    if confidence is None or not math.isfinite(confidence):
+        return None
+    return min(max(confidence, 0.0), 1.0)
+
+
+def _oddities(text: str, length: int) -> tuple[str, ...]:
+    """Signs that a recogniser made it up."""
+    words = text.casefold().split()
+    loop = any(_repetitions(words, size) >= (_SINGLE_LOOPS if size == 1 else _LOOPS) for size in _LOOP_LENGTHS)
+    hasty = len(text) > _LONG_TEXT and len(text) * 1000 > _FASTEST * length
+    return (("repetition",) if loop else ()) + (("too fast",) if hasty else ())
+
+
+def _repetitions(words: Sequence[str], size: int) -> int:
+    """How often the most insistent phrase of this many words is said in a row."""
+    most = run = 0
+    for at in range(size, len(words)):
+        run = run + 1 if words[at] == words[at - size] else 0
+        most = max(most, run)
+    return most // size + 1
+
+
+def forward(segments: Sequence[Segment], duration: int) -> tuple[Segment, ...]:
+    """The same with times that never run backwards, do not overlap and lie in [0, duration]."""
+    starts = _climbing([min(max(time, 0), duration) for segment in segments for time in _starts(segment)])
+    limits = [*starts[1:], duration]
+    settled, at = [], 0
+    for segment in segments:
+        count = len(_starts(segment))
+        settled.append(_settled(segment, starts[at : at + count], limits[at : at + count]))
+        at += count
+    return tuple(settled)
+
+
+def _climbing(times: Sequence[int]) -> list[int]:
+    """The same without steps back: as many as possible stay, the others take the time before them."""
+    if all(before <= after for before, after in pairwise(times)):
+        return list(times)
+    tops: list[int] = []  # the lowest time in which a climb of each length can end
+    lengths = []
+    for time in times:
+        length = bisect_right(tops, time)
+        tops[length : length + 1] = [time]
+        lengths.append(length)
+    kept: dict[int, int] = {}
+    ceiling = max(times)
+    for at in range(len(times) - 1, -1, -1):
+        if lengths[at] == len(tops) - 1 - len(kept) and times[at] <= ceiling:
+            kept[at] = ceiling = times[at]
+    latest = ceiling  # by now the earliest that stays
+    return [latest := kept.get(at, latest) for at in range(len(times))]
+
+
+def _starts(segment: Segment) -> list[int]:
+    return [segment.start, *(word.start for word in segment.words)]
+
+
+def _settled(segment: Segment, starts: Sequence[int], limits: Sequence[int]) -> Segment:
+    """`limits` are the starts of whatever comes next: for a word the next word, for the segment's own end what follows it."""
+    words = tuple(
+        replace(word, start=start, end=max(start, min(word.end, limit)))
+        for word, start, limit in zip(segment.words, starts[1:], limits[1:], strict=True)
+    )
+    end = max(starts[0], min(segment.end, limits[-1]))
+    return replace(segment, start=starts[0], end=max(end, words[-1].end) if words else end, words=words)
+
+
+def runs_forward(segments: Sequence[Segment]) -> bool:
+    """Whether no start lies before an earlier one."""
+    starts = [time for segment in segments for time in _starts(segment)]
+    return all(before <= after for before, after in pairwise(starts))

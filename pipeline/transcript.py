@@ -1,0 +1,133 @@
+"""What was said, and when: frozen values in integer milliseconds.
+
+A `Heard` is one provider's answer for one chunk, on the chunk's own clock. A `Transcript` is the whole recording's, on the
+recording's clock. Invariants of a Transcript: `0 <= start <= end <= duration` for every word and segment, starts never
+decrease, and no word lies outside its segment.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter
+
+SAMPLE_RATE = 16_000  # Hz; every provider hears 16 kHz mono s16
+SAMPLES_PER_MS = SAMPLE_RATE // 1000
+
+
+def samples_to_ms(samples: int) -> int:
+    """The one rounding from samples to milliseconds: to the nearest, halves up."""
+    return (2 * samples + SAMPLES_PER_MS) // (2 * SAMPLES_PER_MS)
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word with its time in ms; `confidence` is 0..1 where the provider knows it."""
+
+    text: str
+    start: int
+    end: int
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of speech in ms. `words` is empty when the provider gives no word times.
+
+    The whisper figures (avg_logprob and so on) are None where the provider does not report them. `suspect` holds the
+    reasons for which the text may be invented; suspects are flagged, never silently deleted.
+    """
+
+    text: str
+    start: int
+    end: int
+    words: tuple[Word, ...] = ()
+    avg_logprob: float | None = None
+    compression_ratio: float | None = None
+    no_speech_prob: float | None = None
+    temperature: float | None = None
+    tokens: tuple[int, ...] = ()
+    speaker: str | None = None
+    channel: int | None = None
+    suspect: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A provider's answer for one chunk; times in ms from the chunk's first sample."""
+
+    segments: tuple[Segment, ...] = ()
+    language: str | None = None  # ISO 639-1
+    model_used: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A stretch in ms of which nothing is known, because its chunk failed."""
+
+    start: int
+    end: int
+    code: str
+    chunk: int
+
+
+@dataclass(frozen=True, slots=True)
+class Seams:
+    """How the recording was cut: how many seams lie in silence, in a short pause, or had to be forced."""
+
+    silence: int = 0
+    soft: int = 0
+    hard: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """The whole recording's text; `duration` is the decoded length in ms."""
+
+    segments: tuple[Segment, ...]
+    duration: int
+    language: str | None = None
+    task: str = "transcribe"
+    model_used: str = ""
+    gaps: tuple[Gap, ...] = ()
+    seams: Seams = Seams()
+
+    @property
+    def text(self) -> str:
+        """All segments' text in one line, single spaces between."""
+        return " ".join(part for part in (segment.text.strip() for segment in self.segments) if part)
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        """All words in order; empty when no provider gave word times."""
+        return tuple(word for segment in self.segments for word in segment.words)
+
+
+_HEARD = TypeAdapter(Heard)
+_TRANSCRIPT = TypeAdapter(Transcript)
+
+
+def heard_to_json(heard: Heard) -> bytes:
+    """The stored form of a chunk's result."""
+    return _HEARD.dump_json(heard, exclude_defaults=True)
+
+
+def heard_from_json(data: bytes) -> Heard:
+    """Raises pydantic.ValidationError on anything `heard_to_json` did not write."""
+    return _HEARD.validate_json(data)
+
+
+def transcript_to_json(transcript: Transcript) -> bytes:
+    """The stored form of a job's result; every output format is rendered from it at read time."""
+    return _TRANSCRIPT.dump_json(transcript, exclude_defaults=True)
+
+
+def transcript_from_json(data: bytes) -> Transcript:
+    """Raises pydantic.ValidationError on anything `transcript_to_json` did not write."""
+    return _TRANSCRIPT.validate_json(data)
+
+
+def transcript_as_dict(transcript: Transcript) -> dict[str, Any]:
+    """The same as plain JSON values."""
+    return _TRANSCRIPT.dump_python(transcript, mode="json")  # type: ignore[no-any-return]
