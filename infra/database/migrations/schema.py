@@ -1,0 +1,60 @@
+"""Bring a database's schema up to date, and tell where it stands."""
+
+from __future__ import annotations
+
+import threading
+from functools import cache
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import Connection, text
+
+from pipeline.errors import StenopoolError
+
+_LOCK = 0x57E90  # any number, as long as nobody else's advisory lock in this database has it
+_ONE_AT_A_TIME = threading.Lock()  # Alembic keeps what it works on in a global
+
+
+def upgrade(connection: Connection) -> None:
+    """Run what is missing, inside the caller's transaction.
+
+    Of several processes that start at once, one migrates and the others wait: on PostgreSQL for the advisory lock, on
+    SQLite for the write lock that BEGIN IMMEDIATE already holds. Raises StenopoolError for a database that a newer version
+    of this code has migrated.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SET LOCAL lock_timeout = 0"))
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    settings = config()
+    settings.attributes["connection"] = connection
+    try:
+        with _ONE_AT_A_TIME:
+            command.upgrade(settings, "head")
+    except CommandError as error:
+        found = current(connection)
+        raise StenopoolError(f"The database is at step {found}, which this version does not know.") from error
+
+
+@cache
+def head() -> str | None:
+    """The step this code expects."""
+    return ScriptDirectory.from_config(config()).get_current_head()
+
+
+def current(connection: Connection) -> str | None:
+    """The step the database is at."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def config() -> Config:
+    """Where Alembic finds the steps: beside this file, wherever the package is installed."""
+    settings = Config()
+    here = str(Path(__file__).parent)
+    settings.set_main_option("script_location", here.replace("%", "%%"))  # ConfigParser interpolates
+    settings.set_main_option("path_separator", "os")
+    return settings

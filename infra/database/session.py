@@ -1,0 +1,143 @@
+"""One database per process: sessions, transactions, migrations."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, TimeoutError
+from sqlalchemy.orm import Session
+
+from infra.database.migrations import schema
+from pipeline.errors import DatabaseUnavailable, InvalidRequest
+
+BUSY_SECONDS = 30
+_POSTGRES_SESSION = {
+    "connect_timeout": 3,
+    # A server that is stopped or unplugged must become an error, not a hang.
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 15_000,
+    "options": "-c statement_timeout=20s -c lock_timeout=10s -c idle_in_transaction_session_timeout=5s -c timezone=UTC",
+}
+
+
+class Database:
+    """SQLite or PostgreSQL behind one door. Raises DatabaseUnavailable when it does not answer.
+
+    On SQLite a writing transaction is BEGIN IMMEDIATE: a deferred one that turns to writing fails at once when another
+    has written since, whatever the busy timeout. The rows it hands out stay readable after their session.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = _with_driver(url)
+        self.kind = self._url.get_backend_name()
+        self._engine = _sqlite(self._url) if self.kind == "sqlite" else _postgresql(self._url)
+        self._writer = self._engine.execution_options(writes=True)
+        # SQLite's busy handler polls, and starves somebody: threads of one process queue up here instead.
+        self._turn: contextlib.AbstractContextManager[Any] = (
+            threading.Lock() if self.kind == "sqlite" else contextlib.nullcontext()
+        )
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """One short transaction that may write; committed at the end of the block, rolled back by an exception."""
+        with _translated(), self._turn, Session(self._writer, expire_on_commit=False) as session:
+            yield session
+            session.commit()
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """One consistent look."""
+        with _translated(), Session(self._engine, expire_on_commit=False) as session:
+            yield session
+
+    def migrate(self) -> None:
+        """Bring the schema up to date; safe when several processes start at once.
+
+        Raises StenopoolError for a database that a newer version of this code has migrated.
+        """
+        with _translated(), self._engine.connect() as connection:
+            if schema.current(connection) == schema.head():
+                return
+        with _translated(), self._turn, self._writer.begin() as connection:
+            schema.upgrade(connection)
+
+    def check(self) -> dict[str, Any]:
+        """{"kind", "ms", "migration", "expected"}: for /readyz. Raises DatabaseUnavailable."""
+        began = time.perf_counter()
+        with _translated(), self._engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+            milliseconds = (time.perf_counter() - began) * 1000
+            found = schema.current(connection)
+        return {"kind": self.kind, "ms": round(milliseconds, 2), "migration": found, "expected": schema.head()}
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """A bare connection, for tools that compare or inspect the schema."""
+        with _translated(), self._engine.connect() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """The driver's ways of not answering, as ours."""
+    try:
+        yield
+    except (OperationalError, InterfaceError, TimeoutError) as error:
+        raise DatabaseUnavailable from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise DatabaseUnavailable from error
+        raise
+
+
+def _with_driver(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        parsed = make_url("none://")  # the message below says it better, and shows no password
+    backend = parsed.get_backend_name()
+    if backend in ("postgres", "postgresql"):
+        return parsed.set(drivername="postgresql+psycopg")
+    if backend == "sqlite" and parsed.database:
+        return parsed
+    raise InvalidRequest("The database URL must be sqlite:///file or postgresql://…", param="STENOPOOL_DATABASE_URL")
+
+
+def _postgresql(url: URL) -> Engine:
+    return create_engine(
+        url, pool_pre_ping=True, pool_size=5, max_overflow=27, pool_timeout=10, connect_args=_POSTGRES_SESSION
+    )
+
+
+def _sqlite(url: URL) -> Engine:
+    assert url.database
+    Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS}, pool_size=5, max_overflow=59)
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # the driver must not begin transactions of its own: see _begin
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")  # what was acknowledged survives a power cut as well
+        connection.execute("PRAGMA foreign_keys=ON")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine

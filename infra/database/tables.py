@@ -1,0 +1,277 @@
+"""The tables: columns, nothing else. Times are epoch seconds by the database's own clock.
+
+SQLModel classes with table=True do not validate; what enters here was validated at the door.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Column, Double, Index, LargeBinary, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+# Constraints need names, or SQLite's later migrations cannot find them.
+SQLModel.metadata.naming_convention = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+_KEPT = text("purged_at IS NULL")
+_SOUND = text("sound_key IS NOT NULL")
+
+
+def _json(*, nullable: bool = True) -> Any:
+    return Field(default=None, sa_column=Column(JSON(none_as_null=True), nullable=nullable))
+
+
+def _time(*, index: bool = False) -> Any:
+    return Field(default=None, sa_type=Double, index=index)
+
+
+class Account(SQLModel, table=True):
+    """Who owns everything else."""
+
+    __tablename__ = "accounts"
+    id: str = Field(primary_key=True)  # acct_ + ULID
+    name: str = ""
+    tier: str = "free"
+    status: str = "active"
+    created_at: float = Field(sa_type=Double)
+
+
+class ApiKey(SQLModel, table=True):
+    """A key; its secret is only here as a hash."""
+
+    __tablename__ = "api_keys"
+    id: str = Field(primary_key=True)  # the key's own public part
+    account_id: str = Field(foreign_key="accounts.id", index=True)
+    secret_hash: str
+    name: str = ""
+    created_at: float = Field(sa_type=Double)
+    expires_at: float | None = _time()
+    revoked_at: float | None = _time()
+    last_used_at: float | None = _time()
+
+
+class Media(SQLModel, table=True):
+    """An uploaded recording. The row is committed before the first byte, so that orphans can be found."""
+
+    __tablename__ = "media"
+    id: str = Field(primary_key=True)  # med_ + ULID
+    account_id: str = Field(foreign_key="accounts.id", index=True)
+    storage_key: str
+    state: str = "pending"  # pending, stored, deleting (the sweep took it), deleted
+    filename: str | None = None
+    bytes: int = Field(default=0, sa_type=BigInteger)
+    sha256: str | None = None
+    created_at: float = Field(sa_type=Double)
+    touched_at: float = Field(sa_type=Double, index=True)  # moves while bytes arrive
+
+
+class Job(SQLModel, table=True):
+    """One request over one media."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        Index("ix_jobs_account_created", "account_id", "created_at", "id"),
+        Index("ix_jobs_live", "status", "run_at"),
+        # Only the rows that retention has not seen yet, so that its query stays small for ever.
+        Index("ix_jobs_retention", "expires_at", sqlite_where=_KEPT, postgresql_where=_KEPT),
+    )
+    id: str = Field(primary_key=True)  # job_ + ULID
+    account_id: str = Field(foreign_key="accounts.id")
+    key_id: str | None = None
+    task: str
+    model: str
+    request: dict[str, Any] = _json(nullable=False)  # the caller's options, verbatim
+    client_reference_id: str | None = Field(default=None, index=True)
+    meta: dict[str, str] | None = _json()
+    priority: int = 0
+    queue: str = "cpu"  # which workers prepare it
+    request_id: str | None = None
+
+    media_id: str | None = Field(default=None, foreign_key="media.id", index=True)
+    input: dict[str, Any] = _json(
+        nullable=False
+    )  # type, filename, bytes, sha256, duration, channels, codec; url without secrets
+    source: dict[str, Any] | None = _json()  # url and headers to fetch; emptied once fetched
+
+    status: str = "queued"
+    stage: str = "waiting"
+    version: int = 1  # grows with every change a caller can see: the ETag
+    attempt: int = 0  # the fencing token: grows with every claim
+    run: int = 1  # grows with every retry the caller asked for
+    lost: int = 0  # workers that died on it in this stage
+    failures: int = 0  # times it was put back after an error, in this run
+    lease_token: str | None = None
+    lease_until: float | None = _time(index=True)
+    worker: str | None = None
+    run_at: float = Field(sa_type=Double)  # not before
+    dispatched_at: float | None = _time()  # when its bell was last rung
+
+    cut_done: bool = False  # every chunk is a row
+    audio_samples: int = Field(default=0, sa_type=BigInteger)  # decoded so far, at 16 kHz
+    chunks_total: int = 0
+    chunks_completed: int = 0
+    chunks_failed: int = 0
+    chunks_retried: int = 0
+    samples_done: int = Field(default=0, sa_type=BigInteger)
+
+    model_used: str | None = None
+    language: str | None = None
+    result_key: str | None = None
+    partial: bool = False
+    gaps: list[dict[str, Any]] | None = _json()
+    quality: dict[str, Any] | None = _json()
+    error: dict[str, Any] | None = _json()
+
+    webhook_url: str | None = None
+    webhook_events: list[str] | None = _json()
+    webhook_secret: str | None = None
+
+    created_at: float = Field(sa_type=Double)
+    queued_at: float | None = _time()
+    processing_at: float | None = _time()
+    cancelling_at: float | None = _time()
+    completed_at: float | None = _time()
+    failed_at: float | None = _time()
+    cancelled_at: float | None = _time()
+    expired_at: float | None = _time()
+    ended_at: float | None = _time()  # whichever of these four it was
+    timeout_seconds: float | None = _time()  # from queued to the deadline
+    retention_seconds: float | None = _time()  # from the end to `expires_at`
+    deadline_at: float | None = _time(index=True)
+    expires_at: float | None = _time()
+    purged_at: float | None = _time()
+
+
+class Chunk(SQLModel, table=True):
+    """A piece of a job's audio, with a lease of its own."""
+
+    __tablename__ = "chunks"
+    __table_args__ = (
+        Index("ix_chunks_live", "status", "run_at"),
+        Index("ix_chunks_sound", "status", sqlite_where=_SOUND, postgresql_where=_SOUND),
+    )
+    job_id: str = Field(foreign_key="jobs.id", primary_key=True)
+    idx: int = Field(primary_key=True)
+    span: dict[str, Any] = _json(nullable=False)  # pipeline.cut.Span as plain values
+    queue: str = "cpu"
+    sound_key: str | None = None  # None for a chunk without speech, and once the sound is deleted
+    status: str = "pending"
+    attempt: int = 0
+    lost: int = 0
+    failures: int = 0
+    lease_token: str | None = None
+    lease_until: float | None = _time(index=True)
+    worker: str | None = None
+    run_at: float = Field(sa_type=Double)
+    dispatched_at: float | None = _time()
+    result_key: str | None = None
+    model_used: str | None = None
+    error: dict[str, Any] | None = _json()
+
+
+class JobEvent(SQLModel, table=True):
+    """One line of a job's audit timeline."""
+
+    __tablename__ = "job_events"
+    id: int | None = Field(default=None, primary_key=True)
+    job_id: str = Field(foreign_key="jobs.id", index=True)
+    at: float = Field(sa_type=Double)
+    type: str
+    data: dict[str, Any] | None = _json()
+
+
+class WebhookEndpoint(SQLModel, table=True):
+    """Where an account wants its events."""
+
+    __tablename__ = "webhook_endpoints"
+    id: str = Field(primary_key=True)  # whe_ + ULID
+    account_id: str = Field(foreign_key="accounts.id", index=True)
+    name: str = ""
+    url: str
+    event_types: list[str] = _json(nullable=False)
+    secret: str
+    old_secret: str | None = None
+    old_secret_until: float | None = _time()
+    status: str = "active"  # active, disabled
+    created_at: float = Field(sa_type=Double)
+    updated_at: float = Field(sa_type=Double)
+
+
+class WebhookMessage(SQLModel, table=True):
+    """The outbox: one event for one target, its bytes fixed for ever."""
+
+    __tablename__ = "webhook_messages"
+    __table_args__ = (
+        UniqueConstraint("subject", "type", "target"),
+        Index("ix_webhook_due", "status", "next_attempt_at"),
+    )
+    id: str = Field(primary_key=True)  # evt_ + ULID; the webhook-id header
+    account_id: str = Field(foreign_key="accounts.id", index=True)
+    job_id: str | None = Field(default=None, index=True)
+    subject: str  # the job's id and the run it ended, or a test's own id: what makes the message unique
+    target: str  # an endpoint's id, or "job" for the job's own webhook
+    endpoint_id: str | None = Field(default=None, index=True)
+    type: str
+    url: str
+    body: bytes = Field(sa_type=LargeBinary)
+    status: str = "pending"  # pending, delivered, exhausted, dropped
+    attempts: int = 0
+    schedule_from: int = 0  # attempts made before the last replay, which starts the schedule anew
+    next_attempt_at: float | None = _time()
+    lease_token: str | None = None
+    lease_until: float | None = _time()
+    last_status: int | None = None
+    created_at: float = Field(sa_type=Double)
+    delivered_at: float | None = _time()
+
+
+class WebhookAttempt(SQLModel, table=True):
+    """One delivery: one attempt to send one message."""
+
+    __tablename__ = "webhook_attempts"
+    message_id: str = Field(foreign_key="webhook_messages.id", primary_key=True)
+    n: int = Field(primary_key=True)
+    started_at: float = Field(sa_type=Double)
+    duration_ms: int = 0
+    status_code: int | None = None
+    error: str | None = None
+    response_excerpt: str | None = None  # the first 4 kB
+
+
+class IdempotencyKey(SQLModel, table=True):
+    """The first answer to a creating request, kept for its repetitions."""
+
+    __tablename__ = "idempotency_keys"
+    account_id: str = Field(foreign_key="accounts.id", primary_key=True)
+    route: str = Field(primary_key=True)
+    key: str = Field(primary_key=True)
+    fingerprint: str
+    object_id: str
+    response: dict[str, Any] = _json(nullable=False)
+    created_at: float = Field(sa_type=Double, index=True)
+
+
+class Erasure(SQLModel, table=True):
+    """Objects that nothing refers to any more; written with the change that orphaned them, kept until they are gone."""
+
+    __tablename__ = "erasures"
+    place: str = Field(primary_key=True)  # a storage key, or a folder of them, which ends in a slash
+    due_at: float = Field(sa_type=Double, index=True)
+
+
+class Worker(SQLModel, table=True):
+    """A living process of the scheduler or of a worker role."""
+
+    __tablename__ = "workers"
+    id: str = Field(primary_key=True)
+    role: str
+    host: str
+    pid: int
+    started_at: float = Field(sa_type=Double)
+    seen_at: float = Field(sa_type=Double)
+    facts: dict[str, Any] | None = _json()  # the sandbox level in force, versions

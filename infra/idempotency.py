@@ -1,0 +1,119 @@
+"""The first answer to a creating request, kept for its repetitions.
+
+The row is inserted in the transaction that creates the object, so that no crash can separate them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy import delete, select, tuple_
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+from sqlmodel import col
+
+from infra.database.clock import now
+from infra.database.session import Database
+from infra.database.tables import IdempotencyKey, Job, WebhookEndpoint
+from pipeline.errors import IdempotencyConflict
+
+Made = TypeVar("Made", Job, WebhookEndpoint)
+
+
+@dataclass(frozen=True)
+class Idempotency:
+    """A caller's Idempotency-Key with what it stands for.
+
+    `fingerprint` is a digest of everything that makes the request the same one. `answer` renders the first answer from
+    the new object, inside the transaction; it must be pure and JSON-safe.
+    """
+
+    route: str
+    key: str
+    fingerprint: str
+    answer: Callable[[Any], dict[str, Any]]
+
+
+class IdempotencyStore:
+    """Look up and forget keys; they are written by the store that creates the object."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def find(self, account_id: str, route: str, key: str) -> IdempotencyKey | None:
+        """The stored first answer, if there is one: a door can replay it before it reads a long body."""
+        with self._database.read() as session:
+            return session.get(IdempotencyKey, (account_id, route, key))
+
+    def forget(self, older_than_seconds: float, limit: int = 1000) -> int:
+        """Delete keys past their time (24 h at least); returns how many."""
+        identity = (col(IdempotencyKey.account_id), col(IdempotencyKey.route), col(IdempotencyKey.key))
+        old = (
+            select(*identity)
+            .where(col(IdempotencyKey.created_at) < now() - older_than_seconds)
+            .order_by(col(IdempotencyKey.created_at))
+            .limit(limit)
+        )
+        with self._database.write() as session:
+            keys = [tuple(row) for row in session.execute(old)]
+            if keys:
+                session.execute(delete(IdempotencyKey).where(tuple_(*identity).in_(keys)))
+            return len(keys)
+
+
+def create_once(
+    database: Database,
+    account_id: str,
+    idempotency: Idempotency | None,
+    kind: type[Made],
+    insert: Callable[[Session], Made],
+) -> tuple[Made, dict[str, Any] | None]:
+    """(new object, None), or (the first object, its first answer) when the key was used with the same fingerprint.
+
+    Raises IdempotencyConflict for another fingerprint, and whatever `insert` raises.
+    """
+    for _ in range(2):
+        with database.write() as session:
+            known = _recall(session, account_id, idempotency)
+            first = session.get(kind, known.object_id) if known else None
+            if known is not None and first is not None:
+                return first, known.response
+            made = insert(session)
+            if idempotency is None or _remember(session, account_id, idempotency, made):
+                return made, None
+            session.rollback()  # somebody used the key at this very moment: theirs is there now
+    raise AssertionError("a key that was just used is not there")
+
+
+def forget_made(session: Session, account_id: str, object_id: str) -> None:
+    """The object is deleted, and its key free for another one."""
+    mine = (col(IdempotencyKey.account_id) == account_id, col(IdempotencyKey.object_id) == object_id)
+    session.execute(delete(IdempotencyKey).where(*mine))
+
+
+def _recall(session: Session, account_id: str, idempotency: Idempotency | None) -> IdempotencyKey | None:
+    """What the key stands for already. Raises IdempotencyConflict when it stands for another request."""
+    if idempotency is None:
+        return None
+    known = session.get(IdempotencyKey, (account_id, idempotency.route, idempotency.key))
+    if known is not None and known.fingerprint != idempotency.fingerprint:
+        raise IdempotencyConflict
+    return known
+
+
+def _remember(session: Session, account_id: str, idempotency: Idempotency, made: Job | WebhookEndpoint) -> bool:
+    """Keep the first answer; False when somebody else has used the key since `_recall`."""
+    row = {
+        "account_id": account_id,
+        "route": idempotency.route,
+        "key": idempotency.key,
+        "fingerprint": idempotency.fingerprint,
+        "object_id": made.id,
+        "response": idempotency.answer(made),
+        "created_at": made.created_at,
+    }
+    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    statement = insert(IdempotencyKey).values(row).on_conflict_do_nothing().returning(col(IdempotencyKey.key))
+    return session.execute(statement).first() is not None

@@ -1,0 +1,94 @@
+"""Settings: a value, read once from the environment, passed down, never imported."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import quote
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from pipeline.errors import InvalidRequest
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+PREFIX = "STENOPOOL_"
+
+
+def default_home() -> Path:
+    """The data folder of people who configured none: XDG's data home."""
+    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(base) / "stenopool"
+
+
+class Settings(BaseModel):
+    """Everything an operator can set; each field is read from STENOPOOL_<FIELD IN UPPER CASE>."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    home: Path = Field(default_factory=default_home)
+    database_url: str = ""  # empty: SQLite in `home`
+    redis_url: str = ""  # empty: the private Redis that `up` starts
+    storage_url: str = ""  # empty: file://<home>/storage
+    catalog: Path | None = None
+    admin_key: str | None = None
+    embedded_engines: Literal["auto", "off"] = "auto"
+    openai_api_key: str = Field("", repr=False)
+    openai_base_url: str = ""  # empty: OpenAI's own
+    groq_api_key: str = Field("", repr=False)
+    outbound_allow: tuple[Network, ...] = ()
+    outbound_http: bool = True  # http:// targets besides https://
+
+    lease_seconds: float = Field(6.0, gt=0)  # a worker silent for this long is thought dead
+    sweep_seconds: float = Field(1.0, gt=0)
+    redispatch_seconds: float = Field(
+        5.0, gt=0
+    )  # how long a rung job may stay unclaimed before its message may be lost
+    max_attempts: int = Field(3, ge=1)
+    webhook_time_scale: float = Field(1.0, gt=0)  # multiplies the delays between webhook attempts
+
+    max_upload_bytes: int = Field(5 * 1024**3, gt=0)
+    max_audio_seconds: int = Field(24 * 3600, gt=0)
+    job_timeout_seconds: int = Field(24 * 3600, gt=0)
+    retention_seconds: int = Field(30 * 24 * 3600, gt=0)
+    media_retention_seconds: int = Field(24 * 3600, gt=0)  # of the uploaded sound after its job has ended
+    read_timeout_seconds: float = Field(30.0, gt=0)  # a client that sends nothing for this long is cut off
+
+    cpu_processes: int = Field(default_factory=lambda: max(1, os.cpu_count() or 1), ge=1)
+    io_threads: int = Field(32, ge=1)
+    log_level: str = "INFO"
+
+    @field_validator("outbound_allow", mode="before")
+    @classmethod
+    def _networks(cls, value: Any) -> Any:
+        return tuple(part for part in value.replace(",", " ").split() if part) if isinstance(value, str) else value
+
+    @property
+    def database(self) -> str:
+        """The SQLAlchemy URL in force."""
+        return self.database_url or f"sqlite:///{quote(str(self.home / 'stenopool.db'))}"
+
+    @property
+    def storage(self) -> str:
+        """The storage URL in force: file:///folder or s3://bucket/prefix."""
+        return self.storage_url or (self.home / "storage").absolute().as_uri()
+
+    @property
+    def stock_providers(self) -> dict[str, dict[str, str]]:
+        """What the environment says about the catalog's remote providers; only what is given."""
+        openai = {"api_key": self.openai_api_key, "base_url": self.openai_base_url}
+        given = {"openai": openai, "groq": {"api_key": self.groq_api_key}}
+        return {name: {key: value for key, value in table.items() if value} for name, table in given.items()}
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Settings:
+        """Read STENOPOOL_* variables. Raises InvalidRequest that names the variable which is wrong."""
+        given = {name: environ.get(PREFIX + name.upper(), "") for name in cls.model_fields}
+        try:
+            return cls.model_validate({name: value for name, value in given.items() if value})
+        except ValidationError as error:
+            first = error.errors()[0]
+            variable = PREFIX + str(first["loc"][0]).upper()
+            raise InvalidRequest(f"{variable}: {first['msg']}", param=variable) from error

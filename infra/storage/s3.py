@@ -1,0 +1,220 @@
+"""Objects in a bucket of any server that speaks S3: AWS, Ceph, MinIO, R2 and so on.
+
+Credentials, region and endpoint come from the usual AWS variables and files, read by boto3. With an endpoint of one's own the
+bucket goes into the path, since few private servers have a wildcard host name.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from infra.storage.base import BLOCK_BYTES, ObjectWriter, StoredObject, check_folder, check_key
+from infra.storage.fetched import fetched_file
+from infra.storage.s3_errors import VENDOR_ERRORS, code_of, translated, typed_errors
+from infra.storage.s3_writer import PartWriter
+from pipeline.errors import InputMissing, InvalidRequest, StorageUnavailable
+
+RESUMES = 3  # how often in a row a broken download is taken up again where it broke
+PAGE = 1000  # S3's own limit, of a listing and of one deletion
+_MISSING_BUCKET = {"404", "NoSuchBucket", "NotFound"}
+_OURS_ALREADY = {"BucketAlreadyOwnedByYou", "OperationAborted"}  # somebody else makes it at this moment
+
+
+def open_home(url: str) -> S3Storage:
+    """The bucket of an ``s3://bucket/prefix`` URL."""
+    parts = urlsplit(url)
+    if not parts.netloc or parts.query or parts.fragment:
+        raise InvalidRequest("An S3 storage URL is s3://bucket/prefix", param="storage_url")
+    with typed_errors():
+        return S3Storage(parts.netloc, parts.path.strip("/"))
+
+
+def _client(session: boto3.session.Session, connect_timeout: float, read_timeout: float, attempts: int) -> Any:
+    own_endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    config = Config(
+        connect_timeout=connect_timeout,
+        read_timeout=read_timeout,
+        retries={"mode": "standard", "total_max_attempts": attempts},
+        max_pool_connections=64,
+        tcp_keepalive=True,
+        # Other servers do not know the checksums AWS added in 2025; the signature covers the SHA-256 of every body anyway.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        s3={"addressing_style": "path" if own_endpoint else "auto"},
+    )
+    client = session.client("s3", config=config, region_name=session.region_name or "us-east-1")
+    # DeleteObjects must carry a checksum; MD5 is the one that every server understands.
+    client.meta.events.register("before-call.s3.DeleteObjects", _add_md5)
+    return client
+
+
+def _add_md5(params: dict[str, Any], **_: Any) -> None:
+    digest = hashlib.md5(params["body"], usedforsecurity=False).digest()
+    params["headers"]["Content-MD5"] = base64.b64encode(digest).decode()
+
+
+class S3Storage:
+    """An object store in a bucket, below `prefix`."""
+
+    def __init__(self, bucket: str, prefix: str = "") -> None:
+        self.bucket = bucket
+        self._base = f"{prefix}/" if prefix else ""
+        region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+        session = boto3.session.Session(region_name=region)
+        self._s3 = _client(session, connect_timeout=3, read_timeout=20, attempts=3)
+        self._probe = _client(session, connect_timeout=2, read_timeout=3, attempts=1)  # readiness wants an answer soon
+
+    def writer(self, key: str) -> ObjectWriter:
+        return PartWriter(self._s3, self.bucket, self._name(key), make_bucket=self._make_bucket)
+
+    def put(self, key: str, data: bytes) -> None:
+        with self.writer(key) as writer:
+            writer.write(data)
+
+    def get(self, key: str) -> bytes:
+        return b"".join(self.blocks(key))
+
+    def blocks(self, key: str) -> Iterator[bytes]:
+        name = self._name(key)
+        offset, failures, etag = 0, 0, None
+        while True:
+            body, total, etag = self._open(name, offset, etag)
+            try:
+                with closing(body):
+                    for block in body.iter_chunks(BLOCK_BYTES):
+                        offset, failures = offset + len(block), 0
+                        yield block
+                return
+            except VENDOR_ERRORS as error:
+                failures += 1
+                if offset == total:
+                    return
+                if failures > RESUMES:
+                    raise translated(error) from error
+
+    def _open(self, name: str, offset: int, etag: str | None) -> tuple[Any, int, str]:
+        """The object's bytes from `offset` on, its whole size and its version, which must still be `etag`."""
+        rest = {"Range": f"bytes={offset}-", "IfMatch": etag} if etag and offset else {}
+        with typed_errors():
+            answer = self._s3.get_object(Bucket=self.bucket, Key=name, **rest)
+        return answer["Body"], offset + answer["ContentLength"], answer["ETag"]
+
+    @contextmanager
+    def local_file(self, key: str) -> Iterator[Path]:
+        with fetched_file(self.blocks(key)) as path:
+            yield path
+
+    def size(self, key: str) -> int | None:
+        try:
+            with typed_errors():
+                return int(self._s3.head_object(Bucket=self.bucket, Key=self._name(key))["ContentLength"])
+        except InputMissing:
+            return None
+
+    def delete(self, *keys: str) -> None:
+        self._delete(self._name(key) for key in keys)
+
+    def delete_prefix(self, prefix: str) -> None:
+        folder = self._folder(prefix)
+        if folder == self._base:
+            raise ValueError("a folder must be named to be deleted")
+        with typed_errors():
+            for upload in self._uploads(folder):
+                self._abort(upload)
+            self._delete(found["Key"] for found in self._objects(folder))
+
+    def list(self, prefix: str) -> Iterator[StoredObject]:
+        with typed_errors():
+            for found in self._objects(self._folder(prefix)):
+                key = found["Key"].removeprefix(self._base)
+                yield StoredObject(key, found["Size"], found["LastModified"].timestamp())
+
+    def abort_stale_uploads(self, older_than_seconds: float) -> int:
+        found = 0
+        with typed_errors(), suppress(self._s3.exceptions.NoSuchBucket):  # nothing was ever stored
+            for upload in self._uploads(self._base):
+                if self._idle(upload) >= older_than_seconds:
+                    self._abort(upload)
+                    found += 1
+        return found
+
+    def check(self) -> None:
+        with typed_errors():
+            try:
+                self._probe.head_bucket(Bucket=self.bucket)
+            except ClientError as error:
+                code = code_of(error)
+                if code not in _MISSING_BUCKET:
+                    raise StorageUnavailable(f"The storage bucket cannot be used: {code}") from error
+                self._make_bucket()
+
+    def close(self) -> None:
+        self._s3.close()
+        self._probe.close()
+
+    def _name(self, key: str) -> str:
+        return self._base + check_key(key)
+
+    def _folder(self, prefix: str) -> str:
+        return self._base + check_folder(prefix)
+
+    def _make_bucket(self) -> None:
+        meta = self._s3.meta
+        on_aws = urlsplit(meta.endpoint_url).netloc.endswith(".amazonaws.com")
+        elsewhere = {"CreateBucketConfiguration": {"LocationConstraint": meta.region_name}}
+        try:
+            self._s3.create_bucket(
+                Bucket=self.bucket, **(elsewhere if on_aws and meta.region_name != "us-east-1" else {})
+            )
+        except ClientError as error:
+            if code_of(error) not in _OURS_ALREADY:
+                raise StorageUnavailable(f"The storage bucket cannot be made: {code_of(error)}") from error
+
+    def _delete(self, names: Iterable[str]) -> None:
+        with typed_errors():
+            left = iter(names)
+            while batch := list(islice(left, PAGE)):
+                wanted = {"Objects": [{"Key": name} for name in batch], "Quiet": True}
+                answer = self._s3.delete_objects(Bucket=self.bucket, Delete=wanted)
+                failed = [item for item in answer.get("Errors", ()) if item.get("Code") != "NoSuchKey"]
+                if failed:
+                    raise StorageUnavailable(f"Objects could not be deleted: {failed[0].get('Code')}")
+
+    def _objects(self, folder: str) -> Iterator[dict[str, Any]]:
+        for page in self._pages("list_objects_v2", Prefix=folder):
+            yield from page.get("Contents", ())
+
+    def _uploads(self, folder: str) -> Iterator[dict[str, Any]]:
+        for page in self._pages("list_multipart_uploads", Prefix=folder):
+            yield from page.get("Uploads", ())
+
+    def _pages(self, listing: str, **which: str) -> Iterable[dict[str, Any]]:
+        pages: Iterable[dict[str, Any]] = self._s3.get_paginator(listing).paginate(
+            Bucket=self.bucket, PaginationConfig={"PageSize": PAGE}, **which
+        )
+        return pages
+
+    def _abort(self, upload: dict[str, Any]) -> None:
+        with suppress(self._s3.exceptions.NoSuchUpload):  # it was completed or aborted meanwhile
+            self._s3.abort_multipart_upload(Bucket=self.bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+
+    def _idle(self, upload: dict[str, Any]) -> float:
+        """Seconds since the upload's last part, so that a long one that still grows is not taken for dead."""
+        last = upload["Initiated"]
+        with suppress(self._s3.exceptions.NoSuchUpload):
+            for page in self._pages("list_parts", Key=upload["Key"], UploadId=upload["UploadId"]):
+                last = max([last, *(part["LastModified"] for part in page.get("Parts", ()))])
+        return time.time() - float(last.timestamp())

@@ -1,0 +1,99 @@
+"""The composition root: build(settings) makes everything a process needs, and closes what it opened."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from infra.accounts import Accounts
+from infra.broker import JobQueue
+from infra.database.session import Database
+from infra.embedded import broker_url
+from infra.idempotency import IdempotencyStore
+from infra.jobs import JobStore
+from infra.media import MediaStore
+from infra.metrics import Metrics
+from infra.outbound import Outbound
+from infra.settings import Settings
+from infra.storage import ObjectStore, open_storage
+from infra.webhooks import WebhookStore
+from infra.workers import WorkerStore
+from pipeline.catalog import Catalog, load_catalog
+from pipeline.run import Toolbox
+
+
+@dataclass
+class Services:
+    """What the doors share. Close it, or use it as a context manager."""
+
+    settings: Settings
+    database: Database
+    accounts: Accounts
+    media: MediaStore
+    jobs: JobStore
+    webhooks: WebhookStore
+    idempotency: IdempotencyStore
+    workers: WorkerStore
+    storage: ObjectStore
+    queue: JobQueue
+    catalog: Catalog
+    toolbox: Toolbox
+    outbound: Outbound
+    metrics: Metrics
+    _closing: contextlib.ExitStack = field(default_factory=contextlib.ExitStack, repr=False)
+
+    def close(self) -> None:
+        """Close everything `build` opened, the latest first."""
+        self._closing.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def build(settings: Settings, *, engine_processes: int | None = None) -> Services:
+    """Open everything and bring the database's schema up to date.
+
+    `engine_processes` bounds the warm processes of the embedded engines (default: settings.cpu_processes). Raises
+    InvalidRequest for settings that make no sense, DatabaseUnavailable, StorageUnavailable.
+    """
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with contextlib.ExitStack() as opened:
+        database = Database(settings.database)
+        opened.callback(database.close)
+        database.migrate()
+        storage = open_storage(settings.storage)
+        opened.callback(storage.close)
+        queue = JobQueue(lambda: broker_url(settings))
+        opened.callback(queue.close)
+        catalog = load_catalog(
+            settings.catalog, embedded_engines=settings.embedded_engines, stock=settings.stock_providers
+        )
+        toolbox = Toolbox(catalog, engine_processes=engine_processes or settings.cpu_processes)
+        opened.callback(toolbox.close)
+        outbound = Outbound(settings.outbound_allow, settings.outbound_http)
+        opened.callback(outbound.close)
+        return Services(
+            settings=settings,
+            database=database,
+            accounts=Accounts(database),
+            media=MediaStore(database),
+            jobs=JobStore(database, lease_seconds=settings.lease_seconds, max_attempts=settings.max_attempts),
+            webhooks=WebhookStore(database),
+            idempotency=IdempotencyStore(database),
+            workers=WorkerStore(database),
+            storage=storage,
+            queue=queue,
+            catalog=catalog,
+            toolbox=toolbox,
+            outbound=outbound,
+            metrics=Metrics(),
+            _closing=opened.pop_all(),
+        )
+    raise AssertionError("unreachable: the block above returns or raises")
