@@ -1,0 +1,35 @@
+"""`python -m workers cpu|io|scheduler [--concurrency N]`: one role of the backend, as a process of its own."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from infra.logs import set_up_logs
+from infra.settings import Settings
+from pipeline.errors import StenopoolError
+from workers.main import run_worker
+from workers.schedule import run_scheduler
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the role named on the command line until it is told to stop."""
+    parser = argparse.ArgumentParser(prog="python -m workers", description=__doc__)
+    parser.add_argument("role", choices=("cpu", "io", "scheduler"))
+    parser.add_argument("--concurrency", type=int, help="processes of cpu, threads of io")
+    given = parser.parse_args(arguments)
+    try:
+        settings = Settings.from_env(os.environ)
+        set_up_logs(settings.log_level)
+        if given.role == "scheduler":
+            return run_scheduler(settings)
+        return run_worker(settings, given.role, concurrency=given.concurrency)
+    except StenopoolError as error:
+        sys.stderr.write(f"{error}\n")
+        return os.EX_CONFIG
+
+
+if __name__ == "__main__":
+    sys.exit(main())

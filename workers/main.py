@@ -1,0 +1,149 @@
+"""The Celery app of a worker and its tasks, bound to services that are built at the first job."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from celery import Celery, signals
+from celery.exceptions import SecurityWarning
+from celery.worker.consumer import Consumer
+
+from infra.broker import CHUNK, DELIVERY, JOB, celery_app
+from infra.embedded import broker_url
+from infra.logs import set_up_logs
+from infra.settings import Settings
+from infra.tether import die_with_parent
+from pipeline.errors import BrokerUnavailable, StenopoolError
+from workers.advance import advance
+from workers.deliver import deliver
+from workers.desk import Desk, DeskMaker, Role, StopTime
+from workers.transcribe import transcribe
+
+log = logging.getLogger(__name__)
+
+GRACE = 2.5  # seconds that running work gets to end by itself when the worker is told to stop
+LAST_CALL = 1.0  # seconds after that until the process ends, whatever hangs
+
+
+def worker_app(url: str, desks: DeskMaker) -> Celery:
+    """The app with its three tasks. A message for something that does not exist (any more) is no error."""
+    app = celery_app(url)
+
+    def task(name: str, work: Callable[..., None]) -> None:
+        def run(*args: Any) -> None:
+            _answer(name, work, desks.get, args)
+
+        app.task(run, name=name, shared=False)
+
+    task(JOB, advance)
+    task(CHUNK, transcribe)
+    task(DELIVERY, deliver)
+    return app
+
+
+def run_worker(settings: Settings, role: Role, *, concurrency: int | None = None) -> int:
+    """Work until SIGTERM or SIGINT; returns the exit code. Start it as a process' main thread.
+
+    Raises BrokerUnavailable when no broker is configured and none runs in this home.
+    """
+    url = broker_url(settings)
+    if not url:
+        raise BrokerUnavailable(
+            "No message broker: set STENOPOOL_REDIS_URL, or start `stenopool up` in this home first."
+        )
+    stop_time = StopTime()
+    desks = DeskMaker(settings, role, stop_time)
+    warnings.simplefilter("ignore", SecurityWarning)  # about root and pickle; nothing here is ever unpickled
+    app = worker_app(url, desks)
+    _connect_signals(settings, role, desks, stop_time)
+    prefork = role == "cpu"
+    worker = app.Worker(
+        hostname=f"{role}@{socket.gethostname()}",
+        pool="prefork" if prefork else "threads",
+        concurrency=concurrency or (settings.cpu_processes if prefork else settings.io_threads),
+        queues=[role],
+        loglevel=settings.log_level.upper(),
+        consumer_cls=patient_consumer(lambda: broker_url(settings) != url),
+        quiet=True,
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+    )
+    worker.start()
+    desks.take_leave()
+    return 0 if stop_time.at() else int(worker.exitcode or 0)  # Celery calls a Ctrl-C a failure
+
+
+def patient_consumer(has_moved: Callable[[], bool]) -> type[Consumer]:
+    """A consumer that looks for a broker that is away every second or two; Celery would wait up to half a minute.
+
+    When the broker is at home somewhere else now, the worker ends in good order, and its supervisor starts it anew.
+    """
+
+    class PatientConsumer(Consumer):
+        def ensure_connected(self, conn: Any) -> Any:
+            original = conn.ensure_connection
+
+            def ensure(errback: Callable[..., None], max_retries: Any = None, **options: Any) -> Any:
+                def look(error: Exception, interval: float) -> None:
+                    errback(error, interval)
+                    if has_moved():
+                        os.kill(os.getpid(), signal.SIGTERM)
+
+                options.update(interval_start=1, interval_step=0.5, interval_max=2)
+                return original(look, max_retries, **options)
+
+            conn.ensure_connection = ensure
+            return super().ensure_connected(conn)
+
+    return PatientConsumer
+
+
+def _answer(name: str, work: Callable[..., None], desk: Callable[[], Desk], args: tuple[Any, ...]) -> None:
+    """Do what the bell asks. The sweep rings again for whatever could not even begin, so nothing is retried here."""
+    try:
+        work(desk(), *args)
+    except StenopoolError as error:
+        log.warning("%s %s could not be done now: %s", name, args, error)
+    except Exception:
+        log.exception("%s %s failed outside its row", name, args)
+
+
+def _connect_signals(settings: Settings, role: Role, desks: DeskMaker, stop_time: StopTime) -> None:
+    main_pid = os.getpid()
+
+    def logs(**_: Any) -> None:
+        set_up_logs(settings.log_level)
+
+    def child_started(**_: Any) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the main process decides when and how its children stop
+        if not die_with_parent(main_pid):
+            os._exit(os.EX_SOFTWARE)
+        desks.show_up()
+
+    def stopping(**_: Any) -> None:
+        stop_time.set(GRACE)
+        threading.Thread(target=_leave_after, args=(GRACE + LAST_CALL,), daemon=True).start()
+
+    signals.setup_logging.connect(logs, weak=False)
+    signals.worker_shutting_down.connect(stopping, weak=False)
+    if role == "cpu":
+        signals.worker_process_init.connect(child_started, weak=False)
+        signals.worker_process_shutdown.connect(lambda **_: desks.take_leave(), weak=False)
+    else:
+        signals.worker_ready.connect(lambda **_: desks.show_up(), weak=False)
+
+
+def _leave_after(seconds: float) -> None:
+    """What still runs then has been given back to the queue; a hanging call or a dead broker must not keep us."""
+    time.sleep(seconds)
+    log.warning("ending with work in hand; it has gone back to the queue")
+    os._exit(0)

@@ -1,0 +1,72 @@
+"""How a piece of work ends when it does not end well: void, once more later, or for good."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from infra.metrics import Metrics
+from pipeline.errors import JobCancelled, LeaseLost, StenopoolError
+
+log = logging.getLogger(__name__)
+
+FIRST_RETRY = 1.0  # seconds
+LONGEST_RETRY = 60.0
+
+
+@dataclass
+class Try:
+    """One try at a piece of work: `failures` came before it, of `tries` allowed. `stage` moves on while it works."""
+
+    fail: Callable[[dict[str, Any], float | None], object]
+    metrics: Metrics
+    failures: int
+    tries: int
+    stage: str
+    chunk: int | None = None
+    failed: object = None  # what `fail` answered, once it was called
+
+
+def retry_delay(failures: int, asked: float | None = None) -> float:
+    """Seconds before the next try after `failures` failed ones: doubling, half of it jitter; never earlier than asked."""
+    ceiling = min(LONGEST_RETRY, FIRST_RETRY * 2 ** max(0, failures - 1))
+    return max(ceiling * random.uniform(0.5, 1.0), float(asked or 0))  # noqa: S311 - spreads load, guards nothing
+
+
+@contextlib.contextmanager
+def settled(work: Try) -> Iterator[None]:
+    """Whatever the block raises becomes a move of the row."""
+    try:
+        yield
+    except (LeaseLost, JobCancelled) as error:
+        work.metrics.fenced.inc()
+        log.info("left %s, because it is no longer ours: %s", work.stage, error)
+    except StenopoolError as error:
+        _record(work, error)
+    except Exception:
+        log.exception("%s failed on something nobody thought of", work.stage)
+        _record(work, StenopoolError("Something went wrong inside Stenopool."))
+
+
+def _record(work: Try, error: StenopoolError) -> None:
+    work.metrics.attempts.labels(error.code).inc()
+    again = error.retryable and work.failures + 1 < work.tries
+    delay = retry_delay(work.failures + 1, error.details.get("retry_after")) if again else None
+    log.warning(
+        "%s failed (%s): %s; %s",
+        work.stage,
+        error.code,
+        error,
+        "for good" if delay is None else f"again in {delay:.1f} s",
+    )
+    where = {"stage": work.stage} | ({} if work.chunk is None else {"chunk": work.chunk})
+    try:
+        work.failed = work.fail({**error.as_dict(), **where}, delay)
+    except LeaseLost:
+        log.info("the failure is no longer ours to record")
+    except StenopoolError as trouble:
+        log.warning("the failure could not be recorded (%s); the sweep will find the silent lease", trouble)

@@ -1,0 +1,88 @@
+"""Prepare a job: decode its media, cut it, and send each chunk on while later sound is still being decoded.
+
+A recording of one chunk is heard and finished right here, without a trip through storage and broker, when the model's
+provider belongs to this worker's role.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+
+from infra.broker import CPU, IO
+from infra.leases import Hold
+from pipeline.audio.decode import Decoding, decode
+from pipeline.cut import Chunk, cut, span_as_dict
+from pipeline.errors import InputMissing
+from pipeline.lifecycle import ChunkStatus
+from pipeline.run import cut_profile, hear, is_local
+from pipeline.transcript import SAMPLE_RATE, Heard
+from workers.finish import finish_single
+from workers.turn import Turn
+
+
+def prepare(role: str, turn: Turn) -> bool:
+    """True when every chunk is terminal already, so that the job can be claimed again and finished."""
+    services, toolbox = turn.services, turn.services.toolbox
+    profile = cut_profile(turn.options, toolbox)
+    queue = CPU if is_local(turn.options, toolbox) else IO
+    with (
+        services.storage.local_file(_media_key(turn)) as path,
+        decode(path, max_seconds=services.settings.max_audio_seconds) as decoding,
+    ):
+        _note_facts(turn, decoding)
+        chunks = cut(_watched(decoding, turn.hold), profile)
+        first, second = next(chunks, None), next(chunks, None)
+        if first is not None and second is None and (queue == role or not first.span.has_speech):
+            _hear_single(turn, first, decoding.samples)
+            return False
+        sender = _Sender(turn, queue)
+        count = sum(sender.send(chunk) for chunk in itertools.chain(filter(None, (first, second)), chunks))
+        services.metrics.audio.inc(decoding.samples / SAMPLE_RATE)
+        return services.jobs.cut_done(turn.hold.lease, decoding.samples, count)
+
+
+def _media_key(turn: Turn) -> str:
+    if turn.job.media_id is None:
+        raise InputMissing()
+    return turn.services.media.get(turn.job.account_id, turn.job.media_id).storage_key
+
+
+def _note_facts(turn: Turn, decoding: Decoding) -> None:
+    facts = decoding.facts
+    learned = {"codec": facts.codec, "channels": facts.channels, "sample_rate": facts.sample_rate}
+    turn.services.jobs.note_input(turn.hold.lease, learned)
+
+
+def _watched(blocks: Iterable[bytes], hold: Hold) -> Iterator[bytes]:
+    """Between two blocks we look whether the work is still ours; leaving the decoder's context kills ffmpeg."""
+    for block in blocks:
+        hold.check()
+        yield block
+
+
+class _Sender:
+    """Stores each chunk's sound, makes its row, rings its bell; what an earlier attempt finished is left as it is."""
+
+    def __init__(self, turn: Turn, queue: str) -> None:
+        self._turn, self._queue = turn, queue
+        rows = turn.services.jobs.chunks(turn.job.id) if turn.hold.lease.attempt > 1 else []
+        self._completed = {row.idx: row.span for row in rows if row.status == ChunkStatus.COMPLETED}
+
+    def send(self, chunk: Chunk) -> int:
+        """One chunk sent on."""
+        turn, services = self._turn, self._turn.services
+        turn.hold.check()
+        idx, span = chunk.span.index, span_as_dict(chunk.span)
+        key = turn.sound_key(idx) if chunk.span.has_speech else None
+        if key is not None and self._completed.get(idx) != span:
+            services.storage.put(key, chunk.pcm)
+        if services.jobs.add_chunk(turn.hold.lease, idx, span, key, self._queue):
+            services.queue.ring_chunk(turn.job.id, idx, self._queue)
+        return 1
+
+
+def _hear_single(turn: Turn, chunk: Chunk, samples: int) -> None:
+    heard = hear(chunk.pcm, turn.options, turn.services.toolbox) if chunk.span.has_speech else Heard()
+    turn.hold.check()
+    finish_single(turn, chunk.span, heard, samples)

@@ -1,0 +1,49 @@
+"""The scheduler: the sweep in a loop until it is told to stop."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from types import FrameType
+
+from infra.settings import Settings
+from workers.desk import Desk, DeskMaker, StopTime
+from workers.sweep import EVERY_MINUTE, EVERY_SWEEP, Sweeper
+
+log = logging.getLogger(__name__)
+
+MINUTE = 60.0
+
+
+def run_scheduler(settings: Settings) -> int:
+    """Sweep every settings.sweep_seconds until SIGTERM or SIGINT; returns the exit code."""
+    stop = threading.Event()
+
+    def leave(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGINT, leave)
+    maker = DeskMaker(settings, "scheduler", StopTime())
+    desk = maker.get()
+    maker.show_up()
+    log.info("the scheduler sweeps every %g s", settings.sweep_seconds)
+    sweep_until(desk, stop)
+    maker.stop_time.set(0)
+    desk.close()
+    return 0
+
+
+def sweep_until(desk: Desk, stop: threading.Event) -> None:
+    """The loop itself. A pass that takes longer than its interval is followed at once by the next one."""
+    sweeper = Sweeper(desk.services)
+    next_minute = time.monotonic()
+    while not stop.is_set():
+        began = time.monotonic()
+        sweeper.perform(EVERY_SWEEP)
+        if began >= next_minute:
+            sweeper.perform(EVERY_MINUTE)
+            next_minute = began + MINUTE
+        stop.wait(max(0.0, began + desk.services.settings.sweep_seconds - time.monotonic()))

@@ -1,0 +1,199 @@
+"""The sweep: keeps the promises when processes die and messages get lost. Every duty is idempotent; any number may run."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from infra.jobs import Bell
+from infra.wiring import Services
+from pipeline.errors import StenopoolError
+
+log = logging.getLogger(__name__)
+
+RINGS_AT_ONCE = 500
+UPLOAD_GIVEN_UP = 3600.0  # seconds without a byte
+IDEMPOTENCY_SECONDS = 24 * 3600.0
+WORKER_FORGOTTEN = 600.0
+ENOUGH_RESISTANCE = 3
+
+Duty = Callable[[Services], None]
+
+
+def rescue(services: Services) -> None:
+    """Take work back from workers that fell silent."""
+    while rescued := services.jobs.rescue():
+        services.metrics.rescued.inc(rescued)
+        log.warning("rescued %d pieces of work from silent workers", rescued)
+
+
+def ring_new(services: Services) -> None:
+    """Ring for what was never rung: a submit whose broker was away, a retry whose time has come."""
+    services.queue.lengths()  # a dead broker raises here, before rows are marked as rung
+    while bells := services.jobs.to_ring(RINGS_AT_ONCE):
+        if not _ring(services, bells, "new") or len(bells) < RINGS_AT_ONCE:
+            return
+
+
+def ring_again(services: Services) -> None:
+    """Ring once more where the message must be lost: more work was rung for than messages wait.
+
+    A long backlog is not doubled: its messages are all still in the queue.
+    """
+    rung = services.jobs.rung()
+    if not any(rung.values()):
+        return
+    lengths = services.queue.lengths()
+    missing = sum(max(0, count - lengths.get(name, 0)) for name, count in rung.items())
+    if missing:
+        age = services.settings.redispatch_seconds
+        _ring(services, services.jobs.stale_bells(age, min(missing, RINGS_AT_ONCE)), "lost")
+
+
+def deliver_due(services: Services) -> None:
+    """Ring for webhook messages whose time has come."""
+    for message_id in services.webhooks.due():
+        services.queue.ring_delivery(message_id)
+
+
+def close_cancelled(services: Services) -> None:
+    """Cancelling jobs that nobody works on any more are cancelled."""
+    for job_id in services.jobs.close_cancelled():
+        log.info("cancelled", extra={"job_id": job_id})
+
+
+def expire_overdue(services: Services) -> None:
+    """Jobs past their deadline expire."""
+    for job_id in services.jobs.expire_overdue():
+        log.warning("expired", extra={"job_id": job_id})
+
+
+def drop_sound(services: Services) -> None:
+    """The sound of chunks that are heard goes at once."""
+    if sounds := services.jobs.sound_to_drop():
+        services.storage.delete(*(sound.sound_key for sound in sounds))
+        services.jobs.sound_dropped(sounds)
+
+
+def purge(services: Services) -> None:
+    """Jobs past their retention lose their objects."""
+    resistance = Resistance()
+    after = ""
+    while jobs := services.jobs.due_for_purge(after_id=after):
+        for job in jobs:
+            with resistance:
+                services.storage.delete_prefix(f"t/{job.account_id}/jobs/{job.id}")
+                services.jobs.purged(job.id)
+        after = jobs[-1].id
+
+
+def erase(services: Services) -> None:
+    """What deleted jobs left in storage goes too."""
+    resistance = Resistance()
+    for place in services.jobs.to_erase():
+        with resistance:
+            if place.endswith("/"):
+                services.storage.delete_prefix(place)
+            else:
+                services.storage.delete(place)
+            services.jobs.erased([place])
+
+
+def drop_media(services: Services) -> None:
+    """Recordings that no job needs: given up in mid-upload, never used, or past their time after the job's end."""
+    resistance = Resistance()
+    media = services.media.orphans(UPLOAD_GIVEN_UP) + services.media.unneeded(services.settings.media_retention_seconds)
+    for row in media:
+        with resistance:
+            services.storage.delete(row.storage_key)
+            services.media.forget(row.id)
+            services.metrics.orphans.inc()
+
+
+class Resistance:
+    """Lets a duty pass over a thing that resists, so that it cannot starve those behind it; three at a time are enough."""
+
+    def __init__(self) -> None:
+        self._met = 0
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if not isinstance(error, StenopoolError):
+            return False
+        self._met += 1
+        log.warning("left for the next pass: %s", error)
+        return self._met < ENOUGH_RESISTANCE
+
+
+def abort_uploads(services: Services) -> None:
+    """Parts that dead writers left in the object store."""
+    services.metrics.orphans.inc(services.storage.abort_stale_uploads(UPLOAD_GIVEN_UP))
+
+
+def forget_old(services: Services) -> None:
+    """Rows of dead workers, and idempotency keys past their day."""
+    services.workers.forget(WORKER_FORGOTTEN)
+    services.idempotency.forget(IDEMPOTENCY_SECONDS)
+
+
+EVERY_SWEEP: tuple[Duty, ...] = (
+    rescue,
+    close_cancelled,
+    expire_overdue,
+    ring_new,
+    ring_again,
+    deliver_due,
+    drop_sound,
+)
+EVERY_MINUTE: tuple[Duty, ...] = (purge, erase, drop_media, abort_uploads, forget_old)
+
+
+class Sweeper:
+    """Performs duties in turn; one that fails never stops the others, and is told of once, not every second."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._failing: set[str] = set()
+
+    def perform(self, duties: Sequence[Duty]) -> None:
+        """Every duty once."""
+        for duty in duties:
+            try:
+                duty(self._services)
+            except StenopoolError as error:
+                self._failed(duty, error)
+            except Exception as error:
+                log.exception("%s failed on something nobody thought of", duty.__name__)
+                self._failed(duty, error)
+            else:
+                self._went_well(duty)
+        self._services.metrics.swept.set_to_current_time()
+
+    def _failed(self, duty: Duty, error: Exception) -> None:
+        self._services.metrics.duty_failures.labels(duty.__name__).inc()
+        if duty.__name__ not in self._failing:
+            self._failing.add(duty.__name__)
+            log.warning("%s fails: %s", duty.__name__, error)
+
+    def _went_well(self, duty: Duty) -> None:
+        if duty.__name__ in self._failing:
+            self._failing.discard(duty.__name__)
+            log.info("%s works again", duty.__name__)
+
+
+def _ring(services: Services, bells: Sequence[Bell], why: str) -> bool:
+    """False when the broker is away: those already marked as rung are found again as lost ones."""
+    sent = Counter[bool]()
+    for bell in bells:
+        if bell.idx is None:
+            rung = services.queue.ring_job(bell.job_id, bell.queue)
+        else:
+            rung = services.queue.ring_chunk(bell.job_id, bell.idx, bell.queue)
+        sent[rung] += 1
+    services.metrics.rung.labels(why).inc(sent[True])
+    if sent[True]:
+        log.info("rang %d bells: %s", sent[True], why)
+    return not sent[False]

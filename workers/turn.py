@@ -1,0 +1,56 @@
+"""One worker's turn at a job: what every step is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+from infra.database.tables import Job
+from infra.leases import Hold
+from infra.wiring import Services
+from pipeline.options import TranscriptionOptions
+
+
+@dataclass(frozen=True)
+class Turn:
+    """The services, the lease in hand, and the job's row as it was when claimed or last changed."""
+
+    services: Services
+    hold: Hold
+    job: Job
+
+    @property
+    def options(self) -> TranscriptionOptions:
+        """The request's options that a provider needs; the rest of it is the stores' and doors' business."""
+        known = {name: value for name, value in self.job.request.items() if name in TranscriptionOptions.model_fields}
+        return TranscriptionOptions.model_validate({**known, "model": self.job.model, "task": self.job.task})
+
+    def with_job(self, job: Job) -> Self:
+        """The same turn after the row changed."""
+        return replace(self, job=job)
+
+    @property
+    def folder(self) -> str:
+        """Everything of the job in storage except its media."""
+        return f"t/{self.job.account_id}/jobs/{self.job.id}"
+
+    @property
+    def sound_folder(self) -> str:
+        """The samples of all its chunks."""
+        return f"{self.folder}/sound"
+
+    # An attempt never writes over what another one wrote; the rows name the winner.
+
+    def sound_key(self, idx: int) -> str:
+        """A chunk's samples, s16le mono 16 kHz, until it is heard."""
+        return f"{self.sound_folder}/{self.hold.lease.attempt}-{idx}.pcm"
+
+    @property
+    def heard_key(self) -> str:
+        """A chunk's result; the lease in hand is the chunk's."""
+        return f"{self.folder}/heard/{self.hold.lease.idx}-{self.hold.lease.attempt}.json"
+
+    @property
+    def transcript_key(self) -> str:
+        """The whole recording's result."""
+        return f"{self.folder}/transcript-{self.hold.lease.attempt}.json"
