@@ -1,0 +1,47 @@
+"""`python -m api --host --port`: the HTTP door as a process."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+
+from api.main import create_app
+from api.server import GRACE_SECONDS, server
+from infra.logs import set_up_logs
+from infra.settings import Settings
+from pipeline.errors import InvalidRequest
+
+
+def main() -> int:
+    """Serve until SIGINT or SIGTERM. Returns 2 for settings that make no sense, 3 when the server could not start."""
+    parser = argparse.ArgumentParser(prog="python -m api", description="Stenopool's HTTP API.")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--grace", type=int, default=GRACE_SECONDS, help="seconds for running requests at the end")
+    arguments = parser.parse_args()
+    try:
+        settings = Settings.from_env(os.environ)
+    except InvalidRequest as error:
+        print(error.message, file=sys.stderr)  # noqa: T201 - logs are not set up yet
+        return 2
+    set_up_logs(settings.log_level)
+    logging.getLogger("uvicorn.error").addFilter(_without_colours)
+    app = create_app(settings=settings)
+    serving = server(app, host=arguments.host, port=arguments.port, grace=arguments.grace)
+    serving.run()
+    return 0 if serving.started else 3
+
+
+def _without_colours(record: logging.LogRecord) -> bool:
+    """uvicorn says some lines twice, the second time for a terminal."""
+    record.__dict__.pop("color_message", None)
+    return True
+
+
+if __name__ == "__main__":
+    code = main()
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(code)  # work in a thread that nobody waits for any more must not keep the process

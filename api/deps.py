@@ -1,0 +1,80 @@
+"""What the routes are handed: the services, who asks, and threads for everything that blocks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Annotated, TypeVar
+
+import anyio
+import anyio.to_thread
+from fastapi import Depends, Request
+
+from infra.accounts import Principal
+from infra.wiring import Services
+
+Result = TypeVar("Result")
+STORE_THREADS = 40  # short calls: the database, small objects
+TRANSFER_THREADS = 32  # writes of uploads and reads of results
+BELL_THREADS = 8  # sends to the broker, which may hang for a second
+JOBS = "/v1/audio/jobs"
+
+
+class Desk:
+    """The services, with three bounded pools, so that long work never holds up short questions."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        self.leaving = False  # the server is asked to stop: whoever only waits shall end
+        self._store = anyio.CapacityLimiter(STORE_THREADS)
+        self._transfer = anyio.CapacityLimiter(TRANSFER_THREADS)
+        self._ring = anyio.CapacityLimiter(BELL_THREADS)
+        self._utter = anyio.CapacityLimiter(services.settings.io_threads)
+        self._work = anyio.CapacityLimiter(services.settings.io_threads)
+
+    async def ask(self, call: Callable[[], Result]) -> Result:
+        """Run a short blocking call: a store's transaction."""
+        return await anyio.to_thread.run_sync(call, limiter=self._store)
+
+    async def move(self, call: Callable[[], Result]) -> Result:
+        """Run a blocking call that moves bytes to or from storage."""
+        return await anyio.to_thread.run_sync(call, limiter=self._transfer)
+
+    async def ring(self, call: Callable[[], Result]) -> Result:
+        """Run a blocking call to the broker."""
+        return await anyio.to_thread.run_sync(call, limiter=self._ring)
+
+    async def work(self, call: Callable[[], Result]) -> Result:
+        """Run a long blocking call: a transcription."""
+        return await anyio.to_thread.run_sync(call, limiter=self._work)
+
+    async def utter(self, call: Callable[[], Result]) -> Result:
+        """Run a blocking call that waits for the next piece of speech."""
+        return await anyio.to_thread.run_sync(call, limiter=self._utter)
+
+    async def closing(self, call: Callable[[], object]) -> None:
+        """Run a blocking call that lets go of something, even while the request is being cancelled."""
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(call)
+
+
+async def desk_of(request: Request) -> Desk:
+    """The application's desk."""
+    desk: Desk = request.app.state.desk
+    return desk
+
+
+async def principal_of(request: Request) -> Principal:
+    """Who asks, as the key check found."""
+    principal: Principal = request.state.principal
+    return principal
+
+
+def milliseconds(request: Request) -> int:
+    """How long this request has been in the house."""
+    began: float = request.state.started_at
+    return round((time.monotonic() - began) * 1000)
+
+
+TheDesk = Annotated[Desk, Depends(desk_of)]
+Caller = Annotated[Principal, Depends(principal_of)]

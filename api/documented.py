@@ -1,0 +1,98 @@
+"""How the routes that read their bodies themselves are described in the OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+
+from api.envelope import PUBLIC
+
+Extra = dict[str, Any]
+
+
+def _schema(model: type[BaseModel]) -> dict[str, Any]:
+    """The model's JSON schema with its definitions written in place, so that it stands alone."""
+    schema = model.model_json_schema()
+    return _inlined(schema, schema.pop("$defs", {}))  # type: ignore[no-any-return]
+
+
+def _inlined(node: Any, definitions: dict[str, Any]) -> Any:
+    if isinstance(node, list):
+        return [_inlined(item, definitions) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if "$ref" in node:
+        return _inlined(definitions[node["$ref"].rsplit("/", maxsplit=1)[-1]], definitions)
+    return {key: _inlined(value, definitions) for key, value in node.items()}
+
+
+def takes(*, json: type[BaseModel] | None = None, form: type[BaseModel] | None = None, file: bool = True) -> Extra:
+    """`openapi_extra` for a route that takes JSON, a multipart form with a file, or either."""
+    content: dict[str, Any] = {}
+    if form is not None:
+        schema = _schema(form)
+        if file:
+            schema["properties"] = {"file": {"type": "string", "format": "binary"}, **schema["properties"]}
+            schema["required"] = ["file", *schema.get("required", [])]
+        content["multipart/form-data"] = {"schema": schema}
+    if json is not None:
+        content["application/json"] = {"schema": _schema(json)}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+ERROR_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "type", "param", "code"],
+            "properties": {
+                "message": {"type": "string"},
+                "type": {"type": "string"},
+                "param": {"type": ["string", "null"]},
+                "code": {"type": ["string", "null"]},
+            },
+        }
+    },
+}
+
+
+Answers = dict[int | str, dict[str, Any]]
+
+
+def document(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document as things are here: wrong fields are 400 and not 422, and everything but PUBLIC wants a key."""
+    if app.openapi_schema is None:
+        made = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        components = made.setdefault("components", {})
+        for name in ("HTTPValidationError", "ValidationError"):
+            components.get("schemas", {}).pop(name, None)
+        components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+        for path, methods in made["paths"].items():
+            for operation in methods.values():
+                _corrected(operation, public=path in PUBLIC)
+        app.openapi_schema = made
+    return app.openapi_schema
+
+
+def _corrected(operation: dict[str, Any], *, public: bool) -> None:
+    if operation["responses"].pop("422", None):
+        operation["responses"].setdefault("400", answers(s400="A field is wrong.")[400])
+    if not public:
+        operation["security"] = [{"key": []}]
+        operation["responses"].setdefault("401", answers(s401="No key, or not one of ours.")[401])
+
+
+def answers(**by_status: str) -> Answers:
+    """`responses` for a route: `answers(s404="No such job.")`. Every error has the one shape."""
+    body = {"application/json": {"schema": ERROR_SCHEMA}}
+    return {int(name[1:]): {"description": text, "content": body} for name, text in by_status.items()}
+
+
+def shown_as(*media_types: str) -> Answers:
+    """`responses` for a route that answers in these media types."""
+    return {200: {"content": {media_type: {} for media_type in media_types}}}

@@ -1,0 +1,201 @@
+"""The one table from what went wrong to what a client reads.
+
+Every answer that is not a success is `{"error": {"message", "type", "param", "code"}}` (contract.md section 6), whatever
+part of the stack it comes from: our own errors, validation, an unknown route, or a fault nobody foresaw.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+
+from pipeline.errors import (
+    BrokerUnavailable,
+    DatabaseUnavailable,
+    DeadlineExceeded,
+    DownloadFailed,
+    Expired,
+    IdempotencyConflict,
+    InputMissing,
+    InvalidRequest,
+    JobCancelled,
+    LeaseLost,
+    ModelUnavailable,
+    NotFound,
+    ProviderBusy,
+    ProviderError,
+    ProviderNonsense,
+    ProviderRefused,
+    RoutesExhausted,
+    SandboxFailed,
+    StenopoolError,
+    StorageFull,
+    StorageUnavailable,
+    Unauthenticated,
+    WrongState,
+)
+
+# The first class in an error's own ancestry that is listed here decides its status.
+STATUS: Mapping[type[StenopoolError], int] = {
+    InvalidRequest: 400,
+    Unauthenticated: 401,
+    NotFound: 404,
+    WrongState: 409,
+    IdempotencyConflict: 409,
+    JobCancelled: 409,
+    LeaseLost: 409,
+    Expired: 410,
+    InputMissing: 410,
+    DownloadFailed: 400,
+    ProviderBusy: 503,
+    ProviderRefused: 502,
+    ProviderNonsense: 502,
+    ProviderError: 503,
+    RoutesExhausted: 502,
+    ModelUnavailable: 503,
+    DeadlineExceeded: 504,
+    StorageFull: 507,
+    StorageUnavailable: 503,
+    DatabaseUnavailable: 503,
+    BrokerUnavailable: 503,
+    SandboxFailed: 503,
+    StenopoolError: 500,
+}
+BESIDE = ("current_status", "allowed_statuses")  # what a 409 says beside the four keys
+RETRY_AFTER = 2  # seconds, where nobody knows better
+LONGEST_SDK_WAIT = 60  # seconds; longer waits are not worth a client's automatic retry
+
+
+class RequestTimeout(InvalidRequest):
+    """The request's body arrived too slowly."""
+
+    code = "request_timeout"
+
+
+class ClientGone(InvalidRequest):
+    """The client hung up before its request was complete."""
+
+    code = "client_closed_request"
+
+
+class ServerBusy(StenopoolError):
+    """Too many requests are being served at this moment; try again shortly."""
+
+    code = "server_busy"
+    retryable = True
+
+
+DOOR_STATUS: Mapping[type[StenopoolError], int] = {RequestTimeout: 408, ClientGone: 400, ServerBusy: 503}
+ROUTE_CODES = {404: "not_found", 405: "method_not_allowed", 413: "request_too_large"}
+
+
+def status_of(error: StenopoolError) -> int:
+    """The HTTP status of an error."""
+    table = {**STATUS, **DOOR_STATUS}
+    return next(table[cls] for cls in type(error).__mro__ if cls in table)
+
+
+def error_body(status: int, message: str, *, code: str, param: str | None = None, **beside: Any) -> dict[str, Any]:
+    """The body of an answer that is not a success."""
+    kind = "server_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_request"
+    return {"error": {"message": message, "type": kind, "param": param, "code": code, **beside}}
+
+
+def error_response(status: int, body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
+    """A JSON answer; `headers` are added to the usual ones."""
+    content = json.dumps(body, ensure_ascii=False).encode()
+    return Response(content, status_code=status, headers=dict(headers or {}), media_type="application/json")
+
+
+def _message(error: StenopoolError) -> str:
+    """What went wrong, and which providers were asked."""
+    tried = error.details.get("tried") or [error.details]
+    names = ", ".join(dict.fromkeys(str(one["provider"]) for one in tried if one.get("provider")))
+    return error.message if names in error.message else f"{error.message.rstrip('.')}. Tried: {names}."
+
+
+def _headers(error: StenopoolError, status: int) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    if error.retryable or status in (429, 503, 507):
+        wait = max(1, round(float(error.details.get("retry_after") or RETRY_AFTER)))
+        headers["retry-after"] = str(wait)
+        if wait > LONGEST_SDK_WAIT:
+            headers["x-should-retry"] = "false"
+    if status == HTTPStatus.CONFLICT:
+        headers["x-should-retry"] = "false"  # clients retry 409 by default; the same question gets the same answer
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers["www-authenticate"] = "Bearer"
+    return headers
+
+
+def content_of(error: Exception) -> dict[str, Any]:
+    """The body for any error. Of a fault that nobody foresaw nothing is shown."""
+    if not isinstance(error, StenopoolError):
+        return error_body(500, "The server had an error while processing your request.", code="internal_error")
+    beside = {name: error.details[name] for name in BESIDE if name in error.details}
+    return error_body(status_of(error), _message(error), code=error.code, param=error.param, **beside)
+
+
+def render(error: StenopoolError) -> Response:
+    """Any of our errors as an HTTP answer."""
+    status = status_of(error)
+    return error_response(status, content_of(error), _headers(error, status))
+
+
+def unexpected() -> Response:
+    """The answer to a fault that nobody foresaw."""
+    return error_response(500, content_of(Exception()))
+
+
+def field_name(location: tuple[int | str, ...]) -> str | None:
+    """A validation error's place as a caller would write it: `webhook.url`, without pydantic's own words."""
+    parts = [str(part) for part in location if part not in ("body", "query", "path", "header")]
+    return ".".join(parts) or None
+
+
+def as_invalid_request(error: ValidationError | RequestValidationError) -> InvalidRequest:
+    """The first thing that validation found, in our own shape. The value itself is never repeated."""
+    first = error.errors()[0]
+    param = field_name(tuple(first["loc"]))
+    message = str(first["msg"]).removeprefix("Value error, ")
+    if first["type"] == "missing":
+        message = "this field is required"
+    ours = first["type"] == "value_error"  # whole sentences, written here; pydantic's own want the name before them
+    return InvalidRequest(message if ours or not param else f"{param}: {message}", param=param)
+
+
+async def _ours(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, StenopoolError)
+    return render(error)
+
+
+async def _invalid(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError | ValidationError)
+    return render(as_invalid_request(error))
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if isinstance(error.__cause__, StenopoolError):
+        return render(error.__cause__)
+    messages = {
+        404: f"Unknown request URL: {request.method} {request.url.path}.",
+        405: f"{request.method} is not allowed for {request.url.path}.",
+    }
+    message = messages.get(error.status_code, str(error.detail))
+    code = ROUTE_CODES.get(error.status_code, "invalid_request")
+    return error_response(error.status_code, error_body(error.status_code, message, code=code), error.headers)
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of the application's routes come out in the one shape."""
+    app.add_exception_handler(StenopoolError, _ours)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)

@@ -1,0 +1,101 @@
+"""Three ways to answer a synchronous transcription: at once, as JSON that takes its time, as events.
+
+An answer with a status and a length is the best one. But Node gives up after 300 s without headers, and proxies earlier
+(contract.md section 6), so JSON that is not there after `KEEPALIVE_SECONDS` begins without it: 200, the headers, then a
+space every so often, which every JSON parser skips. A failure after that can have no status any more. The body then ends
+with the usual error object, for people to read, and the connection is cut inside the body: a whole body of status 200
+would be taken by SDKs for a transcript without text; this way they raise a connection error.
+
+text, srt and vtt know no byte that means nothing. They come when they are there; who waits for long takes JSON, a stream
+or a job.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any
+
+from fastapi import Request, Response
+
+from api.errors import content_of
+from api.perf import perf, perf_headers, usage
+from api.streaming import EVENT_STREAM, KEEPALIVE, KEEPALIVE_SECONDS, STREAM_HEADERS, Stream, event
+from api.underway import Underway
+from pipeline import formats
+from pipeline.errors import StenopoolError
+from pipeline.formats.base import RenderOptions
+from pipeline.options import TranscriptionOptions
+from pipeline.transcript import Segment, Transcript
+
+Hearing = Underway[Transcript, Sequence[Segment]]
+STREAM_PATIENCE = 10.0  # seconds in which a stream's failure can still be told by a status
+JSON = "application/json"
+SPACE = b" "
+
+
+async def as_body(request: Request, hearing: Hearing, options: TranscriptionOptions) -> Response:
+    """The transcript in the format that was asked for. Raises what the work raises, while there is a status to tell it."""
+    shape = formats.load(options.response_format)
+    patience = KEEPALIVE_SECONDS if shape.media_type == JSON else None
+    if not await hearing.attended(request.receive, seconds=patience):
+        return Stream(_spaced(request, hearing, options), media_type=JSON, headers=STREAM_HEADERS)
+    transcript = hearing.result()
+    headers = perf_headers(request, transcript.model_used)
+    return Response(_written(request, transcript, options), media_type=shape.media_type, headers=headers)
+
+
+async def as_events(request: Request, hearing: Hearing) -> Response:
+    """Deltas as chunks are heard. What fails before the first is told by a status, later by an error event."""
+    if await hearing.attended(request.receive, seconds=STREAM_PATIENCE) and hearing.ended:
+        hearing.result()
+    return Stream(_events(request, hearing), media_type=EVENT_STREAM, headers=STREAM_HEADERS)
+
+
+def _written(request: Request, transcript: Transcript, options: TranscriptionOptions) -> bytes:
+    extra: dict[str, Any] = {"perf": perf(request, transcript)}
+    if options.task == "transcription":
+        extra = {"usage": usage(transcript), **extra}
+    how = RenderOptions(granularities=options.timestamp_granularities, extra=extra)
+    return formats.load(options.response_format).render(transcript, how).encode()
+
+
+async def _spaced(request: Request, hearing: Hearing, options: TranscriptionOptions) -> AsyncGenerator[bytes, None]:
+    try:
+        yield SPACE
+        while not await hearing.news(seconds=KEEPALIVE_SECONDS):
+            yield SPACE
+        try:
+            transcript = hearing.result()
+        except Exception as error:
+            yield json.dumps(content_of(error), ensure_ascii=False).encode()
+            raise  # an answer that breaks off
+        yield _written(request, transcript, options)
+    finally:
+        hearing.leave()
+
+
+async def _events(request: Request, hearing: Hearing) -> AsyncGenerator[bytes, None]:
+    """The deltas, put together, are the text of the last event. Always at least that one, or an error."""
+    try:
+        lead, ended = "", False
+        while not ended:
+            if not await hearing.news(seconds=KEEPALIVE_SECONDS):
+                yield KEEPALIVE
+                continue
+            ended = hearing.ended
+            for segments in hearing.take():
+                if delta := " ".join(text for segment in segments if (text := segment.text.strip())):
+                    yield event({"type": "transcript.text.delta", "delta": lead + delta})
+                    lead = " "
+        try:
+            transcript = hearing.result()
+        except Exception as error:
+            yield event(content_of(error))
+            if isinstance(error, StenopoolError):
+                return
+            raise  # to be logged
+        facts = {"usage": usage(transcript), "perf": perf(request, transcript)}
+        yield event({"type": "transcript.text.done", "text": transcript.text, **facts})
+    finally:
+        hearing.leave()

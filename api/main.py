@@ -1,0 +1,67 @@
+"""The application: routes, middleware, error table, lifespan. Nothing happens at import."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from importlib.metadata import version
+
+import anyio.to_thread
+from fastapi import FastAPI
+
+from api import errors
+from api.auth import KeyCheck
+from api.body import BodyGuard
+from api.deps import Desk
+from api.documented import document
+from api.envelope import Envelope
+from api.routes import health, job_results, jobs, models, pages, speech, transcriptions, webhooks
+from infra.settings import Settings
+from infra.wiring import Services, build
+
+MAX_REQUESTS = 512  # inside at once; each waiting client costs a task, not a thread
+TITLE = "Stenopool"
+DESCRIPTION = """Speech jobs behind the OpenAI audio API: any length of sound, any provider, one key.
+
+Send `Authorization: Bearer sk-…`. Every error is `{"error": {"message", "type", "param", "code"}}`. Every answer has an
+`x-request-id`."""
+
+
+def create_app(services: Services | None = None, *, settings: Settings | None = None) -> FastAPI:
+    """The API over `services`, or over what `settings` (default: the environment) describes, opened and closed by it."""
+    known = services.settings if services else settings or Settings.from_env(os.environ)
+    app = FastAPI(
+        title=TITLE,
+        description=DESCRIPTION,
+        version=version("stenopool"),
+        lifespan=_lifespan(services, known),
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+    )
+    app.openapi = partial(document, app)  # type: ignore[method-assign]  # FastAPI's own way to change the document
+    errors.install(app)
+    # The last one added is the outermost.
+    app.add_middleware(KeyCheck)
+    app.add_middleware(BodyGuard, patience=known.read_timeout_seconds, drain=known.max_upload_bytes)
+    app.add_middleware(Envelope, limit=MAX_REQUESTS)
+    for module in (transcriptions, speech, models, jobs, job_results, webhooks, health, pages):
+        app.include_router(module.router)
+    return app
+
+
+def _lifespan(services: Services | None, settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        if services is not None:  # they belong to whoever opened them
+            app.state.desk = Desk(services)
+            yield
+            return
+        with await anyio.to_thread.run_sync(partial(build, settings)) as opened:
+            app.state.desk = Desk(opened)
+            yield
+
+    return lifespan

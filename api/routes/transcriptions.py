@@ -1,0 +1,83 @@
+"""The synchronous endpoints that hear: sound to text, and sound to English text."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request, Response
+
+from api.body import checked
+from api.deps import Caller, Desk, TheDesk
+from api.documented import answers, takes
+from api.hearing import Hearing, as_body, as_events
+from api.intake import create_job, wants_async
+from api.multipart import read_form
+from api.schemas.options import TranscriptionFields
+from api.streaming import Absence
+from api.underway import Underway
+from api.uploads import SYNC_LIMIT, TOO_LARGE, MemorySink, refuse_announced
+from pipeline import run
+from pipeline.errors import InvalidRequest
+from pipeline.transcript import Transcript
+
+router = APIRouter(prefix="/v1/audio", tags=["audio"])
+
+Task = Literal["transcription", "translation"]
+WORKERS = 2  # chunks of one synchronous request heard at once
+DOCUMENTED: dict[str, Any] = {
+    "responses": answers(
+        s400="Not audio we take, or a field that is wrong.", s404="No such model.", s503="No provider could do it."
+    ),
+    "openapi_extra": takes(form=TranscriptionFields),
+}
+
+
+@router.post("/transcriptions", summary="Transcribe a recording", **DOCUMENTED)
+async def transcriptions(request: Request, desk: TheDesk, caller: Caller) -> Response:
+    """At most 25 MB; `POST /v1/audio/jobs` takes any length. `Prefer: respond-async` makes a job of it."""
+    if wants_async(request):
+        return await create_job(request, desk, caller, task="transcription")
+    return await _heard(request, desk, "transcription")
+
+
+@router.post("/translations", summary="Transcribe a recording into English", **DOCUMENTED)
+async def translations(request: Request, desk: TheDesk, caller: Caller) -> Response:
+    """At most 25 MB; otherwise as transcriptions."""
+    if wants_async(request):
+        return await create_job(request, desk, caller, task="translation")
+    return await _heard(request, desk, "translation")
+
+
+async def _heard(request: Request, desk: Desk, task: Task) -> Response:
+    sound, fields = await _read(request)
+    options = fields.options(task)
+    desk.services.catalog.routes(options.model, task)
+    streamed = bool(fields.stream) and task == "transcription"
+
+    def transcribe(absence: Absence, hand_out: run.Listener) -> Transcript:
+        absence.check()  # it may have waited for its turn
+        return run.transcribe(
+            sound,
+            options,
+            desk.services.toolbox,
+            on_progress=absence.check,
+            on_segments=hand_out if streamed else None,
+            workers=WORKERS,
+            max_seconds=desk.services.settings.max_audio_seconds,
+        )
+
+    async def work(absence: Absence, hand_out: run.Listener) -> Transcript:
+        return await desk.work(partial(transcribe, absence, hand_out))
+
+    hearing: Hearing = Underway(work)
+    return await as_events(request, hearing) if streamed else await as_body(request, hearing, options)
+
+
+async def _read(request: Request) -> tuple[bytes, TranscriptionFields]:
+    refuse_announced(request, SYNC_LIMIT, TOO_LARGE)
+    sink = MemorySink()
+    form = await read_form(request, sink)
+    if form.filename is None:
+        raise InvalidRequest("The form has no 'file'.", param="file")
+    return sink.take(), checked(TranscriptionFields, form.fields)

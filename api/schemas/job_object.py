@@ -1,0 +1,163 @@
+"""The job object of the API, made from a job's row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from infra.database.tables import Job, JobEvent, WebhookAttempt, WebhookMessage
+from pipeline.lifecycle import TERMINAL, JobStatus
+from pipeline.transcript import SAMPLE_RATE
+
+MOVES = (
+    "created_at",
+    "queued_at",
+    "processing_at",
+    "cancelling_at",
+    "completed_at",
+    "failed_at",
+    "cancelled_at",
+    "expired_at",
+)
+INPUT = ("type", "filename", "bytes", "sha256", "duration", "channels", "codec")
+ERROR = ("code", "message", "stage", "retryable", "chunk", "provider")
+CURRENCY = "usd"
+
+
+def epoch(value: float | None) -> int | None:
+    """Whole epoch seconds."""
+    return None if value is None else int(value)
+
+
+def terminal(job: Job) -> bool:
+    """Whether nothing will happen to it any more by itself."""
+    return JobStatus(job.status) in TERMINAL
+
+
+def job_object(job: Job, *, now: float, message: WebhookMessage | None = None) -> dict[str, Any]:
+    """All keys, always. `now` in epoch seconds; `message` is the job's own webhook message, where one was made."""
+    return {
+        "id": job.id,
+        "object": "audio.job",
+        "task": job.task,
+        "status": job.status,
+        **{name: epoch(getattr(job, name)) for name in MOVES},
+        "client_reference_id": job.client_reference_id,
+        "metadata": job.meta or {},
+        "input": {name: job.input.get(name) for name in INPUT} | _url(job),
+        "request": job.request,
+        "model": job.model,
+        "model_used": job.model_used,
+        "language": job.language,
+        "progress": progress(job, now=now),
+        "partial": job.partial,
+        "gaps": job.gaps or [],
+        "quality": job.quality,
+        "usage": _usage(job),
+        "cost": {"currency": CURRENCY, "estimated": 0, "held": 0, "captured": 0},
+        "error": _error(job),
+        "webhook": _webhook(job, message),
+        "attempt": job.attempt,
+        "expires_at": epoch(job.expires_at),
+    }
+
+
+def progress(job: Job, *, now: float) -> dict[str, Any]:
+    """How far it is; what is not known yet is null."""
+    total = _total_samples(job)
+    done = job.status == JobStatus.COMPLETED
+    share = 1.0 if done else min(1.0, job.samples_done / total) if total else 0.0
+    return {
+        "stage": job.stage,
+        "percent": 100.0 if done else min(99.9, round(100 * share, 1)),
+        "audio_seconds_done": round((total or 0) / SAMPLE_RATE if done else job.samples_done / SAMPLE_RATE, 3),
+        "audio_seconds_total": None if total is None else round(total / SAMPLE_RATE, 3),
+        "chunks": {
+            "total": job.chunks_total if job.cut_done else None,
+            "completed": job.chunks_completed,
+            "failed": job.chunks_failed,
+            "retried": job.chunks_retried,
+        },
+        "eta_seconds": _eta(job, share, now),
+    }
+
+
+def _total_samples(job: Job) -> int | None:
+    if job.cut_done:
+        return job.audio_samples
+    duration = job.input.get("duration")
+    return round(float(duration) * SAMPLE_RATE) if duration else None
+
+
+def _eta(job: Job, share: float, now: float) -> int | None:
+    """The rest at the speed so far; unknown before the first chunk is done."""
+    if terminal(job):
+        return 0
+    if not share or job.processing_at is None:
+        return None
+    return max(1, round((now - job.processing_at) * (1 - share) / share))
+
+
+def _usage(job: Job) -> dict[str, Any] | None:
+    if job.status != JobStatus.COMPLETED:
+        return None
+    return {"type": "duration", "seconds": round(job.audio_samples / SAMPLE_RATE, 3)}
+
+
+def _url(job: Job) -> dict[str, Any]:
+    return {"url": job.input["url"]} if "url" in job.input else {}
+
+
+def _error(job: Job) -> dict[str, Any] | None:
+    return None if job.error is None else {name: job.error.get(name) for name in ERROR}
+
+
+def _webhook(job: Job, message: WebhookMessage | None) -> dict[str, Any] | None:
+    if job.webhook_url is None:
+        return None
+    return {
+        "url": job.webhook_url,
+        "last_status": message.last_status if message else None,
+        "delivered_at": epoch(message.delivered_at) if message else None,
+        "next_attempt_at": epoch(message.next_attempt_at) if message else None,
+    }
+
+
+def event_object(event: JobEvent) -> dict[str, Any]:
+    """One line of the timeline. `at` keeps its fraction: events of one second have an order."""
+    return {
+        "id": event.id,
+        "object": "audio.job.event",
+        "type": event.type,
+        "created_at": epoch(event.at),
+        "at": round(event.at, 3),
+        "data": event.data or {},
+    }
+
+
+def delivery_object(message: WebhookMessage, attempts: list[WebhookAttempt]) -> dict[str, Any]:
+    """One webhook message and every attempt to send it."""
+    return {
+        "id": message.id,
+        "object": "webhook.delivery",
+        "type": message.type,
+        "job_id": message.job_id,
+        "webhook_endpoint_id": message.endpoint_id,
+        "url": message.url,
+        "status": message.status,
+        "created_at": epoch(message.created_at),
+        "delivered_at": epoch(message.delivered_at),
+        "next_attempt_at": epoch(message.next_attempt_at),
+        "last_status": message.last_status,
+        "attempts": [_attempt(attempt) for attempt in attempts],
+    }
+
+
+def _attempt(attempt: WebhookAttempt) -> dict[str, Any]:
+    return {
+        "n": attempt.n,
+        "started_at": round(attempt.started_at, 3),
+        "duration_ms": attempt.duration_ms,
+        "status_code": attempt.status_code,
+        "error": attempt.error,
+        "response_excerpt": attempt.response_excerpt,
+    }

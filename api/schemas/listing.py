@@ -1,0 +1,36 @@
+"""Lists in the shape that SDKs page through: always `has_more`, the next page by `after=<last id>`."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from pipeline.lifecycle import JobStatus
+from pipeline.options import Task
+
+
+class JobQuery(BaseModel):
+    """Which jobs, and in which order."""
+
+    limit: int = Field(20, ge=1, le=100)
+    after: str | None = Field(None, description="A job's id: what follows it.")
+    before: str | None = Field(None, description="A job's id: what precedes it.")
+    order: Literal["asc", "desc"] = "desc"
+    status: JobStatus | None = None
+    task: Task | None = None
+    model: str | None = None
+    client_reference_id: str | None = None
+    created_after: float | None = Field(None, description="Epoch seconds.", allow_inf_nan=False)
+    created_before: float | None = Field(None, description="Epoch seconds.", allow_inf_nan=False)
+
+
+def page(items: list[dict[str, Any]], *, has_more: bool) -> dict[str, Any]:
+    """A list object with its cursors."""
+    return {
+        "object": "list",
+        "data": items,
+        "first_id": items[0]["id"] if items else None,
+        "last_id": items[-1]["id"] if items else None,
+        "has_more": has_more,
+    }
