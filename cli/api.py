@@ -1,0 +1,20 @@
+"""`stenopool api`: this process becomes the API."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cli.roles import become
+
+app = typer.Typer()
+
+
+@app.command()
+def api(
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
+) -> None:
+    """Run the API alone. It needs a broker: STENOPOOL_REDIS_URL, or a `stenopool up` over the same STENOPOOL_HOME."""
+    become("api", "--host", host, "--port", str(port))

@@ -1,0 +1,150 @@
+"""A small client of Stenopool's own API, for the commands that ask a running installation."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, cast
+
+import httpx2
+
+from cli.exits import ApiAway, ApiRefused
+from pipeline.errors import InvalidRequest
+
+JOBS = "/v1/audio/jobs"
+LONGEST_WAIT = 30.0  # seconds for one answer beyond what the request itself waits for
+UPLOAD_WAIT = 600.0  # seconds for the answer after the last byte of an upload
+ERRORS_FROM = 400
+
+
+class Client:
+    """Raises ApiAway when nobody answers, ApiRefused with the API's own message when it says no."""
+
+    def __init__(self, base_url: str, api_key: str | None) -> None:
+        self.base_url = base_url.rstrip("/").removesuffix("/v1")
+        try:
+            url = httpx2.URL(self.base_url)
+        except httpx2.InvalidURL as error:
+            raise InvalidRequest(f"{base_url!r} is not a URL: {error}") from error
+        if url.scheme not in {"http", "https"} or not url.host:
+            raise InvalidRequest(f"{base_url!r} is not a base URL such as http://127.0.0.1:8000")
+        self._http = httpx2.Client(
+            base_url=self.base_url,
+            headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
+            timeout=httpx2.Timeout(LONGEST_WAIT, connect=5.0),
+            trust_env=not _is_loopback(url.host),  # a proxy in the environment cannot reach this machine's loopback
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def submit(
+        self, recording: Path, fields: Mapping[str, Any], *, idempotency_key: str | None = None
+    ) -> dict[str, Any]:
+        """Upload a recording as a job, streamed from disk. A dot in a field's name is a level: `webhook.url`."""
+        form = {_bracketed(name): value for name, value in fields.items() if value is not None}
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        with recording.open("rb") as file:
+            answer = self._send(
+                "POST", JOBS, data=form, files={"file": (recording.name, file)}, headers=headers, timeout=UPLOAD_WAIT
+            )
+        return _object(answer)
+
+    def job(self, job_id: str, *, wait: float = 0) -> dict[str, Any]:
+        """The job now, or after up to `wait` seconds if it is still live."""
+        return _object(
+            self._send("GET", f"{JOBS}/{_segment(job_id)}", params={"wait": wait}, timeout=wait + LONGEST_WAIT)
+        )
+
+    def jobs(self, **filters: Any) -> Iterator[dict[str, Any]]:
+        """Jobs, the latest first, page by page."""
+        asked = {name: value for name, value in filters.items() if value is not None}
+        while True:
+            page = _object(self._send("GET", JOBS, params=asked))
+            yield from page["data"]
+            if not page.get("has_more") or not page["data"]:
+                return
+            asked["after"] = page["data"][-1]["id"]
+
+    def act(self, job_id: str, action: str) -> dict[str, Any]:
+        """`cancel` or `retry`."""
+        return _object(self._send("POST", f"{JOBS}/{_segment(job_id)}/{action}"))
+
+    def delete(self, job_id: str) -> None:
+        """The job and everything stored for it."""
+        self._send("DELETE", f"{JOBS}/{_segment(job_id)}", params={"force": "true"})
+
+    def transcript(self, job_id: str, response_format: str) -> str:
+        """The finished job's transcript in one of the formats."""
+        return self._send("GET", f"{JOBS}/{_segment(job_id)}/transcript", params={"format": response_format}).text
+
+    def deliveries(self, job_id: str) -> list[dict[str, Any]]:
+        """Every webhook message of the job, with its attempts."""
+        return list(_object(self._send("GET", f"{JOBS}/{_segment(job_id)}/deliveries"))["data"])
+
+    def speech(self, fields: Mapping[str, Any]) -> tuple[bytes, str]:
+        """The text as sound, and the model that really spoke."""
+        answer = self._send("POST", "/v1/audio/speech", json=dict(fields), timeout=UPLOAD_WAIT)
+        return answer.content, answer.headers.get("x-perf-model-used", "")
+
+    def ready(self) -> tuple[bool, dict[str, Any]]:
+        """Whether it answers /readyz with 200, and what it says there."""
+        try:
+            answer = self._http.get("/readyz", timeout=5.0)
+            said = answer.json()
+        except (httpx2.HTTPError, ValueError):
+            return False, {}
+        return answer.status_code == httpx2.codes.OK, said if isinstance(said, dict) else {}
+
+    def _send(self, method: str, path: str, **options: Any) -> httpx2.Response:
+        try:
+            answer = self._http.request(method, path, **options)
+        except httpx2.HTTPError as error:
+            why = str(error) or type(error).__name__
+            raise ApiAway(f"The API at {self.base_url} did not answer: {why}") from error
+        if answer.status_code >= ERRORS_FROM:
+            raise _refusal(answer)
+        return answer
+
+
+def _object(answer: httpx2.Response) -> dict[str, Any]:
+    try:
+        return cast("dict[str, Any]", answer.json())
+    except ValueError as error:
+        raise ApiAway(f"{answer.url.host} answered, but not as Stenopool does") from error
+
+
+def _refusal(answer: httpx2.Response) -> ApiRefused:
+    try:
+        error = answer.json()["error"]
+        message, code = str(error["message"]), str(error.get("code") or error.get("type"))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        message, code = f"{answer.url.host} answered with HTTP {answer.status_code}", "api_refused"
+    return ApiRefused(message, status=answer.status_code, code=code)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _bracketed(name: str) -> str:
+    """Multipart spells a nested field as the OpenAI SDKs do: webhook[url]."""
+    first, *rest = name.split(".")
+    return first + "".join(f"[{part}]" for part in rest)
+
+
+def _segment(job_id: str) -> str:
+    """A path segment: an id out of a script's variable must not become another path."""
+    if not job_id or not all(char.isalnum() or char in "_-" for char in job_id):
+        raise InvalidRequest(f"{job_id!r} is not a job id", param="job_id")
+    return job_id

@@ -1,0 +1,209 @@
+"""`stenopool doctor`: is everything there, and does it work?"""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+import shutil
+import socket
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import typer
+from rich.text import Text
+
+from cli.environment import settings
+from cli.exits import FAILED, OK
+from cli.keys import AsJson
+from cli.screen import print_json, stdout
+from cli.stand_ins import stand_ins
+from infra.broker import JobQueue
+from infra.database.session import Database
+from infra.embedded import private_redis_url, redis_server_path
+from infra.settings import Settings
+from infra.storage import open_storage
+from infra.workers import WorkerStore
+from pipeline.audio.ffmpeg import ffmpeg_path, ffmpeg_version
+from pipeline.audio.sandbox import sandbox_level
+from pipeline.catalog import load_catalog
+from pipeline.errors import StenopoolError
+from pipeline.options import SpeechOptions, TranscriptionOptions
+from pipeline.run import Toolbox, speak, transcribe
+
+SUPPORTED = ((3, 11), (3, 13))
+ROOMY, TIGHT = 5 * 1024**3, 512 * 1024**2  # bytes free: below the first a warning, below the second broken
+GIB = 1024**3
+ALIVE_SECONDS = 30.0
+MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "broken": ("✗", "red")}
+
+app = typer.Typer()
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at: `state` is ok, warning or broken; `advice` says what to do."""
+
+    name: str
+    state: str
+    detail: str
+    advice: str = ""
+
+
+def ok(name: str, detail: str) -> Finding:
+    return Finding(name, "ok", detail)
+
+
+@app.command()
+def doctor(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port `stenopool up` shall use.")] = 8000,
+    as_json: AsJson = False,
+) -> None:
+    """Look at everything Stenopool needs and try it. Exit code 1 when something that is needed is broken."""
+    findings = []
+    for finding in _examine(settings(), port):
+        findings.append(finding)
+        if not as_json:
+            _show(finding)
+    broken = any(finding.state == "broken" for finding in findings)
+    if as_json:
+        print_json({"ok": not broken, "checks": [asdict(finding) for finding in findings]})
+    raise typer.Exit(FAILED if broken else OK)
+
+
+def _examine(chosen: Settings, port: int) -> Iterator[Finding]:
+    checks: dict[str, Callable[[], Finding]] = {
+        "python": _python,
+        "ffmpeg": lambda: ok("ffmpeg", f"{ffmpeg_version()} at {ffmpeg_path()}"),
+        "sandbox": _sandbox,
+        "home": lambda: _home(chosen.home),
+        "database": lambda: _database(chosen),
+        "storage": lambda: _storage(chosen),
+        "redis": lambda: _redis(chosen),
+        "models": lambda: _models(chosen),
+        "engines": lambda: _engines(chosen),
+        "workers": lambda: _workers(chosen),
+        "port": lambda: _port(port),
+    }
+    for name, check in checks.items():
+        try:
+            yield check()
+        except StenopoolError as error:
+            yield Finding(name, "broken", f"{error.message} [{error.code}]")
+        except Exception as error:  # noqa: BLE001 - a doctor who falls over at the first broken bone helps nobody
+            yield Finding(name, "broken", f"{type(error).__name__}: {error}")
+
+
+def _python() -> Finding:
+    detail = f"{platform.python_version()} at {sys.executable}"
+    if SUPPORTED[0] <= sys.version_info[:2] <= SUPPORTED[1]:
+        return ok("python", detail)
+    return Finding("python", "warning", detail, "Stenopool is tested on Python 3.11 to 3.13")
+
+
+def _sandbox() -> Finding:
+    level = sandbox_level()
+    if level == "bubblewrap":
+        return ok("sandbox", "bubblewrap: ffmpeg sees no network, no files and no other process")
+    advice = "install bubblewrap and allow unprivileged user namespaces, to isolate ffmpeg from files and network"
+    return Finding("sandbox", "warning", f"{level}: ffmpeg runs under resource limits only", advice)
+
+
+def _home(home: Path) -> Finding:
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    probe = home / f".probe-{uuid.uuid4().hex}"
+    probe.write_bytes(b"")
+    probe.unlink()
+    free = shutil.disk_usage(home).free
+    detail = f"{home}, {free / GIB:.1f} GiB free"
+    if free < TIGHT:
+        return Finding("home", "broken", detail, "make room: uploads will be refused")
+    return ok("home", detail) if free >= ROOMY else Finding("home", "warning", detail, "long recordings need more room")
+
+
+def _database(chosen: Settings) -> Finding:
+    with contextlib.closing(Database(chosen.database)) as database:
+        facts = database.check()
+    detail = f"{facts['kind']} answers in {facts['ms']} ms, schema {facts['migration'] or 'empty'}"
+    if facts["migration"] == facts["expected"]:
+        return ok("database", detail)
+    return Finding("database", "warning", detail, f"the next start brings it to {facts['expected']}")
+
+
+def _storage(chosen: Settings) -> Finding:
+    key, content = f"doctor/{uuid.uuid4().hex}", b"Is there anybody there?"
+    with contextlib.closing(open_storage(chosen.storage)) as storage:
+        storage.put(key, content)
+        back = storage.get(key)
+        storage.delete(key)
+    shown = f"{urlsplit(chosen.storage).scheme} storage"
+    if back != content:
+        return Finding("storage", "broken", f"{shown} gave back something else than was put in")
+    return ok("storage", f"{shown} keeps what it is given")
+
+
+def _redis(chosen: Settings) -> Finding:
+    if not chosen.redis_url and private_redis_url(chosen.home) is None:
+        return ok("redis", f"`stenopool up` starts a private one: {redis_server_path()}")
+    private = not chosen.redis_url
+    with contextlib.closing(JobQueue(lambda: chosen.redis_url or private_redis_url(chosen.home))) as queue:
+        try:
+            facts = queue.check()
+        except StenopoolError:
+            if private:
+                return ok("redis", "the private one is not running; `stenopool up` starts it")
+            raise
+    detail = f"answers, maxmemory-policy {facts['maxmemory_policy']}"
+    if facts["keeps_messages"]:
+        return ok("redis", detail)
+    return Finding("redis", "broken", detail, "set maxmemory-policy noeviction: a full Redis must not drop messages")
+
+
+def _models(chosen: Settings) -> Finding:
+    return ok(
+        "models",
+        stand_ins(load_catalog(chosen.catalog, embedded_engines=chosen.embedded_engines, stock=chosen.stock_providers)),
+    )
+
+
+def _engines(chosen: Settings) -> Finding:
+    """The embedded voice says something, through ffmpeg and its sandbox, and the embedded ear hears it."""
+    catalog = load_catalog(chosen.catalog, embedded_engines=chosen.embedded_engines, stock=chosen.stock_providers)
+    with Toolbox(catalog, engine_processes=1) as toolbox:
+        said = SpeechOptions(model="espeak-ng", input="Good morning.", response_format="wav")
+        sound = b"".join(speak(said, toolbox))
+        heard = transcribe(sound, TranscriptionOptions(model="pocketsphinx-en-us", language="en"), toolbox)
+    if not heard.text:
+        return Finding("engines", "broken", f"espeak-ng spoke {len(sound)} bytes, but pocketsphinx heard nothing")
+    return ok("engines", f"espeak-ng said “Good morning.”, pocketsphinx heard “{heard.text}”")
+
+
+def _workers(chosen: Settings) -> Finding:
+    with contextlib.closing(Database(chosen.database)) as database:
+        if database.check()["migration"] is None:
+            return ok("workers", "none yet: nothing was ever started here")
+        alive = WorkerStore(database).alive(ALIVE_SECONDS)
+    counted = {role: sum(worker.role == role for worker in alive) for role in sorted({worker.role for worker in alive})}
+    return ok("workers", ", ".join(f"{number} {role}" for role, number in counted.items()) or "none is running")
+
+
+def _port(port: int) -> Finding:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            return Finding("port", "warning", f"{port}: {error.strerror}", "`stenopool up` needs another: --port")
+    return ok("port", f"{port} is free")
+
+
+def _show(finding: Finding) -> None:
+    mark, colour = MARKS[finding.state]
+    line = Text.assemble((mark, colour), f" {finding.name:<9} {finding.detail}")
+    stdout().print(line, soft_wrap=True)
+    if finding.advice:
+        stdout().print(Text(f"             → {finding.advice}", style=colour), soft_wrap=True)

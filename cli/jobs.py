@@ -1,0 +1,178 @@
+"""`stenopool jobs`: submit, list, show, cancel and retry jobs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cli.client import Client
+from cli.exits import FAILED
+from cli.files import write_whole
+from cli.follow import follow
+from cli.job_desk import open_desk
+from cli.keys import AsJson, day
+from cli.screen import complain, print_json, print_table, remark
+from pipeline.errors import InvalidRequest, StenopoolError
+from pipeline.lifecycle import JobStatus
+
+LOCAL = "http://127.0.0.1:8000"
+HELP = """Submit, list, show, cancel and retry jobs.
+
+With --base-url it asks that installation, as the account of --api-key. Without it, list, show, cancel and retry work
+directly in the configured database, on the jobs of all accounts."""
+
+app = typer.Typer(help=HELP, no_args_is_help=True)
+
+BaseUrl = Annotated[
+    str | None, typer.Option(envvar="STENOPOOL_BASE_URL", help="Of a running installation: http://host:8000")
+]
+ApiKey = Annotated[str | None, typer.Option(envvar="STENOPOOL_API_KEY", help="A key of that installation.")]
+JobId = Annotated[str, typer.Argument(help="job_…")]
+
+
+@app.command("list")
+def list_jobs(
+    *,
+    status: Annotated[JobStatus | None, typer.Option(help="Only those in this status.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many, the latest first.")] = 20,
+    base_url: BaseUrl = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """List jobs, the latest first."""
+    with open_desk(base_url, api_key) as desk:
+        found = desk.list(limit=limit, status=status.value if status else None)
+    if as_json:
+        print_json(found)
+        return
+    print_table(("job", "status", "stage", "%", "model", "created", "file", "error"), (_row(job) for job in found))
+
+
+@app.command()
+def show(job_id: JobId, *, base_url: BaseUrl = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
+    """Show everything about one job."""
+    with open_desk(base_url, api_key) as desk:
+        job = desk.show(job_id)
+    _print_job(job, as_json=as_json)
+
+
+@app.command()
+def cancel(job_id: JobId, *, base_url: BaseUrl = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
+    """Cancel a job that has not ended. Exit code 4 when it has."""
+    _act(job_id, "cancel", base_url, api_key, as_json=as_json)
+
+
+@app.command()
+def retry(job_id: JobId, *, base_url: BaseUrl = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
+    """Run a failed or partial job again: only what failed is redone."""
+    _act(job_id, "retry", base_url, api_key, as_json=as_json)
+
+
+@app.command()
+def submit(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="A recording of any size.")],
+    *,
+    model: Annotated[str, typer.Option(help="As `stenopool models` lists them.")] = "whisper-1",
+    language: Annotated[str | None, typer.Option(help="ISO 639-1, where known: en.")] = None,
+    webhook_url: Annotated[str | None, typer.Option(help="Tell this URL when the job has ended.")] = None,
+    idempotency_key: Annotated[
+        str | None, typer.Option(help="Submitting again with the same key makes no second job.")
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Follow it to its end and print the transcript.")] = False,
+    format_name: Annotated[str, typer.Option("--format", help="Of the transcript, with --wait.")] = "text",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Where the transcript goes, with --wait.")
+    ] = None,
+    base_url: BaseUrl = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Upload a recording as a job to a running installation. The base URL's default is http://127.0.0.1:8000."""
+    fields = {"model": model, "language": language, "webhook.url": webhook_url}
+    with Client(base_url or LOCAL, api_key) as client:
+        job = client.submit(file, fields, idempotency_key=idempotency_key)
+        if not wait:
+            print_json(job) if as_json else typer.echo(job["id"])
+            return
+        remark(f"{job['id']} submitted")
+        job = follow(client, job["id"])
+        transcript = client.transcript(job["id"], format_name) if job["status"] == JobStatus.COMPLETED else ""
+    _deliver(job, transcript, output, as_json=as_json)
+
+
+@app.command()
+def transcript(
+    job_id: JobId,
+    *,
+    format_name: Annotated[str, typer.Option("--format", help="json, verbose_json, text, srt, vtt …")] = "text",
+    base_url: BaseUrl = None,
+    api_key: ApiKey = None,
+) -> None:
+    """Print the transcript of a finished job of a running installation."""
+    with Client(base_url or LOCAL, api_key) as client:
+        text = client.transcript(job_id, format_name)
+    typer.echo(text, nl=not text.endswith("\n"))
+
+
+def _act(job_id: str, action: str, base_url: str | None, api_key: str | None, *, as_json: bool) -> None:
+    with open_desk(base_url, api_key) as desk:
+        job = desk.act(job_id, action)
+    if as_json:
+        print_json(job)
+    else:
+        remark(f"{job['id']} is {job['status']}")
+
+
+def _deliver(job: dict[str, Any], transcript: str, output: Path | None, *, as_json: bool) -> None:
+    """The transcript where it was wanted, or why there is none."""
+    if job["status"] != JobStatus.COMPLETED:
+        if as_json:
+            print_json(job)
+        complain(_why(job))
+        raise typer.Exit(FAILED)
+    if output is not None:
+        write_whole(output, [transcript.encode()])
+    if as_json:
+        print_json(job)
+    elif output is None:
+        typer.echo(transcript, nl=not transcript.endswith("\n"))
+
+
+def _why(job: dict[str, Any]) -> StenopoolError:
+    error = job.get("error") or {}
+    message = f"{job['id']} is {job['status']}" + (f": {error['message']}" if error.get("message") else "")
+    return InvalidRequest(message, code=error.get("code") or job["status"])
+
+
+def _row(job: dict[str, Any]) -> tuple[object, ...]:
+    progress = job["progress"]
+    error = (job.get("error") or {}).get("code")
+    return (
+        job["id"],
+        job["status"],
+        progress["stage"],
+        f"{progress['percent']:.0f}",
+        job["model"],
+        day(job["created_at"]),
+        (job.get("input") or {}).get("filename"),
+        error,
+    )
+
+
+def _print_job(job: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(job)
+        return
+    rows = (
+        (name, day(value) if name.endswith("_at") else _plain(value))
+        for name, value in job.items()
+        if value not in (None, {}, [])
+    )
+    print_table(("", ""), rows)
+
+
+def _plain(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else str(value)

@@ -1,0 +1,25 @@
+"""`stenopool scheduler`: this process becomes the scheduler."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cli.liveness import check_alive
+from cli.roles import become
+
+app = typer.Typer()
+
+
+@app.command()
+def scheduler(
+    check: Annotated[
+        bool, typer.Option("--check", help="Do not run; tell whether one lives on this host: exit code 0 or 5.")
+    ] = False,
+) -> None:
+    """Run the scheduler alone: the sweep that keeps promises when processes die. One is enough, several do no harm."""
+    if check:
+        check_alive("scheduler")
+        return
+    become("workers", "scheduler")

@@ -1,0 +1,101 @@
+"""`stenopool speak`: text to sound on this machine, with no service running."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+
+from cli.environment import settings
+from cli.files import write_whole
+from cli.screen import print_json, remark
+from pipeline.catalog import load_catalog
+from pipeline.errors import InvalidRequest
+from pipeline.options import SPEECH_FORMATS, SpeechOptions
+from pipeline.run import Toolbox
+from pipeline.run import speak as run_speak
+
+STDIN = STDOUT = "-"
+
+app = typer.Typer()
+
+
+@app.command()
+def speak(
+    text: Annotated[str, typer.Argument(help="What to say; - reads it from standard input.")],
+    *,
+    model: Annotated[str, typer.Option(help="As `stenopool models` lists them.")] = "tts-1",
+    voice: Annotated[
+        str, typer.Option(help="alloy, echo, fable, onyx, nova, shimmer … or a provider's own.")
+    ] = "alloy",
+    format_name: Annotated[
+        str | None,
+        typer.Option(
+            "--format", help=f"One of {', '.join(SPEECH_FORMATS)}.", show_default="by --output's ending, else mp3"
+        ),
+    ] = None,
+    speed: Annotated[float, typer.Option(min=0.25, max=4.0)] = 1.0,
+    output: Annotated[
+        str | None,
+        typer.Option("--output", "-o", help="A file, or - for standard output.", show_default="-"),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Facts about the written file as JSON on stdout.")] = False,
+) -> None:
+    """Say something. Needs no server, no Redis, no database."""
+    target = _target(output, as_json=as_json)
+    chosen = settings()
+    options = _options(text, model, voice, format_name or _by_ending(target), speed)
+    catalog = load_catalog(chosen.catalog, embedded_engines=chosen.embedded_engines, stock=chosen.stock_providers)
+    with Toolbox(catalog, engine_processes=1) as toolbox, contextlib.closing(run_speak(options, toolbox)) as speech:
+        written = _write(target, speech)
+        model_used = speech.model_used
+    if as_json:
+        facts = {"output": str(target), "bytes": written, "format": options.response_format, "model_used": model_used}
+        print_json(facts)
+    remark(f"{written} bytes of {options.response_format} by {model_used}")
+
+
+def _target(output: str | None, *, as_json: bool) -> Path | None:
+    """None is standard output."""
+    if output not in (None, STDOUT):
+        return Path(output)
+    if as_json:
+        raise typer.BadParameter(
+            "--json needs a file: the sound and the JSON cannot share stdout", param_hint="--output"
+        )
+    if output is None and sys.stdout.isatty():
+        raise typer.BadParameter("sound is not written to a terminal; name a file", param_hint="--output")
+    return None
+
+
+def _by_ending(target: Path | None) -> str:
+    ending = target.suffix.lstrip(".").lower() if target else ""
+    return {"ogg": "opus"}.get(ending, ending) if ending in (*SPEECH_FORMATS, "ogg") else "mp3"
+
+
+def _options(text: str, model: str, voice: str, response_format: str, speed: float) -> SpeechOptions:
+    said = sys.stdin.read() if text == STDIN else text
+    if not said.strip():
+        raise InvalidRequest("input text is required", param="input")
+    try:
+        return SpeechOptions.model_validate(
+            {"input": said, "model": model, "voice": voice, "response_format": response_format, "speed": speed}
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InvalidRequest(f"{first['loc'][0]}: {first['msg']}", param=str(first["loc"][0])) from error
+
+
+def _write(target: Path | None, blocks: Iterator[bytes]) -> int:
+    if target is not None:
+        return write_whole(target, blocks)
+    written = 0
+    for block in blocks:
+        written += sys.stdout.buffer.write(block)
+    sys.stdout.buffer.flush()
+    return written

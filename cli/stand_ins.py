@@ -1,0 +1,29 @@
+"""Which models the embedded engines stand in for, in words: nobody shall think that whisper was here."""
+
+from __future__ import annotations
+
+from pipeline.catalog import Catalog
+
+
+def served_by(catalog: Catalog, model_id: str) -> str:
+    """Who serves the model's first task: providers in their order, an embedded engine as such, or nobody."""
+    model = catalog.model(model_id)
+    if model.routes:
+        return " → ".join(route.provider for route in model.routes)
+    embedded = catalog.embedded.get(model.tasks[0])
+    return f"{embedded.provider} (stands in)" if embedded else "nobody (no route)"
+
+
+def stand_ins(catalog: Catalog) -> str:
+    """One line for the start-up block."""
+    without = [model for model in catalog.models.values() if not model.routes]
+    if not without:
+        return "every model has a configured route"
+    if not catalog.embedded:
+        return f"{len(without)} models have no route and answer 503 (STENOPOOL_EMBEDDED_ENGINES=off)"
+    names = sorted(
+        {catalog.embedded[model.tasks[0]].provider for model in without if model.tasks[0] in catalog.embedded}
+    )
+    return (
+        f"{' and '.join(names)} stand in for {len(without)} models without a configured route; see `stenopool models`"
+    )

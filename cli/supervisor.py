@@ -1,0 +1,145 @@
+"""Keeps the roles running as child processes, each tied to this process, and stops them in order.
+
+Every role leads a process group of its own: a Ctrl-C in the terminal reaches only the supervisor, and what a role leaves
+behind when it dies can be ended as a group. The tether (infra/tether.py) is for the case that the supervisor itself is
+killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from infra.embedded import PrivateRedis
+from infra.tether import tethered
+
+POLL_SECONDS = 0.05
+STOP_SECONDS = 4.0  # from the TERM to the KILL; workers take at most 3.5 s, and the whole stop stays below 5 s
+STEADY_SECONDS = 30.0  # a role that lived so long starts again without waiting
+FIRST_PAUSE = 0.5
+LONGEST_PAUSE = 30.0
+
+
+@dataclass
+class Role:
+    """One child: what it is called, how it is run, and how it fares."""
+
+    name: str
+    command: Sequence[str]
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0  # monotonic seconds, as the next one
+    start_again: float = 0.0
+    deaths: int = 0  # in a row, each soon after its start
+
+
+class Supervisor:
+    """Use it from the main thread only: the tether follows the thread that spawns."""
+
+    def __init__(
+        self,
+        roles: Sequence[Role],
+        *,
+        redis: PrivateRedis | None,
+        environ: Mapping[str, str],
+        say: Callable[[str], None],
+    ) -> None:
+        self.roles = list(roles)
+        self._redis = redis
+        self._environ = dict(environ)
+        self._say = say
+
+    def start(self) -> None:
+        """Redis first, where it is ours; then all roles at once. Raises BrokerUnavailable."""
+        if self._redis is not None:
+            self._redis.start()
+        for role in self.roles:
+            self._spawn(role)
+
+    def tend(self) -> None:
+        """Notice what died, and start again what is due. Call it a few times per second."""
+        if self._redis is not None and self._redis.pid is None:
+            self._say("the private Redis ended; starting it again")
+            self._redis.start()
+        for role in self.roles:
+            if role.process is not None and _has_ended(role.process):
+                self._mourn(role)
+            if role.process is None and time.monotonic() >= role.start_again:
+                self._spawn(role)
+
+    def failing(self, deaths: int) -> Role | None:
+        """A role that died so many times in a row."""
+        return next((role for role in self.roles if role.deaths >= deaths), None)
+
+    def stop(self) -> None:
+        """TERM to every role, KILL to what is left after STOP_SECONDS; Redis last."""
+        for role in self.roles:
+            if role.process is not None:
+                role.process.terminate()
+        deadline = time.monotonic() + STOP_SECONDS
+        while self._running() and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+        for role in self.roles:
+            if role.process is not None:
+                _kill_group(role.process)
+                role.process = None
+        if self._redis is not None:
+            self._redis.stop()
+
+    def abandon(self) -> None:
+        """KILL to everything, without waiting for anything: safe inside a signal handler, and only before leaving."""
+        groups = [role.process.pid for role in self.roles if role.process is not None]
+        for pid in groups + ([self._redis.pid] if self._redis is not None and self._redis.pid else []):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
+
+    def _running(self) -> bool:
+        return any(role.process is not None and not _has_ended(role.process) for role in self.roles)
+
+    def _spawn(self, role: Role) -> None:
+        role.started = time.monotonic()
+        role.process = subprocess.Popen(
+            tethered(role.command),
+            env=self._environ,
+            stdin=subprocess.DEVNULL,
+            stdout=sys.stderr,  # our stdout carries only what `up` itself has to say
+            start_new_session=True,
+        )
+
+    def _mourn(self, role: Role) -> None:
+        process, role.process = role.process, None
+        assert process is not None
+        _kill_group(process)
+        lived = time.monotonic() - role.started
+        role.deaths = role.deaths + 1 if lived < STEADY_SECONDS else 1
+        pause = min(FIRST_PAUSE * 2 ** (role.deaths - 1), LONGEST_PAUSE)
+        role.start_again = time.monotonic() + pause
+        self._say(f"{role.name} ended {_how(process.returncode)}; starting it again in {pause:g} s")
+
+
+def _has_ended(process: subprocess.Popen[bytes]) -> bool:
+    """Without reaping it: while the leader is a zombie its group's number cannot be given to anybody else."""
+    try:
+        return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return True
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _how(code: int) -> str:
+    """How a process ended, from its return code."""
+    if code >= 0:
+        return f"with exit code {code}"
+    with contextlib.suppress(ValueError):
+        return f"by {signal.Signals(-code).name}"
+    return f"by signal {-code}"

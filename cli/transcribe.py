@@ -1,0 +1,160 @@
+"""`stenopool transcribe`: recordings to text on this machine, with no service running."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from cli.environment import settings
+from cli.exits import OK, exit_code
+from cli.files import write_whole
+from cli.screen import complain, print_json, remark, stderr
+from pipeline import formats
+from pipeline.catalog import load_catalog
+from pipeline.errors import InvalidRequest, StenopoolError
+from pipeline.formats.base import Format, RenderOptions
+from pipeline.options import TranscriptionOptions
+from pipeline.run import Progress as OnProgress
+from pipeline.run import Toolbox
+from pipeline.run import transcribe as run_transcribe
+from pipeline.transcript import Transcript, transcript_as_dict
+
+STDIN = "-"
+
+app = typer.Typer()
+
+
+@app.command()
+def transcribe(
+    files: Annotated[list[str], typer.Argument(metavar="FILE…", help="Recordings of any kind; - for standard input.")],
+    *,
+    model: Annotated[str, typer.Option(help="As `stenopool models` lists them.")] = "whisper-1",
+    format_name: Annotated[str, typer.Option("--format", help=f"One of {', '.join(formats.names())}.")] = "text",
+    language: Annotated[str | None, typer.Option(help="ISO 639-1, where known: en.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="A file, or a folder for several.", show_default="standard output"),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object per recording on stdout, errors included.")
+    ] = False,
+) -> None:
+    """Turn recordings into text, subtitles or JSON. Needs no server, no Redis, no database.
+
+    Several recordings go on after one that fails; the exit code is that of the first failure.
+    """
+    chosen = settings()
+    form = formats.load(format_name)
+    options = TranscriptionOptions(
+        model=model, language=language, response_format=format_name, timestamp_granularities=("word", "segment")
+    )
+    catalog = load_catalog(chosen.catalog, embedded_engines=chosen.embedded_engines, stock=chosen.stock_providers)
+    catalog.routes(model, "transcription")  # a wrong model is told before any work
+    targets = _targets(files, output, form)
+    first_failure = OK
+    with Toolbox(catalog, engine_processes=chosen.cpu_processes) as toolbox:
+        for name in files:
+            try:
+                began = time.monotonic()
+                with _progress(name) as on_progress:
+                    transcript = run_transcribe(
+                        _source(name), options, toolbox, on_progress=on_progress, workers=chosen.cpu_processes
+                    )
+                took = time.monotonic() - began
+                _deliver(name, transcript, form, targets.get(name), several=len(files) > 1, as_json=as_json)
+                heard = f"by {transcript.model_used}" if transcript.segments else "without speech in it"
+                remark(f"{name}: {transcript.duration / 1000:.1f} s of sound in {took:.1f} s, {heard}")
+            except StenopoolError as error:
+                first_failure = first_failure or exit_code(error)
+                _tell_failure(name, error, as_json=as_json)
+    raise typer.Exit(first_failure)
+
+
+def _source(name: str) -> Path | bytes:
+    if name == STDIN:
+        return sys.stdin.buffer.read()
+    path = Path(name)
+    if not path.is_file() or not os.access(path, os.R_OK):
+        problem = (
+            "this is a folder" if path.is_dir() else "it cannot be read" if path.exists() else "there is no such file"
+        )
+        raise InvalidRequest(problem, param="file")
+    return path
+
+
+def _targets(files: list[str], output: Path | None, form: Format) -> dict[str, Path]:
+    """Where each recording's text goes; none for standard output. Raises InvalidRequest when two would collide."""
+    if output is None:
+        return {}
+    if len(files) == 1 and not output.is_dir() and not str(output).endswith("/"):
+        return {files[0]: output}
+    if output.exists() and not output.is_dir():
+        raise InvalidRequest(f"{output} is a file; several recordings need a folder", param="output")
+    stems = {name: "stdin" if name == STDIN else Path(name).stem for name in files}
+    names = {name: stems[name] if list(stems.values()).count(stems[name]) == 1 else Path(name).name for name in files}
+    if len(set(names.values())) != len(files):
+        raise InvalidRequest("two recordings have the same name; give each run its own --output", param="output")
+    output.mkdir(parents=True, exist_ok=True)
+    return {name: output / f"{stem}.{form.extension.lstrip('.')}" for name, stem in names.items()}
+
+
+@contextmanager
+def _progress(name: str) -> Iterator[OnProgress | None]:
+    """A bar on stderr for people; nothing in a pipe. What is decoded so far is the end that is known."""
+    console = stderr()
+    if not console.is_terminal:
+        yield None
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[clock]}"))
+    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
+        task = bar.add_task(Path(name).name.replace("[", r"\["), total=None, clock="")
+
+        def on_progress(done_ms: int, decoded_ms: int) -> None:
+            bar.update(task, completed=done_ms, total=decoded_ms, clock=f"{_clock(done_ms)} of {_clock(decoded_ms)}")
+
+        yield on_progress
+
+
+def _clock(milliseconds: int) -> str:
+    minutes, seconds = divmod(milliseconds // 1000, 60)
+    return f"{minutes}:{seconds:02d}"
+
+
+def _deliver(
+    name: str, transcript: Transcript, form: Format, target: Path | None, *, several: bool, as_json: bool
+) -> None:
+    rendered = form.render(transcript, RenderOptions(granularities=("word", "segment")))
+    if target is not None:
+        write_whole(target, [rendered.encode()])
+    if as_json:
+        print_json(_as_dict(name, transcript, target))
+    elif target is None:
+        heading = f"==> {name} <==\n" if several else ""
+        typer.echo(heading + rendered, nl=not rendered.endswith("\n"))
+
+
+def _as_dict(name: str, transcript: Transcript, target: Path | None) -> dict[str, Any]:
+    return {
+        "file": name,
+        "ok": True,
+        "output": str(target) if target else None,
+        "text": transcript.text,
+        "duration_seconds": transcript.duration / 1000,
+        "language": transcript.language,
+        "model_used": transcript.model_used,
+        "transcript": transcript_as_dict(transcript),
+    }
+
+
+def _tell_failure(name: str, error: StenopoolError, *, as_json: bool) -> None:
+    complain(type(error)(f"{name}: {error.message}", **error.details))
+    if as_json:
+        print_json({"file": name, "ok": False, "error": error.as_dict()})

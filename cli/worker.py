@@ -1,0 +1,39 @@
+"""`stenopool worker`: this process becomes one worker role."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from cli.liveness import check_alive
+from cli.roles import become
+
+app = typer.Typer()
+
+
+class Role(StrEnum):
+    """What a worker is good for."""
+
+    CPU = "cpu"
+    IO = "io"
+
+
+@app.command()
+def worker(
+    role: Annotated[
+        Role, typer.Option(help="cpu: decode, cut, local engines, stitch. io: remote providers, webhooks, URLs.")
+    ],
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, help="Processes of cpu, threads of io.", show_default="from the settings")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Do not run; tell whether one lives on this host: exit code 0 or 5.")
+    ] = False,
+) -> None:
+    """Run one worker role alone. Stop it with SIGTERM: what it had in hand goes back to the queue."""
+    if check:
+        check_alive(role.value)
+        return
+    become("workers", role.value, *(["--concurrency", str(concurrency)] if concurrency else []))
