@@ -1,0 +1,139 @@
+"""A whole application over SQLite and a folder; its workers are called by hand, so that a test decides when they work."""
+
+import io
+import wave
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from api.main import create_app
+from infra.leases import LeaseKeeper
+from infra.settings import Settings
+from infra.wiring import Services, build
+from pipeline.oracle_speech import generate
+from workers.advance import advance
+from workers.deliver import deliver
+from workers.desk import Desk as Workbench
+from workers.transcribe import transcribe
+
+JOBS = "/v1/audio/jobs"
+CATALOG = """
+[providers.oracle]
+scripted = true
+
+[models.unserved]
+tasks = ["transcription"]
+routes = []
+"""
+
+
+def recording(seconds: float = 2.0, *, seed: int = 1) -> tuple[bytes, list[str]]:
+    """A WAV of oracle speech and the words in it."""
+    said: list[str] = []
+    held = io.BytesIO()
+    with wave.open(held, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        for block, words in generate(seconds=seconds, style="natural", seed=seed):
+            file.writeframes(block)
+            said += [word.text for word in words]
+    return held.getvalue(), said
+
+
+@dataclass
+class House:
+    """What a test holds in its hands."""
+
+    services: Services
+    client: TestClient
+    account_id: str
+    key: str
+    other_key: str
+    _bench: list[Workbench] = field(default_factory=list)
+
+    def auth(self, key: str | None = None) -> dict[str, str]:
+        return {"Authorization": f"Bearer {key or self.key}"}
+
+    def get(self, path: str, **options: Any) -> Any:
+        return self.client.get(path, **{"headers": self.auth(), **options})
+
+    def post(self, path: str, **options: Any) -> Any:
+        return self.client.post(path, **{"headers": self.auth(), **options})
+
+    def delete(self, path: str, **options: Any) -> Any:
+        return self.client.delete(path, **{"headers": self.auth(), **options})
+
+    def submit(self, sound: bytes | None = None, **fields: Any) -> dict[str, Any]:
+        """A new job over some speech."""
+        data = {"model": "oracle", **fields}
+        answer = self.post(JOBS, data=data, files={"file": ("talk.wav", sound or recording()[0])})
+        assert answer.status_code == 202, answer.text
+        return answer.json()  # type: ignore[no-any-return]
+
+    def work(self, *, chunks: int | None = None) -> None:
+        """Be the workers until no bell is left to ring, or until so many chunks are heard."""
+        bench, jobs = self.bench(), self.services.jobs
+        while bells := jobs.to_ring(1) or jobs.stale_bells(0, 1):
+            (bell,) = bells
+            if bell.idx is None:
+                advance(bench, bell.job_id)
+            elif chunks == 0:
+                return
+            else:
+                transcribe(bench, bell.job_id, bell.idx)
+                chunks = None if chunks is None else chunks - 1
+
+    def deliver(self) -> None:
+        """Be the worker that delivers webhooks."""
+        for message_id in self.services.webhooks.due():
+            deliver(self.bench(), message_id)
+
+    def bench(self) -> Workbench:
+        if not self._bench:
+            leases = LeaseKeeper(self.services.jobs, self.services.settings.lease_seconds, lambda: None)
+            self._bench.append(Workbench(self.services, leases, "cpu", "test"))
+        return self._bench[0]
+
+    def stored(self) -> list[str]:
+        """Every object of the account."""
+        return [found.key for found in self.services.storage.list(f"t/{self.account_id}")]
+
+    def files(self) -> list[Path]:
+        """Every file of the account's folder, half-written ones included."""
+        folder = self.services.settings.home / "storage" / "t" / self.account_id
+        return [path for path in folder.rglob("*") if path.is_file()]
+
+    def close(self) -> None:
+        for bench in self._bench:
+            bench.leases.close()
+
+
+@pytest.fixture(scope="session")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    """One set of services for all tests of the door; each test has its own account."""
+    home = tmp_path_factory.mktemp("home")
+    catalog = home / "catalog.toml"
+    catalog.write_text(CATALOG)
+    settings = Settings(
+        home=home, catalog=catalog, outbound_allow="127.0.0.0/8", read_timeout_seconds=5, max_upload_bytes=400_000_000
+    )
+    with build(settings, engine_processes=1) as opened:
+        yield opened
+
+
+@pytest.fixture
+def house(services: Services) -> Iterator[House]:
+    """The application, a new account and a second one."""
+    account = services.accounts.create_account("mine", "free")
+    other = services.accounts.create_account("other", "free")
+    key, _ = services.accounts.create_key(account.id)
+    other_key, _ = services.accounts.create_key(other.id)
+    with TestClient(create_app(services)) as client:
+        built = House(services, client, account.id, key, other_key)
+        yield built
+        built.close()

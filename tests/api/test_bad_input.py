@@ -1,0 +1,93 @@
+"""Bad recordings over HTTP: each has its own clear error, at once or as its job's, and nothing is left behind."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.api.conftest import JOBS, House
+from tests.pipeline.audio.sounds import ffmpeg, wav
+
+PLAYLIST = b"#EXTM3U\n#EXT-X-VERSION:3\n#EXTINF:10,\nhttp://127.0.0.1:1/secret.ts\n#EXT-X-ENDLIST\n"
+Maker = Callable[[Path], bytes]
+
+
+def truncated_m4a(folder: Path) -> bytes:
+    """Its index is at the end, and gone."""
+    ffmpeg("-f", "lavfi", "-i", "sine=duration=20", "-c:a", "aac", folder / "a.m4a")
+    content = (folder / "a.m4a").read_bytes()
+    return content[: len(content) // 2]
+
+
+def silent_film(folder: Path) -> bytes:
+    ffmpeg("-f", "lavfi", "-i", "testsrc=duration=1:size=64x64:rate=5", "-c:v", "mpeg4", folder / "a.mp4")
+    return (folder / "a.mp4").read_bytes()
+
+
+@dataclass(frozen=True)
+class Case:
+    """A recording that is none, and the code of its error."""
+
+    name: str
+    filename: str
+    make: Maker
+    code: str
+
+
+BAD = [
+    Case("empty", "a.wav", lambda _: b"", "empty_media"),
+    Case("text", "a.mp3", lambda _: b"Dear diary, " * 500, "unsupported_media"),
+    Case("playlist", "a.mp3", lambda _: PLAYLIST * 20, "unsupported_media"),
+    Case("truncated m4a", "a.m4a", truncated_m4a, "damaged_media"),
+    Case("1 Hz, six days in a megabyte", "a.wav", lambda _: wav(bytes(1_000_000), sample_rate=1), "unsupported_media"),
+    Case("film without sound", "a.mp4", silent_film, "no_audio_track"),
+    Case("html", "a.mp3", lambda _: b"<!doctype html><html><body>no</body></html>" * 50, "unsupported_media"),
+    Case("zip", "a.ogg", lambda _: b"PK\x03\x04" + bytes(2000), "unsupported_media"),
+    Case("a wav with nothing in it", "a.wav", lambda _: wav(b""), "empty_media"),
+]
+
+
+@pytest.mark.parametrize("case", BAD, ids=lambda case: case.name)
+def test_at_once(house: House, tmp_path: Path, case: Case) -> None:
+    files = {"file": (case.filename, case.make(tmp_path))}
+    answer = house.post("/v1/audio/transcriptions", data={"model": "oracle"}, files=files)
+    assert answer.status_code == 400, answer.text
+    error = answer.json()["error"]
+    assert (error["code"], error["type"]) == (case.code, "invalid_request"), error
+    assert str(tmp_path) not in answer.text
+
+
+@pytest.mark.parametrize("case", BAD[1:], ids=lambda case: case.name)
+def test_as_a_job(house: House, tmp_path: Path, case: Case) -> None:
+    answer = house.post(JOBS, data={"model": "oracle"}, files={"file": (case.filename, case.make(tmp_path))})
+    assert answer.status_code == 202
+    job = answer.json()["id"]
+    house.work()
+    body = house.get(f"{JOBS}/{job}").json()
+    assert body["status"] == "failed"
+    assert (body["error"]["code"], body["error"]["stage"], body["error"]["retryable"]) == (
+        case.code,
+        "preparing",
+        False,
+    )
+    transcript = house.get(f"{JOBS}/{job}/transcript")
+    assert (transcript.status_code, transcript.json()["error"]["current_status"]) == (409, "failed")
+    assert house.delete(f"{JOBS}/{job}").status_code == 200
+    assert house.files() == []
+
+
+def test_an_empty_file_makes_no_job(house: House) -> None:
+    answer = house.post(JOBS, data={"model": "oracle"}, files={"file": ("a.wav", b"")})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "empty_media")
+    assert house.files() == []
+    assert house.get(JOBS).json()["data"] == []
+
+
+def test_20000_parts_make_no_job(house: House) -> None:
+    part = b'--bb\r\nContent-Disposition: form-data; name="p"\r\n\r\nx\r\n'
+    headers = house.auth() | {"Content-Type": "multipart/form-data; boundary=bb"}
+    answer = house.post(JOBS, content=part * 20_000 + b"--bb--\r\n", headers=headers)
+    assert answer.status_code == 400
+    assert "1000 parts" in answer.json()["error"]["message"]
+    assert house.files() == []

@@ -1,0 +1,99 @@
+"""What load balancers, Prometheus and people with a browser see."""
+
+import re
+from typing import Any
+
+import pytest
+
+from pipeline.errors import DatabaseUnavailable, StorageUnavailable
+from tests.api.conftest import JOBS, House
+
+
+def test_it_is_alive(house: House) -> None:
+    assert house.client.get("/healthz").json() == {"status": "ok"}
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/v1/models", "/v1/models/whisper-1"])
+def test_some_probe_with_head(house: House, path: str) -> None:
+    answer = house.client.head(path, headers=house.auth())
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+
+
+def test_without_a_broker_it_is_degraded_and_still_takes_jobs(house: House) -> None:
+    answer = house.client.get("/readyz")
+    body = answer.json()
+    assert (answer.status_code, body["status"]) == (200, "degraded")
+    assert body["database"]["ok"] and body["storage"]["ok"] and not body["broker"]["ok"]
+    assert body["database"]["migration"] == body["database"]["expected"]
+    assert all(isinstance(body[part]["ms"], float) for part in ("database", "storage", "broker"))
+    assert body["sandbox"] in ("bubblewrap", "limits")
+    assert house.submit()["status"] == "queued"
+
+
+@pytest.mark.parametrize(("part", "error"), [("database", DatabaseUnavailable), ("storage", StorageUnavailable)])
+def test_without_database_or_storage_it_is_unready(
+    house: House, monkeypatch: pytest.MonkeyPatch, part: str, error: type[Exception]
+) -> None:
+    def away() -> None:
+        raise error
+
+    monkeypatch.setattr(getattr(house.services, part), "check", away)
+    answer = house.client.get("/readyz")
+    assert (answer.status_code, answer.json()["status"]) == (503, "unavailable")
+    assert int(answer.headers["retry-after"]) >= 1
+    assert house.client.get("/healthz").status_code == 200
+
+
+def test_a_database_that_is_away_is_503_everywhere(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: Any, **__: Any) -> None:
+        raise DatabaseUnavailable
+
+    monkeypatch.setattr(house.services.jobs, "list", away)
+    answer = house.get(JOBS)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "database_unavailable")
+    assert answer.json()["error"]["type"] == "server_error"
+    assert int(answer.headers["retry-after"]) >= 1
+
+
+def test_metrics_count_requests_by_route_not_by_id(house: House) -> None:
+    house.get(f"{JOBS}/job_1")
+    text = house.client.get("/metrics").text
+    assert re.search(r'http_server_request_duration_seconds_count\{[^}]*route="/v1/audio/jobs/\{job_id\}"', text)
+    assert "job_1" not in text
+
+
+def test_the_documentation_stands_alone(house: House) -> None:
+    page = house.client.get("/docs")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "/v1/audio/jobs/{job_id}/transcript" in page.text
+    assert "<script" not in page.text
+    assert not re.search(r'(src|href)="https?://', page.text)
+    document = house.client.get("/openapi.json").json()
+    assert "multipart/form-data" in document["paths"]["/v1/audio/jobs"]["post"]["requestBody"]["content"]
+    assert house.client.get("/version").json()["name"] == "stenopool"
+
+
+def test_browsers_may_ask(house: House) -> None:
+    asked = {
+        "Origin": "https://app.example",
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization, x-stainless-lang, x-stainless-retry-count, content-type",
+    }
+    answer = house.client.options("/v1/audio/transcriptions", headers=asked)
+    assert answer.status_code == 204
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert answer.headers["access-control-allow-headers"] == asked["Access-Control-Request-Headers"]
+    assert "POST" in answer.headers["access-control-allow-methods"]
+    seen = house.get("/v1/models").headers
+    assert "x-request-id" in seen["access-control-expose-headers"]
+
+
+@pytest.mark.parametrize("given", ["my-id.1:2", "", "x" * 129, "a b", "é"])
+def test_request_ids_are_echoed_where_they_are_harmless(house: House, given: str) -> None:
+    answer = house.get("/v1/models", headers=house.auth() | {"X-Request-Id": given.encode("latin-1")})
+    if given == "my-id.1:2":
+        assert answer.headers["x-request-id"] == given
+    else:
+        assert re.fullmatch(r"req_[0-9a-f]{32}", answer.headers["x-request-id"])
+    assert answer.headers["x-perf-request-id"] == answer.headers["x-request-id"]
+    assert answer.headers["openai-processing-ms"].isdigit()

@@ -1,0 +1,179 @@
+"""What comes out of a job: transcript, segments, timeline, deliveries."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+import pytest
+
+from api.main import create_app
+from infra.database.tables import Job
+from tests.api.conftest import JOBS, House, recording
+from tests.api.serving import Running, running
+
+
+@pytest.fixture
+def served(house: House) -> Iterator[Running]:
+    """The same house over a real socket: the test client cannot read an answer while it is made."""
+    with running(create_app(house.services)) as place:
+        yield place
+
+
+def test_every_format_and_the_caption_options(house: House) -> None:
+    sound, said = recording(6.0)
+    job = house.submit(sound)
+    house.work()
+    path = f"{JOBS}/{job['id']}/transcript"
+    plain = house.get(path).json()
+    assert plain["text"].split() == said
+    assert plain["usage"]["type"] == "duration"
+    for name in ("text", "srt", "vtt"):
+        answer = house.get(f"{path}?format={name}")
+        assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+        assert job["id"] in answer.headers["content-disposition"]
+    verbose = house.get(
+        f"{path}?format=verbose_json&timestamp_granularities=word&timestamp_granularities=segment"
+    ).json()
+    assert [word["word"] for word in verbose["words"]] == said
+    assert verbose["segments"]
+    assert verbose["language"] == "english"
+    narrow = house.get(f"{path}?format=srt&max_line_chars=12&max_lines=1").text
+    longest = max(len(line) for line in narrow.splitlines() if "-->" not in line)
+    assert longest <= 14
+    for query in ("format=docx", "max_lines=0", "max_line_chars=x", "timestamp_granularities=page"):
+        answer = house.get(f"{path}?{query}")
+        assert answer.status_code == 400, query
+
+
+def test_a_transcript_past_its_time_is_410(house: House) -> None:
+    job = house.submit()
+    house.work()
+    with house.services.database.write() as session:
+        session.get(Job, job["id"]).purged_at = time.time()
+    for path in ("transcript", "segments"):
+        answer = house.get(f"{JOBS}/{job['id']}/{path}")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (410, "expired")
+
+
+def test_segments_grow_while_it_runs_and_never_change(house: House) -> None:
+    sound, said = recording(100.0)
+    job = house.submit(sound)
+    path = f"{JOBS}/{job['id']}/segments"
+    assert house.get(path).json() == {
+        "object": "list", "data": [], "first_id": None, "last_id": None, "has_more": False, "complete": False, "status": "queued",
+    }  # fmt: skip
+    house.work(chunks=1)
+    early = house.get(path).json()
+    assert early["status"] == "processing"
+    assert not early["complete"]
+    assert early["data"]
+    assert house.get(f"{JOBS}/{job['id']}").json()["progress"]["chunks"]["completed"] >= 1
+    house.work()
+    seen: list[dict[str, Any]] = []
+    after = -1
+    while True:
+        page = house.get(f"{path}?limit=3&after={after}").json()
+        seen += page["data"]
+        if page["complete"]:
+            break
+        after = page["last_id"]
+    assert seen[: len(early["data"])] == early["data"]
+    assert " ".join(one["text"] for one in seen).split() == said
+    assert [one["id"] for one in seen] == list(range(len(seen)))
+
+
+def test_the_timeline_as_json(house: House) -> None:
+    job = house.submit()
+    house.work()
+    path = f"{JOBS}/{job['id']}/events"
+    body = house.get(path).json()
+    kinds = [one["type"] for one in body["data"]]
+    assert kinds[0] == "created"
+    assert kinds[-1] == "completed"
+    rest = house.get(f"{path}?after={body['data'][0]['id']}&limit=1").json()
+    assert rest["data"] == body["data"][1:2]
+    assert rest["has_more"] == (len(kinds) > 2)
+
+
+def events_in(lines: Iterator[str]) -> Iterator[tuple[int, str, dict[str, Any]]]:
+    """(id, name, data) of a stream of server-sent events."""
+    held: dict[str, str] = {}
+    for line in lines:
+        if line:
+            name, _, value = line.partition(": ")
+            held[name] = value
+        elif "data" in held:
+            yield int(held["id"]), held["event"], json.loads(held["data"])
+            held = {}
+
+
+def test_the_timeline_is_followed_to_the_end(house: House, served: Running) -> None:
+    job = house.submit()
+    url = f"{served.url}{JOBS}/{job['id']}/events"
+    worker = threading.Timer(0.5, house.work)
+    headers = house.auth() | {"Accept": "text/event-stream"}
+    with httpx2.stream("GET", url, headers=headers, timeout=30) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        worker.start()
+        seen = list(events_in(answer.iter_lines()))
+    worker.join()
+    assert [name for _, name, _ in seen] == [
+        one["type"] for one in house.get(f"{JOBS}/{job['id']}/events").json()["data"]
+    ]
+    assert seen[-1][1] == "completed"
+    again = httpx2.get(url, headers=headers | {"Last-Event-ID": str(seen[0][0])}, timeout=30)
+    assert list(events_in(iter(again.text.split("\n")))) == seen[1:]
+    assert httpx2.get(url, headers=headers | {"Last-Event-ID": "x"}, timeout=30).status_code == 400
+
+
+def test_a_follower_who_leaves_is_forgotten(house: House, served: Running) -> None:
+    job = house.submit()
+    with httpx2.stream(
+        "GET", f"{served.url}{JOBS}/{job['id']}/events?stream=true", headers=house.auth(), timeout=30
+    ) as answer:
+        assert next(answer.iter_lines())
+    house.post(f"{JOBS}/{job['id']}/cancel")
+
+
+def test_following_a_job_that_is_deleted_ends(house: House, served: Running) -> None:
+    job = house.submit()["id"]
+    url = f"{served.url}{JOBS}/{job}/events?stream=true"
+    deleting = threading.Timer(0.3, lambda: house.delete(f"{JOBS}/{job}?force=true"))
+    deleting.start()
+    seen = list(events_in(iter(httpx2.get(url, headers=house.auth(), timeout=30).text.split("\n"))))
+    deleting.join()
+    assert seen[0][1] == "created"
+
+
+def test_deliveries_show_every_attempt(house: House) -> None:
+    job = house.submit(**{"webhook[url]": "http://127.0.0.1:9/hook"})
+    assert job["webhook"]["secret"].startswith("whsec_"), "made for the caller, shown once"
+    shown = house.get(f"{JOBS}/{job['id']}")
+    assert "secret" not in shown.json()["webhook"]
+    house.work()
+    before = house.get(f"{JOBS}/{job['id']}")
+    assert before.json()["webhook"]["next_attempt_at"] is not None
+    house.deliver()
+    after = house.get(f"{JOBS}/{job['id']}")
+    assert house.get(JOBS).json()["data"] == [after.json()]
+    assert after.headers["etag"] != before.headers["etag"]
+    (delivery,) = house.get(f"{JOBS}/{job['id']}/deliveries").json()["data"]
+    assert (delivery["object"], delivery["type"], delivery["status"]) == (
+        "webhook.delivery",
+        "audio.job.completed",
+        "pending",
+    )
+    assert [attempt["n"] for attempt in delivery["attempts"]] == [1]
+    assert delivery["attempts"][0]["error"]
+
+
+def test_a_callers_own_secret_is_never_shown(house: House) -> None:
+    secret = "whsec_" + "QUJD" * 8
+    job = house.submit(**{"webhook[url]": "http://127.0.0.1:9/hook", "webhook[secret]": secret})
+    assert job["webhook"] == {
+        "url": "http://127.0.0.1:9/hook", "last_status": None, "delivered_at": None, "next_attempt_at": None,
+    }  # fmt: skip
+    assert secret not in json.dumps(job)

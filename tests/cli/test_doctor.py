@@ -1,0 +1,60 @@
+"""`stenopool doctor`: what works, what is worth a warning, and what is broken."""
+
+import socket
+from pathlib import Path
+
+import pytest
+import redis
+
+from cli import exits
+from cli.doctor import _redis as look_at_redis
+from infra.embedded import PrivateRedis
+from infra.settings import Settings
+from tests.cli.conftest import Ran, Run
+
+
+def states(ran: Ran) -> dict[str, str]:
+    return {check["name"]: check["state"] for check in ran.json["checks"]}
+
+
+def test_a_new_home_is_in_good_health(run: Run) -> None:
+    run("keys", "create")
+    shown = run("doctor")
+    assert shown.code == 0, shown.out
+    assert "pocketsphinx heard" in shown.out
+    assert "Traceback" not in shown.out + shown.err
+
+
+def test_everything_broken_is_found_at_once(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "catalog.toml").write_text("broken")
+    monkeypatch.setenv("STENOPOOL_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    monkeypatch.setenv("STENOPOOL_REDIS_URL", "redis://127.0.0.1:1/0")
+    monkeypatch.setenv("STENOPOOL_STORAGE_URL", f"file://{tmp_path}/file/below")
+    monkeypatch.setenv("STENOPOOL_CATALOG", str(tmp_path / "catalog.toml"))
+    ran = run("doctor", "--json")
+    assert ran.code == exits.FAILED
+    assert not ran.json["ok"]
+    broken = {name for name, state in states(ran).items() if state == "broken"}
+    assert broken == {"database", "redis", "storage", "models", "engines", "workers"}
+
+
+def test_a_redis_that_drops_messages_is_broken(tmp_path: Path) -> None:
+    with PrivateRedis(tmp_path) as server:
+        settings = Settings(home=tmp_path / "home", redis_url=server.url)
+        assert look_at_redis(settings).state == "ok"
+        with redis.Redis.from_url(server.url) as client:
+            client.config_set("maxmemory", "10mb")
+            client.config_set("maxmemory-policy", "allkeys-lru")
+        said = look_at_redis(settings)
+    assert said.state == "broken"
+    assert "noeviction" in said.advice
+
+
+def test_a_taken_port_is_a_warning(run: Run) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        ran = run("doctor", "--json", "--port", taken.getsockname()[1])
+    assert states(ran)["port"] == "warning"
+    assert ran.code == 0

@@ -1,0 +1,133 @@
+"""`stenopool jobs`: as an operator in the database, and as a client of a running API."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from api.main import create_app
+from cli import exits
+from infra.jobs import NewJob
+from infra.settings import Settings
+from infra.wiring import Services, build
+from pipeline.lifecycle import JobStatus
+from tests.api.serving import running
+from tests.cli.conftest import Run
+from tests.support.recordings import short
+
+
+@pytest.fixture
+def services(home: Path) -> Iterator[Services]:
+    with build(Settings(home=home), engine_processes=1) as opened:
+        yield opened
+
+
+@pytest.fixture
+def base_url(services: Services) -> Iterator[str]:
+    """An API without workers: jobs stay as they are."""
+    with running(create_app(services)) as server:
+        yield server.url
+
+
+@pytest.fixture
+def key(services: Services) -> str:
+    return services.accounts.create_key(services.accounts.create_account("a").id)[0]
+
+
+@pytest.fixture
+def talk(tmp_path: Path) -> Path:
+    path = tmp_path / "talk.wav"
+    path.write_bytes(short(1).wav)
+    return path
+
+
+@pytest.fixture
+def submitted(run: Run, base_url: str, key: str, talk: Path) -> Callable[..., str]:
+    def submit(*words: str) -> str:
+        said = run("jobs", "submit", talk, "--model", "oracle", "--base-url", base_url, "--api-key", key, *words)
+        assert said.code == 0, said.err
+        return said.out.strip()
+
+    return submit
+
+
+def test_submitted_listed_shown_and_cancelled_over_http(
+    run: Run, base_url: str, key: str, submitted: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = submitted()
+    monkeypatch.setenv("STENOPOOL_BASE_URL", f"{base_url}/v1")
+    monkeypatch.setenv("STENOPOOL_API_KEY", key)
+    assert [job["id"] for job in run("jobs", "list", "--json").json] == [job_id]
+    assert run("jobs", "list", "--status", "completed", "--json").json == []
+    assert run("jobs", "show", job_id, "--json").json["object"] == "audio.job"
+    assert job_id in run("jobs", "list").out
+    assert "talk.wav" in run("jobs", "show", job_id).out
+    assert run("jobs", "transcript", job_id).code == exits.NOT_THERE
+    assert run("jobs", "cancel", job_id, "--json").json["status"] == JobStatus.CANCELLED
+    refused = run("jobs", "retry", job_id)
+    assert refused.code == exits.NOT_THERE
+    assert refused.err.strip().endswith("[wrong_state]")
+
+
+def test_many_jobs_come_in_pages(run: Run, base_url: str, key: str, services: Services) -> None:
+    with_key = ("--base-url", base_url, "--api-key", key)
+    account = services.accounts.authenticate(key).account_id
+    made = [new_job(services, account) for _ in range(103)]
+    assert len(run("jobs", "list", "--limit", 102, "--json", *with_key).json) == 102
+    assert {job["id"] for job in run("jobs", "list", "--limit", 500, "--json", *with_key).json} == set(made)
+
+
+def test_the_operator_sees_all_accounts(run: Run, submitted: Callable[..., str], services: Services) -> None:
+    mine = submitted()
+    other = services.accounts.create_account("b").id
+    theirs = new_job(services, other)
+    seen = {job["id"]: job for job in run("jobs", "list", "--json").json}
+    assert set(seen) == {mine, theirs}
+    assert seen[theirs]["account_id"] == other
+    assert run("jobs", "cancel", theirs).code == 0
+    assert services.jobs.get(other, theirs).status == JobStatus.CANCELLED
+    assert run("jobs", "cancel", theirs).code == 0  # it is what was asked for
+    assert run("jobs", "retry", theirs).code == exits.NOT_THERE
+    assert run("jobs", "show", "job_nobody").code == exits.NOT_THERE
+    assert [job["id"] for job in run("jobs", "list", "--status", "queued", "--json").json] == [mine]
+
+
+def test_the_same_idempotency_key_makes_no_second_job(submitted: Callable[..., str]) -> None:
+    assert submitted("--idempotency-key", "k") == submitted("--idempotency-key", "k")
+
+
+def test_who_may_not_and_who_is_not_there(run: Run, base_url: str, talk: Path) -> None:
+    nobody = run("jobs", "submit", talk, "--base-url", base_url)
+    assert nobody.code == exits.NOT_ALLOWED
+    assert run("jobs", "list", "--base-url", base_url, "--api-key", "sk-wrong").code == exits.NOT_ALLOWED
+    away = run("jobs", "list", "--base-url", "http://127.0.0.1:1")
+    assert away.code == exits.AWAY
+    assert len(away.err.splitlines()) == 1
+    assert run("jobs", "list", "--base-url", "ftp://example.org").code == exits.BAD_INPUT
+    assert run("jobs", "show", "../keys", "--base-url", base_url).code == exits.BAD_INPUT
+    assert run("jobs", "submit", talk.parent / "missing.wav", "--base-url", base_url).code == exits.USAGE
+
+
+def test_a_stranger_on_that_port_is_told_as_such(run: Run) -> None:
+    async def stranger(scope: dict[str, str], receive: object, send: Callable[..., object]) -> None:
+        if scope["type"] == "http":
+            await send({"type": "http.response.start", "status": 200, "headers": []})  # type: ignore[misc]
+            await send({"type": "http.response.body", "body": b"<html>hello</html>"})  # type: ignore[misc]
+
+    with running(stranger) as server:
+        said = run("jobs", "list", "--base-url", server.url)
+    assert said.code == exits.AWAY
+    assert "not as Stenopool does" in said.err
+
+
+def new_job(services: Services, account_id: str) -> str:
+    media = services.media.begin(account_id, "talk.wav")
+    services.storage.put(media.storage_key, b"x")
+    media = services.media.stored(media.id, 1, "0" * 64)
+    new = NewJob(account_id=account_id, task="transcription", model="oracle", request={"model": "oracle"}, media=media)
+    return services.jobs.create(new)[0].id
+
+
+def test_json_lists_are_one_line(run: Run, services: Services) -> None:
+    assert json.loads(run("jobs", "list", "--json").out) == []

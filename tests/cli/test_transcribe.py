@@ -1,0 +1,126 @@
+"""`stenopool transcribe` on recordings whose words are known."""
+
+import io
+import json
+import os
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+import srt
+
+from cli import exits
+from cli.main import main
+from tests.cli.conftest import Run
+from tests.support.recordings import Recording, long, short
+from tests.support.terminal import Terminal
+
+
+@pytest.fixture
+def talk(tmp_path: Path) -> tuple[Path, Recording]:
+    path = tmp_path / "talk [1].wav"
+    path.write_bytes(short(1).wav)
+    return path, short(1)
+
+
+def test_text_on_stdout_and_nothing_else(run: Run, talk: tuple[Path, Recording]) -> None:
+    path, recording = talk
+    said = run("transcribe", path, "--model", "oracle")
+    assert said.code == 0
+    assert said.out.split() == list(recording.words)
+    assert "by oracle" in said.err
+
+
+def test_subtitles_of_a_longer_recording_into_a_file(run: Run, tmp_path: Path) -> None:
+    recording = long(70, seed=3)
+    (tmp_path / "long.wav").write_bytes(recording.wav)
+    target = tmp_path / "new" / "long.srt"
+    said = run("transcribe", tmp_path / "long.wav", "--model", "oracle", "--format", "srt", "--output", target)
+    assert (said.code, said.out) == (0, "")
+    cues = list(srt.parse(target.read_text()))
+    assert " ".join(cue.content for cue in cues).split() == list(recording.words)
+    assert [path.name for path in target.parent.iterdir()] == ["long.srt"]
+
+
+def test_several_into_a_folder_go_on_after_a_failure(run: Run, talk: tuple[Path, Recording], tmp_path: Path) -> None:
+    (tmp_path / "notes.mp3").write_text("This is no music.")
+    folder = tmp_path / "out"
+    said = run("transcribe", tmp_path / "notes.mp3", talk[0], "--model", "oracle", "--format", "vtt", "-o", folder)
+    assert said.code == exits.BAD_INPUT
+    assert [path.name for path in folder.iterdir()] == ["talk [1].vtt"]
+    assert "notes.mp3: Unsupported audio format" in said.err
+    assert "Traceback" not in said.err
+
+
+def test_several_on_stdout_have_headings(run: Run, talk: tuple[Path, Recording]) -> None:
+    said = run("transcribe", talk[0], talk[0], "--model", "oracle")
+    assert said.out.count(f"==> {talk[0]} <==\n") == 2
+
+
+def test_json_is_one_object_per_recording_errors_included(
+    run: Run, talk: tuple[Path, Recording], tmp_path: Path
+) -> None:
+    said = run("transcribe", talk[0], tmp_path / "missing.wav", "--model", "oracle", "--json")
+    assert said.code == exits.BAD_INPUT
+    good, bad = (json.loads(line) for line in said.out.splitlines())
+    assert good["ok"] and good["text"].split() == list(talk[1].words) and good["model_used"] == "oracle"
+    assert not bad["ok"] and bad["error"]["code"] == "invalid_request"
+
+
+def test_standard_input(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    stdin = io.TextIOWrapper(io.BytesIO(short(2).wav))
+    monkeypatch.setattr("sys.stdin", stdin)
+    assert run("transcribe", "-", "--model", "oracle").out.split() == list(short(2).words)
+
+
+def test_silence_is_no_failure(run: Run, tmp_path: Path) -> None:
+    wav = bytearray(short(1).wav)
+    wav[44:] = bytes(len(wav) - 44)
+    (tmp_path / "quiet.wav").write_bytes(wav)
+    said = run("transcribe", tmp_path / "quiet.wav", "--model", "oracle")
+    assert (said.code, said.out.strip()) == (0, "")
+    assert "without speech" in said.err
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("--model", "nobody"), exits.NOT_THERE),
+        (("--model", "tts-1"), exits.BAD_INPUT),
+        (("--format", "docx"), exits.BAD_INPUT),
+        (("--colour",), exits.USAGE),
+        (("--output", "/proc/nowhere/talk.srt", "--model", "oracle"), exits.BAD_INPUT),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else str(value),
+)
+def test_refusals(run: Run, talk: tuple[Path, Recording], words: tuple[str, ...], code: int) -> None:
+    said = run("transcribe", talk[0], *words)
+    assert said.code == code
+    assert "Traceback" not in said.err
+
+
+def test_no_route_is_a_service_away(run: Run, talk: tuple[Path, Recording], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STENOPOOL_EMBEDDED_ENGINES", "off")
+    assert run("transcribe", talk[0]).code == exits.AWAY
+
+
+def test_main_is_what_the_console_script_calls() -> None:
+    with pytest.raises(SystemExit) as leaving:
+        main(["transcribe"])
+    assert leaving.value.code == exits.USAGE
+
+
+def test_on_a_terminal_there_is_a_bar_and_ctrl_c_does_not_wait(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "long.wav").write_bytes(long(1500, seed=5).wav)
+    (tmp_path / "catalog.toml").write_text("[providers.oracle]\nmax_s = 4.0\nmin_s = 1.5\n")
+    target = tmp_path / "long.txt"
+    words = ("transcribe", str(tmp_path / "long.wav"), "--model", "oracle", "-o", str(target))
+    environ = {**os.environ, "STENOPOOL_HOME": str(home), "STENOPOOL_CATALOG": str(tmp_path / "catalog.toml")}
+    terminal = Terminal([sys.executable, "-P", "-m", "cli", *words], environ)
+    terminal.read_until(" of ")
+    family = psutil.Process(terminal.process.pid).children(recursive=True)
+    terminal.type("\x03")
+    assert terminal.process.wait(10) == exits.INTERRUPTED
+    assert psutil.wait_procs(family, 5)[1] == []
+    assert not target.exists()

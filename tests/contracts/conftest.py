@@ -1,0 +1,19 @@
+"""What the contract suites of the stores share."""
+
+import pytest
+
+from infra.accounts import Accounts
+from infra.database.session import Database
+from infra.jobs import JobStore
+from infra.media import MediaStore
+from tests.contracts.job_desk import JobDesk
+
+
+@pytest.fixture
+def account(database: Database) -> str:
+    return Accounts(database).create_account("tests").id
+
+
+@pytest.fixture
+def desk(database: Database, account: str) -> JobDesk:
+    return JobDesk(database, JobStore(database, lease_seconds=60, max_attempts=3), MediaStore(database), account)

@@ -1,0 +1,226 @@
+"""One suite over every output format: written by us, read by parsers that are not ours."""
+
+import io
+import json
+import subprocess
+import sys
+from datetime import timedelta
+from itertools import pairwise
+
+import pytest
+import srt
+import webvtt
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.errors import UnsupportedValue
+from pipeline.formats import load, names
+from pipeline.formats.base import RenderOptions
+from pipeline.timeline import forward
+from pipeline.transcript import Segment, Transcript, Word
+
+MS = timedelta(milliseconds=1)
+HOURS_120 = 120 * 3600 * 1000
+EMPTY = Transcript((), 0)
+NASTY = Transcript(
+    (
+        Segment("a --> b", 0, 900, (Word("a", 0, 200), Word("-->", 300, 500), Word("b", 600, 900))),
+        Segment("5 < 6 & 7 > 2\n\nNOTE blank", 1000, 4000),
+        Segment("<i>tags</i> &amp; {\\an8} \u2028 end", 5000, 8000),
+        Segment("WEBVTT 00:00:01.000 --> 00:00:02.000", 9000, 12_000),
+        Segment("1", 20_000, 20_000),
+    ),
+    30_000,
+    language="en",
+)
+LATE = Transcript(
+    (Segment("late", HOURS_120 - 1500, HOURS_120, (Word("late", HOURS_120 - 1500, HOURS_120),)),), HOURS_120
+)
+SAMPLES = {"empty": EMPTY, "nasty": NASTY, "late": LATE}
+
+
+def render(name: str, transcript: Transcript, **options: object) -> str:
+    return load(name).render(transcript, RenderOptions(**options))  # type: ignore[arg-type]
+
+
+def read_srt(document: str) -> list[tuple[int, int, str]]:
+    cues = srt.parse(document, ignore_errors=False)
+    return [(cue.start // MS, cue.end // MS, cue.content) for cue in cues]
+
+
+def read_vtt(document: str) -> list[tuple[int, int, str]]:
+    """The text still escaped."""
+    return [
+        (cue.start_time.in_milliseconds(), cue.end_time.in_milliseconds(), cue.raw_text)
+        for cue in webvtt.from_buffer(io.StringIO(document))
+    ]
+
+
+@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("sample", SAMPLES)
+def test_every_format_writes_any_transcript(name: str, sample: str) -> None:
+    chosen = load(name)
+    assert chosen.name == name
+    assert chosen.extension.startswith(".")
+    assert chosen.media_type in {"application/json", "text/plain; charset=utf-8"} or name not in FIRST_FIVE
+    document = chosen.render(SAMPLES[sample], RenderOptions())
+    document.encode()
+    if chosen.media_type == "application/json":
+        assert json.loads(document)["text"] == SAMPLES[sample].text
+
+
+FIRST_FIVE = ("json", "srt", "text", "verbose_json", "vtt")
+
+
+def test_the_five_formats_of_openai_are_offered() -> None:
+    assert set(FIRST_FIVE) <= set(names())
+
+
+def test_listing_imports_nothing() -> None:
+    code = (
+        "import sys, pipeline.formats as f; assert len(f.names()) >= 5; "
+        "assert not [m for m in sys.modules if m.startswith('pipeline.formats.') and m != 'pipeline.formats.base']"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize("name", ["", "base", "docx", "../text", "__init__", "JSON", "json "])
+def test_an_unknown_format_is_refused_and_the_known_are_named(name: str) -> None:
+    with pytest.raises(UnsupportedValue, match="json, srt, text, verbose_json, vtt") as refused:
+        load(name)
+    assert refused.value.param == "response_format"
+
+
+def test_an_empty_transcript() -> None:
+    assert json.loads(render("json", EMPTY)) == {"text": ""}
+    assert render("text", EMPTY) == "\n"
+    assert render("srt", EMPTY) == ""
+    assert render("vtt", EMPTY) == "WEBVTT\n\n"
+    assert json.loads(render("verbose_json", EMPTY))["segments"] == []
+
+
+def test_the_exact_bytes_of_srt_and_vtt() -> None:
+    short = Transcript((Segment("Hello, world.", 0, 3_661_250, (Word("Hello", 3_660_000, 3_660_500),)),), 3_662_000)
+    spoken = Transcript(
+        (Segment("Hello, world.", 0, 1900, (Word("hello", 59, 500), Word("world", 600, 1900))),), 10_000
+    )
+    assert render("srt", spoken) == "1\n00:00:00,059 --> 00:00:01,900\nHello, world.\n\n"
+    assert render("vtt", spoken) == "WEBVTT\n\n00:00:00.059 --> 00:00:01.900\nHello, world.\n\n"
+    assert render("srt", short).startswith("1\n01:01:00,000 --> 01:01:00,833\n")
+    assert render("text", spoken) == "Hello, world.\n"
+
+
+def test_beyond_99_hours() -> None:
+    assert "119:59:58,500 --> 120:00:00,000" in render("srt", LATE)
+    assert read_srt(render("srt", LATE)) == [(HOURS_120 - 1500, HOURS_120, "late")]
+    assert "119:59:58.500 --> 120:00:00.000" in render("vtt", LATE)
+
+
+def test_nothing_can_break_out_of_a_cue() -> None:
+    subtitles, captions = read_srt(render("srt", NASTY)), read_vtt(render("vtt", NASTY))
+    assert len(subtitles) == len(captions)
+    assert "-->" not in "".join(text for _, _, text in subtitles)
+    for _, _, text in captions:
+        assert "-->" not in text
+        assert "<" not in text
+        assert text.count("&") == text.count("&amp;") + text.count("&lt;") + text.count("&gt;")
+    assert "5 < 6 & 7 > 2 NOTE blank" in " ".join(text.replace("\n", " ") for _, _, text in subtitles)
+
+
+texts = st.text(st.characters(exclude_categories=["Cs", "Cc", "Z"]), min_size=1, max_size=8)
+said = st.builds(
+    lambda text, start, length: Word(text, start, start + length), texts, st.integers(0, 10**8), st.integers(0, 2000)
+)
+transcripts = st.lists(
+    st.lists(said, min_size=1, max_size=12).map(lambda found: sorted(found, key=lambda word: word.start)), max_size=4
+).map(
+    lambda groups: Transcript(
+        forward(
+            sorted(
+                (
+                    Segment(" ".join(word.text for word in words), words[0].start, words[-1].end, tuple(words))
+                    for words in groups
+                ),
+                key=lambda segment: segment.start,
+            ),
+            10**8 + 5000,
+        ),
+        10**8 + 5000,
+    )
+)
+
+
+@given(transcripts)
+@settings(max_examples=60, deadline=None)
+def test_srt_and_vtt_come_back_with_the_same_words_and_times(transcript: Transcript) -> None:
+    subtitles, captions = read_srt(render("srt", transcript)), read_vtt(render("vtt", transcript))
+    assert [cue[:2] for cue in subtitles] == [cue[:2] for cue in captions]
+    assert all(start < end for start, end, _ in subtitles)
+    assert all(one[1] <= other[0] for one, other in pairwise(subtitles))
+    expected = "".join(transcript.text.split())
+    assert "".join("".join(text.split()) for _, _, text in subtitles) == expected.replace("-->", "→")
+    unescaped = "".join("".join(text.split()) for _, _, text in captions)
+    assert unescaped.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&") == expected
+
+
+VERBOSE = Transcript(
+    (
+        Segment("Hello, world.", 120, 1900, (Word("Hello", 120, 500, 0.9), Word("world", 600, 1900))),
+        Segment("Again.", 2000, 2555, avg_logprob=-0.25, tokens=(1, 2), no_speech_prob=float("nan"), suspect=("loop",)),
+    ),
+    3001,
+    language="en",
+)
+
+
+def test_verbose_json_has_every_field_that_clients_read() -> None:
+    body = json.loads(render("verbose_json", VERBOSE))
+    assert body["task"] == "transcribe"
+    assert body["language"] == "english"
+    assert body["duration"] == 3.001
+    assert body["text"] == "Hello, world. Again."
+    assert "words" not in body
+    fields = {
+        "id", "seek", "start", "end", "text", "tokens",
+        "temperature", "avg_logprob", "compression_ratio", "no_speech_prob",
+    }  # fmt: skip
+    assert all(fields <= set(segment) for segment in body["segments"])
+    first, second = body["segments"]
+    assert (first["id"], first["seek"], first["start"], first["end"], first["text"]) == (
+        0,
+        12,
+        0.12,
+        1.9,
+        " Hello, world.",
+    )
+    assert (second["avg_logprob"], second["tokens"], second["no_speech_prob"]) == (-0.25, [1, 2], 0.0)
+
+
+def test_timestamps_are_only_there_when_asked_for() -> None:
+    words = json.loads(render("verbose_json", VERBOSE, granularities=("word",)))
+    assert "segments" not in words
+    assert words["words"][0] == {"word": "Hello", "start": 0.12, "end": 0.5}
+    both = json.loads(render("verbose_json", VERBOSE, granularities=("word", "segment")))
+    assert len(both["segments"]) == 2 and len(both["words"]) == 2
+
+
+@pytest.mark.parametrize("name", ["json", "verbose_json"])
+def test_extra_members_are_merged_into_json_bodies(name: str) -> None:
+    body = json.loads(render(name, VERBOSE, extra={"usage": {"type": "duration", "seconds": 4}}))
+    assert body["usage"]["seconds"] == 4
+    assert body["text"]
+
+
+@pytest.mark.parametrize(
+    ("code", "name"), [("de", "german"), ("pt-BR", "portuguese"), ("EN", "english"), ("xx", "xx"), (None, "unknown")]
+)
+def test_languages_are_told_by_their_english_names(code: str | None, name: str) -> None:
+    assert json.loads(render("verbose_json", Transcript((), 0, language=code)))["language"] == name
+
+
+def test_a_caption_layout_can_be_asked_for() -> None:
+    words = Transcript((Segment("one two three four five six seven eight", 0, 8000),), 8000)
+    cues = read_srt(render("srt", words, max_line_chars=12, max_lines=1))
+    assert all(len(text) <= 12 and "\n" not in text for _, _, text in cues)
+    assert " ".join(text for _, _, text in cues) == words.text

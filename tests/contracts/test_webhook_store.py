@@ -1,0 +1,269 @@
+"""Endpoints, messages, attempts."""
+
+import base64
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+from sqlmodel import col
+
+from infra.accounts import Accounts
+from infra.database.session import Database
+from infra.database.tables import WebhookEndpoint, WebhookMessage
+from infra.webhooks import Delivery, Outcome, WebhookStore
+from pipeline.errors import InvalidRequest, NotFound
+from tests.contracts.job_desk import JobDesk
+
+HOOK = "https://example.com/hook"
+
+
+@pytest.fixture
+def hooks(database: Database) -> WebhookStore:
+    return WebhookStore(database)
+
+
+@pytest.fixture
+def endpoint(hooks: WebhookStore, account: str) -> WebhookEndpoint:
+    return hooks.create_endpoint(account, name="mine", url=HOOK, event_types=["audio.job.completed"])
+
+
+def shift(database: Database, message_id: str, **columns: Any) -> None:
+    with database.write() as session:
+        session.execute(update(WebhookMessage).where(col(WebhookMessage.id) == message_id).values(**columns))
+
+
+def claimed(hooks: WebhookStore, message_id: str) -> Delivery:
+    delivery = hooks.claim_due(message_id)
+    assert delivery is not None
+    return delivery
+
+
+def test_an_endpoint_comes_with_a_secret_that_every_library_reads(endpoint: WebhookEndpoint) -> None:
+    prefix, _, encoded = endpoint.secret.partition("_")
+    assert prefix == "whsec"
+    assert len(base64.b64decode(encoded, validate=True)) == 32
+    assert (endpoint.status, endpoint.old_secret) == ("active", None)
+
+
+def test_endpoints_belong_to_an_account(hooks: WebhookStore, endpoint: WebhookEndpoint, database: Database) -> None:
+    stranger = Accounts(database).create_account("other").id
+    asks: tuple[Callable[[str, str], object], ...] = (
+        hooks.endpoint,
+        hooks.update_endpoint,
+        hooks.delete_endpoint,
+        hooks.rotate_secret,
+        hooks.send_test,
+    )
+    for ask in asks:
+        with pytest.raises(NotFound) as foreign:
+            ask(stranger, endpoint.id)
+        with pytest.raises(NotFound) as unknown:
+            ask(endpoint.account_id, "whe_nothing")
+        assert foreign.value.as_dict() == unknown.value.as_dict()
+    assert hooks.endpoints(stranger) == ([], False)
+
+
+def test_endpoints_are_paged(hooks: WebhookStore, account: str) -> None:
+    ids = [hooks.create_endpoint(account, name=str(n), url=HOOK, event_types=[]).id for n in range(5)]
+    page, more = hooks.endpoints(account, limit=2)
+    assert ([row.id for row in page], more) == (ids[:2:-1], True)
+    page, more = hooks.endpoints(account, limit=3, after=ids[1], order="asc")
+    assert ([row.id for row in page], more) == (ids[2:], False)
+    with pytest.raises(InvalidRequest):
+        hooks.endpoints(account, after="whe_nothing")
+
+
+def test_an_endpoint_is_changed_where_it_is_said(hooks: WebhookStore, endpoint: WebhookEndpoint, account: str) -> None:
+    hooks.update_endpoint(account, endpoint.id, url="https://example.com/new", status="disabled")
+    found = hooks.endpoint(account, endpoint.id)
+    assert (found.url, found.name, found.status) == ("https://example.com/new", "mine", "disabled")
+    assert found.event_types == ["audio.job.completed"]
+    assert found.updated_at >= found.created_at
+
+
+def test_while_a_secret_rotates_both_sign(
+    hooks: WebhookStore, endpoint: WebhookEndpoint, account: str, database: Database
+) -> None:
+    first = endpoint.secret
+    second = hooks.rotate_secret(account, endpoint.id, keep_old=True).secret
+    assert first != second
+    message = hooks.send_test(account, endpoint.id)
+    assert claimed(hooks, message.id).secrets == (second, first)
+    with database.write() as session:
+        session.execute(update(WebhookEndpoint).values(old_secret_until=1.0))
+    assert claimed(hooks, hooks.send_test(account, endpoint.id).id).secrets == (second,)
+    third = hooks.rotate_secret(account, endpoint.id).secret
+    assert claimed(hooks, hooks.send_test(account, endpoint.id).id).secrets == (third,)
+
+
+def test_a_test_message_is_a_message(hooks: WebhookStore, endpoint: WebhookEndpoint, account: str) -> None:
+    message = hooks.send_test(account, endpoint.id)
+    body = json.loads(message.body)
+    assert (body["id"], body["object"], body["type"]) == (message.id, "event", "webhook.test")
+    assert hooks.due() == [message.id]
+    assert claimed(hooks, message.id).message.url == HOOK
+
+
+def test_the_jobs_own_webhook_is_signed_with_its_own_secret(desk: JobDesk, hooks: WebhookStore) -> None:
+    job = desk.submit(
+        webhook_url=HOOK, webhook_secret="whsec_c2VjcmV0", client_reference_id="r-1", meta={"titel": "Grüße"}
+    )
+    desk.finish_short(job)
+    message = desk.messages(job)[0]
+    delivery = claimed(hooks, message.id)
+    assert delivery.secrets == ("whsec_c2VjcmV0",)
+    body = json.loads(delivery.message.body)
+    assert body["data"] == {
+        "id": job.id,
+        "object": "audio.job",
+        "task": "transcription",
+        "model": "oracle",
+        "status": "completed",
+        "client_reference_id": "r-1",
+        "metadata": {"titel": "Grüße"},
+        "partial": False,
+        "cost": None,
+        "error": None,
+        "transcript_url": f"/v1/audio/jobs/{job.id}/transcript",
+    }
+    assert isinstance(body["created_at"], int)
+
+
+def test_one_attempt_at_a_time(hooks: WebhookStore, endpoint: WebhookEndpoint, account: str) -> None:
+    message = hooks.send_test(account, endpoint.id)
+    with ThreadPoolExecutor(16) as threads:
+        claims = list(threads.map(lambda _: hooks.claim_due(message.id), range(32)))
+    assert sum(claim is not None for claim in claims) == 1
+    assert hooks.claim_due("evt_nothing") is None
+
+
+def test_what_is_due_is_named_once_and_again_when_nobody_came(
+    hooks: WebhookStore, endpoint: WebhookEndpoint, account: str, database: Database
+) -> None:
+    ids = {hooks.send_test(account, endpoint.id).id for _ in range(5)}
+    assert set(hooks.due(limit=3) + hooks.due(limit=3)) == ids
+    assert hooks.due() == []
+    for message_id in ids:
+        shift(database, message_id, lease_until=1.0)
+    assert set(hooks.due()) == ids
+    claimed(hooks, ids.pop())
+
+
+def test_the_whole_way_of_a_message(
+    hooks: WebhookStore, endpoint: WebhookEndpoint, account: str, database: Database
+) -> None:
+    message = hooks.send_test(account, endpoint.id)
+    first = claimed(hooks, message.id)
+    assert (first.n, first.tries) == (1, 1)
+    row = hooks.record(first, Outcome(503, duration_ms=20), delivered=False, retry_in=60)
+    assert row is not None and (row.status, row.last_status, row.attempts) == ("pending", 503, 1)
+    assert hooks.claim_due(message.id) is None
+    assert hooks.due() == []
+    shift(database, message.id, next_attempt_at=1.0)
+    assert hooks.due() == [message.id]
+    second = claimed(hooks, message.id)
+    row = hooks.record(second, Outcome(200, response_excerpt="ok"), delivered=True, retry_in=None)
+    assert row is not None and row.delivered_at is not None
+    found, attempts = hooks.message(account, message.id)
+    assert (found.status, found.next_attempt_at) == ("delivered", None)
+    assert [(attempt.n, attempt.status_code) for attempt in attempts] == [(1, 503), (2, 200)]
+    assert attempts[1].started_at >= attempts[0].started_at
+    assert hooks.claim_due(message.id) is None
+    assert first.message.body == second.message.body
+
+
+def test_when_the_schedule_is_over_the_message_waits_for_a_replay(
+    hooks: WebhookStore, endpoint: WebhookEndpoint, account: str
+) -> None:
+    message = hooks.send_test(account, endpoint.id)
+    hooks.record(claimed(hooks, message.id), Outcome(500), delivered=False, retry_in=None)
+    assert hooks.counts()["exhausted"] == 1
+    hooks.replay(account, message.id)
+    again = claimed(hooks, message.id)
+    assert (again.message.id, again.n, again.tries) == (message.id, 2, 1)
+    hooks.record(again, Outcome(200), delivered=True, retry_in=None)
+    hooks.replay(account, message.id)
+    assert claimed(hooks, message.id).n == 3
+
+
+def test_a_sender_that_died_after_sending_sends_the_same_message_again(
+    hooks: WebhookStore, endpoint: WebhookEndpoint, account: str, database: Database
+) -> None:
+    message = hooks.send_test(account, endpoint.id)
+    dead = claimed(hooks, message.id)
+    assert hooks.claim_due(message.id) is None
+    shift(database, message.id, lease_until=1.0)
+    assert hooks.due() == [message.id]
+    heir = claimed(hooks, message.id)
+    assert (heir.n, heir.message.body) == (2, dead.message.body)
+    assert hooks.record(dead, Outcome(500), delivered=False, retry_in=None) is None
+    row = hooks.record(heir, Outcome(200), delivered=True, retry_in=None)
+    assert row is not None and row.status == "delivered"
+    assert [attempt.n for attempt in hooks.message(account, message.id)[1]] == [1, 2]
+
+
+def test_senders_that_always_die_come_to_an_end(
+    hooks: WebhookStore, endpoint: WebhookEndpoint, account: str, database: Database
+) -> None:
+    message = hooks.send_test(account, endpoint.id)
+    shift(database, message.id, attempts=30)
+    assert hooks.claim_due(message.id) is None
+    assert hooks.message(account, message.id)[0].status == "exhausted"
+
+
+def test_gone_disables_the_endpoint(hooks: WebhookStore, endpoint: WebhookEndpoint, account: str) -> None:
+    sent, waiting = hooks.send_test(account, endpoint.id), hooks.send_test(account, endpoint.id)
+    hooks.record(claimed(hooks, sent.id), Outcome(410), delivered=False, retry_in=None, gone=True)
+    assert hooks.endpoint(account, endpoint.id).status == "disabled"
+    assert {hooks.message(account, message.id)[0].status for message in (sent, waiting)} == {"dropped"}
+    assert hooks.counts() == {"pending": 0, "delivered": 0, "exhausted": 0, "dropped": 2, "endpoints_disabled": 1}
+    hooks.replay(account, sent.id)
+    assert hooks.claim_due(sent.id) is None
+    hooks.update_endpoint(account, endpoint.id, status="active")
+    hooks.replay(account, sent.id)
+    assert hooks.claim_due(sent.id) is not None
+
+
+def test_a_jobs_webhook_that_is_gone_is_dropped(desk: JobDesk, hooks: WebhookStore) -> None:
+    job = desk.submit(webhook_url=HOOK)
+    desk.finish_short(job)
+    delivery = claimed(hooks, desk.messages(job)[0].id)
+    assert delivery.secrets == ()
+    row = hooks.record(delivery, Outcome(410), delivered=False, retry_in=None, gone=True)
+    assert row is not None and row.status == "dropped"
+
+
+def test_waiting_messages_follow_the_endpoint_and_end_with_it(
+    hooks: WebhookStore, endpoint: WebhookEndpoint, account: str
+) -> None:
+    message = hooks.send_test(account, endpoint.id)
+    hooks.update_endpoint(account, endpoint.id, url="https://example.com/moved")
+    delivery = claimed(hooks, message.id)
+    assert delivery.message.url == "https://example.com/moved"
+    hooks.record(delivery, Outcome(500), delivered=False, retry_in=0)
+    hooks.delete_endpoint(account, endpoint.id)
+    assert hooks.message(account, message.id)[0].status == "dropped"
+    assert hooks.due() == []
+
+
+def test_the_log_is_paged_and_filtered(desk: JobDesk, hooks: WebhookStore, endpoint: WebhookEndpoint) -> None:
+    job = desk.submit(webhook_url=HOOK)
+    desk.finish_short(job)
+    tests = [hooks.send_test(desk.account, endpoint.id).id for _ in range(3)]
+    of_job, more = hooks.messages(desk.account, job_id=job.id)
+    assert ({message.target for message, _ in of_job}, more) == ({"job", endpoint.id}, False)
+    first, more = hooks.messages(desk.account, endpoint_id=endpoint.id, limit=2)
+    assert ([message.id for message, _ in first], more) == (tests[:0:-1], True)
+    rest, more = hooks.messages(desk.account, endpoint_id=endpoint.id, limit=2, after=tests[1])
+    assert ([message.type for message, _ in rest], more) == (["webhook.test", "audio.job.completed"], False)
+    stranger = Accounts(desk.database).create_account("other").id
+    assert hooks.messages(stranger) == ([], False)
+    with pytest.raises(NotFound):
+        hooks.message(stranger, tests[0])
+    with pytest.raises(NotFound):
+        hooks.replay(stranger, tests[0])
+    with pytest.raises(InvalidRequest):
+        hooks.messages(stranger, after=tests[0])

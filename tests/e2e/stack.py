@@ -1,0 +1,259 @@
+"""A whole backend of real processes in a home of its own: private Redis, workers, scheduler, and services to submit with."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from hashlib import sha1
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from infra.database.tables import Job
+from infra.embedded import PrivateRedis
+from infra.jobs import Bell, NewJob
+from infra.settings import Settings
+from infra.tether import tethered
+from infra.wiring import Services, build
+from pipeline.lifecycle import TERMINAL, JobStatus
+from pipeline.transcript import Transcript, transcript_from_json
+from tests.support.recordings import Recording
+from tests.support.waiting import wait_until
+
+ROOT = Path(__file__).parents[2]
+CATALOG = """
+[providers.oracle]
+scripted = true
+log = "{log}"
+max_s = 4.0
+min_s = 1.5
+
+[providers.far]
+kind = "oracle"
+remote = true
+scripted = true
+log = "{log}"
+max_s = 4.0
+min_s = 1.5
+
+[models.far]
+tasks = ["transcription"]
+routes = [{{ provider = "far", model = "oracle" }}]
+"""
+
+
+class Stack:
+    """Start processes by name, break them, submit jobs, see what came of them."""
+
+    def __init__(self, home: Path, *, database_url: str = "", **settings: Any) -> None:
+        self.home = home
+        self.log = home / "oracle.log"
+        catalog = home / "catalog.toml"
+        home.mkdir(parents=True, exist_ok=True)
+        catalog.write_text(CATALOG.format(log=self.log))
+        self.redis = PrivateRedis(home)
+        self._settings = {
+            "home": home,
+            "catalog": catalog,
+            "database_url": database_url,
+            "lease_seconds": 2.0,
+            "sweep_seconds": 0.25,
+            "redispatch_seconds": 1.5,
+            "cpu_processes": 1,
+            "outbound_allow": "127.0.0.0/8",
+            "webhook_time_scale": 0.002,
+            **settings,
+        }
+        self.services: Services = build(Settings(**self._settings), engine_processes=1)
+        self.account = self.services.accounts.create_account("faults").id
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, *names: str) -> None:
+        """Roles to run, as "cpu", "cpu-2", "io", "scheduler"; waits until each has told the database that it lives."""
+        if not self.redis.pid:
+            self.redis.start()
+        for name in names:
+            with (self.home / f"{name}.log").open("ab") as log:
+                self._processes[name] = subprocess.Popen(
+                    tethered([sys.executable, "-m", "workers", name.split("-")[0]]),
+                    env=self._environment(),
+                    cwd=ROOT,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+        for name in names:
+            wait_until(lambda name=name: self._is_present(name), seconds=60)
+
+    def _environment(self) -> dict[str, str]:
+        given = {f"STENOPOOL_{name.upper()}": str(value) for name, value in self._settings.items() if value != ""}
+        return {"PATH": os.environ["PATH"], "HOME": str(self.home), "PYTHONWARNINGS": "error::ResourceWarning", **given}
+
+    def _is_present(self, name: str) -> bool:
+        assert self._processes[name].poll() is None, self.log_of(name)
+        pids = {process.pid for process in self.family(name)}
+        return any(worker.pid in pids for worker in self.services.workers.alive(within_seconds=10))
+
+    def pid(self, name: str) -> int:
+        """The main process of a role."""
+        return self._processes[name].pid
+
+    def family(self, name: str) -> list[psutil.Process]:
+        """A role's processes: the main one first, then its pool children and what they started."""
+        main = psutil.Process(self.pid(name))
+        return [main, *main.children(recursive=True)]
+
+    def name_of(self, pid: int) -> str:
+        """The role that a process belongs to."""
+        return next(name for name in self._processes if pid in {process.pid for process in self.family(name)})
+
+    def freeze(self, name: str) -> None:
+        """SIGSTOP every process of a role, but none inside a transaction: SQLite would wait for it as long as it sleeps."""
+        while True:
+            self.signal(name, signal.SIGSTOP)
+            if not any(holds_a_write_lock(process.pid) for process in self.family(name)):
+                return
+            self.signal(name, signal.SIGCONT)
+            time.sleep(0.01)
+
+    def kill(self, name: str) -> None:
+        """SIGKILL to the main process only; its children have to notice by themselves, within five seconds."""
+        family, process = self.family(name), self._processes.pop(name)
+        process.kill()
+        process.wait()
+        alive = wait_gone(family)
+        assert not alive, f"outlived their worker: {alive}"
+
+    def terminate(self, name: str) -> tuple[int, float]:
+        """SIGTERM; returns the exit code and how many seconds it took."""
+        family, process = self.family(name), self._processes.pop(name)
+        began = time.monotonic()
+        process.terminate()
+        code = process.wait(15)
+        assert not wait_gone(family)
+        return code, time.monotonic() - began
+
+    def signal(self, name: str, number: int) -> None:
+        """A signal to every process of a role."""
+        for process in self.family(name):
+            process.send_signal(number)
+
+    def stop(self) -> None:
+        """End everything."""
+        families = [process for name in list(self._processes) for process in self.family(name)]
+        for process in self._processes.values():
+            process.kill()
+            process.wait()
+        assert not wait_gone(families)
+        self._processes.clear()
+        self.services.close()
+        self.redis.stop()
+
+    def restart_redis_empty(self) -> None:
+        """Kill it, lose everything in it, and start it again at the same address."""
+        assert self.redis.pid
+        psutil.Process(self.redis.pid).kill()
+        self.redis.stop()
+        for path in (self.home / "redis").glob("appendonly*"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        url = self.redis.url
+        assert self.redis.start() == url
+
+    def submit(
+        self, recording: Recording, prompt: str = "", *, model: str = "oracle", ring: bool = True, **more: Any
+    ) -> str:
+        """Store the recording and make a job of it; returns the job's id."""
+        services = self.services
+        media = services.media.begin(self.account, "recording.wav")
+        services.storage.put(media.storage_key, recording.wav)
+        digest = sha1(recording.wav, usedforsecurity=False).hexdigest()
+        media = services.media.stored(media.id, len(recording.wav), digest)
+        request = {"model": model, "prompt": f"oracle: {prompt}", **more.pop("request", {})}
+        new = NewJob(account_id=self.account, task="transcription", model=model, request=request, media=media, **more)
+        job, _ = services.jobs.create(new)
+        if ring and services.queue.ring_job(job.id, job.queue):
+            services.jobs.mark_rung(Bell("job", job.id, None, job.queue))
+        return job.id
+
+    def job(self, job_id: str) -> Job:
+        """The row as it is now."""
+        return self.services.jobs.get(self.account, job_id)
+
+    def running(self, job_ids: Sequence[str]) -> int:
+        """How many of them are being worked on."""
+        return sum(self.job(job_id).status == JobStatus.PROCESSING for job_id in job_ids)
+
+    def ended(self, *job_ids: str, seconds: float = 30) -> list[Job]:
+        """Wait until all of them are terminal."""
+        left = list(job_ids)
+
+        def all_ended() -> bool:
+            left[:] = [job_id for job_id in left if self.job(job_id).status not in TERMINAL]
+            return not left
+
+        try:
+            wait_until(all_ended, seconds=seconds)
+        except AssertionError:
+            raise AssertionError(self.report(left)) from None
+        return [self.job(job_id) for job_id in job_ids]
+
+    def transcript(self, job: Job) -> Transcript:
+        """A completed job's result."""
+        assert job.result_key, self.report([job.id])
+        return transcript_from_json(self.services.storage.get(job.result_key))
+
+    def assert_exact(self, job: Job, recording: Recording) -> None:
+        """Completed, with no word lost or doubled."""
+        assert job.status == JobStatus.COMPLETED, self.report([job.id])
+        assert self.transcript(job).text.split() == list(recording.words)
+
+    def calls(self) -> Counter[str]:
+        """How often the provider was asked for each sound, over all processes and their deaths."""
+        if not self.log.exists():
+            return Counter()
+        return Counter(line.split()[1] for line in self.log.read_text().splitlines())
+
+    def log_of(self, name: str) -> str:
+        """The end of a role's log."""
+        return (self.home / f"{name}.log").read_text(errors="replace")[-4000:]
+
+    def report(self, job_ids: Sequence[str]) -> str:
+        """What is known of jobs that did not end as they should, for the reader of a failed test."""
+        lines = []
+        for job_id in job_ids[:3]:
+            job = self.job(job_id)
+            lines += [f"{job_id} {job.status} {job.stage} attempt {job.attempt} lost {job.lost} error {job.error}"]
+            events = self.services.jobs.events(self.account, job_id)
+            lines += [f"   {event.at:.2f} {event.type} {event.data}" for event in events]
+        lines += [f"--- {path.name}\n{path.read_text(errors='replace')[-2500:]}" for path in self.home.glob("*.log")]
+        return "\n".join(lines)
+
+
+def holds_a_write_lock(pid: int) -> bool:
+    """Whether the process holds an exclusive lock on any file, as SQLite does while it writes (proc_locks(5))."""
+    rows = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+    return any(row[1:4] == ["POSIX", "ADVISORY", "WRITE"] and row[4] == str(pid) for row in rows)
+
+
+def wait_gone(processes: Sequence[psutil.Process], seconds: float = 5) -> list[psutil.Process]:
+    """Those that still run after that time. One that nobody has reaped yet has ended all the same."""
+    _, alive = psutil.wait_procs(processes, timeout=0)
+    deadline = time.monotonic() + seconds
+    while (alive := [process for process in alive if _runs(process)]) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return alive
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -1,0 +1,213 @@
+"""Processes die, freeze and forget; every job still ends, once, with every word."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from standardwebhooks import Webhook
+
+from infra.webhook_secrets import new_secret
+from pipeline.lifecycle import JobStatus
+from tests.e2e.scenarios import (
+    BACK_TO_WORK,
+    LONG,
+    a_worker_freezes_and_thaws,
+    a_worker_is_killed,
+    everything_in_the_broker_is_lost,
+    worker_of,
+)
+from tests.e2e.stack import Stack
+from tests.support.receiver import receiving
+from tests.support.recordings import long, short
+from tests.support.waiting import wait_until
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    made = Stack(tmp_path_factory.mktemp("stack"), cpu_processes=2)
+    try:
+        made.start("cpu-1", "cpu-2", "io", "scheduler")
+        yield made
+    finally:
+        made.stop()
+
+
+def test_a_killed_worker_costs_only_what_it_was_doing(stack: Stack) -> None:
+    a_worker_is_killed(stack)
+
+
+def test_a_killed_pool_child_is_replaced(stack: Stack) -> None:
+    job_id = stack.submit(LONG, "latency=0.6")
+    child = wait_until(lambda: worker_of(stack, job_id, after=1))
+    psutil.Process(child).kill()
+    began = time.monotonic()
+    (job,) = stack.ended(job_id, seconds=BACK_TO_WORK)
+    print(f"recovered from SIGKILL of a pool child in {time.monotonic() - began:.1f} s")
+    stack.assert_exact(job, LONG)
+    lost = [event for event in stack.services.jobs.events(stack.account, job_id) if event.type == "chunk.worker_lost"]
+    assert len(lost) == 1
+
+
+def test_a_poison_job_fails_alone_after_three_runs(stack: Stack) -> None:
+    poison = short(1)
+    poisoned = stack.submit(poison, "die=99")
+    good = {stack.submit(short(number)): short(number) for number in range(2, 22)}
+    for job in stack.ended(*good, seconds=60):
+        stack.assert_exact(job, good[job.id])
+    (job,) = stack.ended(poisoned, seconds=60)
+    assert job.status == JobStatus.FAILED
+    assert job.error
+    assert job.error["code"] == "worker_lost"
+    assert stack.calls()[poison.digest] == 3
+
+
+def test_flushall_loses_and_doubles_nothing(stack: Stack) -> None:
+    everything_in_the_broker_is_lost(stack, queued=100)
+
+
+def test_a_frozen_worker_is_fenced_when_it_thaws(stack: Stack) -> None:
+    a_worker_freezes_and_thaws(stack)
+
+
+def test_fifty_messages_are_one_execution(stack: Stack) -> None:
+    recording = short(400)
+    job_id = stack.submit(recording, "latency=0.5", ring=False)
+    for _ in range(50):
+        assert stack.services.queue.ring_job(job_id)
+    (job,) = stack.ended(job_id)
+    stack.assert_exact(job, recording)
+    wait_until(lambda: stack.services.queue.lengths()["cpu"] == 0)
+    assert stack.calls()[recording.digest] == 1
+    assert stack.job(job_id).attempt == 1
+
+
+def test_a_broker_that_lost_everything_is_used_again(stack: Stack) -> None:
+    before = {stack.submit(short(number), "latency=0.2"): short(number) for number in range(500, 510)}
+    stack.restart_redis_empty()
+    began = time.monotonic()
+    after = {stack.submit(short(number)): short(number) for number in range(510, 515)}
+    for job in stack.ended(*before, *after, seconds=60):
+        stack.assert_exact(job, {**before, **after}[job.id])
+    print(f"all done {time.monotonic() - began:.1f} s after Redis came back empty")
+    calls = stack.calls()
+    assert {calls[recording.digest] for recording in {**before, **after}.values()} == {1}
+
+
+def test_submitting_to_a_frozen_broker_never_hangs(stack: Stack) -> None:
+    assert stack.redis.pid
+    os.kill(stack.redis.pid, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        jobs = {stack.submit(short(number)): short(number) for number in range(600, 610)}
+        assert time.monotonic() - began < 10
+    finally:
+        os.kill(stack.redis.pid, signal.SIGCONT)
+    for job in stack.ended(*jobs, seconds=60):
+        stack.assert_exact(job, jobs[job.id])
+
+
+def test_a_stopped_worker_gives_its_work_back(stack: Stack) -> None:
+    job_id = stack.submit(LONG, "latency=6")
+    busy = wait_until(lambda: worker_of(stack, job_id, after=0))
+    name = stack.name_of(busy)
+    code, seconds = stack.terminate(name)
+    print(f"a busy worker ended {seconds:.1f} s after SIGTERM")
+    assert code == 0
+    assert seconds < 5
+    chunks = stack.services.jobs.chunks(job_id)
+    assert all(chunk.worker is None or not chunk.worker.endswith(f":{busy}") for chunk in chunks)
+    assert sum(chunk.lost for chunk in chunks) == 0, "no attempt was consumed"
+    stack.services.jobs.cancel(stack.account, job_id)
+    stack.start(name)
+
+
+def test_a_stopped_io_worker_gives_its_calls_back(stack: Stack) -> None:
+    """Threads cannot be interrupted: the process leaves with its calls in flight, and others make them again at once."""
+    recording = long(6, seed=11)
+    job_id = stack.submit(recording, "hang=8", model="far")
+    wait_until(lambda: worker_of(stack, job_id, after=0))
+    code, seconds = stack.terminate("io")
+    assert (code, seconds < 5) == (0, True)
+    assert sum(chunk.lost for chunk in stack.services.jobs.chunks(job_id)) == 0
+    stack.start("io")
+    (job,) = stack.ended(job_id)
+    stack.assert_exact(job, recording)
+
+
+def test_a_receiver_that_was_down_is_told_later(stack: Stack) -> None:
+    secret = new_secret()
+    with receiving() as receiver:
+        receiver.answers = [500, 500, 500]
+        job_id = stack.submit(short(750), webhook_url=receiver.url, webhook_secret=secret)
+        stack.ended(job_id)
+        wait_until(lambda: len(receiver.got) == 4, seconds=60)
+    events = [Webhook(secret).verify(body, headers) for headers, body in receiver.got]
+    assert {event["data"]["id"] for event in events} == {job_id}
+    assert len({headers["webhook-id"] for headers, _ in receiver.got}) == 1
+    stamps = [int(headers["webhook-timestamp"]) for headers, _ in receiver.got]
+    assert stamps == sorted(stamps)
+    assert stamps[-1] > stamps[0], "every attempt has its own time"
+
+
+def test_cancel_stops_a_job_in_the_middle(stack: Stack) -> None:
+    before = sum(stack.calls().values())
+    job_id = stack.submit(long(30, seed=9), "latency=1")
+    wait_until(lambda: worker_of(stack, job_id, after=1))
+    began = time.monotonic()
+    stack.services.jobs.cancel(stack.account, job_id)
+    (job,) = stack.ended(job_id)
+    print(f"cancelled in {time.monotonic() - began:.1f} s")
+    assert job.status == JobStatus.CANCELLED
+    assert sum(stack.calls().values()) - before < job.chunks_total
+    wait_until(lambda: not sound_of(stack, job_id))
+
+
+def test_sound_is_gone_when_the_job_is_done(stack: Stack) -> None:
+    job_id = stack.submit(LONG)
+    (job,) = stack.ended(job_id)
+    stack.assert_exact(job, LONG)
+    wait_until(lambda: not sound_of(stack, job_id))
+
+
+def test_a_provider_that_recovers_is_asked_again(stack: Stack) -> None:
+    recording = short(700)
+    (job,) = stack.ended(stack.submit(recording, "fail=2"))
+    stack.assert_exact(job, recording)
+    assert stack.calls()[recording.digest] == 3
+
+
+def test_a_provider_that_never_recovers_fails_the_job(stack: Stack) -> None:
+    recording = short(701)
+    (job,) = stack.ended(stack.submit(recording, "fail=99 error=busy"))
+    assert job.status == JobStatus.FAILED
+    assert job.error
+    assert job.error["code"] == "provider_busy"
+    assert job.error["stage"] == "preparing"
+    assert stack.calls()[recording.digest] == 3
+
+
+def test_a_refusal_is_not_repeated(stack: Stack) -> None:
+    recording = short(702)
+    (job,) = stack.ended(stack.submit(recording, "fail=99 error=refused"))
+    assert job.error
+    assert job.error["code"] == "provider_refused"
+    assert stack.calls()[recording.digest] == 1
+
+
+def test_nobody_logged_a_surprise(stack: Stack) -> None:
+    """The last one in this file: no traceback in any log after all those faults."""
+    for path in Path(stack.home).glob("*.log"):
+        if path == stack.log:
+            continue
+        for line in path.read_text().splitlines():
+            entry = json.loads(line) if line.startswith("{") else {"message": line}
+            assert entry.get("logger", "").startswith("celery") or "Traceback" not in line, line
+
+
+def sound_of(stack: Stack, job_id: str) -> list[str]:
+    return [found.key for found in stack.services.storage.list(f"t/{stack.account}/jobs/{job_id}/sound")]

@@ -1,0 +1,141 @@
+"""Bells: short, never raising, never hanging, and independent of anything in Redis but the queue itself."""
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from infra.broker import BACK_OFF, CHUNK, DELIVERY, JOB, JobQueue, celery_app, celery_url, redis_py_url
+from infra.embedded import PrivateRedis
+from pipeline.errors import BrokerUnavailable
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateRedis]:
+    with PrivateRedis(tmp_path_factory.mktemp("redis")) as started:
+        yield started
+
+
+@pytest.fixture
+def queue(server: PrivateRedis) -> Iterator[JobQueue]:
+    with redis.Redis.from_url(server.url) as client:
+        client.flushall()
+    bells = JobQueue(lambda: server.url)
+    yield bells
+    bells.close()
+
+
+@pytest.fixture
+def frozen(server: PrivateRedis) -> Iterator[None]:
+    assert server.pid
+    os.kill(server.pid, signal.SIGSTOP)
+    yield
+    os.kill(server.pid, signal.SIGCONT)
+
+
+def messages(server: PrivateRedis, name: str) -> list[tuple[str, list[object]]]:
+    """(task, arguments) of each waiting message, the oldest first."""
+    with redis.Redis.from_url(server.url) as client:
+        raw = [json.loads(item) for item in reversed(client.lrange(name, 0, -1))]
+    return [
+        (message["headers"]["task"], json.loads(message["headers"]["argsrepr"].replace("'", '"'))) for message in raw
+    ]
+
+
+def test_a_bell_names_its_task_and_carries_ids_only(queue: JobQueue, server: PrivateRedis) -> None:
+    assert queue.ring_job("job_1")
+    assert queue.ring_chunk("job_1", 3, "io")
+    assert queue.ring_delivery("evt_1")
+    assert messages(server, "cpu") == [(JOB, ["job_1"])]
+    assert messages(server, "io") == [(CHUNK, ["job_1", 3]), (DELIVERY, ["evt_1"])]
+    assert queue.lengths() == {"cpu": 1, "io": 2}
+
+
+def test_a_bell_needs_no_binding(queue: JobQueue, server: PrivateRedis) -> None:
+    assert queue.ring_job("before")
+    with redis.Redis.from_url(server.url) as client:
+        client.flushall()
+    assert queue.ring_job("after")
+    assert messages(server, "cpu") == [(JOB, ["after"])]
+
+
+def test_an_unknown_queue_is_refused_not_made(queue: JobQueue) -> None:
+    assert not queue.ring_job("job_1", "typo")
+
+
+def test_a_frozen_broker_delays_nobody_for_long(queue: JobQueue, frozen: None) -> None:
+    began = time.monotonic()
+    threads = [threading.Thread(target=queue.ring_job, args=(f"job_{n}",)) for n in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert time.monotonic() - began < 5  # bounded is the point; about one second is usual
+    assert not queue.ring_job("job_x")
+    with pytest.raises(BrokerUnavailable):
+        queue.check()
+
+
+def test_it_recovers_by_itself(queue: JobQueue, server: PrivateRedis) -> None:
+    assert server.pid
+    os.kill(server.pid, signal.SIGSTOP)
+    assert not queue.ring_job("job_1")
+    os.kill(server.pid, signal.SIGCONT)
+    time.sleep(BACK_OFF + 0.1)
+    assert queue.ring_job("job_1")
+
+
+def test_no_broker_at_all_is_no_accident() -> None:
+    bells = JobQueue(lambda: None)
+    assert not bells.ring_job("job_1")
+    with pytest.raises(BrokerUnavailable):
+        bells.lengths()
+    bells.close()
+
+
+def test_a_broker_that_moves_is_found_again(server: PrivateRedis) -> None:
+    urls = iter([None, server.url])
+    bells = JobQueue(lambda: next(urls))
+    assert not bells.ring_job("job_1")
+    time.sleep(BACK_OFF + 0.1)
+    assert bells.ring_job("job_1")
+    bells.close()
+
+
+def test_check_tells_whether_messages_are_kept(queue: JobQueue, server: PrivateRedis) -> None:
+    assert queue.check() == {"maxmemory_policy": "noeviction", "keeps_messages": True}
+    with redis.Redis.from_url(server.url) as client:
+        client.config_set("maxmemory", "100mb")
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        assert queue.check() == {"maxmemory_policy": "allkeys-lru", "keeps_messages": False}
+        client.config_set("maxmemory", "0")
+        client.config_set("maxmemory-policy", "noeviction")
+
+
+def test_a_full_broker_is_a_bell_not_rung(queue: JobQueue, server: PrivateRedis) -> None:
+    with redis.Redis.from_url(server.url) as client:
+        client.config_set("maxmemory", "1")
+        assert not queue.ring_job("job_1")
+        client.config_set("maxmemory", "0")
+
+
+def test_unix_sockets_in_both_spellings(server: PrivateRedis) -> None:
+    assert celery_url("unix:///run/redis.sock?db=2") == "redis+socket:///run/redis.sock?virtual_host=2"
+    assert redis_py_url("redis+socket:///run/redis.sock?virtual_host=2") == "unix:///run/redis.sock?db=2"
+    assert celery_url(server.url) == redis_py_url(server.url) == server.url
+
+
+def test_the_settings_that_promises_depend_on() -> None:
+    conf = celery_app("redis://127.0.0.1:1/0").conf
+    assert conf.task_acks_late is False
+    assert conf.result_backend is None
+    assert conf.accept_content == ["json"]
+    assert conf.worker_hijack_root_logger is False
+    assert conf.broker_connection_max_retries is None
+    assert Path(conf.broker_url).name == "0"

@@ -1,0 +1,138 @@
+"""compose.yaml and the Dockerfile: parsed, and held against the commands, settings and files that there really are."""
+
+import re
+import shlex
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+import yaml
+
+from cli import main
+from infra.settings import PREFIX, Settings
+
+ROOT = Path(__file__).parent.parent.parent
+ROLES = {"api", "worker-cpu", "worker-io", "scheduler"}
+SERVERS = {"postgres", "redis", "s3"}
+AWS = {"AWS_ENDPOINT_URL", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))
+    return loaded["services"]
+
+
+def dockerfile() -> list[tuple[str, str]]:
+    """(instruction, arguments), continued lines joined, comments left out."""
+    text = (ROOT / "infra" / "docker" / "Dockerfile").read_text("utf-8")
+    lines = "\n".join(line for line in text.splitlines() if not line.startswith("#")).replace("\\\n", " ").splitlines()
+    return [(line.split(maxsplit=1)[0], line.split(maxsplit=1)[1]) for line in lines if line.strip()]
+
+
+def parses(words: list[str]) -> bool:
+    """Whether the `stenopool` command takes these words, without running it."""
+    menu = typer.Context(typer.main.get_command(main.app))
+    name, command, rest = menu.command.resolve_command(menu, words)
+    command.make_context(name, rest)
+    return True
+
+
+def test_all_services_are_there(services: dict[str, Any]) -> None:
+    assert set(services) == ROLES | SERVERS
+
+
+def test_commands_are_commands(services: dict[str, Any]) -> None:
+    for name in ROLES:
+        assert parses(services[name]["command"]), name
+
+
+def test_variables_are_settings(services: dict[str, Any]) -> None:
+    known = {PREFIX + field.upper() for field in Settings.model_fields} | AWS
+    for name in ROLES:
+        environment = services[name]["environment"]
+        assert set(environment) <= known
+        values = {key: re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", value) for key, value in environment.items()}
+        settings = Settings.from_env(values)
+        assert settings.redis_url and settings.database_url.startswith("postgresql://")
+        assert settings.storage_url.startswith("s3://")
+
+
+def test_roles_wait_for_healthy_servers_and_stop_gracefully(services: dict[str, Any]) -> None:
+    for name in ROLES:
+        role = services[name]
+        assert role["depends_on"] == {server: {"condition": "service_healthy"} for server in SERVERS}, name
+        assert int(role["stop_grace_period"].removesuffix("s")) > 25
+        assert role["user"].split(":")[0] != "0"
+    assert all(services[name]["healthcheck"]["test"][0] == "CMD" for name in services)
+
+
+def test_health_checks_of_roles_are_commands(services: dict[str, Any]) -> None:
+    for name in ROLES - {"api"}:
+        program, *words = services[name]["healthcheck"]["test"][1:]
+        assert program == "stenopool"
+        assert parses(words)
+        assert words[:-1] == services[name]["command"]
+    check = services["api"]["healthcheck"]["test"][-1]
+    port = services["api"]["command"][services["api"]["command"].index("--port") + 1]
+    assert f"127.0.0.1:{port}/readyz" in check
+    compile(check, "health check", "exec")
+
+
+def test_only_the_api_is_published_and_only_here(services: dict[str, Any]) -> None:
+    assert {name: service["ports"] for name, service in services.items() if "ports" in service} == {
+        "api": ["127.0.0.1:8000:8000"]
+    }
+
+
+def test_redis_never_drops_a_message(services: dict[str, Any]) -> None:
+    command = services["redis"]["command"]
+    given = dict(zip(command[1::2], command[2::2], strict=True))
+    assert given["--maxmemory-policy"] == "noeviction"
+    assert given["--appendonly"] == "yes"
+
+
+def test_the_bucket_is_made_and_the_key_is_the_same(services: dict[str, Any]) -> None:
+    server, role = services["s3"]["environment"], services["api"]["environment"]
+    assert role["STENOPOOL_STORAGE_URL"] == f"s3://{server['GARAGE_DEFAULT_BUCKET']}"
+    assert role["AWS_ACCESS_KEY_ID"] == server["GARAGE_DEFAULT_ACCESS_KEY"]
+    assert role["AWS_SECRET_ACCESS_KEY"] == server["GARAGE_DEFAULT_SECRET_KEY"]
+    config = tomllib.loads((ROOT / "infra" / "docker" / "garage.toml").read_text("utf-8"))
+    assert config["s3_api"]["s3_region"] == role["AWS_REGION"]
+    assert role["AWS_ENDPOINT_URL"].endswith(config["s3_api"]["api_bind_addr"].rpartition(":")[2])
+
+
+def test_mounted_files_and_named_volumes_exist(services: dict[str, Any]) -> None:
+    volumes = set(yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))["volumes"])
+    for service in services.values():
+        for mount in service.get("volumes", []):
+            source = mount.split(":")[0]
+            assert (ROOT / source).is_file() if source.startswith(".") else source in volumes
+
+
+def test_the_image_runs_as_nobody_special_and_brings_what_is_needed(services: dict[str, Any]) -> None:
+    steps = dockerfile()
+    assert [arguments for name, arguments in steps if name == "USER"][-1] == "stenopool"
+    assert f"--uid {services['api']['user'].split(':')[0]} " in " ".join(arguments for _, arguments in steps)
+    installed = " ".join(arguments for name, arguments in steps if name == "RUN")
+    assert "bubblewrap" in installed
+    assert "--constraint constraints.txt" in installed
+    version = re.search(r"python:(\d+)\.(\d+)", dict(reversed(steps))["FROM"])
+    assert version and (3, 11) <= tuple(map(int, version.groups())) <= (3, 13)
+
+
+def test_the_image_copies_what_exists_and_the_context_holds_it() -> None:
+    context = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
+    for name, arguments in dockerfile():
+        if name == "COPY" and not arguments.startswith("--from"):
+            for source in shlex.split(arguments)[:-1]:
+                assert (ROOT / source).exists()
+                assert f"!{source}" in context
+
+
+def test_the_image_starts_with_a_command() -> None:
+    last = dict(dockerfile())
+    assert yaml.safe_load(last["ENTRYPOINT"]) == ["stenopool"]
+    assert parses(yaml.safe_load(last["CMD"]))

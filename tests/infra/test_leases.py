@@ -1,0 +1,100 @@
+"""The keeper of leases: beats for all at once, tells work that it is void, gives everything back when the worker stops."""
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from infra.claims import Lease
+from infra.leases import LeaseKeeper
+from pipeline.errors import DatabaseUnavailable, LeaseLost
+from tests.support.waiting import wait_until
+
+A = Lease("job_a", None, "token-a", 1)
+B = Lease("job_b", 3, "token-b", 2)
+
+
+class Rows:
+    """A store with leases as a plain set; it stands for the database, which the real store is tested with."""
+
+    def __init__(self, *held: Lease) -> None:
+        self.held = set(held)
+        self.beats: list[set[Lease]] = []
+        self.released: list[Lease] = []
+        self.trouble: Exception | None = None
+
+    def heartbeat(self, leases: Sequence[Lease]) -> set[Lease]:
+        self.beats.append(set(leases))
+        if self.trouble:
+            raise self.trouble
+        return self.held & set(leases)
+
+    def release(self, lease: Lease) -> None:
+        self.released.append(lease)
+
+
+@pytest.fixture
+def rows() -> Rows:
+    return Rows(A, B)
+
+
+@pytest.fixture
+def stop() -> list[float]:
+    return []
+
+
+@pytest.fixture
+def keeper(rows: Rows, stop: list[float]) -> Iterator[LeaseKeeper]:
+    made = LeaseKeeper(rows, lease_seconds=0.15, stop_at=lambda: stop[0] if stop else None)
+    yield made
+    made.close()
+
+
+def test_all_leases_are_renewed_in_one_call(keeper: LeaseKeeper, rows: Rows) -> None:
+    with keeper.holding(A) as first, keeper.holding(B) as second:
+        wait_until(lambda: {A, B} in rows.beats)
+        first.check()
+        second.check()
+    before = len(rows.beats)
+    threading.Event().wait(0.2)
+    assert len(rows.beats) <= before + 1
+
+
+def test_nothing_is_asked_without_a_lease(rows: Rows) -> None:
+    LeaseKeeper(rows, lease_seconds=0.01).close()
+    assert not rows.beats
+
+
+def test_work_learns_that_it_is_void_and_the_others_go_on(keeper: LeaseKeeper, rows: Rows) -> None:
+    with keeper.holding(A) as lost, keeper.holding(B) as kept:
+        rows.held.discard(A)
+        wait_until(lambda: lost.void_since)
+        with pytest.raises(LeaseLost):
+            lost.check()
+        kept.check()
+        wait_until(lambda: keeper.stuck_for() > 0)
+        wait_until(lambda: rows.beats[-1] == {B})
+    assert keeper.stuck_for() == 0
+
+
+@pytest.mark.parametrize("trouble", [DatabaseUnavailable(), RuntimeError("a bug")])
+def test_a_database_that_is_away_voids_nothing(keeper: LeaseKeeper, rows: Rows, trouble: Exception) -> None:
+    rows.trouble = trouble
+    with keeper.holding(A) as hold:
+        wait_until(lambda: len(rows.beats) >= 3)
+        hold.check()
+        rows.trouble = None
+        seen = len(rows.beats)
+        wait_until(lambda: len(rows.beats) > seen)
+        hold.check()
+
+
+def test_a_stopping_worker_gives_everything_back(keeper: LeaseKeeper, rows: Rows, stop: list[float]) -> None:
+    with keeper.holding(A) as first, keeper.holding(B) as second:
+        stop.append(time.monotonic() + 0.1)
+        wait_until(lambda: len(rows.released) == 2)
+        assert set(rows.released) == {A, B}
+        for hold in (first, second):
+            with pytest.raises(LeaseLost):
+                hold.check()

@@ -1,0 +1,223 @@
+"""Speech going out: every format valid and on time, streaming, with no thread or process left, whatever happens."""
+
+import threading
+import wave
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.audio.decode import AudioFacts, decode
+from pipeline.audio.encode import MEDIA_TYPES, encode
+from pipeline.audio.sandbox import Level
+from pipeline.errors import SandboxFailed, StenopoolError, UnsupportedValue
+from pipeline.options import SPEECH_FORMATS
+from tests.pipeline.audio.sounds import ONSETS, SECONDS, heard, tones
+
+RATE = 24_000
+FACTS = {
+    "mp3": AudioFacts("mp3", "mp3", 1, RATE),
+    "opus": AudioFacts("ogg", "opus", 1, 48_000),
+    "aac": AudioFacts("aac", "aac", 1, RATE),
+    "flac": AudioFacts("flac", "flac", 1, RATE),
+    "wav": AudioFacts("wav", "pcm_s16le", 1, RATE),
+}
+
+
+def blocks(pcm: bytes, size: int = 4801) -> Iterator[bytes]:
+    """Cut anywhere, also inside a sample."""
+    for start in range(0, len(pcm), size):
+        yield pcm[start : start + size]
+
+
+def feeders() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "encode-feeder"]
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_left() -> Iterator[None]:
+    yield
+    for thread in feeders():
+        thread.join(10)
+    assert not feeders()
+
+
+def test_there_is_a_media_type_for_each_format() -> None:
+    assert set(MEDIA_TYPES) == set(SPEECH_FORMATS)
+
+
+@pytest.mark.parametrize("target", FACTS)
+def test_what_goes_out_can_be_heard(target: str, level: Level, nothing_left: None) -> None:
+    data = b"".join(encode(blocks(tones(RATE).tobytes()), sample_rate=RATE, target=target, level=level))
+    with decode(data) as sound:
+        pcm = b"".join(sound)
+        assert sound.facts == FACTS[target]
+    assert heard(pcm) == pytest.approx(ONSETS, abs=0.003)
+    assert len(pcm) / 32_000 == pytest.approx(SECONDS, abs=0.05)
+
+
+@pytest.mark.parametrize("sample_rate", [8000, 16_000, 22_050, 24_000, 48_000])
+def test_pcm_is_always_24_khz(sample_rate: int) -> None:
+    data = b"".join(encode(blocks(tones(sample_rate).tobytes()), sample_rate=sample_rate, target="pcm"))
+    assert len(data) == SECONDS * RATE * 2
+    assert heard(data, RATE) == pytest.approx(ONSETS, abs=0.003)
+
+
+def test_pcm_at_24_khz_is_not_touched() -> None:
+    pcm = tones(RATE).tobytes()
+    assert b"".join(encode([pcm], sample_rate=RATE, target="pcm")) == pcm
+
+
+@pytest.mark.parametrize("sample_rate", [8000, 11_025, 16_000, 22_050, 44_100, 48_000, 96_000])
+@pytest.mark.parametrize("target", FACTS)
+def test_any_voice_fits_into_any_format(target: str, sample_rate: int) -> None:
+    data = b"".join(encode([tones(sample_rate).tobytes()], sample_rate=sample_rate, target=target))
+    with decode(data) as sound:
+        assert heard(b"".join(sound)) == pytest.approx(ONSETS, abs=0.004)
+
+
+def test_a_streamed_wav_can_be_read_by_python() -> None:
+    """Its header says 0xFFFFFFFF, for unknown; a reader gets what is there."""
+    pcm = tones(RATE).tobytes()
+    with wave.open(BytesIO(b"".join(encode(blocks(pcm), sample_rate=RATE, target="wav")))) as file:
+        assert file.getparams()[:3] == (1, 2, RATE)
+        assert file.readframes(file.getnframes()) == pcm
+
+
+def test_equal_sound_gives_equal_bytes() -> None:
+    pcm = tones(RATE).tobytes()
+    for target in MEDIA_TYPES:
+        first, second = (b"".join(encode(blocks(pcm), sample_rate=RATE, target=target)) for _ in range(2))
+        assert first == second
+
+
+@pytest.mark.parametrize("target", MEDIA_TYPES)
+def test_the_first_bytes_come_before_the_last_are_spoken(target: str) -> None:
+    """The voice waits for the listener: with all but the first second still unsaid there is something to send."""
+    received = threading.Event()
+
+    def voice() -> Iterator[bytes]:
+        yield tones(RATE, seconds=1, onsets=(0.1,)).tobytes()
+        assert received.wait(30)
+        yield tones(RATE, seconds=1, onsets=(0.1,)).tobytes()
+
+    output = encode(voice(), sample_rate=RATE, target=target)
+    first = next(output)
+    assert first
+    received.set()
+    assert b"".join(output)
+
+
+@pytest.mark.parametrize("target", MEDIA_TYPES)
+def test_no_sound_at_all_is_no_error(target: str) -> None:
+    assert len(b"".join(encode([], sample_rate=RATE, target=target))) < 10_000
+
+
+def test_what_the_voice_raises_reaches_the_listener(nothing_left: None, level: Level) -> None:
+    def voice() -> Iterator[bytes]:
+        yield tones(RATE).tobytes()
+        raise LookupError("the voice broke")
+
+    with pytest.raises(LookupError, match="the voice broke"):
+        list(encode(voice(), sample_rate=RATE, target="mp3", level=level))
+
+
+def test_a_broken_pipe_of_the_voice_is_its_error_not_ours() -> None:
+    def voice() -> Iterator[bytes]:
+        yield bytes(4800)
+        raise BrokenPipeError("the provider hung up")
+
+    with pytest.raises(BrokenPipeError, match="the provider hung up"):
+        list(encode(voice(), sample_rate=RATE, target="wav"))
+
+
+def test_a_listener_who_leaves_ends_it_all(nothing_left: None, level: Level) -> None:
+    closed = threading.Event()
+
+    def endless() -> Iterator[bytes]:
+        try:
+            while True:
+                yield tones(RATE).tobytes()
+        finally:
+            closed.set()
+
+    output = encode(endless(), sample_rate=RATE, target="mp3", level=level)
+    next(output)
+    output.close()  # type: ignore[attr-defined]
+    assert closed.wait(30)
+    for thread in feeders():
+        thread.join(10)
+
+
+def test_a_listener_who_leaves_while_the_voice_is_thinking(nothing_left: None) -> None:
+    thought = threading.Event()
+
+    def slow() -> Iterator[bytes]:
+        yield tones(RATE).tobytes()
+        thought.wait(30)
+        yield tones(RATE).tobytes()
+
+    output = encode(slow(), sample_rate=RATE, target="wav")
+    next(output)
+    output.close()  # type: ignore[attr-defined]  # does not wait for the voice
+    assert not thought.is_set()
+    thought.set()
+    for thread in feeders():
+        thread.join(10)
+
+
+def test_a_voice_that_thinks_is_not_a_stall() -> None:
+    thinking = threading.Event()
+
+    def slow() -> Iterator[bytes]:
+        yield bytes(4800)
+        thinking.wait(2.5)
+        yield bytes(4800)
+
+    assert list(encode(slow(), sample_rate=RATE, target="mp3", stall_seconds=2))  # ffmpeg itself needs a part of that
+
+
+def test_a_listener_who_is_slow_loses_nothing() -> None:
+    """Far more than the pipes hold, read in small steps, while the voice waits for its turn."""
+    pcm = (np.arange(3_000_000) % 30_011).astype("<i2").tobytes()
+    output = encode(blocks(pcm, 65_537), sample_rate=RATE, target="pcm")
+    assert b"".join(output) == pcm
+
+
+def test_nothing_starts_before_somebody_listens(nothing_left: None) -> None:
+    def voice() -> Iterator[bytes]:
+        raise AssertionError("nobody listens")
+        yield b""
+
+    encode(voice(), sample_rate=RATE, target="mp3")
+
+
+def test_an_unknown_format_is_refused_at_once() -> None:
+    with pytest.raises(UnsupportedValue, match="mp3, opus, aac, flac, wav, pcm") as caught:
+        encode([], sample_rate=RATE, target="ogg")
+    assert caught.value.param == "response_format"
+
+
+def test_an_impossible_rate_is_an_error_not_a_hang(nothing_left: None) -> None:
+    with pytest.raises(SandboxFailed) as caught:
+        list(encode(blocks(bytes(1_000_000)), sample_rate=0, target="mp3"))
+    assert isinstance(caught.value, StenopoolError)
+    for thread in feeders():
+        thread.join(10)
+
+
+def test_many_at_once(nothing_left: None, tmp_path: Path) -> None:
+    expected = b"".join(encode([tones(RATE).tobytes()], sample_rate=RATE, target="mp3"))
+    found: list[bytes] = []
+
+    def one() -> None:
+        found.append(b"".join(encode([tones(RATE).tobytes()], sample_rate=RATE, target="mp3")))
+
+    threads = [threading.Thread(target=one) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [expected] * 8

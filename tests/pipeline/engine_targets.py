@@ -1,0 +1,53 @@
+"""Engines for the tests of the pool, imported by its child processes."""
+
+import ctypes
+import os
+import time
+from pathlib import Path
+
+
+class Calculator:
+    """Remembers how often it was asked, so that a test sees whether it is warm."""
+
+    def __init__(self, step: int = 1) -> None:
+        self._step = step
+        self._total = 0
+
+    def add(self) -> int:
+        self._total += self._step
+        return self._total
+
+    def pid(self) -> int:
+        return os.getpid()
+
+    def echo(self, data: bytes) -> bytes:
+        return data
+
+    def fail(self) -> None:
+        raise ValueError("a vendor's own words")
+
+    def unsendable(self) -> object:
+        return lambda: None
+
+    def die(self) -> None:
+        os.kill(os.getpid(), 9)
+
+    def nap(self, seconds: float) -> int:
+        time.sleep(seconds)
+        return os.getpid()
+
+    def hold_the_gil(self, seconds: int, started: str) -> None:
+        """Sleep inside a C call without letting go of the GIL, as PocketSphinx does; tells its pid in a file first."""
+        written = Path(f"{started}.new")
+        written.write_text(str(os.getpid()))
+        written.rename(started)
+        ctypes.PyDLL(None).sleep(seconds)
+
+
+class Broken:
+    """Cannot be made, like a model whose file is missing."""
+
+    def __init__(self) -> None:
+        raise RuntimeError("no such model")
+
+    def anything(self) -> None: ...

