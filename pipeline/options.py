@@ -15,8 +15,21 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class VoiceActivity(_Frozen):
+    """OpenAI's `server_vad` chunking; milliseconds, and a threshold of 0..1."""
+
+    type: Literal["server_vad"] = "server_vad"
+    prefix_padding_ms: int = Field(300, ge=0)
+    silence_duration_ms: int = Field(200, ge=0)
+    threshold: float = Field(0.5, ge=0.0, le=1.0)
+
+
 class TranscriptionOptions(_Frozen):
-    """The OpenAI names, verbatim; unset means the provider's own default."""
+    """The OpenAI names, verbatim; unset means the provider's own default.
+
+    `language` is one the caller is sure of; `languages` are those that may occur. `known_speaker_references` are data: URLs
+    with 2 to 10 s of each of the `known_speaker_names`.
+    """
 
     model: str
     task: Literal["transcription", "translation"] = "transcription"
@@ -25,6 +38,12 @@ class TranscriptionOptions(_Frozen):
     temperature: float = Field(0.0, ge=0.0, le=1.0)
     response_format: str = "json"
     timestamp_granularities: tuple[Granularity, ...] = ("segment",)
+    languages: tuple[str, ...] = ()
+    keywords: tuple[str, ...] = ()
+    include: tuple[Literal["logprobs"], ...] = ()
+    chunking_strategy: Literal["auto"] | VoiceActivity | None = None
+    known_speaker_names: tuple[str, ...] = Field((), max_length=4)
+    known_speaker_references: tuple[str, ...] = Field((), max_length=4)
 
 
 class SpeechOptions(_Frozen):

@@ -54,12 +54,47 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenUsage:
+    """Tokens by direction and kind, as the provider counted them."""
+
+    text_in: int = 0
+    audio_in: int = 0
+    text_out: int = 0
+    audio_out: int = 0
+
+    def __add__(self, other: TokenUsage) -> TokenUsage:
+        return TokenUsage(
+            self.text_in + other.text_in,
+            self.audio_in + other.audio_in,
+            self.text_out + other.text_out,
+            self.audio_out + other.audio_out,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Logprob:
+    """How sure the model was of one token: the natural logarithm of its probability; `bytes` are its UTF-8."""
+
+    token: str
+    logprob: float
+    bytes: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Heard:
-    """A provider's answer for one chunk; times in ms from the chunk's first sample."""
+    """A provider's answer for one chunk; times in ms from the chunk's first sample.
+
+    `timed` says whether the segments' times are the provider's own: False for a text that was merely laid over the chunk.
+    `usage` and `logprobs` are there only where the provider reports them.
+    """
 
     segments: tuple[Segment, ...] = ()
     language: str | None = None  # ISO 639-1
     model_used: str = ""
+    timed: bool = True
+    languages: tuple[str, ...] = ()  # ISO 639-1, of a provider that names several
+    usage: TokenUsage | None = None
+    logprobs: tuple[Logprob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +127,9 @@ class Transcript:
     model_used: str = ""
     gaps: tuple[Gap, ...] = ()
     seams: Seams = Seams()
+    languages: tuple[str, ...] = ()  # ISO 639-1, every one that was heard, where a provider names several
+    usage: TokenUsage | None = None  # all chunks' together; None unless every chunk's provider counted
+    logprobs: tuple[Logprob, ...] = ()
 
     @property
     def text(self) -> str:

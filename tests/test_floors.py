@@ -35,6 +35,8 @@ HOMES = {
     "starlette": ("api/",),
     "python_multipart": ("api/",),
     "openai": ("pipeline/providers/openai.py",),
+    "google": ("pipeline/providers/gemini.py",),
+    "faster_whisper": ("pipeline/providers/faster_whisper.py",),
     "typer": ("cli/",),
     "rich": ("cli/",),
 }

@@ -91,7 +91,10 @@ class TranscriptionFields(Lenient):
 
     def options(self, task: Literal["transcription", "translation"]) -> TranscriptionOptions:
         """The same as the pipeline's value."""
-        given = self.model_dump(include=set(TranscriptionOptions.model_fields), exclude_none=True)
+        known = set(TranscriptionOptions.model_fields) - {"include", "chunking_strategy"}
+        given = self.model_dump(include=known, exclude_none=True)
+            include=set(TranscriptionOptions.model_fields) - {"include", "chunking_strategy"}, exclude_none=True
+        )
         return TranscriptionOptions(**{**given, "task": task})
 
 

@@ -6,8 +6,9 @@ import pytest
 from pipeline.catalog import Route, load_catalog
 from pipeline.circuit import Circuit
 from pipeline.errors import ProviderBusy, ProviderError, ProviderNonsense, ProviderRefused, ProviderUnavailable
+from pipeline.openai_server import TROUBLE, Config, Server, translated
 from pipeline.options import TranscriptionOptions
-from pipeline.providers.openai import TROUBLE, Config, OpenAI, Server, open_provider, translated
+from pipeline.providers.openai import OpenAI, open_provider
 from pipeline.transcript import Heard, Segment, Word
 from tests.support.tcp_server import Reply, http, reset, say, scripted, silence
 
