@@ -93,8 +93,6 @@ class TranscriptionFields(Lenient):
         """The same as the pipeline's value."""
         known = set(TranscriptionOptions.model_fields) - {"include", "chunking_strategy"}
         given = self.model_dump(include=known, exclude_none=True)
-            include=set(TranscriptionOptions.model_fields) - {"include", "chunking_strategy"}, exclude_none=True
-        )
         return TranscriptionOptions(**{**given, "task": task})
 
 
