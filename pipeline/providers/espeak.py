@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import itertools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from pipeline.options import SpeechOptions
 from pipeline.providers.base import Provider
 from pipeline.speech import sentences
 from pipeline.time_stretch import slower
+from pipeline.utterance import Marks, Utterance, marked
 
 SAMPLE_RATE = 22_050
 _WORDS_PER_MINUTE = 175  # speed 1
@@ -37,6 +39,7 @@ _SYNCHRONOUS, _DO_NOT_EXIT = 2, 0x8000
 _RATE, _PITCH, _RANGE = 1, 3, 4
 _UTF8, _END_PAUSE = 1, 0x1000
 _CHARACTERS = 1
+_NO_MORE, _WORD, _CLAUSE_END = 0, 1, 5  # kinds of events
 
 
 @dataclass(frozen=True)
@@ -66,13 +69,30 @@ VOICES: Mapping[str, Voice] = {
 }
 
 
+class _Event(ctypes.Structure):
+    """espeak_EVENT of speak_lib.h; the position counts characters from 1."""
+
+    _fields_ = (
+        ("kind", ctypes.c_int),
+        ("identifier", ctypes.c_uint),
+        ("position", ctypes.c_int),
+        ("length", ctypes.c_int),
+        ("milliseconds", ctypes.c_int),
+        ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p),
+        ("payload", ctypes.c_char * 8),
+    )
+
+
 class Synthesizer:
     """Lives in an engine process and holds the library."""
 
     def __init__(self) -> None:
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())
         self._sound = bytearray()
-        kind = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
+        self._begins: list[tuple[int, int]] = []
+        self._rests: list[int] = []
+        kind = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(_Event))
         self._callback = kind(self._take)  # the library keeps only the address: this reference keeps it alive
         data = espeakng_loader.get_data_path().encode()
         rate = self._library.espeak_Initialize(_SYNCHRONOUS, 0, data, _DO_NOT_EXIT)
@@ -80,16 +100,26 @@ class Synthesizer:
             raise ProviderError(f"eSpeak NG could not be started ({rate})", provider="espeak")
         self._library.espeak_SetSynthCallback(self._callback)
 
-    def _take(self, samples: int | None, count: int, _events: int | None) -> int:
+    def _take(self, samples: int | None, count: int, events: Any) -> int:
         if samples and count > 0:
             self._sound += ctypes.string_at(samples, 2 * count)
+        for event in itertools.takewhile(lambda event: event.kind != _NO_MORE, events or ()):
+            if event.kind == _WORD:
+                self._begins.append((event.position - 1, event.milliseconds))
+            elif event.kind == _CLAUSE_END:
+                self._rests.append(event.milliseconds)
         return 0
 
     def say(self, text: str, voice: Voice, words_per_minute: float) -> bytes:
         """The text's sound, as fast as asked. Raises ProviderError when the library refuses."""
+        return self.say_and_tell(text, voice, words_per_minute)[0]
+
+    def say_and_tell(self, text: str, voice: Voice, words_per_minute: float) -> tuple[bytes, Marks]:
+        """The same with the library's own account of when it says what."""
         rate = max(_SLOWEST, round(words_per_minute))
         body = text.encode("utf-8", errors="replace") + b"\0"
-        self._sound.clear()
+        for held in (self._sound, self._begins, self._rests):
+            held.clear()
         refused = self._library.espeak_SetVoiceByName(voice.name.encode())
         for parameter, value in ((_RATE, rate), (_PITCH, voice.pitch), (_RANGE, voice.range)):
             refused = refused or self._library.espeak_SetParameter(parameter, value, 0)
@@ -97,7 +127,10 @@ class Synthesizer:
         refused = refused or self._library.espeak_Synth(body, len(body), 0, _CHARACTERS, 0, flags, None, None)
         if refused:
             raise ProviderError(f"eSpeak NG refused the text ({refused})", provider="espeak")
-        return slower(bytes(self._sound), rate / words_per_minute, SAMPLE_RATE)
+        factor = max(1.0, rate / words_per_minute)
+        begins = tuple((place, round(ms * factor)) for place, ms in self._begins)
+        sound = slower(bytes(self._sound), factor, SAMPLE_RATE)
+        return sound, Marks(begins, tuple(round(ms * factor) for ms in self._rests))
 
 
 class Espeak:
@@ -115,6 +148,15 @@ class Espeak:
         voice = voice_called(options.voice)
         words_per_minute = _WORDS_PER_MINUTE * voice.pace * options.speed
         return self._blocks(options.input, voice, words_per_minute)
+
+    def recite(self, options: SpeechOptions, model: str) -> Iterator[Utterance]:
+        """One utterance per sentence, with the times the library tells. Raises as `speak` does."""
+        voice = voice_called(options.voice)
+        words_per_minute = _WORDS_PER_MINUTE * voice.pace * options.speed
+        for sentence in sentences(options.input, longest=_LONGEST_PIECE):
+            speakable = _CONTROL.sub(" ", sentence)
+            sound, marks = self._pool.call("say_and_tell", speakable, voice, words_per_minute, timeout=_TIMEOUT_S)
+            yield marked(speakable, sound, SAMPLE_RATE, marks)
 
     def _blocks(self, text: str, voice: Voice, words_per_minute: float) -> Iterator[bytes]:
         silent = True
