@@ -7,10 +7,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate, pairwise
 
-from pipeline.caption_words import CLOSING, SENTENCE_ENDS, is_wide
+from pipeline.caption_words import CLOSING, SENTENCE_ENDS
 from pipeline.cut import Span
+from pipeline.scripts import joined, may_part, solid
 from pipeline.seam import Token
 from pipeline.transcript import Segment, samples_to_ms
+
+_LONG_PHRASE = 10_000  # ms; a sentence that lasts longer is divided
+_SHORT_PHRASE = 3_000  # ms; not into pieces shorter than this
+_PHRASE_ENDS = (",", ";", ":", "،", "，", "、", "；", "：", "–", "—")  # noqa: RUF001 - they are what is meant
 
 
 class SegmentWords:
@@ -31,18 +36,28 @@ class SegmentWords:
         speech = [(samples_to_ms(start), samples_to_ms(end)) for start, end in span.speech_map]
         return [cls(segment, speech) for segment in segments]
 
-    def sentences(self) -> list[Segment]:
-        """One segment for each sentence."""
-        ends = [
-            at for at, token in enumerate(self.tokens, start=1) if token.text.rstrip(CLOSING).endswith(SENTENCE_ENDS)
-        ]
-        bounds = sorted({0, *ends, len(self.tokens)})
+    def phrases(self) -> list[Segment]:
+        """One segment for each sentence, several for a long one."""
+        bounds = [0]
+        for at in range(1, len(self.tokens)):
+            if self._may_end(at, since=bounds[-1]):
+                bounds.append(at)
+        bounds.append(len(self.tokens))
         parts = [self.part(first, last) for first, last in pairwise(bounds)]
         return [
             replace(part, start=self.tokens[first].start, end=self.tokens[last - 1].end)
             for part, (first, last) in zip(parts, pairwise(bounds), strict=True)
             if part
         ]
+
+    def _may_end(self, at: int, since: int) -> bool:
+        """Whether a phrase that began with word `since` ends before word `at`."""
+        last = self.tokens[at - 1]
+        text = last.text.rstrip(CLOSING)
+        if text.endswith(SENTENCE_ENDS):
+            return not self.tokens[at].text.startswith(SENTENCE_ENDS)
+        length = last.end - self.tokens[since].start
+        return length >= _LONG_PHRASE or (length >= _SHORT_PHRASE and text.endswith(_PHRASE_ENDS))
 
     def part(self, first: int, last: int) -> Segment | None:
         """The segment from word `first` until before word `last`; None when no word is left."""
@@ -59,7 +74,7 @@ class SegmentWords:
 
     def _text(self, first: int, last: int) -> str:
         if not self._places:
-            return " ".join(token.text for token in self.tokens[first:last])
+            return joined(token.text for token in self.tokens[first:last])
         stop = self._places[last][0] if last < len(self._places) else len(self._segment.text)
         begin = self._places[first][0] if first else 0
         return self._segment.text[begin:stop].strip()
@@ -78,16 +93,20 @@ def _found(text: str, words: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def _split(text: str) -> Iterator[tuple[int, int]]:
-    """Words at white space, and every Chinese or Japanese character by itself."""
+    """Words at white space, and every character by itself of a script without."""
     begin = None
     for at, character in enumerate(text):
-        if begin is not None and (character.isspace() or is_wide(character) or is_wide(text[at - 1])):
+        if begin is not None and (character.isspace() or _parts(text[at - 1], character)):
             yield begin, at
             begin = None
         if begin is None and not character.isspace():
             begin = at
     if begin is not None:
         yield begin, len(text)
+
+
+def _parts(before: str, after: str) -> bool:
+    return (solid(before) or solid(after)) and may_part(before, after)
 
 
 def _spread(segment: Segment, places: Sequence[tuple[int, int]], speech: Sequence[tuple[int, int]]) -> list[Token]:

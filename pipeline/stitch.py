@@ -13,6 +13,7 @@ from dataclasses import replace
 from pipeline.cut import Span
 from pipeline.seam import Overlap, Token, switch
 from pipeline.segment_words import SegmentWords
+from pipeline.tally import Tally
 from pipeline.timeline import forward, on_recording
 from pipeline.transcript import Gap, Heard, Seams, Segment, Transcript, samples_to_ms
 
@@ -44,8 +45,7 @@ class Stitcher:
         self._segments: list[Segment] = []
         self._gaps: list[Gap] = []
         self._edges: Counter[str] = Counter()
-        self._languages: Counter[str] = Counter()
-        self._models: Counter[str] = Counter()
+        self._tally = Tally()
         self._heard: Span | None = None  # the chunk before, if it was heard
         self._firm = 0  # segments before the last place where two chunks share nothing
         self._end = 0
@@ -60,8 +60,8 @@ class Stitcher:
             return
         start, end = samples_to_ms(span.audio_start), samples_to_ms(span.audio_end)
         segments = on_recording(part.segments, start, end - start)
-        if len(segments) == 1 and _untimed(segments[0], end - start):
-            segments = SegmentWords.each(segments, span)[0].sentences()
+        if not part.timed or (len(segments) == 1 and _untimed(segments[0], end - start)):
+            segments = [phrase for words in SegmentWords.each(segments, span) for phrase in words.phrases()]
         overlap = self._overlap(span)
         if overlap:
             segments = self._changed_over(SegmentWords.each(segments, span), overlap)
@@ -69,8 +69,8 @@ class Stitcher:
             self._firm = len(self._segments)
         self._segments += segments
         self._heard = span
-        self._languages[part.language or ""] += sum(segment.end - segment.start + 1 for segment in segments)
-        self._models[part.model_used] += 1
+        if span.has_speech or part != Heard():
+            self._tally.take(part)
 
     @property
     def segments(self) -> tuple[Segment, ...]:
@@ -92,11 +92,14 @@ class Stitcher:
         return Transcript(
             segments=forward(self._segments, duration),
             duration=duration,
-            language=language or _most(self._languages) or None,
+            language=language or self._tally.language,
             task=task,
-            model_used=model_used or _most(self._models),
+            model_used=model_used or self._tally.model,
             gaps=tuple(_bounded(gap, duration) for gap in self._gaps),
             seams=Seams(self._edges["silence"], self._edges["soft"], self._edges["hard"]),
+            languages=self._tally.languages,
+            usage=self._tally.usage,
+            logprobs=tuple(self._tally.logprobs),
         )
 
     def _overlap(self, span: Span) -> Overlap | None:
@@ -151,11 +154,6 @@ def _without_first(segments: Sequence[SegmentWords], count: int) -> list[Segment
             kept.append(part)
         count = max(0, count - len(segment.tokens))
     return kept
-
-
-def _most(counts: Counter[str]) -> str:
-    """The most frequent that is not empty, the first of equals."""
-    return max((name for name in counts if name), key=lambda name: counts[name], default="")
 
 
 def _bounded(gap: Gap, duration: int) -> Gap:

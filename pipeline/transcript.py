@@ -12,6 +12,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from pipeline.scripts import joined
+
 SAMPLE_RATE = 16_000  # Hz; every provider hears 16 kHz mono s16
 SAMPLES_PER_MS = SAMPLE_RATE // 1000
 
@@ -133,8 +135,8 @@ class Transcript:
 
     @property
     def text(self) -> str:
-        """All segments' text in one line, single spaces between."""
-        return " ".join(part for part in (segment.text.strip() for segment in self.segments) if part)
+        """All segments' text in one line, single spaces between where the script has any."""
+        return joined(segment.text.strip() for segment in self.segments)
 
     @property
     def words(self) -> tuple[Word, ...]:

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import jiwer
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from pipeline.cut import Span
 from pipeline.stitch import Stitcher, stitch
 from pipeline.timeline import runs_forward
-from pipeline.transcript import Gap, Heard, Segment, Transcript, Word, samples_to_ms
+from pipeline.transcript import Gap, Heard, Logprob, Segment, TokenUsage, Transcript, Word, samples_to_ms
 from tests.pipeline.recordings import hear, spans, talk
 
 MS = 16
@@ -335,6 +336,56 @@ def test_one_wild_time_does_not_drag_the_others_along() -> None:
     heard = said(("a", 100, 200), ("b", 9000, 9100), ("c", 500, 600), ("d", 900, 1000))
     whole = stitch([(chunk(0, 0, 10_000, "start", "end"), heard)], duration=10_000)
     assert [word.start for word in whole.words] == [100, 100, 500, 900]
+
+
+def test_tokens_are_added_up_when_every_answer_counted_them() -> None:
+    counted = replace(said(("one", 100, 400)), usage=TokenUsage(1, 20, 3), logprobs=(Logprob("one", -0.5),))
+    uncounted = replace(counted, usage=None)
+    silent = chunk(1, 10_000, 20_000, "silence", "end")
+    whole = two(counted, counted, "silence")
+    assert whole.usage == TokenUsage(2, 40, 6)
+    assert [one.token for one in whole.logprobs] == ["one", "one"]
+    assert two(counted, uncounted, "silence").usage is None
+    assert two(uncounted, uncounted, "silence").usage is None
+    quiet = replace(silent, speech_samples=0)
+    kept = stitch([(chunk(0, 0, 10_000, "start", "silence"), counted), (quiet, Heard())], duration=20_000)
+    assert kept.usage == TokenUsage(1, 20, 3), "nobody was asked about the silent chunk"
+
+
+def test_every_language_that_was_heard_is_named_when_there_are_several() -> None:
+    english, german = replace(said(("yes", 0, 900)), language="en"), replace(said(("ja", 0, 500)), language="de")
+    assert two(german, english, "silence").languages == ("de", "en")
+    assert two(english, english, "silence").languages == ()
+    both = replace(english, languages=("en", "fr"))
+    assert two(both, german, "silence").languages == ("en", "fr", "de")
+
+
+def test_a_text_without_times_becomes_phrases_and_never_words() -> None:
+    text = "One two three, four five. " + "again and so on, " * 20
+    laid = Heard((Segment(text, 0, 30_000),), timed=False)
+    span = chunk(0, 0, 30_000, "start", "end")
+    whole = stitch([(span, laid)], duration=30_000)
+    assert whole.words == ()
+    assert whole.text == text.strip()
+    assert whole.segments[0].text == "One two three, four five."
+    assert max(segment.end - segment.start for segment in whole.segments) <= 10_500
+    holds(whole)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "text"),
+    [
+        ("你好。", "世界", "你好。世界"),
+        ("สวัสดี", "ครับ", "สวัสดีครับ"),
+        ("안녕", "세상", "안녕 세상"),
+        ("日本", "Tokyo", "日本 Tokyo"),
+        ("日本。", "Tokyo", "日本。Tokyo"),
+        ("one", "two", "one two"),
+    ],
+)
+def test_scripts_without_spaces_are_joined_without(left: str, right: str, text: str) -> None:
+    parts = [Heard((Segment(each, 1000, 9000),)) for each in (left, right)]
+    assert two(parts[0], parts[1], "silence").text == text
 
 
 def test_no_chunks_make_an_empty_transcript() -> None:
