@@ -7,6 +7,7 @@ from functools import partial
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.admin_auth import check_admin, is_admin_path
 from api.deps import Desk
 from api.envelope import PUBLIC
 from api.errors import render
@@ -24,7 +25,7 @@ def bearer(headers: Headers) -> str:
 
 
 class KeyCheck:
-    """Lets only holders of a key in, and notes in the request's state on whose account they act."""
+    """Lets only holders of a key in, and notes in the request's state on whose account they act; see api/admin_auth.py."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -35,10 +36,17 @@ class KeyCheck:
             return
         desk: Desk = scope["app"].state.desk
         try:
-            secret = bearer(Headers(scope=scope))
-            principal = await desk.ask(partial(desk.services.accounts.authenticate, secret))
+            await _let_in(scope, desk)
         except StenopoolError as error:
             await render(error)(scope, receive, send)
             return
-        scope["state"]["principal"] = principal
         await self.app(scope, receive, send)
+
+
+async def _let_in(scope: Scope, desk: Desk) -> None:
+    """Raises Unauthenticated, and NotFound for an administration that is switched off."""
+    headers, admin_key = Headers(scope=scope), desk.services.settings.admin_key
+    if is_admin_path(scope["path"]):
+        check_admin(bearer(headers) if admin_key else "", admin_key)
+        return
+    scope["state"]["principal"] = await desk.ask(partial(desk.services.accounts.authenticate, bearer(headers)))

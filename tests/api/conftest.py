@@ -22,6 +22,7 @@ from workers.desk import Desk as Workbench
 from workers.transcribe import transcribe
 
 JOBS = "/v1/audio/jobs"
+ADMIN_KEY = "the administrator's own"
 CATALOG = """
 [providers.oracle]
 scripted = true
@@ -122,7 +123,12 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     catalog = home / "catalog.toml"
     catalog.write_text(CATALOG)
     settings = Settings(
-        home=home, catalog=catalog, outbound_allow="127.0.0.0/8", read_timeout_seconds=5, max_upload_bytes=400_000_000
+        home=home,
+        catalog=catalog,
+        outbound_allow="127.0.0.0/8",
+        read_timeout_seconds=5,
+        max_upload_bytes=400_000_000,
+        admin_key=ADMIN_KEY,
     )
     with build(settings, engine_processes=1) as opened:
         yield opened
