@@ -127,7 +127,7 @@ def hear(chunk_pcm: bytes, options: TranscriptionOptions, toolbox: Toolbox) -> H
         heard = toolbox.transcriber(route).hear(chunk_pcm, options, route.model)
         return replace(heard, model_used=heard.model_used or route.model)
 
-    return _first_that_can(toolbox.catalog.routes(options.model, options.task), ask)
+    return first_that_can(toolbox.catalog.routes(options.model, options.task), ask)
 
 
 def speak(options: SpeechOptions, toolbox: Toolbox) -> Speech:
@@ -135,7 +135,7 @@ def speak(options: SpeechOptions, toolbox: Toolbox) -> Speech:
     utterances = list(passages(options.input, longest=LONGEST_UTTERANCE))
     if not utterances:
         raise InvalidRequest("input text is required", param="input")
-    return _first_that_can(
+    return first_that_can(
         toolbox.catalog.routes(options.model, "speech"),
         lambda route: Speech(_spoken(utterances, options, toolbox.speaker(route), route), model_used=route.model),
     )
@@ -224,7 +224,7 @@ def _resumed(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
     yield from rest
 
 
-def _first_that_can(routes: Sequence[Route], ask: Callable[[Route], Answer]) -> Answer:
+def first_that_can(routes: Sequence[Route], ask: Callable[[Route], Answer]) -> Answer:
     """The first route's answer that is one. One failure is raised as it is; several as RoutesExhausted, naming all."""
     failures: list[tuple[Route, StenopoolError]] = []
     for route in routes:

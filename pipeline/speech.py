@@ -9,6 +9,10 @@ from collections.abc import Iterator
 _SENTENCE_END = re.compile(r"""(?<=[.!?…])["'”’»)\]]*\s+|(?<=[。！？])\s*|\s*\n\s*""")  # noqa: RUF001 - full-width marks
 _CLAUSE_END = re.compile(r"(?<=[,;:—，、；：])\s*")  # noqa: RUF001 - full-width marks
 _SPACE = re.compile(r"\s+")
+# What a full stop ends without ending a sentence: an initial, or a title or an abbreviation that goes before something.
+_GOES_ON = re.compile(
+    r"(?:^|[\s(\"'“\u2018])(?:[A-Z]|Dr|Mr|Mrs|Ms|Prof|Rev|Gen|Sen|Gov|St|Mt|vs|e\.g|i\.e|cf|approx|No|Fig|Vol)\.$"
+)
 
 
 def sentences(text: str, *, longest: int) -> Iterator[str]:
@@ -16,7 +20,7 @@ def sentences(text: str, *, longest: int) -> Iterator[str]:
 
     Only white space is lost. Yields nothing for a text of white space.
     """
-    for sentence in _split(_SENTENCE_END, text):
+    for sentence in _split(_SENTENCE_END, text, goes_on=_GOES_ON):
         yield from _short_enough(sentence, longest, (_CLAUSE_END, _SPACE))
 
 
@@ -32,10 +36,12 @@ def passages(text: str, *, longest: int) -> Iterator[str]:
         yield held
 
 
-def _split(pattern: re.Pattern[str], text: str) -> Iterator[str]:
+def _split(pattern: re.Pattern[str], text: str, *, goes_on: re.Pattern[str] | None = None) -> Iterator[str]:
     start = 0
     for found in pattern.finditer(text):
         piece = text[start : found.end()].strip()
+        if goes_on and "\n" not in found.group() and goes_on.search(piece):
+            continue
         start = found.end()
         if piece:
             yield piece

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from pipeline.transcript import Word
 
-_TOKEN = re.compile(r"\S+")
+_CJK = "\u3040-\u30ff\u3400-\u9fff"  # kana and ideographs, which are written without spaces
+_CJK_MARKS = "\u3001-\u3011\uff01-\uff0f\uff1a-\uff1f"
+_TOKEN = re.compile(rf"[{_CJK}][{_CJK_MARKS}]*|[^\s{_CJK}]+")
 _FRAME_S = 0.01
 _QUIET = 0.02  # of the loudest frame; below it, nothing sounds
 
@@ -26,8 +28,12 @@ class Marks:
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """s16le mono sound of `sample_rate` Hz, and every word of its text, in ms from the first sample."""
+    """s16le mono sound of `sample_rate` Hz, and every word of its text, in ms from the first sample.
 
+    A word is what white space separates, or one ideograph; the words together are the text without its white space.
+    """
+
+    text: str
     pcm: bytes
     sample_rate: int
     words: tuple[Word, ...] = ()
@@ -53,7 +59,7 @@ def marked(text: str, pcm: bytes, sample_rate: int, marks: Marks) -> Utterance:
         return laid_over(text, pcm, sample_rate)
     places, times = zip(*told, (len(text), length), strict=True)
     starts = np.interp([start for start, _, _ in tokens], places, np.maximum.accumulate(times))
-    return Utterance(pcm, sample_rate, _words([token for *_, token in tokens], starts, length, marks.rests))
+    return Utterance(text, pcm, sample_rate, _words([token for *_, token in tokens], starts, length, marks.rests))
 
 
 def laid_over(text: str, pcm: bytes, sample_rate: int) -> Utterance:
@@ -61,13 +67,15 @@ def laid_over(text: str, pcm: bytes, sample_rate: int) -> Utterance:
     found = list(_TOKEN.finditer(text))
     sounding = _sounding(pcm, sample_rate)
     if not found or not len(sounding):
-        return Utterance(pcm, sample_rate, tuple(Word(one.group(), 0, 0) for one in found))
+        return Utterance(text, pcm, sample_rate, tuple(Word(one.group(), 0, 0) for one in found))
     weights = np.cumsum([0, *(len(one.group()) + 1 for one in found)])
     at = weights / weights[-1] * len(sounding)
     starts = sounding[np.minimum(at[:-1].astype(int), len(sounding) - 1)]
     ends = sounding[np.minimum(np.maximum(at[1:].astype(int) - 1, 0), len(sounding) - 1)] + round(1000 * _FRAME_S)
     length = _length(pcm, sample_rate)
-    return Utterance(pcm, sample_rate, _words([one.group() for one in found], starts, length, tuple(map(int, ends))))
+    return Utterance(
+        text, pcm, sample_rate, _words([one.group() for one in found], starts, length, tuple(map(int, ends)))
+    )
 
 
 def _words(texts: Sequence[str], starts: NDArray[np.float64], length: int, rests: Sequence[int]) -> tuple[Word, ...]:
