@@ -47,6 +47,9 @@ class Config(BaseModel):
     text_only: tuple[str, ...] = ()
     max_s: float = Field(300.0, ge=1, le=480)
     min_s: float = Field(150.0, ge=0)
+    max_bytes: int = Field(
+        round(0.95 * 25_000_000), ge=1000
+    )  # of a file; the rest of the 25 MB is for the form around it
     timeout_s: float = Field(300.0, gt=0)
     retry_s: float = Field(30.0, ge=0)
     concurrency: int = Field(16, ge=1)

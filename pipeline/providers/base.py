@@ -14,6 +14,10 @@ provider's kind. To add one:
 cheap: no model is loaded and no process is started before the first call. `tests/contracts/test_providers.py` finds the
 new file by itself.
 
+Two things are optional for a `Transcriber`, and looked for by name. A `HearsFiles` takes whole files untouched, which spares
+decoding them. One with `profile_for(model) -> CutProfile` cuts for each model as that model likes it; `profile` is then what
+holds for a model that it does not know.
+
 A local provider computes on this machine and belongs to the cpu workers; if it holds the GIL or has global state, it works
 through `pipeline.engines.EnginePool`. A remote one waits for somebody else's machine and belongs to the io workers. Both
 are called from any thread, several at once.
@@ -56,6 +60,28 @@ class Transcriber(Protocol):
 
     def hear(self, pcm: bytes, options: TranscriptionOptions, model: str) -> Heard:
         """Text and times of s16le mono 16 kHz sound; times are in ms from its first sample. Raises ProviderError."""
+        ...
+
+
+@dataclass(frozen=True)
+class Takes:
+    """Which files go to a provider as they are: containers as `audio.sniff` calls them, bytes and seconds at most."""
+
+    containers: frozenset[str]
+    max_bytes: int
+    max_s: float
+
+
+@runtime_checkable
+class HearsFiles(Protocol):
+    """A transcriber, if it is one of those that take whole files."""
+
+    takes: Takes
+
+    def hear_file(  # noqa: PLR0917  # as `hear`, with what a file is besides
+        self, data: bytes, filename: str, media_type: str, duration_ms: int, options: TranscriptionOptions, model: str
+    ) -> Heard:
+        """As `hear`, of a file that `takes` permits. Raises ProviderError, UnsupportedMedia when it cannot read it."""
         ...
 
 

@@ -25,12 +25,17 @@ from pipeline.errors import CatalogBroken, ProviderNonsense, SandboxFailed
 from pipeline.openai_answers import heard
 from pipeline.openai_server import Config, FormatRefused, Server, bounded
 from pipeline.options import SpeechOptions, TranscriptionOptions
-from pipeline.providers.base import Provider
+from pipeline.providers.base import Provider, Takes
 from pipeline.transcript import SAMPLE_RATE, Heard, samples_to_ms
 
 _SHORTEST = SAMPLE_RATE // 10  # samples; OpenAI refuses less
 _SMALL = 30 * 2 * SAMPLE_RATE  # bytes sent as they are: an encoder takes longer to start
 _LARGEST_ANSWER = 32 * 1024**2
+CONTAINERS = frozenset(
+    {"wav", "mp3", "flac", "ogg", "mp4", "matroska"}
+)  # those of OpenAI's list, as `audio.sniff` calls them
+
+Sound = tuple[str, bytes, str]  # a file's name, its bytes and its media type
 
 
 class OpenAI:
@@ -45,19 +50,28 @@ class OpenAI:
         self.profile = CutProfile(max_s=config.max_s, min_s=min(config.min_s, config.max_s / 2))
         self._server = server
         self._plain = set(config.text_only)  # models that refuse verbose_json
+        self.takes = Takes(CONTAINERS, max_bytes=config.max_bytes, max_s=config.max_s)
 
     def hear(self, pcm: bytes, options: TranscriptionOptions, model: str) -> Heard:
         """Words and segments where the server tells them, else its text over the whole chunk."""
         samples = len(pcm) // 2
         if samples < _SHORTEST:
             return Heard(model_used=model)
-        sound = _encoded(pcm[: 2 * samples])
+        return self._any(_encoded(pcm[: 2 * samples]), samples_to_ms(samples), options, model)
+
+    def hear_file(  # noqa: PLR0917  # as `hear`, with what a file is besides
+        self, data: bytes, filename: str, media_type: str, duration_ms: int, options: TranscriptionOptions, model: str
+    ) -> Heard:
+        """A whole file as it is, `takes` permitting; `duration_ms` is how long it was measured to be. Raises ProviderError."""
+        return self._any((filename, data, media_type), duration_ms, options, model)
+
+    def _any(self, sound: Sound, duration: int, options: TranscriptionOptions, model: str) -> Heard:
         if model not in self._plain:
             try:
-                return self._heard(sound, samples, options, model, plain=False)
+                return self._heard(sound, duration, options, model, plain=False)
             except FormatRefused:
                 self._plain.add(model)
-        return self._heard(sound, samples, options, model, plain=True)
+        return self._heard(sound, duration, options, model, plain=True)
 
     def speak(self, options: SpeechOptions, model: str) -> Iterator[bytes]:
         """Sound as it arrives; only what comes before the first block is tried again."""
@@ -84,7 +98,7 @@ class OpenAI:
                 raise ProviderNonsense(provider=self.name)
             yield from response.iter_bytes()
 
-    def _heard(self, sound: Any, samples: int, options: TranscriptionOptions, model: str, *, plain: bool) -> Heard:
+    def _heard(self, sound: Sound, duration: int, options: TranscriptionOptions, model: str, *, plain: bool) -> Heard:
         translation = options.task == "translation"
         data: dict[str, Any] = {"model": model, "response_format": "json" if plain else "verbose_json"}
         if not plain and not translation:
@@ -99,7 +113,7 @@ class OpenAI:
             with self._server.answer(path, deadline, data=data, files={"file": sound}) as response:
                 body = b"".join(bounded(response, deadline, _LARGEST_ANSWER))
                 used = response.headers.get("x-perf-model-used") or model  # another Stenopool tells who it was
-            return heard(body, duration=samples_to_ms(samples), model=used, provider=self.name)
+            return heard(body, duration=duration, model=used, provider=self.name)
 
         return self._server.persist(ask)
 
