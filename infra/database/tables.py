@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Column, Double, Index, LargeBinary, UniqueConstraint, text
+from sqlalchemy import JSON, BigInteger, Column, Double, Index, Integer, LargeBinary, String, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 # Constraints need names, or SQLite's later migrations cannot find them.
@@ -18,6 +18,8 @@ SQLModel.metadata.naming_convention = {
     "pk": "pk_%(table_name)s",
 }
 
+# SQLite numbers rows only in a column that it calls INTEGER.
+_COUNTER = BigInteger().with_variant(Integer, "sqlite")
 _KEPT = text("purged_at IS NULL")
 _SOUND = text("sound_key IS NOT NULL")
 
@@ -38,6 +40,9 @@ class Account(SQLModel, table=True):
     name: str = ""
     tier: str = "free"
     status: str = "active"
+    plan: str = ""  # what the account subscribes to elsewhere; it never covers audio
+    limits: dict[str, Any] | None = _json()  # an enterprise account's own numbers
+    balance_micro: int = Field(default=0, sa_type=BigInteger)  # always the sum of its ledger's deltas
     created_at: float = Field(sa_type=Double)
 
 
@@ -53,6 +58,9 @@ class ApiKey(SQLModel, table=True):
     expires_at: float | None = _time()
     revoked_at: float | None = _time()
     last_used_at: float | None = _time()
+    scopes: list[str] | None = _json()  # None: everything
+    replaced_by: str | None = None  # the key that a rotation put in its place
+    rotated_until: float | None = _time()  # until when it works beside that one
 
 
 class Media(SQLModel, table=True):
@@ -127,6 +135,16 @@ class Job(SQLModel, table=True):
     quality: dict[str, Any] | None = _json()
     error: dict[str, Any] | None = _json()
 
+    prices: dict[str, str] | None = _json()  # in force when it was accepted; None: the model is free
+    audio_ratio: str = "1"  # likewise
+    estimated_micro: int = Field(default=0, sa_type=BigInteger)  # what its length was thought to cost
+    held_micro: int = Field(default=0, sa_type=BigInteger)  # reserved, and neither captured nor released
+    captured_micro: int = Field(default=0, sa_type=BigInteger)
+    max_cost_micro: int | None = Field(default=None, sa_type=BigInteger)
+    holds: int = 0  # how often money was held for it: numbers the ledger's rows
+    tokens: dict[str, int] | None = _json()  # of all its heard chunks
+    counted: str = "measured"  # measured, provider or estimated: whose count `tokens` is
+
     webhook_url: str | None = None
     webhook_events: list[str] | None = _json()
     webhook_secret: str | None = None
@@ -171,6 +189,8 @@ class Chunk(SQLModel, table=True):
     dispatched_at: float | None = _time()
     result_key: str | None = None
     model_used: str | None = None
+    tokens: dict[str, int] | None = _json()  # what it added to the job's
+    counted: str = "measured"
     error: dict[str, Any] | None = _json()
 
 
@@ -275,3 +295,76 @@ class Worker(SQLModel, table=True):
     started_at: float = Field(sa_type=Double)
     seen_at: float = Field(sa_type=Double)
     facts: dict[str, Any] | None = _json()  # the sandbox level in force, versions
+
+
+class LedgerEntry(SQLModel, table=True):
+    """One movement of money. Rows are only ever added; amounts are micro-dollars."""
+
+    __tablename__ = "ledger"
+    __table_args__ = (
+        UniqueConstraint("subject", "kind", "part", "account_id"),
+        Index("ix_ledger_account_id_id", "account_id", "id"),
+    )
+    id: int | None = Field(default=None, sa_column=Column(_COUNTER, primary_key=True))
+    account_id: str = Field(foreign_key="accounts.id")
+    subject: str  # a request's or a job's id; of a top-up whatever its maker calls it
+    kind: str  # top_up, hold, capture, release, adjust
+    part: int = 0
+    delta: int = Field(sa_type=BigInteger)  # what the balance changes by
+    amount: int = Field(sa_type=BigInteger)
+    at: float = Field(sa_type=Double)
+    note: str | None = None
+
+
+class OpenHold(SQLModel, table=True):
+    """Money held for a request that is being answered; gone once it is settled. A job's hold is in its own row."""
+
+    __tablename__ = "open_holds"
+    subject: str = Field(primary_key=True)
+    account_id: str = Field(foreign_key="accounts.id")
+    held: int = Field(sa_type=BigInteger)
+    parts: int = 1
+    opened_at: float = Field(sa_type=Double, index=True)
+
+
+class Receipt(SQLModel, table=True):
+    """What one request or job has cost, and why. It outlives its job."""
+
+    __tablename__ = "receipts"
+    __table_args__ = (Index("ix_receipts_account_id_created_at_id", "account_id", "created_at", "id"),)
+    id: str = Field(primary_key=True)  # rcpt_ + ULID
+    account_id: str = Field(foreign_key="accounts.id")
+    key_id: str | None = None
+    subject: str = Field(sa_column=Column(String, nullable=False, unique=True))
+    task: str
+    model: str  # the one asked for, which sets the price
+    model_used: str | None = None
+    provider: str | None = None
+    audio_ms: int = Field(default=0, sa_type=BigInteger)
+    characters: int = Field(default=0, sa_type=BigInteger)
+    tokens: dict[str, int] | None = _json()
+    counted: str = "measured"  # measured, provider or estimated
+    prices: dict[str, str] | None = _json()
+    ratio: str = "1"
+    cost: int = Field(default=0, sa_type=BigInteger)  # micro-dollars
+    created_at: float = Field(sa_type=Double)
+    updated_at: float = Field(sa_type=Double)  # later than that only for a job that was retried
+
+
+class AudioRatio(SQLModel, table=True):
+    """What an administrator multiplies the audio dimensions by, at run time."""
+
+    __tablename__ = "audio_ratios"
+    model: str = Field(primary_key=True)  # "*": of all models, on top of each one's own
+    ratio: str
+    changed_at: float = Field(sa_type=Double)
+
+
+class DailyUsage(SQLModel, table=True):
+    """What an account has used of a daily quota."""
+
+    __tablename__ = "daily_usage"
+    account_id: str = Field(foreign_key="accounts.id", primary_key=True)
+    day: str = Field(primary_key=True)  # UTC, 2026-11-23
+    kind: str = Field(primary_key=True)
+    used: int = Field(default=0, sa_type=BigInteger)
