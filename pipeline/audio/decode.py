@@ -42,13 +42,13 @@ class AudioFacts:
     sample_rate: int
 
 
-def decode(source: Path | bytes, *, max_seconds: float | None = None) -> Decoding:
-    """Open a recording: `with decode(path) as sound: for block in sound: ...`.
+def decode(source: Path | bytes, *, max_seconds: float | None = None, channel: int | None = None) -> Decoding:
+    """Open a recording: `with decode(path) as sound: for block in sound: ...`. `channel`, from 0, instead of a mix of all.
 
     Raises, when entered or while iterated: EmptyMedia, UnsupportedMedia, NoAudioTrack, DamagedMedia, MediaTooLong once more
     than `max_seconds` have been decoded, InputMissing for a path that cannot be opened, SandboxFailed.
     """
-    return Decoding(source, max_seconds=max_seconds)
+    return Decoding(source, max_seconds=max_seconds, channel=channel)
 
 
 class Decoding:
@@ -61,6 +61,7 @@ class Decoding:
         source: Path | bytes,
         *,
         max_seconds: float | None = None,
+        channel: int | None = None,
         level: Level | None = None,
         tool: Ffmpeg | None = None,
         stall_seconds: float = STALL_SECONDS,
@@ -68,6 +69,7 @@ class Decoding:
         self.samples = 0
         self._source = source
         self._max_seconds = max_seconds
+        self._channel = channel
         self._level = level
         self._tool = tool
         self._stall_seconds = stall_seconds
@@ -104,7 +106,7 @@ class Decoding:
         seconds = _MOST_SECONDS if self._max_seconds is None else self._max_seconds
         return Child(
             tool,
-            decode_arguments(tool, container, self._max_seconds),
+            decode_arguments(tool, container, self._max_seconds, self._channel),
             level=self._level or sandbox_level(),
             cpu_seconds=int(_CPU_SECONDS_AT_LEAST + seconds * _CPU_SECONDS_PER_SECOND),
             stdin=descriptor,

@@ -30,8 +30,13 @@ _CODECS = (
 )
 
 
-def decode_arguments(tool: Ffmpeg, container: Container, max_seconds: float | None) -> list[str]:
-    """Forced demuxer, listed codecs, first sound track; one second over the limit, so that being over can be seen."""
+def decode_arguments(
+    tool: Ffmpeg, container: Container, max_seconds: float | None, channel: int | None = None
+) -> list[str]:
+    """Forced demuxer, listed codecs, first sound track; one second over the limit, so that being over can be seen.
+
+    All channels are mixed, or only one is taken: `channel` counts from 0.
+    """
     options: dict[str, object] = {
         "format": container.demuxers.split(",")[0],
         "format_whitelist": container.demuxers,
@@ -48,8 +53,9 @@ def decode_arguments(tool: Ffmpeg, container: Container, max_seconds: float | No
     else:
         source = ffmpeg.input("file:/proc/self/fd/0", protocol_whitelist="file", **options)
     limit = {} if max_seconds is None else {"t": max_seconds + 1}
+    picked = "" if channel is None else f"pan=mono|c0=c{channel},"
     output = source["a:0"].output(
-        "pipe:1", format="s16le", af=_FILTERS, ac=1, vn=None, sn=None, dn=None, map_metadata=-1, **limit
+        "pipe:1", format="s16le", af=picked + _FILTERS, ac=1, vn=None, sn=None, dn=None, map_metadata=-1, **limit
     )
     clock = ["-copyts"] if container in (MP4, MATROSKA) else []  # theirs begins at zero; others are moved there
     arguments: list[str] = output.compile(

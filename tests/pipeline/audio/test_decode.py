@@ -107,6 +107,17 @@ def test_every_number_of_channels_becomes_one(channels: int) -> None:
     assert heard(pcm) == pytest.approx(ONSETS, abs=TOLERANCE)
 
 
+@pytest.mark.parametrize("channel", range(3))
+def test_one_channel_alone(channel: int) -> None:
+    """Each of three channels has a tone of its own at another time; the others are silent."""
+    onsets = [(0.5,), (1.5, 3.5), (2.5,)]
+    together = np.stack([tones(16_000, onsets=mine) for mine in onsets], axis=1)
+    _, pcm = whole(wav(together.tobytes(), channels=3), channel=channel)
+    assert len(pcm) == SECONDS * 32_000
+    assert heard(pcm) == pytest.approx(onsets[channel], abs=TOLERANCE)
+    assert pcm == together[:, channel].tobytes()
+
+
 @pytest.mark.parametrize("sample_rate", [8000, 11_025, 22_050, 24_000, 32_000, 48_000, 96_000])
 def test_every_sample_rate_becomes_16_khz(sample_rate: int) -> None:
     found, pcm = whole(wav(tones(sample_rate).tobytes(), sample_rate=sample_rate))
