@@ -7,6 +7,7 @@ part of the stack it comes from: our own errors, validation, an unknown route, o
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -22,7 +23,9 @@ from pipeline.errors import (
     DeadlineExceeded,
     DownloadFailed,
     Expired,
+    Forbidden,
     IdempotencyConflict,
+    InsufficientBalance,
     InputMissing,
     InvalidRequest,
     JobCancelled,
@@ -33,6 +36,7 @@ from pipeline.errors import (
     ProviderError,
     ProviderNonsense,
     ProviderRefused,
+    RateLimited,
     RoutesExhausted,
     SandboxFailed,
     StenopoolError,
@@ -46,6 +50,9 @@ from pipeline.errors import (
 STATUS: Mapping[type[StenopoolError], int] = {
     InvalidRequest: 400,
     Unauthenticated: 401,
+    Forbidden: 403,
+    RateLimited: 429,
+    InsufficientBalance: 402,  # not 429, which clients repeat
     NotFound: 404,
     WrongState: 409,
     IdempotencyConflict: 409,
@@ -124,7 +131,7 @@ def _message(error: StenopoolError) -> str:
 def _headers(error: StenopoolError, status: int) -> dict[str, str]:
     headers: dict[str, str] = {}
     if error.retryable or status in (429, 503, 507):
-        wait = max(1, round(float(error.details.get("retry_after") or RETRY_AFTER)))
+        wait = max(1, math.ceil(float(error.details.get("retry_after") or RETRY_AFTER)))  # never too early
         headers["retry-after"] = str(wait)
         if wait > LONGEST_SDK_WAIT:
             headers["x-should-retry"] = "false"

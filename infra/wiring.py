@@ -13,9 +13,12 @@ from infra.database.session import Database
 from infra.embedded import broker_url
 from infra.idempotency import IdempotencyStore
 from infra.jobs import JobStore
+from infra.ledger import Ledger
 from infra.media import MediaStore
 from infra.metrics import Metrics
 from infra.outbound import Outbound
+from infra.ratios import Ratios
+from infra.receipts import Receipts
 from infra.settings import Settings
 from infra.storage import ObjectStore, open_storage
 from infra.webhooks import WebhookStore
@@ -35,6 +38,9 @@ class Services:
     jobs: JobStore
     webhooks: WebhookStore
     idempotency: IdempotencyStore
+    ledger: Ledger
+    receipts: Receipts
+    ratios: Ratios
     workers: WorkerStore
     storage: ObjectStore
     queue: JobQueue
@@ -82,11 +88,14 @@ def build(settings: Settings, *, engine_processes: int | None = None) -> Service
         return Services(
             settings=settings,
             database=database,
-            accounts=Accounts(database),
+            accounts=Accounts(database, settings.peppers),
             media=MediaStore(database),
             jobs=JobStore(database, lease_seconds=settings.lease_seconds, max_attempts=settings.max_attempts),
             webhooks=WebhookStore(database),
             idempotency=IdempotencyStore(database),
+            ledger=Ledger(database),
+            receipts=Receipts(database),
+            ratios=Ratios(database, catalog),
             workers=WorkerStore(database),
             storage=storage,
             queue=queue,

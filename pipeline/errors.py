@@ -9,8 +9,16 @@
     │   ├── MediaTooLarge             more bytes than the endpoint takes
     │   ├── MediaTooLong              more seconds than the configured limit
     │   ├── UnsupportedValue          a parameter's value that nobody offers
+    │   ├── CostLimitExceeded         it would cost more than the request's own `max_cost`
     │   └── OutboundRefused           a URL that points where we may not go
     ├── Unauthenticated               no key, or not one of ours
+    ├── Forbidden                     a good key that may not do this
+    │   ├── MissingScope              the key's scopes do not cover it
+    │   └── AccountSuspended
+    ├── InsufficientBalance           the account's money does not cover it
+    ├── RateLimited                   too many requests in a time; `retry_after` seconds
+    │   ├── QuotaExceeded             the day's minutes are used up
+    │   └── TooManyJobs               as many live jobs as the account may have
     ├── NotFound                      unknown to this account
     │   └── ModelNotFound
     ├── WrongState                    the job's status does not allow it
@@ -126,6 +134,12 @@ class UnsupportedValue(InvalidRequest):
     code = "unsupported_value"
 
 
+class CostLimitExceeded(InvalidRequest):
+    """The job would cost more than its `max_cost`."""
+
+    code = "cost_limit_exceeded"
+
+
 class OutboundRefused(InvalidRequest):
     """The URL points to an address that may not be reached from here."""
 
@@ -136,6 +150,47 @@ class Unauthenticated(StenopoolError):
     """Incorrect API key provided."""
 
     code = "invalid_api_key"
+
+
+class Forbidden(StenopoolError):
+    """The API key may not do this."""
+
+    code = "forbidden"
+
+
+class MissingScope(Forbidden):
+    """The API key lacks a scope that this needs."""
+
+    code = "missing_scope"
+
+
+class AccountSuspended(Forbidden):
+    """The account is suspended. Ask the administrator of this server."""
+
+    code = "account_suspended"
+
+
+class RateLimited(StenopoolError):
+    """Too many requests. Details: retry_after."""
+
+    code = "rate_limit_exceeded"
+    retryable = True
+
+
+class QuotaExceeded(RateLimited):
+    """The account's transcription minutes of this day are used up."""
+
+
+class TooManyJobs(RateLimited):
+    """The account has as many live jobs as it may have at once."""
+
+    code = "too_many_jobs"
+
+
+class InsufficientBalance(StenopoolError):
+    """The balance does not cover this. Audio is pay-as-you-go whatever the account's plan: top up the balance."""
+
+    code = "insufficient_balance"
 
 
 class NotFound(StenopoolError):

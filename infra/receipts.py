@@ -1,0 +1,98 @@
+"""What one request or job has cost, and why: prices, ratio, measure. A receipt outlives its job."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import insert, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+from sqlmodel import col
+
+from infra.database.clock import now
+from infra.database.ids import new_id
+from infra.database.session import Database
+from infra.database.tables import Receipt
+from pipeline.catalog import Prices
+from pipeline.errors import NotFound
+from pipeline.pricing import Usage, charge, prices_as_dict, tokens_as_dict
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewReceipt:
+    """What is known of finished work. Its cost follows from the usage, the prices and the ratio."""
+
+    account_id: str
+    task: str
+    model: str  # the one asked for, which sets the price
+    usage: Usage
+    prices: Prices = field(default_factory=Prices)
+    ratio: Decimal = Decimal(1)
+    key_id: str | None = None
+    model_used: str | None = None
+    provider: str | None = None
+
+    @property
+    def cost(self) -> int:
+        """Micro-dollars."""
+        return charge(self.usage, self.prices, self.ratio).micro
+
+
+class Receipts:
+    """Read receipts; the ledger writes them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, account_id: str, receipt_id: str) -> Receipt:
+        """Raises NotFound: unknown and foreign look the same."""
+        with self._database.read() as session:
+            receipt = session.get(Receipt, receipt_id)
+        if receipt is None or receipt.account_id != account_id:
+            raise NotFound("No such receipt.")
+        return receipt
+
+    def of(self, subject: str) -> Receipt | None:
+        """A request's or a job's, where it has one by now."""
+        with self._database.read() as session:
+            return session.scalars(select(Receipt).where(col(Receipt.subject) == subject)).one_or_none()
+
+
+_INSERT = insert(Receipt).values(created_at=now(), updated_at=now()).returning(Receipt)
+
+
+def write_receipt(session: Session, subject: str, new: NewReceipt, cost: int) -> Receipt:
+    """The one receipt of a request. The caller has made sure that there is none yet."""
+    return session.scalars(_INSERT, [_values(subject, new, cost)]).one()
+
+
+def keep_receipt(session: Session, subject: str, new: NewReceipt, cost: int) -> None:
+    """The receipt of a job, whose cost may grow when it is retried."""
+    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    values = _values(subject, new, cost)
+    fixed = ("id", "account_id", "subject")
+    changed = {name: value for name, value in values.items() if name not in fixed} | {"updated_at": now()}
+    statement = dialect.insert(Receipt).values(**values, created_at=now(), updated_at=now())
+    session.execute(statement.on_conflict_do_update(index_elements=["subject"], set_=changed))
+
+
+def _values(subject: str, new: NewReceipt, cost: int) -> dict[str, Any]:
+    return {
+        "id": new_id("rcpt"),
+        "account_id": new.account_id,
+        "key_id": new.key_id,
+        "subject": subject,
+        "task": new.task,
+        "model": new.model,
+        "model_used": new.model_used,
+        "provider": new.provider,
+        "audio_ms": new.usage.audio_ms,
+        "characters": new.usage.characters,
+        "tokens": tokens_as_dict(new.usage.tokens),
+        "counted": new.usage.counted,
+        "prices": prices_as_dict(new.prices),
+        "ratio": str(new.ratio),
+        "cost": cost,
+    }

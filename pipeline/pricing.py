@@ -1,0 +1,188 @@
+"""Usage times price times ratio in micro-dollars. Pure: no clock, no database, no rounding but one.
+
+What is used is measured, never declared: milliseconds that were decoded, characters that were spoken, tokens as the provider
+counted them where its count is plausible, and as we count them where it is not. The audio ratio multiplies what is sound
+(seconds of it, and tokens of it in either direction) and nothing else.
+
+Our own count of tokens rests on these figures, which are those that the vendors publish or bill on average:
+
+    sound heard    10 tokens a second
+    sound spoken   21 tokens a second (1,250 a minute)
+    text           a token for every four bytes of UTF-8
+    speech         four tokens of text a second at most; 15 bytes of text a second
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, Literal
+
+from pipeline.catalog import Prices
+from pipeline.money import MICRO
+from pipeline.transcript import TokenUsage
+
+Counted = Literal["measured", "provider", "estimated"]
+
+HEARD_TOKENS = 10  # a second of sound taken in
+SPOKEN_TOKENS = 21  # a second of sound made
+TEXT_TOKENS = 4  # a second of speech, written down
+BYTES_PER_TOKEN = 4
+BYTES_PER_SECOND = 15  # of text, spoken
+_FACTOR = 4  # a provider's count beyond so many times ours, or below that part of it, is not believed
+_MORE, _LESS = 300, 20  # tokens beside that: a provider's own prompts, and the roundings of short sounds
+_MINUTE, _HOUR, _SECOND = 60_000, 3_600_000, 1000  # ms
+_SHOWN = Decimal("0.000001")
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What was used. `counted` says who counted the tokens; without tokens everything is measured."""
+
+    audio_ms: int = 0
+    characters: int = 0
+    tokens: TokenUsage | None = None
+    counted: Counted = "measured"
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """Micro-dollars, rounded once, half up; and what each dimension contributed before that."""
+
+    micro: int
+    dimensions: dict[str, Decimal]
+
+
+FREE = Charge(0, {})
+
+
+def charge(usage: Usage, prices: Prices, ratio: Decimal = Decimal(1)) -> Charge:
+    """What the usage costs. Exact up to its one rounding: 12.5 s at 0.006 a minute are 1,250 micro-dollars."""
+    parts = _parts(usage, prices, Fraction(ratio))
+    total = sum(parts.values(), Fraction(0))
+    shown = {name: _shown(part) for name, part in parts.items() if part}
+    return Charge(math.floor(total + Fraction(1, 2)), shown)
+
+
+def is_free(prices: Prices) -> bool:
+    """Whether nothing at all is asked for."""
+    return not any(price for _, price in prices)
+
+
+def by_tokens(prices: Prices) -> bool:
+    """Whether tokens are what is priced."""
+    return any(price for name, price in prices if name.startswith("million_"))
+
+
+def prices_as_dict(prices: Prices) -> dict[str, str] | None:
+    """As a row keeps them: text, because money is no float. None for a model that is free."""
+    given = {name: str(price) for name, price in prices if price}
+    return given or None
+
+
+def prices_from_dict(values: Mapping[str, str] | None) -> Prices:
+    """The inverse of `prices_as_dict`."""
+    return Prices.model_validate(dict(values or {}))
+
+
+def tokens_as_dict(tokens: TokenUsage | None) -> dict[str, int] | None:
+    """As a row keeps them."""
+    return None if tokens is None else asdict(tokens)
+
+
+def tokens_from_dict(values: Mapping[str, Any] | None) -> TokenUsage | None:
+    """The inverse of `tokens_as_dict`."""
+    return None if values is None else TokenUsage(**values)
+
+
+def estimated_usage(prices: Prices, *, audio_ms: int | None = None, text: str | None = None) -> Usage:
+    """What a request will use, before anybody has worked on it: enough to hold money for.
+
+    Sound to text: `audio_ms`, with the prompt as `text`. Text to sound: `text` alone.
+    """
+    if audio_ms is None:
+        spoken = text or ""
+        return spoken_usage(prices, text=spoken, audio_ms=spoken_ms(spoken))
+    tokens = TokenUsage(
+        text_in=text_tokens(text or ""),
+        audio_in=_per_second(audio_ms, HEARD_TOKENS),
+        text_out=_per_second(audio_ms, TEXT_TOKENS),
+    )
+    return _usage(prices, tokens, "estimated", audio_ms=audio_ms)
+
+
+def heard_usage(
+    prices: Prices, *, audio_ms: int, text: str = "", prompt: str = "", reported: TokenUsage | None = None
+) -> Usage:
+    """What turning `audio_ms` of sound into `text` has used; `reported` is the provider's own count."""
+    ours = TokenUsage(
+        text_in=text_tokens(prompt), audio_in=_per_second(audio_ms, HEARD_TOKENS), text_out=text_tokens(text)
+    )
+    return _counted(prices, ours, reported, audio_ms=audio_ms)
+
+
+def spoken_usage(prices: Prices, *, text: str, audio_ms: int, reported: TokenUsage | None = None) -> Usage:
+    """What turning `text` into `audio_ms` of sound has used."""
+    ours = TokenUsage(text_in=text_tokens(text), audio_out=_per_second(audio_ms, SPOKEN_TOKENS))
+    return _counted(prices, ours, reported, audio_ms=audio_ms, characters=len(text))
+
+
+def plausible(reported: TokenUsage, ours: TokenUsage) -> bool:
+    """Whether a provider's count is near enough to our own to be billed."""
+    pairs = zip(asdict(reported).values(), asdict(ours).values(), strict=True)
+    return all(0 <= theirs <= _FACTOR * own + _MORE and _FACTOR * theirs + _LESS >= own for theirs, own in pairs)
+
+
+def text_tokens(text: str) -> int:
+    """Our own count of a text's tokens."""
+    return -(-len(text.encode(errors="replace")) // BYTES_PER_TOKEN)
+
+
+def spoken_ms(text: str) -> int:
+    """How long a text takes to be said, about."""
+    return len(text.encode(errors="replace")) * _SECOND // BYTES_PER_SECOND
+
+
+def _per_second(audio_ms: int, rate: int) -> int:
+    return -(-audio_ms * rate // _SECOND)
+
+
+def _counted(
+    prices: Prices, ours: TokenUsage, reported: TokenUsage | None, *, audio_ms: int, characters: int = 0
+) -> Usage:
+    if reported is not None and plausible(reported, ours):
+        return _usage(prices, reported, "provider", audio_ms=audio_ms, characters=characters)
+    return _usage(prices, ours, "estimated", audio_ms=audio_ms, characters=characters)
+
+
+def _usage(prices: Prices, tokens: TokenUsage, counted: Counted, *, audio_ms: int, characters: int = 0) -> Usage:
+    """Tokens only where they are what is priced: elsewhere nobody need guess."""
+    if not by_tokens(prices):
+        return Usage(audio_ms=audio_ms, characters=characters)
+    return Usage(audio_ms=audio_ms, characters=characters, tokens=tokens, counted=counted)
+
+
+def _parts(usage: Usage, prices: Prices, ratio: Fraction) -> dict[str, Fraction]:
+    """Micro-dollars of each dimension, exact."""
+    tokens = usage.tokens or TokenUsage()
+    audio = usage.audio_ms * (_price(prices.audio_minute, _MINUTE) + _price(prices.audio_hour, _HOUR))
+    return {
+        "audio_seconds": audio * ratio,
+        "characters": usage.characters * _price(prices.thousand_characters, 1000),
+        "text_tokens_in": tokens.text_in * _price(prices.million_text_tokens_in, MICRO),
+        "audio_tokens_in": tokens.audio_in * _price(prices.million_audio_tokens_in, MICRO) * ratio,
+        "text_tokens_out": tokens.text_out * _price(prices.million_text_tokens_out, MICRO),
+        "audio_tokens_out": tokens.audio_out * _price(prices.million_audio_tokens_out, MICRO) * ratio,
+    }
+
+
+def _price(usd: Decimal | None, units: int) -> Fraction:
+    """Micro-dollars for one unit."""
+    return Fraction(usd) * MICRO / units if usd else Fraction(0)
+
+
+def _shown(part: Fraction) -> Decimal:
+    return (Decimal(part.numerator) / Decimal(part.denominator)).quantize(_SHOWN)
