@@ -140,8 +140,9 @@ class Transcript:
 
     @property
     def words(self) -> tuple[Word, ...]:
-        """All words in order; empty when no provider gave word times."""
-        return tuple(word for segment in self.segments for word in segment.words)
+        """All words in order of their beginning; empty when no provider gave word times."""
+        words = (word for segment in self.segments for word in segment.words)
+        return tuple(sorted(words, key=lambda word: word.start))  # two channels may speak at once
 
 
 _HEARD = TypeAdapter(Heard)

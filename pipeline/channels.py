@@ -1,0 +1,43 @@
+"""The channels of one recording, each transcribed on its own, told together in the order in which things were said."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import reduce
+from operator import add
+
+from pipeline.transcript import Seams, Segment, TokenUsage, Transcript
+
+
+def together(channels: Sequence[Transcript]) -> Transcript:
+    """One transcript of all channels, the first one first. Every segment says its channel, from 0.
+
+    Two who talk at once stay as they were heard: their segments overlap, each one's own do not. What was said is in order of
+    when it began.
+    """
+    segments = sorted(_labelled(channels), key=lambda segment: (segment.start, segment.channel or 0))
+    languages = Counter(one.language for one in channels if one.language)
+    usages = [one.usage for one in channels]
+    return Transcript(
+        segments=tuple(segments),
+        duration=max(one.duration for one in channels),
+        language=languages.most_common(1)[0][0] if languages else None,
+        task=channels[0].task,
+        model_used=next((one.model_used for one in channels if one.model_used), ""),
+        gaps=tuple(sorted((gap for one in channels for gap in one.gaps), key=lambda gap: gap.start)),
+        seams=_sum([one.seams for one in channels]),
+        languages=tuple(dict.fromkeys(code for one in channels for code in one.languages)),
+        usage=reduce(add, usages, TokenUsage()) if all(usages) else None,  # type: ignore[arg-type]
+        logprobs=tuple(one for channel in channels for one in channel.logprobs),
+    )
+
+
+def _labelled(channels: Sequence[Transcript]) -> Iterator[Segment]:
+    for number, transcript in enumerate(channels):
+        yield from (replace(segment, channel=number) for segment in transcript.segments)
+
+
+def _sum(seams: Sequence[Seams]) -> Seams:
+    return Seams(*(sum(getattr(one, kind) for one in seams) for kind in ("silence", "soft", "hard")))
