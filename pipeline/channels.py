@@ -29,7 +29,7 @@ def together(channels: Sequence[Transcript]) -> Transcript:
         gaps=tuple(sorted((gap for one in channels for gap in one.gaps), key=lambda gap: gap.start)),
         seams=_sum([one.seams for one in channels]),
         languages=tuple(dict.fromkeys(code for one in channels for code in one.languages)),
-        usage=reduce(add, usages, TokenUsage()) if all(usages) else None,  # type: ignore[arg-type]
+        usage=reduce(add, usages, TokenUsage()) if all(usages) else None,
         logprobs=tuple(one for channel in channels for one in channel.logprobs),
     )
 
