@@ -17,7 +17,7 @@ from infra.database.tables import Receipt
 from pipeline.errors import InvalidRequest
 
 Grouping = Literal["model", "key", "day", "account"]
-_TOKENS = ("text_in", "audio_in", "text_out", "audio_out")
+TOKEN_KINDS = ("text_in", "audio_in", "text_out", "audio_out")
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Usage:
     def total(self, wanted: Wanted) -> Sums:
         """Everything together."""
         with self._database.read() as session:
-            return _sums(session.execute(_narrowed(select(*_SUMMED), wanted)).one())
+            return _sums(session.execute(narrowed(select(*_SUMMED), wanted)).one())
 
     def grouped(
         self, wanted: Wanted, by: Grouping, *, limit: int = 100, after: str | None = None
@@ -72,7 +72,7 @@ class Usage:
         Raises InvalidRequest for a cursor that no day can be.
         """
         key = _KEYS[by]
-        query = _narrowed(select(key, *_SUMMED), wanted).group_by(key)
+        query = narrowed(select(key, *_SUMMED), wanted).group_by(key)
         query = query.order_by(key.desc() if by == "day" else key.asc()).limit(limit + 1)
         if after is not None:
             query = query.where(key < _day(after) if by == "day" else key > after)
@@ -80,6 +80,13 @@ class Usage:
             rows = session.execute(query).all()
         groups = [Group(_shown(by, row[0]), _sums(row[1:])) for row in rows[:limit]]
         return groups, len(rows) > limit
+
+    def lines(self, wanted: Wanted) -> list[tuple[tuple[str, str, str], Sums]]:
+        """The finest report: ((account, model, key), sums), in that order."""
+        keys = (_KEYS["account"], _KEYS["model"], _KEYS["key"])
+        query = narrowed(select(*keys, *_SUMMED), wanted).group_by(*keys).order_by(*keys)
+        with self._database.read() as session:
+            return [((row[0], row[1], row[2]), _sums(row[3:])) for row in session.execute(query)]
 
 
 _KEYS: dict[Grouping, Any] = {
@@ -91,12 +98,13 @@ _KEYS: dict[Grouping, Any] = {
 _SUMMED: tuple[ColumnElement[Any], ...] = (
     func.count(),
     *(func.sum(column) for column in (col(Receipt.audio_ms), col(Receipt.characters))),
-    *(func.sum(col(Receipt.tokens)[name].as_integer()) for name in _TOKENS),
+    *(func.sum(col(Receipt.tokens)[name].as_integer()) for name in TOKEN_KINDS),
     func.sum(col(Receipt.cost)),
 )
 
 
-def _narrowed(query: Select[Any], wanted: Wanted) -> Select[Any]:
+def narrowed(query: Select[Any], wanted: Wanted) -> Select[Any]:
+    """The query over receipts, of only those wanted."""
     for column, value in (
         (col(Receipt.account_id), wanted.account_id),
         (col(Receipt.key_id), wanted.key_id),
