@@ -35,7 +35,7 @@ def open_accounts() -> Iterator[Accounts]:
     chosen.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     with contextlib.closing(Database(chosen.database)) as database:
         database.migrate()
-        yield Accounts(database)
+        yield Accounts(database, chosen.peppers)
 
 
 @app.command()

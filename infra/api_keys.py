@@ -11,6 +11,7 @@ import hmac
 import secrets
 import string
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 PREFIX = "sk-"
@@ -41,9 +42,39 @@ def parse_key(text: str) -> KeyParts | None:
     return KeyParts(body[len(PREFIX) :][:_ID], text) if check == _check(body) else None
 
 
-def key_hash(whole: str, pepper: str) -> str:
-    """What is stored of it: HMAC-SHA256, keyed by the installation's pepper."""
-    return hmac.new(pepper.encode(), whole.encode(), hashlib.sha256).hexdigest()
+class Peppers:
+    """Keyed hashes of whole keys. The newest secret makes new hashes; those before it still know the old ones.
+
+    A hash names its pepper by a fingerprint, so that a pepper which was lost is noticed and told, not just a wrong key.
+    Keys made without any pepper stay good when one is introduced.
+    """
+
+    def __init__(self, peppers: Sequence[str] = ()) -> None:
+        newest_first = [*peppers, ""]
+        self._newest = newest_first[0]
+        self._by_mark = {_mark(pepper): pepper for pepper in newest_first}
+
+    def hash(self, whole: str) -> str:
+        """What is stored of a key."""
+        return _marked_hash(whole, self._newest)
+
+    def knows(self, stored: str) -> bool:
+        """Whether the pepper of that hash is still there."""
+        return stored.rpartition("$")[0] in self._by_mark
+
+    def match(self, stored: str, whole: str) -> bool:
+        """Whether it is the hash of that key, in the same time for every wrong one."""
+        pepper = self._by_mark.get(stored.rpartition("$")[0], "")
+        return hmac.compare_digest(stored, _marked_hash(whole, pepper))
+
+
+def _marked_hash(whole: str, pepper: str) -> str:
+    digest = hmac.new(pepper.encode(), whole.encode(), hashlib.sha256).hexdigest()
+    return f"{_mark(pepper)}${digest}" if pepper else digest
+
+
+def _mark(pepper: str) -> str:
+    return hashlib.sha256(b"stenopool pepper " + pepper.encode()).hexdigest()[:8] if pepper else ""
 
 
 def _random(length: int) -> str:

@@ -33,7 +33,8 @@ class Settings(BaseModel):
     redis_url: str = ""  # empty: the private Redis that `up` starts
     storage_url: str = ""  # empty: file://<home>/storage
     catalog: Path | None = None
-    admin_key: str | None = None
+    admin_key: str | None = Field(None, repr=False)
+    key_pepper: str = Field("", repr=False)  # keys the stored hashes; several by commas, the newest first
     embedded_engines: Literal["auto", "off"] = "auto"
     openai_api_key: str = Field("", repr=False)
     openai_base_url: str = ""  # empty: OpenAI's own
@@ -74,6 +75,11 @@ class Settings(BaseModel):
     def storage(self) -> str:
         """The storage URL in force: file:///folder or s3://bucket/prefix."""
         return self.storage_url or (self.home / "storage").absolute().as_uri()
+
+    @property
+    def peppers(self) -> tuple[str, ...]:
+        """What the hashes of API keys are keyed by, the newest first."""
+        return tuple(part for part in self.key_pepper.replace(",", " ").split() if part)
 
     @property
     def stock_providers(self) -> dict[str, dict[str, str]]:

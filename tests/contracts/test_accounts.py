@@ -5,19 +5,21 @@ import time
 import pytest
 from sqlalchemy import update
 
-from infra import accounts as module
+from infra import key_cache as module
 from infra.accounts import Accounts, Principal
 from infra.api_keys import ALPHABET, new_key, parse_key
 from infra.database.session import Database
-from infra.database.tables import Account
-from pipeline.errors import NotFound, Unauthenticated
+from infra.database.tables import Account, ApiKey
+from infra.scopes import ALL
+from infra.tiers import TIERS, Limits, limits_of
+from pipeline.errors import AccountSuspended, InvalidRequest, NotFound, Unauthenticated, WrongState
 
 
 def test_a_key_opens_its_account(database: Database) -> None:
     accounts = Accounts(database)
     account = accounts.create_account("Ada", "pro")
     secret, row = accounts.create_key(account.id, "laptop")
-    assert accounts.authenticate(secret) == Principal(account.id, row.id, "pro")
+    assert accounts.authenticate(secret) == Principal(account.id, row.id, "pro", ALL, TIERS["pro"])
     assert secret.startswith("sk-" + row.id)
     assert len(secret) == 59
     assert secret not in repr(row)
@@ -43,7 +45,7 @@ def test_a_revoked_key_is_refused_here_at_once_and_elsewhere_soon(
         here.authenticate(secret)
     assert elsewhere.authenticate(secret).key_id == row.id
     later = time.monotonic() + module.REMEMBERED_SECONDS
-    monkeypatch.setattr("infra.accounts.time.monotonic", lambda: later)
+    monkeypatch.setattr("infra.key_cache.time.monotonic", lambda: later)
     with pytest.raises(Unauthenticated):
         elsewhere.authenticate(secret)
     with pytest.raises(NotFound):
@@ -64,11 +66,134 @@ def test_expired_keys_and_closed_accounts_are_refused(database: Database) -> Non
         Accounts(database).authenticate(good)
 
 
-def test_another_pepper_opens_nothing(database: Database) -> None:
-    accounts = Accounts(database, pepper="a")
-    secret, _ = accounts.create_key(accounts.create_account("Ada").id)
+def seconds_pass(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    later = time.monotonic() + seconds
+    monkeypatch.setattr("infra.key_cache.time.monotonic", lambda: later)
+
+
+def test_a_lost_pepper_opens_nothing_and_is_told(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+    accounts = Accounts(database, ["a"])
+    secret, row = accounts.create_key(accounts.create_account("Ada").id)
     with pytest.raises(Unauthenticated):
-        Accounts(database, pepper="b").authenticate(secret)
+        Accounts(database, ["b"]).authenticate(secret)
+    assert row.id in caplog.text and "STENOPOOL_KEY_PEPPER" in caplog.text
+    assert secret not in caplog.text
+
+
+def test_a_pepper_can_be_introduced_and_replaced(database: Database) -> None:
+    plain = Accounts(database)
+    account = plain.create_account("Ada").id
+    secret, row = plain.create_key(account)
+    for peppers in (["a"], ["b", "a"], ["b"]):  # a use moves the hash to the newest
+        accounts = Accounts(database, peppers)
+        assert accounts.authenticate(secret).key_id == row.id
+        with database.write() as session:
+            session.execute(update(ApiKey).values(last_used_at=None))
+    with pytest.raises(Unauthenticated):
+        plain.authenticate(secret)
+    (stored,) = plain.list_keys(account)
+    assert "$" in stored.secret_hash
+
+
+def test_a_rotated_key_works_beside_its_successor_for_a_while(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accounts = Accounts(database)
+    account = accounts.create_account("Ada").id
+    end = time.time() + 7200
+    old, row = accounts.create_key(account, "laptop", end, scopes=["usage"])
+    new, successor = accounts.rotate_key(row.id, 3600)
+    assert (successor.name, successor.scopes, successor.expires_at) == ("laptop", ["usage"], end)
+    assert {accounts.authenticate(secret).key_id for secret in (old, new)} == {row.id, successor.id}
+    with pytest.raises(WrongState):
+        accounts.rotate_key(row.id)
+    newest, last = accounts.rotate_key(successor.id, 0)
+    with pytest.raises(Unauthenticated, match="rotated"):
+        accounts.authenticate(new)
+    accounts.revoke_key(last.id)
+    with pytest.raises(Unauthenticated, match="revoked"):
+        accounts.authenticate(newest)
+    for key_id in (last.id, successor.id):
+        with pytest.raises(WrongState):
+            accounts.rotate_key(key_id)
+    with pytest.raises(NotFound):
+        accounts.rotate_key("nothing")
+
+
+def test_a_key_is_not_believed_beyond_its_own_end(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    accounts = Accounts(database)
+    account = accounts.create_account("Ada").id
+    secret, row = accounts.create_key(account, expires_at=time.time() + 3600)
+    accounts.authenticate(secret)
+    with database.write() as session:
+        session.execute(update(ApiKey).values(expires_at=time.time() + 0.5))
+    fresh = Accounts(database)
+    fresh.authenticate(secret)
+    assert fresh.recall(secret) is not None
+    seconds_pass(monkeypatch, 0.6)
+    assert fresh.recall(secret) is None
+    assert row.id
+
+
+def test_scopes_are_kept_and_unknown_ones_refused(database: Database) -> None:
+    accounts = Accounts(database)
+    account = accounts.create_account("Ada").id
+    secret, row = accounts.create_key(account, scopes=["jobs:read", "speech", "speech"])
+    assert row.scopes == ["jobs:read", "speech"]
+    assert accounts.authenticate(secret).scopes == {"jobs:read", "speech"}
+    for wrong in ([], ["speech", "jobs"]):
+        with pytest.raises(InvalidRequest, match="Scopes: transcribe, speech"):
+            accounts.create_key(account, scopes=wrong)
+
+
+def test_an_account_can_be_changed(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    here, elsewhere = Accounts(database), Accounts(database)
+    account = here.create_account("Ada", "enterprise", plan="gold", limits={"concurrent_jobs": 3}).id
+    secret, _ = here.create_key(account)
+    for accounts in (here, elsewhere):
+        assert accounts.authenticate(secret).limits == Limits(concurrent_jobs=3)
+    changed = here.update(account, tier="free", plan="", name="Eve", limits={"speech_requests_per_minute": None})
+    assert (changed.name, changed.tier, changed.plan) == ("Eve", "free", "")
+    here.update(account)
+    assert here.account(account).limits == {"speech_requests_per_minute": None}
+    assert here.authenticate(secret).limits == limits_of("free", {"speech_requests_per_minute": None})
+    assert here.authenticate(secret).limits.api_requests_per_minute == TIERS["free"].api_requests_per_minute
+    assert elsewhere.authenticate(secret).tier == "enterprise"
+    seconds_pass(monkeypatch, module.REMEMBERED_SECONDS)
+    assert elsewhere.authenticate(secret).tier == "free"
+    here.update(account, limits={})
+    assert here.account(account).limits is None
+
+
+def test_wrong_changes_are_refused(database: Database) -> None:
+    accounts = Accounts(database)
+    account = accounts.create_account("Ada").id
+    for wrong in (
+        {"tier": "gold"},
+        {"status": "asleep"},
+        {"limits": {"concurrent_jobs": -1}},
+        {"limits": {"lunch": 1}},
+        {"limits": {"concurrent_jobs": "many"}},
+    ):
+        with pytest.raises(InvalidRequest):
+            accounts.update(account, **wrong)
+    for unknown in (lambda: accounts.update("acct_nothing"), lambda: accounts.account("acct_nothing")):
+        with pytest.raises(NotFound):
+            unknown()
+    with pytest.raises(InvalidRequest):
+        accounts.create_account("Eve", "gold")
+
+
+def test_a_suspended_account_is_told_so(database: Database) -> None:
+    accounts = Accounts(database)
+    account = accounts.create_account("Ada").id
+    secret, _ = accounts.create_key(account)
+    accounts.authenticate(secret)
+    accounts.update(account, status="suspended")
+    with pytest.raises(AccountSuspended):
+        accounts.authenticate(secret)
+    accounts.update(account, status="active")
+    accounts.authenticate(secret)
 
 
 def test_a_well_formed_stranger_is_refused(database: Database) -> None:
@@ -107,4 +232,4 @@ def test_only_so_many_keys_are_remembered(database: Database, monkeypatch: pytes
     account = accounts.create_account("Ada").id
     for _ in range(4):
         accounts.authenticate(accounts.create_key(account)[0])
-    assert len(accounts._remembered) == 2
+    assert len(accounts._cache) == 2

@@ -1,0 +1,62 @@
+"""What each tier may do in a time, and how one account's own numbers are laid over its tier's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pipeline.errors import InvalidRequest
+
+Tier = Literal["free", "pro", "enterprise"]
+
+
+class Limits(BaseModel):
+    """None: without limit."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    speech_requests_per_minute: int | None = Field(None, ge=0)
+    transcription_minutes_per_day: int | None = Field(None, ge=0)  # synchronous requests and jobs together, UTC days
+    api_requests_per_minute: int | None = Field(None, ge=0)  # every request that a key opens
+    concurrent_jobs: int | None = Field(None, ge=0)  # created and not ended
+
+
+TIERS: Mapping[str, Limits] = {
+    "free": Limits(
+        speech_requests_per_minute=10,
+        transcription_minutes_per_day=10,
+        api_requests_per_minute=120,
+        concurrent_jobs=5,
+    ),
+    "pro": Limits(
+        speech_requests_per_minute=60,
+        transcription_minutes_per_day=500,
+        api_requests_per_minute=1200,
+        concurrent_jobs=100,
+    ),
+    "enterprise": Limits(),
+}
+
+
+def limits_of(tier: str, own: Mapping[str, Any] | None) -> Limits:
+    """The tier's numbers with the account's own in their place; an own null lifts a limit."""
+    return TIERS[tier].model_copy(update=dict(own or {}))
+
+
+def checked_tier(tier: str) -> str:
+    """Raises InvalidRequest for a tier that does not exist."""
+    if tier not in TIERS:
+        raise InvalidRequest(f"There is no tier {tier!r}. Tiers: {', '.join(TIERS)}.", param="tier")
+    return tier
+
+
+def checked_limits(own: Mapping[str, Any]) -> dict[str, int | None]:
+    """An account's own numbers, only those given. Raises InvalidRequest that names the one which is wrong."""
+    try:
+        return Limits.model_validate(own).model_dump(exclude_unset=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        names = ", ".join(Limits.model_fields)
+        raise InvalidRequest(f"limits.{first['loc'][0]}: {first['msg']}. Limits: {names}.", param="limits") from error
