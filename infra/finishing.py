@@ -28,6 +28,7 @@ class Finished:
     gaps: list[dict[str, Any]] | None = None
     quality: dict[str, Any] | None = None
     duration_samples: int | None = None
+    sound: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +57,7 @@ class Finishing(Store):
             job.gaps = finished.gaps if finished.gaps is not None else _gaps_if_any(session, job)
             job.partial = finished.partial or bool(job.gaps)
             job.quality = finished.quality
+            job.sound = finished.sound
             if finished.duration_samples is not None:
                 note_duration(job, finished.duration_samples)
             end(session, job, JobStatus.COMPLETED, time)

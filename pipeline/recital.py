@@ -92,6 +92,11 @@ def recital_from_bytes(data: bytes) -> Recital:
     return Recital(data[end:], told.sentences, told.model_used)
 
 
+def recital_samples(head: bytes, size: int) -> int:
+    """How many samples a stored recital of `size` bytes has, told by its first bytes."""
+    return (size - _LENGTH_BYTES - int.from_bytes(head[:_LENGTH_BYTES], "big")) // 2
+
+
 def _utterances(speaker: Speaker, options: SpeechOptions, route: Route) -> Iterator[Utterance]:
     if isinstance(speaker, Reciter):
         yield from (_at_our_rate(utterance) for utterance in speaker.recite(options, route.model))

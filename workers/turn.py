@@ -8,7 +8,7 @@ from typing import Self
 from infra.database.tables import Job
 from infra.leases import Hold
 from infra.wiring import Services
-from pipeline.options import TranscriptionOptions
+from pipeline.options import SpeechOptions, TranscriptionOptions
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,12 @@ class Turn:
         """The request's options that a provider needs; the rest of it is the stores' and doors' business."""
         known = {name: value for name, value in self.job.request.items() if name in TranscriptionOptions.model_fields}
         return TranscriptionOptions.model_validate({**known, "model": self.job.model, "task": self.job.task})
+
+    @property
+    def speech_options(self) -> SpeechOptions:
+        """The same of a speech job, whose `input` is given passage by passage."""
+        known = {name: value for name, value in self.job.request.items() if name in SpeechOptions.model_fields}
+        return SpeechOptions.model_validate({**known, "model": self.job.model, "input": "…"})
 
     def with_job(self, job: Job) -> Self:
         """The same turn after the row changed."""
@@ -44,6 +50,24 @@ class Turn:
     def sound_key(self, idx: int) -> str:
         """A chunk's samples, s16le mono 16 kHz, until it is heard."""
         return f"{self.sound_folder}/{self.hold.lease.attempt}-{idx}.pcm"
+
+    def text_key(self, idx: int) -> str:
+        """A passage's text, until it is spoken."""
+        return f"{self.sound_folder}/{self.hold.lease.attempt}-{idx}.txt"
+
+    @property
+    def recital_folder(self) -> str:
+        """The sound of all passages, until they are laid end to end."""
+        return f"{self.folder}/spoken"
+
+    @property
+    def recital_key(self) -> str:
+        """A passage's sound; the lease in hand is the chunk's."""
+        return f"{self.recital_folder}/{self.hold.lease.idx}-{self.hold.lease.attempt}.recital"
+
+    def speech_key(self, name: str) -> str:
+        """The whole text's sound in the format of this name."""
+        return f"{self.folder}/speech-{self.hold.lease.attempt}.{name}"
 
     @property
     def heard_key(self) -> str:

@@ -130,6 +130,7 @@ class Job(SQLModel, table=True):
     model_used: str | None = None
     language: str | None = None
     result_key: str | None = None
+    sound: dict[str, Any] | None = _json()  # of a speech job: key, format, bytes, duration in seconds
     partial: bool = False
     gaps: list[dict[str, Any]] | None = _json()
     quality: dict[str, Any] | None = _json()

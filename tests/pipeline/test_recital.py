@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.catalog import load_catalog
 from pipeline.options import SpeechOptions
-from pipeline.recital import SAMPLE_RATE, Recital, recital_from_bytes, recital_to_bytes, recite
+from pipeline.recital import SAMPLE_RATE, Recital, recital_from_bytes, recital_samples, recital_to_bytes, recite
 from pipeline.run import Toolbox
 from pipeline.utterance import Marks, laid_over, marked
 
@@ -89,5 +89,7 @@ def test_any_marks_give_times_that_run_forward(text: str, begins: list[tuple[int
 
 def test_a_stored_recital_is_the_same(toolbox: Toolbox) -> None:
     recital = recite(SpeechOptions(model="oracle", input="Hello there. Again."), toolbox)
-    assert recital_from_bytes(recital_to_bytes(recital)) == recital
+    stored = recital_to_bytes(recital)
+    assert recital_from_bytes(stored) == recital
+    assert recital_samples(stored[:10], len(stored)) == recital.samples
     assert isinstance(recital, Recital) and recital.model_used == "oracle"
