@@ -22,7 +22,7 @@ log = logging.getLogger("stenopool.api")
 SYNCHRONOUS = frozenset({"/v1/audio/speech", "/v1/audio/transcriptions", "/v1/audio/translations"})
 PUBLIC = frozenset({"/", "/healthz", "/readyz", "/metrics", "/version", "/docs", "/openapi.json", "/redoc"})
 SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-METHODS = "GET, POST, DELETE, OPTIONS"
+METHODS = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
 EXPOSED = (
     "x-request-id, x-perf-request-id, x-perf-model-used, x-perf-cost-usd, x-perf-latency-ms, openai-processing-ms, "
     "location, retry-after, etag, idempotent-replayed, content-disposition"

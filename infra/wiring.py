@@ -8,6 +8,8 @@ from types import TracebackType
 from typing import Self
 
 from infra.accounts import Accounts
+from infra.bookings import Bookings
+from infra.books import Books
 from infra.broker import JobQueue
 from infra.database.session import Database
 from infra.embedded import broker_url
@@ -21,6 +23,7 @@ from infra.ratios import Ratios
 from infra.receipts import Receipts
 from infra.settings import Settings
 from infra.storage import ObjectStore, open_storage
+from infra.usage import Usage
 from infra.webhooks import WebhookStore
 from infra.workers import WorkerStore
 from pipeline.catalog import Catalog, load_catalog
@@ -40,6 +43,9 @@ class Services:
     idempotency: IdempotencyStore
     ledger: Ledger
     receipts: Receipts
+    bookings: Bookings
+    books: Books
+    usage: Usage
     ratios: Ratios
     workers: WorkerStore
     storage: ObjectStore
@@ -95,6 +101,9 @@ def build(settings: Settings, *, engine_processes: int | None = None) -> Service
             idempotency=IdempotencyStore(database),
             ledger=Ledger(database),
             receipts=Receipts(database),
+            bookings=Bookings(database),
+            books=Books(database),
+            usage=Usage(database),
             ratios=Ratios(database, catalog),
             workers=WorkerStore(database),
             storage=storage,
