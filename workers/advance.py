@@ -7,6 +7,7 @@ from functools import partial
 from infra.jobs import Bell
 from infra.logs import log_context
 from pipeline.lifecycle import Stage
+from workers import read_aloud
 from workers.desk import Desk
 from workers.fetch import fetch
 from workers.finish import finish
@@ -60,5 +61,5 @@ def _step(desk: Desk, turn: Turn) -> bool:
             if turn.job.queue != desk.role:
                 return _hand_over(turn)
             work.stage = Stage.PREPARING
-        return prepare(desk.role, turn)
+        return read_aloud.prepare(turn) if job.task == "speech" else prepare(desk.role, turn)
     return False

@@ -13,6 +13,7 @@ from pipeline.errors import StenopoolError
 from pipeline.lifecycle import ChunkStatus
 from pipeline.stitch import stitch
 from pipeline.transcript import Gap, Heard, Transcript, heard_from_json, samples_to_ms, transcript_to_json
+from workers import read_aloud
 from workers.turn import Turn
 
 log = logging.getLogger(__name__)
@@ -26,6 +27,9 @@ def finish(turn: Turn) -> None:
     rows = services.jobs.chunks(job.id)
     if [row.idx for row in rows] != list(range(job.chunks_total)):
         raise StenopoolError("The job's chunks are not complete.", chunks=len(rows), expected=job.chunks_total)
+    if job.task == "speech":
+        read_aloud.finish(turn, rows)
+        return
     failed = [row for row in rows if row.status == ChunkStatus.FAILED]
     if failed and not any(row.result_key for row in rows):  # gaps and nothing else are no partial result
         services.jobs.fail(turn.hold.lease, failed[0].error or StenopoolError().as_dict())

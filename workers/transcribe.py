@@ -10,6 +10,7 @@ from pipeline.errors import InputMissing
 from pipeline.lifecycle import Stage
 from pipeline.run import hear
 from pipeline.transcript import heard_to_json
+from workers import read_aloud
 from workers.advance import advance
 from workers.desk import Desk
 from workers.outcome import Try, settled
@@ -40,7 +41,7 @@ def _step(turn: Turn, chunk: Chunk) -> bool:
         chunk=chunk.idx,
     )
     with settled(work):
-        return _hear(turn, chunk)
+        return read_aloud.speak(turn, chunk) if turn.job.task == "speech" else _hear(turn, chunk)
     return work.failed is True
 
 
