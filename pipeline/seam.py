@@ -70,6 +70,11 @@ def normal(text: str) -> str:
     return "".join(character for character in text.casefold() if character.isalnum()) or text
 
 
+def same(one: Token, other: Token) -> bool:
+    """Whether they are the same word, however it is spelled."""
+    return normal(one.text) == normal(other.text)
+
+
 def _delay(left: Sequence[Token], right: Sequence[Token], pair: tuple[int, int]) -> int:
     return right[pair[1]].start - left[pair[0]].start
 
@@ -136,11 +141,12 @@ def _pair_score(mine: Token, theirs: Token, offset: int, sigma: int) -> float:
     late = (theirs.start - mine.start - offset) / sigma
     if abs(late) > 2.5:  # noqa: PLR2004 - beyond that a clock does not err
         return _SUBSTITUTION
-    return max(2.0 * _likeness(normal(mine.text), normal(theirs.text)) - 1.5 * late * late, _SUBSTITUTION)
+    return max(2.0 * likeness(normal(mine.text), normal(theirs.text)) - 1.5 * late * late, _SUBSTITUTION)
 
 
 @functools.lru_cache(maxsize=4096)
-def _likeness(one: str, other: str) -> float:
+def likeness(one: str, other: str) -> float:
+    """0 to 1, of two words as `normal` makes them."""
     return 1.0 if one == other else difflib.SequenceMatcher(None, one, other, autojunk=False).ratio()
 
 

@@ -15,6 +15,7 @@ from pipeline.transcript import Segment, samples_to_ms
 
 _LONG_PHRASE = 10_000  # ms; a sentence that lasts longer is divided
 _SHORT_PHRASE = 3_000  # ms; not into pieces shorter than this
+_MARKS = ".,;:!?…。，、！？"  # noqa: RUF001 - they are what is meant
 _PHRASE_ENDS = (",", ";", ":", "،", "，", "、", "；", "：", "–", "—")  # noqa: RUF001 - they are what is meant
 
 
@@ -33,7 +34,7 @@ class SegmentWords:
     @classmethod
     def each(cls, segments: Sequence[Segment], span: Span) -> list[SegmentWords]:
         """The same of several segments of one chunk."""
-        speech = [(samples_to_ms(start), samples_to_ms(end)) for start, end in span.speech_map]
+        speech = speech_ms(span)
         return [cls(segment, speech) for segment in segments]
 
     def phrases(self) -> list[Segment]:
@@ -72,12 +73,59 @@ class SegmentWords:
         words = self._segment.words[first:last]
         return replace(self._segment, text=self._text(first, last), start=start, end=end, words=words)
 
+    def mark_after(self, at: int) -> str:
+        """The punctuation between word `at` and the next one, as far as it is punctuation of sentences and phrases."""
+        spelled = self.tokens[at].text
+        if self._places:
+            stop = self._places[at + 1][0] if at + 1 < len(self._places) else len(self._segment.text)
+            spelled = self._segment.text[self._places[at][0] : stop].strip()
+        return spelled[len(spelled.rstrip(_MARKS)) :]
+
+    def clipped(self, start: int | None, end: int | None) -> Segment | None:
+        """Without the words whose middle lies before `start` or after `end`."""
+        middles = [(token.start + token.end) // 2 for token in self.tokens]
+        first = sum(start is not None and middle < start for middle in middles)
+        last = sum(end is None or middle <= end for middle in middles)
+        return self.part(first, last)
+
+    @property
+    def segment(self) -> Segment:
+        """What it was made of."""
+        return self._segment
+
     def _text(self, first: int, last: int) -> str:
         if not self._places:
             return joined(token.text for token in self.tokens[first:last])
         stop = self._places[last][0] if last < len(self._places) else len(self._segment.text)
         begin = self._places[first][0] if first else 0
         return self._segment.text[begin:stop].strip()
+
+
+def speech_ms(span: Span) -> list[tuple[int, int]]:
+    """The span's speech map in ms."""
+    return [(samples_to_ms(start), samples_to_ms(end)) for start, end in span.speech_map]
+
+
+def without_loops(
+    segments: Sequence[SegmentWords], *, from_: int | None = None, until: int | None = None
+) -> list[SegmentWords]:
+    """A decoder that loops at the edge of its chunk: what it says from or until this moment, the other chunk heard better."""
+    kept = list(segments)
+    place = -1 if from_ is not None else 0
+    while kept and "repetition" in kept[place].segment.suspect:
+        looping = kept.pop(place)
+        part = looping.clipped(until, from_)
+        if part is not None:
+            return [*kept, SegmentWords(part, ())] if place else [SegmentWords(part, ()), *kept]
+    return kept
+
+
+def punctuated(segment: Segment, mark: str) -> Segment:
+    """With this punctuation at its end instead of what is there: the chunk that heard on knows better how it goes on."""
+    words = segment.words
+    if words and words[-1].text[-1:] in _MARKS:
+        words = (*words[:-1], replace(words[-1], text=(words[-1].text.rstrip(_MARKS) or words[-1].text) + mark))
+    return replace(segment, text=(segment.text.rstrip(_MARKS) or segment.text) + mark, words=words)
 
 
 def _found(text: str, words: Sequence[str]) -> list[tuple[int, int]]:

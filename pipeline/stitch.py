@@ -11,14 +11,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from pipeline.cut import Span
-from pipeline.seam import Overlap, Token, switch
-from pipeline.segment_words import SegmentWords
+from pipeline.seam import Overlap, Token, normal, same, switch
+from pipeline.segment_words import SegmentWords, punctuated, speech_ms, without_loops
+from pipeline.suspects import judged
 from pipeline.tally import Tally
+from pipeline.text_seam import switch_texts
 from pipeline.timeline import forward, on_recording
 from pipeline.transcript import Gap, Heard, Seams, Segment, Transcript, samples_to_ms
 
 _LOOK_BACK = 10_000  # ms before an overlap in which words may take part in a seam
 _WHOLE = 0.9  # of a chunk; a provider that knows times leaves the silence at its ends out
+_WITNESSES = 2  # words of the other side that prove that a loop was not said
 _OVERLAPPING = ("soft", "hard")
 _REACH = 2_000  # ms; no chunk begins earlier than this before the cut it shares with the one before (pipeline.cut)
 
@@ -60,11 +63,13 @@ class Stitcher:
             return
         start, end = samples_to_ms(span.audio_start), samples_to_ms(span.audio_end)
         segments = on_recording(part.segments, start, end - start)
-        if not part.timed or (len(segments) == 1 and _untimed(segments[0], end - start)):
+        timed = part.timed and not (len(segments) == 1 and _untimed(segments[0], end - start))
+        if not timed:
             segments = [phrase for words in SegmentWords.each(segments, span) for phrase in words.phrases()]
+        segments = judged(segments, speech_ms(span))
         overlap = self._overlap(span)
         if overlap:
-            segments = self._changed_over(SegmentWords.each(segments, span), overlap)
+            segments = self._changed_over(segments, span, overlap, timed=timed)
         else:
             self._firm = len(self._segments)
         self._segments += segments
@@ -117,14 +122,22 @@ class Stitcher:
             at -= 1
         return at
 
-    def _changed_over(self, after: list[SegmentWords], overlap: Overlap) -> list[Segment]:
+    def _changed_over(self, after: list[Segment], span: Span, overlap: Overlap, *, timed: bool) -> list[Segment]:
         """Shorten what is there to where the new segments take over; returns what is left of those."""
         assert self._heard is not None
         at = self._before(overlap.start - _LOOK_BACK)
-        before = SegmentWords.each(self._segments[at:], self._heard)
-        kept, skipped = switch(_tokens(before), _tokens(after), overlap)
-        self._segments[at:] = _first(before, kept)
-        return _without_first(after, skipped)
+        left = SegmentWords.each(self._segments[at:], self._heard)
+        right = SegmentWords.each(after, span)
+        left, right = (
+            _unless_shared(left, without_loops(left, from_=overlap.start), right, overlap),
+            _unless_shared(right, without_loops(right, until=overlap.end), left, overlap),
+        )
+        mine, theirs = _tokens(left), _tokens(right)
+        kept, skipped = (switch if timed else switch_texts)(mine, theirs, overlap)
+        self._segments[at:] = _first(left, kept)
+        if kept > 0 and 0 < skipped < len(theirs) and same(mine[kept - 1], theirs[skipped - 1]):
+            self._segments[-1] = punctuated(self._segments[-1], _mark_after(right, skipped))
+        return _without_first(right, skipped)
 
 
 def _untimed(segment: Segment, length: int) -> bool:
@@ -134,6 +147,25 @@ def _untimed(segment: Segment, length: int) -> bool:
 
 def _tokens(segments: Sequence[SegmentWords]) -> list[Token]:
     return [token for segment in segments for token in segment.tokens]
+
+
+def _unless_shared(
+    side: list[SegmentWords], without: list[SegmentWords], other: list[SegmentWords], overlap: Overlap
+) -> list[SegmentWords]:
+    """The side without its loop at the seam, when the other side heard several words there and none of the loop's."""
+    looped = set(_tokens(side)) - set(_tokens(without))
+    heard = [token for token in _tokens(other) if token.end > overlap.start and token.start < overlap.end]
+    alike = {normal(token.text) for token in looped} & {normal(token.text) for token in heard}
+    return without if len(heard) >= _WITNESSES and not alike else side
+
+
+def _mark_after(segments: Sequence[SegmentWords], count: int) -> str:
+    """The punctuation after the `count`-th word."""
+    for segment in segments:
+        if count <= len(segment.tokens):
+            return segment.mark_after(count - 1)
+        count -= len(segment.tokens)
+    return ""
 
 
 def _first(segments: Sequence[SegmentWords], count: int) -> list[Segment]:

@@ -12,11 +12,6 @@ from itertools import pairwise
 from pipeline.transcript import Segment
 
 _SLACK = 500  # ms a word may lie outside of its chunk before its clock is suspect
-_LOOP_LENGTHS = range(1, 9)  # words in a repeated phrase
-_LOOPS = 4  # repetitions of a phrase that nobody says
-_SINGLE_LOOPS = 8  # of a single word; "no, no, no, no" is said
-_FASTEST = 30  # characters a second
-_LONG_TEXT = 40  # characters; shorter ones are too short for a rate
 
 
 def on_recording(segments: Iterable[Segment], offset: int, length: int) -> list[Segment]:
@@ -41,14 +36,13 @@ def _tidy(segment: Segment, first: int, last: int) -> Segment:
     start, end = _inside(segment.start + first, first, last), _inside(segment.end + first, first, last)
     if words:
         start = min(start, *(word.start for word in words))
-    reasons = (("clock",) if outside else ()) + _oddities(text, end - start)
     return replace(
         segment,
         text=text,
         start=start,
         end=max(start, end),
         words=tuple(words),
-        suspect=tuple(dict.fromkeys((*segment.suspect, *reasons))),
+        suspect=tuple(dict.fromkeys((*segment.suspect, *(("clock",) if outside else ())))),
     )
 
 
@@ -72,23 +66,6 @@ def _share(confidence: float | None) -> float | None:
     return min(max(confidence, 0.0), 1.0)
 
 
-def _oddities(text: str, length: int) -> tuple[str, ...]:
-    """Signs that a recogniser made it up."""
-    words = text.casefold().split()
-    loop = any(_repetitions(words, size) >= (_SINGLE_LOOPS if size == 1 else _LOOPS) for size in _LOOP_LENGTHS)
-    hasty = len(text) > _LONG_TEXT and len(text) * 1000 > _FASTEST * length
-    return (("repetition",) if loop else ()) + (("too fast",) if hasty else ())
-
-
-def _repetitions(words: Sequence[str], size: int) -> int:
-    """How often the most insistent phrase of this many words is said in a row."""
-    most = run = 0
-    for at in range(size, len(words)):
-        run = run + 1 if words[at] == words[at - size] else 0
-        most = max(most, run)
-    return most // size + 1
-
-
 def forward(segments: Sequence[Segment], duration: int) -> tuple[Segment, ...]:
     """The same with times that never run backwards, do not overlap and lie in [0, duration]."""
     starts = _climbing([min(max(time, 0), duration) for segment in segments for time in _starts(segment)])
@@ -102,7 +79,7 @@ def forward(segments: Sequence[Segment], duration: int) -> tuple[Segment, ...]:
 
 
 def _climbing(times: Sequence[int]) -> list[int]:
-    """The same without steps back: as many as possible stay, the others take the time before them."""
+    """The same without steps back: as many as possible stay, the others move to between them."""
     if all(before <= after for before, after in pairwise(times)):
         return list(times)
     tops: list[int] = []  # the lowest time in which a climb of each length can end
@@ -116,8 +93,17 @@ def _climbing(times: Sequence[int]) -> list[int]:
     for at in range(len(times) - 1, -1, -1):
         if lengths[at] == len(tops) - 1 - len(kept) and times[at] <= ceiling:
             kept[at] = ceiling = times[at]
-    latest = ceiling  # by now the earliest that stays
-    return [latest := kept.get(at, latest) for at in range(len(times))]
+    return _between(kept, len(times))
+
+
+def _between(kept: dict[int, int], count: int) -> list[int]:
+    """The times that stay, and the others evenly between their neighbours that do."""
+    places = sorted(kept)
+    filled = [kept[places[0]]] * places[0]
+    for first, last in pairwise([*places, count]):
+        start, end = kept[first], kept.get(last, kept[first])
+        filled += [start + (end - start) * step // (last - first) for step in range(last - first)]
+    return filled
 
 
 def _starts(segment: Segment) -> list[int]:
