@@ -35,6 +35,7 @@ class Bookings:
         known = self._find(kind, account_id, subject) if key is not None else None
         if known is not None:
             return _same(known, micro, note), self._ledger.balance(account_id), True
+        self._ledger.balance(account_id)  # an unknown account is told before anything is written
         booked = self._ledger.top_up if kind == "top_up" else self._ledger.adjust
         balance = booked(account_id, micro, note=note, subject=subject)
         entry = self._find(kind, account_id, subject)
