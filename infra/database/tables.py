@@ -369,3 +369,14 @@ class DailyUsage(SQLModel, table=True):
     day: str = Field(primary_key=True)  # UTC, 2026-11-23
     kind: str = Field(primary_key=True)
     used: int = Field(default=0, sa_type=BigInteger)
+
+
+class OpenMinutes(SQLModel, table=True):
+    """Milliseconds of a daily quota that a request or a job under way has taken; gone once it has ended."""
+
+    __tablename__ = "open_minutes"
+    subject: str = Field(primary_key=True)
+    account_id: str = Field(foreign_key="accounts.id")
+    day: str  # the one they count on, whenever the work ends
+    taken: int = Field(sa_type=BigInteger)
+    opened_at: float = Field(sa_type=Double, index=True)
