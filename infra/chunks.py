@@ -15,6 +15,7 @@ from sqlmodel import col
 
 from infra.database.clock import read_clock
 from infra.database.tables import Chunk, Job, Media
+from infra.job_money import capture, cover, expect, note_usage
 from infra.media import want_stored
 from infra.moves import (
     Lease,
@@ -31,12 +32,13 @@ from infra.moves import (
     put_chunk_back,
 )
 from pipeline.lifecycle import ChunkStatus, JobStatus, Stage
+from pipeline.pricing import Usage, tokens_as_dict
 
 SAMPLE_RATE = 16_000  # of everything that is cut
 
 
 class ChunkProgress(Store):
-    """start_fetch, note_input, add_chunk, cut_done, complete_chunk, fail_chunk. All raise LeaseLost when fenced."""
+    """start_fetch, note_input, cover, add_chunk, cut_done, complete_chunk, fail_chunk. All raise LeaseLost when fenced."""
 
     def start_fetch(self, lease: Lease) -> None:
         """Stage fetching."""
@@ -46,10 +48,13 @@ class ChunkProgress(Store):
             job.version += 1
             note(session, job, Stage.FETCHING, read_clock(session))
 
-    def note_input(self, lease: Lease, facts: dict[str, Any], media: Media | None = None) -> Job:
+    def note_input(
+        self, lease: Lease, facts: dict[str, Any], media: Media | None = None, audio_ms: int | None = None
+    ) -> Job:
         """Add learned facts to `input`; with `media`, attach what was fetched and empty `source`. Stage preparing.
 
-        Raises InputMissing when the media is not stored.
+        `audio_ms` is what the recording is now thought to last: money is held for it, as far as the balance goes. Raises
+        InputMissing when the media is not stored.
         """
         with self._database.write() as session:
             job = held_job(session, lease)
@@ -59,19 +64,29 @@ class ChunkProgress(Store):
                 job.media_id = media.id
                 job.source = None
                 job.queue = "cpu"  # whoever fetched it, preparing is for processors
+            if audio_ms is not None:
+                expect(session, job, audio_ms)
             job.stage = Stage.PREPARING
             job.version += 1
         return job
+
+    def cover(self, lease: Lease, samples: int) -> None:
+        """Hold enough for so much sound before anybody hears it. Raises InsufficientBalance, CostLimitExceeded."""
+        with self._database.write() as session:
+            cover(session, held_job(session, lease), samples)
 
     def add_chunk(
         self, lease: Lease, idx: int, span: dict[str, Any], sound_key: str | None, queue: str = "cpu"
     ) -> bool:
         """True: the chunk waits to be heard, ring it. False: nothing to ring; it is silent (no sound key), or a row for
         the same span is there already and is kept: finished work is not redone, and the sound just stored is erased.
+
+        Raises InsufficientBalance and CostLimitExceeded when the sound up to here costs more than can be held.
         """
         span = json.loads(json.dumps(span))  # as the column will give it back: lists, no tuples
         with self._database.write() as session:
             job = held_job(session, lease)
+            cover(session, job, int(span["own_end"]))
             chunk = lock_chunk(session, job.id, idx)
             time = read_clock(session)
             if chunk is not None and chunk.span == span and not _unarmed(chunk):
@@ -84,8 +99,8 @@ class ChunkProgress(Store):
                 job.chunks_total += 1
             else:
                 disarm(session, job, chunk, time)
-            chunk.queue = queue
-            _arm(job, chunk, span, sound_key, time)
+            chunk.queue, chunk.sound_key = queue, sound_key
+            _arm(session, job, chunk, span, time)
         return sound_key is not None
 
     def cut_done(self, lease: Lease, audio_samples: int, chunks_total: int) -> bool:
@@ -110,15 +125,20 @@ class ChunkProgress(Store):
             note(session, job, Stage.TRANSCRIBING, time, chunks=chunks_total)
             return all_heard(job)
 
-    def complete_chunk(self, lease: Lease, result_key: str, model_used: str | None = None) -> bool:
-        """The result is in storage. True for exactly one caller: it was the last one, claim the job and finish it."""
+    def complete_chunk(
+        self, lease: Lease, result_key: str, model_used: str | None = None, usage: Usage | None = None
+    ) -> bool:
+        """The result is in storage, and what it cost is captured: of `usage` the tokens; the seconds are the chunk's own.
+
+        True for exactly one caller: it was the last one, claim the job and finish it.
+        """
         with self._database.write() as session:
             job, chunk = held_chunk(session, lease)
             drop_chunk_lease(chunk, ChunkStatus.COMPLETED)
             chunk.result_key = result_key
             chunk.model_used = model_used
             chunk.error = None
-            count(job, chunk, 1)
+            heard(session, job, chunk, usage)
             return was_last(session, job)
 
     def fail_chunk(self, lease: Lease, error: dict[str, Any], retry_in: float | None = None) -> bool:
@@ -157,8 +177,17 @@ def count(job: Job, chunk: Chunk, step: int) -> None:
     if chunk.status == ChunkStatus.COMPLETED:
         job.chunks_completed += step
         job.samples_done += step * _samples(chunk.span)
+        note_usage(job, chunk, step)
     elif chunk.status == ChunkStatus.FAILED:
         job.chunks_failed += step
+
+
+def heard(session: Session, job: Job, chunk: Chunk, usage: Usage | None = None) -> None:
+    """Count a chunk that has just been completed, and capture what it cost."""
+    if usage is not None:
+        chunk.tokens, chunk.counted = tokens_as_dict(usage.tokens), usage.counted
+    count(job, chunk, 1)
+    capture(session, job, chunk.idx)
 
 
 def note_duration(job: Job, audio_samples: int) -> None:
@@ -202,15 +231,17 @@ def disarm(session: Session, job: Job, chunk: Chunk, now: float) -> None:
     if chunk.sound_key is not None:
         erase(session, chunk.sound_key, now)
     chunk.lost = chunk.failures = 0
-    chunk.sound_key = chunk.result_key = chunk.model_used = chunk.error = None
+    chunk.sound_key = chunk.result_key = chunk.model_used = chunk.tokens = chunk.error = None
 
 
-def _arm(job: Job, chunk: Chunk, span: dict[str, Any], sound_key: str | None, now: float) -> None:
+def _arm(session: Session, job: Job, chunk: Chunk, span: dict[str, Any], now: float) -> None:
     chunk.span = span
-    chunk.sound_key = sound_key
     chunk.run_at = chunk.dispatched_at = now  # the caller rings it right away
-    chunk.status = ChunkStatus.COMPLETED if sound_key is None else ChunkStatus.PENDING
-    count(job, chunk, 1)
+    chunk.status = ChunkStatus.COMPLETED if chunk.sound_key is None else ChunkStatus.PENDING
+    if chunk.sound_key is None:
+        heard(
+            session, job, chunk
+        )  # silence is decoded and cut like anything else: its seconds count, tokens it has none
     job.audio_samples = max(job.audio_samples, int(span["audio_end"]))
     job.version += 1
 

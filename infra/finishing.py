@@ -10,11 +10,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
-from infra.chunks import count, disarm, gaps, note_duration
+from infra.chunks import disarm, gaps, heard, note_duration
 from infra.database.clock import read_clock
 from infra.database.tables import Chunk, Job
 from infra.moves import Lease, Store, all_heard, end, held_job, note, put_back
 from pipeline.lifecycle import ChunkStatus, JobStatus
+from pipeline.pricing import Usage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +39,7 @@ class HeardChunk:
     span: dict[str, Any]
     result_key: str | None = None
     model_used: str | None = None
+    usage: Usage | None = None
 
 
 class Finishing(Store):
@@ -81,7 +83,7 @@ def _gaps_if_any(session: Session, job: Job) -> list[dict[str, Any]]:
     return gaps(session, job) if job.chunks_failed else []
 
 
-def _keep_single(session: Session, job: Job, heard: HeardChunk, now: float) -> None:
+def _keep_single(session: Session, job: Job, single: HeardChunk, now: float) -> None:
     """The chunk was never sent out: its row appears completed. Rows of an earlier run that cut otherwise go."""
     if job.chunks_total:
         earlier = select(Chunk).where(col(Chunk.job_id) == job.id).order_by(col(Chunk.idx)).with_for_update()
@@ -92,15 +94,15 @@ def _keep_single(session: Session, job: Job, heard: HeardChunk, now: float) -> N
     chunk = Chunk(
         job_id=job.id,
         idx=0,
-        span=json.loads(json.dumps(heard.span)),
+        span=json.loads(json.dumps(single.span)),
         status=ChunkStatus.COMPLETED,
         attempt=1,
         run_at=now,
-        result_key=heard.result_key,
-        model_used=heard.model_used,
+        result_key=single.result_key,
+        model_used=single.model_used,
     )
     session.add(chunk)
     job.chunks_total = 1
     job.cut_done = True
-    count(job, chunk, 1)
-    job.audio_samples = max(job.audio_samples, int(heard.span["audio_end"]))
+    heard(session, job, chunk, single.usage)
+    job.audio_samples = max(job.audio_samples, int(single.span["audio_end"]))

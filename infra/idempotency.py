@@ -69,10 +69,13 @@ def create_once(
     idempotency: Idempotency | None,
     kind: type[Made],
     insert: Callable[[Session], Made],
+    *,
+    afterwards: Callable[[Session, Made], None] | None = None,
 ) -> tuple[Made, dict[str, Any] | None]:
     """(new object, None), or (the first object, its first answer) when the key was used with the same fingerprint.
 
-    Raises IdempotencyConflict for another fingerprint, and whatever `insert` raises.
+    `afterwards` comes last in the same transaction, when the key is ours. Raises IdempotencyConflict for another
+    fingerprint, and whatever `insert` and `afterwards` raise.
     """
     for _ in range(2):
         with database.write() as session:
@@ -82,6 +85,8 @@ def create_once(
                 return first, known.response
             made = insert(session)
             if idempotency is None or _remember(session, account_id, idempotency, made):
+                if afterwards is not None:
+                    afterwards(session, made)
                 return made, None
             session.rollback()  # somebody used the key at this very moment: theirs is there now
     raise AssertionError("a key that was just used is not there")

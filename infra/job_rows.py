@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
@@ -15,6 +16,7 @@ from infra.database.clock import read_clock
 from infra.database.ids import new_id
 from infra.database.tables import Chunk, Job, JobEvent, Media
 from infra.idempotency import Idempotency, create_once
+from infra.job_money import Terms, hold
 from infra.media import want_stored
 from infra.moves import Store, note
 from pipeline.errors import InvalidRequest, NotFound
@@ -43,17 +45,25 @@ class NewJob:
     timeout_seconds: float | None = None
     retention_seconds: float | None = None
     request_id: str | None = None
+    terms: Terms | None = None  # None: it costs nothing
+
+
+Within = Callable[[Session, Job], None]  # something of somebody else's that belongs into the same transaction
 
 
 class JobRows(Store):
     """Create, get, find, list, events, chunks."""
 
-    def create(self, new: NewJob, idempotency: Idempotency | None = None) -> tuple[Job, dict[str, Any] | None]:
+    def create(
+        self, new: NewJob, idempotency: Idempotency | None = None, *, within: Within | None = None
+    ) -> tuple[Job, dict[str, Any] | None]:
         """(job, None), or (the first job, its first answer) when the key was used with the same fingerprint.
 
-        Raises IdempotencyConflict for another fingerprint, InputMissing when the media is not (or no longer) stored.
+        The job and the money held for it are there together, or neither is. Raises IdempotencyConflict for another
+        fingerprint, InputMissing when the media is not (or no longer) stored, InsufficientBalance, what `within` raises.
         """
-        return create_once(self._database, new.account_id, idempotency, Job, partial(_insert, new=new))
+        insert, pay = partial(_insert, new=new), partial(_pay, within=within)
+        return create_once(self._database, new.account_id, idempotency, Job, insert, afterwards=pay)
 
     def get(self, account_id: str, job_id: str) -> Job:
         """Raises NotFound: unknown and foreign look the same."""
@@ -130,10 +140,11 @@ def _own(session: Session, account_id: str, job_id: str) -> Job:
 def _insert(session: Session, new: NewJob) -> Job:
     time = read_clock(session)
     want_stored(session, new.media)
-    given = {name: getattr(new, name) for name in NewJob.__dataclass_fields__ if name != "media"}
+    given = {name: getattr(new, name) for name in NewJob.__dataclass_fields__ if name not in ("media", "terms")}
     job = Job(
         id=new_id("job"),
         **given,
+        **(new.terms.columns() if new.terms else {}),
         media_id=new.media.id if new.media else None,
         status=JobStatus.QUEUED,
         stage=Stage.WAITING,
@@ -146,6 +157,13 @@ def _insert(session: Session, new: NewJob) -> Job:
     session.flush()
     note(session, job, "created", time)
     return job
+
+
+def _pay(session: Session, job: Job, within: Within | None) -> None:
+    """After the idempotency key is ours: of many creations with one key only one asks for money."""
+    if within is not None:
+        within(session, job)
+    hold(session, job)
 
 
 def _beyond(session: Session, account_id: str, name: str, cursor: str, later: bool) -> ColumnElement[bool]:

@@ -74,6 +74,7 @@ class Ledger:
     def hold(self, account_id: str, subject: str, micro: int, *, within: Within | None = None) -> None:
         """Set money aside for a request; the same `subject` again holds nothing more. Raises InsufficientBalance, NotFound.
 
+        The subject must be an id of our own making: with one that a caller can choose, the next request would be free.
         `within` runs in the same transaction, before the balance is touched; what it raises undoes everything.
         """
         if micro <= 0 and within is None:
@@ -173,6 +174,17 @@ def spend(session: Session, account_id: str, micro: int) -> None:
     )
 
 
+def take_up_to(session: Session, account_id: str, micro: int, *, at_least: int = 0) -> int:
+    """Take as much of `micro` as the balance has; returns how much. Raises InsufficientBalance when that is below `at_least`."""
+    if _took(session, account_id, micro):
+        return micro
+    lock = select(col(Account.balance_micro)).where(col(Account.id) == account_id).with_for_update()
+    some = max(at_least, min(micro, session.execute(lock).scalar_one()))
+    if some > 0:
+        spend(session, account_id, some)
+    return some
+
+
 def give(session: Session, account_id: str, micro: int) -> None:
     """Give back to the balance."""
     spend(session, account_id, -micro)
@@ -191,8 +203,8 @@ def _capture(session: Session, subject: str, hold: Any, cost: int) -> int:
     """What could be captured of `cost`."""
     held: int = hold.held
     if cost > held:
-        more = min(cost - held, _balance(session, hold.account_id))
-        if more > 0 and _took(session, hold.account_id, more):
+        more = take_up_to(session, hold.account_id, cost - held)
+        if more:
             add(session, hold.account_id, subject, HOLD, more, part=hold.parts)
             held += more
         if held < cost:

@@ -16,6 +16,7 @@ from sqlmodel import col
 from infra.database.clock import read_clock
 from infra.database.session import Database
 from infra.database.tables import Chunk, Erasure, Job, JobEvent
+from infra.job_money import settle
 from infra.outbox import announce
 from pipeline.errors import LeaseLost, NotFound
 from pipeline.lifecycle import JOB_MOVES, TERMINAL, ChunkStatus, JobStatus, Stage
@@ -136,7 +137,9 @@ def move(job: Job, target: JobStatus, now: float) -> None:
 
 
 def end(session: Session, job: Job, target: JobStatus, now: float, error: dict[str, Any] | None = None) -> None:
-    """A job's last move in this run: its leases die, its unheard chunks are cancelled, whoever wants to know is told."""
+    """A job's last move in this run: its leases die, its unheard chunks are cancelled, its money is settled, whoever wants
+    to know is told.
+    """
     assert target in TERMINAL
     move(job, target, now)
     drop_job_lease(job)
@@ -147,6 +150,7 @@ def end(session: Session, job: Job, target: JobStatus, now: float, error: dict[s
         job.expires_at = now + job.retention_seconds
     if target != JobStatus.COMPLETED:
         cancel_chunks(session, job.id, LIVE_CHUNK)
+    settle(session, job, target, error)
     note(session, job, target, now, **({"error": error} if error else {}))
     announce(session, job, now)
 

@@ -15,6 +15,7 @@ from sqlmodel import col
 
 from infra.database.ids import new_id
 from infra.database.tables import Job, WebhookEndpoint, WebhookMessage
+from infra.job_money import cost_facts
 from pipeline.lifecycle import JobStatus
 
 JOB_TARGET = "job"  # the webhook that came with the job, as opposed to one of the account's endpoints
@@ -84,7 +85,7 @@ def job_facts(job: Job) -> dict[str, Any]:
         "client_reference_id": job.client_reference_id,
         "metadata": job.meta or {},
         "partial": job.partial,
-        "cost": None,
+        "cost": cost_facts(job),
         "error": job.error,
         result: f"/v1/audio/jobs/{job.id}/{kind}" if done else None,
     }

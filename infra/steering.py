@@ -17,6 +17,7 @@ from infra.database.tables import (
     WebhookMessage,
 )
 from infra.idempotency import forget_made
+from infra.job_money import hold_again, settle
 from infra.moves import Store, cancel_chunks, close_if_idle, end, erase, lock_own_job, move, note
 from pipeline.errors import Expired, WrongState
 from pipeline.lifecycle import ACTIONS, ChunkStatus, JobStatus, Stage
@@ -28,7 +29,10 @@ class Steering(Store):
     """cancel, retry, delete. All raise NotFound, and WrongState(current_status, allowed_statuses)."""
 
     def cancel(self, account_id: str, job_id: str) -> Job:
-        """Cancelled at once where nobody works on it, else cancelling. Again: the job as it is."""
+        """Cancelled at once where nobody works on it, else cancelling; what is held for it is free at once in any case.
+
+        Again: the job as it is.
+        """
         with self._database.write() as session:
             job = lock_own_job(session, account_id, job_id)
             if job.status in (JobStatus.CANCELLING, JobStatus.CANCELLED):
@@ -41,11 +45,15 @@ class Steering(Store):
             cancel_chunks(session, job.id, (ChunkStatus.PENDING,))
             if not close_if_idle(session, job, time):
                 move(job, JobStatus.CANCELLING, time)
+                settle(session, job, JobStatus.CANCELLED)
                 note(session, job, JobStatus.CANCELLING, time)
         return job
 
     def retry(self, account_id: str, job_id: str) -> Job:
-        """A new run of a failed or partial job, which redoes only what failed. Raises Expired when its media is deleted."""
+        """A new run of a failed or partial job, which redoes only what failed, and holds money for that alone.
+
+        Raises Expired when its media is deleted, InsufficientBalance.
+        """
         with self._database.write() as session:
             job = lock_own_job(session, account_id, job_id)
             _allow(job, "retry")
@@ -57,6 +65,7 @@ class Steering(Store):
                 )
             _want_media(session, job)
             _begin_run(session, job, read_clock(session))
+            hold_again(session, job)
         return job
 
     def delete(self, account_id: str, job_id: str, force: bool = False) -> Job:
@@ -66,6 +75,8 @@ class Steering(Store):
             if not force:
                 _allow(job, "delete")
             time = read_clock(session)
+            settle(session, job, JobStatus.CANCELLED)
+            session.flush()
             _delete_children(session, job)
             session.execute(delete(Job).where(col(Job.id) == job.id))
             session.expunge(job)

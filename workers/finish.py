@@ -14,6 +14,7 @@ from pipeline.lifecycle import ChunkStatus
 from pipeline.stitch import stitch
 from pipeline.transcript import Gap, Heard, Transcript, heard_from_json, samples_to_ms, transcript_to_json
 from workers import read_aloud
+from workers.measure import used
 from workers.turn import Turn
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,8 @@ def finish(turn: Turn) -> None:
 
 def finish_single(turn: Turn, span: Span, heard: Heard, samples: int) -> None:
     """The recording's only chunk, already heard. `samples` is what was decoded, at 16 kHz."""
-    single = HeardChunk(span=span_as_dict(span), model_used=heard.model_used or None)
+    usage = used(turn.job, span, heard)
+    single = HeardChunk(span=span_as_dict(span), model_used=heard.model_used or None, usage=usage)
     _publish(turn, [(span, heard)], samples, single)
 
 

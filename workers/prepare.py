@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 from infra.broker import CPU, IO
 from infra.leases import Hold
@@ -26,10 +28,10 @@ def prepare(role: str, turn: Turn) -> bool:
     services, toolbox = turn.services, turn.services.toolbox
     profile = cut_profile(turn.options, toolbox)
     queue = CPU if is_local(turn.options, toolbox) else IO
-    with (
-        services.storage.local_file(_media_key(turn)) as path,
-        decode(path, max_seconds=services.settings.max_audio_seconds) as decoding,
-    ):
+    with services.storage.local_file(_media_key(turn)) as path, ExitStack() as stack:
+        if turn.job.max_cost_micro is not None:
+            _measure(turn, path)
+        decoding = stack.enter_context(decode(path, max_seconds=services.settings.max_audio_seconds))
         _note_facts(turn, decoding)
         chunks = cut(_watched(decoding, turn.hold), profile)
         first, second = next(chunks, None), next(chunks, None)
@@ -40,6 +42,14 @@ def prepare(role: str, turn: Turn) -> bool:
         count = sum(sender.send(chunk) for chunk in itertools.chain(filter(None, (first, second)), chunks))
         services.metrics.audio.inc(decoding.samples / SAMPLE_RATE)
         return services.jobs.cut_done(turn.hold.lease, decoding.samples, count)
+
+
+def _measure(turn: Turn, path: Path) -> None:
+    """A job with a limit to its cost is decoded to its end first, so that it is refused before anybody is paid to hear it."""
+    with decode(path, max_seconds=turn.services.settings.max_audio_seconds) as decoding:
+        for _ in _watched(decoding, turn.hold):
+            pass
+    turn.services.jobs.cover(turn.hold.lease, decoding.samples)
 
 
 def _media_key(turn: Turn) -> str:
@@ -83,6 +93,8 @@ class _Sender:
 
 
 def _hear_single(turn: Turn, chunk: Chunk, samples: int) -> None:
+    if turn.job.prices:
+        turn.services.jobs.cover(turn.hold.lease, samples)
     heard = hear(chunk.pcm, turn.options, turn.services.toolbox) if chunk.span.has_speech else Heard()
     turn.hold.check()
     finish_single(turn, chunk.span, heard, samples)

@@ -6,6 +6,7 @@ from functools import partial
 
 from infra.database.tables import Chunk
 from infra.logs import log_context
+from pipeline.cut import span_from_dict
 from pipeline.errors import InputMissing
 from pipeline.lifecycle import Stage
 from pipeline.run import hear
@@ -13,6 +14,7 @@ from pipeline.transcript import heard_to_json
 from workers import read_aloud
 from workers.advance import advance
 from workers.desk import Desk
+from workers.measure import used
 from workers.outcome import Try, settled
 from workers.turn import Turn
 
@@ -53,4 +55,5 @@ def _hear(turn: Turn, chunk: Chunk) -> bool:
     heard = hear(services.storage.get(chunk.sound_key), turn.options, services.toolbox)
     turn.hold.check()
     services.storage.put(turn.heard_key, heard_to_json(heard))
-    return services.jobs.complete_chunk(turn.hold.lease, turn.heard_key, heard.model_used)
+    usage = used(turn.job, span_from_dict(chunk.span), heard)
+    return services.jobs.complete_chunk(turn.hold.lease, turn.heard_key, heard.model_used, usage)
