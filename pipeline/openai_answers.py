@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import math
+from typing import Annotated, Any, TypeGuard
 
 from pydantic import BaseModel, Field, ValidationError
 
 from pipeline.errors import ProviderNonsense
 from pipeline.languages import NAMES
 from pipeline.providers.base import phrases
-from pipeline.transcript import Heard, Segment, Word
+from pipeline.transcript import Heard, Logprob, Segment, TokenUsage, Word
 
 _SLACK = 500  # ms over the chunk's end that are rounding; what lies further out is the stitcher's to judge
+_LONGEST = 1e6  # seconds
 _CODES = {name: code for code, name in reversed(NAMES.items())}
-Seconds = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0, le=_LONGEST, allow_inf_nan=False)]
 
 
 class _Word(BaseModel):
@@ -30,6 +32,8 @@ class _Segment(BaseModel):
     compression_ratio: float | None = None
     no_speech_prob: float | None = None
     temperature: float | None = None
+    tokens: Any = None
+    speaker: str | None = None
 
 
 class _Answer(BaseModel):
@@ -37,6 +41,10 @@ class _Answer(BaseModel):
     language: str | None = None
     segments: list[_Segment] | None = None
     words: list[_Word] | None = None
+    duration: Any = None
+    languages: Any = None  # these are of no use when they are wrong, but the text is
+    logprobs: Any = None
+    usage: Any = None
 
 
 def heard(body: bytes, *, duration: int, model: str, provider: str) -> Heard:
@@ -57,7 +65,17 @@ def heard(body: bytes, *, duration: int, model: str, provider: str) -> Heard:
         segments = tuple(phrases(words))
     else:
         segments = (Segment(answer.text.strip(), 0, duration),) if answer.text.strip() else ()
-    return Heard(segments, language=_code(answer.language), model_used=model)
+    languages = _languages(answer.languages)
+    return Heard(
+        segments,
+        language=_code(answer.language) or (languages[0] if len(languages) == 1 else None),
+        model_used=model,
+        timed=bool(spoken or words or not segments),
+        languages=languages,
+        usage=_usage(answer.usage),
+        logprobs=_logprobs(answer.logprobs),
+        duration=_told_duration(answer),
+    )
 
 
 def _with_words(segments: list[_Segment], words: list[Word], duration: int) -> list[Segment]:
@@ -74,6 +92,7 @@ def _with_words(segments: list[_Segment], words: list[Word], duration: int) -> l
             end = max(start, min(end, until))
         mine = [Word(word.text, min(max(word.start, start), end), min(max(word.end, start), end)) for word in mine]
         figures = segment.model_dump(include={"avg_logprob", "compression_ratio", "no_speech_prob", "temperature"})
+        figures |= {"speaker": (segment.speaker or "").strip() or None, "tokens": tuple(_whole_numbers(segment.tokens))}
         made.append(Segment(segment.text.strip(), start, end, tuple(mine), **figures))
         floor = end
     return made
@@ -87,3 +106,57 @@ def _ms(seconds: float, duration: int) -> int:
 def _code(language: str | None) -> str | None:
     name = (language or "").strip().lower()
     return name if name in NAMES else _CODES.get(name)
+
+
+def _languages(told: Any) -> tuple[str, ...]:
+    """`[{"code": "en"}]`, or plain names or codes; each once."""
+    entries = told if isinstance(told, list) else []
+    names = [entry.get("code") if isinstance(entry, dict) else entry for entry in entries]
+    codes = [_code(name) for name in names if isinstance(name, str)]
+    return tuple(dict.fromkeys(code for code in codes if code))
+
+
+def _usage(told: Any) -> TokenUsage | None:
+    """Only of the token kind; what is not split by kind counts as audio in."""
+    if not isinstance(told, dict) or not _whole_numbers([told.get("input_tokens"), told.get("output_tokens")]):
+        return None
+    details = told.get("input_token_details")
+    details = details if isinstance(details, dict) else {}
+    text, audio, read, written = (
+        next(iter(_whole_numbers([value])), 0)
+        for value in (
+            details.get("text_tokens"),
+            details.get("audio_tokens"),
+            told.get("input_tokens"),
+            told.get("output_tokens"),
+        )
+    )
+    return TokenUsage(text_in=text, audio_in=audio if text + audio else read, text_out=written)
+
+
+def _logprobs(told: Any) -> tuple[Logprob, ...]:
+    entries = told if isinstance(told, list) else []
+    return tuple(
+        Logprob(entry["token"], float(entry["logprob"]), tuple(_whole_numbers(entry.get("bytes"))))
+        for entry in entries
+        if isinstance(entry, dict) and isinstance(entry.get("token"), str) and _finite(entry.get("logprob"))
+    )
+
+
+def _told_duration(answer: _Answer) -> int | None:
+    """ms, from the usage by duration or from a verbose answer."""
+    usage = answer.usage if isinstance(answer.usage, dict) else {}
+    for seconds in (usage.get("seconds"), answer.duration):
+        if _finite(seconds) and 0 <= seconds <= _LONGEST:
+            return round(1000 * seconds)
+    return None
+
+
+def _whole_numbers(told: Any) -> list[int]:
+    """Those of a list that are some."""
+    entries = told if isinstance(told, list) else []
+    return [entry for entry in entries if isinstance(entry, int) and not isinstance(entry, bool) and entry >= 0]
+
+
+def _finite(value: Any) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

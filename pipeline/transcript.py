@@ -87,7 +87,7 @@ class Heard:
     """A provider's answer for one chunk; times in ms from the chunk's first sample.
 
     `timed` says whether the segments' times are the provider's own: False for a text that was merely laid over the chunk.
-    `usage` and `logprobs` are there only where the provider reports them.
+    `usage`, `logprobs` and `duration` are there only where the provider reports them.
     """
 
     segments: tuple[Segment, ...] = ()
@@ -97,6 +97,7 @@ class Heard:
     languages: tuple[str, ...] = ()  # ISO 639-1, of a provider that names several
     usage: TokenUsage | None = None
     logprobs: tuple[Logprob, ...] = ()
+    duration: int | None = None  # ms that the provider says it heard
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,18 @@ class Seams:
 
 
 @dataclass(frozen=True, slots=True)
+class Coverage:
+    """How many ms of speech were found, how many of them have text, and the chunks where much of it is missing.
+
+    What two chunks both heard counts in both.
+    """
+
+    speech: int = 0
+    transcribed: int = 0
+    chunks_short: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Transcript:
     """The whole recording's text; `duration` is the decoded length in ms."""
 
@@ -132,6 +145,7 @@ class Transcript:
     languages: tuple[str, ...] = ()  # ISO 639-1, every one that was heard, where a provider names several
     usage: TokenUsage | None = None  # all chunks' together; None unless every chunk's provider counted
     logprobs: tuple[Logprob, ...] = ()
+    coverage: Coverage = Coverage()
 
     @property
     def text(self) -> str:

@@ -15,8 +15,9 @@ cheap: no model is loaded and no process is started before the first call. `test
 new file by itself.
 
 Two things are optional for a `Transcriber`, and looked for by name. A `HearsFiles` takes whole files untouched, which spares
-decoding them. One with `profile_for(model) -> CutProfile` cuts for each model as that model likes it; `profile` is then what
-holds for a model that it does not know.
+decoding them. One with `profile_for(options, model) -> CutProfile` wants other chunks than those of `profile` for some models.
+A `Speaker` that learns from the answer which model has spoken returns a `Voice` instead of a bare iterator. And a file may have a
+function `check(config)`, which raises CatalogBroken for settings that cannot work: the catalog asks it when the service starts.
 
 A local provider computes on this machine and belongs to the cpu workers; if it holds the GIL or has global state, it works
 through `pipeline.engines.EnginePool`. A remote one waits for somebody else's machine and belongs to the io workers. Both
@@ -30,8 +31,9 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from pipeline.cut import CutProfile
+from pipeline.errors import ProviderRefused
 from pipeline.options import SpeechOptions, TranscriptionOptions
-from pipeline.transcript import Heard, Segment, Word
+from pipeline.transcript import Heard, Segment, TokenUsage, Word
 
 OPENAI_VOICES = (
     "alloy",
@@ -72,16 +74,20 @@ class Takes:
     max_s: float
 
 
+class FileRefused(ProviderRefused):
+    """The provider does not take this file as it is."""
+
+
 @runtime_checkable
 class HearsFiles(Protocol):
-    """A transcriber, if it is one of those that take whole files."""
+    """What a transcriber has besides if it takes whole files."""
 
     takes: Takes
 
     def hear_file(  # noqa: PLR0917  # as `hear`, with what a file is besides
         self, data: bytes, filename: str, media_type: str, duration_ms: int, options: TranscriptionOptions, model: str
     ) -> Heard:
-        """As `hear`, of a file that `takes` permits. Raises ProviderError, UnsupportedMedia when it cannot read it."""
+        """As `hear`, of a file that `takes` permits. Raises ProviderError; FileRefused when it should be decoded after all."""
         ...
 
 
@@ -96,6 +102,19 @@ class Speaker(Protocol):
     def speak(self, options: SpeechOptions, model: str) -> Iterator[bytes]:
         """Blocks of s16le mono sound, the first as early as possible. Raises ProviderError; UnsupportedValue(param=...)."""
         ...
+
+
+class Voice(Iterator[bytes]):
+    """The blocks of a speech, and who speaks it, which is known from the first block on.
+
+    `usage` is what it cost in tokens, after the last block and where the provider counts them.
+    """
+
+    model_used: str
+    usage: TokenUsage | None = None
+
+    def close(self) -> None:
+        """Let go of what is behind it, when it is left early."""
 
 
 class Closable(Protocol):

@@ -2,40 +2,68 @@
 
 Settings in `[providers.<name>]`, with `kind = "openai"`:
 
-    base_url, api_key           at least one of them; the URL ends in /v1
-    text_only = ["model", …]    models that answer text without times
-    max_s, min_s                how long its chunks may be, in seconds
-    timeout_s, retry_s          for one call with all its tries; for how long failed tries are repeated
+    base_url                    ends in /v1
+    api_key, api_key_env        the key, or the name of the environment variable that holds it
+    needs = ["api_key", …]      the provider takes part only when one of these is given
+
+What its models can, as patterns (`*` stands for anything) of the names they have there:
+
+    text_only                   answer text without times
+    diarizes                    tell who speaks
+    logprobs, keywords          take include[]=logprobs; take keywords[] and languages[]
+    containers                  what files may be sent: of wav, mp3, flac, ogg, mp4, matroska
+
+    max_s, min_s                how long chunks may be, in seconds
+    diarize_max_s               the same for models that diarize: the names they give begin anew in each chunk
+    max_bytes                   of a file; what a server refuses as too large is cut in two, and remembered
+
+    connect_s                   to open a connection
+    answer_s, answer_ratio      for an answer: so many seconds, and so many more per second of sound
+    timeout_s                   for one call with all its tries
+    tries, retry_s              how often, and within which time, a failed call is repeated
     concurrency                 calls at the same time from one process
+    circuit_failures, circuit_seconds   after so many failed calls in a row it is left alone for so long
+
+A parameter that a model refuses although it could be expected to take it is left out from then on, if it is one of those without
+which there is an answer all the same.
 """
 
 from __future__ import annotations
 
-import io
-import wave
-from collections.abc import Iterator, Mapping
+import re
+import time
+from collections.abc import Generator, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx2
 from pydantic import ValidationError
 
-from pipeline.audio.encode import encode
 from pipeline.cut import CutProfile
-from pipeline.errors import CatalogBroken, ProviderNonsense, SandboxFailed
+from pipeline.deadline import Deadline
+from pipeline.errors import CatalogBroken, ProviderRefused
 from pipeline.openai_answers import heard
-from pipeline.openai_server import Config, FormatRefused, Server, bounded
+from pipeline.openai_joined import joined
+from pipeline.openai_refusals import ParameterRefused, TooLarge
+from pipeline.openai_request import Abilities, fields
+from pipeline.openai_server import Config, Server, bounded
+from pipeline.openai_sound import Sound, as_file, quietest
+from pipeline.openai_speech import samples
 from pipeline.options import SpeechOptions, TranscriptionOptions
-from pipeline.providers.base import Provider, Takes
+from pipeline.providers.base import FileRefused, Provider, Takes, Voice
 from pipeline.transcript import SAMPLE_RATE, Heard, samples_to_ms
 
 _SHORTEST = SAMPLE_RATE // 10  # samples; OpenAI refuses less
-_SMALL = 30 * 2 * SAMPLE_RATE  # bytes sent as they are: an encoder takes longer to start
+_SHORTEST_TO_CUT = 4 * SAMPLE_RATE  # samples
+_DEEPEST = 5  # times that a chunk is halved: beyond a thirty-second part, size is not what is wrong
 _LARGEST_ANSWER = 32 * 1024**2
-CONTAINERS = frozenset(
-    {"wav", "mp3", "flac", "ogg", "mp4", "matroska"}
-)  # those of OpenAI's list, as `audio.sniff` calls them
-
-Sound = tuple[str, bytes, str]  # a file's name, its bytes and its media type
+_LEAST = 100_000  # bytes; no server's limit is less
+_LARGEST_SPEECH = 1024**3
+_CHARACTERS = 50  # spoken in a second at least, before the first sound comes
+_UNREADABLE = (400, 413, 415, 422)
+_WITH_TIMES = ("srt", "vtt", "verbose_json")
+_MODEL = re.compile(r"[\w.:/@+-]{1,200}", re.ASCII)
 
 
 class OpenAI:
@@ -47,102 +75,183 @@ class OpenAI:
     def __init__(self, server: Server) -> None:
         config = server.config
         self.name = config.name
-        self.profile = CutProfile(max_s=config.max_s, min_s=min(config.min_s, config.max_s / 2))
-        self._server = server
-        self._plain = set(config.text_only)  # models that refuse verbose_json
-        self.takes = Takes(CONTAINERS, max_bytes=config.max_bytes, max_s=config.max_s)
+        self.profile = _profile(config.max_s, config.min_s)
+        self.takes = Takes(frozenset(config.containers), max_bytes=config.max_bytes, max_s=config.max_s)
+        self._server, self._config = server, config
+        self._abilities: dict[str, Abilities] = {}
+
+    def profile_for(self, options: TranscriptionOptions, model: str) -> CutProfile:
+        """Names of speakers hold for one chunk only, so such chunks are long; text without times is timed best in short ones."""
+        abilities = self._of(model)
+        if abilities.diarizes:
+            return _profile(self._config.diarize_max_s, self._config.diarize_max_s / 2)
+        if abilities.plain and options.response_format in _WITH_TIMES:
+            return _profile(min(30.0, self._config.max_s), 15.0)
+        return self.profile
 
     def hear(self, pcm: bytes, options: TranscriptionOptions, model: str) -> Heard:
         """Words and segments where the server tells them, else its text over the whole chunk."""
-        samples = len(pcm) // 2
-        if samples < _SHORTEST:
-            return Heard(model_used=model)
-        return self._any(_encoded(pcm[: 2 * samples]), samples_to_ms(samples), options, model)
+        return self._halved(pcm[: len(pcm) // 2 * 2], options, model, depth=0)
 
     def hear_file(  # noqa: PLR0917  # as `hear`, with what a file is besides
         self, data: bytes, filename: str, media_type: str, duration_ms: int, options: TranscriptionOptions, model: str
     ) -> Heard:
-        """A whole file as it is, `takes` permitting; `duration_ms` is how long it was measured to be. Raises ProviderError."""
-        return self._any((filename, data, media_type), duration_ms, options, model)
+        """A whole file as it is; `duration_ms` is how long it was measured to be. Raises ProviderError, FileRefused."""
+        try:
+            return self._understood((filename, data, media_type), duration_ms, options, model)
+        except ProviderRefused as error:
+            if isinstance(error, TooLarge):
+                self._remember(error, (filename, data, media_type))
+            if error.details.get("status") in _UNREADABLE:
+                raise FileRefused(**error.details) from None
+            raise
 
-    def _any(self, sound: Sound, duration: int, options: TranscriptionOptions, model: str) -> Heard:
-        if model not in self._plain:
-            try:
-                return self._heard(sound, duration, options, model, plain=False)
-            except FormatRefused:
-                self._plain.add(model)
-        return self._heard(sound, duration, options, model, plain=True)
-
-    def speak(self, options: SpeechOptions, model: str) -> Iterator[bytes]:
+    def speak(self, options: SpeechOptions, model: str) -> Voice:
         """Sound as it arrives; only what comes before the first block is tried again."""
         asked = {"model": model, "input": options.input, "voice": options.voice, "response_format": "pcm"}
         extra = {"instructions": options.instructions, "speed": options.speed if options.speed != 1 else None}
         body = asked | {name: value for name, value in extra.items() if value is not None}
 
-        def begin(deadline: float) -> tuple[bytes, Iterator[bytes]]:
-            blocks = self._blocks(body, deadline)
-            return next(blocks, b""), blocks
+        def begin(deadline: Deadline) -> _Sounding:
+            return _Sounding(self._server, body, deadline)
 
-        first, rest = self._server.persist(begin)
-        odd = b""
-        yield from (first,) if len(first) % 2 == 0 else ()
-        odd = first if len(first) % 2 else b""
-        for block in rest:
-            whole = odd + block
-            odd = whole[len(whole) // 2 * 2 :]
-            yield whole[: len(whole) // 2 * 2]
+        return self._server.persist(begin, self._config.answer_s + len(options.input) / _CHARACTERS)
 
-    def _blocks(self, body: Mapping[str, Any], deadline: float) -> Iterator[bytes]:
-        with self._server.answer("/audio/speech", deadline, json=body) as response:
-            if response.headers.get("content-type", "").startswith(("text/", "application/json")):
-                raise ProviderNonsense(provider=self.name)
-            yield from response.iter_bytes()
+    def _halved(self, pcm: bytes, options: TranscriptionOptions, model: str, *, depth: int) -> Heard:
+        """In as few pieces as the server's limits allow."""
+        if len(pcm) // 2 < _SHORTEST:
+            return Heard(model_used=model)
+        sound = as_file(pcm, containers=self._config.containers, most=self.takes.max_bytes)
+        final = depth == _DEEPEST or len(pcm) // 2 < _SHORTEST_TO_CUT
+        if sound:
+            try:
+                return self._understood(sound, samples_to_ms(len(pcm) // 2), options, model)
+            except TooLarge as error:
+                if final:
+                    raise
+                if self._remember(error, sound):
+                    return self._halved(pcm, options, model, depth=depth + 1)
+        elif final:
+            raise TooLarge(provider=self.name)
+        return self._in_two(pcm, options, model, depth=depth + 1)
 
-    def _heard(self, sound: Sound, duration: int, options: TranscriptionOptions, model: str, *, plain: bool) -> Heard:
-        translation = options.task == "translation"
-        data: dict[str, Any] = {"model": model, "response_format": "json" if plain else "verbose_json"}
-        if not plain and not translation:
-            data["timestamp_granularities[]"] = ["word", "segment"]
-        given = {"language": None if translation else options.language, "prompt": options.prompt}
-        data |= {name: value for name, value in given.items() if value}
-        if options.temperature:
-            data["temperature"] = str(options.temperature)
-        path = "/audio/translations" if translation else "/audio/transcriptions"
+    def _in_two(self, pcm: bytes, options: TranscriptionOptions, model: str, *, depth: int) -> Heard:
+        at = quietest(pcm)
+        halves = (pcm[: 2 * at], pcm[2 * at :])
+        parts = [self._halved(half, options, model, depth=depth) for half in halves]
+        duration = samples_to_ms(len(pcm) // 2)
+        return joined(parts, at=samples_to_ms(at), duration=duration, known=options.known_speaker_names)
 
-        def ask(deadline: float) -> Heard:
+    def _remember(self, error: TooLarge, sound: Sound) -> bool:
+        """Half of it is the most from now on. False where that is no help: seconds are the reason, or it is small already."""
+        most = len(sound[1]) // 2
+        if error.details.get("limit") != "bytes" or most < _LEAST:
+            return False
+        self.takes = replace(self.takes, max_bytes=min(self.takes.max_bytes, most))
+        return True
+
+    def _understood(self, sound: Sound, duration: int, options: TranscriptionOptions, model: str) -> Heard:
+        """Asked again without what the model turns out not to take."""
+        abilities = self._of(model)
+        while True:
+            try:
+                return self._heard(sound, duration, options, model)
+            except ParameterRefused as error:
+                parameter = str(error.details["parameter"])
+                if parameter in abilities.refused or (parameter == "response_format" and abilities.plain):
+                    raise
+                abilities.refused.add(parameter)
+
+    def _heard(self, sound: Sound, duration: int, options: TranscriptionOptions, model: str) -> Heard:
+        path = "/audio/translations" if options.task == "translation" else "/audio/transcriptions"
+        data = fields(options, model, duration, self._of(model))
+
+        def ask(deadline: Deadline) -> Heard:
             with self._server.answer(path, deadline, data=data, files={"file": sound}) as response:
                 body = b"".join(bounded(response, deadline, _LARGEST_ANSWER))
-                used = response.headers.get("x-perf-model-used") or model  # another Stenopool tells who it was
+                used = _model_used(response, model)
             return heard(body, duration=duration, model=used, provider=self.name)
 
-        return self._server.persist(ask)
+        return self._server.persist(ask, self._config.answer_s + self._config.answer_ratio * duration / 1000)
+
+    def _of(self, model: str) -> Abilities:
+        return self._abilities.setdefault(model, Abilities(self._config, model))
 
 
-def _encoded(pcm: bytes) -> tuple[str, bytes, str]:
-    if len(pcm) > _SMALL:
-        try:
-            flac = b"".join(encode(iter([pcm]), sample_rate=SAMPLE_RATE, target="flac"))
-        except SandboxFailed:
-            pass
-        else:
-            # A pipe cannot be rewound: put in how many samples there are (the low 36 bits), which some readers insist on.
-            count = int.from_bytes(flac[18:26], "big") | len(pcm) // 2
-            return "audio.flac", flac[:18] + count.to_bytes(8, "big") + flac[26:], "audio/flac"
-    held = io.BytesIO()
-    with wave.open(held, "wb") as file:
-        file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
-        file.writeframes(pcm)
-    return "audio.wav", held.getvalue(), "audio/wav"
+class _Sounding(Voice):
+    """One answer with speech; made when its first block is there."""
+
+    def __init__(self, server: Server, body: Mapping[str, Any], deadline: Deadline) -> None:
+        self.model_used = str(body["model"])
+        self._config, self._deadline = server.config, deadline
+        self._waited = 0.0
+        self._blocks = self._received(server, body)
+        self._first: bytes | None = next(self._blocks, b"")
+        deadline.within = None  # how long the rest may take depends on who listens
+
+    def __next__(self) -> bytes:
+        first, self._first = self._first, None
+        if first:
+            return first
+        began = time.monotonic()
+        self._deadline.again(min(self._config.answer_s, self._config.timeout_s - self._waited))
+        block = next(self._blocks)
+        self._waited += time.monotonic() - began
+        return block
+
+    def close(self) -> None:
+        """Hang up."""
+        self._blocks.close()
+
+    def _received(self, server: Server, body: Mapping[str, Any]) -> Generator[bytes]:
+        with server.answer("/audio/speech", self._deadline, json=body) as response:
+            self.model_used = _model_used(response, self.model_used)
+            kind = response.headers.get("content-type", "")
+            raw = bounded(response, self._deadline, _LARGEST_SPEECH)
+            yield from samples(raw, kind, sample_rate=OpenAI.sample_rate, provider=server.config.name)
+
+
+def _profile(max_s: float, min_s: float) -> CutProfile:
+    return CutProfile(max_s=max_s, min_s=min(min_s, max_s / 2))
+
+
+def _model_used(response: httpx2.Response, model: str) -> str:
+    """Another Stenopool tells who it was."""
+    told = response.headers.get("x-perf-model-used", "")
+    return told if _MODEL.fullmatch(told) else model
 
 
 def open_provider(config: Mapping[str, Any], engine_processes: int) -> Provider:
     """Raises CatalogBroken for settings that make no sense."""
+    server = Server(_checked(config))
+    opened = OpenAI(server)
+    return Provider(transcriber=opened, speaker=opened, resources=(server,))
+
+
+def check(config: Mapping[str, Any]) -> None:
+    """Raises CatalogBroken for settings that nobody could work with, without opening anything."""
+    checked = _checked(config)
+    if not checked.url and not checked.needs:
+        raise CatalogBroken(f"the provider {checked.name!r} has no base_url")
+
+
+def _checked(config: Mapping[str, Any]) -> Config:
     try:
         checked = Config.model_validate(config)
     except ValidationError as error:
-        raise CatalogBroken(f"a provider's {error.errors()[0]['loc']}: {error.errors()[0]['msg']}") from None
-    if checked.url and (urlsplit(checked.url).scheme not in ("http", "https") or not urlsplit(checked.url).hostname):
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise CatalogBroken(
+            f"the provider {config.get('name', 'openai')!r} is wrong at {place}: {first['msg']}"
+        ) from None
+    if checked.url and not _usable(checked.url):
         raise CatalogBroken(f"the base_url of the provider {checked.name!r} is no http:// or https:// address")
-    server = Server(checked)
-    opened = OpenAI(server)
-    return Provider(transcriber=opened, speaker=opened, resources=(server,))
+    return checked
+
+
+def _usable(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port or an IPv6 address that is none
+        return False

@@ -55,7 +55,7 @@ def test_a_rate_limit_is_waited_for() -> None:
         (http(429, "Retry-After: 90\r\n"), ProviderBusy),
         (http(401, body=b"your key sk-verysecret"), ProviderRefused),
         (http(404), ProviderRefused),
-        (http(413, body=b"<html>too large"), ProviderRefused),
+        (http(413, "Connection: close\r\n", b"<html>too large"), ProviderRefused),
         (http(503), ProviderUnavailable),
         (silence, ProviderUnavailable),
         (reset, ProviderUnavailable),

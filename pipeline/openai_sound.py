@@ -1,0 +1,73 @@
+"""A chunk's samples as a file that a server takes: small enough, in a container it reads; and where to cut one that is not."""
+
+from __future__ import annotations
+
+import io
+import wave
+from collections.abc import Collection
+
+import numpy as np
+
+from pipeline.audio.encode import encode
+from pipeline.errors import SandboxFailed
+from pipeline.transcript import SAMPLE_RATE
+
+Sound = tuple[str, bytes, str]  # a file's name, its bytes and its media type
+
+_SMALL = 30 * 2 * SAMPLE_RATE  # bytes sent as they are: an encoder takes longer to start
+_HEADER = 44  # bytes of a WAV
+_STEP = SAMPLE_RATE // 50  # samples, 20 ms
+_SMOOTHED = 8  # steps
+
+
+def as_file(pcm: bytes, *, containers: Collection[str], most: int) -> Sound | None:
+    """s16le mono 16 kHz as WAV, as FLAC where that is long, as mp3 where that is too large.
+
+    None when it cannot be made to have at most `most` bytes: then the sound has to be cut.
+    """
+    if len(pcm) + _HEADER <= most and (len(pcm) <= _SMALL or "flac" not in containers):
+        return _wav(pcm)
+    for container, made in (("flac", _flac), ("mp3", _mp3)):
+        if container in containers and (sound := made(pcm)) and len(sound[1]) <= most:
+            return sound
+    return _wav(pcm) if len(pcm) + _HEADER <= most else None
+
+
+def quietest(pcm: bytes) -> int:
+    """The sample at which to cut in two: the middle of the quietest 160 ms of the middle half, the most central of equals."""
+    samples = np.frombuffer(pcm, dtype="<i2")
+    steps = samples[: len(samples) // _STEP * _STEP].reshape(-1, _STEP).astype(np.float32)
+    power = np.convolve((steps**2).mean(axis=1), np.ones(_SMOOTHED), mode="same")
+    first, last = len(power) // 4, max(len(power) // 4 + 1, 3 * len(power) // 4)
+    middle = np.abs(np.arange(first, last) - len(power) / 2)
+    best = np.lexsort((middle, power[first:last].round()))[0] if len(power) else 0
+    return int((first + best) * _STEP + _STEP // 2) if len(power) else len(samples) // 2
+
+
+def _wav(pcm: bytes) -> Sound:
+    held = io.BytesIO()
+    with wave.open(held, "wb") as file:
+        file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
+        file.writeframes(pcm)
+    return "audio.wav", held.getvalue(), "audio/wav"
+
+
+def _flac(pcm: bytes) -> Sound | None:
+    flac = _encoded(pcm, "flac")
+    if flac is None:
+        return None
+    # A pipe cannot be rewound: put in how many samples there are (the low 36 bits), which some readers insist on.
+    count = int.from_bytes(flac[18:26], "big") | len(pcm) // 2
+    return "audio.flac", flac[:18] + count.to_bytes(8, "big") + flac[26:], "audio/flac"
+
+
+def _mp3(pcm: bytes) -> Sound | None:
+    mp3 = _encoded(pcm, "mp3")
+    return ("audio.mp3", mp3, "audio/mpeg") if mp3 else None
+
+
+def _encoded(pcm: bytes, target: str) -> bytes | None:
+    try:
+        return b"".join(encode(iter([pcm]), sample_rate=SAMPLE_RATE, target=target))
+    except SandboxFailed:
+        return None

@@ -1,0 +1,91 @@
+"""What a server sends as speech, checked to be the bare samples that were asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pipeline.audio.frames import adts_frames, mpeg_audio_frames
+from pipeline.errors import ProviderNonsense
+
+_MAGIC = (b"ID3", b"fLaC", b"OggS", b"\x1a\x45\xdf\xa3", b"FORM", b"caff")
+_TEXTS = ("text/", "application/json", "application/problem", "application/xml")
+_ENOUGH = 64  # bytes; as many printable characters in a row are no sound
+_LONGEST_HEADER = 4096  # bytes of a WAV before its samples
+_UNKNOWN_SIZE = (0, 0xFFFFFFFF)  # what a WAV says that is still being made
+
+
+def samples(blocks: Iterator[bytes], media_type: str, *, sample_rate: int, provider: str) -> Iterator[bytes]:
+    """s16le mono in whole samples. A WAV of such samples is unwrapped; anything else raises ProviderNonsense."""
+    if media_type.lower().startswith(_TEXTS):
+        raise ProviderNonsense(provider=provider)
+    head = next(blocks, b"")
+    while len(head) < _ENOUGH and (block := next(blocks, b"")):
+        head += block
+    size = None
+    if head[:4] in (b"RIFF", b"RF64"):
+        while _data(head) is None and len(head) < _LONGEST_HEADER and (block := next(blocks, b"")):
+            head += block
+        start, size = _unwrapped(head, sample_rate, provider)
+        head = head[start:]
+    elif _foreign(head, media_type):
+        raise ProviderNonsense(provider=provider)
+    yield from _whole(_first(_resumed(head, blocks), size))
+
+
+def _foreign(head: bytes, media_type: str) -> bool:
+    """Whether it is some other container, or text."""
+    if head.startswith(_MAGIC) or head[4:8] == b"ftyp":
+        return True
+    if len(head) >= _ENOUGH and all(32 <= byte < 127 or byte in b"\t\r\n" for byte in head[:_ENOUGH]):  # noqa: PLR2004
+        return True
+    frames = 1 if media_type.lower().startswith(("audio/mpeg", "audio/mp3", "audio/aac")) else 2
+    return mpeg_audio_frames(head, 0, frames) or adts_frames(head, 0, frames)
+
+
+def _data(head: bytes) -> tuple[bytes, int, int] | None:
+    """A WAV's format chunk, where its samples begin and how many bytes they are; None while that is not there yet."""
+    at, form = 12, b""
+    while at + 8 <= len(head):
+        name, size = head[at : at + 4], int.from_bytes(head[at + 4 : at + 8], "little")
+        if name == b"data":
+            return form, at + 8, size
+        if name == b"fmt ":
+            form = head[at + 8 : at + 8 + size]
+        at += 8 + size + size % 2
+    return None
+
+
+def _unwrapped(head: bytes, sample_rate: int, provider: str) -> tuple[int, int | None]:
+    """Where the samples begin, and their bytes where that is known. Raises ProviderNonsense for other samples."""
+    found = _data(head)
+    if found is None or head[8:12] != b"WAVE":
+        raise ProviderNonsense(provider=provider)
+    form, start, size = found
+    kind, channels = int.from_bytes(form[:2], "little"), int.from_bytes(form[2:4], "little")
+    rate, bits = int.from_bytes(form[4:8], "little"), int.from_bytes(form[14:16], "little")
+    if kind not in (1, 0xFFFE) or (channels, rate, bits) != (1, sample_rate, 16):
+        raise ProviderNonsense("The provider sent sound in another sampling than was asked for", provider=provider)
+    return start, None if size in _UNKNOWN_SIZE or size > 2**31 - 2**16 else size
+
+
+def _resumed(head: bytes, blocks: Iterator[bytes]) -> Iterator[bytes]:
+    if head:
+        yield head
+    yield from blocks
+
+
+def _first(blocks: Iterator[bytes], size: int | None) -> Iterator[bytes]:
+    """No more than `size` bytes: what follows a WAV's samples is not sound."""
+    for block in blocks:
+        yield block if size is None else block[:size]
+        size = None if size is None else max(0, size - len(block))
+
+
+def _whole(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Cut between samples; half a sample at the end is dropped."""
+    odd = b""
+    for block in blocks:
+        sound = odd + block
+        odd = sound[len(sound) // 2 * 2 :]
+        if even := sound[: len(sound) // 2 * 2]:
+            yield even
