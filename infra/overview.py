@@ -1,13 +1,19 @@
-"""What the operator of an installation sees of all accounts' jobs. Callers of the API never get here."""
+"""What the operator of an installation sees of all accounts, their keys and their jobs. Callers of the API never get here."""
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import Select, func, select, tuple_
+from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from infra.database.session import Database
-from infra.database.tables import Job
-from pipeline.errors import NotFound
+from infra.database.tables import Account, ApiKey, Job
+from pipeline.errors import InvalidRequest, NotFound
+
+Row = TypeVar("Row", Account, ApiKey)
 
 
 class Overview:
@@ -33,3 +39,53 @@ class Overview:
         if found is None:
             raise NotFound(f"There is no job {job_id!r}.")
         return found
+
+    def accounts(
+        self, *, limit: int, after: str | None = None, tier: str | None = None, status: str | None = None
+    ) -> tuple[list[Account], bool]:
+        """A page of the accounts, the newest first, and whether there is more. Raises InvalidRequest for a wrong cursor."""
+        query = select(Account)
+        if tier is not None:
+            query = query.where(col(Account.tier) == tier)
+        if status is not None:
+            query = query.where(col(Account.status) == status)
+        with self._database.read() as session:
+            return _page(session, Account, query, limit, after)
+
+    def keys(self, *, limit: int, after: str | None = None, account_id: str | None = None) -> tuple[list[ApiKey], bool]:
+        """The same of the keys, of every account or of one."""
+        query = select(ApiKey)
+        if account_id is not None:
+            query = query.where(col(ApiKey.account_id) == account_id)
+        with self._database.read() as session:
+            return _page(session, ApiKey, query, limit, after)
+
+    def key(self, key_id: str) -> ApiKey:
+        """Raises NotFound."""
+        with self._database.read() as session:
+            found = session.get(ApiKey, key_id)
+        if found is None:
+            raise NotFound("No such key.")
+        return found
+
+    def key_counts(self, account_ids: Sequence[str]) -> dict[str, int]:
+        """How many keys each of these accounts has that are not revoked."""
+        live = select(col(ApiKey.account_id), func.count()).where(
+            col(ApiKey.account_id).in_(account_ids), col(ApiKey.revoked_at).is_(None)
+        )
+        with self._database.read() as session:
+            found = {str(owner): int(count) for owner, count in session.execute(live.group_by(col(ApiKey.account_id)))}
+        return {account_id: found.get(account_id, 0) for account_id in account_ids}
+
+
+def _page(
+    session: Session, kind: type[Row], query: Select[Any], limit: int, after: str | None
+) -> tuple[list[Row], bool]:
+    columns = (col(kind.created_at), col(kind.id))
+    if after is not None:
+        last = session.get(kind, after)
+        if last is None:
+            raise InvalidRequest(f"No such cursor: after={after[:60]}", param="after")
+        query = query.where(tuple_(*columns) < (last.created_at, last.id))
+    rows = list(session.scalars(query.order_by(*(column.desc() for column in columns)).limit(limit + 1)))
+    return rows[:limit], len(rows) > limit

@@ -19,6 +19,7 @@ from infra.ledger import Ledger
 from infra.media import MediaStore
 from infra.metrics import Metrics
 from infra.outbound import Outbound
+from infra.overview import Overview
 from infra.ratios import Ratios
 from infra.receipts import Receipts
 from infra.settings import Settings
@@ -47,6 +48,7 @@ class Services:
     books: Books
     usage: Usage
     ratios: Ratios
+    overview: Overview
     workers: WorkerStore
     storage: ObjectStore
     queue: JobQueue
@@ -105,6 +107,7 @@ def build(settings: Settings, *, engine_processes: int | None = None) -> Service
             books=Books(database),
             usage=Usage(database),
             ratios=Ratios(database, catalog),
+            overview=Overview(database),
             workers=WorkerStore(database),
             storage=storage,
             queue=queue,
