@@ -8,7 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from api.schemas.options import Lenient, Many, Parsed, TranscriptionFields, Unset
+from api.schemas.options import MAX_INPUT, Lenient, Many, Parsed, TranscriptionFields, Unset, VoiceId
 from infra.outbox import JOB_EVENTS
 from infra.webhook_secrets import check_secret
 from pipeline.errors import InvalidRequest
@@ -19,7 +19,9 @@ Value = Annotated[str, StringConstraints(max_length=512)]
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
 HEADER_VALUE = re.compile(r"[\x20-\x7e\x80-\xff\t]{0,4096}")
 OURS = frozenset({"host", "content-length", "transfer-encoding", "connection", "te", "upgrade", "expect", "range"})
-LATER = ("upload_id", "s3_uri", "file_id", "text")
+LATER = ("upload_id", "s3_uri", "file_id")
+MAX_TEXT = 1_000_000  # characters: some 18 hours of speech
+RANGE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*-\s*(\d+(?:\.\d+)?)?\s*")
 
 
 class NotYet(InvalidRequest):
@@ -54,22 +56,43 @@ class WebhookFields(Lenient):
             raise ValueError(error.message) from error
 
 
-class JobFields(TranscriptionFields):
-    """A job's options: the OpenAI names verbatim, and what only jobs have."""
+class RangeFields(Lenient):
+    """A part of a recording in seconds; without an end, until the recording's."""
 
-    NOT_OPTIONS: ClassVar[frozenset[str]] = frozenset({"url", "headers", "webhook", "metadata", "client_reference_id"})
+    start: float = Field(0.0, ge=0.0, allow_inf_nan=False)
+    end: Annotated[float | None, Unset] = Field(None, gt=0.0, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _written(cls, value: Any) -> Any:
+        """`{"start": 12.5, "end": 60}`, or "12.5-60", or "12.5-"."""
+        if not isinstance(value, str):
+            return value
+        found = RANGE.fullmatch(value)
+        if not found:
+            raise ValueError('A range is {"start": seconds, "end": seconds} or "12.5-60".')
+        return {"start": found[1], "end": found[2]}
+
+    @model_validator(mode="after")
+    def _forwards(self) -> RangeFields:
+        if self.end is not None and self.end <= self.start:
+            raise ValueError("The range ends before it begins.")
+        return self
+
+
+class JobCommon(Lenient):
+    """What every job takes besides the options of its task."""
+
+    NOT_OPTIONS: ClassVar[frozenset[str]] = frozenset(
+        {"url", "headers", "text", "webhook", "metadata", "client_reference_id"}
+    )
 
     task: Task = "transcription"
-    url: Annotated[str | None, Unset] = Field(None, max_length=4096, description="Where to fetch the recording.")
-    headers: dict[str, str] | None = Field(None, max_length=16, description="Sent along when `url` is fetched.")
-    channels: Literal["mix", "separate"] | None = None
-    range: Annotated[Any, Parsed] = None
     webhook: Annotated[WebhookFields | None, Parsed] = None
     priority: Annotated[int | None, Unset] = Field(None, ge=-10, le=10)
     max_cost: Annotated[float | None, Unset] = Field(None, ge=0.0, allow_inf_nan=False)
     timeout_seconds: Annotated[int | None, Unset] = Field(None, ge=1)
     retention_seconds: Annotated[int | None, Unset] = Field(None, ge=1)
-    on_chunk_failure: Literal["fail", "partial"] | None = None
     client_reference_id: Annotated[str | None, Unset] = Field(None, max_length=255)
     metadata: Annotated[dict[Key, Value] | None, Parsed] = Field(None, max_length=16)
 
@@ -83,11 +106,31 @@ class JobFields(TranscriptionFields):
                 )
         return value
 
-    @field_validator("task")
+    def request(self) -> dict[str, Any]:
+        """What the job remembers of what was asked, without secrets."""
+        given = self.model_dump(mode="json", exclude=set(self.NOT_OPTIONS), exclude_none=True, exclude_unset=True)
+        return given | {"model": self.model}  # type: ignore[attr-defined]  # every task has one
+
+
+class JobFields(JobCommon, TranscriptionFields):
+    """A recording's job: the OpenAI names verbatim, and what only jobs have."""
+
+    url: Annotated[str | None, Unset] = Field(None, max_length=4096, description="Where to fetch the recording.")
+    headers: dict[str, str] | None = Field(None, max_length=16, description="Sent along when `url` is fetched.")
+    channels: Literal["mix", "separate"] | None = Field(
+        None, description="separate: each channel is transcribed on its own, and its segments say which."
+    )
+    range: Annotated[RangeFields | None, Parsed, Unset] = Field(
+        None, description="Only this part, in seconds; times stay those of the whole recording."
+    )
+    on_chunk_failure: Literal["fail", "partial"] | None = None
+
+    @field_validator("headers")
     @classmethod
-    def _task(cls, value: Task) -> Task:
-        if value == "speech":
-            raise ValueError("Speech jobs are not available in this version; use POST /v1/audio/speech.")
+    def _headers(cls, value: dict[str, str] | None) -> dict[str, str] | None:
+        for name, content in (value or {}).items():
+            if not HEADER_NAME.fullmatch(name) or not HEADER_VALUE.fullmatch(content) or name.lower() in OURS:
+                raise ValueError(f"The header {name[:64]!r} cannot be sent.")
         return value
 
     @field_validator("channels")
@@ -104,19 +147,39 @@ class JobFields(TranscriptionFields):
             raise ValueError("A range is not available in this version.")
         return value
 
-    @field_validator("headers")
+
+class SpeechJobFields(JobCommon):
+    """A text's job: POST /v1/audio/speech without its limit of length."""
+
+    task: Literal["speech"] = "speech"
+    model: str = Field(min_length=1, max_length=200, description="A model's id; see GET /v1/models.")
+    text: str = Field("", validate_default=True, description=f"What to speak, at most {MAX_TEXT} characters.")
+    voice: Annotated[str | VoiceId, Parsed] = Field("alloy", description="As in POST /v1/audio/speech.")
+    instructions: str | None = Field(None, max_length=MAX_INPUT)
+    response_format: Annotated[Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] | None, Unset] = Field(
+        None, description="mp3 (default)."
+    )
+    speed: Annotated[float | None, Unset] = Field(None, ge=0.25, le=4.0, allow_inf_nan=False)
+
+    @model_validator(mode="before")
     @classmethod
-    def _headers(cls, value: dict[str, str] | None) -> dict[str, str] | None:
-        for name, content in (value or {}).items():
-            if not HEADER_NAME.fullmatch(name) or not HEADER_VALUE.fullmatch(content) or name.lower() in OURS:
-                raise ValueError(f"The header {name[:64]!r} cannot be sent.")
+    def _input(cls, value: Any) -> Any:
+        """`input`, as the synchronous endpoint calls it, is taken as well."""
+        return {"text": value["input"], **value} if isinstance(value, dict) and "input" in value else value
+
+    @field_validator("text")
+    @classmethod
+    def _text(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError("input text is required")
+        if len(value) > MAX_TEXT:
+            raise ValueError(f"The text is longer than {MAX_TEXT} characters. Make several jobs of it.")
         return value
 
-    def request(self) -> dict[str, Any]:
-        """What the job remembers of what was asked, without secrets."""
-        return self.model_dump(mode="json", exclude=set(self.NOT_OPTIONS), exclude_none=True, exclude_unset=True) | {
-            "model": self.model
-        }
+    @field_validator("voice")
+    @classmethod
+    def _voice(cls, value: str | VoiceId) -> str:
+        return value if isinstance(value, str) else value.id
 
 
 def shown_url(url: str) -> str:
