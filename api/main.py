@@ -17,7 +17,19 @@ from api.body import BodyGuard
 from api.deps import Desk
 from api.documented import document
 from api.envelope import Envelope
-from api.routes import health, job_results, jobs, models, pages, speech, transcriptions, usage, webhooks
+from api.routes import (
+    admin,
+    admin_money,
+    health,
+    job_results,
+    jobs,
+    models,
+    pages,
+    speech,
+    transcriptions,
+    usage,
+    webhooks,
+)
 from infra.settings import Settings
 from infra.wiring import Services, build
 
@@ -48,7 +60,19 @@ def create_app(services: Services | None = None, *, settings: Settings | None = 
     app.add_middleware(KeyCheck)
     app.add_middleware(BodyGuard, patience=known.read_timeout_seconds, drain=known.max_upload_bytes)
     app.add_middleware(Envelope, limit=MAX_REQUESTS)
-    for module in (transcriptions, speech, models, jobs, job_results, webhooks, usage, health, pages):
+    for module in (
+        transcriptions,
+        speech,
+        models,
+        jobs,
+        job_results,
+        webhooks,
+        usage,
+        admin,
+        admin_money,
+        health,
+        pages,
+    ):
         app.include_router(module.router)
     return app
 

@@ -62,6 +62,13 @@ def usage_csv(database: Database, wanted: Wanted) -> Iterator[str]:
         yield csv_lines((day.id, *names, *_figures(sums)) for names, sums in lines)
 
 
+EXPORTS: dict[str, Callable[[Database, Wanted], Iterator[str]]] = {
+    "ledger": ledger_csv,
+    "receipts": receipts_csv,
+    "usage": usage_csv,
+}
+
+
 def _pages(database: Database, query: Select[Any], key: Any, line: Callable[[Any], Sequence[object]]) -> Iterator[str]:
     """The query's rows in pages, each read by itself from where the last one ended."""
     last: Any = None

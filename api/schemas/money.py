@@ -72,6 +72,18 @@ class ReceiptQuery(BaseModel):
         )  # fmt: skip
 
 
+class ExportQuery(BaseModel):
+    """Which part of the books."""
+
+    account_id: str | None = ID
+    since: Date | None = Field(None, alias="from", description=_DAY)
+    until: Date | None = Field(None, alias="to", description=_DAY)
+
+    def wanted(self) -> Wanted:
+        """The same for the books."""
+        return Wanted(account_id=self.account_id, since=self.since, until=self.until)
+
+
 def balance_object(account_id: str, available: int, held: int) -> dict[str, Any]:
     """`available` can be spent; `held` is set aside for what is under way. Both in micro-dollars here."""
     return {

@@ -1,0 +1,216 @@
+"""What the administration takes and shows. A field that nobody knows is refused here: a slip must not pass for a change."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator
+
+from api.schemas.job_object import CURRENCY, epoch
+from api.schemas.money import ReceiptQuery, UsageQuery
+from infra.accounts import OVERLAP_SECONDS
+from infra.api_keys import PREFIX
+from infra.database.tables import Account, ApiKey
+from infra.ratios import MOST as MOST_RATIO
+from infra.tiers import Tier, limits_of
+from pipeline.errors import InvalidRequest
+from pipeline.money import micro_of, usd
+
+Status = Literal["active", "suspended", "closed"]
+Text = Annotated[str, StringConstraints(max_length=500, pattern=r"^[^\x00]*$")]
+Name = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00]*$")]
+_RATIO = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
+LATEST = 253_402_300_799  # epoch seconds: the end of the year 9999
+
+
+def _exact(value: Any) -> Any:
+    """What money may be written as: text or a number whose digits are still known. A float is neither."""
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+        message = 'An amount must be a number or text, such as 10 or "2.50".'
+        raise ValueError(message)  # noqa: TRY004 - the one that pydantic makes an answer of
+    return value
+
+
+def _micro(value: Any, *, signed: bool) -> int:
+    try:
+        return micro_of(_exact(value), signed=signed)
+    except InvalidRequest as error:
+        raise ValueError(error.message) from error
+
+
+_AMOUNT = {"type": ["string", "number"], "examples": ["10", "2.50", 0.25]}
+Amount = Annotated[
+    int,
+    BeforeValidator(lambda value: _micro(value, signed=False)),
+    Field(description="US dollars: more than 0, at most six places.", json_schema_extra=_AMOUNT),
+]
+Correction = Annotated[
+    int,
+    BeforeValidator(lambda value: _micro(value, signed=True)),
+    Field(description="US dollars, below 0 to take away; at most six places.", json_schema_extra=_AMOUNT),
+]
+
+
+class Strict(BaseModel):
+    """Unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class NewAccount(Strict):
+    """What POST /admin/accounts takes."""
+
+    name: Name = ""
+    tier: Tier = "free"
+    plan: Name = Field("", description="What it subscribes to elsewhere. It never covers audio.")
+    limits: dict[str, int | None] | None = Field(
+        None, description="The account's own numbers in place of its tier's; null lifts one."
+    )
+
+
+class AccountChanges(Strict):
+    """What PATCH /admin/accounts/{id} takes: what is given is changed."""
+
+    name: Name | None = None
+    tier: Tier | None = None
+    plan: Name | None = None
+    status: Status | None = None
+    limits: dict[str, int | None] | None = Field(
+        None, description="Replaces all of the account's own numbers; {} goes back to its tier's."
+    )
+
+
+class NewKey(Strict):
+    """What POST /admin/accounts/{id}/keys takes."""
+
+    name: Name = ""
+    scopes: list[str] | None = Field(None, max_length=50, description="null: everything.")
+    expires_at: int | None = Field(None, gt=0, le=LATEST, description="Epoch seconds; null: never.")
+
+
+class KeyRotation(Strict):
+    """What POST /admin/keys/{id}/rotate takes."""
+
+    overlap_seconds: float = Field(
+        OVERLAP_SECONDS, ge=0, le=365 * 86_400, allow_inf_nan=False, description="How long both keys work."
+    )
+
+
+class TopUp(Strict):
+    """What POST /admin/accounts/{id}/top_ups takes."""
+
+    amount_usd: Amount
+    note: Text = ""
+
+
+class Adjustment(Strict):
+    """What POST /admin/accounts/{id}/adjustments takes."""
+
+    amount_usd: Correction
+    note: Text = Field(min_length=1, description="Why: it stays in the ledger.")
+
+
+class NewRatio(Strict):
+    """What PUT /admin/ratios/{model} takes."""
+
+    ratio: Annotated[
+        Decimal, Field(description=f"From 0 to {MOST_RATIO}.", json_schema_extra={"type": ["string", "number"]})
+    ]
+
+    @field_validator("ratio", mode="before")
+    @classmethod
+    def _ratio(cls, value: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, str | int | Decimal) or not _RATIO.fullmatch(str(value)):
+            raise ValueError("The ratio must be a plain number with at most six places, such as 1.5.")
+        return value
+
+
+class AccountQuery(BaseModel):
+    """Which accounts."""
+
+    limit: int = Field(20, ge=1, le=1000)
+    after: str | None = Field(None, max_length=200, description="The last id already known.")
+    tier: Tier | None = None
+    status: Status | None = None
+
+
+class KeyQuery(BaseModel):
+    """Which keys."""
+
+    limit: int = Field(20, ge=1, le=1000)
+    after: str | None = Field(None, max_length=200, description="The last id already known.")
+    account_id: str | None = Field(None, max_length=200)
+
+
+class LedgerQuery(BaseModel):
+    """Which movements of money."""
+
+    limit: int = Field(100, ge=1, le=1000)
+    after: int | None = Field(None, ge=0, lt=2**63, description="The last id already known.")
+    account_id: str | None = Field(None, max_length=200)
+    subject: str | None = Field(None, max_length=200, description="A job's or a request's id.")
+    kind: Literal["top_up", "hold", "capture", "release", "adjust"] | None = None
+
+
+class AdminUsageQuery(UsageQuery):
+    """Which usage of which accounts."""
+
+    group_by: Literal["account", "model", "key", "day"] = "account"  # type: ignore[assignment]  # one more
+    account_id: str | None = Field(None, max_length=200)
+
+
+class AdminReceiptQuery(ReceiptQuery):
+    """Which receipts of which accounts."""
+
+    account_id: str | None = Field(None, max_length=200)
+
+
+def account_object(account: Account, *, keys: int) -> dict[str, Any]:
+    """`limits` are those in force; `own_limits` those that are the account's own."""
+    return {
+        "id": account.id,
+        "object": "account",
+        "name": account.name,
+        "tier": account.tier,
+        "plan": account.plan,
+        "status": account.status,
+        "limits": limits_of(account.tier, account.limits).model_dump(),
+        "own_limits": account.limits or {},
+        "currency": CURRENCY,
+        "balance_usd": usd(account.balance_micro),
+        "keys": keys,
+        "created_at": epoch(account.created_at),
+    }
+
+
+def key_object(key: ApiKey, *, now: float, secret: str | None = None) -> dict[str, Any]:
+    """Without its secret, unless it was made this moment. `now` in epoch seconds."""
+    return {
+        "id": key.id,
+        "object": "api_key",
+        "account_id": key.account_id,
+        "name": key.name,
+        "prefix": PREFIX + key.id,
+        "scopes": key.scopes,
+        "status": key_status(key, now),
+        "created_at": epoch(key.created_at),
+        "expires_at": epoch(key.expires_at),
+        "revoked_at": epoch(key.revoked_at),
+        "last_used_at": epoch(key.last_used_at),
+        "replaced_by": key.replaced_by,
+        "rotated_until": epoch(key.rotated_until),
+        **({"key": secret} if secret is not None else {}),
+    }
+
+
+def key_status(key: ApiKey, now: float) -> str:
+    """`rotating` works still, beside its successor; `active` for good; the others do not work."""
+    if key.revoked_at is not None:
+        return "revoked"
+    if key.expires_at is not None and key.expires_at <= now:
+        return "expired"
+    if key.rotated_until is None:
+        return "active"
+    return "rotating" if key.rotated_until > now else "rotated"
