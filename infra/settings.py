@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 
+from pipeline.catalog import key_variables
 from pipeline.errors import InvalidRequest
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -39,6 +40,8 @@ class Settings(BaseModel):
     openai_api_key: str = Field("", repr=False)
     openai_base_url: str = ""  # empty: OpenAI's own
     groq_api_key: str = Field("", repr=False)
+    gemini_api_key: str = Field("", repr=False)
+    faster_whisper_model: str = ""  # a folder, or a name such as large-v3; empty: not used
     outbound_allow: tuple[Network, ...] = ()
     outbound_http: bool = True  # http:// targets besides https://
 
@@ -60,6 +63,7 @@ class Settings(BaseModel):
     cpu_processes: int = Field(default_factory=lambda: max(1, os.cpu_count() or 1), ge=1)
     io_threads: int = Field(32, ge=1)
     log_level: str = "INFO"
+    _environ: Mapping[str, str] = PrivateAttr(default_factory=dict)  # for the keys of servers that the catalog adds
 
     @field_validator("outbound_allow", mode="before")
     @classmethod
@@ -83,9 +87,16 @@ class Settings(BaseModel):
 
     @property
     def stock_providers(self) -> dict[str, dict[str, str]]:
-        """What the environment says about the catalog's remote providers; only what is given."""
+        """What the environment says about the catalog's remote providers; only what is given. Raises CatalogBroken."""
         openai = {"api_key": self.openai_api_key, "base_url": self.openai_base_url}
-        given = {"openai": openai, "groq": {"api_key": self.groq_api_key}}
+        given = {
+            "openai": openai,
+            "groq": {"api_key": self.groq_api_key},
+            "gemini": {"api_key": self.gemini_api_key},
+            "faster-whisper": {"model": self.faster_whisper_model},
+        }
+        for name, variable in key_variables(self.catalog).items():
+            given.setdefault(name, {})["api_key"] = self._environ.get(variable, "")
         return {name: {key: value for key, value in table.items() if value} for name, table in given.items()}
 
     @classmethod
@@ -93,8 +104,10 @@ class Settings(BaseModel):
         """Read STENOPOOL_* variables. Raises InvalidRequest that names the variable which is wrong."""
         given = {name: environ.get(PREFIX + name.upper(), "") for name in cls.model_fields}
         try:
-            return cls.model_validate({name: value for name, value in given.items() if value})
+            settings = cls.model_validate({name: value for name, value in given.items() if value})
         except ValidationError as error:
             first = error.errors()[0]
             variable = PREFIX + str(first["loc"][0]).upper()
             raise InvalidRequest(f"{variable}: {first['msg']}", param=variable) from error
+        settings._environ = dict(environ)
+        return settings
