@@ -27,3 +27,10 @@ def load(name: str, config: Mapping[str, Any], *, engine_processes: int = 1) -> 
     module = importlib.import_module(f"pipeline.providers.{name}")
     provider: Provider = module.open_provider(config, engine_processes)
     return provider
+
+
+def check(name: str, config: Mapping[str, Any]) -> None:
+    """Let the provider of the kind `name` look at its settings, if it can. Raises CatalogBroken."""
+    judge = getattr(importlib.import_module(f"pipeline.providers.{name}"), "check", None)
+    if judge:
+        judge(config)

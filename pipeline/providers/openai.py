@@ -231,8 +231,10 @@ def open_provider(config: Mapping[str, Any], engine_processes: int) -> Provider:
 def check(config: Mapping[str, Any]) -> None:
     """Raises CatalogBroken for settings that nobody could work with, without opening anything."""
     checked = _checked(config)
-    if not checked.url and not checked.needs:
+    if not checked.url:
         raise CatalogBroken(f"the provider {checked.name!r} has no base_url")
+    if checked.api_key_env and not checked.api_key:
+        raise CatalogBroken(f"the provider {checked.name!r} has its key in {checked.api_key_env}, which is not set")
 
 
 def _checked(config: Mapping[str, Any]) -> Config:
