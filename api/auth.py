@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from starlette.datastructures import Headers
@@ -11,6 +12,9 @@ from api.admin_auth import check_admin, is_admin_path
 from api.deps import Desk
 from api.envelope import PUBLIC
 from api.errors import render
+from api.limits import Counted, count, refusal
+from api.scopes import check_scope
+from infra.limits import Standing
 from pipeline.errors import StenopoolError, Unauthenticated
 
 MISSING = "You didn't provide an API key. Send it in the header 'Authorization: Bearer sk-…'."
@@ -25,7 +29,8 @@ def bearer(headers: Headers) -> str:
 
 
 class KeyCheck:
-    """Lets only holders of a key in, and notes in the request's state on whose account they act; see api/admin_auth.py."""
+    """Lets only holders of a key in that may do this, and no more of them than the account's rates allow; notes in the
+    request's state on whose account they act. See api/admin_auth.py for the administrator's key."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -36,17 +41,28 @@ class KeyCheck:
             return
         desk: Desk = scope["app"].state.desk
         try:
-            await _let_in(scope, desk)
+            standings = await _let_in(scope, desk)
         except StenopoolError as error:
             await render(error)(scope, receive, send)
             return
-        await self.app(scope, receive, send)
+        if standings:
+            send = Counted(send, standings)
+        refused = refusal(standings)
+        await (render(refused) if refused else self.app)(scope, receive, send)
 
 
-async def _let_in(scope: Scope, desk: Desk) -> None:
-    """Raises Unauthenticated, and NotFound for an administration that is switched off."""
-    headers, admin_key = Headers(scope=scope), desk.services.settings.admin_key
+async def _let_in(scope: Scope, desk: Desk) -> Sequence[Standing]:
+    """How the account stands with its rates. Raises Unauthenticated, Forbidden, NotFound for an administration that is
+    switched off."""
+    headers, services = Headers(scope=scope), desk.services
     if is_admin_path(scope["path"]):
+        admin_key = services.settings.admin_key
         check_admin(bearer(headers) if admin_key else "", admin_key)
-        return
-    scope["state"]["principal"] = await desk.ask(partial(desk.services.accounts.authenticate, bearer(headers)))
+        return ()
+    secret = bearer(headers)
+    principal = services.accounts.recall(secret)
+    if principal is None:
+        principal = await desk.ask(partial(services.accounts.authenticate, secret))
+    check_scope(principal, scope["method"], scope["path"], headers)
+    scope["state"]["principal"] = principal
+    return await count(services.limits, principal, scope["method"], scope["path"])

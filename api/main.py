@@ -83,9 +83,11 @@ def _lifespan(services: Services | None, settings: Settings) -> Callable[[FastAP
         if services is not None:  # they belong to whoever opened them
             app.state.desk = Desk(services)
             yield
+            await services.limits.close()
             return
         with await anyio.to_thread.run_sync(partial(build, settings)) as opened:
             app.state.desk = Desk(opened)
             yield
+            await opened.limits.close()
 
     return lifespan

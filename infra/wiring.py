@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -16,10 +17,12 @@ from infra.embedded import broker_url
 from infra.idempotency import IdempotencyStore
 from infra.jobs import JobStore
 from infra.ledger import Ledger
+from infra.limits import RateLimits
 from infra.media import MediaStore
 from infra.metrics import Metrics
 from infra.outbound import Outbound
 from infra.overview import Overview
+from infra.quota import Quota
 from infra.ratios import Ratios
 from infra.receipts import Receipts
 from infra.settings import Settings
@@ -48,6 +51,8 @@ class Services:
     books: Books
     usage: Usage
     ratios: Ratios
+    limits: RateLimits
+    quota: Quota
     overview: Overview
     workers: WorkerStore
     storage: ObjectStore
@@ -107,6 +112,8 @@ def build(settings: Settings, *, engine_processes: int | None = None) -> Service
             books=Books(database),
             usage=Usage(database),
             ratios=Ratios(database, catalog),
+            limits=RateLimits(partial(broker_url, settings)),
+            quota=Quota(database),
             overview=Overview(database),
             workers=WorkerStore(database),
             storage=storage,

@@ -137,8 +137,8 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
 @pytest.fixture
 def house(services: Services) -> Iterator[House]:
     """The application, a new account and a second one."""
-    account = services.accounts.create_account("mine", "free")
-    other = services.accounts.create_account("other", "free")
+    account = services.accounts.create_account("mine", "enterprise")
+    other = services.accounts.create_account("other", "enterprise")
     key, _ = services.accounts.create_key(account.id)
     other_key, _ = services.accounts.create_key(other.id)
     with TestClient(create_app(services)) as client:

@@ -105,7 +105,7 @@ def place(services: Services) -> Iterator[Running]:
 
 @pytest.fixture(scope="module")
 def client(place: Running, services: Services) -> Iterator[httpx2.Client]:
-    key, _ = services.accounts.create_key(services.accounts.create_account("encodings").id)
+    key, _ = services.accounts.create_key(services.accounts.create_account("encodings", "enterprise").id)
     headers = {"Authorization": f"Bearer {key}", "Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
     with httpx2.Client(base_url=place.url, headers=headers, timeout=30) as made:
         yield made

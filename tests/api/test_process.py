@@ -32,7 +32,7 @@ class Door:
     def __init__(self, home: Path) -> None:
         (home / "catalog.toml").write_text(CATALOG)
         with build(Settings(home=home, catalog=home / "catalog.toml"), engine_processes=1) as services:
-            self.key, _ = services.accounts.create_key(services.accounts.create_account("x").id)
+            self.key, _ = services.accounts.create_key(services.accounts.create_account("x", "enterprise").id)
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self.log = home / "api.log"

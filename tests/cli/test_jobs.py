@@ -32,7 +32,7 @@ def base_url(services: Services) -> Iterator[str]:
 
 @pytest.fixture
 def key(services: Services) -> str:
-    return services.accounts.create_key(services.accounts.create_account("a").id)[0]
+    return services.accounts.create_key(services.accounts.create_account("a", "enterprise").id)[0]
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from tests.contracts.job_desk import JobDesk
 
 @pytest.fixture
 def account(database: Database) -> str:
-    return Accounts(database).create_account("tests").id
+    return Accounts(database).create_account("tests", "enterprise").id
 
 
 @pytest.fixture

@@ -72,7 +72,7 @@ class Stack:
             **settings,
         }
         self.services: Services = build(Settings(**self._settings), engine_processes=1)
-        self.account = self.services.accounts.create_account("faults").id
+        self.account = self.services.accounts.create_account("faults", "enterprise").id
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, *names: str) -> None:

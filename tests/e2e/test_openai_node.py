@@ -56,7 +56,7 @@ def seen(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[di
         running(create_app(services)) as place,
     ):
         patch.setattr("api.hearing.KEEPALIVE_SECONDS", 0.4)
-        key, _ = services.accounts.create_key(services.accounts.create_account("node").id)
+        key, _ = services.accounts.create_key(services.accounts.create_account("node", "enterprise").id)
         told = {
             "PATH": os.environ["PATH"],
             "STENOPOOL_URL": f"{place.url}/v1",

@@ -22,7 +22,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
 
 @pytest.fixture(scope="module")
 def client(services: Services) -> Iterator[openai.OpenAI]:
-    account = services.accounts.create_account("sdk", "free")
+    account = services.accounts.create_account("sdk", "enterprise")
     secret, _ = services.accounts.create_key(account.id)
     with (
         running(create_app(services)) as place,

@@ -91,7 +91,7 @@ def key(tmp_path: Path, place: Marked) -> str:
     with contextlib.closing(Database(f"sqlite:///{tmp_path / 'home' / 'stenopool.db'}")) as database:
         database.migrate()
         accounts = Accounts(database)
-        return accounts.create_key(accounts.create_account("up").id)[0]
+        return accounts.create_key(accounts.create_account("up", "enterprise").id)[0]
 
 
 @pytest.mark.slow

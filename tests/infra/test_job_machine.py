@@ -48,7 +48,7 @@ class JobMachine(RuleBasedStateMachine):
             stale.unlink()
         shutil.copy(template, path)
         self.database = Database(f"sqlite:///{path}")
-        account = Accounts(self.database).create_account("machine").id
+        account = Accounts(self.database).create_account("machine", "enterprise").id
         store = JobStore(self.database, lease_seconds=600, max_attempts=MAX_ATTEMPTS)
         self.desk = JobDesk(self.database, store, MediaStore(self.database), account)
         self.jobs = store

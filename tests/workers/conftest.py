@@ -80,7 +80,7 @@ class Office:
         self.bells = Bells()
         self.services.queue.close()
         self.services.queue = self.bells  # type: ignore[assignment]
-        self.account = self.services.accounts.create_account("office").id
+        self.account = self.services.accounts.create_account("office", "enterprise").id
         self._keeper = LeaseKeeper(self.services.jobs, 6.0)
 
     def desk(self, role: Role = "cpu") -> Desk:
