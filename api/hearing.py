@@ -21,6 +21,7 @@ from fastapi import Request, Response
 from api.errors import content_of
 from api.perf import perf, perf_headers, usage
 from api.streaming import EVENT_STREAM, KEEPALIVE, KEEPALIVE_SECONDS, STREAM_HEADERS, Stream, event
+from api.telling import Telling
 from api.underway import Underway
 from pipeline import formats
 from pipeline.errors import StenopoolError
@@ -45,17 +46,17 @@ async def as_body(request: Request, hearing: Hearing, options: TranscriptionOpti
     return Response(_written(request, transcript, options), media_type=shape.media_type, headers=headers)
 
 
-async def as_events(request: Request, hearing: Hearing) -> Response:
+async def as_events(request: Request, hearing: Hearing, options: TranscriptionOptions) -> Response:
     """Deltas as chunks are heard. What fails before the first is told by a status, later by an error event."""
     if await hearing.attended(request.receive, seconds=STREAM_PATIENCE) and hearing.ended:
         hearing.result()
-    return Stream(_events(request, hearing), media_type=EVENT_STREAM, headers=STREAM_HEADERS)
+    return Stream(_events(request, hearing, options), media_type=EVENT_STREAM, headers=STREAM_HEADERS)
 
 
 def _written(request: Request, transcript: Transcript, options: TranscriptionOptions) -> bytes:
     extra: dict[str, Any] = {"perf": perf(request, transcript)}
     if options.task == "transcription":
-        extra = {"usage": usage(transcript), **extra}
+        extra = {"usage": usage(transcript, options.response_format), **extra}
     how = RenderOptions(granularities=options.timestamp_granularities, extra=extra)
     return formats.load(options.response_format).render(transcript, how).encode()
 
@@ -75,27 +76,26 @@ async def _spaced(request: Request, hearing: Hearing, options: TranscriptionOpti
         hearing.leave()
 
 
-async def _events(request: Request, hearing: Hearing) -> AsyncGenerator[bytes, None]:
+async def _events(request: Request, hearing: Hearing, options: TranscriptionOptions) -> AsyncGenerator[bytes, None]:
     """The deltas, put together, are the text of the last event. Always at least that one, or an error."""
+    telling, ended = Telling(options), False
     try:
-        lead, ended = "", False
         while not ended:
             if not await hearing.news(seconds=KEEPALIVE_SECONDS):
                 yield KEEPALIVE
                 continue
             ended = hearing.ended
             for segments in hearing.take():
-                if delta := " ".join(text for segment in segments if (text := segment.text.strip())):
-                    yield event({"type": "transcript.text.delta", "delta": lead + delta})
-                    lead = " "
+                for told in telling.segments(segments):
+                    yield event(told)
         try:
             transcript = hearing.result()
+            end = telling.end(transcript)
         except Exception as error:
             yield event(content_of(error))
             if isinstance(error, StenopoolError):
                 return
             raise  # to be logged
-        facts = {"usage": usage(transcript), "perf": perf(request, transcript)}
-        yield event({"type": "transcript.text.done", "text": transcript.text, **facts})
+        yield event({**end, "perf": perf(request, transcript)})
     finally:
         hearing.leave()

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import Request
 
 from api.deps import milliseconds
-from pipeline.transcript import Transcript
+from pipeline.transcript import TokenUsage, Transcript
 
 
 def perf_headers(request: Request, model_used: str) -> dict[str, str]:
@@ -27,6 +27,23 @@ def perf(request: Request, transcript: Transcript) -> dict[str, Any]:
     }
 
 
-def usage(transcript: Transcript) -> dict[str, Any]:
-    """What was used, in measured seconds of sound: no provider's count of tokens is passed on."""
+def usage(transcript: Transcript, response_format: str) -> dict[str, Any]:
+    """What was used: tokens where the provider counted them for every chunk, else measured seconds of sound.
+
+    verbose_json knows seconds only (contract.md section 1.3).
+    """
+    if transcript.usage is not None and response_format != "verbose_json":
+        return tokens(transcript.usage)
     return {"type": "duration", "seconds": transcript.duration / 1000}
+
+
+def tokens(used: TokenUsage) -> dict[str, Any]:
+    """A provider's count as OpenAI writes it."""
+    into, out = used.text_in + used.audio_in, used.text_out + used.audio_out
+    return {
+        "type": "tokens",
+        "input_tokens": into,
+        "input_token_details": {"text_tokens": used.text_in, "audio_tokens": used.audio_in},
+        "output_tokens": out,
+        "total_tokens": into + out,
+    }

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
 from pipeline.transcript import Segment, Word
+from pipeline.turns import label
 
 SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？", "؟", "।")  # noqa: RUF001 - they are what is meant
 CLOSING = "\"')]}»”’」』"  # noqa: RUF001
@@ -31,7 +32,7 @@ def timed_words(segments: Iterable[Segment], longest: int) -> Iterator[Timed]:
         for text, start, end in _of_segment(segment):
             pieces = list(_pieces(text, longest))
             for piece, (first, last) in zip(pieces, _spread(pieces, start, end), strict=True):
-                yield Timed(piece, first, last, segment.speaker)
+                yield Timed(piece, first, last, label(segment))
 
 
 def _of_segment(segment: Segment) -> Iterator[tuple[str, int, int]]:

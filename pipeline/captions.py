@@ -49,6 +49,7 @@ class Cue:
     start: int
     end: int
     lines: tuple[str, ...]
+    speaker: str | None = None
 
 
 def cues(segments: Iterable[Segment], layout: Layout, *, duration: int | None = None) -> list[Cue]:
@@ -183,7 +184,7 @@ def _timed(drafts: Sequence[_Draft], layout: Layout, duration: int | None) -> li
         end = _end(draft, start, following, layout)
         if duration is not None and following is None:
             end = min(end, max(duration, draft.speech_end))
-        timed.append(Cue(start, max(end, start + 1), draft.lines))
+        timed.append(Cue(start, max(end, start + 1), draft.lines, draft.words[0].speaker))
     return timed
 
 

@@ -15,12 +15,14 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline import providers
+from pipeline import formats, providers
 from pipeline.errors import CatalogBroken, ModelNotFound, ModelUnavailable, UnsupportedValue
-from pipeline.options import Task
+from pipeline.options import DIARIZED, SPEECH_FORMATS, Task
 
 Row = TypeVar("Row", bound="_Row")
+List = TypeVar("List")
 
+_NOBODY_DIARIZES = "No provider that tells speakers apart is configured here; a route with `diarizes = true` is one."
 SHIPPED = Path(__file__).with_name("catalog.toml")
 
 
@@ -29,10 +31,14 @@ class _Row(BaseModel):
 
 
 class Route(_Row):
-    """One provider (a name in `[providers]`, or a kind) and what the model is called there."""
+    """One provider (a name in `[providers]`, or a kind) and what the model is called there.
+
+    `diarizes` says that it tells speakers apart: diarized_json is asked of such routes only.
+    """
 
     provider: str
     model: str
+    diarizes: bool = False
 
 
 class Prices(_Row):
@@ -47,13 +53,37 @@ class Prices(_Row):
     million_audio_tokens_out: Decimal | None = None
 
 
-class Model(_Row):
-    """One model as callers know it; `languages` are ISO 639-1 codes, empty where nobody can list them."""
+class Voice(_Row):
+    """What a caller may name as `voice`, and how it sounds."""
 
     id: str
+    description: str
+
+
+class Limits(_Row):
+    """What one request to this model may have at most, where that is less than the endpoint takes; None: as the endpoint."""
+
+    max_bytes: int | None = Field(None, gt=0)
+    max_seconds: float | None = Field(None, gt=0)
+    max_characters: int | None = Field(None, gt=0)
+
+
+class Model(_Row):
+    """One model as callers know it.
+
+    `aliases` are further names of it; `formats` what it writes, where that is not everything; `languages` ISO 639 codes,
+    empty where nobody can list them. In the file, `languages` may name a list of `[languages]`, and `voices` names tables
+    of `[voices]`.
+    """
+
+    id: str
+    description: str = ""
+    aliases: tuple[str, ...] = ()
     tasks: tuple[Task, ...] = Field(min_length=1)
     formats: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
+    voices: tuple[Voice, ...] = ()
+    limits: Limits = Limits()
     prices: Prices = Prices()
     audio_ratio: Decimal = Decimal(1)
     owned_by: str = "stenopool"
@@ -64,6 +94,8 @@ class _File(_Row):
     models: dict[str, dict[str, Any]]
     providers: dict[str, dict[str, Any]] = {}
     embedded: dict[Task, Route] = {}
+    languages: dict[str, tuple[str, ...]] = {}
+    voices: dict[str, dict[str, str]] = {}
 
 
 @dataclass(frozen=True)
@@ -76,17 +108,50 @@ class Catalog:
 
     def model(self, model_id: str) -> Model:
         """Raises ModelNotFound."""
-        try:
-            return self.models[model_id]
-        except KeyError:
-            raise ModelNotFound(f"The model `{model_id}` does not exist", param="model") from None
+        found = self.models.get(model_id)
+        found = found or next((model for model in self.models.values() if model_id in model.aliases), None)
+        if found is None:
+            raise ModelNotFound(f"The model `{model_id}` does not exist", param="model")
+        return found
 
     def available(self, model_id: str) -> bool:
         """Whether anybody would serve the model's first task. Raises ModelNotFound."""
         return bool(self._served(self.model(model_id), self.model(model_id).tasks[0]))
 
-    def routes(self, model_id: str, task: Task) -> tuple[Route, ...]:
-        """Who serves it, best first. Raises ModelNotFound, UnsupportedValue (not this task), ModelUnavailable."""
+    def served(self, model_id: str, task: Task) -> tuple[Route, ...]:
+        """Who serves it, best first; nobody where no route is configured. Raises ModelNotFound."""
+        return self._served(self.model(model_id), task)
+
+    def stands_in(self, model_id: str, task: Task) -> bool:
+        """Whether an embedded engine does what no route of the model's own does. Raises ModelNotFound."""
+        return not self.model(model_id).routes and task in self.embedded
+
+    def formats(self, model_id: str, task: Task) -> tuple[str, ...]:
+        """In which formats it can answer here and now. Raises ModelNotFound."""
+        model = self.model(model_id)
+        known = SPEECH_FORMATS if task == "speech" else formats.names()
+        diarizes = task == "transcription" and any(route.diarizes for route in self._served(model, task))
+        return tuple(
+            name for name in known if (name != DIARIZED or diarizes) and (not model.formats or name in model.formats)
+        )
+
+    def check_format(self, model_id: str, task: Task, response_format: str) -> None:
+        """Raises UnsupportedValue, which says what to ask for instead; ModelNotFound."""
+        offered = self.formats(model_id, task)
+        if response_format in offered:
+            return
+        told = f"response_format '{response_format}' is not available from model '{model_id}' for {task}."
+        others = [name for name in self.models if response_format in self.formats(name, task)]
+        if response_format == DIARIZED:
+            here = f"Models here that tell speakers apart: {', '.join(others)}." if others else _NOBODY_DIARIZES
+            raise UnsupportedValue(f"{told} {here}", param="response_format")
+        raise UnsupportedValue(f"{told} Use one of: {', '.join(offered)}.", param="response_format")
+
+    def routes(self, model_id: str, task: Task, *, diarized: bool = False) -> tuple[Route, ...]:
+        """Who serves it, best first; with `diarized` only those that tell speakers apart, if there are any.
+
+        Raises ModelNotFound, UnsupportedValue (not this task), ModelUnavailable.
+        """
         model = self.model(model_id)
         if task not in model.tasks:
             offered = " and ".join(model.tasks)
@@ -94,7 +159,7 @@ class Catalog:
         served = self._served(model, task)
         if not served:
             raise ModelUnavailable(f"The model `{model_id}` has no configured route", param="model")
-        return served
+        return tuple(route for route in served if diarized and route.diarizes) or served
 
     def provider_kind(self, name: str) -> str:
         """The file in `pipeline/providers` that serves the provider `name`."""
@@ -123,23 +188,41 @@ def load_catalog(
         tables = _laid_over(tables, {"providers": {name: dict(given) for name, given in stock.items()}})
     file = _checked(_File, "the catalog", tables)
     catalog = Catalog(
-        models={
-            name: _checked(Model, f"the catalog's model {name!r}", table, id=name)
-            for name, table in file.models.items()
-        },
+        models={name: _model(name, table, file) for name, table in file.models.items()},
         providers=file.providers,
         embedded=file.embedded if embedded_engines == "auto" else {},
     )
     _check_routes(catalog)
+    _check_aliases(catalog)
+    _check_providers(file.providers)
     return replace(catalog, models={name: _configured(model, file.providers) for name, model in catalog.models.items()})
 
 
-def _configured(model: Model, tables: Mapping[str, Mapping[str, Any]]) -> Model:
-    def usable(route: Route) -> bool:
-        table = tables.get(route.provider, {})
-        return not table.get("needs") or any(table.get(setting) for setting in table["needs"])
+def _model(name: str, table: Mapping[str, Any], file: _File) -> Model:
+    """The model's table with the lists that it names by name put in."""
+    what, given = f"the catalog's model {name!r}", dict(table)
+    if isinstance(given.get("languages"), str):
+        given["languages"] = _named(what, "languages", file.languages, given["languages"])
+    named = given.get("voices", ())
+    sets = [_named(what, "voices", file.voices, one) for one in ((named,) if isinstance(named, str) else named)]
+    described = {voice: text for voices in sets for voice, text in voices.items()}
+    given["voices"] = [{"id": voice, "description": text} for voice, text in described.items()]
+    return _checked(Model, what, given, id=name)
 
-    return model.model_copy(update={"routes": tuple(route for route in model.routes if usable(route))})
+
+def _named(what: str, place: str, lists: Mapping[str, List], name: Any) -> List:
+    if not isinstance(name, str) or name not in lists:
+        raise CatalogBroken(f"{what} is wrong at {place}: there is no [{place}] called {name!r}")
+    return lists[name]
+
+
+def _configured(model: Model, tables: Mapping[str, Mapping[str, Any]]) -> Model:
+    usable = tuple(route for route in model.routes if _takes_part(tables.get(route.provider, {})))
+    return model.model_copy(update={"routes": usable})
+
+
+def _takes_part(provider: Mapping[str, Any]) -> bool:
+    return not provider.get("needs") or any(provider.get(setting) for setting in provider["needs"])
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -164,6 +247,32 @@ def _checked(kind: type[Row], what: str, values: dict[str, Any], **fixed: str) -
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise CatalogBroken(f"{what} is wrong at {place}: {first['msg']}") from error
+
+
+def key_variables(path: Path | None) -> dict[str, str]:
+    """By provider, the environment variable that holds its key (`api_key_env` of its table). Raises CatalogBroken."""
+    tables = _read(path).get("providers", {}) if path else {}
+    named = {name: table.get("api_key_env") for name, table in tables.items() if isinstance(table, dict)}
+    return {name: variable for name, variable in named.items() if isinstance(variable, str) and variable}
+
+
+def _check_providers(tables: Mapping[str, Mapping[str, Any]]) -> None:
+    """Settings that cannot work are found when the service starts, not at the first request."""
+    for name, table in tables.items():
+        kind = str(table.get("kind", name))
+        if kind not in providers.names():
+            raise CatalogBroken(f"the catalog's provider {name!r} is of the kind {kind!r}, which is no provider")
+        if _takes_part(table):
+            providers.check(kind, {"name": name, **table})
+
+
+def _check_aliases(catalog: Catalog) -> None:
+    taken = set(catalog.models)
+    for name, model in catalog.models.items():
+        for alias in model.aliases:
+            if alias in taken:
+                raise CatalogBroken(f"the catalog's {name!r} has the alias {alias!r}, which is another model's name")
+            taken.add(alias)
 
 
 def _check_routes(catalog: Catalog) -> None:

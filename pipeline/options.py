@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Task = Literal["transcription", "translation", "speech"]
 Granularity = Literal["word", "segment"]
+DIARIZED = "diarized_json"  # the one format that not every model can give
 SPEECH_FORMATS = ("mp3", "opus", "aac", "flac", "wav", "pcm")
 
 
@@ -44,6 +45,11 @@ class TranscriptionOptions(_Frozen):
     chunking_strategy: Literal["auto"] | VoiceActivity | None = None
     known_speaker_names: tuple[str, ...] = Field((), max_length=4)
     known_speaker_references: tuple[str, ...] = Field((), max_length=4)
+
+    @property
+    def diarized(self) -> bool:
+        """Whether the answer is to say who speaks."""
+        return self.response_format == DIARIZED
 
 
 class SpeechOptions(_Frozen):

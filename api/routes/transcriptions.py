@@ -53,6 +53,7 @@ async def _heard(request: Request, desk: Desk, task: Task) -> Response:
     sound, fields = await _read(request)
     options = fields.options(task)
     desk.services.catalog.routes(options.model, task)
+    desk.services.catalog.check_format(options.model, task, options.response_format)
     streamed = bool(fields.stream) and task == "transcription"
 
     def transcribe(absence: Absence, hand_out: run.Listener) -> Transcript:
@@ -71,7 +72,7 @@ async def _heard(request: Request, desk: Desk, task: Task) -> Response:
         return await desk.work(partial(transcribe, absence, hand_out))
 
     hearing: Hearing = Underway(work)
-    return await as_events(request, hearing) if streamed else await as_body(request, hearing, options)
+    return await as_events(request, hearing, options) if streamed else await as_body(request, hearing, options)
 
 
 async def _read(request: Request) -> tuple[bytes, TranscriptionFields]:

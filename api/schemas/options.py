@@ -11,14 +11,34 @@ import re
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
+from api.schemas.known_speakers import check_reference
 from pipeline import formats
-from pipeline.options import Granularity, SpeechOptions, TranscriptionOptions
+from pipeline.errors import UnsupportedValue
+from pipeline.options import Granularity, SpeechOptions, TranscriptionOptions, VoiceActivity
 
 LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})?")
 MAX_INPUT = 4096  # characters of one utterance
 MAX_PROMPT = 100_000  # characters
+MAX_SPEAKERS = 4
+MAX_VOICE = 200  # characters of a voice's name
+INCLUDABLE = ("logprobs",)
+NOT_IN_TRANSLATIONS = (  # contract.md section 2: what translations do not take is ignored there
+    "language", "languages", "keywords", "include", "timestamp_granularities", "chunking_strategy",
+    "known_speaker_names", "known_speaker_references",
+)  # fmt: skip
+Keyword = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+SpeakerName = Annotated[str, StringConstraints(min_length=1, max_length=100, strip_whitespace=True)]
 
 
 def _as_list(value: Any) -> Any:
@@ -65,22 +85,75 @@ class TranscriptionFields(Lenient):
         None, max_length=MAX_PROMPT, description="What precedes the recording, or how names are spelt."
     )
     response_format: Annotated[str | None, Unset] = Field(
-        None, description="json (default), text, srt, verbose_json or vtt."
+        None,
+        description="json (default), text, srt, verbose_json, vtt; diarized_json where the model tells speakers apart.",
     )
     temperature: Annotated[float | None, Unset] = Field(None, ge=0.0, le=1.0, allow_inf_nan=False)
     timestamp_granularities: Annotated[list[Granularity] | None, Many(), Unset] = Field(
         None, max_length=2, description="`segment` (default), `word`, or both; shown by verbose_json."
     )
     stream: Annotated[bool | None, Unset] = Field(None, description="true: server-sent events while it is transcribed.")
-    include: Annotated[list[str] | None, Many(), Unset] = None
-    chunking_strategy: Annotated[Any, Parsed, Unset] = None
+    languages: Annotated[list[str] | None, Many(), Unset] = Field(
+        None, max_length=100, description="ISO 639-1 codes of the languages that may occur: a hint."
+    )
+    keywords: Annotated[list[Keyword] | None, Many(), Unset] = Field(
+        None, max_length=1000, description="Words that are likely to occur, spelt as they shall be: a hint."
+    )
+    include: Annotated[list[str] | None, Many(), Unset] = Field(
+        None, description="`logprobs`: in json, where the provider that did the work reports them."
+    )
+    chunking_strategy: Annotated[Any, Parsed, Unset] = Field(
+        None,
+        description='"auto", or an object of type "server_vad" with prefix_padding_ms, silence_duration_ms, threshold.',
+        json_schema_extra={"anyOf": [{"const": "auto"}, VoiceActivity.model_json_schema(), {"type": "null"}]},
+    )
+    known_speaker_names: Annotated[list[SpeakerName] | None, Many(), Unset] = Field(
+        None, max_length=MAX_SPEAKERS, description="For diarized_json: who speaks."
+    )
+    known_speaker_references: Annotated[list[str] | None, Many(), Unset] = Field(
+        None, max_length=MAX_SPEAKERS, description="A `data:` URL with 2 to 10 s of each of them, in the same order."
+    )
 
     @field_validator("language")
     @classmethod
     def _language(cls, value: str | None) -> str | None:
-        if value is not None and not LANGUAGE.fullmatch(value):
-            raise ValueError("The language must be an ISO 639-1 code, such as 'en'.")
-        return value.replace("_", "-").split("-")[0].lower() if value else None
+        return _code(value) if value is not None else None
+
+    @field_validator("languages")
+    @classmethod
+    def _languages(cls, value: list[str] | None) -> list[str] | None:
+        return list(dict.fromkeys(_code(one) for one in value)) if value else None
+
+    @field_validator("include")
+    @classmethod
+    def _include(cls, value: list[str] | None) -> list[str] | None:
+        for name in value or ():
+            if name not in INCLUDABLE:
+                offered = ", ".join(INCLUDABLE)
+                raise UnsupportedValue(f"{name[:64]!r} cannot be included. Offered: {offered}.", param="include")
+        return list(dict.fromkeys(value)) if value else None
+
+    @field_validator("chunking_strategy")
+    @classmethod
+    def _chunking_strategy(cls, value: Any) -> Literal["auto"] | VoiceActivity | None:
+        return _strategy(value)
+
+    @field_validator("known_speaker_references")
+    @classmethod
+    def _references(cls, value: list[str] | None) -> list[str] | None:
+        for reference in value or ():
+            check_reference(reference)
+        return value
+
+    @model_validator(mode="after")
+    def _one_reference_each(self) -> TranscriptionFields:
+        names, references = self.known_speaker_names or (), self.known_speaker_references or ()
+        if len(set(names)) < len(names):
+            raise UnsupportedValue("Each of the known speakers needs a name of its own.", param="known_speaker_names")
+        if references and len(references) != len(names):
+            told = f"There are {len(names)} known_speaker_names and {len(references)} known_speaker_references."
+            raise UnsupportedValue(f"{told} Send one reference for each name.", param="known_speaker_references")
+        return self
 
     @field_validator("response_format")
     @classmethod
@@ -91,9 +164,32 @@ class TranscriptionFields(Lenient):
 
     def options(self, task: Literal["transcription", "translation"]) -> TranscriptionOptions:
         """The same as the pipeline's value."""
-        known = set(TranscriptionOptions.model_fields) - {"include", "chunking_strategy"}
+        known = set(TranscriptionOptions.model_fields)
+        if task == "translation":
+            known -= set(NOT_IN_TRANSLATIONS)
         given = self.model_dump(include=known, exclude_none=True)
         return TranscriptionOptions(**{**given, "task": task})
+
+
+def _code(value: str) -> str:
+    if not LANGUAGE.fullmatch(value):
+        raise ValueError("The language must be an ISO 639-1 code, such as 'en'.")
+    return value.replace("_", "-").split("-")[0].lower()
+
+
+def _strategy(value: Any) -> Literal["auto"] | VoiceActivity | None:
+    """What `chunking_strategy` may be; fields of the object that nobody knows are ignored."""
+    if value is None or value == "auto":
+        return value  # type: ignore[no-any-return]
+    if isinstance(value, VoiceActivity):
+        return value
+    if not isinstance(value, dict) or value.get("type") != "server_vad":
+        raise ValueError("chunking_strategy must be 'auto' or an object of type 'server_vad'.")
+    try:
+        return VoiceActivity.model_validate({name: value[name] for name in VoiceActivity.model_fields if name in value})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"chunking_strategy.{first['loc'][0]}: {first['msg']}") from None
 
 
 class VoiceId(Lenient):
@@ -107,13 +203,24 @@ class SpeechFields(Lenient):
 
     model: str = Field(min_length=1, max_length=200, description="A model's id; see GET /v1/models.")
     input: str = Field("", validate_default=True, description=f"The text, at most {MAX_INPUT} characters.")
-    voice: str | VoiceId = Field("alloy", description="alloy (default) or another; see the README.")
+    voice: str | VoiceId = Field(
+        "alloy",
+        description='alloy (default) or another of the model\'s voices (GET /v1/models/{model}), or {"id": "…"}.',
+    )
     instructions: str | None = Field(None, max_length=MAX_INPUT)
     response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] | None = Field(
         None, description="mp3 (default)."
     )
     speed: float | None = Field(None, ge=0.25, le=4.0, allow_inf_nan=False)
     stream_format: Literal["audio", "sse"] | None = None
+
+    @field_validator("voice", mode="before")
+    @classmethod
+    def _voice(cls, value: Any) -> Any:
+        name = value.get("id") if isinstance(value, dict) else value
+        if not isinstance(name, str) or not 0 < len(name) <= MAX_VOICE:
+            raise ValueError('voice must be a name, such as "alloy", or an object such as {"id": "voice_1234"}.')
+        return value
 
     @field_validator("input")
     @classmethod

@@ -14,8 +14,9 @@ class with the members of `Format` below, and `FORMAT`, one instance of it:
     FORMAT: Format = Markdown()
 
 That is all: it is listed by its file name, imported when it is first asked for, offered by the API and the command line, and tried
-by `tests/contracts/test_formats.py`. `render` is pure, takes any valid transcript, an empty one too, and loses no word. All times
-are integer ms; divide them once, at the end. Text from a provider may contain anything, also `-->`, `<` and blank lines.
+by `tests/contracts/test_formats.py`. `render` is pure, takes any valid transcript, an empty one too, and loses no word; a format
+that is about something which a transcript may lack raises UnsupportedValue then, and invents nothing. All times are integer ms;
+divide them once, at the end. Text from a provider may contain anything, also `-->`, `<` and blank lines.
 """
 
 from __future__ import annotations
@@ -34,6 +35,12 @@ class RenderOptions(Layout):
 
     granularities: tuple[str, ...] = ("segment",)
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+def gaps(transcript: Transcript) -> dict[str, Any]:
+    """The member `gaps` of a JSON body, in seconds; none where the transcript has no gaps."""
+    told = [{"start": gap.start / 1000, "end": gap.end / 1000, "code": gap.code} for gap in transcript.gaps]
+    return {"gaps": told} if told else {}
 
 
 class Format(Protocol):

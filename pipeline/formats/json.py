@@ -1,22 +1,33 @@
-"""`json`: the text alone."""
+"""`json`: the text alone, and what the provider told besides."""
 
 from __future__ import annotations
 
 import json
+from typing import Any
 
-from pipeline.formats.base import Format, RenderOptions
-from pipeline.transcript import Transcript
+from pipeline.formats.base import Format, RenderOptions, gaps
+from pipeline.transcript import Logprob, Transcript
 
 
 class Json:
-    """{"text": …} and what the caller adds."""
+    """{"text": …}, `languages` and `logprobs` where the provider told them, and what the caller adds."""
 
     name = "json"
     media_type = "application/json"
     extension = ".json"
 
     def render(self, transcript: Transcript, options: RenderOptions) -> str:
-        return json.dumps({"text": transcript.text, **options.extra}, ensure_ascii=False)
+        body: dict[str, Any] = {"text": transcript.text}
+        if transcript.languages and transcript.task == "transcribe":
+            body["languages"] = [{"code": code} for code in transcript.languages]
+        if transcript.logprobs:
+            body["logprobs"] = [logprob(one) for one in transcript.logprobs]
+        return json.dumps({**body, **gaps(transcript), **options.extra}, ensure_ascii=False)
+
+
+def logprob(one: Logprob) -> dict[str, Any]:
+    """One token as OpenAI writes it; `bytes` are its UTF-8 also where the provider sent none."""
+    return {"token": one.token, "logprob": one.logprob, "bytes": list(one.bytes or one.token.encode())}
 
 
 FORMAT: Format = Json()

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from pipeline.formats.base import Format, RenderOptions
 from pipeline.transcript import Transcript
+from pipeline.turns import with_gaps, written
 
 
 class Text:
-    """One line, as OpenAI's server writes it."""
+    """One line, as OpenAI's server writes it; where speakers are known, a line for each turn with the speaker before it."""
 
     name = "text"
     media_type = "text/plain; charset=utf-8"
     extension = ".txt"
 
     def render(self, transcript: Transcript, options: RenderOptions) -> str:
-        return transcript.text + "\n"
+        return written(with_gaps(transcript)) + "\n"
 
 
 FORMAT: Format = Text()

@@ -7,30 +7,34 @@ import math
 import zlib
 from typing import Any
 
-from pipeline.formats.base import Format, RenderOptions
+from pipeline.formats.base import Format, RenderOptions, gaps
 from pipeline.languages import english_name
 from pipeline.transcript import Segment, Transcript, Word
 
 
 class VerboseJson:
-    """Times in seconds; `words` at the top level, and each of segments and words only when asked for."""
+    """Times in seconds; `words` at the top level, and each of segments and words only when asked for.
+
+    A translation is in English, and has segments and no words.
+    """
 
     name = "verbose_json"
     media_type = "application/json"
     extension = ".json"
 
     def render(self, transcript: Transcript, options: RenderOptions) -> str:
+        translated = transcript.task == "translate"
         body: dict[str, Any] = {
             "task": transcript.task,
-            "language": english_name(transcript.language),
+            "language": "english" if translated else english_name(transcript.language),
             "duration": transcript.duration / 1000,
             "text": transcript.text,
         }
-        if "segment" in options.granularities:
+        if translated or "segment" in options.granularities:
             body["segments"] = [_segment(number, segment) for number, segment in enumerate(transcript.segments)]
-        if "word" in options.granularities:
+        if "word" in options.granularities and not translated:
             body["words"] = [_word(word) for word in transcript.words]
-        return json.dumps(body | dict(options.extra), ensure_ascii=False)
+        return json.dumps({**body, **gaps(transcript), **options.extra}, ensure_ascii=False)
 
 
 def _segment(number: int, segment: Segment) -> dict[str, Any]:
@@ -46,6 +50,9 @@ def _segment(number: int, segment: Segment) -> dict[str, Any]:
         "avg_logprob": _known(segment.avg_logprob, 0.0),
         "compression_ratio": _known(segment.compression_ratio, _compression_ratio(segment.text)),
         "no_speech_prob": _known(segment.no_speech_prob, 0.0),
+    }
+    body |= {
+        name: value for name, value in (("speaker", segment.speaker), ("channel", segment.channel)) if value is not None
     }
     if segment.suspect:
         body["suspect"] = list(segment.suspect)

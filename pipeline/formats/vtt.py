@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from pipeline.captions import cues
+from pipeline.captions import Cue, cues
 from pipeline.formats.base import Format, RenderOptions
 from pipeline.transcript import Transcript
+from pipeline.turns import with_gaps
 
 
 class Vtt:
@@ -15,8 +16,8 @@ class Vtt:
     extension = ".vtt"
 
     def render(self, transcript: Transcript, options: RenderOptions) -> str:
-        shown = cues(transcript.segments, options, duration=transcript.duration)
-        body = (f"{_clock(cue.start)} --> {_clock(cue.end)}\n{_escaped(cue.lines)}\n\n" for cue in shown)
+        shown = cues(with_gaps(transcript), options, duration=transcript.duration)
+        body = (f"{_clock(cue.start)} --> {_clock(cue.end)}\n{_voiced(cue)}\n\n" for cue in shown)
         return "WEBVTT\n\n" + "".join(body)
 
 
@@ -25,6 +26,12 @@ def _clock(ms: int) -> str:
     minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours:02}:{minutes:02}:{seconds:02}.{ms:03}"
+
+
+def _voiced(cue: Cue) -> str:
+    """The cue's text in its speaker's voice span."""
+    text = _escaped(cue.lines)
+    return f"<v {_escaped((cue.speaker,))}>{text}</v>" if cue.speaker else text
 
 
 def _escaped(lines: tuple[str, ...]) -> str:

@@ -168,7 +168,9 @@ def test_speech_as_events(house: House) -> None:
         ({"speed": 4.1}, "speed"),
         ({"response_format": "midi"}, "response_format"),
         ({"model": None}, "model"),
-        ({"voice": 7}, "voice.str"),
+        ({"voice": 7}, "voice"),
+        ({"voice": {}}, "voice"),
+        ({"voice": {"id": ""}}, "voice"),
     ],
 )
 def test_bad_speech(house: House, fields: dict[str, Any], param: str) -> None:
@@ -188,7 +190,7 @@ def test_models(house: House) -> None:
     assert set(whisper["formats"]) == {"json", "verbose_json", "text", "srt", "vtt"}
     assert whisper["prices"] == {"currency": "usd", "audio_minute": "0.006"}
     assert set(by_id["tts-1"]["formats"]) == {"mp3", "opus", "aac", "flac", "wav", "pcm"}
-    assert house.get("/v1/models/whisper-1").json() == whisper
+    assert whisper.items() <= house.get("/v1/models/whisper-1").json().items()
     unknown = house.get("/v1/models/openai%2Fwhisper-large-v3")
     assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "model_not_found")
     assert "openai/whisper-large-v3" in unknown.json()["error"]["message"]

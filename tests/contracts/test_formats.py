@@ -1,9 +1,11 @@
 """One suite over every output format: written by us, read by parsers that are not ours."""
 
 import io
+import itertools
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 
@@ -17,7 +19,7 @@ from pipeline.errors import UnsupportedValue
 from pipeline.formats import load, names
 from pipeline.formats.base import RenderOptions
 from pipeline.timeline import forward
-from pipeline.transcript import Segment, Transcript, Word
+from pipeline.transcript import Gap, Logprob, Segment, Transcript, Word
 
 MS = timedelta(milliseconds=1)
 HOURS_120 = 120 * 3600 * 1000
@@ -63,10 +65,17 @@ def test_every_format_writes_any_transcript(name: str, sample: str) -> None:
     assert chosen.name == name
     assert chosen.extension.startswith(".")
     assert chosen.media_type in {"application/json", "text/plain; charset=utf-8"} or name not in FIRST_FIVE
-    document = chosen.render(SAMPLES[sample], RenderOptions())
+    transcript = spoken_by(SAMPLES[sample], "A") if name == "diarized_json" else SAMPLES[sample]
+    document = chosen.render(transcript, RenderOptions())
     document.encode()
     if chosen.media_type == "application/json":
-        assert json.loads(document)["text"] == SAMPLES[sample].text
+        assert json.loads(document)["text"].removeprefix("A: ") == SAMPLES[sample].text
+
+
+def spoken_by(transcript: Transcript, *speakers: str | None) -> Transcript:
+    """The same, its segments said by these in turn."""
+    segments = zip(transcript.segments, itertools.cycle(speakers), strict=False)
+    return replace(transcript, segments=tuple(replace(segment, speaker=who) for segment, who in segments))
 
 
 FIRST_FIVE = ("json", "srt", "text", "verbose_json", "vtt")
@@ -224,3 +233,98 @@ def test_a_caption_layout_can_be_asked_for() -> None:
     cues = read_srt(render("srt", words, max_line_chars=12, max_lines=1))
     assert all(len(text) <= 12 and "\n" not in text for _, _, text in cues)
     assert " ".join(text for _, _, text in cues) == words.text
+
+
+TALK = Transcript(
+    (
+        Segment("Good morning.", 0, 1500, speaker="Agent"),
+        Segment("How can I help?", 1600, 3000, speaker="Agent"),
+        Segment("My line is dead, and it has been dead since Monday afternoon.", 4000, 8000, speaker="A"),
+    ),
+    9000,
+    language="en",
+)
+
+
+def test_who_said_what() -> None:
+    body = json.loads(render("diarized_json", TALK))
+    assert set(body) == {"task", "duration", "text", "segments"}
+    assert (body["task"], body["duration"]) == ("transcribe", 9.0)
+    assert body["text"].split("\n")[0] == "Agent: Good morning. How can I help?"
+    assert body["segments"][2] == {
+        "type": "transcript.text.segment",
+        "id": "seg_003",
+        "start": 4.0,
+        "end": 8.0,
+        "text": "My line is dead, and it has been dead since Monday afternoon.",
+        "speaker": "A",
+    }
+
+
+def test_nobody_is_invented() -> None:
+    with pytest.raises(UnsupportedValue) as refused:
+        render("diarized_json", VERBOSE)
+    assert refused.value.param == "response_format"
+    assert json.loads(render("diarized_json", EMPTY))["segments"] == []
+    partly = json.loads(render("diarized_json", spoken_by(VERBOSE, "A", None)))
+    assert [segment["speaker"] for segment in partly["segments"]] == ["A", "unknown"]
+
+
+def test_speakers_stand_before_what_they_say() -> None:
+    assert render("text", TALK).splitlines()[1].startswith("A: My line is dead")
+    subtitles = [text for _, _, text in read_srt(render("srt", TALK))]
+    assert subtitles[0].startswith("Agent: ")
+    assert [text.startswith("A: ") for text in subtitles].count(True) == 1, "said once, until somebody else speaks"
+    assert all(len(line) <= 42 for text in subtitles for line in text.split("\n"))
+    captions = webvtt.from_buffer(io.StringIO(render("vtt", TALK)))
+    assert [cue.voice for cue in captions] == ["Agent"] * (len(captions) - 1) + ["A"]
+    assert "line is dead" in captions[-1].text
+
+
+def test_a_speakers_name_cannot_break_out() -> None:
+    evil = spoken_by(TALK, "<b>\n\n1 --> 2 &amp;")
+    captions, subtitles = render("vtt", evil), render("srt", evil)
+    assert captions.count("-->") == len(read_vtt(captions))
+    assert "<b>" not in captions
+    assert subtitles.count("-->") == len(read_srt(subtitles))
+
+
+def test_channels_are_labels_too() -> None:
+    stereo = Transcript((Segment("Left.", 0, 900, channel=0), Segment("Right.", 1000, 1900, channel=1)), 2000)
+    assert [one["speaker"] for one in json.loads(render("diarized_json", stereo))["segments"]] == [
+        "channel_0",
+        "channel_1",
+    ]
+    assert [one["channel"] for one in json.loads(render("verbose_json", stereo))["segments"]] == [0, 1]
+    assert render("text", stereo) == "channel_0: Left.\nchannel_1: Right.\n"
+
+
+HOLED = Transcript(
+    (Segment("Before.", 0, 900), Segment("After.", 31_000, 32_000)),
+    33_000,
+    gaps=(Gap(1000, 30_000, "provider_unavailable", 1),),
+)
+
+
+def test_what_is_missing_is_not_hidden() -> None:
+    for name in ("json", "verbose_json"):
+        told = json.loads(render(name, HOLED))["gaps"]
+        assert told == [{"start": 1.0, "end": 30.0, "code": "provider_unavailable"}]
+    assert render("text", HOLED) == "Before. […] After.\n"
+    assert [text for _, _, text in read_srt(render("srt", HOLED))] == ["Before.", "[…]", "After."]
+    assert [text for _, _, text in read_vtt(render("vtt", HOLED))] == ["Before.", "[…]", "After."]
+
+
+def test_json_says_what_the_provider_told() -> None:
+    told = replace(VERBOSE, languages=("en", "de"), logprobs=(Logprob("é", -0.5), Logprob("x", -1.0, (120,))))
+    body = json.loads(render("json", told))
+    assert body["languages"] == [{"code": "en"}, {"code": "de"}]
+    assert body["logprobs"][0] == {"token": "é", "logprob": -0.5, "bytes": [195, 169]}
+    assert body["logprobs"][1]["bytes"] == [120]
+
+
+def test_translations_have_no_words_and_are_english() -> None:
+    english = replace(VERBOSE, task="translate", language="de", languages=("de",))
+    body = json.loads(render("verbose_json", english, granularities=("word",)))
+    assert (body["language"], "words" in body, len(body["segments"])) == ("english", False, 2)
+    assert set(json.loads(render("json", english))) == {"text"}

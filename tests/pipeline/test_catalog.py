@@ -8,7 +8,8 @@ import pytest
 from pipeline.catalog import CatalogBroken, Route, load_catalog
 from pipeline.errors import ModelNotFound, ModelUnavailable, UnsupportedValue
 
-PROMISED = {
+TOKENS = {"million_audio_tokens_in": "6.00", "million_text_tokens_in": "2.50", "million_text_tokens_out": "10.00"}
+PROMISED: dict[str, tuple[set[str], dict[str, str]]] = {
     "whisper-1": ({"transcription", "translation"}, {"audio_minute": "0.006"}),
     "whisper-large-v3": ({"transcription", "translation"}, {"audio_hour": "0.111"}),
     "whisper-large-v3-turbo": ({"transcription"}, {"audio_hour": "0.04"}),
@@ -20,12 +21,15 @@ PROMISED = {
         {"transcription"},
         {"million_audio_tokens_in": "3.00", "million_text_tokens_in": "1.25", "million_text_tokens_out": "5.00"},
     ),
-    "gpt-4o-transcribe-diarize": ({"transcription"}, {}),
-    "gpt-transcribe": ({"transcription"}, {}),
+    "gpt-4o-transcribe-diarize": ({"transcription"}, TOKENS),
+    "gpt-transcribe": ({"transcription"}, TOKENS),
     "tts-1": ({"speech"}, {"thousand_characters": "0.015"}),
     "tts-1-hd": ({"speech"}, {"thousand_characters": "0.030"}),
     "gpt-4o-mini-tts": ({"speech"}, {"million_text_tokens_in": "0.60", "million_audio_tokens_out": "12.00"}),
-    "gemini-3.1-flash-tts-preview": ({"speech"}, {}),
+    "gemini-3.1-flash-tts-preview": (
+        {"speech"},
+        {"million_text_tokens_in": "1.00", "million_audio_tokens_out": "20.00"},
+    ),
     "pocketsphinx-en-us": ({"transcription", "translation"}, {}),
     "espeak-ng": ({"speech"}, {}),
     "oracle": ({"transcription", "translation", "speech"}, {}),
@@ -125,6 +129,12 @@ def test_a_deployments_file_is_laid_over_model_by_model(tmp_path: Path) -> None:
         ("models = 3", "models"),
         ("[providers]\nopenai = 'key'", "providers"),
         ("[embedded]\nspeech = { provider = 'nobody', model = 'x' }", "nobody"),
+        (
+            "[models.x]\ntasks = ['speech']\nvoices = 'choir'",
+            "'x' is wrong at voices: there is no [voices] called 'choir'",
+        ),
+        ("[models.x]\ntasks = ['speech']\nlanguages = 'elvish'", "there is no [languages] called 'elvish'"),
+        ("[models.x]\ntasks = ['speech']\naliases = ['tts-1']", "alias 'tts-1'"),
         ("[embedded]\nsinging = { provider = 'espeak', model = 'x' }", "singing"),
     ],
 )
@@ -138,3 +148,62 @@ def test_a_mistake_in_the_file_is_named(text: str, told: str, tmp_path: Path) ->
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(CatalogBroken):
         load_catalog(tmp_path / "nothing.toml", embedded_engines="auto")
+
+
+def test_lists_are_shared_by_name() -> None:
+    catalog = load_catalog(None, embedded_engines="auto")
+    whisper, turbo = catalog.model("whisper-1"), catalog.model("whisper-large-v3-turbo")
+    assert whisper.languages == turbo.languages
+    assert len(set(whisper.languages)) == len(whisper.languages) > 90
+    voices = {voice.id: voice.description for voice in catalog.model("tts-1").voices}
+    assert (len(voices), voices["nova"]) == (13, "friendly, upbeat")
+    assert catalog.model("gpt-4o-mini-tts-2025-12-15") is catalog.model("gpt-4o-mini-tts")
+
+
+def test_a_deployment_has_voices_of_its_own(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        """
+        [voices.ours]
+        nova = "as we like it"
+        grandma = "hoarse"
+
+        [models.tts-1]
+        voices = ["openai", "ours"]
+        """,
+    )
+    voices = {voice.id: voice.description for voice in load_catalog(path, embedded_engines="off").model("tts-1").voices}
+    assert (voices["nova"], voices["grandma"], voices["onyx"]) == ("as we like it", "hoarse", "deep, authoritative")
+
+
+DIARIZING = {"openai": {"api_key": "sk-x"}}
+
+
+def test_who_speaks_is_told_by_those_who_know() -> None:
+    catalog = load_catalog(None, embedded_engines="auto", stock=DIARIZING)
+    assert "diarized_json" in catalog.formats("gpt-4o-transcribe-diarize", "transcription")
+    assert "diarized_json" not in catalog.formats("whisper-1", "transcription")
+    catalog.check_format("gpt-4o-transcribe-diarize", "transcription", "diarized_json")
+    with pytest.raises(UnsupportedValue, match="that tell speakers apart: gpt-4o-transcribe-diarize") as refused:
+        catalog.check_format("whisper-1", "transcription", "diarized_json")
+    assert refused.value.param == "response_format"
+    alone = load_catalog(None, embedded_engines="auto")  # PocketSphinx stands in, and knows nobody
+    with pytest.raises(UnsupportedValue, match="`diarizes = true`"):
+        alone.check_format("gpt-4o-transcribe-diarize", "transcription", "diarized_json")
+
+
+def test_diarized_work_goes_to_diarizing_routes_only(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        """
+        [models.x]
+        tasks = ["transcription"]
+        routes = [{ provider = "oracle", model = "a" }, { provider = "oracle", model = "b", diarizes = true }]
+        formats = ["json", "diarized_json"]
+        """,
+    )
+    catalog = load_catalog(path, embedded_engines="off")
+    assert [route.model for route in catalog.routes("x", "transcription")] == ["a", "b"]
+    assert [route.model for route in catalog.routes("x", "transcription", diarized=True)] == ["b"]
+    with pytest.raises(UnsupportedValue, match="Use one of: diarized_json, json"):
+        catalog.check_format("x", "transcription", "srt")
