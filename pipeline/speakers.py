@@ -10,7 +10,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
-from pipeline.transcript import Segment
+from pipeline.cut import Span
+from pipeline.transcript import Heard, Segment
+
+
+def told_apart(heard: Heard, span: Span, known: Collection[str]) -> Heard:
+    """The answer for one chunk, with names that no other chunk's answer has. The only chunk of a recording needs none."""
+    if (span.left_edge, span.right_edge) == ("start", "end"):
+        return heard
+    return replace(heard, segments=apart(heard.segments, str(span.index + 1), known))
 
 
 def apart(segments: Iterable[Segment], part: str, known: Collection[str]) -> tuple[Segment, ...]:

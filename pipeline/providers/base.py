@@ -15,7 +15,7 @@ cheap: no model is loaded and no process is started before the first call. `test
 new file by itself.
 
 Two things are optional for a `Transcriber`, and looked for by name. A `HearsFiles` takes whole files untouched, which spares
-decoding them. One with `profile_for(options, model) -> CutProfile` wants other chunks than those of `profile` for some models.
+decoding them. A `Particular` one wants other chunks than those of `profile` for some models.
 A `Speaker` that learns from the answer which model has spoken returns a `Voice` instead of a bare iterator. And a file may have a
 function `check(config)`, which raises CatalogBroken for settings that cannot work: the catalog asks it when the service starts.
 
@@ -76,6 +76,15 @@ class Takes:
 
 class FileRefused(ProviderRefused):
     """The provider does not take this file as it is."""
+
+
+@runtime_checkable
+class Particular(Protocol):
+    """What a transcriber has besides if its models want different chunks."""
+
+    def profile_for(self, options: TranscriptionOptions, model: str) -> CutProfile:
+        """How to cut what is asked of this model."""
+        ...
 
 
 @runtime_checkable
