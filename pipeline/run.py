@@ -28,7 +28,10 @@ from pipeline.errors import (
     UnsupportedValue,
 )
 from pipeline.options import SpeechOptions, TranscriptionOptions
-from pipeline.providers.base import Provider, Speaker, Transcriber
+from pipeline.pin import VOTERS, may_vote, pinned, wants_pin
+from pipeline.providers.base import Particular, Provider, Speaker, Transcriber, Voice
+from pipeline.second_hearing import hear_well
+from pipeline.speakers import told_apart
 from pipeline.speech import passages
 from pipeline.stitch import Stitcher
 from pipeline.transcript import Heard, Segment, Transcript, samples_to_ms
@@ -120,6 +123,14 @@ def transcribe(
     return replace(transcript, language=transcript.language or options.language)
 
 
+def hear_chunk(chunk: Chunk, options: TranscriptionOptions, toolbox: Toolbox) -> Heard:
+    """What is said in one chunk; asked again where the answer looks wrong. Raises what `hear` raises; silence costs no call."""
+    if not chunk.span.has_speech:
+        return Heard()
+    heard = hear_well(chunk, options, lambda pcm, asked: hear(pcm, asked, toolbox))
+    return told_apart(heard, chunk.span, options.known_speaker_names)
+
+
 def hear(chunk_pcm: bytes, options: TranscriptionOptions, toolbox: Toolbox) -> Heard:
     """What is said in one chunk, by the first route that can tell. Raises the one ProviderError, or RoutesExhausted."""
 
@@ -127,7 +138,8 @@ def hear(chunk_pcm: bytes, options: TranscriptionOptions, toolbox: Toolbox) -> H
         heard = toolbox.transcriber(route).hear(chunk_pcm, options, route.model)
         return replace(heard, model_used=heard.model_used or route.model)
 
-    return first_that_can(toolbox.catalog.routes(options.model, options.task), ask)
+    routes = toolbox.catalog.routes(options.model, options.task, diarized=options.diarized)
+    return first_that_can(routes, ask)
 
 
 def speak(options: SpeechOptions, toolbox: Toolbox) -> Speech:
@@ -135,10 +147,14 @@ def speak(options: SpeechOptions, toolbox: Toolbox) -> Speech:
     utterances = list(passages(options.input, longest=LONGEST_UTTERANCE))
     if not utterances:
         raise InvalidRequest("input text is required", param="input")
-    return first_that_can(
-        toolbox.catalog.routes(options.model, "speech"),
-        lambda route: Speech(_spoken(utterances, options, toolbox.speaker(route), route), model_used=route.model),
-    )
+
+    def ask(route: Route) -> Speech:
+        used = [route.model]
+        speech = Speech(_spoken(utterances, options, toolbox.speaker(route), route, used), model_used=route.model)
+        speech.model_used = used[-1]
+        return speech
+
+    return first_that_can(toolbox.catalog.routes(options.model, "speech"), ask)
 
 
 class Speech(Iterator[bytes]):
@@ -161,15 +177,20 @@ class Speech(Iterator[bytes]):
 
 def cut_profile(options: TranscriptionOptions, toolbox: Toolbox) -> CutProfile:
     """How to cut for the model's routes: no chunk is longer than any of them takes."""
-    routes = toolbox.catalog.routes(options.model, options.task)
-    return min((toolbox.transcriber(route).profile for route in routes), key=lambda profile: profile.max_s)
+    routes = toolbox.catalog.routes(options.model, options.task, diarized=options.diarized)
+    return min((_profile(toolbox.transcriber(route), options, route) for route in routes), key=lambda profile: profile.max_s)
+
+
+def _profile(transcriber: Transcriber, options: TranscriptionOptions, route: Route) -> CutProfile:
+    return transcriber.profile_for(options, route.model) if isinstance(transcriber, Particular) else transcriber.profile
 
 
 def is_local(options: TranscriptionOptions | SpeechOptions, toolbox: Toolbox) -> bool:
     """Whether the model's first route computes on this machine."""
     if isinstance(options, SpeechOptions):
         return toolbox.speaker(toolbox.catalog.routes(options.model, "speech")[0]).local
-    return toolbox.transcriber(toolbox.catalog.routes(options.model, options.task)[0]).local
+    routes = toolbox.catalog.routes(options.model, options.task, diarized=options.diarized)
+    return toolbox.transcriber(routes[0]).local
 
 
 def _tell(listener: Listener | None, stitcher: Stitcher, told: int) -> int:
@@ -184,19 +205,20 @@ def _hear_all(
     chunks: Iterable[Chunk], options: TranscriptionOptions, toolbox: Toolbox, workers: int
 ) -> Iterator[tuple[Span, Heard]]:
     """Every chunk's answer in order. A few chunks are heard ahead, never more: memory does not grow with length."""
-
-    def ask(chunk: Chunk) -> Heard:
-        return hear(chunk.pcm, options, toolbox) if chunk.span.has_speech else Heard()
-
+    asked, voters = options, list[Heard]()
     waiting: deque[tuple[Span, Future[Heard]]] = deque()
     threads = ThreadPoolExecutor(workers, thread_name_prefix="hear")
     patient = True
     try:
         for chunk in chunks:
-            waiting.append((chunk.span, threads.submit(ask, chunk)))
+            waiting.append((chunk.span, threads.submit(hear_chunk, chunk, asked, toolbox)))
             while len(waiting) > 2 * workers or (waiting and waiting[0][1].done()):
                 span, answer = waiting.popleft()
-                yield span, answer.result()
+                heard = answer.result()
+                if wants_pin(asked) and may_vote(span) and len(voters) < VOTERS:
+                    voters.append(heard)
+                    asked = pinned(options, voters)
+                yield span, heard
         yield from ((span, answer.result()) for span, answer in waiting)
     except KeyboardInterrupt:
         patient = False  # the caller goes on to close the toolbox, which ends the engines at once; chunks take long
@@ -205,13 +227,18 @@ def _hear_all(
         threads.shutdown(wait=patient, cancel_futures=True)
 
 
-def _spoken(utterances: Sequence[str], options: SpeechOptions, speaker: Speaker, route: Route) -> Iterator[bytes]:
-    """The encoded sound of all utterances, one after the other."""
-    sound = (
-        block
-        for utterance in utterances
-        for block in speaker.speak(options.model_copy(update={"input": utterance}), route.model)
-    )
+def _spoken(
+    utterances: Sequence[str], options: SpeechOptions, speaker: Speaker, route: Route, used: list[str]
+) -> Iterator[bytes]:
+    """The encoded sound of all utterances, one after the other. Adds to `used` which models say that they speak."""
+
+    def voiced() -> Iterator[bytes]:
+        for utterance in utterances:
+            voice = speaker.speak(options.model_copy(update={"input": utterance}), route.model)
+            used.append(voice.model_used if isinstance(voice, Voice) else route.model)
+            yield from voice
+
+    sound = voiced()
     first = next(sound, b"")  # the provider's first answer, before an encoder is started for it
     if not first:
         raise ProviderNonsense("The provider returned no sound", provider=route.provider)

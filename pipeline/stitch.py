@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from pipeline.coverage import Reckoning
 from pipeline.cut import Span
 from pipeline.seam import Overlap, Token, normal, same, switch
 from pipeline.segment_words import SegmentWords, punctuated, speech_ms, without_loops
@@ -48,7 +49,7 @@ class Stitcher:
         self._segments: list[Segment] = []
         self._gaps: list[Gap] = []
         self._edges: Counter[str] = Counter()
-        self._tally = Tally()
+        self._tally, self._reckoning = Tally(), Reckoning()
         self._heard: Span | None = None  # the chunk before, if it was heard
         self._firm = 0  # segments before the last place where two chunks share nothing
         self._end = 0
@@ -67,6 +68,7 @@ class Stitcher:
         if not timed:
             segments = [phrase for words in SegmentWords.each(segments, span) for phrase in words.phrases()]
         segments = judged(segments, speech_ms(span))
+        self._reckoning.take(span.index, speech_ms(span), segments, timed=timed)
         overlap = self._overlap(span)
         if overlap:
             segments = self._changed_over(segments, span, overlap, timed=timed)
@@ -105,6 +107,7 @@ class Stitcher:
             languages=self._tally.languages,
             usage=self._tally.usage,
             logprobs=tuple(self._tally.logprobs),
+            coverage=self._reckoning.coverage(),
         )
 
     def _overlap(self, span: Span) -> Overlap | None:

@@ -12,11 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Literal
 
 from pipeline.seam import normal
 from pipeline.segment_words import SegmentWords
-from pipeline.transcript import Segment
+from pipeline.transcript import Segment, Transcript
 
+Shown = Literal["keep", "mark", "drop"]
 Speech = Sequence[tuple[int, int]]  # ms, in order
 
 _LEAST_SPEECH = 250  # ms
@@ -133,3 +135,16 @@ def _loop(words: Sequence[str], at: int, size: int) -> tuple[int, int]:
         end += 1
     enough = (end - at) // size >= (_SINGLE_LOOPS if size == 1 else _LOOPS)
     return (at + _SAID * size, end) if enough else (at, at)
+
+
+def shown(transcript: Transcript, how: Shown) -> Transcript:
+    """As a reader wants to see it: the suspects like the rest, in brackets, or not at all."""
+    if how == "keep":
+        return transcript
+    if how == "drop":
+        return replace(transcript, segments=tuple(one for one in transcript.segments if not one.suspect))
+    return replace(transcript, segments=tuple(_bracketed(one) for one in transcript.segments))
+
+
+def _bracketed(segment: Segment) -> Segment:
+    return replace(segment, text=f"[? {segment.text.strip()} ?]") if segment.suspect else segment

@@ -10,7 +10,7 @@ import socket
 import struct
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from infra.leases import LeaseKeeper
@@ -19,6 +19,7 @@ from infra.wiring import Services, build
 from pipeline.audio.ffmpeg import ffmpeg_version
 from pipeline.audio.sandbox import sandbox_level
 from pipeline.errors import StenopoolError
+from workers.language import Languages
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ class Desk:
     leases: LeaseKeeper
     role: Role
     worker: str
+    languages: Languages = field(default_factory=Languages)
 
     def beat(self) -> None:
         """Tell the database that this process lives."""

@@ -12,6 +12,7 @@ from pipeline.cut import Span, span_as_dict, span_from_dict
 from pipeline.errors import StenopoolError
 from pipeline.lifecycle import ChunkStatus
 from pipeline.stitch import stitch
+from pipeline.timeline import runs_forward
 from pipeline.transcript import Gap, Heard, Transcript, heard_from_json, samples_to_ms, transcript_to_json
 from workers import read_aloud
 from workers.measure import used
@@ -81,23 +82,21 @@ def _stitched(job: Job, parts: Sequence[Part], samples: int) -> Transcript:
     return stitch(
         parts,
         duration=samples_to_ms(samples),
-        language=job.request.get("language") or _language(heard),
+        language=job.request.get("language"),
         task="translate" if job.task == "translation" else "transcribe",
         model_used=next((part.model_used for part in heard if part.model_used), ""),
     )
 
 
-def _language(heard: Sequence[Heard]) -> str | None:
-    """The language most chunks were heard in, the earlier one of two equals; one chunk alone never decides for all."""
-    told = [part.language for part in heard if part.language]
-    return max(dict.fromkeys(told), key=told.count, default=None)
-
-
 def _quality(transcript: Transcript) -> dict[str, object]:
-    seams = transcript.seams
-    starts = [segment.start for segment in transcript.segments]
+    seams, coverage = transcript.seams, transcript.coverage
     return {
         "seams": {"silence": seams.silence, "soft": seams.soft, "hard": seams.hard},
         "suspect_segments": sum(1 for segment in transcript.segments if segment.suspect),
-        "timeline_monotonic": starts == sorted(starts),
+        "timeline_monotonic": runs_forward(transcript.segments),
+        "coverage": {
+            "speech_seconds": coverage.speech / 1000,
+            "transcribed_seconds": coverage.transcribed / 1000,
+            "chunks_short": list(coverage.chunks_short),
+        },
     }

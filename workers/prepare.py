@@ -17,8 +17,8 @@ from pipeline.audio.decode import Decoding, decode
 from pipeline.cut import Chunk, cut, span_as_dict
 from pipeline.errors import InputMissing
 from pipeline.lifecycle import ChunkStatus
-from pipeline.run import cut_profile, hear, is_local
-from pipeline.transcript import SAMPLE_RATE, Heard
+from pipeline.run import cut_profile, hear_chunk, is_local
+from pipeline.transcript import SAMPLE_RATE
 from workers.finish import finish_single
 from workers.turn import Turn
 
@@ -95,6 +95,6 @@ class _Sender:
 def _hear_single(turn: Turn, chunk: Chunk, samples: int) -> None:
     if turn.job.prices:
         turn.services.jobs.cover(turn.hold.lease, samples)
-    heard = hear(chunk.pcm, turn.options, turn.services.toolbox) if chunk.span.has_speech else Heard()
+    heard = hear_chunk(chunk, turn.options, turn.services.toolbox)
     turn.hold.check()
     finish_single(turn, chunk.span, heard, samples)

@@ -6,10 +6,11 @@ from functools import partial
 
 from infra.database.tables import Chunk
 from infra.logs import log_context
+from pipeline.cut import Chunk as Sound
 from pipeline.cut import span_from_dict
 from pipeline.errors import InputMissing
 from pipeline.lifecycle import Stage
-from pipeline.run import hear
+from pipeline.run import hear_chunk
 from pipeline.transcript import heard_to_json
 from workers import read_aloud
 from workers.advance import advance
@@ -27,12 +28,12 @@ def transcribe(desk: Desk, job_id: str, idx: int) -> None:
     lease, chunk, job = claimed
     context = log_context(job_id=job.id, chunk=idx, request_id=job.request_id, attempt=lease.attempt)
     with context, desk.leases.holding(lease) as hold:
-        was_last = _step(Turn(desk.services, hold, job), chunk)
+        was_last = _step(desk, Turn(desk.services, hold, job), chunk)
     if was_last:
         advance(desk, job_id)
 
 
-def _step(turn: Turn, chunk: Chunk) -> bool:
+def _step(desk: Desk, turn: Turn, chunk: Chunk) -> bool:
     services = turn.services
     work = Try(
         fail=partial(services.jobs.fail_chunk, turn.hold.lease),
@@ -43,17 +44,18 @@ def _step(turn: Turn, chunk: Chunk) -> bool:
         chunk=chunk.idx,
     )
     with settled(work):
-        return read_aloud.speak(turn, chunk) if turn.job.task == "speech" else _hear(turn, chunk)
+        return read_aloud.speak(turn, chunk) if turn.job.task == "speech" else _hear(desk, turn, chunk)
     return work.failed is True
 
 
-def _hear(turn: Turn, chunk: Chunk) -> bool:
+def _hear(desk: Desk, turn: Turn, chunk: Chunk) -> bool:
     """True when it was the job's last chunk."""
     if chunk.sound_key is None:
         raise InputMissing("The chunk's sound is no longer in storage.")
-    services = turn.services
-    heard = hear(services.storage.get(chunk.sound_key), turn.options, services.toolbox)
+    services, span = turn.services, span_from_dict(chunk.span)
+    sound = Sound(span, services.storage.get(chunk.sound_key))
+    heard = hear_chunk(sound, desk.languages.options(turn, chunk), services.toolbox)
     turn.hold.check()
     services.storage.put(turn.heard_key, heard_to_json(heard))
-    usage = used(turn.job, span_from_dict(chunk.span), heard)
+    usage = used(turn.job, span, heard)
     return services.jobs.complete_chunk(turn.hold.lease, turn.heard_key, heard.model_used, usage)

@@ -26,6 +26,9 @@ def test_one_chunk_costs_one_task(office: Office) -> None:
     assert office.text(job_id).split() == list(short(1).words)
     assert not office.bells.rung
     assert (job.chunks_total, job.attempt, job.model_used, job.language) == (1, 1, "oracle", "en")
+    coverage = (job.quality or {}).pop("coverage")
+    assert coverage["transcribed_seconds"] == coverage["speech_seconds"] > 0.3
+    assert coverage["chunks_short"] == []
     assert job.quality == {
         "seams": {"silence": 0, "soft": 0, "hard": 0},
         "suspect_segments": 0,
