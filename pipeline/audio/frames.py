@@ -1,4 +1,4 @@
-"""Headers of raw MPEG audio frames (ISO/IEC 11172-3, 13818-3, 13818-7): enough to know a run of them when seen."""
+"""Headers of raw MPEG audio frames (ISO/IEC 11172-3, 13818-3, 13818-7): enough to know and to count a run of them."""
 
 from __future__ import annotations
 
@@ -24,6 +24,41 @@ class _Syntax:
     length: Callable[[bytes], int]
     size: int
     fixed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class MpegFrame:
+    """What a header of MPEG audio says of its frame: bytes and samples of it, Hz, and what else decides its layout."""
+
+    length: int
+    samples: int
+    rate: int
+    layer: int
+    version1: bool
+    mono: bool
+    checked: bool  # a checksum of two bytes follows the header
+
+    def same_stream(self, other: MpegFrame) -> bool:
+        """Whether both can be of one stream; only the length differs from frame to frame."""
+        mine = (self.samples, self.rate, self.layer, self.version1, self.mono, self.checked)
+        return mine == (other.samples, other.rate, other.layer, other.version1, other.mono, other.checked)
+
+
+def mpeg_frame(header: bytes) -> MpegFrame | None:
+    """The frame that begins with these four bytes, None where they are no header."""
+    length = _mpeg_audio_length(header) if len(header) == 4 else 0  # noqa: PLR2004
+    if not length:
+        return None
+    version, layer = header[1] >> 3 & 3, 4 - (header[1] >> 1 & 3)
+    samples = {1: 384, 2: 1152, 3: 1152 if version == _V1 else 576}[layer]
+    rate = _RATES[version][header[2] >> 2 & 3]
+    return MpegFrame(length, samples, rate, layer, version == _V1, header[3] >> 6 == 3, not header[1] & 1)  # noqa: PLR2004
+
+
+def aac_frame(header: bytes) -> tuple[int, int, int] | None:
+    """(bytes, bytes of header, index of the rate) of the AAC frame that begins so, if it is one with one block of sound."""
+    length = _adts_length(header) if len(header) == 7 else 0  # noqa: PLR2004
+    return (length, 7 if header[1] & 1 else 9, header[2] >> 2 & 15) if length and not header[6] & 3 else None
 
 
 def mpeg_audio_frames(data: bytes, offset: int, certain: int, *, short: bool = False) -> bool:
@@ -77,3 +112,27 @@ def _adts_length(header: bytes) -> int:
 
 _MPEG_AUDIO = _Syntax(_mpeg_audio_length, 4, b"\xff\xfe\x0c")
 _ADTS = _Syntax(_adts_length, 7, b"\xff\xfe\x3c")
+
+
+def mpeg_audio_frame(data: bytes, offset: int) -> tuple[int, float] | None:
+    """(bytes, seconds) of the MPEG audio frame at `offset`; None where there is none."""
+    header = data[offset : offset + _MPEG_AUDIO.size]
+    length = _mpeg_audio_length(header) if len(header) == _MPEG_AUDIO.size else 0
+    if not length:
+        return None
+    version, layer = header[1] >> 3 & 3, header[1] >> 1 & 3
+    samples = 384 if layer == _LAYER1 else 576 if layer == _LAYER3 and version != _V1 else 1152
+    return length, samples / _RATES[version][header[2] >> 2 & 3]
+
+
+def adts_frame(data: bytes, offset: int) -> tuple[int, float] | None:
+    """(bytes, seconds) of the AAC frame at `offset`; None where there is none."""
+    header = data[offset : offset + _ADTS.size]
+    length = _adts_length(header) if len(header) == _ADTS.size else 0
+    if not length:
+        return None
+    blocks = (header[6] & 3) + 1  # of 1,024 samples
+    return length, 1024 * blocks / _ADTS_RATES[header[2] >> 2 & 15]
+
+
+_ADTS_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
