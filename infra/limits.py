@@ -92,7 +92,7 @@ class RateLimits:
 
     def __init__(self, find_url: Callable[[], str | None], *, patience: float = PATIENCE) -> None:
         self._find_url = find_url
-        self._patience = patience
+        self.patience = patience
         self._client: redis.asyncio.Redis | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sha = ""
@@ -145,7 +145,7 @@ class RateLimits:
         question = asyncio.ensure_future(self._question(windows))
         # One that is late is left to its end: a connection that takes long to open is there for the next request then.
         question.add_done_callback(lambda done: done.cancelled() or done.exception())
-        for seconds in (self._patience, GLANCE):
+        for seconds in (self.patience, GLANCE):
             await asyncio.wait({question}, timeout=seconds)
             if question.done():
                 return question.result()
