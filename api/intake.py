@@ -1,28 +1,34 @@
-"""How a job comes in: a form with a file, streamed to storage, or JSON with a URL; then one commit, then the bell."""
+"""How a job comes in: a form with a file, streamed to storage, or JSON with a URL or a text; then one commit, then the bell."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from fastapi import Request, Response
 from starlette.responses import JSONResponse
 
 from api.body import checked, read_json
 from api.deps import JOBS, Desk
-from api.multipart import read_form
+from api.multipart import Form, read_form
 from api.repetition import REPLAYED, idempotency, idempotency_key
 from api.schemas.job_object import job_object
-from api.schemas.job_request import JobFields, shown_url
+from api.schemas.job_request import JobFields, SpeechJobFields, shown_url
+from api.terms import job_terms
 from api.uploads import StorageSink, beyond, refuse_announced
 from infra.accounts import Principal
 from infra.database.tables import Job, Media
+from infra.job_money import Terms
 from infra.jobs import Bell, NewJob
 from infra.webhook_secrets import new_secret
+from pipeline.audio.estimate import UNKNOWN_MS, Ends, Estimate
 from pipeline.errors import DatabaseUnavailable, InvalidRequest, OutboundRefused
+from pipeline.options import Task
 
+Fields = JobFields | SpeechJobFields
+JSON_LIMIT = 8 * 1024**2  # bytes: the longest text, escaped, and its options
 RETRY_AFTER = "1"  # seconds until the first look at a new job is worth it
 ONE_INPUT = "Send exactly one of a multipart `file` and a `url`."
 
@@ -34,6 +40,7 @@ class _Input:
     facts: dict[str, Any]
     media: Media | None = None
     source: dict[str, Any] | None = None
+    ends: Ends | None = None
 
 
 @dataclass(frozen=True)
@@ -52,23 +59,19 @@ def wants_async(request: Request) -> bool:
     return any(one.split(";")[0].strip().lower() == "respond-async" for one in preferences)
 
 
-async def create_job(
-    request: Request, desk: Desk, caller: Principal, *, task: Literal["transcription", "translation"] | None = None
-) -> Response:
+async def create_job(request: Request, desk: Desk, caller: Principal, *, task: Task | None = None) -> Response:
     """202 with the new job; `task` overrules the request's own. Raises what is wrong with the request."""
     asked = _Asked(request, desk, caller, idempotency_key(request))
-    if request.headers.get("content-type", "").lower().startswith("application/json"):
-        fields = _job_fields(desk, await read_json(request), task)
-        return await _submit(asked, fields, _fetched(desk, fields))
     limit = desk.services.settings.max_upload_bytes
-    refuse_announced(request, limit, beyond(limit))
     sink = StorageSink(desk, caller, limit=limit)
-    form = await read_form(request, sink)
+    if request.headers.get("content-type", "").lower().startswith("application/json"):
+        form = Form(await read_json(request, limit=JSON_LIMIT), None)
+    else:
+        refuse_announced(request, limit, beyond(limit))
+        form = await read_form(request, sink)
     try:
         fields = _job_fields(desk, form.fields, task)
-        answer = await _submit(
-            asked, fields, _fetched(desk, fields) if form.filename is None else _uploaded(fields, sink)
-        )
+        answer = await _submit(asked, fields, await _input(asked, fields, form, sink))
     except DatabaseUnavailable:
         raise  # the commit may have happened: the sweep knows whether a job uses the upload
     except BaseException:
@@ -79,9 +82,11 @@ async def create_job(
     return answer
 
 
-def _job_fields(desk: Desk, given: Any, task: str | None) -> JobFields:
+def _job_fields(desk: Desk, given: Any, task: str | None) -> Fields:
     """Everything that can be refused without looking at the sound is refused here."""
-    fields = checked(JobFields, {**given, "task": task} if task and isinstance(given, dict) else given)
+    told = {**given, "task": task} if task and isinstance(given, dict) else given
+    speech = isinstance(told, dict) and told.get("task") == "speech"
+    fields: Fields = checked(SpeechJobFields, told) if speech else checked(JobFields, told)
     services = desk.services
     services.catalog.routes(fields.model, fields.task)
     if fields.webhook is not None:
@@ -95,13 +100,31 @@ def _job_fields(desk: Desk, given: Any, task: str | None) -> JobFields:
     return fields
 
 
+async def _input(asked: _Asked, fields: Fields, form: Form, sink: StorageSink) -> _Input:
+    if isinstance(fields, SpeechJobFields):
+        if form.filename is not None:
+            raise InvalidRequest("A speech job takes its `text` as a field, not as a file.", param="file")
+        return await _written(fields, sink)
+    return _fetched(asked.desk, fields) if form.filename is None else _uploaded(fields, sink)
+
+
+async def _written(fields: SpeechJobFields, sink: StorageSink) -> _Input:
+    """The text is kept where recordings are, so that it goes when they go."""
+    await sink.begin("")
+    await sink.write(fields.text.encode())
+    await sink.finish()
+    assert sink.media is not None
+    facts = {"type": "text", "bytes": sink.media.bytes, "sha256": sink.media.sha256, "characters": len(fields.text)}
+    return _Input(facts, media=sink.media)
+
+
 def _uploaded(fields: JobFields, sink: StorageSink) -> _Input:
     media = sink.media
     assert media is not None
     if fields.url is not None:
         raise InvalidRequest(ONE_INPUT, param="url")
     facts = {"type": "file", "filename": media.filename, "bytes": media.bytes, "sha256": media.sha256}
-    return _Input(facts, media=media)
+    return _Input(facts, media=media, ends=sink.ends)
 
 
 def check_target(desk: Desk, url: str, *, param: str) -> None:
@@ -121,9 +144,10 @@ def _fetched(desk: Desk, fields: JobFields) -> _Input:
     return _Input(facts, source={"url": fields.url, "headers": fields.headers or {}})
 
 
-async def _submit(asked: _Asked, fields: JobFields, heard: _Input) -> Response:
+async def _submit(asked: _Asked, fields: Fields, heard: _Input) -> Response:
     desk = asked.desk
-    new = _new_job(asked, fields, heard)
+    terms = await desk.ask(partial(_terms, desk, fields, heard))
+    new = _new_job(asked, fields, heard, terms)
     made_up = new.webhook_secret if fields.webhook is not None and fields.webhook.secret is None else None
     answer = partial(_answer, secret=made_up)
     once = idempotency(asked.key, f"POST {JOBS}", _said(fields, heard), answer)
@@ -137,7 +161,11 @@ async def _submit(asked: _Asked, fields: JobFields, heard: _Input) -> Response:
     return JSONResponse(answer(job), status_code=202, headers=headers)
 
 
-def _new_job(asked: _Asked, fields: JobFields, heard: _Input) -> NewJob:
+def _terms(desk: Desk, fields: Fields, heard: _Input) -> Terms | None:
+    return job_terms(desk.services, fields, heard.ends.estimate() if heard.ends else Estimate(UNKNOWN_MS))
+
+
+def _new_job(asked: _Asked, fields: Fields, heard: _Input, terms: Terms | None) -> NewJob:
     webhook, settings = fields.webhook, asked.desk.services.settings
     return NewJob(
         account_id=asked.caller.account_id,
@@ -158,6 +186,7 @@ def _new_job(asked: _Asked, fields: JobFields, heard: _Input) -> NewJob:
         timeout_seconds=fields.timeout_seconds or settings.job_timeout_seconds,
         retention_seconds=fields.retention_seconds or settings.retention_seconds,
         request_id=asked.request.state.request_id,
+        terms=terms,
     )
 
 
@@ -169,7 +198,7 @@ def _answer(job: Job, *, secret: str | None) -> dict[str, Any]:
     return body
 
 
-def _said(fields: JobFields, heard: _Input) -> list[Any]:
+def _said(fields: Fields, heard: _Input) -> list[Any]:
     """What makes two requests the same one: every field they give and the sound's own hash."""
     facts = {name: heard.facts.get(name) for name in ("filename", "bytes", "sha256")}
     return [fields.model_dump(mode="json", exclude_unset=True), facts]

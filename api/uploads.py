@@ -14,6 +14,7 @@ from api.multipart import MAX_FIELDS
 from infra.accounts import Principal
 from infra.database.tables import Media
 from infra.storage.base import ObjectWriter
+from pipeline.audio.estimate import Ends
 from pipeline.errors import EmptyMedia, MediaTooLarge, StenopoolError
 
 log = logging.getLogger("stenopool.api")
@@ -82,6 +83,7 @@ class StorageSink:
         self._total = 0
         self._touched_at = time.monotonic()
         self.media: Media | None = None
+        self.ends = Ends()  # what tells how long it lasts, about
 
     async def begin(self, filename: str) -> None:
         """Commit the row, open the object."""
@@ -95,6 +97,7 @@ class StorageSink:
         if self._total > self._limit:
             raise MediaTooLarge(beyond(self._limit), param="file")
         self._piece += data
+        self.ends.add(data)
         if len(self._piece) >= PIECE:
             await self._flush()
 

@@ -29,6 +29,7 @@ from pipeline.errors import CostLimitExceeded, InsufficientBalance
 from pipeline.lifecycle import JobStatus
 from pipeline.money import usd, usd_text
 from pipeline.pricing import (
+    Counted,
     Usage,
     charge,
     estimated_usage,
@@ -42,6 +43,7 @@ from pipeline.transcript import TokenUsage, samples_to_ms
 log = logging.getLogger(__name__)
 
 CURRENCY = "usd"
+SPEECH = "speech"
 PARTS = 1_000_000  # of the ledger's numbers for each run; a chunk's own is its index
 LAST_PART = PARTS - 1  # what the end of a run adds to its chunks' captures
 STRIDE_MS = 600_000  # of sound: more is held for so much at once when there is more of it than was thought
@@ -50,19 +52,21 @@ _KEPT = frozenset({InsufficientBalance.code, CostLimitExceeded.code})
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """What is agreed when a job is accepted. `audio_ms` is what its recording is thought to last."""
+    """What is agreed when a job is accepted. `audio_ms` is what its recording is thought to last, None for a text to speak;
+    `text` is that, or the prompt.
+    """
 
     prices: Prices
     ratio: Decimal = Decimal(1)
-    audio_ms: int = 0
-    prompt: str = ""
+    audio_ms: int | None = None
+    text: str = ""
     max_cost_micro: int | None = None
 
     @property
     def estimated_micro(self) -> int:
         """What that would cost."""
         return charge(
-            estimated_usage(self.prices, audio_ms=self.audio_ms, text=self.prompt), self.prices, self.ratio
+            estimated_usage(self.prices, audio_ms=self.audio_ms, text=self.text), self.prices, self.ratio
         ).micro
 
     def columns(self) -> dict[str, Any]:
@@ -87,7 +91,7 @@ def hold(session: Session, job: Job) -> None:
 def hold_again(session: Session, job: Job) -> None:
     """A new run: hold what is still to be captured. Raises InsufficientBalance."""
     known = _cost_of(job, job.audio_samples)
-    total = known if job.cut_done else max(known, job.estimated_micro)
+    total = known if job.cut_done and job.task != SPEECH else max(known, job.estimated_micro)
     job.held_micro = max(
         0, (total if job.max_cost_micro is None else min(total, job.max_cost_micro)) - job.captured_micro
     )
@@ -107,7 +111,7 @@ def cover(session: Session, job: Job, samples: int) -> None:
 
     Raises InsufficientBalance, CostLimitExceeded.
     """
-    if job.prices is None:
+    if job.prices is None or job.task == SPEECH:  # of a text everything is known when it is accepted
         return
     needed = _cost_of(job, samples)
     if job.max_cost_micro is not None and needed > job.max_cost_micro:
@@ -155,11 +159,20 @@ def owed(job: Job) -> int:
 
 
 def job_usage(job: Job) -> Usage:
-    """What its completed chunks used."""
+    """What its completed chunks used. Those of a text count characters; what lay between them counts with the last one."""
+    counted: Counted = job.counted  # type: ignore[assignment]  # a column of text
+    if job.task == SPEECH:
+        whole = job.cut_done and job.chunks_completed == job.chunks_total
+        return Usage(
+            audio_ms=round(1000 * float((job.sound or {}).get("duration") or 0)),
+            characters=int(job.input.get("characters") or job.samples_done) if whole else job.samples_done,
+            tokens=tokens_from_dict(job.tokens),
+            counted=counted,
+        )
     return Usage(
         audio_ms=samples_to_ms(job.samples_done),
         tokens=tokens_from_dict(job.tokens),
-        counted=job.counted,  # type: ignore[arg-type]  # a column of text
+        counted=counted,
     )
 
 
@@ -244,6 +257,8 @@ def _number(job: Job, part: int) -> int:
 
 def _cost_of(job: Job, samples: int) -> int:
     """What the recording's first `samples` may cost."""
+    if job.task == SPEECH:
+        return 0
     return _price(job, estimated_usage(_prices(job), audio_ms=samples_to_ms(samples), text=_prompt(job)))
 
 

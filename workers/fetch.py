@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from infra.storage import ObjectWriter
 from infra.wiring import Services
+from pipeline.audio.estimate import Ends
 from pipeline.errors import DownloadFailed, DownloadInterrupted, EmptyMedia
 from workers.turn import Turn
 
@@ -32,7 +33,7 @@ def fetch(turn: Turn) -> Turn:
             raise EmptyMedia()
     stored = services.media.stored(media.id, writer.bytes, writer.sha256)
     facts = {"bytes": writer.bytes, "sha256": writer.sha256, "filename": stored.filename}
-    return turn.with_job(services.jobs.note_input(turn.hold.lease, facts, stored))
+    return turn.with_job(services.jobs.note_input(turn.hold.lease, facts, stored, sink.ends.estimate().ms))
 
 
 def _download(services: Services, source: Mapping[str, Any], sink: Callable[[bytes], None]) -> None:
@@ -58,10 +59,12 @@ class _Sink:
     def __init__(self, turn: Turn, media_id: str, writer: ObjectWriter) -> None:
         self._turn, self._media_id, self._writer = turn, media_id, writer
         self._touched = time.monotonic()
+        self.ends = Ends()
 
     def __call__(self, data: bytes) -> None:
         self._turn.hold.check()
         self._writer.write(data)
+        self.ends.add(data)
         if time.monotonic() - self._touched > TOUCH_SECONDS:
             self._turn.services.media.touch(self._media_id)
             self._touched = time.monotonic()

@@ -1,4 +1,4 @@
-"""What hearing a chunk has used, in the units that its job's model is priced in."""
+"""What hearing or speaking a chunk has used, in the units that its job's model is priced in."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 
 from infra.database.tables import Job
 from pipeline.cut import Span
-from pipeline.pricing import Usage, by_tokens, heard_usage, prices_from_dict
+from pipeline.pricing import Usage, by_tokens, heard_usage, prices_from_dict, spoken_usage
 from pipeline.transcript import Heard, samples_to_ms
 
 log = logging.getLogger(__name__)
@@ -29,3 +29,9 @@ def used(job: Job, span: Span, heard: Heard) -> Usage | None:
     if heard.usage is not None and usage.counted != "provider":
         log.warning("the provider counts %s, we count %s and bill that", heard.usage, usage.tokens)
     return usage
+
+
+def spoken(job: Job, passage: str, audio_ms: int) -> Usage | None:
+    """The same of a passage that was spoken."""
+    prices = prices_from_dict(job.prices)
+    return spoken_usage(prices, text=passage, audio_ms=audio_ms) if by_tokens(prices) else None

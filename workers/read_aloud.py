@@ -14,13 +14,12 @@ from infra.database.tables import Chunk
 from infra.finishing import Finished
 from pipeline.errors import InputMissing, StenopoolError
 from pipeline.reading import Reading
-from pipeline.recital import Recital, recital_from_bytes, recital_samples, recital_to_bytes, recite
+from pipeline.recital import SAMPLE_RATE, Recital, recital_from_bytes, recital_samples, recital_to_bytes, recite
 from pipeline.run import is_local
-from pipeline.speech import passages
+from pipeline.speech import PASSAGE, passages
 from pipeline.transcript import transcript_to_json
+from workers.measure import spoken
 from workers.turn import Turn
-
-PASSAGE = 1500  # characters: some two minutes of sound; many of them are spoken at the same time
 
 
 def prepare(turn: Turn) -> bool:
@@ -56,7 +55,8 @@ def speak(turn: Turn, chunk: Chunk) -> bool:
     recital = recite(turn.speech_options.model_copy(update={"input": passage}), services.toolbox)
     turn.hold.check()
     services.storage.put(turn.recital_key, recital_to_bytes(recital))
-    return services.jobs.complete_chunk(turn.hold.lease, turn.recital_key, recital.model_used)
+    usage = spoken(turn.job, passage, recital.samples * 1000 // SAMPLE_RATE)
+    return services.jobs.complete_chunk(turn.hold.lease, turn.recital_key, recital.model_used, usage)
 
 
 def finish(turn: Turn, rows: Sequence[Chunk]) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from infra.database.tables import Job, JobEvent, WebhookAttempt, WebhookMessage
+from infra.job_money import cost_facts
 from pipeline.lifecycle import TERMINAL, JobStatus
-from pipeline.transcript import SAMPLE_RATE
+from pipeline.pricing import tokens_from_dict
+from pipeline.transcript import SAMPLE_RATE, TokenUsage
 
 MOVES = (
     "created_at",
@@ -18,7 +20,8 @@ MOVES = (
     "cancelled_at",
     "expired_at",
 )
-INPUT = ("type", "filename", "bytes", "sha256", "duration", "channels", "codec")
+INPUT = ("type", "filename", "bytes", "sha256", "duration", "channels", "codec", "characters")
+SOUND = ("format", "bytes", "duration")
 ERROR = ("code", "message", "stage", "retryable", "chunk", "provider")
 CURRENCY = "usd"
 
@@ -53,7 +56,8 @@ def job_object(job: Job, *, now: float, message: WebhookMessage | None = None) -
         "gaps": job.gaps or [],
         "quality": job.quality,
         "usage": _usage(job),
-        "cost": {"currency": CURRENCY, "estimated": 0, "held": 0, "captured": 0},
+        "sound": None if job.sound is None else {name: job.sound[name] for name in SOUND},
+        "cost": cost_facts(job),
         "error": _error(job),
         "webhook": _webhook(job, message),
         "attempt": job.attempt,
@@ -69,8 +73,7 @@ def progress(job: Job, *, now: float) -> dict[str, Any]:
     return {
         "stage": job.stage,
         "percent": 100.0 if done else min(99.9, round(100 * share, 1)),
-        "audio_seconds_done": round((total or 0) / SAMPLE_RATE if done else job.samples_done / SAMPLE_RATE, 3),
-        "audio_seconds_total": None if total is None else round(total / SAMPLE_RATE, 3),
+        **_counted(job, total, done=done),
         "chunks": {
             "total": job.chunks_total if job.cut_done else None,
             "completed": job.chunks_completed,
@@ -78,6 +81,17 @@ def progress(job: Job, *, now: float) -> dict[str, Any]:
             "retried": job.chunks_retried,
         },
         "eta_seconds": _eta(job, share, now),
+    }
+
+
+def _counted(job: Job, total: int | None, *, done: bool) -> dict[str, Any]:
+    """A recording in seconds, a text in characters: what its chunks count."""
+    reached = (total or 0) if done else job.samples_done
+    if job.task == "speech":
+        return {"characters_done": reached, "characters_total": job.input.get("characters")}
+    return {
+        "audio_seconds_done": round(reached / SAMPLE_RATE, 3),
+        "audio_seconds_total": None if total is None else round(total / SAMPLE_RATE, 3),
     }
 
 
@@ -100,7 +114,23 @@ def _eta(job: Job, share: float, now: float) -> int | None:
 def _usage(job: Job) -> dict[str, Any] | None:
     if job.status != JobStatus.COMPLETED:
         return None
+    tokens = tokens_from_dict(job.tokens)
+    if tokens is not None:
+        return _tokens(tokens)
+    if job.task == "speech":
+        return {"type": "characters", "characters": job.input.get("characters")}
     return {"type": "duration", "seconds": round(job.audio_samples / SAMPLE_RATE, 3)}
+
+
+def _tokens(tokens: TokenUsage) -> dict[str, Any]:
+    taken, made = tokens.text_in + tokens.audio_in, tokens.text_out + tokens.audio_out
+    return {
+        "type": "tokens",
+        "input_tokens": taken,
+        "input_token_details": {"text_tokens": tokens.text_in, "audio_tokens": tokens.audio_in},
+        "output_tokens": made,
+        "total_tokens": taken + made,
+    }
 
 
 def _url(job: Job) -> dict[str, Any]:
