@@ -10,6 +10,7 @@ import anyio
 import anyio.to_thread
 from fastapi import Depends, Request
 
+from api.following import Followed
 from infra.accounts import Principal
 from infra.wiring import Services
 
@@ -21,16 +22,18 @@ JOBS = "/v1/audio/jobs"
 
 
 class Desk:
-    """The services, with three bounded pools, so that long work never holds up short questions."""
+    """The services, with bounded pools, so that long work never holds up short questions."""
 
     def __init__(self, services: Services) -> None:
         self.services = services
+        self.followed = Followed()
         self.leaving = False  # the server is asked to stop: whoever only waits shall end
         self._store = anyio.CapacityLimiter(STORE_THREADS)
         self._transfer = anyio.CapacityLimiter(TRANSFER_THREADS)
         self._ring = anyio.CapacityLimiter(BELL_THREADS)
         self._utter = anyio.CapacityLimiter(services.settings.io_threads)
         self._work = anyio.CapacityLimiter(services.settings.io_threads)
+        self._measure = anyio.CapacityLimiter(services.settings.cpu_processes)
 
     async def ask(self, call: Callable[[], Result]) -> Result:
         """Run a short blocking call: a store's transaction."""
@@ -47,6 +50,10 @@ class Desk:
     async def work(self, call: Callable[[], Result]) -> Result:
         """Run a long blocking call: a transcription."""
         return await anyio.to_thread.run_sync(call, limiter=self._work)
+
+    async def measure(self, call: Callable[[], Result]) -> Result:
+        """Run a blocking call that decodes a recording only to know how long it is."""
+        return await anyio.to_thread.run_sync(call, limiter=self._measure)
 
     async def utter(self, call: Callable[[], Result]) -> Result:
         """Run a blocking call that waits for the next piece of speech."""

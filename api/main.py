@@ -20,6 +20,7 @@ from api.envelope import Envelope
 from api.routes import (
     admin,
     admin_money,
+    estimates,
     health,
     job_results,
     jobs,
@@ -68,6 +69,7 @@ def create_app(services: Services | None = None, *, settings: Settings | None = 
         job_results,
         webhooks,
         usage,
+        estimates,
         admin,
         admin_money,
         health,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+PASSAGE = 1500  # characters of a job's chunk: some two minutes of sound; many are spoken at the same time
+
 # A sentence ends at its mark, with closing quotes and brackets, before white space; at a CJK mark even without; at a line's end.
 _SENTENCE_END = re.compile(r"""(?<=[.!?…])["'”’»)\]]*\s+|(?<=[。！？])\s*|\s*\n\s*""")  # noqa: RUF001 - full-width marks
 _CLAUSE_END = re.compile(r"(?<=[,;:—，、；：])\s*")  # noqa: RUF001 - full-width marks
