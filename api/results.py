@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Response
 from pydantic import Field
 
-from api.deps import Desk
+from api.deps import JOBS, Desk
 from api.schemas.job_object import terminal
 from api.schemas.options import Lenient, Many
-from infra.database.tables import Chunk, Job
+from infra.database.tables import Job
 from pipeline import formats
-from pipeline.cut import span_from_dict
-from pipeline.errors import Expired, InputMissing, WrongState
+from pipeline.errors import Expired, InputMissing, InvalidRequest, WrongState
 from pipeline.formats.base import RenderOptions
-from pipeline.lifecycle import ACTIONS, ChunkStatus
+from pipeline.lifecycle import ACTIONS
 from pipeline.options import Granularity
-from pipeline.stitch import Stitcher
-from pipeline.transcript import (
-    Gap,
-    Heard,
-    Segment,
-    Transcript,
-    heard_from_json,
-    samples_to_ms,
-    transcript_from_json,
-)
+from pipeline.suspects import Shown, shown
+from pipeline.transcript import Segment, Transcript
 
+TELLS_SUSPECTS = ("verbose_json",)  # formats in which a suspect segment says so by itself
 WHAT_GOES = "The job's results have been deleted."
 
 
@@ -46,9 +39,11 @@ class CaptionQuery(Lenient):
     min_gap: int | None = Field(None, ge=0, le=5000, description="Gap between captions in ms; 84.")
     chars_per_second: float | None = Field(None, ge=5, le=100, allow_inf_nan=False, description="Reading speed; 20.")
 
+    suspect: Shown = Field("keep", description="Text that may be made up: `keep`, `mark` it [? so ?], or `drop` it.")
+
     def layout(self) -> dict[str, Any]:
         """The caption options that were given."""
-        return self.model_dump(exclude={"format", "timestamp_granularities"}, exclude_none=True)
+        return self.model_dump(exclude={"format", "timestamp_granularities", "suspect"}, exclude_none=True)
 
 
 def finished(job: Job) -> Job:
@@ -68,18 +63,29 @@ async def transcript_of(desk: Desk, job: Job) -> Transcript:
     """Raises Expired when its object is gone, StorageUnavailable."""
     assert job.result_key is not None
     try:
-        content = await desk.move(partial(desk.services.storage.get, job.result_key))
+        return await desk.move(partial(desk.followed.transcript, desk.services, job.result_key))
     except InputMissing as error:
         raise Expired(WHAT_GOES) from error
-    return transcript_from_json(content)
+
+
+def sound_of(job: Job) -> tuple[str, str, int]:
+    """(storage key, format, bytes) of a speech job's sound. Raises InvalidRequest for another task, WrongState, Expired."""
+    if job.task != "speech":
+        raise InvalidRequest(f"A job of the task {job.task} makes no sound; its result is at {JOBS}/{job.id}/transcript.")
+    sound = finished(job).sound
+    assert sound is not None
+    return sound["key"], sound["format"], sound["bytes"]
 
 
 def rendered(job: Job, transcript: Transcript, query: CaptionQuery) -> Response:
     """The transcript in the format asked for now, else in the one asked for then. Raises UnsupportedValue."""
-    name = query.format or job.request.get("response_format") or "json"
+    asked = None if job.task == "speech" else job.request.get("response_format")  # which is the sound's
+    name = query.format or asked or "json"
     wanted = query.timestamp_granularities or job.request.get("timestamp_granularities") or ("segment",)
     shape = formats.load(name)
-    used = {"usage": {"type": "duration", "seconds": transcript.duration / 1000}}
+    used = {} if job.task == "speech" else {"usage": {"type": "duration", "seconds": transcript.duration / 1000}}
+    if query.suspect == "drop" or shape.name not in TELLS_SUSPECTS:
+        transcript = shown(transcript, query.suspect)
     body = shape.render(transcript, RenderOptions(granularities=tuple(wanted), extra=used, **query.layout()))
     headers = {
         "content-disposition": f'inline; filename="{job.id}.{shape.extension.removeprefix(".")}"',
@@ -89,41 +95,20 @@ def rendered(job: Job, transcript: Transcript, query: CaptionQuery) -> Response:
     return Response(body, media_type=shape.media_type, headers=headers)
 
 
-async def so_far(desk: Desk, job: Job) -> tuple[list[dict[str, Any]], bool]:
+async def so_far(desk: Desk, job: Job) -> tuple[Sequence[Segment], bool]:
     """The segments that are certain by now, and whether they are all there will be."""
     if job.purged_at is not None:
         raise Expired(WHAT_GOES)
     if job.result_key is not None and job.status in ACTIONS["transcript"]:
         whole = await transcript_of(desk, job)
-        return _numbered(whole.segments), True
-    return _numbered(await desk.move(partial(_stitched, desk, job.id))), terminal(job)
+        return whole.segments, True
+    if job.task == "speech":  # its passages have no place in time before all are spoken
+        return [], terminal(job)
+    return await desk.move(partial(desk.followed.segments, desk.services, job.id)), terminal(job)
 
 
-def _stitched(desk: Desk, job_id: str) -> tuple[Segment, ...]:
-    """The finished chunks up to the first unfinished one."""
-    stitcher = Stitcher()
-    for row in desk.services.jobs.chunks(job_id):
-        part = _part(desk, row)
-        if part is None:
-            break
-        stitcher.add(span_from_dict(row.span), part)
-    return stitcher.settled
-
-
-def _part(desk: Desk, row: Chunk) -> Heard | Gap | None:
-    if row.status == ChunkStatus.FAILED:
-        span = span_from_dict(row.span)
-        code = str((row.error or {}).get("code", "internal_error"))
-        return Gap(samples_to_ms(span.own_start), samples_to_ms(span.own_end), code, row.idx)
-    if row.status != ChunkStatus.COMPLETED:
-        return None
-    if row.result_key is None:
-        return Heard()
-    return heard_from_json(desk.services.storage.get(row.result_key))
-
-
-def _numbered(segments: tuple[Segment, ...]) -> list[dict[str, Any]]:
-    """Times in seconds, as everywhere in the API."""
+def numbered(segments: Sequence[Segment], first: int = 0) -> list[dict[str, Any]]:
+    """Segments as the API shows them, the first one's id being `first`; times in seconds, as everywhere."""
     return [
         {
             "id": number,
@@ -137,5 +122,5 @@ def _numbered(segments: tuple[Segment, ...]) -> list[dict[str, Any]]:
             ],
             "suspect": list(segment.suspect),
         }
-        for number, segment in enumerate(segments)
+        for number, segment in enumerate(segments, start=first)
     ]

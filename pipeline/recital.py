@@ -71,10 +71,11 @@ def recite(options: SpeechOptions, toolbox: Toolbox) -> Recital:
     """`options.input`, at most what one request takes, spoken and timed. Raises the one ProviderError, or RoutesExhausted."""
 
     def ask(route: Route) -> Recital:
-        spoken = _joined(_utterances(toolbox.speaker(route), options, route), round(PAUSE_MS / options.speed))
+        speaker = toolbox.speaker(route)
+        spoken = _joined(_utterances(speaker, options, route), speaker.sample_rate, round(PAUSE_MS / options.speed))
         if not spoken.pcm:
             raise ProviderNonsense("The provider returned no sound", provider=route.provider)
-        return replace(spoken, model_used=route.model)
+        return replace(spoken, pcm=_resampled(spoken.pcm, speaker.sample_rate), model_used=route.model)
 
     return first_that_can(toolbox.catalog.routes(options.model, "speech"), ask)
 
@@ -99,14 +100,9 @@ def recital_samples(head: bytes, size: int) -> int:
 
 def _utterances(speaker: Speaker, options: SpeechOptions, route: Route) -> Iterator[Utterance]:
     if isinstance(speaker, Reciter):
-        yield from (_at_our_rate(utterance) for utterance in speaker.recite(options, route.model))
-        return
-    pcm = b"".join(speaker.speak(options, route.model))
-    yield laid_over(options.input, _resampled(pcm, speaker.sample_rate), SAMPLE_RATE)
-
-
-def _at_our_rate(utterance: Utterance) -> Utterance:
-    return replace(utterance, pcm=_resampled(utterance.pcm, utterance.sample_rate), sample_rate=SAMPLE_RATE)
+        yield from speaker.recite(options, route.model)
+    else:
+        yield laid_over(options.input, b"".join(speaker.speak(options, route.model)), speaker.sample_rate)
 
 
 def _resampled(pcm: bytes, sample_rate: int) -> bytes:
@@ -115,33 +111,33 @@ def _resampled(pcm: bytes, sample_rate: int) -> bytes:
     return b"".join(encode(iter([pcm]), sample_rate=sample_rate, target="pcm"))
 
 
-def _joined(utterances: Iterator[Utterance], pause_ms: int) -> Recital:
+def _joined(utterances: Iterator[Utterance], rate: int, pause_ms: int) -> Recital:
     """Every utterance and a pause after it, so that passages can be laid end to end."""
     sound, told, at = bytearray(), list[Segment](), 0
     for utterance in utterances:
-        pcm, cut_ms = _tidy(utterance.pcm)
-        length = round(1000 * (len(pcm) // 2) / SAMPLE_RATE)
+        pcm, cut_ms = _tidy(utterance.pcm, rate)
+        length = round(1000 * (len(pcm) // 2) / rate)
         words = [_moved(word, at - cut_ms, at, at + length) for word in utterance.words]
         told += _sentences(utterance.text, words)
-        sound += pcm + bytes(2 * (pause_ms * SAMPLE_RATE // 1000))
-        at = round(1000 * (len(sound) // 2) / SAMPLE_RATE)
+        sound += pcm + bytes(2 * (pause_ms * rate // 1000))
+        at = round(1000 * (len(sound) // 2) / rate)
     return Recital(bytes(sound), tuple(told))
 
 
-def _tidy(pcm: bytes) -> tuple[bytes, int]:
+def _tidy(pcm: bytes, rate: int) -> tuple[bytes, int]:
     """The sound without the silence around it, faded in and out, and how many ms went at its beginning."""
     samples = np.frombuffer(pcm[: len(pcm) // 2 * 2], dtype="<i2")
     loud = np.flatnonzero(np.abs(samples.astype(np.int32)) > _QUIET * 32768)
     if not len(loud):
         return pcm, 0
-    first = max(0, int(loud[0]) - _LEAD_MS * SAMPLE_RATE // 1000)
-    last = min(len(samples), int(loud[-1]) + 1 + _TAIL_MS * SAMPLE_RATE // 1000)
+    first = max(0, int(loud[0]) - _LEAD_MS * rate // 1000)
+    last = min(len(samples), int(loud[-1]) + 1 + _TAIL_MS * rate // 1000)
     kept = samples[first:last].astype(np.float32)
-    fade = min(_FADE_MS * SAMPLE_RATE // 1000, len(kept) // 2)
+    fade = min(_FADE_MS * rate // 1000, len(kept) // 2)
     ramp = np.linspace(0, 1, fade, endpoint=False, dtype=np.float32)
     kept[:fade] *= ramp
     kept[len(kept) - fade :] *= ramp[::-1]
-    return np.rint(kept).astype("<i2").tobytes(), round(1000 * first / SAMPLE_RATE)
+    return np.rint(kept).astype("<i2").tobytes(), round(1000 * first / rate)
 
 
 def _moved(word: Word, by: int, first: int, last: int) -> Word:

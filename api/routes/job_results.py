@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from functools import partial
 from typing import Annotated, Any
 
@@ -13,12 +13,13 @@ from pydantic import BaseModel, Field
 
 from api.deps import JOBS, Caller, Desk, TheDesk
 from api.documented import answers, shown_as
-from api.results import CaptionQuery, finished, rendered, so_far, transcript_of
+from api.results import WHAT_GOES, CaptionQuery, finished, numbered, rendered, so_far, sound_of, transcript_of
 from api.schemas.job_object import delivery_object, event_object, terminal
 from api.schemas.listing import page
 from api.streaming import EVENT_STREAM, KEEPALIVE, KEEPALIVE_SECONDS, STREAM_HEADERS, Stream, event
 from infra.database.tables import JobEvent
-from pipeline.errors import InvalidRequest, NotFound
+from pipeline.audio.encode import MEDIA_TYPES
+from pipeline.errors import Expired, InputMissing, InvalidRequest, NotFound
 
 router = APIRouter(prefix=JOBS + "/{job_id}", tags=["job results"])
 
@@ -49,6 +50,38 @@ async def transcript(desk: TheDesk, caller: Caller, job_id: str, query: Annotate
     return await desk.move(partial(rendered, job, whole, query))
 
 
+@router.get(
+    "/audio",
+    summary="The sound of a speech job",
+    responses=shown_as("audio/*")
+    | NO_JOB
+    | answers(
+        s400="The job makes no sound.", s409="The job is not completed.", s410="Its results have been deleted."
+    ),
+)
+async def audio(desk: TheDesk, caller: Caller, job_id: str) -> Response:
+    """One file in the format that was asked for. `/transcript?format=srt` tells what is said when."""
+    job = await desk.ask(partial(desk.services.jobs.get, caller.account_id, job_id))
+    key, name, size = sound_of(job)
+    headers = {
+        "content-disposition": f'inline; filename="{job.id}.{name}"',
+        "content-length": str(size),
+        "x-perf-model-used": job.model_used or "",
+    }
+    blocks = desk.services.storage.blocks(key)
+    try:
+        first = await desk.move(partial(next, blocks, b""))
+    except InputMissing as error:
+        raise Expired(WHAT_GOES) from error
+    return Stream(_sound(desk, first, blocks), media_type=MEDIA_TYPES[name], headers=headers)
+
+
+async def _sound(desk: Desk, first: bytes, blocks: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
+    yield first
+    while block := await desk.move(partial(next, blocks, b"")):
+        yield block
+
+
 @router.get("/segments", summary="The segments, those ready so far while it runs", responses=NO_JOB)
 async def segments(
     desk: TheDesk,
@@ -60,7 +93,7 @@ async def segments(
     """In order, without holes: what is listed once does not change place. `complete` says that nothing will follow."""
     job = await desk.ask(partial(desk.services.jobs.get, caller.account_id, job_id))
     ready, complete = await so_far(desk, job)
-    chosen = ready[after + 1 : after + 1 + limit]
+    chosen = numbered(ready[after + 1 : after + 1 + limit], first=after + 1)
     more = after + 1 + limit < len(ready)
     return {**page(chosen, has_more=more), "complete": complete and not more, "status": job.status}
 

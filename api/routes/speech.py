@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request, Response
 from api.body import checked, read_json
 from api.deps import Caller, Desk, TheDesk
 from api.documented import answers, shown_as, takes
+from api.intake import create_job, wants_async
 from api.perf import perf_headers
 from api.schemas.options import SpeechFields
 from api.streaming import EVENT_STREAM, STREAM_HEADERS, Stream, event
@@ -27,8 +28,11 @@ router = APIRouter(prefix="/v1/audio", tags=["audio"])
     | answers(s400="A field that is wrong.", s404="No such model.", s503="No provider could do it."),
     openapi_extra=takes(json=SpeechFields),
 )
-async def speech(request: Request, desk: TheDesk, _caller: Caller) -> Response:
-    """At most 4,096 characters. The first sound is sent as soon as it is there."""
+async def speech(request: Request, desk: TheDesk, caller: Caller) -> Response:
+    """At most 4,096 characters; a job takes any length. The first sound is sent as soon as it is there.
+    `Prefer: respond-async` makes a job of it."""
+    if wants_async(request):
+        return await create_job(request, desk, caller, task="speech")
     fields = checked(SpeechFields, await read_json(request))
     options = fields.options()
     desk.services.catalog.routes(options.model, "speech")

@@ -11,7 +11,7 @@ from tests.api.conftest import JOBS, House, recording
 KEYS = {
     "id", "object", "task", "status", "created_at", "queued_at", "processing_at", "cancelling_at", "completed_at", "failed_at",
     "cancelled_at", "expired_at", "client_reference_id", "metadata", "input", "request", "model", "model_used", "language",
-    "progress", "partial", "gaps", "quality", "usage", "cost", "error", "webhook", "attempt", "expires_at",
+    "progress", "partial", "gaps", "quality", "usage", "sound", "cost", "error", "webhook", "attempt", "expires_at",
 }  # fmt: skip
 
 
@@ -116,7 +116,7 @@ BAD_FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"response_format": "docx"}, "response_format"),
     ({"timestamp_granularities[]": "syllable"}, "timestamp_granularities.0"),
     ({"language": "not a language"}, "language"),
-    ({"task": "speech"}, "task"),
+    ({"task": "speech"}, "text"),
     ({"task": "dance"}, "task"),
     ({"channels": "separate"}, "channels"),
     ({"range": "1-2"}, "range"),
@@ -138,7 +138,10 @@ BAD_FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"upload_id": "upload_1"}, "upload_id"),
     ({"s3_uri": "s3://b/k"}, "s3_uri"),
     ({"file_id": "file_1"}, "file_id"),
-    ({"text": "hello"}, "text"),
+    ({"task": "speech", "text": "hello", "speed": "9"}, "speed"),
+    ({"task": "speech", "text": "hello", "model": "whisper-1"}, "model"),
+    ({"task": "speech", "text": "hello", "model": "espeak-ng"}, "file"),
+    ({"s3_uri": "s3://bucket/key"}, "s3_uri"),
 ]
 
 

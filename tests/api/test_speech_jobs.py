@@ -1,0 +1,96 @@
+"""Speech jobs over HTTP: a text of any length, its sound in every format, and what is said when."""
+
+from typing import Any
+
+import pytest
+import srt
+
+from pipeline.audio.decode import decode
+from pipeline.options import SPEECH_FORMATS
+from tests.api.conftest import JOBS, House
+
+TEXT = " ".join(f"This is sentence number {number} of a long story." for number in range(60))
+
+
+def spoken(house: House, text: str = TEXT, **options: Any) -> dict[str, Any]:
+    asked = {"task": "speech", "model": "espeak-ng", "text": text, **options}
+    answer = house.post(JOBS, json=asked)
+    assert answer.status_code == 202, answer.text
+    house.work()
+    job = house.get(f"{JOBS}/{answer.json()['id']}").json()
+    assert job["status"] == "completed", job["error"]
+    return job  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("target", SPEECH_FORMATS)
+def test_a_text_longer_than_one_request(house: House, target: str) -> None:
+    job = spoken(house, response_format=target, speed=2.0)
+    assert job["progress"]["chunks"]["total"] == len(TEXT) // 1500 + 1
+    assert job["progress"]["characters_total"] == len(TEXT)
+    assert (job["input"]["type"], job["input"]["characters"], job["input"]["duration"]) == ("text", len(TEXT), None)
+    assert job["usage"] == {"type": "characters", "characters": len(TEXT)}
+    assert job["model_used"] == "espeak-ng"
+    sound = house.get(f"{JOBS}/{job['id']}/audio")
+    assert sound.status_code == 200
+    assert (job["sound"]["format"], job["sound"]["bytes"]) == (target, len(sound.content))
+    seconds = job["sound"]["duration"]
+    if target == "pcm":
+        assert len(sound.content) == pytest.approx(48_000 * seconds, abs=48)
+    else:
+        with decode(sound.content, max_seconds=3600) as decoding:
+            assert sum(map(len, decoding)) / 32_000 == pytest.approx(seconds, abs=0.2)
+    body = house.get(f"{JOBS}/{job['id']}/transcript?format=verbose_json&timestamp_granularities=word").json()
+    assert [word["word"] for word in body["words"]] == TEXT.split(), "every word is said once, in order"
+    assert body["words"][-1]["end"] <= seconds + 0.001
+
+
+def test_what_is_said_when(house: House) -> None:
+    job = spoken(house)
+    captions = list(srt.parse(house.get(f"{JOBS}/{job['id']}/transcript?format=srt").text))
+    assert " ".join(" ".join(caption.content.split()) for caption in captions) == TEXT
+    segments = house.get(f"{JOBS}/{job['id']}/segments?limit=1000").json()
+    assert [segment["text"] for segment in segments["data"]] == [f"{part}." for part in TEXT[:-1].split(". ")]
+    assert segments["complete"] is True
+
+
+def test_nothing_is_kept_but_the_result(house: House) -> None:
+    """Passages and their sound go once they are laid end to end; the text and the result go with the job."""
+    job = spoken(house)
+    kept = [key.rsplit("/", maxsplit=1)[-1].split("-")[0] for key in house.stored()]
+    assert sorted(kept) == sorted([kept[0], "speech", "transcript"]) or sorted(kept)[1:] == ["speech", "transcript"]
+    assert house.delete(f"{JOBS}/{job['id']}").status_code == 200
+
+
+def test_as_the_synchronous_endpoint_is_asked(house: House) -> None:
+    """`input` for text, a voice as an object, and Prefer: respond-async."""
+    asked = {"model": "espeak-ng", "input": "Good morning.", "voice": {"id": "nova"}, "response_format": "wav"}
+    answer = house.post("/v1/audio/speech", json=asked, headers=house.auth() | {"Prefer": "respond-async"})
+    assert answer.status_code == 202
+    assert answer.headers["preference-applied"] == "respond-async"
+    house.work()
+    done = house.get(answer.headers["location"]).json()
+    assert (done["task"], done["status"], done["request"]["voice"]) == ("speech", "completed", "nova")
+    assert house.get(answer.headers["location"] + "/audio").content[:4] == b"RIFF"
+
+
+def test_what_cannot_be_had_is_said(house: House) -> None:
+    transcription = house.submit()
+    refused = house.get(f"{JOBS}/{transcription['id']}/audio")
+    assert refused.status_code == 400 and "/transcript" in refused.json()["error"]["message"]
+    waiting = house.post(JOBS, json={"task": "speech", "model": "espeak-ng", "text": "Hello."}).json()
+    early = house.get(f"{JOBS}/{waiting['id']}/audio")
+    assert early.status_code == 409 and early.json()["error"]["current_status"] == "queued"
+    unknown = house.post(JOBS, json={"task": "speech", "model": "espeak-ng", "text": "Hi.", "voice": "nobody"}).json()
+    house.work()
+    failed = house.get(f"{JOBS}/{unknown['id']}").json()
+    assert failed["status"] == "failed" and "nobody" in failed["error"]["message"]
+
+
+def test_the_same_text_twice_with_one_key_is_one_job(house: House) -> None:
+    headers = house.auth() | {"Idempotency-Key": "once"}
+    asked = {"task": "speech", "model": "espeak-ng", "text": "Hello."}
+    first, second = (house.post(JOBS, json=asked, headers=headers) for _ in range(2))
+    assert first.json()["id"] == second.json()["id"]
+    assert second.headers["idempotent-replayed"] == "true"
+    other = house.post(JOBS, json={**asked, "text": "Other."}, headers=headers)
+    assert other.status_code == 409
