@@ -193,6 +193,8 @@ def heard(session: Session, job: Job, chunk: Chunk, usage: Usage | None = None) 
 def note_duration(job: Job, audio_samples: int) -> None:
     """The exact length, counted in decoded samples."""
     job.audio_samples = audio_samples
+    if job.task == "speech":  # its chunks count characters
+        return
     job.input = {**job.input, "duration": round(audio_samples / SAMPLE_RATE, 3)}
 
 
