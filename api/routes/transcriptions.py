@@ -17,7 +17,7 @@ from api.schemas.options import TranscriptionFields
 from api.streaming import Absence
 from api.underway import Underway
 from api.uploads import SYNC_LIMIT, TOO_LARGE, MemorySink, refuse_announced
-from pipeline import run
+from pipeline import relay, run
 from pipeline.errors import InvalidRequest
 from pipeline.transcript import Transcript
 
@@ -58,7 +58,7 @@ async def _heard(request: Request, desk: Desk, task: Task) -> Response:
 
     def transcribe(absence: Absence, hand_out: run.Listener) -> Transcript:
         absence.check()  # it may have waited for its turn
-        return run.transcribe(
+        return relay.transcribe(
             sound,
             options,
             desk.services.toolbox,
