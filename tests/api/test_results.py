@@ -11,6 +11,7 @@ import pytest
 
 from api.main import create_app
 from infra.database.tables import Job
+from pipeline.transcript import Segment, Transcript, transcript_to_json
 from tests.api.conftest import JOBS, House, recording
 from tests.api.serving import Running, running
 
@@ -83,6 +84,49 @@ def test_segments_grow_while_it_runs_and_never_change(house: House) -> None:
     assert seen[: len(early["data"])] == early["data"]
     assert " ".join(one["text"] for one in seen).split() == said
     assert [one["id"] for one in seen] == list(range(len(seen)))
+
+
+def test_polling_fetches_each_finished_chunk_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = house.submit(recording(100.0)[0])
+    path = f"{JOBS}/{job['id']}/segments"
+    house.work(chunks=2)
+    fetched: list[str] = []
+    storage = house.services.storage
+    get = storage.get
+    monkeypatch.setattr(storage, "get", lambda key: fetched.append(key) or get(key))
+    early = house.get(path).json()["data"]
+    count = len(fetched)
+    assert 1 <= count <= 2
+    assert [house.get(path).json()["data"] for _ in range(3)] == [early] * 3
+    assert len(fetched) == count
+    house.work()
+    assert house.get(path).json()["data"][: len(early)] == early
+    assert house.get(f"{path}?after=2").json()["data"] == house.get(path).json()["data"][3:]
+    assert sum("transcript" in key for key in fetched) == 1
+
+
+def test_suspects_are_kept_marked_or_dropped_when_read(house: House) -> None:
+    job = house.submit()
+    house.work()
+    with house.services.database.read() as session:
+        key = session.get(Job, job["id"]).result_key
+    ghost = Segment("Thanks for watching.", 100, 900, suspect=("no_speech",))
+    whole = Transcript((ghost, Segment("Indeed.", 1000, 1800)), 2000)
+    house.services.storage.put(key, transcript_to_json(whole))
+
+    def read(query: str) -> str:
+        return str(house.get(f"{JOBS}/{job['id']}/transcript?{query}").text)
+
+    for name in ("text", "json", "srt", "vtt"):
+        assert "Thanks for watching. Indeed." in " ".join(read(f"format={name}").split()) or name in ("srt", "vtt")
+        assert "Thanks" in read(f"format={name}")
+        assert "[? Thanks for watching. ?]" in read(f"format={name}&suspect=mark")
+        dropped = read(f"format={name}&suspect=drop")
+        assert "Thanks" not in dropped and "Indeed." in dropped
+    verbose = house.get(f"{JOBS}/{job['id']}/transcript?format=verbose_json&suspect=mark").json()
+    assert verbose["segments"][0]["suspect"] == ["no_speech"]
+    assert "Thanks" not in read("format=verbose_json&suspect=drop")
+    assert house.get(f"{JOBS}/{job['id']}/transcript?suspect=hide").status_code == 400
 
 
 def test_the_timeline_as_json(house: House) -> None:
