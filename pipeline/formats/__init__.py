@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import pkgutil
 from typing import cast
@@ -10,8 +11,9 @@ from pipeline.errors import UnsupportedValue
 from pipeline.formats.base import Format
 
 
+@functools.cache
 def names() -> tuple[str, ...]:
-    """What is offered, read from the folder; nothing is imported."""
+    """What is offered, read from the folder once; nothing is imported."""
     return tuple(sorted(found.name for found in pkgutil.iter_modules(__path__) if found.name != "base"))
 
 

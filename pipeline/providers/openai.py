@@ -44,6 +44,7 @@ from pipeline.cut import CutProfile
 from pipeline.deadline import Deadline
 from pipeline.errors import CatalogBroken, ProviderRefused
 from pipeline.openai_answers import heard
+from pipeline.openai_form import form
 from pipeline.openai_joined import joined
 from pipeline.openai_refusals import ParameterRefused, TooLarge
 from pipeline.openai_request import Abilities, fields
@@ -167,7 +168,7 @@ class OpenAI:
         data = fields(options, model, duration, self._of(model))
 
         def ask(deadline: Deadline) -> Heard:
-            with self._server.answer(path, deadline, data=data, files={"file": sound}) as response:
+            with self._server.answer(path, deadline, **form(data, *sound)) as response:
                 body = b"".join(bounded(response, deadline, _LARGEST_ANSWER))
                 used = _model_used(response, model)
             return heard(body, duration=duration, model=used, provider=self.name)
