@@ -25,6 +25,7 @@ from cli.stand_ins import stand_ins
 from infra.broker import JobQueue
 from infra.database.session import Database
 from infra.embedded import private_redis_url, redis_server_path
+from infra.ledger import Ledger
 from infra.settings import Settings
 from infra.storage import open_storage
 from infra.workers import WorkerStore
@@ -82,6 +83,7 @@ def _examine(chosen: Settings, port: int) -> Iterator[Finding]:
         "sandbox": _sandbox,
         "home": lambda: _home(chosen.home),
         "database": lambda: _database(chosen),
+        "money": lambda: _money(chosen),
         "storage": lambda: _storage(chosen),
         "redis": lambda: _redis(chosen),
         "models": lambda: _models(chosen),
@@ -132,6 +134,20 @@ def _database(chosen: Settings) -> Finding:
     if facts["migration"] == facts["expected"]:
         return ok("database", detail)
     return Finding("database", "warning", detail, f"the next start brings it to {facts['expected']}")
+
+
+def _money(chosen: Settings) -> Finding:
+    with contextlib.closing(Database(chosen.database)) as database:
+        facts = database.check()
+        if facts["migration"] != facts["expected"]:
+            return ok("money", "no ledger yet: the next start makes it")
+        differences = Ledger(database).check()
+    if not differences:
+        return ok("money", "balances, ledger, holds and jobs agree")
+    shown = "; ".join(differences[:3])
+    return Finding(
+        "money", "broken", f"{len(differences)} differences: {shown}", "compare with the receipts and adjust"
+    )
 
 
 def _storage(chosen: Settings) -> Finding:

@@ -47,6 +47,7 @@ class Ledger:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.differences: int | None = None  # what the last comparison in this process has found
 
     def top_up(self, account_id: str, micro: int, *, note: str = "", subject: str | None = None) -> int:
         """The balance afterwards. The same `subject` again adds nothing. Raises NotFound, InvalidRequest below 1."""

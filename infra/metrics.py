@@ -12,9 +12,11 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from infra.broker import JobQueue
 from infra.jobs import JobStore
 from infra.webhooks import WebhookStore
+from infra.workers import WorkerStore
 from pipeline.errors import StenopoolError
 
 MEDIA_TYPE = CONTENT_TYPE_LATEST
+ALIVE_SECONDS = 30.0
 SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 
 
@@ -37,10 +39,15 @@ class Metrics:
         self.swept = self._gauge("sweeper_last_run_timestamp_seconds", "When the sweep last came through")
         self.orphans = self._counter("storage_orphans", "Objects deleted because nothing refers to them")
 
-    def render(self, jobs: JobStore, queue: JobQueue, webhooks: WebhookStore) -> bytes:
+    def render(self, jobs: JobStore, queue: JobQueue, webhooks: WebhookStore, workers: WorkerStore) -> bytes:
         """The exposition, with the gauges as they are now; what cannot be asked is left out."""
         asked = CollectorRegistry()
-        questions = (partial(_job_gauges, jobs), partial(_queue_gauges, queue), partial(_webhook_gauges, webhooks))
+        questions = (
+            partial(_job_gauges, jobs),
+            partial(_queue_gauges, queue),
+            partial(_webhook_gauges, webhooks),
+            partial(_ledger_gauges, workers),
+        )
         for question in questions:
             with contextlib.suppress(StenopoolError):
                 question(asked)
@@ -70,6 +77,15 @@ def _webhook_gauges(webhooks: WebhookStore, registry: CollectorRegistry) -> None
     Gauge("outbox_pending", "Webhook messages still to be delivered", registry=registry).set(counts["pending"])
     disabled = Gauge("webhook_endpoints_disabled", "Endpoints that answered 410", registry=registry)
     disabled.set(counts["endpoints_disabled"])
+
+
+def _ledger_gauges(workers: WorkerStore, registry: CollectorRegistry) -> None:
+    """What the scheduler's last nightly comparison has found; nothing before there was one."""
+    found = [(worker.facts or {}).get("ledger_differences") for worker in workers.alive(ALIVE_SECONDS)]
+    known = [number for number in found if number is not None]
+    if known:
+        gauge = Gauge("ledger_imbalance", "Differences between balances, ledger and jobs", registry=registry)
+        gauge.set(max(known))
 
 
 def _queue_gauges(queue: JobQueue, registry: CollectorRegistry) -> None:

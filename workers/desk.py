@@ -11,7 +11,7 @@ import struct
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from infra.leases import LeaseKeeper
 from infra.settings import Settings
@@ -129,10 +129,11 @@ class DeskMaker:
             os._exit(os.EX_SOFTWARE)
 
 
-def facts(services: Services) -> dict[str, str]:
+def facts(services: Services) -> dict[str, Any]:
     """What /readyz and `doctor` want to know of a worker."""
     return {
         "sandbox": sandbox_level(),
         "ffmpeg": ffmpeg_version(),
         "catalog": str(services.settings.catalog or "shipped"),
+        "ledger_differences": services.ledger.differences,
     }

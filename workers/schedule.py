@@ -10,11 +10,12 @@ from types import FrameType
 
 from infra.settings import Settings
 from workers.desk import Desk, DeskMaker, StopTime
-from workers.sweep import EVERY_MINUTE, EVERY_SWEEP, Sweeper
+from workers.sweep import EVERY_MINUTE, EVERY_NIGHT, EVERY_SWEEP, Sweeper
 
 log = logging.getLogger(__name__)
 
 MINUTE = 60.0
+NIGHT = 24 * 3600.0  # from the start of the scheduler on: nobody need agree on a time zone
 
 
 def run_scheduler(settings: Settings) -> int:
@@ -39,11 +40,14 @@ def run_scheduler(settings: Settings) -> int:
 def sweep_until(desk: Desk, stop: threading.Event) -> None:
     """The loop itself. A pass that takes longer than its interval is followed at once by the next one."""
     sweeper = Sweeper(desk.services)
-    next_minute = time.monotonic()
+    next_minute = next_night = time.monotonic()
     while not stop.is_set():
         began = time.monotonic()
         sweeper.perform(EVERY_SWEEP)
         if began >= next_minute:
             sweeper.perform(EVERY_MINUTE)
             next_minute = began + MINUTE
+        if began >= next_night:
+            sweeper.perform(EVERY_NIGHT)
+            next_night = began + NIGHT
         stop.wait(max(0.0, began + desk.services.settings.sweep_seconds - time.monotonic()))

@@ -139,6 +139,21 @@ def forget_old(services: Services) -> None:
     services.idempotency.forget(IDEMPOTENCY_SECONDS)
 
 
+def release_dead(services: Services) -> None:
+    """What was held, and what of a quota was taken, for requests that died with their process goes back."""
+    if released := services.ledger.release_dead():
+        log.warning("gave back %d holds of requests that never ended", released)
+    services.quota.release_dead()
+
+
+def compare_books(services: Services) -> None:
+    """Do balances, ledger, open holds and jobs tell one story? Whoever has to know finds it in log, metrics and doctor."""
+    differences = services.ledger.check()
+    services.ledger.differences = len(differences)
+    for difference in differences:
+        log.error("the books do not agree: %s", difference)
+
+
 EVERY_SWEEP: tuple[Duty, ...] = (
     rescue,
     close_cancelled,
@@ -148,7 +163,8 @@ EVERY_SWEEP: tuple[Duty, ...] = (
     deliver_due,
     drop_sound,
 )
-EVERY_MINUTE: tuple[Duty, ...] = (purge, erase, drop_media, abort_uploads, forget_old)
+EVERY_MINUTE: tuple[Duty, ...] = (purge, erase, drop_media, abort_uploads, release_dead, forget_old)
+EVERY_NIGHT: tuple[Duty, ...] = (compare_books,)
 
 
 class Sweeper:

@@ -63,7 +63,8 @@ def _since(began: float) -> float:
 async def metrics(desk: TheDesk) -> Response:
     """The text exposition format."""
     services = desk.services
-    content = await desk.ask(partial(services.metrics.render, services.jobs, services.queue, services.webhooks))
+    asked = (services.jobs, services.queue, services.webhooks, services.workers)
+    content = await desk.ask(partial(services.metrics.render, *asked))
     return Response(content, media_type=MEDIA_TYPE)
 
 

@@ -77,7 +77,7 @@ def test_one_failing_duty_stops_no_other_and_is_told_once(office: Office, caplog
         "sick fails: The database did not answer."
     ]
     assert b'sweeper_failures_total{duty="sick"} 3.0' in office.services.metrics.render(
-        office.services.jobs, office.services.queue, office.services.webhooks
+        office.services.jobs, office.services.queue, office.services.webhooks, office.services.workers
     )
 
 
@@ -93,7 +93,7 @@ def test_a_duty_that_works_again_says_so(office: Office, caplog: pytest.LogCaptu
 
 
 def test_every_duty_of_the_minute_works_on_an_empty_house(office: Office, caplog: pytest.LogCaptureFixture) -> None:
-    sweep.Sweeper(office.services).perform(sweep.EVERY_SWEEP + sweep.EVERY_MINUTE)
+    sweep.Sweeper(office.services).perform(sweep.EVERY_SWEEP + sweep.EVERY_MINUTE + sweep.EVERY_NIGHT)
     assert "fails" not in caplog.text
 
 
