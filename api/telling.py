@@ -7,7 +7,7 @@ from typing import Any
 
 from api.perf import tokens
 from pipeline.formats.diarized_json import check_told, diarized
-from pipeline.formats.json import logprob
+from pipeline.formats.json import languages, logprob
 from pipeline.options import TranscriptionOptions
 from pipeline.scripts import joined, space_between
 from pipeline.transcript import Segment, Transcript
@@ -47,9 +47,7 @@ class Telling:
         """
         if self._options.diarized:
             check_told(transcript)
-        event: Event = {"type": "transcript.text.done", "text": transcript.text}
+        event: Event = {"type": "transcript.text.done", "text": transcript.text, **languages(transcript)}
         if transcript.logprobs and "logprobs" in self._options.include:
             event["logprobs"] = [logprob(one) for one in transcript.logprobs]
-        if transcript.languages:
-            event["languages"] = [{"code": code} for code in transcript.languages]
         return event | ({"usage": tokens(transcript.usage)} if transcript.usage else {})

@@ -18,11 +18,17 @@ class Json:
 
     def render(self, transcript: Transcript, options: RenderOptions) -> str:
         body: dict[str, Any] = {"text": transcript.text}
-        if transcript.languages and transcript.task == "transcribe":
-            body["languages"] = [{"code": code} for code in transcript.languages]
+        if transcript.task == "transcribe":
+            body |= languages(transcript)
         if transcript.logprobs:
             body["logprobs"] = [logprob(one) for one in transcript.logprobs]
         return json.dumps({**body, **gaps(transcript), **options.extra}, ensure_ascii=False)
+
+
+def languages(transcript: Transcript) -> dict[str, Any]:
+    """The member `languages`: all that were heard; none where nobody knows."""
+    codes = transcript.languages or ((transcript.language,) if transcript.language else ())
+    return {"languages": [{"code": code} for code in codes]} if codes else {}
 
 
 def logprob(one: Logprob) -> dict[str, Any]:

@@ -328,3 +328,4 @@ def test_translations_have_no_words_and_are_english() -> None:
     body = json.loads(render("verbose_json", english, granularities=("word",)))
     assert (body["language"], "words" in body, len(body["segments"])) == ("english", False, 2)
     assert set(json.loads(render("json", english))) == {"text"}
+    assert json.loads(render("json", VERBOSE))["languages"] == [{"code": "en"}]

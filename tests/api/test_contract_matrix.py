@@ -1,0 +1,275 @@
+"""Every model in every format, streamed or not, however the request is written: against OpenAI's schemas.
+
+The models and what they offer come from the shipped catalog. Their routes lead to the oracle, those of the gpt models to a
+server that refuses what OpenAI's refuse.
+"""
+
+import base64
+import io
+import itertools
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+import jsonschema
+import pytest
+import srt
+import webvtt
+
+from api.main import create_app
+from infra.settings import Settings
+from infra.wiring import Services, build
+from pipeline import formats
+from pipeline.catalog import load_catalog
+from tests.api import openai_schemas as schemas
+from tests.api.conftest import recording
+from tests.api.serving import running
+from tests.api.wire import BOUNDARY, ENCODINGS
+from tests.support.openai_upstream import Upstream, upstream
+
+CATALOG = load_catalog(None, embedded_engines="auto").models
+HEARING = [name for name, model in CATALOG.items() if "transcription" in model.tasks]
+TRANSLATING = [name for name, model in CATALOG.items() if "translation" in model.tasks]
+SPEAKING = [name for name, model in CATALOG.items() if "speech" in model.tasks]
+DIARIZING = [name for name in HEARING if "diarize" in name]
+FORMATS = formats.names()
+SOUND, SAID = recording(1.5)
+SAMPLE = "data:audio/wav;base64," + base64.b64encode(SOUND).decode()
+ASKED: dict[str, Any] = {
+    "language": "en",
+    "languages": ["en", "de"],
+    "keywords": ["Stenopool"],
+    "prompt": "A talk.",
+    "temperature": "0.2",
+    "include": ["logprobs"],
+    "timestamp_granularities": ["word", "segment"],
+    "chunking_strategy": {"type": "server_vad", "threshold": 0.4, "silence_duration_ms": 300},
+}
+
+
+def _catalog(upstream_url: str) -> str:
+    lines = ["[providers.stub]", 'kind = "openai"', f'base_url = "{upstream_url}"', 'containers = ["wav"]']
+    for name, model in CATALOG.items():
+        gpt = "transcription" in model.tasks and name.startswith("gpt")
+        diarizes = ", diarizes = true" if name in DIARIZING else ""
+        route = f'{{ provider = "{"stub" if gpt else "oracle"}", model = "{name}"{diarizes} }}'
+        lines += [f'[models."{name}"]', f"routes = [{route}]"]
+    return "\n".join(lines)
+
+
+@pytest.fixture(scope="module")
+def behind() -> Iterator[Upstream]:
+    with upstream() as place:
+        yield place
+
+
+@pytest.fixture(scope="module")
+def services(tmp_path_factory: pytest.TempPathFactory, behind: Upstream) -> Iterator[Services]:
+    home = tmp_path_factory.mktemp("home")
+    (home / "catalog.toml").write_text(_catalog(behind.url))
+    with build(Settings(home=home, catalog=home / "catalog.toml"), engine_processes=1) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def client(services: Services) -> Iterator[httpx2.Client]:
+    key, _ = services.accounts.create_key(services.accounts.create_account("matrix", "enterprise").id)
+    with (
+        running(create_app(services)) as place,
+        httpx2.Client(base_url=place.url, headers={"Authorization": f"Bearer {key}"}, timeout=60) as made,
+    ):
+        yield made
+
+
+def ask(client: httpx2.Client, task: str, encoding: str, **fields: Any) -> httpx2.Response:
+    body = ENCODINGS[encoding].body(fields, SOUND)
+    headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+    return client.post(f"/v1/audio/{task}", content=body, headers=headers)
+
+
+def check(value: Any, schema: schemas.Schema) -> None:
+    jsonschema.validate(value, schema, cls=jsonschema.Draft202012Validator)
+
+
+def events_of(answer: httpx2.Response) -> list[dict[str, Any]]:
+    """Every event alone: a `data:` line and an empty one, and nothing else (but comments)."""
+    assert answer.headers["content-type"].split(";")[0] == "text/event-stream"
+    assert answer.text.endswith("\n\n")
+    blocks = [block for block in answer.text.split("\n\n") if block and not block.startswith(":")]
+    assert all(block.startswith("data: {") and "\n" not in block for block in blocks)
+    return [json.loads(block.removeprefix("data: ")) for block in blocks]
+
+
+def is_right(answer: httpx2.Response, task: str, response_format: str) -> None:
+    """The body is what the format says, and has every word."""
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["x-perf-model-used"] and answer.headers["x-request-id"]
+    bodies = schemas.BODIES if task == "transcriptions" else schemas.TRANSLATIONS
+    if response_format in bodies:
+        assert answer.headers["content-type"] == "application/json"
+        body = answer.json()
+        check(body, bodies[response_format])
+        said = body["text"] if response_format != "diarized_json" else _unlabelled(body["text"])
+        if "segments" in body:
+            assert " ".join(segment["text"].strip() for segment in body["segments"]).split() == SAID
+        if body.get("words"):
+            assert [word["word"] for word in body["words"]] == SAID
+    else:
+        assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+        said = _unlabelled(_spoken(response_format, answer.text))
+    assert said.split() == SAID
+
+
+def _spoken(response_format: str, text: str) -> str:
+    if response_format == "srt":
+        cues = list(srt.parse(text, ignore_errors=False))
+        assert all(cue.start < cue.end for cue in cues)
+        assert all(one.end <= other.start for one, other in itertools.pairwise(cues))
+        return "\n".join(cue.content for cue in cues)
+    if response_format == "vtt":
+        return "\n".join(caption.text for caption in webvtt.from_buffer(io.StringIO(text)))
+    assert text.endswith("\n")
+    return text
+
+
+def _unlabelled(text: str) -> str:
+    return "\n".join(line.split(": ", 1)[-1] for line in text.splitlines())
+
+
+def offers(model: str, response_format: str) -> bool:
+    return response_format != "diarized_json" or model in DIARIZING
+
+
+@pytest.mark.parametrize("response_format", FORMATS)
+@pytest.mark.parametrize("model", HEARING)
+def test_transcriptions(client: httpx2.Client, model: str, response_format: str) -> None:
+    fields = {"model": model, "response_format": response_format, **ASKED}
+    every = model in ("oracle", *DIARIZING)
+    turn = (HEARING.index(model) + FORMATS.index(response_format)) % len(ENCODINGS)
+    for encoding in ENCODINGS if every else [list(ENCODINGS)[turn]]:
+        answer = ask(client, "transcriptions", encoding, **fields)
+        if offers(model, response_format):
+            is_right(answer, "transcriptions", response_format)
+        else:
+            assert (answer.status_code, answer.json()["error"]["param"]) == (400, "response_format")
+            check(answer.json(), schemas.ERROR)
+
+
+@pytest.mark.parametrize("response_format", FORMATS)
+@pytest.mark.parametrize("model", HEARING)
+def test_streams(client: httpx2.Client, model: str, response_format: str) -> None:
+    if not offers(model, response_format):
+        return
+    turn = (HEARING.index(model) + FORMATS.index(response_format)) % len(ENCODINGS)
+    encoding = list(ENCODINGS)[turn]
+    answer = ask(client, "transcriptions", encoding, model=model, response_format=response_format, stream=True, **ASKED)
+    assert answer.status_code == 200, answer.text
+    told = events_of(answer)
+    for event in told:
+        check(event, schemas.EVENTS[event["type"]])
+    deltas = [event["delta"] for event in told if event["type"] == "transcript.text.delta"]
+    assert [event["type"] for event in told].index("transcript.text.done") == len(told) - 1
+    assert deltas and "".join(deltas) == told[-1]["text"]
+    assert told[-1]["text"].split() == SAID
+    segments = [event for event in told if event["type"] == "transcript.text.segment"]
+    assert bool(segments) == (response_format == "diarized_json")
+
+
+@pytest.mark.parametrize("response_format", FORMATS)
+@pytest.mark.parametrize("model", TRANSLATING)
+def test_translations(client: httpx2.Client, model: str, response_format: str) -> None:
+    turn = (TRANSLATING.index(model) + FORMATS.index(response_format)) % len(ENCODINGS)
+    encoding = list(ENCODINGS)[turn]
+    answer = ask(client, "translations", encoding, model=model, response_format=response_format, stream=True, **ASKED)
+    if response_format == "diarized_json":
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, "response_format")
+    else:
+        is_right(answer, "translations", response_format)
+
+
+@pytest.mark.parametrize("response_format", ["mp3", "opus", "aac", "flac", "wav", "pcm"])
+@pytest.mark.parametrize("model", SPEAKING)
+def test_speech(client: httpx2.Client, model: str, response_format: str) -> None:
+    asked = {"model": model, "input": "hello there", "voice": {"id": "nova"}, "response_format": response_format}
+    plain = client.post("/v1/audio/speech", json={**asked, "instructions": "Gently.", "speed": None})
+    assert plain.status_code == 200, plain.text
+    assert len(plain.content) > 500
+    told = events_of(client.post("/v1/audio/speech", json={**asked, "stream_format": "sse", "voice": "nova"}))
+    for event in told:
+        check(event, schemas.EVENTS[event["type"]])
+    assert [event["type"] for event in told].index("speech.audio.done") == len(told) - 1
+    assert len(b"".join(base64.b64decode(event["audio"]) for event in told[:-1])) > 500
+
+
+def test_tokens_where_the_provider_counts_them(client: httpx2.Client) -> None:
+    def of(model: str, **more: Any) -> Any:
+        return ask(client, "transcriptions", "curl", model=model, **more).json()
+
+    assert of("gpt-4o-transcribe")["usage"]["total_tokens"] == 59
+    assert of("gpt-4o-transcribe", response_format="verbose_json")["usage"] == {"type": "duration", "seconds": 1.5}
+    assert of("whisper-1")["usage"] == {"type": "duration", "seconds": 1.5}
+    assert of("gpt-transcribe")["languages"] == [{"code": "en"}]
+    assert [one["token"] for one in of("gpt-4o-transcribe", include=["logprobs"])["logprobs"]] == SAID
+    assert "logprobs" not in of("gpt-4o-transcribe")
+    assert "logprobs" not in of("whisper-1", include=["logprobs"]), "nobody knows any: absent, and no error"
+
+
+def test_known_speakers_are_called_by_their_names(client: httpx2.Client, behind: Upstream) -> None:
+    named = {"known_speaker_names": ["Ann", "Bob"], "known_speaker_references": [SAMPLE, SAMPLE]}
+    for encoding in ENCODINGS:
+        fields = {"model": DIARIZING[0], "response_format": "diarized_json", **named}
+        body = ask(client, "transcriptions", encoding, **fields).json()
+        assert [segment["speaker"] for segment in body["segments"]] == ["Ann", "Bob"], encoding
+        assert behind.got[-1]["known_speaker_references[]"] == [SAMPLE, SAMPLE]
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "told"),
+    [
+        ({"include": ["words"]}, "include", "Offered: logprobs"),
+        ({"languages": ["en", "klingon!"]}, "languages", "ISO 639-1"),
+        ({"chunking_strategy": "sometimes"}, "chunking_strategy", "'auto' or an object"),
+        ({"chunking_strategy": {"type": "client_vad"}}, "chunking_strategy", "'server_vad'"),
+        ({"chunking_strategy": {"type": "server_vad", "threshold": "2"}}, "chunking_strategy", "threshold"),
+        ({"known_speaker_names": ["a", "b", "c", "d", "e"]}, "known_speaker_names", "4"),
+        ({"known_speaker_names": ["a", "a"]}, "known_speaker_names", "name of its own"),
+        ({"known_speaker_references": [SAMPLE]}, "known_speaker_references", "0 known_speaker_names"),
+        (
+            {"known_speaker_names": ["a"], "known_speaker_references": ["https://x"]},
+            "known_speaker_references",
+            "data:",
+        ),
+        (
+            {"known_speaker_names": ["a"], "known_speaker_references": ["data:audio/wav;base64,!!"]},
+            "known_speaker_references",
+            "base64",
+        ),
+        (
+            {"known_speaker_names": ["a"], "known_speaker_references": ["data:audio/wav;base64,aGVsbG8="]},
+            "known_speaker_references",
+            "Unsupported audio format",
+        ),
+    ],
+)
+def test_what_cannot_be_is_named(client: httpx2.Client, fields: dict[str, Any], param: str, told: str) -> None:
+    answer = ask(client, "transcriptions", "sdk for python", model="oracle", **fields)
+    assert answer.status_code == 400, answer.text
+    check(answer.json(), schemas.ERROR)
+    assert answer.json()["error"]["param"] == param
+    assert told in answer.json()["error"]["message"]
+
+
+def test_models(client: httpx2.Client) -> None:
+    listed = client.get("/v1/models").json()
+    check(listed, schemas.MODELS)
+    assert {one["id"] for one in listed["data"]} == set(CATALOG)
+    for name in CATALOG:
+        shown = client.get(f"/v1/models/{name}").json()
+        check(shown, schemas.MODEL)
+        offered = {written for end in shown["endpoints"] for written in end["formats"]}
+        assert ("diarized_json" in offered) == (name in DIARIZING)
+        assert set(shown["formats"]) == offered
+        assert shown["description"] and shown["limits"]
+        assert all(end["available"] and end["served_by"] for end in shown["endpoints"])
+        assert "127.0.0.1" not in json.dumps(shown["endpoints"])
