@@ -37,6 +37,7 @@ HOMES = {
     "openai": ("pipeline/providers/openai.py",),
     "google": ("pipeline/providers/gemini.py",),
     "faster_whisper": ("pipeline/providers/faster_whisper.py",),
+    "ctranslate2": ("pipeline/providers/faster_whisper.py",),
     "typer": ("cli/",),
     "rich": ("cli/",),
 }

@@ -19,6 +19,8 @@ from pipeline.oracle_speech import say
 from pipeline.providers.base import OPENAI_VOICES, Provider, Speaker, Transcriber
 from pipeline.transcript import Heard, heard_from_json, heard_to_json
 from tests.api.serving import running
+from tests.support import tiny_whisper
+from tests.support.gemini_server import KEY, gemini
 
 OPTIONS = TranscriptionOptions(model="any")
 ORACLE_SPEECH = say(["brown", "river", "fox", "q", "seven"], edge_s=0.3)
@@ -42,8 +44,13 @@ def able(ability: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dict[str, str]]]:
-    """What a provider needs to work: behind the one for OpenAI is another Stenopool, whose model `any` is the oracle."""
+    """What a provider needs to work.
+
+    Behind the one for OpenAI is another Stenopool, whose model `any` is the oracle; behind Gemini's a server on loopback; and
+    Whisper gets a tiny model that is made here.
+    """
     home = tmp_path_factory.mktemp("upstream")
+    whisper = {"model": str(tiny_whisper.build(home / "tiny-whisper")), "local_files_only": "true"}
     catalog = home / "catalog.toml"
     catalog.write_text(
         '[models.any]\ntasks = ["transcription", "translation", "speech"]\n'
@@ -51,8 +58,12 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dic
     )
     with build(Settings(home=home, catalog=catalog), engine_processes=1) as services:
         secret, _ = services.accounts.create_key(services.accounts.create_account("downstream", "enterprise").id)
-        with running(create_app(services)) as place:
-            yield {"openai": {"base_url": f"{place.url}/v1", "api_key": secret}}
+        with running(create_app(services)) as place, gemini() as google:
+            yield {
+                "openai": {"base_url": f"{place.url}/v1", "api_key": secret},
+                "gemini": {"base_url": google.url, "api_key": KEY},
+                "faster_whisper": whisper,
+            }
 
 
 @pytest.fixture(scope="module")
@@ -204,7 +215,7 @@ def test_listing_and_opening_load_no_model_and_start_no_process() -> None:
         "names = providers.names()\n"
         "assert not any(f'pipeline.providers.{name}' in sys.modules for name in names)\n"
         "opened = [providers.load(name, {}) for name in names]\n"
-        "heavy = {'torch', 'ctranslate2', 'faster_whisper', 'onnxruntime'} & set(sys.modules)\n"
+        "heavy = {'torch', 'ctranslate2', 'faster_whisper', 'onnxruntime', 'google.genai'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
         "assert not psutil.Process().children()\n"
         "[provider.close() for provider in opened]\n"
