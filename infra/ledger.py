@@ -73,7 +73,7 @@ class Ledger:
             return list(session.scalars(rows.order_by(col(LedgerEntry.id).desc()).limit(limit)))
 
     def hold(self, account_id: str, subject: str, micro: int, *, within: Within | None = None) -> None:
-        """Set money aside for a request; the same `subject` again holds nothing more. Raises InsufficientBalance, NotFound.
+        """Set money aside for a request; the same `subject` again holds nothing more. Raises InsufficientBalance.
 
         The subject must be an id of our own making: with one that a caller can choose, the next request would be free.
         `within` runs in the same transaction, before the balance is touched; what it raises undoes everything.
@@ -81,9 +81,11 @@ class Ledger:
         if micro <= 0 and within is None:
             return
         with self._database.write() as session:
+            if micro > 0 and not add(session, account_id, subject, HOLD, micro):
+                return
             if within is not None:
                 within(session)
-            if micro <= 0 or not add(session, account_id, subject, HOLD, micro):
+            if micro <= 0:
                 return
             session.execute(_OPEN, {"subject": subject, "account_id": account_id, "held": micro})
             spend(session, account_id, micro)
@@ -139,6 +141,7 @@ class Ledger:
 
     def _book(self, account_id: str, kind: str, micro: int, note: str, subject: str | None) -> int:
         with self._database.write() as session:
+            _balance(session, account_id)  # or an unknown account would be an error of the database's
             if add(session, account_id, subject or new_id(kind), kind, micro, note=note or None):
                 spend(session, account_id, -micro)
             return _balance(session, account_id)
