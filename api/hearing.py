@@ -54,7 +54,7 @@ async def as_events(request: Request, hearing: Hearing, options: TranscriptionOp
 
 
 def _written(request: Request, transcript: Transcript, options: TranscriptionOptions) -> bytes:
-    extra: dict[str, Any] = {"perf": perf(request, transcript)}
+    extra: dict[str, Any] = {"perf": perf(request, transcript.model_used, transcript.duration)}
     if options.task == "transcription":
         extra = {"usage": usage(transcript, options.response_format), **extra}
     how = RenderOptions(granularities=options.timestamp_granularities, extra=extra)
@@ -96,6 +96,6 @@ async def _events(request: Request, hearing: Hearing, options: TranscriptionOpti
             if isinstance(error, StenopoolError):
                 return
             raise  # to be logged
-        yield event({**end, "perf": perf(request, transcript)})
+        yield event({**end, "perf": perf(request, transcript.model_used, transcript.duration)})
     finally:
         hearing.leave()

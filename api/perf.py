@@ -7,22 +7,31 @@ from typing import Any
 from fastapi import Request
 
 from api.deps import milliseconds
+from pipeline.money import usd, usd_text
 from pipeline.transcript import TokenUsage, Transcript
 
 
 def perf_headers(request: Request, model_used: str) -> dict[str, str]:
     """The headers of every answer with sound or about sound, where its making is known when they leave."""
     latency = str(milliseconds(request))
-    return {"x-perf-model-used": model_used, "x-perf-cost-usd": "0", "x-perf-latency-ms": latency}
+    told = {"x-perf-model-used": model_used, "x-perf-latency-ms": latency}
+    micro = cost(request)
+    return told if micro is None else told | {"x-perf-cost-usd": usd_text(micro) if micro else "0"}
 
 
-def perf(request: Request, transcript: Transcript) -> dict[str, Any]:
+def cost(request: Request) -> int | None:
+    """Micro-dollars; None while nobody can know."""
+    micro: int | None = getattr(request.state, "cost", 0)
+    return micro
+
+
+def perf(request: Request, model_used: str, audio_ms: int) -> dict[str, Any]:
     """The same in a body."""
     return {
         "request_id": request.state.request_id,
-        "model_used": transcript.model_used,
-        "audio_duration_seconds": transcript.duration / 1000,
-        "cost_usd": 0,
+        "model_used": model_used,
+        "audio_duration_seconds": audio_ms / 1000,
+        "cost_usd": usd(cost(request) or 0),
         "latency_ms": milliseconds(request),
     }
 

@@ -8,6 +8,7 @@ taken. All of it is counted in milliseconds.
 from __future__ import annotations
 
 import datetime
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import bindparam, delete, insert, select, update
@@ -26,6 +27,7 @@ from pipeline.lifecycle import TERMINAL
 KIND = "transcription_ms"
 MINUTE = 60_000  # ms
 DEAD_SECONDS = 900.0  # a request that has not settled after so long has died with its process
+Within = Callable[[Session], None]  # a part of somebody else's transaction
 JOBS_RETRY_AFTER = 10  # seconds; nobody knows when a job ends
 
 

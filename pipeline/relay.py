@@ -24,7 +24,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.audio.decode import decode
-from pipeline.audio.measured import container_of, measured
+from pipeline.audio.measured import container_of, measured, measured_ms
 from pipeline.catalog import Route
 from pipeline.cut import CutProfile, Span, cut
 from pipeline.errors import (
@@ -37,7 +37,7 @@ from pipeline.errors import (
 )
 from pipeline.options import TranscriptionOptions
 from pipeline.providers.base import FileRefused, HearsFiles, Particular
-from pipeline.run import Listener, Progress, Toolbox, first_that_can
+from pipeline.run import Length, Listener, Progress, Toolbox, first_that_can
 from pipeline.run import transcribe as transcribe_decoded
 from pipeline.stitch import Stitcher
 from pipeline.transcript import SAMPLES_PER_MS, Heard, Transcript, samples_to_ms
@@ -83,6 +83,7 @@ def transcribe(
     *,
     on_progress: Progress | None = None,
     on_segments: Listener | None = None,
+    on_length: Length | None = None,
     workers: int = 1,
     max_seconds: float | None = None,
 ) -> Transcript:
@@ -95,12 +96,15 @@ def transcribe(
             toolbox,
             on_progress=on_progress,
             on_segments=on_segments,
+            on_length=on_length,
             workers=workers,
             max_seconds=max_seconds,
         )
 
     routes = toolbox.catalog.routes(options.model, options.task, diarized=options.diarized)
     parcel = packed(data, options, toolbox, routes[0])
+    if on_length and (ms := parcel.ms if parcel else measured_ms(data)) is not None:
+        on_length(ms)  # what cannot be measured is told chunk by chunk, as it is decoded
     if parcel is None or (max_seconds is not None and parcel.ms > 1000 * max_seconds):
         return decoded(toolbox)
     heard, failed = handed_on(parcel, options, toolbox, routes)

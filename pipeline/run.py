@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -34,12 +34,14 @@ from pipeline.second_hearing import hear_well
 from pipeline.speakers import told_apart
 from pipeline.speech import passages
 from pipeline.stitch import Stitcher
-from pipeline.transcript import Heard, Segment, Transcript, samples_to_ms
+from pipeline.transcript import Heard, Segment, TokenUsage, Transcript, samples_to_ms
 
 Progress = Callable[[int, int], None]  # (ms transcribed, ms decoded so far)
+Length = Callable[[int], None]  # (ms of sound that are about to be heard, from the beginning)
 Listener = Callable[[Sequence[Segment]], None]  # takes the segments whose text has become certain since the last call
 Answer = TypeVar("Answer")
 
+SAMPLE_BYTES = 2
 LONGEST_UTTERANCE = 4096  # characters: what every provider of speech takes in one request
 
 
@@ -100,18 +102,21 @@ def transcribe(
     *,
     on_progress: Progress | None = None,
     on_segments: Listener | None = None,
+    on_length: Length | None = None,
     workers: int = 1,
     max_seconds: float | None = None,
 ) -> Transcript:
     """The whole recording's text: decode, cut, hear (`workers` chunks at once), stitch. The sound is never held whole.
 
     What `on_segments` is handed, all calls together, has the texts of the transcript's segments, in order, each once.
+    `on_length` is called before anybody is asked; what it raises ends the work.
     Raises MediaTooLong when there is more than `max_seconds` of it.
     """
     profile = cut_profile(options, toolbox)
     stitcher, told = Stitcher(), 0
     with decode(source, max_seconds=max_seconds) as decoding:
-        for span, heard in _hear_all(cut(decoding, profile), options, toolbox, workers):
+        chunks = _announced(cut(decoding, profile), on_length)
+        for span, heard in _hear_all(chunks, options, toolbox, workers):
             stitcher.add(span, heard)
             told += _tell(on_segments, stitcher, told)
             if on_progress:
@@ -149,21 +154,43 @@ def speak(options: SpeechOptions, toolbox: Toolbox) -> Speech:
         raise InvalidRequest("input text is required", param="input")
 
     def ask(route: Route) -> Speech:
-        used = [route.model]
-        speech = Speech(_spoken(utterances, options, toolbox.speaker(route), route, used), model_used=route.model)
-        speech.model_used = used[-1]
-        return speech
+        spoken = Spoken(route.model)
+        return Speech(_spoken(utterances, options, toolbox.speaker(route), route, spoken), spoken)
 
     return first_that_can(toolbox.catalog.routes(options.model, "speech"), ask)
+
+
+@dataclass
+class Spoken:
+    """What is known of a speech while it is made. `usage`: the provider's count of tokens, once it has told one."""
+
+    model_used: str
+    milliseconds: int = 0
+    usage: TokenUsage | None = None
 
 
 class Speech(Iterator[bytes]):
     """Encoded sound, block by block. `model_used` is known from the beginning. Close it when you stop early."""
 
-    def __init__(self, encoded: Iterator[bytes], *, model_used: str) -> None:
-        self.model_used = model_used
+    def __init__(self, encoded: Iterator[bytes], spoken: Spoken) -> None:
+        self._spoken = spoken
         self._encoded = encoded
         self._blocks = itertools.chain([next(encoded, b"")], encoded)
+
+    @property
+    def model_used(self) -> str:
+        """Who speaks."""
+        return self._spoken.model_used
+
+    @property
+    def milliseconds(self) -> int:
+        """How much has been spoken so far."""
+        return self._spoken.milliseconds
+
+    @property
+    def usage(self) -> TokenUsage | None:
+        """What the provider has counted, where it counts; whole after the last block."""
+        return self._spoken.usage
 
     def __next__(self) -> bytes:
         return next(self._blocks)
@@ -191,6 +218,13 @@ def is_local(options: TranscriptionOptions | SpeechOptions, toolbox: Toolbox) ->
         return toolbox.speaker(toolbox.catalog.routes(options.model, "speech")[0]).local
     routes = toolbox.catalog.routes(options.model, options.task, diarized=options.diarized)
     return toolbox.transcriber(routes[0]).local
+
+
+def _announced(chunks: Iterable[Chunk], on_length: Length | None) -> Iterator[Chunk]:
+    for chunk in chunks:
+        if on_length:
+            on_length(samples_to_ms(chunk.span.own_end))
+        yield chunk
 
 
 def _tell(listener: Listener | None, stitcher: Stitcher, told: int) -> int:
@@ -228,15 +262,21 @@ def _hear_all(
 
 
 def _spoken(
-    utterances: Sequence[str], options: SpeechOptions, speaker: Speaker, route: Route, used: list[str]
+    utterances: Sequence[str], options: SpeechOptions, speaker: Speaker, route: Route, spoken: Spoken
 ) -> Iterator[bytes]:
-    """The encoded sound of all utterances, one after the other. Adds to `used` which models say that they speak."""
+    """The encoded sound of all utterances, one after the other. Keeps `spoken` up to date."""
 
     def voiced() -> Iterator[bytes]:
+        size = 0
         for utterance in utterances:
             voice = speaker.speak(options.model_copy(update={"input": utterance}), route.model)
-            used.append(voice.model_used if isinstance(voice, Voice) else route.model)
-            yield from voice
+            spoken.model_used = voice.model_used if isinstance(voice, Voice) else route.model
+            for block in voice:
+                size += len(block)
+                spoken.milliseconds = size * 1000 // (SAMPLE_BYTES * speaker.sample_rate)
+                yield block
+            if isinstance(voice, Voice) and voice.usage is not None:
+                spoken.usage = voice.usage if spoken.usage is None else spoken.usage + voice.usage
 
     sound = voiced()
     first = next(sound, b"")  # the provider's first answer, before an encoder is started for it

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from functools import partial
 
 from fastapi import APIRouter, Request, Response
 
 from api.body import checked, read_json
+from api.charging import Bill, subject_of
 from api.deps import Caller, Desk, TheDesk
 from api.documented import answers, shown_as, takes
 from api.intake import create_job, wants_async
-from api.perf import perf_headers
+from api.perf import perf, perf_headers
 from api.schemas.options import SpeechFields
 from api.streaming import EVENT_STREAM, STREAM_HEADERS, Stream, event
 from pipeline import run
 from pipeline.audio.encode import MEDIA_TYPES
+from pipeline.options import SpeechOptions
+from pipeline.transcript import TokenUsage
 
 router = APIRouter(prefix="/v1/audio", tags=["audio"])
 
@@ -36,28 +39,60 @@ async def speech(request: Request, desk: TheDesk, caller: Caller) -> Response:
     fields = checked(SpeechFields, await read_json(request))
     options = fields.options()
     desk.services.catalog.routes(options.model, "speech")
-    spoken = await desk.utter(partial(run.speak, options, desk.services.toolbox))
+    bill = Bill(desk.services, caller, subject_of(request), options)
+    spoken = await desk.utter(partial(_begun, bill, options, desk.services.toolbox))
+    request.state.cost = bill.cost_ahead
     headers = perf_headers(request, spoken.model_used)
     if fields.stream_format == "sse":
-        source = _as_events(_blocks(desk, spoken), characters=len(options.input))
+        source = _as_events(request, _blocks(desk, spoken, bill), spoken, bill)
         return Stream(source, media_type=EVENT_STREAM, headers=headers | STREAM_HEADERS)
-    return Stream(_blocks(desk, spoken), media_type=MEDIA_TYPES[options.response_format], headers=headers)
+    return Stream(_blocks(desk, spoken, bill), media_type=MEDIA_TYPES[options.response_format], headers=headers)
 
 
-async def _blocks(desk: Desk, spoken: run.Speech) -> AsyncGenerator[bytes, None]:
+def _begun(bill: Bill, options: SpeechOptions, toolbox: run.Toolbox) -> run.Speech:
+    """Paid for as far as it can be, and with its first sound."""
+    try:
+        bill.expect_speech()
+        return run.speak(options, toolbox)
+    except BaseException:
+        bill.release()
+        raise
+
+
+async def _blocks(desk: Desk, spoken: run.Speech, bill: Bill) -> AsyncGenerator[bytes, None]:
+    settle: Callable[[], None] = partial(bill.settle_spoken, spoken)  # also for a client that leaves: it has got sound
     try:
         while block := await desk.utter(partial(next, spoken, b"")):
             yield block
+    except Exception:
+        settle = bill.release
+        raise
     finally:
-        await desk.closing(spoken.close)
+        await desk.closing(partial(_ended, spoken, settle))
 
 
-async def _as_events(blocks: AsyncGenerator[bytes, None], *, characters: int) -> AsyncGenerator[bytes, None]:
-    """contract.md section 3; no provider here counts tokens, so a character counts as one."""
+def _ended(spoken: run.Speech, settle: Callable[[], None]) -> None:
+    try:
+        spoken.close()
+    finally:
+        settle()
+
+
+async def _as_events(
+    request: Request, blocks: AsyncGenerator[bytes, None], spoken: run.Speech, bill: Bill
+) -> AsyncGenerator[bytes, None]:
+    """contract.md section 3. Where the provider counts no tokens, a character counts as one."""
     try:
         async for block in blocks:
             yield event({"type": "speech.audio.delta", "audio": base64.b64encode(block).decode()})
-        used = {"input_tokens": characters, "output_tokens": 0, "total_tokens": characters}
-        yield event({"type": "speech.audio.done", "usage": used})
+        request.state.cost = bill.micro  # by now it is settled
+        done = {"usage": _usage(spoken, bill.characters), "perf": perf(request, spoken.model_used, spoken.milliseconds)}
+        yield event({"type": "speech.audio.done", **done})
     finally:
         await blocks.aclose()
+
+
+def _usage(spoken: run.Speech, characters: int) -> dict[str, int]:
+    used = spoken.usage or TokenUsage(text_in=characters)
+    into, out = used.text_in + used.audio_in, used.text_out + used.audio_out
+    return {"input_tokens": into, "output_tokens": out, "total_tokens": into + out}

@@ -8,7 +8,8 @@ from typing import Any, Literal
 from fastapi import APIRouter, Request, Response
 
 from api.body import checked
-from api.deps import Caller, Desk, TheDesk
+from api.charging import Bill, subject_of
+from api.deps import Caller, Desk, TheDesk, desk_of, principal_of
 from api.documented import answers, takes
 from api.hearing import Hearing, as_body, as_events
 from api.intake import create_job, wants_async
@@ -17,6 +18,7 @@ from api.schemas.options import TranscriptionFields
 from api.streaming import Absence
 from api.underway import Underway
 from api.uploads import SYNC_LIMIT, TOO_LARGE, MemorySink, refuse_announced
+from infra.accounts import Principal
 from pipeline import relay, run
 from pipeline.errors import InvalidRequest
 from pipeline.transcript import Transcript
@@ -38,7 +40,7 @@ async def transcriptions(request: Request, desk: TheDesk, caller: Caller) -> Res
     """At most 25 MB; `POST /v1/audio/jobs` takes any length. `Prefer: respond-async` makes a job of it."""
     if wants_async(request):
         return await create_job(request, desk, caller, task="transcription")
-    return await _heard(request, desk, "transcription")
+    return await _heard(request, desk, caller, "transcription")
 
 
 @router.post("/translations", summary="Transcribe a recording into English", **DOCUMENTED)
@@ -46,30 +48,48 @@ async def translations(request: Request, desk: TheDesk, caller: Caller) -> Respo
     """At most 25 MB; otherwise as transcriptions."""
     if wants_async(request):
         return await create_job(request, desk, caller, task="translation")
-    return await _heard(request, desk, "translation")
+    return await _heard(request, desk, caller, "translation")
 
 
-async def _heard(request: Request, desk: Desk, task: Task) -> Response:
+async def _transcriptions(request: Request) -> Response:
+    return await transcriptions(request, await desk_of(request), await principal_of(request))
+
+
+async def _translations(request: Request) -> Response:
+    return await translations(request, await desk_of(request), await principal_of(request))
+
+
+DIRECT = {"/v1/audio/transcriptions": _transcriptions, "/v1/audio/translations": _translations}  # see api.direct
+
+
+async def _heard(request: Request, desk: Desk, caller: Principal, task: Task) -> Response:
     sound, fields = await _read(request)
     options = fields.options(task)
     desk.services.catalog.routes(options.model, task)
     desk.services.catalog.check_format(options.model, task, options.response_format)
     streamed = bool(fields.stream) and task == "transcription"
+    bill = Bill(desk.services, caller, subject_of(request), options)
 
     def transcribe(absence: Absence, hand_out: run.Listener) -> Transcript:
         absence.check()  # it may have waited for its turn
-        return relay.transcribe(
-            sound,
-            options,
-            desk.services.toolbox,
-            on_progress=absence.check,
-            on_segments=hand_out if streamed else None,
-            workers=WORKERS,
-            max_seconds=desk.services.settings.max_audio_seconds,
-        )
+        with bill:
+            transcript = relay.transcribe(
+                sound,
+                options,
+                desk.services.toolbox,
+                on_progress=absence.check,
+                on_segments=hand_out if streamed else None,
+                on_length=bill.expect,
+                workers=WORKERS,
+                max_seconds=desk.services.settings.max_audio_seconds,
+            )
+            bill.settle_heard(transcript)
+        return transcript
 
     async def work(absence: Absence, hand_out: run.Listener) -> Transcript:
-        return await desk.work(partial(transcribe, absence, hand_out))
+        transcript = await desk.work(partial(transcribe, absence, hand_out))
+        request.state.cost = bill.micro
+        return transcript
 
     hearing: Hearing = Underway(work)
     return await as_events(request, hearing, options) if streamed else await as_body(request, hearing, options)

@@ -1,0 +1,176 @@
+"""How a synchronous request pays: money and minutes are set aside before a provider is asked, and settled when it has answered.
+
+Two short transactions, both in the thread that works for the request anyway: the hold, with the day's minutes in it, as soon
+as the length is known and before anything is sent; then capture, release of the rest, minutes as measured, and the receipt.
+Work that fails, and work whose client left before it was done, is released and costs nothing. A process that dies leaves a hold,
+which the sweep gives back. So a request is billed once or not at all.
+
+Speech is captured when its last block is made. A client that hangs up in the middle has got sound, and pays for the text once;
+a provider that breaks off in the middle is not paid for.
+"""
+
+from __future__ import annotations
+
+import logging
+from decimal import Decimal
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+from fastapi import Request
+
+from infra import quota
+from infra.accounts import Principal
+from infra.database.ids import new_id
+from infra.receipts import NewReceipt
+from infra.wiring import Services
+from pipeline.errors import StenopoolError
+from pipeline.options import SpeechOptions, Task, TranscriptionOptions
+from pipeline.pricing import Usage, by_tokens, charge, estimated_usage, heard_usage, spoken_usage
+from pipeline.run import Speech
+from pipeline.transcript import Transcript
+
+log = logging.getLogger("stenopool.api")
+
+
+def subject_of(request: Request) -> str:
+    """What the ledger calls the request: its own id, where that is ours and not one that a caller may send again."""
+    request_id: str = request.state.request_id
+    return new_id("req") if request.headers.get("x-request-id") == request_id else request_id
+
+
+class Bill:
+    """One request's. Every method but `cost_ahead` blocks on the database: call it where the work is done, one at a time."""
+
+    def __init__(
+        self, services: Services, caller: Principal, subject: str, options: TranscriptionOptions | SpeechOptions
+    ):
+        self._services = services
+        self._caller = caller
+        self._subject = subject
+        self._options = options
+        self._prices = services.catalog.model(options.model).prices
+        self._ratio: Decimal | None = None  # asked for at the first hold, which is when the request is accepted
+        self._held = self._expected = 0  # micro-dollars; ms of sound
+        self._open = self._settled = False
+        self.micro = 0  # what it has cost, once settled
+
+    @property
+    def task(self) -> Task:
+        """As receipts call it."""
+        return self._options.task if isinstance(self._options, TranscriptionOptions) else "speech"
+
+    @property
+    def cost_ahead(self) -> int | None:
+        """What speech is going to cost, where that is known before it is made: not by tokens, which nobody can count yet."""
+        if by_tokens(self._prices):
+            return None
+        return charge(Usage(characters=self.characters), self._prices).micro
+
+    @property
+    def characters(self) -> int:
+        """Of the text to speak."""
+        return len(self._text)
+
+    def expect(self, audio_ms: int) -> None:
+        """So much sound is about to be heard: set aside what is missing for it.
+
+        Raises InsufficientBalance, QuotaExceeded.
+        """
+        if self._open and audio_ms <= self._expected:
+            return
+        usage = estimated_usage(self._prices, audio_ms=audio_ms, text=self._text)
+        self._set_aside(self._price(usage), audio_ms - self._expected)
+        self._expected = audio_ms
+
+    def expect_speech(self) -> None:
+        """The text is about to be spoken. Raises InsufficientBalance."""
+        self._set_aside(self._price(estimated_usage(self._prices, text=self._text)), 0)
+
+    def settle_heard(self, transcript: Transcript) -> None:
+        """It has been heard; the transcript tells how much it was."""
+        usage = heard_usage(
+            self._prices,
+            audio_ms=transcript.duration,
+            text=transcript.text,
+            prompt=self._text,
+            reported=transcript.usage,
+        )
+        self._settle(usage, transcript.model_used)
+
+    def settle_spoken(self, speech: Speech) -> None:
+        """It has been spoken, to its end or as far as the client listened."""
+        usage = spoken_usage(self._prices, text=self._text, audio_ms=speech.milliseconds, reported=speech.usage)
+        self._settle(usage, speech.model_used)
+
+    def release(self) -> None:
+        """Give everything back, unless it is settled. Never raises: what cannot be given back now, the sweep gives back."""
+        if not self._open or self._settled:
+            return
+        self._open = False
+        try:
+            self._services.ledger.release(self._subject, within=self._minutes(0))
+        except StenopoolError as error:
+            log.warning("a hold stays for the sweep: %s", error.code)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+    @property
+    def _text(self) -> str:
+        """The text to speak, or what precedes the recording."""
+        return self._options.input if isinstance(self._options, SpeechOptions) else self._options.prompt or ""
+
+    def _price(self, usage: Usage) -> int:
+        if self._ratio is None:
+            self._ratio = self._services.ratios.of(self._options.model)
+        return charge(usage, self._prices, self._ratio).micro
+
+    def _set_aside(self, micro: int, ms: int) -> None:
+        ledger, more = self._services.ledger, micro - self._held
+        take = partial(
+            quota.take,
+            account_id=self._caller.account_id,
+            subject=self._subject,
+            ms=ms,
+            minutes=self._caller.limits.transcription_minutes_per_day,
+        )
+        limited = self.task != "speech" and self._caller.limits.transcription_minutes_per_day is not None
+        if self._held:
+            if limited:
+                with self._services.database.write() as session:
+                    take(session)
+            ledger.extend(self._subject, more)
+        else:
+            ledger.hold(self._caller.account_id, self._subject, micro, within=take if limited else None)
+        self._open, self._held = True, max(micro, self._held)
+
+    def _settle(self, usage: Usage, model_used: str) -> None:
+        """A database that is away now does not take the finished work from its caller, who then may have it for nothing."""
+        self._price(usage)
+        assert self._ratio is not None
+        receipt = NewReceipt(
+            account_id=self._caller.account_id,
+            key_id=self._caller.key_id,
+            task=self.task,
+            model=self._options.model,
+            model_used=model_used,
+            usage=usage,
+            prices=self._prices,
+            ratio=self._ratio,
+        )
+        self._settled, self.micro = True, receipt.cost
+        try:
+            self.micro = self._services.ledger.settle(self._subject, receipt, within=self._minutes(usage.audio_ms)).cost
+        except StenopoolError as error:
+            log.warning("finished work could not be booked: %s", error.code)
+
+    def _minutes(self, ms: int) -> quota.Within | None:
+        """What settles the day's minutes, where any were taken."""
+        limited = self.task != "speech" and self._caller.limits.transcription_minutes_per_day is not None
+        return partial(quota.settle, subject=self._subject, ms=ms) if limited else None
