@@ -5,10 +5,6 @@ Nothing of a server's own words goes on: neither its body nor its address nor a 
 
 from __future__ import annotations
 
-import itertools
-import random
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, TypeVar
@@ -17,22 +13,23 @@ import httpx2
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.circuit import Circuit
-from pipeline.deadline import Deadline, watch_over
+from pipeline.deadline import Deadline
 from pipeline.errors import (
-    ProviderBusy,
     ProviderError,
     ProviderNonsense,
     ProviderRefused,
     ProviderUnavailable,
 )
 from pipeline.openai_refusals import refusal
+from pipeline.timely import watch_over
+from pipeline.tries import Tries
 
 T = TypeVar("T")
 
 TROUBLE = (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, httpx2.CookieConflict, OSError, ValueError)
 LATE = "The provider did not answer in time"
 Container = Literal["wav", "mp3", "flac", "ogg", "mp4", "matroska"]  # of OpenAI's list, as `audio.sniff` calls them
-_TRIES_OF_NONSENSE = 2
+_LARGEST_REFUSAL = 65_536  # bytes; more of it is not read
 
 
 class Config(BaseModel):
@@ -84,65 +81,42 @@ class Server:
             headers["authorization"] = f"Bearer {config.api_key}"
         self._client = httpx2.Client(headers=headers, transport=transport, follow_redirects=False)
         watch_over(self._client)
-        self._turns = threading.BoundedSemaphore(config.concurrency)
-        self._circuit = Circuit(config.name, failures=config.circuit_failures, seconds=config.circuit_seconds)
-        self._closing = threading.Event()
+        self._tries = Tries(
+            config.name,
+            timeout_s=config.timeout_s,
+            retry_s=config.retry_s,
+            concurrency=config.concurrency,
+            most=config.tries,
+            circuit=Circuit(config.name, failures=config.circuit_failures, seconds=config.circuit_seconds),
+        )
 
     def persist(self, ask: Callable[[Deadline], T], seconds: float) -> T:
-        """The answer of `ask`, which has `seconds` for each try, tried again with jitter while that can help.
-
-        All together it takes no longer than the settings' `timeout_s`. Raises ProviderError.
-        """
-        whole = Deadline(self.config.timeout_s)
-        again = Deadline(min(self.config.retry_s, self.config.timeout_s))
-        with self._circuit.watching():
-            for nth in itertools.count():
-                try:
-                    return ask(Deadline(seconds, within=whole))
-                except ProviderError as error:
-                    if not error.retryable or not self._pause(nth, error, again):
-                        raise
-        raise AssertionError("unreachable: the last try returns or raises")
-
-    def _pause(self, nth: int, error: ProviderError, again: Deadline) -> bool:
-        """Wait before the next try; False when there should be none."""
-        jittered = min(8.0, 0.5 * 2**nth) * random.uniform(0.5, 1)  # noqa: S311
-        wait = max(float(error.details.get("retry_after") or 0), jittered)
-        tries = min(self.config.tries, _TRIES_OF_NONSENSE if isinstance(error, ProviderNonsense) else self.config.tries)
-        if nth + 1 >= tries or self._circuit.doubtful or time.monotonic() + wait > again.at:
-            return False
-        return not self._closing.wait(wait)
+        """The answer of `ask`, which has `seconds` for each try, tried again while that can help. Raises ProviderError."""
+        return self._tries.persist(ask, seconds)
 
     @contextmanager
     def answer(self, path: str, deadline: Deadline, **content: Any) -> Iterator[httpx2.Response]:
-        """An answer with 200 whose body is still to come. Raises ProviderError, UnsupportedValue.
-
-        Waiting for a turn is not the server's fault: `deadline` begins anew when there is one.
-        """
-        name, seconds = self.config.name, deadline.at - time.monotonic()
-        if self._closing.is_set() or not self.config.url:
-            kind = ProviderUnavailable if self._closing.is_set() else ProviderRefused
-            raise kind("The provider is closed or has no address", provider=name)
-        if not self._turns.acquire(timeout=max(0.0, seconds)):
-            raise ProviderBusy("Too many calls to this provider at once", provider=name)
-        deadline.again(seconds)
-        try:
-            extensions = {"timeout": deadline.timeouts(self.config.connect_s)}
-            url = f"{self.config.url}{path}"
-            with self._client.stream("POST", url, extensions=extensions, **content) as response:
-                if response.status_code != httpx2.codes.OK:
-                    body = b"".join(bounded(response, deadline, 65_536))
-                    raise refusal(response.status_code, response.headers, body, name)
-                yield response
-        except TROUBLE as error:
-            raise translated(error, name) from None
-        except RuntimeError:  # the client was closed meanwhile
-            raise ProviderUnavailable(provider=name) from None
-        finally:
-            self._turns.release()
+        """An answer with 200 whose body is still to come. Raises ProviderError, UnsupportedValue."""
+        name = self.config.name
+        if not self.config.url:
+            raise ProviderRefused("The provider has no address", provider=name)
+        with self._tries.turn(deadline):
+            try:
+                extensions = {"timeout": deadline.timeouts(self.config.connect_s)}
+                url = f"{self.config.url}{path}"
+                with self._client.stream("POST", url, extensions=extensions, **content) as response:
+                    if response.status_code != httpx2.codes.OK:
+                        body = b"".join(bounded(response, deadline, _LARGEST_REFUSAL))
+                        raise refusal(response.status_code, response.headers, body, name)
+                    yield response
+            except TROUBLE as error:
+                raise translated(error, name) from None
+            except RuntimeError:  # the client was closed meanwhile
+                raise ProviderUnavailable(provider=name) from None
 
     def close(self) -> None:
-        self._closing.set()
+        """Everything under way ends at its next read; nothing is asked any more."""
+        self._tries.close()
         self._client.close()
 
 

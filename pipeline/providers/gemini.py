@@ -31,6 +31,7 @@ import httpx2
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.circuit import Circuit
+from pipeline.deadline import Deadline
 from pipeline.errors import (
     CatalogBroken,
     ProviderError,
@@ -122,7 +123,7 @@ class Gemini:
         if not self._config.api_key:
             raise ProviderRefused("The provider has no API key: set STENOPOOL_GEMINI_API_KEY", provider=self.name)
 
-        def begin(deadline: float) -> tuple[bytes, Iterator[bytes], Parts]:
+        def begin(deadline: Deadline) -> tuple[bytes, Iterator[bytes], Parts]:
             parts = Parts(self.name)
             blocks = self._blocks(options, voice, model, parts, deadline)
             return next(blocks, b""), blocks, parts
@@ -144,14 +145,16 @@ class Gemini:
             raise UnsupportedValue(f"No voice is called {name!r}. Voices: {known}", param="voice")
         return found
 
-    def _blocks(self, options: SpeechOptions, voice: str, model: str, parts: Parts, deadline: float) -> Iterator[bytes]:
+    def _blocks(
+        self, options: SpeechOptions, voice: str, model: str, parts: Parts, deadline: Deadline
+    ) -> Iterator[bytes]:
         """The sound of one try. Raises ProviderError for whatever the SDK throws."""
         with self._tries.turn(deadline):
             try:
                 sdk = _sdk()
-                asked = _asked(sdk, options, voice, model, deadline - time.monotonic())
+                asked = _asked(sdk, options, voice, model, deadline.at - time.monotonic())
                 answers = self._opened(sdk).models.generate_content_stream(**asked)
-                yield from parts.sound(_before(deadline, answers))
+                yield from parts.sound(_before(deadline.at, answers))
             except ProviderError:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever an SDK throws is the provider's failure, not ours

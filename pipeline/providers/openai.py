@@ -77,7 +77,8 @@ class OpenAI:
         config = server.config
         self.name = config.name
         self.profile = _profile(config.max_s, config.min_s)
-        self.takes = Takes(frozenset(config.containers), max_bytes=config.max_bytes, max_s=config.max_s)
+        longest = max(config.max_s, config.diarize_max_s)
+        self.takes = Takes(frozenset(config.containers), max_bytes=config.max_bytes, max_s=longest)
         self._server, self._config = server, config
         self._abilities: dict[str, Abilities] = {}
 
@@ -176,7 +177,9 @@ class OpenAI:
         return self._server.persist(ask, self._config.answer_s + self._config.answer_ratio * duration / 1000)
 
     def _of(self, model: str) -> Abilities:
-        return self._abilities.setdefault(model, Abilities(self._config, model))
+        if model not in self._abilities:
+            self._abilities.setdefault(model, Abilities(self._config, model))
+        return self._abilities[model]
 
 
 class _Sounding(Voice):
