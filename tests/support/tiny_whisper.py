@@ -35,7 +35,13 @@ _TRANSLATING = _WIDTH - 1  # the dimension that says which task it is
 
 
 def build(
-    folder: Path, *, language: str = "de", says: str = "sentence", certainty: float = 4.0, silence: float = 0.0
+    folder: Path,
+    *,
+    language: str = "de",
+    says: str = "sentence",
+    certainty: float = 4.0,
+    silence: float = 0.0,
+    multilingual: bool = True,
 ) -> Path:
     """Write a model. `says` is "sentence", "loop" or "nothing"; `certainty` below 1.9 is unsure of each word.
 
@@ -43,6 +49,8 @@ def build(
     """
     folder.mkdir(parents=True)
     tokens = _tokens()
+    if not multilingual:
+        tokens[tokens.index("")] = "unused"  # CTranslate2 knows a multilingual model by the empty token
     spec = WhisperSpec(1, _HEADS, 1, _HEADS)
     random = np.random.default_rng(7)
     _fill(spec, random)
@@ -62,7 +70,7 @@ def build(
 def _tokens() -> list[str]:
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     words = [word.replace(" ", "Ġ") for word in (*HEARD, *TRANSLATED, *LOOP)]
-    return [*letters, *words, "", *_SPECIAL, *_TIMES]  # CTranslate2 knows a multilingual model by the empty token
+    return [*letters, *words, "", *_SPECIAL, *_TIMES]
 
 
 def _fill(spec: WhisperSpec, random: np.random.Generator) -> None:
@@ -101,7 +109,7 @@ def _teach(decoder: Any, tokens: list[str], *, language: str, says: str, certain
     number = {token.replace("Ġ", " "): at for at, token in enumerate(tokens)}
     start, end, quiet = (number[f"<|{name}|>"] for name in ("startoftranscript", "endoftext", "nospeech"))
     begin, translate = number["<|notimestamps|>"], number["<|translate|>"]
-    heard = [begin, *(number[word] for word in {"sentence": HEARD, "loop": LOOP, "nothing": ()}[says])]
+    heard = [begin, *(number[word] for word in {"sentence": HEARD, "loop": LOOP, "nothing": ("Ċ",)}[says])]
     translated = [begin, *(number[word] for word in TRANSLATED)]
     embedding = np.zeros((len(tokens), _WIDTH), np.float32)
     for dimension, token in enumerate([start, translate, *heard, *translated[1:]]):
