@@ -92,7 +92,7 @@ def demo(
             with steps.step("start API, workers and scheduler"):
                 stack.start()
             with steps.step("make an API key"):
-                key = stack.command("keys", "create", "--name", "demo", "--json")
+                key = stack.command("keys", "create", "--tier", "pro", "--balance", "10", "--name", "demo", "--json")
             with Client(stack.url, key["key"]) as client:
                 _round(client, steps, audio or home / "paragraph.wav", model, receiver, speak=audio is None)
         except StenopoolError:

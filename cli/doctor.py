@@ -19,7 +19,7 @@ from rich.text import Text
 
 from cli.environment import settings
 from cli.exits import FAILED, OK
-from cli.keys import AsJson
+from cli.office import AsJson
 from cli.screen import print_json, stdout
 from cli.stand_ins import stand_ins
 from infra.broker import JobQueue

@@ -6,12 +6,15 @@ from pipeline.errors import (
     BrokerUnavailable,
     DatabaseUnavailable,
     Expired,
+    Forbidden,
     IdempotencyConflict,
+    InsufficientBalance,
     InvalidRequest,
     ModelUnavailable,
     NotFound,
     ProviderBusy,
     ProviderUnavailable,
+    RateLimited,
     StenopoolError,
     StorageUnavailable,
     Unauthenticated,
@@ -34,7 +37,7 @@ MEANINGS = {
     BAD_INPUT: "a file, value or setting cannot be used",
     NOT_THERE: "unknown, expired, or in a state that does not allow it (also: port or home in use)",
     AWAY: "a service is away: API, database, Redis, storage or provider; trying later can help",
-    NOT_ALLOWED: "no API key, a wrong one, or not enough rights",
+    NOT_ALLOWED: "no API key, a wrong one, not enough rights, or not enough money",
     INTERRUPTED: "stopped by Ctrl-C before it was done",
 }
 
@@ -55,7 +58,7 @@ class ApiRefused(StenopoolError):
 _BY_KIND: tuple[tuple[int, tuple[type[StenopoolError], ...]], ...] = (
     (BAD_INPUT, (InvalidRequest,)),
     (NOT_THERE, (NotFound, WrongState, Expired, IdempotencyConflict)),
-    (NOT_ALLOWED, (Unauthenticated,)),
+    (NOT_ALLOWED, (Unauthenticated, Forbidden, InsufficientBalance)),
     (
         AWAY,
         (
@@ -65,6 +68,7 @@ _BY_KIND: tuple[tuple[int, tuple[type[StenopoolError], ...]], ...] = (
             ModelUnavailable,
             ProviderUnavailable,
             ProviderBusy,
+            RateLimited,
             ApiAway,
         ),
     ),

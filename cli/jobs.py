@@ -13,7 +13,7 @@ from cli.exits import FAILED
 from cli.files import write_whole
 from cli.follow import follow
 from cli.job_desk import open_desk
-from cli.keys import AsJson, day
+from cli.office import AsJson, moment
 from cli.screen import complain, print_json, print_table, remark
 from pipeline.errors import InvalidRequest, StenopoolError
 from pipeline.lifecycle import JobStatus
@@ -156,7 +156,7 @@ def _row(job: dict[str, Any]) -> tuple[object, ...]:
         progress["stage"],
         f"{progress['percent']:.0f}",
         job["model"],
-        day(job["created_at"]),
+        moment(job["created_at"]),
         (job.get("input") or {}).get("filename"),
         error,
     )
@@ -167,7 +167,7 @@ def _print_job(job: dict[str, Any], *, as_json: bool) -> None:
         print_json(job)
         return
     rows = (
-        (name, day(value) if name.endswith("_at") else _plain(value))
+        (name, moment(value) if name.endswith("_at") else _plain(value))
         for name, value in job.items()
         if value not in (None, {}, [])
     )

@@ -1,23 +1,25 @@
-"""`stenopool keys`: create, list and revoke API keys, directly in the database."""
+"""`stenopool keys`: create, list, rotate and revoke API keys, directly in the database."""
 
 from __future__ import annotations
 
-import contextlib
-import datetime
-from collections.abc import Iterator
+import time
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from cli.environment import settings
+from cli.office import AsJson, moment, open_office
 from cli.screen import print_json, print_table, remark
-from infra.accounts import Accounts
-from infra.database.session import Database
+from infra.accounts import OVERLAP_SECONDS
 from infra.database.tables import ApiKey
+from infra.scopes import SCOPES
+from pipeline.errors import InvalidRequest
+from pipeline.money import micro_of, usd_text
 
-app = typer.Typer(help="Create, list and revoke API keys.", no_args_is_help=True)
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON value on stdout, for scripts.")]
+app = typer.Typer(help="Create, list, rotate and revoke API keys.", no_args_is_help=True)
+DAY = 86_400.0
+TIMES = ("_at", "_until")  # how the names of epoch seconds end
+KeyId = Annotated[str, typer.Argument(metavar="KEY_ID", help="As `keys list` shows it.")]
 
 
 class Tier(StrEnum):
@@ -28,24 +30,21 @@ class Tier(StrEnum):
     ENTERPRISE = "enterprise"
 
 
-@contextlib.contextmanager
-def open_accounts() -> Iterator[Accounts]:
-    """The accounts of the configured database, its schema up to date. Raises DatabaseUnavailable."""
-    chosen = settings()
-    chosen.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with contextlib.closing(Database(chosen.database)) as database:
-        database.migrate()
-        yield Accounts(database, chosen.peppers)
-
-
 @app.command()
 def create(
+    *,
     tier: Annotated[Tier | None, typer.Option(help="Of the new account.", show_default="free")] = None,
     name: Annotated[str, typer.Option(help="What you call it: the key, and the account when one is made.")] = "",
     account: Annotated[
         str | None, typer.Option(help="Add the key to this account instead of making a new one.")
     ] = None,
-    balance: Annotated[float | None, typer.Option(help="Taken, but not recorded: there is no ledger yet.")] = None,
+    balance: Annotated[
+        str | None, typer.Option(metavar="USD", help="Top up the account's balance by so much: 10 or 2.50.")
+    ] = None,
+    scope: Annotated[
+        list[str] | None, typer.Option(help=f"May do only this, of {', '.join(SCOPES)}; all unless given.")
+    ] = None,
+    expires_in_days: Annotated[float | None, typer.Option(min=0, max=36_500, help="Worthless after so long.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a key, for a new account unless --account names one. The key is shown this once.
@@ -54,76 +53,115 @@ def create(
     """
     if account is not None and tier is not None:
         raise typer.BadParameter("an account has its tier already; leave out --tier or --account", param_hint="--tier")
-    if balance is not None:
-        remark("note: this version keeps no ledger; --balance is not recorded")
-    with open_accounts() as accounts:
-        owner = account or accounts.create_account(name or "default", (tier or Tier.FREE).value).id
-        secret, key = accounts.create_key(owner, name)
-    if as_json:
-        print_json({"key": secret, "key_id": key.id, "account_id": owner})
-        return
-    typer.echo(secret)
-    remark(f"key {key.id} of account {owner}; it is not shown again")
+    micro = None if balance is None else micro_of(balance, param="--balance")
+    _check_scopes(scope)
+    ends = None if expires_in_days is None else time.time() + expires_in_days * DAY
+    with open_office() as office:
+        owner = account or office.accounts.create_account(name or "default", (tier or Tier.FREE).value).id
+        secret, key = office.accounts.create_key(owner, name, ends, scopes=scope)
+        if micro is not None:
+            office.bookings.book("top_up", owner, micro, note=f"with key {key.id}")
+        left = office.ledger.balance(owner)
+    _show_new(secret, key, f"its account {owner} has {usd_text(left)} USD", as_json=as_json)
 
 
 @app.command("list")
 def list_keys(
-    account: Annotated[str | None, typer.Option(help="Only of this account.")] = None, as_json: AsJson = False
+    *, account: Annotated[str | None, typer.Option(help="Only of this account.")] = None, as_json: AsJson = False
 ) -> None:
     """List the keys, without their secrets."""
-    with open_accounts() as accounts:
-        owners = [owner for owner in accounts.list_accounts() if account in (None, owner.id)]
-        found = [(owner, key) for owner in owners for key in accounts.list_keys(owner.id)]
+    with open_office() as office:
+        owners = [owner for owner in office.accounts.list_accounts() if account in (None, owner.id)]
+        found = [(owner, key) for owner in owners for key in office.accounts.list_keys(owner.id)]
     if as_json:
         print_json([_as_dict(key) | {"account_name": owner.name, "tier": owner.tier} for owner, key in found])
         return
+    columns = ("key id", "name", "account", "account name", "tier", "created", "last used", "state", "scopes")
     print_table(
-        ("key id", "name", "account", "account name", "tier", "created", "last used", "state"),
-        (
-            (
-                key.id,
-                key.name,
-                owner.id,
-                owner.name,
-                owner.tier,
-                day(key.created_at),
-                day(key.last_used_at),
-                _state(key),
-            )
-            for owner, key in found
-        ),
-    )
+        columns, ((key.id, key.name, owner.id, owner.name, owner.tier, *_rest(key)) for owner, key in found)
+    )  # fmt: skip
 
 
 @app.command()
-def revoke(key_id: Annotated[str, typer.Argument(help="As `keys list` shows it.")], as_json: AsJson = False) -> None:
+def rotate(
+    key_id: KeyId,
+    *,
+    overlap_hours: Annotated[
+        float, typer.Option(min=0, max=24 * 365, help="How long the old key works beside the new one.")
+    ] = OVERLAP_SECONDS / 3600,
+    as_json: AsJson = False,
+) -> None:
+    """Replace a key by a new one that may do the same. The new one is shown this once; the old one works on for a while."""
+    with open_office() as office:
+        secret, key = office.accounts.rotate_key(key_id, overlap_hours * 3600)
+    _show_new(secret, key, f"key {key_id} works for {overlap_hours:g} hours more", as_json=as_json)
+
+
+@app.command()
+def revoke(key_id: KeyId, *, as_json: AsJson = False) -> None:
     """Make a key worthless, within 5 seconds everywhere."""
-    with open_accounts() as accounts:
-        key = accounts.revoke_key(key_id)
+    with open_office() as office:
+        key = office.accounts.revoke_key(key_id)
     if as_json:
         print_json(_as_dict(key))
     else:
         remark(f"key {key.id} is revoked")
 
 
-def day(seconds: float | None) -> str:
-    """Epoch seconds as local time, to the second; nothing for None."""
-    if seconds is None:
-        return ""
-    return datetime.datetime.fromtimestamp(seconds, tz=datetime.UTC).astimezone().isoformat(" ", "seconds")[:19]
+@app.command()
+def show(key_id: KeyId, *, as_json: AsJson = False) -> None:
+    """Show everything about one key but its secret."""
+    with open_office() as office:
+        facts = _as_dict(office.overview.key(key_id))
+    if as_json:
+        print_json(facts)
+        return
+    print_table(("", ""), ((name, moment(value) if name.endswith(TIMES) else value) for name, value in facts.items()))
 
 
-def _as_dict(key: ApiKey) -> dict[str, object]:
+def _show_new(secret: str, key: ApiKey, remarks: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"key": secret, "key_id": key.id, "account_id": key.account_id})
+        return
+    typer.echo(secret)
+    remark(f"key {key.id} of account {key.account_id}; it is not shown again; {remarks}")
+
+
+def _check_scopes(scopes: list[str] | None) -> None:
+    """Before an account is made for nothing."""
+    unknown = [scope for scope in scopes or () if scope not in SCOPES]
+    if unknown:
+        raise InvalidRequest(f"There is no scope {unknown[0]!r}. Scopes: {', '.join(SCOPES)}.", param="--scope")
+
+
+def _as_dict(key: ApiKey) -> dict[str, Any]:
     return {
         "key_id": key.id,
         "account_id": key.account_id,
         "name": key.name,
+        "scopes": key.scopes,
+        "state": _state(key),
         "created_at": key.created_at,
         "expires_at": key.expires_at,
         "revoked_at": key.revoked_at,
         "last_used_at": key.last_used_at,
+        "replaced_by": key.replaced_by,
+        "rotated_until": key.rotated_until,
     }
 
 
+def _rest(key: ApiKey) -> tuple[object, ...]:
+    scopes = "all" if key.scopes is None else " ".join(key.scopes)
+    return (moment(key.created_at), moment(key.last_used_at), _state(key), scopes)
+
+
 def _state(key: ApiKey) -> str:
-    return "revoked" if key.revoked_at is not None else "active"
+    """By this machine's clock; what counts is the database's."""
+    now = time.time()
+    if key.revoked_at is not None:
+        return "revoked"
+    if key.expires_at is not None and key.expires_at <= now:
+        return "expired"
+    if key.rotated_until is None:
+        return "active"
+    return "rotating" if key.rotated_until > now else "rotated"

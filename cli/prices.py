@@ -1,28 +1,94 @@
-"""`stenopool prices`: what the models cost, as the catalog says."""
+"""`stenopool prices`: what the models cost, and by what an administrator multiplies the price of sound."""
 
 from __future__ import annotations
 
+import re
+from decimal import Decimal
 from typing import Annotated
 
 import typer
 
 from cli.models import open_catalog
-from cli.screen import print_json, print_table
-from pipeline.catalog import Model
+from cli.office import AsJson, open_office
+from cli.screen import print_json, print_table, remark
+from infra.ratios import EVERY_MODEL, Ratios
+from pipeline.catalog import Catalog, Model
+from pipeline.errors import InvalidRequest
 
-app = typer.Typer()
+app = typer.Typer(help="Show what the models cost, and set the audio ratios.", invoke_without_command=True)
+PLAIN = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
+
+
+@app.callback()
+def prices(context: typer.Context, *, as_json: AsJson = False) -> None:
+    """List what the models cost, in US dollars, or set the audio ratios."""
+    if context.invoked_subcommand is None:
+        _list(as_json=as_json)
 
 
 @app.command()
-def prices(as_json: Annotated[bool, typer.Option("--json", help="A JSON list on stdout.")] = False) -> None:
-    """List what the models cost, in US dollars."""
-    models = open_catalog().models.values()
+def show(*, as_json: AsJson = False) -> None:
+    """List what the models cost, in US dollars, with the audio ratios in force."""
+    _list(as_json=as_json)
+
+
+@app.command()
+def ratio(
+    words: Annotated[list[str] | None, typer.Argument(metavar="[MODEL] [VALUE]", help="whisper-1 1.5")] = None,
+    *,
+    every: Annotated[bool, typer.Option("--all", help="The global ratio, on top of each model's own.")] = False,
+    clear: Annotated[bool, typer.Option("--clear", help="Back to the catalog's own.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Set the audio ratio of a model, or of all with --all, or --clear it; without a value, show those that were set.
+
+    It multiplies the price of sound (seconds and audio tokens) of everything accepted from now on, within 2 seconds
+    everywhere. What was accepted before keeps its own.
+    """
+    left = list(words or ())
+    model = EVERY_MODEL if every else left.pop(0) if left else None
+    if len(left) != (model is not None and not clear) or (clear and model is None):
+        raise typer.BadParameter("write MODEL VALUE, --all VALUE, MODEL --clear or --all --clear", param_hint="words")
+    catalog = open_catalog()
+    with open_office() as office:
+        ratios = Ratios(office.database, catalog)
+        if model is not None and clear:
+            ratios.clear(model)
+        elif model is not None:
+            ratios.set(model, _value(left[0]))
+        found = {row.model: row.ratio for row in ratios.all()}
+    if as_json:
+        print_json(found)
+    elif model is None:
+        print_table(("model", "audio ratio"), found.items())
+    else:
+        remark(f"the audio ratio of {model} is {found.get(model, 'the one of the catalog')}")
+
+
+def _value(text: str) -> Decimal:
+    if not PLAIN.fullmatch(text):
+        raise InvalidRequest(f"The ratio must be a plain number such as 1.5, not {text!r}.", param="VALUE")
+    return Decimal(text)
+
+
+def _list(*, as_json: bool) -> None:
+    catalog = open_catalog()
+    with open_office() as office:
+        ratios = _in_force(catalog, Ratios(office.database, catalog))
+    models = catalog.models.values()
     if as_json:
         print_json(
-            [{"id": model.id, "prices": _prices(model), "audio_ratio": str(model.audio_ratio)} for model in models]
-        )
+            [
+                {"id": model.id, "prices": _prices(model), "audio_ratio": _number(ratios[model.id])}
+                for model in models
+            ]
+        )  # fmt: skip
         return
-    print_table(("model", "USD"), ((model.id, _words(model)) for model in models))
+    print_table(("model", "USD"), ((model.id, _words(model, ratios[model.id])) for model in models))
+
+
+def _in_force(catalog: Catalog, ratios: Ratios) -> dict[str, Decimal]:
+    return {model: ratios.of(model) for model in catalog.models}
 
 
 def _prices(model: Model) -> dict[str, str]:
@@ -30,7 +96,12 @@ def _prices(model: Model) -> dict[str, str]:
     return {name: str(value) for name, value in model.prices.model_dump().items() if value is not None}
 
 
-def _words(model: Model) -> str:
+def _words(model: Model, ratio: Decimal) -> str:
     prices = [f"{value} / {name.replace('_', ' ')}" for name, value in _prices(model).items()]
-    ratio = f"  (audio x {model.audio_ratio})" if model.audio_ratio != 1 else ""
-    return (", ".join(prices) or "free") + ratio
+    times = f"  (audio x {_number(ratio)})" if ratio != 1 and prices else ""
+    return (", ".join(prices) or "free") + times
+
+
+def _number(ratio: Decimal) -> str:
+    """Without zeros at its end."""
+    return f"{ratio.normalize():f}"

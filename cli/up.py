@@ -26,18 +26,21 @@ from infra.accounts import Accounts
 from infra.broker import JobQueue
 from infra.database.session import Database
 from infra.embedded import PrivateRedis, only_one
+from infra.ledger import Ledger
 from infra.settings import Settings
 from infra.storage import open_storage
 from infra.workers import WorkerStore
 from pipeline.audio.sandbox import sandbox_level
 from pipeline.catalog import Catalog, load_catalog
 from pipeline.errors import StenopoolError, WrongState
+from pipeline.money import MICRO
 
 START_SECONDS = 90.0
 HOPELESS = 4  # deaths in a row of one role before anything was ready: it will not come up
 PORT_PATIENCE = 2.0  # seconds; the API of a killed predecessor may be a moment from its end
 BEAT_SECONDS = 30.0
 WORKERS = ("cpu", "io", "scheduler")
+FIRST_BALANCE = 10 * MICRO  # of the account that the first start makes, so that every model can be tried
 
 app = typer.Typer()
 
@@ -104,7 +107,7 @@ def up(
             with _running(_supervisor(chosen, place), requests) as supervisor:
                 _wait_until_ready(place, supervisor, WorkerStore(database), requests)
                 if not requests.count:
-                    typer.echo(_welcome(chosen, place, catalog, _first_key(database)))
+                    typer.echo(_welcome(chosen, place, catalog, _first_key(database, chosen)))
                     sys.stdout.flush()
                 while not requests.count:
                     time.sleep(POLL_SECONDS)
@@ -201,12 +204,14 @@ def _cannot_listen(place: Place) -> str | None:
     return None
 
 
-def _first_key(database: Database) -> str | None:
+def _first_key(database: Database, chosen: Settings) -> str | None:
     """On a home without any account, and only to a terminal: a key must not end up in a log file."""
-    accounts = Accounts(database)
+    accounts = Accounts(database, chosen.peppers)
     if not sys.stdout.isatty() or accounts.list_accounts():
         return None
-    return accounts.create_key(accounts.create_account("local", "pro").id, "made by the first start")[0]
+    account = accounts.create_account("local", "pro")
+    Ledger(database).top_up(account.id, FIRST_BALANCE, note="made by the first start")
+    return accounts.create_key(account.id, "made by the first start")[0]
 
 
 def _welcome(chosen: Settings, place: Place, catalog: Catalog, key: str | None) -> str:
@@ -216,7 +221,12 @@ def _welcome(chosen: Settings, place: Place, catalog: Catalog, key: str | None) 
     )
     lines = [
         ("Base URL", f"{place.url}/v1"),
-        ("API key", f"{key}   shown this once" if key else "stenopool keys create"),
+        (
+            "API key",
+            f"{key}   shown this once; 10 USD to try it with"
+            if key
+            else "stenopool keys create --tier pro --balance 10",
+        ),
         ("API docs", f"{place.url}/docs"),
         ("Data", str(chosen.home)),
         ("Sandbox", level + advice),

@@ -1,0 +1,78 @@
+"""`stenopool usage`: what was used and what it cost, of all accounts or of one, directly in the database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from cli.office import AsCsv, AsJson, day, open_office
+from cli.screen import print_json, print_table
+from infra.spreadsheet import csv_lines
+from infra.usage import Group, Sums, Wanted
+from pipeline.errors import InvalidRequest
+from pipeline.money import usd, usd_text
+
+app = typer.Typer()
+FIGURES = ("requests", "audio_seconds", "characters", "text_in", "audio_in", "text_out", "audio_out", "cost_usd")
+EVERYTHING = 1_000_000  # lines
+
+
+class By(StrEnum):
+    """What each line of the report is about."""
+
+    MODEL = "model"
+    KEY = "key"
+    DAY = "day"
+    ACCOUNT = "account"
+
+
+@app.command()
+def usage(
+    *,
+    by: Annotated[By, typer.Option(help="What each line is about.")] = By.DAY,
+    since: Annotated[str | None, typer.Option("--from", metavar="DAY", help="From this day (UTC), 2026-11-23.")] = None,
+    until: Annotated[
+        str | None, typer.Option("--to", metavar="DAY", help="To this day (UTC), itself included.")
+    ] = None,
+    account: Annotated[str | None, typer.Option(help="Only of this account.")] = None,
+    model: Annotated[str | None, typer.Option(help="Only of this model.")] = None,
+    as_csv: AsCsv = False,
+    as_json: AsJson = False,
+) -> None:
+    """Add up the receipts: requests, seconds of sound, characters, tokens and cost, by day, model, key or account."""
+    wanted = Wanted(
+        account_id=account, model=model, since=day(since, option="--from"), until=day(until, option="--to")
+    )  # fmt: skip
+    if wanted.since and wanted.until and wanted.since > wanted.until:
+        raise InvalidRequest(f"--from {since} is after --to {until}.", param="--from")
+    with open_office() as office:
+        if account is not None:
+            office.accounts.account(account)
+        groups, _ = office.usage.grouped(wanted, by.value, limit=EVERYTHING)
+        total = office.usage.total(wanted)
+    _print(by, groups, total, as_csv=as_csv, as_json=as_json)
+
+
+def _print(by: By, groups: Sequence[Group], total: Sums, *, as_csv: bool, as_json: bool) -> None:
+    columns = (by.value, *FIGURES)
+    if as_csv:
+        typer.echo(csv_lines([columns, *((group.id, *_figures(group.sums)) for group in groups)]), nl=False)
+    elif as_json:
+        lines = [{by.value: group.id, **_as_dict(group.sums)} for group in groups]
+        print_json({"by": by.value, "usage": lines, "total": _as_dict(total)})
+    else:
+        rows = [(group.id, *_figures(group.sums)) for group in groups]
+        print_table([column.replace("_", " ") for column in columns], [*rows, ("total", *_figures(total))])
+
+
+def _figures(sums: Sums) -> Sequence[object]:
+    tokens = (sums.text_in, sums.audio_in, sums.text_out, sums.audio_out)
+    return (sums.requests, f"{sums.audio_ms / 1000:.3f}", sums.characters, *tokens, usd_text(sums.cost))
+
+
+def _as_dict(sums: Sums) -> dict[str, Any]:
+    numbers = dict(zip(FIGURES, _figures(sums), strict=True))
+    return numbers | {"audio_seconds": sums.audio_ms / 1000, "cost_usd": usd(sums.cost)}
