@@ -15,6 +15,7 @@ _SOLID = (  # first and last code point of the scripts that write no spaces betw
     (0xFF00, 0xFF9F),  # full-width forms
     (0x20000, 0x323AF),
 )
+_FIRST = 0x0E00  # of all of them
 _LEADING_VOWELS = "เแโใไເແໂໃໄ"  # written before the consonant that they follow in speech
 _TRAILING_VOWELS = "ะาำะາຳ"
 
@@ -22,7 +23,7 @@ _TRAILING_VOWELS = "ะาำะາຳ"
 def solid(character: str) -> bool:
     """Whether its script writes no spaces between words. Korean, as wide as Chinese, does write them."""
     code = ord(character)
-    return code > _SOLID[0][0] and any(first <= code <= last for first, last in _SOLID)
+    return code >= _FIRST and any(first <= code <= last for first, last in _SOLID)
 
 
 def space_between(before: str, after: str) -> str:

@@ -21,6 +21,7 @@ _MAX_OFFSET = 2500  # ms
 _SAME_OFFSET = 150  # ms within which two words tell of the same offset
 _OFFSET_WITNESSES = 3
 _SIGMAS = (120, 350, 1000)  # ms; loosened only while too few words agree
+_BELIEVED = 2.5  # sigmas; beyond that a clock does not err
 _AGREEMENT = 0.6  # of the words inside the overlap, on the side that has fewer
 _SURE = 250  # ms within which a single match is believed
 _RUN_CREDIT = 250  # ms nearer to the cut, per match in the same run, up to four
@@ -65,6 +66,7 @@ def switch(left: Sequence[Token], right: Sequence[Token], overlap: Overlap) -> t
     return first + kept, skipped
 
 
+@functools.lru_cache(maxsize=1 << 16)
 def normal(text: str) -> str:
     """What two spellings of a word have in common."""
     return "".join(character for character in text.casefold() if character.isalnum()) or text
@@ -105,48 +107,65 @@ def _agreed(left: Sequence[Token], right: Sequence[Token], offset: int, overlap:
 
 def _aligned(left: Sequence[Token], right: Sequence[Token], offset: int, sigma: int) -> list[tuple[int, int]]:
     """The exact matches of the best alignment; what sticks out at either end is free."""
-    rows, columns = len(left), len(right)
-    score = [[0.0] * (columns + 1) for _ in range(rows + 1)]
-    for row in range(1, rows + 1):
-        for column in range(1, columns + 1):
-            score[row][column] = max(
-                score[row - 1][column - 1] + _pair_score(left[row - 1], right[column - 1], offset, sigma),
-                score[row - 1][column] + (_GAP if column < columns else 0.0),
-                score[row][column - 1] + (_GAP if row < rows else 0.0),
-            )
-    return _traced(score, left, right, offset, sigma)
+    pairs = _pair_scores(left, right, offset, sigma)
+    columns = len(right)
+    score = [[0.0] * (columns + 1)]
+    for row, own in enumerate(pairs, start=1):
+        above, here = score[-1], [0.0]
+        after = _GAP if row < len(left) else 0.0
+        for column, pair in enumerate(own):
+            met = above[column] + pair
+            skipped = above[column + 1] + (_GAP if column + 1 < columns else 0.0)
+            best = met if met > skipped else skipped
+            passed = here[column] + after
+            here.append(best if best > passed else passed)
+        score.append(here)
+    matches = _traced(score, pairs)
+    return [(row, column) for row, column in matches if _equal(left[row], right[column], offset, sigma)]
 
 
-def _traced(
-    score: list[list[float]], left: Sequence[Token], right: Sequence[Token], offset: int, sigma: int
-) -> list[tuple[int, int]]:
-    """Back from the end of both sides along the best path."""
-    row, column, matches = len(left), len(right), []
+def _traced(score: list[list[float]], pairs: list[list[float]]) -> list[tuple[int, int]]:
+    """The pairs along the best path, found back from the end of both sides."""
+    row, column, path = len(score) - 1, len(score[0]) - 1, []
+    columns = column
     while row and column:
-        mine, theirs = left[row - 1], right[column - 1]
-        pair = _pair_score(mine, theirs, offset, sigma)
-        if score[row][column] == score[row - 1][column - 1] + pair:
+        if score[row][column] == score[row - 1][column - 1] + pairs[row - 1][column - 1]:
             row, column = row - 1, column - 1
-            close = abs(theirs.start - mine.start - offset) <= 2.5 * sigma
-            if close and normal(mine.text) == normal(theirs.text):
-                matches.append((row, column))
-        elif score[row][column] == score[row - 1][column] + (_GAP if column < len(right) else 0.0):
+            path.append((row, column))
+        elif score[row][column] == score[row - 1][column] + (_GAP if column < columns else 0.0):
             row -= 1
         else:
             column -= 1
-    return matches[::-1]
+    return path[::-1]
 
 
-def _pair_score(mine: Token, theirs: Token, offset: int, sigma: int) -> float:
-    late = (theirs.start - mine.start - offset) / sigma
-    if abs(late) > 2.5:  # noqa: PLR2004 - beyond that a clock does not err
-        return _SUBSTITUTION
-    return max(2.0 * likeness(normal(mine.text), normal(theirs.text)) - 1.5 * late * late, _SUBSTITUTION)
+def _equal(mine: Token, theirs: Token, offset: int, sigma: int) -> bool:
+    close = abs(theirs.start - mine.start - offset) <= _BELIEVED * sigma
+    return close and normal(mine.text) == normal(theirs.text)
 
 
-@functools.lru_cache(maxsize=4096)
+def _pair_scores(left: Sequence[Token], right: Sequence[Token], offset: int, sigma: int) -> list[list[float]]:
+    """What it is worth to take a word of the left and one of the right for the same."""
+    heads = [(normal(word.text), word.start - offset) for word in right]
+    rows = []
+    for word in left:
+        text, start, row = normal(word.text), word.start, []
+        for other, time in heads:
+            late = (time - start) / sigma
+            if -_BELIEVED <= late <= _BELIEVED:
+                alike = 1.0 if text == other else likeness(text, other)
+                row.append(max(2.0 * alike - 1.5 * late * late, _SUBSTITUTION))
+            else:
+                row.append(_SUBSTITUTION)
+        rows.append(row)
+    return rows
+
+
+@functools.lru_cache(maxsize=1 << 16)
 def likeness(one: str, other: str) -> float:
-    """0 to 1, of two words as `normal` makes them."""
+    """0 to 1, of two words as `normal` makes them; 0 also for words that neither begin nor end alike."""
+    if one[:1] != other[:1] and one[-1:] != other[-1:]:
+        return 0.0
     return 1.0 if one == other else difflib.SequenceMatcher(None, one, other, autojunk=False).ratio()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -13,6 +14,7 @@ from pipeline.scripts import joined, may_part, solid
 from pipeline.seam import Token
 from pipeline.transcript import Segment, samples_to_ms
 
+_WORD = re.compile(r"\S+")
 _LONG_PHRASE = 10_000  # ms; a sentence that lasts longer is divided
 _SHORT_PHRASE = 3_000  # ms; not into pieces shorter than this
 _MARKS = ".,;:!?…。，、！？"  # noqa: RUF001 - they are what is meant
@@ -142,6 +144,9 @@ def _found(text: str, words: Sequence[str]) -> list[tuple[int, int]]:
 
 def _split(text: str) -> Iterator[tuple[int, int]]:
     """Words at white space, and every character by itself of a script without."""
+    if not any(map(solid, text)):
+        yield from (match.span() for match in _WORD.finditer(text))
+        return
     begin = None
     for at, character in enumerate(text):
         if begin is not None and (character.isspace() or _parts(text[at - 1], character)):
@@ -169,7 +174,5 @@ def _spread(segment: Segment, places: Sequence[tuple[int, int]], speech: Sequenc
         stretch = min(bisect_right(marks, spoken) - 1, len(inside) - 1)
         return inside[stretch][0] + spoken - marks[stretch]
 
-    return [
-        Token(segment.text[begin:stop], clock(letters[at]), clock(letters[at + 1]))
-        for at, (begin, stop) in enumerate(places)
-    ]
+    times = [clock(letter) for letter in letters]
+    return [Token(segment.text[begin:stop], times[at], times[at + 1]) for at, (begin, stop) in enumerate(places)]

@@ -20,7 +20,7 @@ from pipeline.text_seam import switch_texts
 from pipeline.timeline import forward, on_recording
 from pipeline.transcript import Gap, Heard, Seams, Segment, Transcript, samples_to_ms
 
-_LOOK_BACK = 10_000  # ms before an overlap in which words may take part in a seam
+_LOOK_BACK = 10_000  # ms before and after an overlap in which words may take part in a seam
 _WHOLE = 0.9  # of a chunk; a provider that knows times leaves the silence at its ends out
 _WITNESSES = 2  # words of the other side that prove that a loop was not said
 _OVERLAPPING = ("soft", "hard")
@@ -130,7 +130,9 @@ class Stitcher:
         assert self._heard is not None
         at = self._before(overlap.start - _LOOK_BACK)
         left = SegmentWords.each(self._segments[at:], self._heard)
-        right = SegmentWords.each(after, span)
+        reach = overlap.end + _LOOK_BACK
+        near = sum(segment.start < reach for segment in after)
+        right = SegmentWords.each(after[:near], span)
         left, right = (
             _unless_shared(left, without_loops(left, from_=overlap.start), right, overlap),
             _unless_shared(right, without_loops(right, until=overlap.end), left, overlap),
@@ -140,7 +142,7 @@ class Stitcher:
         self._segments[at:] = _first(left, kept)
         if kept > 0 and 0 < skipped < len(theirs) and same(mine[kept - 1], theirs[skipped - 1]):
             self._segments[-1] = punctuated(self._segments[-1], _mark_after(right, skipped))
-        return _without_first(right, skipped)
+        return _without_first(right, skipped) + after[near:]
 
 
 def _untimed(segment: Segment, length: int) -> bool:

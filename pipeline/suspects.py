@@ -10,8 +10,11 @@ clock            times outside of the chunk (pipeline.timeline)
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
+from operator import eq
 from typing import Literal
 
 from pipeline.seam import normal
@@ -66,7 +69,13 @@ def _reasons(segment: Segment, speech: Speech) -> Iterator[str]:
 
 def shared(speech: Speech, start: int, end: int) -> int:
     """How many ms of speech lie between two moments."""
-    return sum(max(0, min(stop, end) - max(begin, start)) for begin, stop in speech)
+    total = 0
+    for at in range(bisect_left(speech, (end, end)) - 1, -1, -1):
+        begin, stop = speech[at]
+        if stop <= start:
+            break
+        total += min(stop, end) - max(begin, start)
+    return total
 
 
 def _hasty(segment: Segment) -> bool:
@@ -89,19 +98,32 @@ def _echo(text: str, prompt: Sequence[str]) -> bool:
 
 def _loops_apart(segments: Sequence[Segment], speech: Speech) -> Iterator[Segment]:
     """Segments divided where a loop begins and ends, the loops flagged."""
-    if not segments:
-        return
-    worded = [SegmentWords(segment, speech) for segment in segments]
-    words = [normal(token.text) for one in worded for token in one.tokens]
-    loops = list(_loops(words))
-    if not loops:
+    said = [word.text for segment in segments for word in segment.words]
+    if not _may_loop(said or [word for segment in segments for word in segment.text.split()]):
         yield from segments
         return
+    worded = [SegmentWords(segment, speech) for segment in segments]
+    loops = list(_loops([normal(token.text) for one in worded for token in one.tokens]))
     at = 0
     for one in worded:
         end = at + len(one.tokens)
         yield from _divided(one, [(max(first, at) - at, min(last, end) - at) for first, last in loops])
         at = end
+
+
+def _may_loop(words: Sequence[str]) -> bool:
+    """Whether any phrase is repeated often enough, found without looking at every word from Python."""
+    plain = [normal(word) for word in words]
+    for size in _LOOP_SIZES:
+        again = bytes(map(eq, plain, islice(plain, size, None)))
+        if b"\x01" * _least(size) in again:
+            return True
+    return False
+
+
+def _least(size: int) -> int:
+    """How many words in a row equal the one a phrase before them, where this long a phrase loops."""
+    return size * ((_SINGLE_LOOPS if size == 1 else _LOOPS) - 1)
 
 
 def _divided(one: SegmentWords, loops: Sequence[tuple[int, int]]) -> Iterator[Segment]:
@@ -133,7 +155,7 @@ def _loop(words: Sequence[str], at: int, size: int) -> tuple[int, int]:
     end = at + size
     while end < len(words) and words[end] == words[end - size]:
         end += 1
-    enough = (end - at) // size >= (_SINGLE_LOOPS if size == 1 else _LOOPS)
+    enough = end - at - size >= _least(size)
     return (at + _SAID * size, end) if enough else (at, at)
 
 

@@ -54,12 +54,10 @@ def _laid_over(tail: Sequence[str], head: Sequence[str], expected: float) -> lis
     for column in range(1, columns + 1):
         score[0][column] = score[0][column - 1] + _GAP
     for row in range(1, rows + 1):
-        for column in range(1, columns + 1):
-            score[row][column] = max(
-                score[row - 1][column - 1] + _pair(tail[row - 1], head[column - 1]),
-                score[row - 1][column] + _GAP,
-                score[row][column - 1] + _GAP,
-            )
+        mine, above, here = tail[row - 1], score[row - 1], score[row]
+        for column in range(columns):
+            met, gap = above[column] + _pair(mine, head[column]), max(above[column + 1], here[column]) + _GAP
+            here[column + 1] = met if met > gap else gap
     best = max(range(columns + 1), key=lambda column: score[rows][column] - _OFF * abs(column - expected))
     return _traced(score, tail, head, best)
 
@@ -79,7 +77,7 @@ def _traced(score: list[list[float]], tail: Sequence[str], head: Sequence[str], 
 
 
 def _pair(one: str, other: str) -> float:
-    return max((_MATCH - _SUBSTITUTION) * likeness(one, other) + _SUBSTITUTION, _SUBSTITUTION)
+    return _MATCH if one == other else (_MATCH - _SUBSTITUTION) * likeness(one, other) + _SUBSTITUTION
 
 
 def _inmost(matches: Sequence[tuple[int, int]], wanted: float) -> tuple[int, int]:

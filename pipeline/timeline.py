@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from pipeline.transcript import Segment
+from pipeline.transcript import Segment, Word
 
 _SLACK = 500  # ms a word may lie outside of its chunk before its clock is suspect
 
@@ -24,30 +24,30 @@ def on_recording(segments: Iterable[Segment], offset: int, length: int) -> list[
 
 
 def _tidy(segment: Segment, first: int, last: int) -> Segment:
-    words = [replace(word, text=_clean(word.text), confidence=_share(word.confidence)) for word in segment.words]
-    words = [word for word in words if word.text]
+    words = tuple(_words(segment.words, first, last))
     text = _clean(segment.text) or " ".join(word.text for word in words)
-    times = [(segment.start, segment.end), *((word.start, word.end) for word in words)]
-    outside = any(not first - _SLACK <= offset_middle <= last + _SLACK for offset_middle in _middles(times, first))
-    words = [
-        replace(word, start=_inside(word.start + first, first, last), end=_inside(word.end + first, first, last))
-        for word in words
-    ]
     start, end = _inside(segment.start + first, first, last), _inside(segment.end + first, first, last)
     if words:
-        start = min(start, *(word.start for word in words))
-    return replace(
-        segment,
-        text=text,
-        start=start,
-        end=max(start, end),
-        words=tuple(words),
-        suspect=tuple(dict.fromkeys((*segment.suspect, *(("clock",) if outside else ())))),
-    )
+        start = min(start, *(word.start for word in words)) if len(words) > 1 else min(start, words[0].start)
+    suspect = segment.suspect
+    if _outside(segment, last - first):
+        suspect = tuple(dict.fromkeys((*suspect, "clock")))
+    return replace(segment, text=text, start=start, end=max(start, end), words=words, suspect=suspect)
 
 
-def _middles(times: Iterable[tuple[int, int]], offset: int) -> Iterator[int]:
-    return (offset + (start + end) // 2 for start, end in times)
+def _words(words: Iterable[Word], first: int, last: int) -> Iterator[Word]:
+    for word in words:
+        if text := _clean(word.text):
+            start, end = _inside(word.start + first, first, last), _inside(word.end + first, first, last)
+            yield Word(text, start, end, _share(word.confidence))
+
+
+def _outside(segment: Segment, length: int) -> bool:
+    """Whether the segment or one of its words lies where the chunk has no sound; by the middles, in half ms."""
+    least, most = -2 * _SLACK, 2 * (length + _SLACK)
+    if not least <= segment.start + segment.end <= most:
+        return True
+    return any(not least <= word.start + word.end <= most for word in segment.words if _clean(word.text))
 
 
 def _inside(time: int, first: int, last: int) -> int:
@@ -56,6 +56,8 @@ def _inside(time: int, first: int, last: int) -> int:
 
 def _clean(text: str) -> str:
     """Single spaces, no control characters, nothing that UTF-8 cannot carry."""
+    if text.isprintable():
+        return " ".join(text.split())
     kept = "".join(" " if unicodedata.category(character) in {"Cc", "Cs"} else character for character in text)
     return " ".join(kept.split())
 
@@ -112,12 +114,17 @@ def _starts(segment: Segment) -> list[int]:
 
 def _settled(segment: Segment, starts: Sequence[int], limits: Sequence[int]) -> Segment:
     """`limits` are the starts of whatever comes next: for a word the next word, for the segment's own end what follows it."""
-    words = tuple(
-        replace(word, start=start, end=max(start, min(word.end, limit)))
-        for word, start, limit in zip(segment.words, starts[1:], limits[1:], strict=True)
-    )
+    words = tuple(map(_at, segment.words, starts[1:], limits[1:]))
     end = max(starts[0], min(segment.end, limits[-1]))
-    return replace(segment, start=starts[0], end=max(end, words[-1].end) if words else end, words=words)
+    end = max(end, words[-1].end) if words else end
+    if (segment.start, segment.end, segment.words) == (starts[0], end, words):
+        return segment
+    return replace(segment, start=starts[0], end=end, words=words)
+
+
+def _at(word: Word, start: int, limit: int) -> Word:
+    end = max(start, min(word.end, limit))
+    return word if (word.start, word.end) == (start, end) else Word(word.text, start, end, word.confidence)
 
 
 def runs_forward(segments: Sequence[Segment]) -> bool:
