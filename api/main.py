@@ -15,6 +15,7 @@ from api import errors
 from api.auth import KeyCheck
 from api.body import BodyGuard
 from api.deps import Desk
+from api.direct import Direct
 from api.documented import document
 from api.envelope import Envelope
 from api.routes import (
@@ -58,6 +59,7 @@ def create_app(services: Services | None = None, *, settings: Settings | None = 
     app.openapi = partial(document, app)  # type: ignore[method-assign]  # FastAPI's own way to change the document
     errors.install(app)
     # The last one added is the outermost.
+    app.add_middleware(Direct, handlers=transcriptions.DIRECT)
     app.add_middleware(KeyCheck)
     app.add_middleware(BodyGuard, patience=known.read_timeout_seconds, drain=known.max_upload_bytes)
     app.add_middleware(Envelope, limit=MAX_REQUESTS)

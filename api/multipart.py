@@ -7,22 +7,18 @@ The text fields may stand before or after the file (SDKs do both, contract.md se
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser, parse_options_header
+from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
 from api.body import blocks
+from api.multipart_reader import PART_END, Event, Part, Reader
 from pipeline.errors import InvalidRequest
 
-MAX_PARTS = 1000
 MAX_FIELD = 1024 * 1024  # bytes of one text field
 MAX_FIELDS = 8 * 1024 * 1024  # bytes of all text fields together
-MAX_HEADERS = 16  # of one part
-MAX_HEADER = 8192  # bytes of one of them
 MAX_NAME = 200  # characters of a file's name
 MAX_DEPTH = 4  # a[b][c][d]
 DELIMITERS = re.compile(r"\[([^\[\]]*)\]")
@@ -53,71 +49,6 @@ class Form:
     filename: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """A part begins; `filename` is None for a text field."""
-
-    name: str
-    filename: str | None
-
-
-class _End:
-    """The current part, or the whole form, has ended."""
-
-
-PART_END, FORM_END = _End(), _End()
-Event = _Part | bytes | _End
-
-
-@dataclass
-class _Reader:
-    """Turns the push parser's callbacks into a list of events per block."""
-
-    events: list[Event] = field(default_factory=list)
-    parts: int = 0
-    headers: dict[bytes, bytes] = field(default_factory=dict)
-    name: bytes = b""
-    value: bytes = b""
-
-    def part_begin(self) -> None:
-        self.parts += 1
-        if self.parts > MAX_PARTS:
-            raise InvalidRequest(f"The form has more than {MAX_PARTS} parts.")
-        self.headers = {}
-
-    def header_begin(self) -> None:
-        self.name = self.value = b""
-
-    def header_field(self, data: bytes, start: int, end: int) -> None:
-        self.name += data[start:end]
-
-    def header_value(self, data: bytes, start: int, end: int) -> None:
-        self.value += data[start:end]
-
-    def header_end(self) -> None:
-        self.headers[self.name.lower()] = self.value
-
-    def headers_finished(self) -> None:
-        kind, options = parse_options_header(self.headers.get(b"content-disposition"))
-        if kind != b"form-data" or b"name" not in options:
-            raise InvalidRequest("A part of the form has no 'Content-Disposition: form-data; name=…' header.")
-        filename = options.get(b"filename")
-        self.events.append(_Part(_text(options[b"name"]), None if filename is None else safe_name(_text(filename))))
-
-    def part_data(self, data: bytes, start: int, end: int) -> None:
-        self.events.append(data[start:end])
-
-    def part_end(self) -> None:
-        self.events.append(PART_END)
-
-    def end(self) -> None:
-        self.events.append(FORM_END)
-
-    def callbacks(self) -> dict[str, Any]:
-        names = "part_begin part_data part_end header_begin header_field header_value header_end headers_finished end"
-        return {f"on_{name}": getattr(self, name) for name in names.split()}
-
-
 def _text(raw: bytes) -> str:
     return raw.decode("utf-8", errors="replace")
 
@@ -140,24 +71,6 @@ def boundary_of(content_type: str) -> bytes:
     return boundary
 
 
-async def _events(request: Request) -> AsyncIterator[Event]:
-    reader = _Reader()
-    try:
-        parser = MultipartParser(
-            boundary_of(request.headers.get("content-type", "")),
-            reader.callbacks(),  # type: ignore[arg-type]  # a TypedDict there, built by name here
-            max_header_count=MAX_HEADERS,
-            max_header_size=MAX_HEADER,
-        )
-        async for block in blocks(request):
-            parser.write(block)
-            ready, reader.events = reader.events, []
-            for event in ready:
-                yield event
-    except FormParserError as error:
-        raise InvalidRequest("The body is not valid multipart/form-data.") from error
-
-
 async def read_form(request: Request, sink: Sink, *, file_field: str = "file") -> Form:
     """Read the whole form, its `file_field` into the sink. On any error the sink is told to leave nothing.
 
@@ -165,8 +78,10 @@ async def read_form(request: Request, sink: Sink, *, file_field: str = "file") -
     """
     assembly = _Assembly(sink, file_field)
     try:
-        async for event in _events(request):
-            await assembly.take(event)
+        reader = Reader(boundary_of(request.headers.get("content-type", "")))
+        async for block in blocks(request):
+            for event in reader.read(block):
+                await assembly.take(event)
         return await assembly.finish()
     except BaseException:
         await sink.abort()
@@ -179,16 +94,13 @@ class _Assembly:
     def __init__(self, sink: Sink, file_field: str) -> None:
         self._sink = sink
         self._file_field = file_field
-        self._part: _Part | None = None
+        self._name = ""
+        self._in_file = False
         self._value = bytearray()
         self._total = 0
         self._pairs: list[tuple[str, str]] = []
         self._filename: str | None = None
         self._ended = False
-
-    @property
-    def _in_file(self) -> bool:
-        return self._part is not None and self._part.name == self._file_field and self._part.filename is not None
 
     async def finish(self) -> Form:
         if not self._ended:
@@ -198,21 +110,23 @@ class _Assembly:
         return Form(nested(self._pairs), self._filename)
 
     async def take(self, event: Event) -> None:
-        if isinstance(event, _Part):
-            await self._begin(event)
-        elif isinstance(event, bytes):
+        if isinstance(event, bytes):
             await self._data(event)
+        elif isinstance(event, Part):
+            await self._begin(event)
         elif event is PART_END:
             self._finish_part()
         else:
             self._ended = True
 
-    async def _begin(self, part: _Part) -> None:
-        self._part, self._value = part, bytearray()
+    async def _begin(self, part: Part) -> None:
+        self._value = bytearray()
+        self._name = _text(part.name)
+        self._in_file = self._name == self._file_field and part.filename is not None
         if self._in_file:
             if self._filename is not None:
                 raise InvalidRequest(f"The form has more than one '{self._file_field}'.", param=self._file_field)
-            self._filename = part.filename or "upload"
+            self._filename = safe_name(_text(part.filename or b""))
             await self._sink.begin(self._filename)
 
     async def _data(self, data: bytes) -> None:
@@ -222,25 +136,22 @@ class _Assembly:
         self._value += data
         self._total += len(data)
         if len(self._value) > MAX_FIELD or self._total > MAX_FIELDS:
-            assert self._part is not None
-            raise InvalidRequest(f"The field '{self._part.name[:64]}' is too large.", param=self._part.name[:64])
+            raise InvalidRequest(f"The field '{self._name[:64]}' is too large.", param=self._name[:64])
 
     def _finish_part(self) -> None:
-        assert self._part is not None
         if not self._in_file:
-            self._pairs.append((self._part.name, self._decoded()))
-        self._part = None
+            self._pairs.append((self._name, self._decoded()))
+        self._in_file = False
 
     def _decoded(self) -> str:
-        assert self._part is not None
-        if self._part.name == self._file_field:
+        if self._name == self._file_field:
             raise InvalidRequest(
                 f"'{self._file_field}' must be a file: its part needs a filename.", param=self._file_field
             )
         try:
             return self._value.decode("utf-8")
         except UnicodeDecodeError as error:
-            raise InvalidRequest("A text field is not valid UTF-8.", param=self._part.name[:64]) from error
+            raise InvalidRequest("A text field is not valid UTF-8.", param=self._name[:64]) from error
 
 
 def nested(pairs: list[tuple[str, str]]) -> dict[str, Any]:

@@ -8,7 +8,8 @@ import pytest
 from starlette.requests import Request
 
 from api.errors import ClientGone
-from api.multipart import MAX_FIELD, MAX_PARTS, Form, nested, read_form, safe_name
+from api.multipart import MAX_FIELD, Form, nested, read_form, safe_name
+from api.multipart_reader import MAX_PARTS
 from pipeline.errors import InvalidRequest, MediaTooLarge, StenopoolError
 
 BOUNDARY = "x1y2"
