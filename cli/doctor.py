@@ -34,6 +34,7 @@ from pipeline.audio.sandbox import sandbox_level
 from pipeline.catalog import load_catalog
 from pipeline.errors import StenopoolError
 from pipeline.options import SpeechOptions, TranscriptionOptions
+from pipeline.providers import trouble
 from pipeline.run import Toolbox, speak, transcribe
 
 SUPPORTED = ((3, 11), (3, 13))
@@ -180,10 +181,12 @@ def _redis(chosen: Settings) -> Finding:
 
 
 def _models(chosen: Settings) -> Finding:
-    return ok(
-        "models",
-        stand_ins(load_catalog(chosen.catalog, embedded_engines=chosen.embedded_engines, stock=chosen.stock_providers)),
-    )
+    """Who serves what, and which provider that the catalog counts on cannot work here."""
+    catalog = load_catalog(chosen.catalog, embedded_engines=chosen.embedded_engines, stock=chosen.stock_providers)
+    routed = sorted({route.provider for model in catalog.models.values() for route in model.routes})
+    said = {name: trouble(catalog.provider_kind(name), catalog.providers.get(name, {})) for name in routed}
+    advice = "; ".join(f"{name}: {told}" for name, told in said.items() if told)
+    return Finding("models", "warning" if advice else "ok", stand_ins(catalog), advice)
 
 
 def _engines(chosen: Settings) -> Finding:

@@ -34,3 +34,9 @@ def check(name: str, config: Mapping[str, Any]) -> None:
     judge = getattr(importlib.import_module(f"pipeline.providers.{name}"), "check", None)
     if judge:
         judge(config)
+
+
+def trouble(name: str, config: Mapping[str, Any]) -> str:
+    """What keeps the provider of the kind `name` from working on this machine and what to do, if it can tell; or nothing."""
+    found: str = getattr(importlib.import_module(f"pipeline.providers.{name}"), "trouble", lambda _: "")(config)
+    return found

@@ -18,6 +18,7 @@ Two things are optional for a `Transcriber`, and looked for by name. A `HearsFil
 decoding them. A `Particular` one wants other chunks than those of `profile` for some models.
 A `Speaker` that learns from the answer which model has spoken returns a `Voice` instead of a bare iterator. And a file may have a
 function `check(config)`, which raises CatalogBroken for settings that cannot work: the catalog asks it when the service starts.
+With a function `trouble(config)` it tells what keeps it from working on this machine and what to do, or nothing: `doctor` asks it.
 
 A local provider computes on this machine and belongs to the cpu workers; if it holds the GIL or has global state, it works
 through `pipeline.engines.EnginePool`. A remote one waits for somebody else's machine and belongs to the io workers. Both

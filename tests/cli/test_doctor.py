@@ -58,3 +58,12 @@ def test_a_taken_port_is_a_warning(run: Run) -> None:
         ran = run("doctor", "--json", "--port", taken.getsockname()[1])
     assert states(ran)["port"] == "warning"
     assert ran.code == 0
+
+
+def test_a_provider_that_cannot_work_here_is_a_warning(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STENOPOOL_FASTER_WHISPER_MODEL", "/nowhere/whisper")
+    ran = run("doctor", "--json")
+    assert states(ran)["models"] == "warning"
+    (advice,) = [check["advice"] for check in ran.json["checks"] if check["name"] == "models"]
+    assert advice == "faster-whisper: `model` is a folder that does not exist"
+    assert ran.code == 0
