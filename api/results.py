@@ -19,7 +19,7 @@ from pipeline.formats.base import RenderOptions
 from pipeline.lifecycle import ACTIONS
 from pipeline.options import Granularity
 from pipeline.suspects import Shown, shown
-from pipeline.transcript import Segment, Transcript
+from pipeline.transcript import SAMPLE_RATE, Segment, Transcript
 
 TELLS_SUSPECTS = ("verbose_json",)  # formats in which a suspect segment says so by itself
 WHAT_GOES = "The job's results have been deleted."
@@ -83,7 +83,7 @@ def rendered(job: Job, transcript: Transcript, query: CaptionQuery) -> Response:
     name = query.format or asked or "json"
     wanted = query.timestamp_granularities or job.request.get("timestamp_granularities") or ("segment",)
     shape = formats.load(name)
-    used = {} if job.task == "speech" else {"usage": {"type": "duration", "seconds": transcript.duration / 1000}}
+    used = {} if job.task == "speech" else {"usage": {"type": "duration", "seconds": job.audio_samples / SAMPLE_RATE}}
     if query.suspect == "drop" or shape.name not in TELLS_SUSPECTS:
         transcript = shown(transcript, query.suspect)
     body = shape.render(transcript, RenderOptions(granularities=tuple(wanted), extra=used, **query.layout()))
@@ -102,7 +102,7 @@ async def so_far(desk: Desk, job: Job) -> tuple[Sequence[Segment], bool]:
     if job.result_key is not None and job.status in ACTIONS["transcript"]:
         whole = await transcript_of(desk, job)
         return whole.segments, True
-    if job.task == "speech":  # its passages have no place in time before all are spoken
+    if job.task == "speech" or job.request.get("channels") == "separate":  # in order only when all is there
         return [], terminal(job)
     return await desk.move(partial(desk.followed.segments, desk.services, job.id)), terminal(job)
 

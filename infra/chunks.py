@@ -76,17 +76,25 @@ class ChunkProgress(Store):
             cover(session, held_job(session, lease), samples)
 
     def add_chunk(
-        self, lease: Lease, idx: int, span: dict[str, Any], sound_key: str | None, queue: str = "cpu"
+        self,
+        lease: Lease,
+        idx: int,
+        span: dict[str, Any],
+        sound_key: str | None,
+        queue: str = "cpu",
+        *,
+        samples: int | None = None,
     ) -> bool:
         """True: the chunk waits to be heard, ring it. False: nothing to ring; it is silent (no sound key), or a row for
         the same span is there already and is kept: finished work is not redone, and the sound just stored is erased.
 
-        Raises InsufficientBalance and CostLimitExceeded when the sound up to here costs more than can be held.
+        `samples` is how many were sent so far, this chunk's among them; where it is not given, the chunk's own end.
+        Raises InsufficientBalance and CostLimitExceeded when they cost more than can be held.
         """
         span = json.loads(json.dumps(span))  # as the column will give it back: lists, no tuples
         with self._database.write() as session:
             job = held_job(session, lease)
-            cover(session, job, int(span["own_end"]))
+            cover(session, job, int(span["own_end"]) if samples is None else samples)
             chunk = lock_chunk(session, job.id, idx)
             time = read_clock(session)
             if chunk is not None and chunk.span == span and not _unarmed(chunk):
@@ -195,7 +203,8 @@ def note_duration(job: Job, audio_samples: int) -> None:
     job.audio_samples = audio_samples
     if job.task == "speech":  # its chunks count characters
         return
-    job.input = {**job.input, "duration": round(audio_samples / SAMPLE_RATE, 3)}
+    channels = int(job.input.get("channels") or 1) if job.request.get("channels") == "separate" else 1
+    job.input = {**job.input, "duration": round(audio_samples / channels / SAMPLE_RATE, 3)}
 
 
 def gaps(session: Session, job: Job) -> list[dict[str, Any]]:

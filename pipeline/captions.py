@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import accumulate, chain, pairwise
 
 from pipeline.caption_words import CLOSING, SENTENCE_ENDS, Timed, is_wide, timed_words
 from pipeline.transcript import Segment
@@ -53,7 +53,18 @@ class Cue:
 
 
 def cues(segments: Iterable[Segment], layout: Layout, *, duration: int | None = None) -> list[Cue]:
-    """All words of the segments, as cues that begin in order, do not overlap and end after they begin."""
+    """All words of the segments, as cues that begin in order, do not overlap and end after they begin.
+
+    Channels are laid out each by itself: who speaks at the same time as another is shown at the same time.
+    """
+    by_channel: dict[int | None, list[Segment]] = {}
+    for segment in segments:
+        by_channel.setdefault(segment.channel, []).append(segment)
+    laid_out = [_one_after_the_other(mine, layout, duration) for mine in by_channel.values()]
+    return laid_out[0] if len(laid_out) == 1 else sorted(chain(*laid_out), key=lambda cue: cue.start)
+
+
+def _one_after_the_other(segments: Iterable[Segment], layout: Layout, duration: int | None) -> list[Cue]:
     drafts = [
         _Draft(phrase[first:last], _lines(phrase[first:last], layout))
         for phrase in _phrases(timed_words(segments, layout.max_line_chars))

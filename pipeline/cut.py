@@ -58,6 +58,7 @@ class Span:
     speech_samples: int
     speech_map: tuple[tuple[int, int], ...]
     switch_point: int
+    channel: int | None = None  # from 0, where each is heard by itself
 
     @property
     def has_speech(self) -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 from collections.abc import Iterator, Sequence
 
 from infra.database.tables import Chunk, Job
 from infra.finishing import Finished, HeardChunk
+from pipeline.channels import together
 from pipeline.cut import Span, span_as_dict, span_from_dict
 from pipeline.errors import StenopoolError
 from pipeline.lifecycle import ChunkStatus
@@ -62,7 +64,7 @@ def _parts(turn: Turn, rows: Sequence[Chunk]) -> Iterator[Part]:
 
 
 def _publish(turn: Turn, parts: Sequence[Part], samples: int, single: HeardChunk | None = None) -> None:
-    transcript = _stitched(turn.job, parts, samples)
+    transcript = _stitched(turn.job, parts)
     turn.services.storage.put(turn.transcript_key, transcript_to_json(transcript))
     turn.hold.check()
     finished = Finished(
@@ -77,11 +79,20 @@ def _publish(turn: Turn, parts: Sequence[Part], samples: int, single: HeardChunk
     log.info("completed: %d ms of sound, %d segments", transcript.duration, len(transcript.segments))
 
 
-def _stitched(job: Job, parts: Sequence[Part], samples: int) -> Transcript:
+def _stitched(job: Job, parts: Sequence[Part]) -> Transcript:
+    """Each channel by itself, then all together; the end of what was heard is on the whole recording's clock."""
+    end = samples_to_ms(max((span.own_end for span, _ in parts), default=0))
+    if job.request.get("channels") != "separate":
+        return _channel(job, parts, end)
+    by_channel = itertools.groupby(parts, key=lambda part: part[0].channel)
+    return together([_channel(job, list(mine), end) for _, mine in by_channel])
+
+
+def _channel(job: Job, parts: Sequence[Part], end: int) -> Transcript:
     heard = [part for _, part in parts if isinstance(part, Heard)]
     return stitch(
         parts,
-        duration=samples_to_ms(samples),
+        duration=end,
         language=job.request.get("language"),
         task="translate" if job.task == "translation" else "transcribe",
         model_used=next((part.model_used for part in heard if part.model_used), ""),

@@ -7,19 +7,16 @@ provider belongs to this worker's role.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
-from pathlib import Path
+from contextlib import ExitStack, closing
 
 from infra.broker import CPU, IO
-from infra.leases import Hold
-from pipeline.audio.decode import Decoding, decode
-from pipeline.cut import Chunk, cut, span_as_dict
+from pipeline.cut import Chunk, span_as_dict
 from pipeline.errors import InputMissing
 from pipeline.lifecycle import ChunkStatus
 from pipeline.run import cut_profile, hear_chunk, is_local
 from pipeline.transcript import SAMPLE_RATE
 from workers.finish import finish_single
+from workers.sound import Sound
 from workers.turn import Turn
 
 
@@ -29,27 +26,19 @@ def prepare(role: str, turn: Turn) -> bool:
     profile = cut_profile(turn.options, toolbox)
     queue = CPU if is_local(turn.options, toolbox) else IO
     with services.storage.local_file(_media_key(turn)) as path, ExitStack() as stack:
-        if turn.job.max_cost_micro is not None:
-            _measure(turn, path)
-        decoding = stack.enter_context(decode(path, max_seconds=services.settings.max_audio_seconds))
-        _note_facts(turn, decoding)
-        chunks = cut(_watched(decoding, turn.hold), profile)
+        sound = Sound(turn, path)
+        if turn.job.max_cost_micro is not None:  # it is refused before anybody is paid to hear it
+            services.jobs.cover(turn.hold.lease, sound.measure())
+        chunks = stack.enter_context(closing(sound.chunks(profile)))
         first, second = next(chunks, None), next(chunks, None)
+        _note_facts(turn, sound)
         if first is not None and second is None and (queue == role or not first.span.has_speech):
-            _hear_single(turn, first, decoding.samples)
+            _hear_single(turn, first, sound.samples)
             return False
         sender = _Sender(turn, queue)
         count = sum(sender.send(chunk) for chunk in itertools.chain(filter(None, (first, second)), chunks))
-        services.metrics.audio.inc(decoding.samples / SAMPLE_RATE)
-        return services.jobs.cut_done(turn.hold.lease, decoding.samples, count)
-
-
-def _measure(turn: Turn, path: Path) -> None:
-    """A job with a limit to its cost is decoded to its end first, so that it is refused before anybody is paid to hear it."""
-    with decode(path, max_seconds=turn.services.settings.max_audio_seconds) as decoding:
-        for _ in _watched(decoding, turn.hold):
-            pass
-    turn.services.jobs.cover(turn.hold.lease, decoding.samples)
+        services.metrics.audio.inc(sound.samples / SAMPLE_RATE)
+        return services.jobs.cut_done(turn.hold.lease, sound.samples, count)
 
 
 def _media_key(turn: Turn) -> str:
@@ -58,17 +47,11 @@ def _media_key(turn: Turn) -> str:
     return turn.services.media.get(turn.job.account_id, turn.job.media_id).storage_key
 
 
-def _note_facts(turn: Turn, decoding: Decoding) -> None:
-    facts = decoding.facts
+def _note_facts(turn: Turn, sound: Sound) -> None:
+    facts = sound.facts
+    assert facts is not None
     learned = {"codec": facts.codec, "channels": facts.channels, "sample_rate": facts.sample_rate}
     turn.services.jobs.note_input(turn.hold.lease, learned)
-
-
-def _watched(blocks: Iterable[bytes], hold: Hold) -> Iterator[bytes]:
-    """Between two blocks we look whether the work is still ours; leaving the decoder's context kills ffmpeg."""
-    for block in blocks:
-        hold.check()
-        yield block
 
 
 class _Sender:
@@ -78,16 +61,18 @@ class _Sender:
         self._turn, self._queue = turn, queue
         rows = turn.services.jobs.chunks(turn.job.id) if turn.hold.lease.attempt > 1 else []
         self._completed = {row.idx: row.span for row in rows if row.status == ChunkStatus.COMPLETED}
+        self._samples = 0  # sent so far
 
     def send(self, chunk: Chunk) -> int:
         """One chunk sent on."""
         turn, services = self._turn, self._turn.services
         turn.hold.check()
         idx, span = chunk.span.index, span_as_dict(chunk.span)
+        self._samples += chunk.span.own_end - chunk.span.own_start
         key = turn.sound_key(idx) if chunk.span.has_speech else None
         if key is not None and self._completed.get(idx) != span:
             services.storage.put(key, chunk.pcm)
-        if services.jobs.add_chunk(turn.hold.lease, idx, span, key, self._queue):
+        if services.jobs.add_chunk(turn.hold.lease, idx, span, key, self._queue, samples=self._samples):
             services.queue.ring_chunk(turn.job.id, idx, self._queue)
         return 1
 

@@ -133,20 +133,6 @@ class JobFields(JobCommon, TranscriptionFields):
                 raise ValueError(f"The header {name[:64]!r} cannot be sent.")
         return value
 
-    @field_validator("channels")
-    @classmethod
-    def _channels(cls, value: str | None) -> str | None:
-        if value == "separate":
-            raise ValueError("Separate channels are not available in this version.")
-        return value
-
-    @field_validator("range")
-    @classmethod
-    def _range(cls, value: Any) -> Any:
-        if value is not None:
-            raise ValueError("A range is not available in this version.")
-        return value
-
 
 class SpeechJobFields(JobCommon):
     """A text's job: POST /v1/audio/speech without its limit of length."""

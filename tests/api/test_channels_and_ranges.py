@@ -1,0 +1,121 @@
+"""Each channel of a call by itself, and a part of a recording: right words, right labels, times of the whole."""
+
+import io
+import wave
+from typing import Any
+
+import numpy as np
+import pytest
+import srt
+import webvtt
+
+from pipeline.oracle_speech import generate
+from tests.api.conftest import JOBS, House
+
+RATE = 16_000
+Said = list[tuple[str, float]]
+
+
+def side(seconds: float, seed: int) -> tuple[np.ndarray, Said]:
+    blocks, said = [], []
+    for block, words in generate(seconds=seconds, style="natural", seed=seed):
+        blocks.append(np.frombuffer(block, dtype="<i2"))
+        said += [(word.text, word.start / RATE) for word in words]
+    return np.concatenate(blocks), said
+
+
+def recording(*channels: np.ndarray) -> bytes:
+    length = max(map(len, channels))
+    padded = [np.pad(channel, (0, length - len(channel))) for channel in channels]
+    held = io.BytesIO()
+    with wave.open(held, "wb") as file:
+        file.setparams((len(channels), 2, RATE, 0, "NONE", ""))
+        file.writeframes(np.stack(padded, axis=1).tobytes())
+    return held.getvalue()
+
+
+def done(house: House, sound: bytes, **fields: Any) -> dict[str, Any]:
+    job = house.submit(sound, **fields)
+    house.work()
+    found = house.get(f"{JOBS}/{job['id']}").json()
+    assert found["status"] == "completed", found["error"]
+    return found  # type: ignore[no-any-return]
+
+
+def verbose(house: House, job: dict[str, Any]) -> dict[str, Any]:
+    options = "format=verbose_json&timestamp_granularities=word&timestamp_granularities=segment"
+    return house.get(f"{JOBS}/{job['id']}/transcript?{options}").json()  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("seconds", [4.0, 70.0])
+def test_each_channel_by_itself(house: House, seconds: float) -> None:
+    """Both speak all the time: mixed, nobody could be understood."""
+    (left, left_said), (right, right_said) = side(seconds, 1), side(seconds, 2)
+    job = done(house, recording(left, right), channels="separate")
+    assert job["input"]["channels"] == 2
+    assert job["input"]["duration"] == pytest.approx(max(len(left), len(right)) / RATE, abs=0.001)
+    body = verbose(house, job)
+    for channel, said in enumerate((left_said, right_said)):
+        mine = [segment for segment in body["segments"] if segment["channel"] == channel]
+        assert " ".join(segment["text"].strip() for segment in mine).split() == [word for word, _ in said]
+    starts = [segment["start"] for segment in body["segments"]]
+    assert starts == sorted(starts)
+    assert sorted(word["start"] for word in body["words"]) == pytest.approx(
+        sorted(at for _, at in left_said + right_said), abs=0.02
+    )
+
+
+def test_labels_in_every_format(house: House) -> None:
+    (left, left_said), (right, right_said) = side(3.0, 1), side(3.0, 2)
+    silent = np.zeros(len(left), dtype="<i2")
+    together = recording(np.concatenate([left, silent]), np.concatenate([silent, right]))
+    job = done(house, together, channels="separate")
+    address = f"{JOBS}/{job['id']}/transcript"
+    said = [" ".join(word for word, _ in one) for one in (left_said, right_said)]
+    assert house.get(f"{address}?format=text").text == f"channel_0: {said[0]}\nchannel_1: {said[1]}\n"
+    vtt = list(webvtt.from_buffer(io.StringIO(house.get(f"{address}?format=vtt").text)))
+    assert {caption.voice for caption in vtt} == {"channel_0", "channel_1"}
+    captions = list(srt.parse(house.get(f"{address}?format=srt").text))
+    assert captions[0].content.startswith("channel_0: ")
+    speakers = [segment["speaker"] for segment in house.get(f"{address}?format=diarized_json").json()["segments"]]
+    assert speakers == sorted(speakers) and set(speakers) == {"channel_0", "channel_1"}
+
+
+def test_one_channel_asked_separately(house: House) -> None:
+    left, said = side(3.0, 1)
+    job = done(house, recording(left), channels="separate")
+    assert verbose(house, job)["text"].split() == [word for word, _ in said]
+
+
+@pytest.mark.parametrize("asked", [{"range": "20.5-41"}, {"range[start]": "20.5", "range[end]": "41"}])
+def test_a_part_has_the_times_of_the_whole(house: House, asked: dict[str, str]) -> None:
+    sound, said = side(60.0, 3)
+    job = done(house, recording(sound), **asked)
+    words = verbose(house, job)["words"]
+    inside = [(word, at) for word, at in said if at >= 20.5 and at + 0.5 < 41]
+    found = [(word["word"], word["start"]) for word in words]
+    assert [word for word, _ in inside] == [word for word, _ in found if word in dict(inside)]
+    assert len(found) <= len(inside) + 2, "a word at the edge may be heard in part"
+    for word, at in inside:
+        assert any(word == other and abs(at - start) < 0.02 for other, start in found), (word, at)
+    assert job["usage"]["seconds"] == pytest.approx(20.5, abs=0.001)
+
+
+def test_a_part_without_an_end_and_a_part_that_is_not_there(house: House) -> None:
+    sound, said = side(20.0, 3)
+    job = done(house, recording(sound), range="12-")
+    words = [word["word"] for word in verbose(house, job)["words"]]
+    assert words[-1] == said[-1][0] and len(words) < len(said)
+    late = house.submit(recording(sound), range="400-500")
+    house.work()
+    failed = house.get(f"{JOBS}/{late['id']}").json()
+    assert failed["status"] == "failed" and "but the recording has" in failed["error"]["message"]
+
+
+@pytest.mark.parametrize("wrong", ["5-2", "abc", "-3", "[1]", '{"start": -1}'])
+def test_a_range_that_makes_no_sense(house: House, wrong: str) -> None:
+    answer = house.post(
+        JOBS, data={"model": "oracle", "range": wrong}, files={"file": ("a.wav", recording(side(1.0, 1)[0]))}
+    )
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"].startswith("range"), answer.json()
