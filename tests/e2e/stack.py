@@ -24,6 +24,7 @@ from infra.tether import tethered
 from infra.wiring import Services, build
 from pipeline.lifecycle import TERMINAL, JobStatus
 from pipeline.transcript import Transcript, transcript_from_json
+from tests.support.accounts import rich
 from tests.support.recordings import Recording
 from tests.support.waiting import wait_until
 
@@ -72,7 +73,7 @@ class Stack:
             **settings,
         }
         self.services: Services = build(Settings(**self._settings), engine_processes=1)
-        self.account = self.services.accounts.create_account("faults", "enterprise").id
+        self.account = rich(self.services.database, "faults")
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, *names: str) -> None:
@@ -243,7 +244,7 @@ def holds_a_write_lock(pid: int) -> bool:
     return any(row[1:4] == ["POSIX", "ADVISORY", "WRITE"] and row[4] == str(pid) for row in rows)
 
 
-def wait_gone(processes: Sequence[psutil.Process], seconds: float = 5) -> list[psutil.Process]:
+def wait_gone(processes: Sequence[psutil.Process], seconds: float = 30) -> list[psutil.Process]:
     """Those that still run after that time. One that nobody has reaped yet has ended all the same."""
     _, alive = psutil.wait_procs(processes, timeout=0)
     deadline = time.monotonic() + seconds

@@ -22,6 +22,7 @@ from cli.up import Place
 from infra.accounts import Accounts
 from infra.database.session import Database
 from tests.e2e.processes import LEAVE_SECONDS, Marked, marked
+from tests.support.accounts import rich
 from tests.support.recordings import long, short
 from tests.support.terminal import Terminal
 from tests.support.waiting import wait_until
@@ -62,7 +63,11 @@ class Up:
         family = self.family()
         deadline = time.monotonic() + LEAVE_SECONDS
         self.process.send_signal(number)
-        code = self.process.wait(LEAVE_SECONDS)
+        try:
+            code = self.process.wait(LEAVE_SECONDS)
+        finally:
+            self.process.kill()  # nothing, when it has ended
+            self.process.wait()
         _, left = psutil.wait_procs(family, max(0.0, deadline - time.monotonic()))
         assert not left, f"after {signal.Signals(number).name}: {left}"
         return code
@@ -90,8 +95,7 @@ def place(tmp_path: Path) -> Iterator[Marked]:
 def key(tmp_path: Path, place: Marked) -> str:
     with contextlib.closing(Database(f"sqlite:///{tmp_path / 'home' / 'stenopool.db'}")) as database:
         database.migrate()
-        accounts = Accounts(database)
-        return accounts.create_key(accounts.create_account("up", "enterprise").id)[0]
+        return Accounts(database).create_key(rich(database, "up"))[0]
 
 
 @pytest.mark.slow
