@@ -87,7 +87,7 @@ def cascade(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cascade]:
         upstream = opened.enter_context(
             build(Settings(home=home / "upstream", catalog=home / "upstream.toml"), engine_processes=1)
         )
-        secret, _ = upstream.accounts.create_key(upstream.accounts.create_account("below", "enterprise").id)
+        secret = key_of(upstream)
         top = opened.enter_context(running(create_app(upstream)))
         small = Small(create_app(upstream))
         (home / "below.toml").write_text(BELOW.format(url=opened.enter_context(running(small)).url))
@@ -99,9 +99,15 @@ def cascade(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cascade]:
             "KEY_OF_THE_SMALL_ONE": secret,
         }
         below = opened.enter_context(build(Settings.from_env(environ), engine_processes=1))
-        key, _ = below.accounts.create_key(below.accounts.create_account("caller", "enterprise").id)
         place = opened.enter_context(running(create_app(below)))
-        yield Cascade(place.url, {"Authorization": f"Bearer {key}"}, below, small)
+        yield Cascade(place.url, {"Authorization": f"Bearer {key_of(below)}"}, below, small)
+
+
+def key_of(services: Services) -> str:
+    """Of an account that nothing limits."""
+    account = services.accounts.create_account("caller", "enterprise").id
+    services.ledger.top_up(account, 10**9)
+    return services.accounts.create_key(account)[0]
 
 
 def events(answer: httpx2.Response) -> list[dict[str, Any]]:

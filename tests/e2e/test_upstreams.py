@@ -22,6 +22,7 @@ from infra.settings import Settings
 from infra.wiring import Services, build
 from tests.api.conftest import recording
 from tests.api.serving import Running, running
+from tests.e2e.test_cascade import key_of
 from tests.support.tcp_server import Reply, Request, Scripted, forever, http, reset, say, scripted, silence
 
 WORDS = "vendor-words-7f3a"  # in everything that such a server says
@@ -138,7 +139,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
         catalog = home / "catalog.toml"
         catalog.write_text("".join(parts))
         services = opened.enter_context(build(Settings(home=home, catalog=catalog), engine_processes=1))
-        secret, _ = services.accounts.create_key(services.accounts.create_account("caller", "enterprise").id)
+        secret = key_of(services)
         place = opened.enter_context(running(create_app(services)))
         yield Rig(place, {"Authorization": f"Bearer {secret}"}, servers, services)
 
@@ -250,7 +251,7 @@ def test_all_of_several_routes_that_failed_are_named(rig: Rig, tmp_path: Path) -
     catalog = tmp_path / "catalog.toml"
     catalog.write_text("".join([*parts, f'[models.both]\ntasks = ["transcription"]\nroutes = [{routes}]\n']))
     with build(Settings(home=tmp_path, catalog=catalog), engine_processes=1) as services:
-        secret, _ = services.accounts.create_key(services.accounts.create_account("caller", "enterprise").id)
+        secret = key_of(services)
         with running(create_app(services)) as place:
             answer = Rig(place, {"Authorization": f"Bearer {secret}"}, rig.servers, services).hear("both")
     check_secret(answer.text + str(answer.headers), rig)
