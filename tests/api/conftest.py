@@ -16,6 +16,7 @@ from infra.leases import LeaseKeeper
 from infra.settings import Settings
 from infra.wiring import Services, build
 from pipeline.oracle_speech import generate
+from tests.support.accounts import rich
 from workers.advance import advance
 from workers.deliver import deliver
 from workers.desk import Desk as Workbench
@@ -137,11 +138,11 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
 @pytest.fixture
 def house(services: Services) -> Iterator[House]:
     """The application, a new account and a second one."""
-    account = services.accounts.create_account("mine", "enterprise")
-    other = services.accounts.create_account("other", "enterprise")
-    key, _ = services.accounts.create_key(account.id)
-    other_key, _ = services.accounts.create_key(other.id)
+    account = rich(services.database, "mine")
+    other = rich(services.database, "other")
+    key, _ = services.accounts.create_key(account)
+    other_key, _ = services.accounts.create_key(other)
     with TestClient(create_app(services)) as client:
-        built = House(services, client, account.id, key, other_key)
+        built = House(services, client, account, key, other_key)
         yield built
         built.close()

@@ -26,6 +26,7 @@ from tests.api import openai_schemas as schemas
 from tests.api.conftest import recording
 from tests.api.serving import running
 from tests.api.wire import BOUNDARY, ENCODINGS
+from tests.support.accounts import rich
 from tests.support.openai_upstream import Upstream, upstream
 
 CATALOG = load_catalog(None, embedded_engines="auto").models
@@ -74,7 +75,7 @@ def services(tmp_path_factory: pytest.TempPathFactory, behind: Upstream) -> Iter
 
 @pytest.fixture(scope="module")
 def client(services: Services) -> Iterator[httpx2.Client]:
-    key, _ = services.accounts.create_key(services.accounts.create_account("matrix", "enterprise").id)
+    key, _ = services.accounts.create_key(rich(services.database, "matrix"))
     with (
         running(create_app(services)) as place,
         httpx2.Client(base_url=place.url, headers={"Authorization": f"Bearer {key}"}, timeout=60) as made,

@@ -14,6 +14,7 @@ from api.main import create_app
 from infra.wiring import Services
 from tests.api.conftest import recording
 from tests.api.serving import Running, running
+from tests.support.accounts import rich
 
 SOUND, SAID = recording(1.5)
 BOUNDARY = "----formdata-undici-0123456789"
@@ -105,7 +106,7 @@ def place(services: Services) -> Iterator[Running]:
 
 @pytest.fixture(scope="module")
 def client(place: Running, services: Services) -> Iterator[httpx2.Client]:
-    key, _ = services.accounts.create_key(services.accounts.create_account("encodings", "enterprise").id)
+    key, _ = services.accounts.create_key(rich(services.database, "encodings"))
     headers = {"Authorization": f"Bearer {key}", "Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
     with httpx2.Client(base_url=place.url, headers=headers, timeout=30) as made:
         yield made

@@ -14,6 +14,7 @@ from infra.settings import Settings
 from infra.wiring import build
 from tests.api.conftest import recording
 from tests.api.serving import running
+from tests.support.accounts import rich
 
 CATALOG = """
 [providers.oracle]
@@ -37,7 +38,7 @@ def client(home: Path) -> Iterator[httpx2.Client]:
     catalog = home / "catalog.toml"
     catalog.write_text(CATALOG.format(home=home))
     with build(Settings(home=home, catalog=catalog), engine_processes=1) as services:
-        key, _ = services.accounts.create_key(services.accounts.create_account("slow", "enterprise").id)
+        key, _ = services.accounts.create_key(rich(services.database, "slow"))
         with (
             running(create_app(services)) as place,
             httpx2.Client(base_url=place.url, headers={"Authorization": f"Bearer {key}"}, timeout=60) as made,

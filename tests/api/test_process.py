@@ -16,6 +16,7 @@ import pytest
 from infra.settings import Settings
 from infra.wiring import build
 from tests.api.conftest import CATALOG, JOBS, recording
+from tests.support.accounts import rich
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +33,7 @@ class Door:
     def __init__(self, home: Path) -> None:
         (home / "catalog.toml").write_text(CATALOG)
         with build(Settings(home=home, catalog=home / "catalog.toml"), engine_processes=1) as services:
-            self.key, _ = services.accounts.create_key(services.accounts.create_account("x", "enterprise").id)
+            self.key, _ = services.accounts.create_key(rich(services.database, "x"))
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self.log = home / "api.log"

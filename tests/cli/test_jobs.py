@@ -14,6 +14,7 @@ from infra.wiring import Services, build
 from pipeline.lifecycle import JobStatus
 from tests.api.serving import running
 from tests.cli.conftest import Run
+from tests.support.accounts import rich
 from tests.support.recordings import short
 
 
@@ -32,7 +33,7 @@ def base_url(services: Services) -> Iterator[str]:
 
 @pytest.fixture
 def key(services: Services) -> str:
-    return services.accounts.create_key(services.accounts.create_account("a", "enterprise").id)[0]
+    return services.accounts.create_key(rich(services.database, "a"))[0]
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from infra.settings import Settings
 from infra.wiring import build
 from pipeline.errors import BrokerUnavailable
 from pipeline.transcript import transcript_from_json
+from tests.support.accounts import rich
 from tests.support.recordings import Recording
 from workers.desk import Desk, Role
 
@@ -80,7 +81,7 @@ class Office:
         self.bells = Bells()
         self.services.queue.close()
         self.services.queue = self.bells  # type: ignore[assignment]
-        self.account = self.services.accounts.create_account("office", "enterprise").id
+        self.account = rich(self.services.database, "office")
         self._keeper = LeaseKeeper(self.services.jobs, 6.0)
 
     def desk(self, role: Role = "cpu") -> Desk:
