@@ -1,11 +1,11 @@
-"""The official OpenAI client for Node, unmodified, with another base URL.
+"""The official OpenAI client for Node, unmodified, with another base URL: against `stenopool up`, and against an application
+in this process whose JSON begins without its transcript after a moment already.
 
-It is fetched from the npm registry into a temp folder; without node and npm the test is skipped, which fails in CI.
+The client is fetched from the npm registry into a temp folder; without node and npm the test is skipped, which fails in CI.
 """
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,9 +18,9 @@ from infra.settings import Settings
 from infra.wiring import build
 from tests.api.conftest import recording
 from tests.api.serving import running
+from tests.e2e.conftest import Installation
+from tests.support.accounts import rich
 
-HERE = Path(__file__).parent / "node"
-INSTALL = ["npm", "install", "--no-save", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"]
 SOUND, SAID = recording(16.0, seed=5)
 LATE = next(word for word in reversed(SAID) if SAID.count(word) == 1)
 CATALOG = """
@@ -31,42 +31,41 @@ min_s = 1.5
 """
 
 
-@pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the SDK and the script that uses it."""
-    if not (shutil.which("node") and shutil.which("npm")):
-        pytest.skip("needs node and npm")
-    folder = tmp_path_factory.mktemp("node")
-    for name in ("package.json", "client.mjs"):
-        shutil.copy(HERE / name, folder)
-    installed = subprocess.run(INSTALL, cwd=folder, capture_output=True, text=True, timeout=120)
-    assert installed.returncode == 0, installed.stderr
-    return folder
-
-
-@pytest.fixture(scope="module")
-def seen(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+@pytest.fixture(scope="module", params=["up", "hasty"])
+def seen(
+    request: pytest.FixtureRequest, node_package: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Any]]:
     """What the script saw, by case."""
+    if request.param == "up":
+        installation: Installation = request.getfixturevalue("installation")
+        yield asked(node_package, f"{installation.url}/v1", installation.key)
+        return
     home = tmp_path_factory.mktemp("home")
     (home / "catalog.toml").write_text(CATALOG)
-    (home / "talk.wav").write_bytes(SOUND)
     with (
         pytest.MonkeyPatch.context() as patch,
         build(Settings(home=home, catalog=home / "catalog.toml"), engine_processes=1) as services,
         running(create_app(services)) as place,
     ):
         patch.setattr("api.hearing.KEEPALIVE_SECONDS", 0.4)
-        key, _ = services.accounts.create_key(services.accounts.create_account("node", "enterprise").id)
-        told = {
-            "PATH": os.environ["PATH"],
-            "STENOPOOL_URL": f"{place.url}/v1",
-            "STENOPOOL_KEY": key,
-            "STENOPOOL_BREAK": f"oracle: fail=99 at={LATE}",
-        }
-        script = ["node", "client.mjs", str(home / "talk.wav")]
-        ran = subprocess.run(script, cwd=package, env=told, capture_output=True, text=True, timeout=120)
-        assert ran.returncode == 0, ran.stderr
-        yield json.loads(ran.stdout)
+        key, _ = services.accounts.create_key(rich(services.database, "node"))
+        yield asked(node_package, f"{place.url}/v1", key)
+
+
+def asked(package: Path, url: str, key: str) -> dict[str, Any]:
+    """Run the script."""
+    (package / "talk.wav").write_bytes(SOUND)
+    told = {
+        "PATH": os.environ["PATH"],
+        "STENOPOOL_URL": url,
+        "STENOPOOL_KEY": key,
+        "STENOPOOL_BREAK": f"oracle: fail=99 at={LATE}",
+    }
+    ran = subprocess.run(
+        ["node", "client.mjs", "talk.wav"], cwd=package, env=told, capture_output=True, text=True, timeout=180
+    )
+    assert ran.returncode == 0, ran.stderr
+    return json.loads(ran.stdout)  # type: ignore[no-any-return]
 
 
 @pytest.mark.parametrize(
@@ -110,6 +109,20 @@ def test_speech_comes_as_bytes(seen: dict[str, Any]) -> None:
     assert seen["speech"]["start"].startswith(("494433", "ff"))
 
 
+def test_speech_as_a_stream_and_as_events(seen: dict[str, Any]) -> None:
+    assert seen["speechStream"] > 500
+    assert {event["type"] for event in seen["speechEvents"][:-1]} == {"speech.audio.delta"}
+    assert seen["speechEvents"][-1]["type"] == "speech.audio.done"
+
+
+def test_the_raw_answer_has_our_headers(seen: dict[str, Any]) -> None:
+    raw = seen["raw"]
+    assert raw["status"] == 200
+    assert raw["text"].split() == SAID
+    assert raw["requestId"].startswith("req_")
+    assert raw["modelUsed"] == "oracle"
+
+
 @pytest.mark.parametrize(
     ("case", "name", "status", "code"),
     [
@@ -129,3 +142,5 @@ def test_errors_have_their_class(seen: dict[str, Any], case: str, name: str, sta
 
 def test_models_are_listed(seen: dict[str, Any]) -> None:
     assert "whisper-1" in seen["models"]
+    assert seen["model"] == {"id": "whisper-1", "object": "model"}
+    assert seen["slashModel"]["code"] == "model_not_found"

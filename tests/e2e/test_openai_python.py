@@ -1,34 +1,31 @@
-"""The official OpenAI client for Python, unmodified, with another base URL."""
+"""The official OpenAI client for Python, unmodified, with another base URL, against `stenopool up`."""
 
+import asyncio
+import base64
 import io
-from collections.abc import Iterator
+import json
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import openai
 import pytest
 
-from api.main import create_app
-from infra.settings import Settings
-from infra.wiring import Services, build
 from tests.api.conftest import recording
-from tests.api.serving import running
+from tests.e2e.conftest import Installation
 
 
 @pytest.fixture(scope="module")
-def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
-    with build(Settings(home=tmp_path_factory.mktemp("home")), engine_processes=1) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def client(services: Services) -> Iterator[openai.OpenAI]:
-    account = services.accounts.create_account("sdk", "enterprise")
-    secret, _ = services.accounts.create_key(account.id)
-    with (
-        running(create_app(services)) as place,
-        openai.OpenAI(base_url=f"{place.url}/v1", api_key=secret, max_retries=0) as made,
-    ):
+def client(installation: Installation) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{installation.url}/v1", api_key=installation.key, max_retries=0) as made:
         yield made
+
+
+def strictly(client: openai.OpenAI) -> openai.OpenAI:
+    """The same, raising where an answer lacks what OpenAI's types have."""
+    strict = client.with_options()
+    strict._strict_response_validation = True
+    return strict
 
 
 def test_it_transcribes_to_every_format(client: openai.OpenAI) -> None:
@@ -53,12 +50,12 @@ def test_it_transcribes_to_every_format(client: openai.OpenAI) -> None:
 
 
 def test_its_strict_mode_finds_nothing_missing(client: openai.OpenAI) -> None:
-    strict = client.with_options()
-    strict._strict_response_validation = True
+    strict = strictly(client)
     sound, _ = recording(2.0)
     strict.audio.transcriptions.create(model="oracle", file=sound)
     strict.audio.transcriptions.create(model="oracle", file=sound, response_format="verbose_json")
     assert strict.models.list().data
+    assert strict.models.retrieve("gpt-4o-transcribe").id == "gpt-4o-transcribe"
 
 
 def test_it_streams_a_transcription(client: openai.OpenAI) -> None:
@@ -72,8 +69,7 @@ def test_it_streams_a_transcription(client: openai.OpenAI) -> None:
 
 @pytest.mark.filterwarnings("ignore:deprecated")  # by OpenAI; we go on offering it
 def test_it_translates(client: openai.OpenAI) -> None:
-    strict = client.with_options()
-    strict._strict_response_validation = True
+    strict = strictly(client)
     sound, said = recording(2.0)
     assert strict.audio.translations.create(model="oracle", file=sound).text.split() == said
     verbose = strict.audio.translations.create(model="oracle", file=sound, response_format="verbose_json")
@@ -139,3 +135,115 @@ def test_it_manages_webhook_endpoints(client: openai.OpenAI) -> None:
     assert client.webhooks.retrieve(made[0].id).name == "else"
     assert "audio.job.completed" in client.webhooks.event_types.list().data
     assert client.webhooks.delete(made[0].id).deleted
+
+
+def test_every_option_goes_through(client: openai.OpenAI) -> None:
+    sound, said = recording(2.0)
+    heard = strictly(client).audio.transcriptions.create(
+        model="gpt-4o-transcribe",
+        file=("talk.wav", sound),
+        chunking_strategy={"type": "server_vad", "threshold": 0.4, "prefix_padding_ms": 200},
+        include=["logprobs"],
+        language="en",
+        prompt="A talk.",
+        temperature=0.0,
+        timestamp_granularities=["word", "segment"],
+    )
+    assert heard.text.split() == said
+    assert [one.token for one in heard.logprobs or []] == said
+    assert heard.usage is not None and heard.usage.type == "tokens" and heard.usage.total_tokens == 59
+    hinted = client.audio.transcriptions.create(
+        model="gpt-transcribe", file=sound, chunking_strategy="auto", languages=["en", "de"], keywords=["Stenopool"]
+    )
+    assert hinted.languages is not None and [one.code for one in hinted.languages] == ["en"]
+
+
+def test_who_said_what(client: openai.OpenAI) -> None:
+    sound, said = recording(2.0)
+    sample = "data:audio/wav;base64," + base64.b64encode(sound).decode()
+    asked: dict[str, Any] = {
+        "model": "gpt-4o-transcribe-diarize",
+        "file": sound,
+        "response_format": "diarized_json",
+        "chunking_strategy": "auto",
+        "known_speaker_names": ["Ann", "Bob"],
+        "known_speaker_references": [sample, sample],
+    }
+    heard = strictly(client).audio.transcriptions.create(**asked)
+    assert [segment.speaker for segment in heard.segments] == ["Ann", "Bob"]
+    assert " ".join(segment.text for segment in heard.segments).split() == said
+    with strictly(client).audio.transcriptions.create(**asked, stream=True) as events:
+        told = list(events)
+    assert [one.speaker for one in told if one.type == "transcript.text.segment"] == ["Ann", "Bob"]
+    with pytest.raises(openai.BadRequestError, match="gpt-4o-transcribe-diarize") as refused:
+        client.audio.transcriptions.create(**{**asked, "model": "whisper-1"})
+    assert (refused.value.param, refused.value.code) == ("response_format", "unsupported_value")
+
+
+@pytest.mark.parametrize("model", ["oracle", "gpt-4o-transcribe"])
+def test_a_strict_stream_finds_nothing_missing(client: openai.OpenAI, model: str) -> None:
+    sound, said = recording(2.0)
+    with strictly(client).audio.transcriptions.create(model=model, file=sound, stream=True) as events:
+        last = list(events)[-1]
+    assert last.type == "transcript.text.done" and last.text.split() == said
+    assert (last.usage is None) == (model == "oracle"), "tokens that somebody counted, or none"
+    assert last.usage is None or last.usage.total_tokens == 59
+
+
+def test_raw_and_streamed_answers(client: openai.OpenAI, tmp_path: Path) -> None:
+    sound, said = recording(2.0)
+    raw = client.audio.transcriptions.with_raw_response.create(model="oracle", file=sound)
+    assert raw.headers["x-perf-model-used"] == "oracle"
+    assert raw.headers["x-request-id"].startswith("req_")
+    assert raw.parse().text.split() == said
+    with client.audio.transcriptions.with_streaming_response.create(
+        model="oracle", file=sound, response_format="srt"
+    ) as answer:
+        assert "".join(answer.iter_text()).startswith("1\n00:00:0")
+    asked: dict[str, Any] = {
+        "model": "oracle",
+        "voice": {"id": "nova"},
+        "input": "hello there",
+        "instructions": "Gently.",
+    }
+    with client.audio.speech.with_streaming_response.create(**asked, response_format="pcm") as spoken:
+        assert len(b"".join(spoken.iter_bytes())) > 500
+    with client.audio.speech.with_streaming_response.create(**asked, stream_format="sse") as spoken:
+        events = [json.loads(line.removeprefix("data: ")) for line in spoken.iter_lines() if line]
+    assert events[-1]["type"] == "speech.audio.done" and events[-1]["usage"]["total_tokens"] > 0
+    raw_sound = client.audio.speech.with_raw_response.create(**asked)
+    assert raw_sound.headers["content-type"] == "audio/mpeg"
+    assert len(client.audio.speech.create(**asked).content) == len(raw_sound.content)
+
+
+def in_async(installation: Installation, use: Callable[[openai.AsyncOpenAI], Awaitable[Any]]) -> Any:
+    """What `use` returns."""
+
+    async def run() -> Any:
+        base = f"{installation.url}/v1"
+        async with openai.AsyncOpenAI(base_url=base, api_key=installation.key, max_retries=0) as client:
+            return await use(client)
+
+    return asyncio.run(run())
+
+
+def test_the_asynchronous_client(installation: Installation, tmp_path: Path) -> None:
+    sound, said = recording(5.0)
+
+    async def use(client: openai.AsyncOpenAI) -> dict[str, Any]:
+        hear, speak = client.audio.transcriptions, client.audio.speech
+        plain, text = await asyncio.gather(
+            hear.create(model="oracle", file=sound),
+            hear.create(model="oracle", file=("talk.wav", io.BytesIO(sound)), response_format="text"),
+        )
+        events = [event async for event in await hear.create(model="oracle", file=sound, stream=True)]
+        raw = await hear.with_raw_response.create(model="oracle", file=sound)
+        async with speak.with_streaming_response.create(model="oracle", voice="alloy", input="hello") as spoken:
+            await spoken.stream_to_file(tmp_path / "speech.mp3")
+        with pytest.raises(openai.NotFoundError):
+            await hear.create(model="nobody", file=sound)
+        return {"plain": plain.text, "text": text, "stream": events[-1].text, "raw": raw.parse().text}
+
+    seen = in_async(installation, use)
+    assert {name: text.split() for name, text in seen.items()} == dict.fromkeys(seen, said)
+    assert (tmp_path / "speech.mp3").stat().st_size > 500

@@ -54,6 +54,27 @@ const cases = {
     const sound = Buffer.from(await spoken.arrayBuffer());
     return { type: spoken.headers.get("content-type"), bytes: sound.length, start: sound.toString("hex", 0, 3) };
   },
+  speechStream: async () => {
+    const spoken = await client.audio.speech.create({ model, voice: { id: "nova" }, input: "hello there", response_format: "pcm" });
+    let size = 0;
+    for await (const block of spoken.body) size += block.length;
+    return size;
+  },
+  speechEvents: async () => {
+    const asked = { model, voice: "nova", input: "hello there", stream_format: "sse", response_format: "pcm" };
+    const text = await (await client.audio.speech.create(asked)).text();
+    return text.trim().split("\n\n").map((block) => JSON.parse(block.replace("data: ", "")));
+  },
+  raw: async () => {
+    const asked = client.audio.transcriptions.create({ file: named([bytes]), model });
+    const { data, response, request_id } = await asked.withResponse();
+    return { status: response.status, text: data.text, requestId: request_id, modelUsed: response.headers.get("x-perf-model-used") };
+  },
+  model: async () => {
+    const { id, object } = await client.models.retrieve("whisper-1");
+    return { id, object };
+  },
+  slashModel: () => failure(client.models.retrieve("openai/whisper-large-v3")),
   models: async () => (await client.models.list()).data.map((found) => found.id),
   badKey: () => failure(stranger.models.list()),
   badKeyUpload: () => failure(stranger.audio.transcriptions.create({ file: fs.createReadStream(path), model })),

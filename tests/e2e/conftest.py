@@ -1,0 +1,84 @@
+"""One `stenopool up` for all tests that only use it as a client would."""
+
+import contextlib
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from infra.accounts import Accounts
+from infra.database.session import Database
+from pipeline.catalog import load_catalog
+from tests.e2e.processes import Marked, marked
+from tests.e2e.test_up import Up, free_port
+from tests.support.accounts import rich
+from tests.support.openai_upstream import upstream
+
+HERE = Path(__file__).parent
+INSTALL = ["npm", "install", "--no-save", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"]
+PROVIDERS = """
+[providers.oracle]
+scripted = true
+max_s = 4.0
+min_s = 1.5
+
+[providers.stub]
+kind = "openai"
+base_url = "{url}"
+containers = ["wav"]
+"""
+
+
+@dataclass(frozen=True)
+class Installation:
+    """Where it listens, a key, and the environment in which its clients' commands run."""
+
+    url: str
+    key: str
+    environ: Mapping[str, str]
+
+
+def catalog(upstream_url: str) -> str:
+    """The shipped models, heard and spoken by the oracle; the gpt models by a server that answers as OpenAI's do."""
+    lines = [PROVIDERS.format(url=upstream_url)]
+    for name, model in load_catalog(None, embedded_engines="auto").models.items():
+        provider = "stub" if name.startswith("gpt") and "transcription" in model.tasks else "oracle"
+        diarizes = ", diarizes = true" if "diarize" in name else ""
+        lines += [f'[models."{name}"]', f'routes = [{{ provider = "{provider}", model = "{name}"{diarizes} }}]']
+    return "\n".join(lines)
+
+
+@pytest.fixture(scope="session")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """Running, with an account and its key."""
+    folder = tmp_path_factory.mktemp("installation")
+    path = folder / "catalog.toml"
+    with upstream() as stub, marked(folder, STENOPOOL_CATALOG=str(path)) as place:
+        path.write_text(catalog(stub.url))
+        key = _key(place)
+        up = Up(place, folder, free_port())
+        told = {"OPENAI_BASE_URL": f"{up.url}/v1", "OPENAI_API_KEY": key}
+        yield Installation(up.url, key, {**place.environ, **told})
+        assert up.stop(15) == 0
+
+
+def _key(place: Marked) -> str:
+    with contextlib.closing(Database(f"sqlite:///{place.environ['STENOPOOL_HOME']}/stenopool.db")) as database:
+        database.migrate()
+        return Accounts(database).create_key(rich(database, "clients"))[0]
+
+
+@pytest.fixture(scope="session")
+def node_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with OpenAI's client for Node and the script that uses it; without node and npm a skip, which fails in CI."""
+    if not (shutil.which("node") and shutil.which("npm")):
+        pytest.skip("needs node and npm")
+    folder = tmp_path_factory.mktemp("node")
+    for name in ("package.json", "client.mjs"):
+        shutil.copy(HERE / "node" / name, folder)
+    installed = subprocess.run(INSTALL, cwd=folder, capture_output=True, text=True, timeout=120)
+    assert installed.returncode == 0, installed.stderr
+    return folder
