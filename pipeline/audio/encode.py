@@ -7,6 +7,7 @@ ffmpeg runs under limits only, which spares the listener the time that a stronge
 from __future__ import annotations
 
 import contextlib
+import struct
 import subprocess
 import threading
 from collections.abc import Generator, Iterable, Iterator
@@ -29,13 +30,15 @@ MEDIA_TYPES = {
     "pcm": "audio/pcm",
 }
 _CPU_SECONDS = 3600
+_PCM_RATE = 24_000  # Hz, of the format "pcm"
+_SAMPLE_BYTES = 2
 _OUTPUTS: dict[str, dict[str, Any]] = {  # ffmpeg's options; -b:a is what speech needs and not more
     "mp3": {"format": "mp3", "c:a": "libmp3lame", "b:a": "64k", "id3v2_version": 0},
     "opus": {"format": "opus", "c:a": "libopus", "b:a": "48k", "page_duration": 100_000},  # µs: a first page soon
     "aac": {"format": "adts", "c:a": "aac", "b:a": "64k"},
     "flac": {"format": "flac", "c:a": "flac"},
-    "wav": {"format": "wav", "c:a": "pcm_s16le"},  # sizes in its header are 0xFFFFFFFF: unknown while it streams
-    "pcm": {"format": "s16le", "c:a": "pcm_s16le", "ar": 24_000},
+    "wav": {},  # written here
+    "pcm": {"format": "s16le", "c:a": "pcm_s16le", "ar": _PCM_RATE},
 }
 
 
@@ -55,7 +58,33 @@ def encode(
     if target not in _OUTPUTS:
         allowed = ", ".join(_OUTPUTS)
         raise UnsupportedValue(f"'{target}' is not a speech format. Supported: {allowed}", param="response_format")
+    if target == "wav" or (target == "pcm" and sample_rate == _PCM_RATE):
+        return _as_it_is(pcm, wav_header(sample_rate) if target == "wav" else b"")
     return _encoded(pcm, _arguments(sample_rate, target), level, stall_seconds)
+
+
+def wav_header(sample_rate: int) -> bytes:
+    """Of a mono s16le stream whose length nobody knows yet: its sizes are 0xFFFFFFFF, as streaming encoders write them."""
+    layout = struct.pack("<HHIIHH", 1, 1, sample_rate, _SAMPLE_BYTES * sample_rate, _SAMPLE_BYTES, 8 * _SAMPLE_BYTES)
+    return b"RIFF\xff\xff\xff\xffWAVEfmt \x10\0\0\0" + layout + b"data\xff\xff\xff\xff"
+
+
+def _as_it_is(pcm: Iterable[bytes], header: bytes) -> Iterator[bytes]:
+    """Samples that need no encoder, and so no process to wait for: the first block leaves when it comes."""
+    try:
+        pending = b""
+        for block in pcm:
+            data = pending + block
+            whole = len(data) - len(data) % _SAMPLE_BYTES
+            pending = data[whole:]
+            if whole:
+                yield header + data[:whole]
+                header = b""
+        if header:
+            yield header
+    finally:
+        if isinstance(pcm, Generator):
+            pcm.close()
 
 
 def _encoded(pcm: Iterable[bytes], arguments: list[str], level: Level, stall_seconds: float) -> Iterator[bytes]:
