@@ -16,7 +16,7 @@ from api.multipart import Form, read_form
 from api.repetition import REPLAYED, idempotency, idempotency_key
 from api.schemas.job_object import job_object
 from api.schemas.job_request import JobFields, SpeechJobFields, shown_url
-from api.terms import job_terms
+from api.terms import job_terms, sure_ms_of
 from api.uploads import StorageSink, beyond, refuse_announced
 from infra.accounts import Principal
 from infra.database.tables import Job, Media
@@ -146,8 +146,8 @@ def _fetched(desk: Desk, fields: JobFields) -> _Input:
 
 async def _submit(asked: _Asked, fields: Fields, heard: _Input) -> Response:
     desk = asked.desk
-    terms = await desk.ask(partial(_terms, desk, fields, heard))
-    new = _new_job(asked, fields, heard, terms)
+    terms, sure_ms = await desk.ask(partial(_terms, desk, fields, heard))
+    new = _new_job(asked, fields, heard, terms=terms, sure_ms=sure_ms)
     made_up = new.webhook_secret if fields.webhook is not None and fields.webhook.secret is None else None
     answer = partial(_answer, secret=made_up)
     once = idempotency(asked.key, f"POST {JOBS}", _said(fields, heard), answer)
@@ -161,11 +161,13 @@ async def _submit(asked: _Asked, fields: Fields, heard: _Input) -> Response:
     return JSONResponse(answer(job), status_code=202, headers=headers)
 
 
-def _terms(desk: Desk, fields: Fields, heard: _Input) -> Terms | None:
-    return job_terms(desk.services, fields, heard.ends.estimate() if heard.ends else Estimate(UNKNOWN_MS))
+def _terms(desk: Desk, fields: Fields, heard: _Input) -> tuple[Terms | None, int]:
+    """What it will cost, and the ms of sound that are sure to be heard."""
+    length = heard.ends.estimate() if heard.ends else Estimate(UNKNOWN_MS)
+    return job_terms(desk.services, fields, length), sure_ms_of(fields, length)
 
 
-def _new_job(asked: _Asked, fields: Fields, heard: _Input, terms: Terms | None) -> NewJob:
+def _new_job(asked: _Asked, fields: Fields, heard: _Input, *, terms: Terms | None, sure_ms: int) -> NewJob:
     webhook, settings = fields.webhook, asked.desk.services.settings
     return NewJob(
         account_id=asked.caller.account_id,
@@ -187,6 +189,7 @@ def _new_job(asked: _Asked, fields: Fields, heard: _Input, terms: Terms | None) 
         retention_seconds=fields.retention_seconds or settings.retention_seconds,
         request_id=asked.request.state.request_id,
         terms=terms,
+        sure_ms=sure_ms,
     )
 
 

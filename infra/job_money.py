@@ -21,6 +21,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
+from infra import job_minutes
 from infra.database.tables import Chunk, Job, LedgerEntry, Receipt
 from infra.ledger import CAPTURE, HOLD, RELEASE, add, give, spend, take_up_to
 from infra.receipts import NewReceipt, keep_receipt
@@ -89,7 +90,8 @@ def hold(session: Session, job: Job) -> None:
 
 
 def hold_again(session: Session, job: Job) -> None:
-    """A new run: hold what is still to be captured. Raises InsufficientBalance."""
+    """A new run: hold what is still to be captured. Raises InsufficientBalance, QuotaExceeded, TooManyJobs."""
+    job_minutes.admit_again(session, job)
     known = _cost_of(job, job.audio_samples)
     total = known if job.cut_done and job.task != SPEECH else max(known, job.estimated_micro)
     job.held_micro = max(
@@ -109,8 +111,9 @@ def expect(session: Session, job: Job, audio_ms: int) -> None:
 def cover(session: Session, job: Job, samples: int) -> None:
     """See that enough is held for the recording's first `samples`, before anybody is paid to hear them.
 
-    Raises InsufficientBalance, CostLimitExceeded.
+    Raises InsufficientBalance, CostLimitExceeded, QuotaExceeded.
     """
+    job_minutes.cover(session, job, samples)
     if job.prices is None or job.task == SPEECH:  # of a text everything is known when it is accepted
         return
     needed = _cost_of(job, samples)
@@ -178,6 +181,7 @@ def job_usage(job: Job) -> Usage:
 
 def settle(session: Session, job: Job, target: JobStatus, error: dict[str, Any] | None = None) -> None:
     """The job ends, or will not go on: nothing stays held. Once more: nothing happens."""
+    job_minutes.settle(session, job, target)
     if target == JobStatus.COMPLETED:
         capture(session, job, LAST_PART)
     elif target != JobStatus.CANCELLED and (error or {}).get("code") not in _KEPT:

@@ -16,6 +16,7 @@ from infra.database.clock import read_clock
 from infra.database.ids import new_id
 from infra.database.tables import Chunk, Job, JobEvent, Media
 from infra.idempotency import Idempotency, create_once
+from infra.job_minutes import admit
 from infra.job_money import Terms, hold
 from infra.media import want_stored
 from infra.moves import Store, note
@@ -46,6 +47,7 @@ class NewJob:
     retention_seconds: float | None = None
     request_id: str | None = None
     terms: Terms | None = None  # None: it costs nothing
+    sure_ms: int = 0  # of sound to be heard, at least
 
 
 Within = Callable[[Session, Job], None]  # something of somebody else's that belongs into the same transaction
@@ -60,9 +62,10 @@ class JobRows(Store):
         """(job, None), or (the first job, its first answer) when the key was used with the same fingerprint.
 
         The job and the money held for it are there together, or neither is. Raises IdempotencyConflict for another
-        fingerprint, InputMissing when the media is not (or no longer) stored, InsufficientBalance, what `within` raises.
+        fingerprint, InputMissing when the media is not (or no longer) stored, InsufficientBalance, TooManyJobs, QuotaExceeded,
+        what `within` raises.
         """
-        insert, pay = partial(_insert, new=new), partial(_pay, within=within)
+        insert, pay = partial(_insert, new=new), partial(_pay, sure_ms=new.sure_ms, within=within)
         return create_once(self._database, new.account_id, idempotency, Job, insert, afterwards=pay)
 
     def get(self, account_id: str, job_id: str) -> Job:
@@ -140,7 +143,9 @@ def _own(session: Session, account_id: str, job_id: str) -> Job:
 def _insert(session: Session, new: NewJob) -> Job:
     time = read_clock(session)
     want_stored(session, new.media)
-    given = {name: getattr(new, name) for name in NewJob.__dataclass_fields__ if name not in ("media", "terms")}
+    given = {
+        name: getattr(new, name) for name in NewJob.__dataclass_fields__ if name not in ("media", "terms", "sure_ms")
+    }
     job = Job(
         id=new_id("job"),
         **given,
@@ -159,8 +164,9 @@ def _insert(session: Session, new: NewJob) -> Job:
     return job
 
 
-def _pay(session: Session, job: Job, within: Within | None) -> None:
-    """After the idempotency key is ours: of many creations with one key only one asks for money."""
+def _pay(session: Session, job: Job, sure_ms: int, within: Within | None) -> None:
+    """After the idempotency key is ours: of many creations with one key only one asks for room, minutes and money."""
+    admit(session, job, sure_ms)
     if within is not None:
         within(session, job)
     hold(session, job)

@@ -47,7 +47,7 @@ def take(session: Session, account_id: str, subject: str, ms: int, minutes: int 
         left = max(0, limit - _used(session, account_id, day))
         raise _refusal(ms, minutes, left, clock)
     if known is None:
-        row = {"subject": subject, "account_id": account_id, "day": day, "taken": ms, "opened_at": clock}
+        row = {"subject": subject, "account_id": account_id, "day": day, "taken": ms, "before": 0, "opened_at": clock}
         session.execute(_OPEN, row)
 
 
@@ -59,24 +59,21 @@ def settle(session: Session, subject: str, ms: int) -> None:
         session.execute(_CORRECT, changed)
 
 
-def want_room(session: Session, account_id: str) -> int | None:
-    """The account's minutes a day, read and locked for this transaction. Raises TooManyJobs when it has as many live jobs
-    as it may have at once: a new one's row is to be inserted in the same transaction."""
+def want_room(session: Session, account_id: str, job_id: str) -> None:
+    """Room for this job, whose row may be in the transaction already, among the account's live ones. Raises TooManyJobs."""
     account = session.get(Account, account_id)
-    if account is None:
-        return None
-    limits = limits_of(account.tier, account.limits)
-    if limits.concurrent_jobs is not None:
-        session.refresh(account, with_for_update=True)  # whoever counts at the same time waits for our row
-        ended = [str(status) for status in TERMINAL]
-        mine = (col(Job.account_id) == account_id, col(Job.status).not_in(ended))
-        live = session.scalars(select(col(Job.id)).where(*mine).limit(limits.concurrent_jobs)).all()
-        if len(live) >= limits.concurrent_jobs:
-            raise TooManyJobs(
-                f"The account has {len(live)} live jobs, as many as it may have at once. Wait for one to end, or cancel one.",
-                retry_after=JOBS_RETRY_AFTER,
-            )
-    return limits.transcription_minutes_per_day
+    most = limits_of(account.tier, account.limits).concurrent_jobs if account else None
+    if most is None:
+        return
+    session.refresh(account, with_for_update=True)  # whoever counts at the same time waits for our row
+    ended = [str(status) for status in TERMINAL]
+    others = (col(Job.account_id) == account_id, col(Job.status).not_in(ended), col(Job.id) != job_id)
+    live = session.scalars(select(col(Job.id)).where(*others).limit(most)).all()
+    if len(live) >= most:
+        raise TooManyJobs(
+            f"The account has {len(live)} live jobs, as many as it may have at once. Wait for one to end, or cancel one.",
+            retry_after=JOBS_RETRY_AFTER,
+        )
 
 
 class Quota:

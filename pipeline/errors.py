@@ -180,6 +180,8 @@ class RateLimited(StenopoolError):
 class QuotaExceeded(RateLimited):
     """The account's transcription minutes of this day are used up."""
 
+    retryable = False  # not before tomorrow
+
 
 class TooManyJobs(RateLimited):
     """The account has as many live jobs as it may have at once."""

@@ -379,4 +379,5 @@ class OpenMinutes(SQLModel, table=True):
     account_id: str = Field(foreign_key="accounts.id")
     day: str  # the one they count on, whenever the work ends
     taken: int = Field(sa_type=BigInteger)
+    before: int = Field(default=0, sa_type=BigInteger)  # what earlier runs of a job have heard
     opened_at: float = Field(sa_type=Double, index=True)

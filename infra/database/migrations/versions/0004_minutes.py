@@ -21,6 +21,7 @@ def upgrade() -> None:
         sa.Column("account_id", sa.String(), nullable=False),
         sa.Column("day", sa.String(), nullable=False),
         sa.Column("taken", sa.BigInteger(), nullable=False),
+        sa.Column("before", sa.BigInteger(), nullable=False),
         sa.Column("opened_at", sa.Double(), nullable=False),
         sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name="fk_open_minutes_account_id"),
         sa.PrimaryKeyConstraint("subject", name="pk_open_minutes"),

@@ -1,0 +1,83 @@
+"""A job's minutes and its place among the live ones, on both databases."""
+
+import pytest
+
+from infra.accounts import Accounts
+from infra.jobs import NewJob
+from infra.quota import MINUTE, Quota
+from pipeline.errors import QuotaExceeded, TooManyJobs
+from tests.contracts.job_desk import ERROR, JobDesk, span
+
+SECOND = 1000  # ms; the desk's chunks are a second long
+
+
+@pytest.fixture
+def free(desk: JobDesk) -> JobDesk:
+    """An account of one minute a day and two live jobs."""
+    Accounts(desk.database).update(desk.account, limits={"transcription_minutes_per_day": 1, "concurrent_jobs": 2})
+    return desk
+
+
+def used(desk: JobDesk) -> int:
+    return Quota(desk.database).used_today(desk.account)
+
+
+def test_a_job_takes_what_it_is_sure_of_and_counts_what_it_heard(free: JobDesk) -> None:
+    job = free.submit(sure_ms=10 * SECOND)
+    assert used(free) == 10 * SECOND
+    lease = free.claim(job)
+    free.cut(job, 2, lease)
+    assert used(free) == 10 * SECOND
+    for idx in range(2):
+        free.jobs.complete_chunk(free.claim_chunk(job, idx), "key")
+    free.jobs.cancel(free.account, job.id)
+    assert used(free) == 2 * SECOND
+
+
+def test_what_turns_out_longer_is_taken_before_it_is_heard(free: JobDesk) -> None:
+    job = free.submit()
+    assert used(free) == 1
+    lease = free.claim(job)
+    for idx in range(3):
+        free.jobs.add_chunk(lease, idx, span(idx), f"sound{idx}")
+        assert used(free) == (idx + 1) * SECOND
+    with pytest.raises(QuotaExceeded) as refused:
+        free.jobs.cover(lease, 61 * 16_000)
+    assert not refused.value.retryable
+    assert used(free) == 3 * SECOND
+
+
+def test_failed_work_uses_no_minutes(free: JobDesk) -> None:
+    job = free.submit(sure_ms=30 * SECOND)
+    free.jobs.fail(free.claim(job), ERROR)
+    assert used(free) == 0
+
+
+def test_a_job_that_would_cross_the_day_is_refused_whole(free: JobDesk) -> None:
+    free.submit(sure_ms=MINUTE - 1)
+    with pytest.raises(QuotaExceeded):
+        free.submit(sure_ms=2)
+    free.submit(sure_ms=1)
+    with pytest.raises(QuotaExceeded):
+        free.submit()
+    assert len(free.jobs.list(free.account)[0]) == 2
+
+
+def test_a_third_live_job_waits_for_one_to_end(free: JobDesk) -> None:
+    first, _ = free.submit(), free.submit()
+    with pytest.raises(TooManyJobs, match="2 live jobs"):
+        free.submit()
+    assert used(free) == 2  # the refused one took nothing
+    free.jobs.cancel(free.account, first.id)
+    third = free.submit()
+    with pytest.raises(TooManyJobs):
+        free.submit()
+    free.jobs.fail(free.claim(third), ERROR)
+    free.submit()
+    with pytest.raises(TooManyJobs):
+        free.jobs.retry(free.account, third.id)
+
+
+def test_speech_uses_no_minutes(free: JobDesk) -> None:
+    free.jobs.create(NewJob(account_id=free.account, task="speech", model="oracle", input={"characters": 5}))
+    assert used(free) == 0
