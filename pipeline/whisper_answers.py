@@ -20,12 +20,13 @@ _ENDS = (".", "?", "!", "。", "？", "！", "…")  # noqa: RUF001 - the full-w
 
 @dataclass(frozen=True, slots=True)
 class FoundWord:
-    """One word with the space before it; seconds from the window's beginning."""
+    """One word with the space before it, and its tokens; seconds from the window's beginning."""
 
     text: str
     start: float
     end: float
     probability: float
+    tokens: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ def _segment(found: Found, words: Sequence[FoundWord], at: int, duration: int) -
         compression_ratio=round(found.compression_ratio, 4),
         no_speech_prob=round(found.no_speech_prob, 4),
         temperature=found.temperature,
-        tokens=found.tokens if len(words) == len(found.words) else (),
+        tokens=tuple(token for word in words for token in word.tokens) if words else found.tokens,
     )
 
 

@@ -30,7 +30,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
@@ -266,35 +266,48 @@ class Task:
         found: list[list[Found]] = [[] for _ in windows]
         for segment in told:
             place = bisect_right([edge * 100 // SAMPLE_RATE for edge in edges[:-1]], segment.seek) - 1
-            found[place].append(_found(segment, edges[place] / SAMPLE_RATE))
+            found[place].append(_found(segment, edges[place] / SAMPLE_RATE, self._model))
         return found
 
     def _heard_alone(self, window: NDArray[np.float32], temperatures: Sequence[float]) -> list[Found]:
         told, _ = self._model.transcribe(
             window, temperature=list(temperatures), condition_on_previous_text=False, **self._common
         )
-        return [_found(segment, 0.0) for segment in told]
+        return [_found(segment, 0.0, self._model) for segment in told]
 
 
 _TINY = 1e-5  # seconds: the library turns times into samples by cutting off
 
 
-def _found(segment: Any, offset: float) -> Found:
+def _found(segment: Any, offset: float, model: WhisperModel) -> Found:
+    end_of_text = model.hf_tokenizer.token_to_id("<|endoftext|>")
+    tokens = [token for token in segment.tokens if token < end_of_text]  # neither times nor marks
+    told = segment.words or ()
     words = (
-        FoundWord(word.word, float(word.start) - offset, float(word.end) - offset, float(word.probability))
-        for word in segment.words or ()
+        FoundWord(word.word, float(word.start) - offset, float(word.end) - offset, float(word.probability), tuple(own))
+        for word, own in zip(told, _by_word(tokens, [word.word for word in told], model), strict=True)
     )
     return Found(
         text=segment.text,
         start=float(segment.start) - offset,
         end=float(segment.end) - offset,
         words=tuple(words),
-        tokens=tuple(segment.tokens),
+        tokens=tuple(tokens),
         avg_logprob=float(segment.avg_logprob),
         compression_ratio=float(segment.compression_ratio),
         no_speech_prob=float(segment.no_speech_prob),
         temperature=float(segment.temperature or 0.0),
     )
+
+
+def _by_word(tokens: Sequence[int], words: Sequence[str], model: WhisperModel) -> list[list[int]]:
+    """The tokens of each word: a token belongs to the word in which the text up to it ends."""
+    ends = list(accumulate(len(word) for word in words))
+    owned: list[list[int]] = [[] for _ in words]
+    for at, token in enumerate(tokens if words else ()):
+        reached = len(model.hf_tokenizer.decode(tokens[: at + 1]))
+        owned[min(bisect_left(ends, reached), len(words) - 1)].append(token)
+    return owned
 
 
 def _beginning(text: str, encode: Any, longest: int) -> str:

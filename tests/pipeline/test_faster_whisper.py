@@ -69,6 +69,9 @@ def test_sentences_words_language_and_the_models_own_figures(hear: Hear) -> None
         assert segment.avg_logprob is not None and -0.1 < segment.avg_logprob <= 0
         assert segment.compression_ratio is not None and segment.no_speech_prob is not None
         assert segment.temperature == 0.0
+    tokens = [token for segment in heard.segments for token in segment.tokens]
+    assert [len(segment.tokens) for segment in heard.segments] == [len(segment.words) for segment in heard.segments]
+    assert tokens == sorted(set(tokens))  # the model's sentence has one token a word, numbered in order
 
 
 def test_translation_is_english(hear: Hear) -> None:
