@@ -161,7 +161,7 @@ async def read_json(request: Request, *, limit: int = JSON_LIMIT, empty: Any = N
         return empty
     try:
         return json.loads(content, parse_float=number)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, ArithmeticError) as error:  # the last: no Decimal has such an exponent
         raise InvalidRequest("The body is not valid JSON.") from error
 
 

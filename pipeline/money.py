@@ -30,7 +30,7 @@ def micro_of(amount: str | int | Decimal, *, param: str = "amount_usd", signed: 
     Raises AmountRefused, naming `param`, for what is no plain number, has more than six places, or is above a million.
     """
     value = _decimal(amount, param)
-    if abs(value) > MOST_USD:
+    if value.copy_abs() > MOST_USD:  # abs() itself would overflow
         raise AmountRefused(f"{param}: at most {MOST_USD:,} USD at once.", param=param)
     booked = value.quantize(_UNIT)
     if booked != value:  # compared exactly, however many digits were sent

@@ -33,7 +33,7 @@ def test_as_written(written: str | int | Decimal, micro: int) -> None:
     [
         "", "ten", "1e3", "+1", " 1", "1 ", "1,5", "0x10", "\u0661\u0660", ".5", "5.", "--1", "NaN", "Infinity", "9" * 5000,
         "0", "0.0", "-1", "0.0000001", "1.0000005", "1000000.000001", 0, -3, 10**400,
-        Decimal("NaN"), Decimal("-Infinity"), Decimal("1E+999999"), Decimal("1E-999999"),
+        Decimal("NaN"), Decimal("-Infinity"), Decimal("1E+999999"), Decimal("-1E+999999999999999999"), Decimal("1E-999999"),
         Decimal("1." + "0" * 60 + "1"), "999999.00000000000000000001",
     ],
 )  # fmt: skip
