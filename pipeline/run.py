@@ -278,17 +278,17 @@ def _spoken(
             if isinstance(voice, Voice) and voice.usage is not None:
                 spoken.usage = voice.usage if spoken.usage is None else spoken.usage + voice.usage
 
-    sound = voiced()
-    first = next(sound, b"")  # the provider's first answer, before an encoder is started for it
+    # The encoder starts while the provider thinks, and is ready for its first block.
+    yield from encode(_present(voiced(), route), sample_rate=speaker.sample_rate, target=options.response_format)
+
+
+def _present(sound: Iterator[bytes], route: Route) -> Iterator[bytes]:
+    """The same, of which there must be some. A generator, so that an encoder that is left early can close the voice at once."""
+    first = next(sound, b"")
     if not first:
         raise ProviderNonsense("The provider returned no sound", provider=route.provider)
-    yield from encode(_resumed(first, sound), sample_rate=speaker.sample_rate, target=options.response_format)
-
-
-def _resumed(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    """A generator, so that an encoder that is left early can close the voice at once."""
     yield first
-    yield from rest
+    yield from sound
 
 
 def first_that_can(routes: Sequence[Route], ask: Callable[[Route], Answer]) -> Answer:
