@@ -37,11 +37,13 @@ def quietest(pcm: bytes) -> int:
     """The sample at which to cut in two: the middle of the quietest 160 ms of the middle half, the most central of equals."""
     samples = np.frombuffer(pcm, dtype="<i2")
     steps = samples[: len(samples) // _STEP * _STEP].reshape(-1, _STEP).astype(np.float32)
+    if len(steps) < _SMOOTHED:
+        return len(samples) // 2
     power = np.convolve((steps**2).mean(axis=1), np.ones(_SMOOTHED), mode="same")
-    first, last = len(power) // 4, max(len(power) // 4 + 1, 3 * len(power) // 4)
-    middle = np.abs(np.arange(first, last) - len(power) / 2)
-    best = np.lexsort((middle, power[first:last].round()))[0] if len(power) else 0
-    return int((first + best) * _STEP + _STEP // 2) if len(power) else len(samples) // 2
+    first, last = len(power) // 4, 3 * len(power) // 4
+    off_centre = np.abs(np.arange(first, last) - len(power) / 2)
+    best = int(np.lexsort((off_centre, power[first:last].round()))[0])
+    return (first + best) * _STEP + _STEP // 2
 
 
 def _wav(pcm: bytes) -> Sound:
