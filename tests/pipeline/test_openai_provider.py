@@ -1,14 +1,29 @@
 """The provider for OpenAI-compatible servers, before a server that answers badly."""
 
+import socket
+import threading
+from dataclasses import replace
+from pathlib import Path
+
 import httpx2
 import pytest
 
-from pipeline.catalog import Route, load_catalog
+from infra.settings import Settings
+from pipeline.catalog import Catalog, Route, load_catalog
 from pipeline.circuit import Circuit
-from pipeline.errors import ProviderBusy, ProviderError, ProviderNonsense, ProviderRefused, ProviderUnavailable
+from pipeline.cut import Span
+from pipeline.errors import (
+    CatalogBroken,
+    ProviderBusy,
+    ProviderError,
+    ProviderNonsense,
+    ProviderRefused,
+    ProviderUnavailable,
+)
 from pipeline.openai_server import TROUBLE, Config, Server, translated
-from pipeline.options import TranscriptionOptions
+from pipeline.options import SpeechOptions, TranscriptionOptions
 from pipeline.providers.openai import OpenAI, open_provider
+from pipeline.speakers import told_apart
 from pipeline.transcript import Heard, Segment, Word
 from tests.support.tcp_server import Reply, http, reset, say, scripted, silence
 
@@ -115,3 +130,70 @@ def test_routes_count_only_where_configured() -> None:
     assert given.routes("whisper-1", "transcription") == (Route(provider="groq", model="whisper-large-v3"),)
     assert not given.available("tts-1")
     assert SECRET not in repr(given)
+
+
+def test_a_key_may_come_from_a_variable_that_the_catalog_names(tmp_path: Path) -> None:
+    catalog = tmp_path / "catalog.toml"
+    catalog.write_text(
+        '[providers.mine]\nkind = "openai"\nbase_url = "http://127.0.0.1:9/v1"\napi_key_env = "KEY_OF_MINE"\n'
+        '[models.m]\ntasks = ["transcription"]\nroutes = [{ provider = "mine", model = "up" }]\n'
+    )
+    environ = {"STENOPOOL_CATALOG": str(catalog), "KEY_OF_MINE": SECRET}
+
+    def loaded(environ: dict[str, str]) -> Catalog:
+        settings = Settings.from_env(environ)
+        assert SECRET not in repr(settings) + str(settings.model_dump())
+        return load_catalog(settings.catalog, embedded_engines="off", stock=settings.stock_providers)
+
+    assert loaded(environ).providers["mine"]["api_key"] == SECRET
+    with pytest.raises(CatalogBroken, match="KEY_OF_MINE, which is not set"):
+        loaded({"STENOPOOL_CATALOG": str(catalog)})
+
+
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        ("base_url = 5", "base_url"),
+        ('base_url = "x.example"', "base_url"),
+        ('base_url = "http://x.example"\nconcurrency = 0', "concurrency"),
+        ("max_s = 5", "no base_url"),
+    ],
+)
+def test_broken_settings_are_found_at_the_start(tmp_path: Path, line: str, word: str) -> None:
+    catalog = tmp_path / "catalog.toml"
+    catalog.write_text(f'[providers.mine]\nkind = "openai"\n{line}\n')
+    with pytest.raises(CatalogBroken, match=word):
+        load_catalog(catalog, embedded_engines="off")
+
+
+def test_names_of_speakers_hold_for_one_chunk() -> None:
+    heard = Heard((Segment("Hi.", 0, 1, speaker="A"), Segment("Yes.", 1, 2, speaker="Ann"), Segment("No.", 2, 3)))
+    whole = Span(0, 0, 9, 0, 9, "start", "end", 9, (), 9)
+    second = replace(whole, index=1, left_edge="silence")
+    assert told_apart(heard, whole, ()) == heard
+    assert [segment.speaker for segment in told_apart(heard, second, ("Ann",)).segments] == ["2:A", "Ann", None]
+
+
+def test_a_slow_listener_costs_no_time_and_a_slow_speaker_does() -> None:
+    """The deadline of a speech that has begun is for waiting only."""
+    sound = bytes(range(256)) * 4
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: audio/pcm\r\nConnection: close\r\n\r\n"
+
+    def reply(connection: socket.socket) -> None:
+        connection.sendall(head + sound)
+        assert heard_first.wait(20)
+        connection.sendall(sound)
+        silence(connection)
+
+    heard_first = threading.Event()
+    with scripted(reply) as server:
+        provider = open_provider({"base_url": f"{server.url}/v1", "answer_s": 2, "retry_s": 0}, 1)
+        assert provider.speaker
+        voice = iter(provider.speaker.speak(SpeechOptions(model="m", input="x"), "up"))
+        assert next(voice) == sound
+        threading.Event().wait(2.5)
+        heard_first.set()
+        assert next(voice) == sound
+        with pytest.raises(ProviderUnavailable):
+            next(voice)
+        provider.close()
