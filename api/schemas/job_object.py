@@ -58,6 +58,7 @@ def job_object(job: Job, *, now: float, message: WebhookMessage | None = None) -
         "usage": _usage(job),
         "sound": None if job.sound is None else {name: job.sound[name] for name in SOUND},
         "cost": cost_facts(job),
+        "receipt_url": f"/v1/receipts?job_id={job.id}",
         "error": _error(job),
         "webhook": _webhook(job, message),
         "attempt": job.attempt,

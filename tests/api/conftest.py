@@ -28,6 +28,11 @@ CATALOG = """
 [providers.oracle]
 scripted = true
 
+[models.oracle-priced]
+tasks = ["transcription"]
+routes = [{ provider = "oracle", model = "oracle" }]
+prices = { audio_minute = "0.006" }
+
 [models.unserved]
 tasks = ["transcription"]
 routes = []

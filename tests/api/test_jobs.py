@@ -11,7 +11,7 @@ from tests.api.conftest import JOBS, House, recording
 KEYS = {
     "id", "object", "task", "status", "created_at", "queued_at", "processing_at", "cancelling_at", "completed_at", "failed_at",
     "cancelled_at", "expired_at", "client_reference_id", "metadata", "input", "request", "model", "model_used", "language",
-    "progress", "partial", "gaps", "quality", "usage", "sound", "cost", "error", "webhook", "attempt", "expires_at",
+    "progress", "partial", "gaps", "quality", "usage", "sound", "cost", "receipt_url", "error", "webhook", "attempt", "expires_at",
 }  # fmt: skip
 
 
