@@ -24,6 +24,7 @@ _SIGMAS = (120, 350, 1000)  # ms; loosened only while too few words agree
 _BELIEVED = 2.5  # sigmas; beyond that a clock does not err
 _AGREEMENT = 0.6  # of the words inside the overlap, on the side that has fewer
 _SURE = 250  # ms within which a single match is believed
+_NEARLY_SURE = 800  # the same for words whose times are spread over a segment
 _RUN_CREDIT = 250  # ms nearer to the cut, per match in the same run, up to four
 _SUBSTITUTION, _GAP = -0.7, -0.4
 _TWIN = 200  # ms between two hearings of one word
@@ -47,8 +48,11 @@ class Overlap:
     cut: int
 
 
-def switch(left: Sequence[Token], right: Sequence[Token], overlap: Overlap) -> tuple[int, int]:
-    """How many words of the left to keep and how many of the right to skip. Only the end of `left` need be given."""
+def switch(left: Sequence[Token], right: Sequence[Token], overlap: Overlap, *, exact: bool = True) -> tuple[int, int]:
+    """How many words of the left to keep and how many of the right to skip. Only the end of `left` need be given.
+
+    `exact` says that the provider timed every word: then a single match must be nearly at the same time to be believed.
+    """
     offset = _clock_offset(
         [word for word in left if word.end > overlap.start - _FAR],
         [word for word in right if word.start < overlap.end + _FAR],
@@ -58,7 +62,9 @@ def switch(left: Sequence[Token], right: Sequence[Token], overlap: Overlap) -> t
     last = next((at for at, word in enumerate(right) if word.start >= overlap.end + reach), len(right))
     tail, head = left[first:], right[:last]
     matches = _agreed(tail, head, offset, overlap)
-    sure = [pair for pair in matches if abs(_delay(tail, head, pair) - offset) < _SURE]
+    most = _SURE if exact else _NEARLY_SURE
+    damaged = None if exact else (len(tail) - 1, 0)  # the pieces of a word that both edges cut
+    sure = [pair for pair in matches if abs(_delay(tail, head, pair) - offset) < most and pair != damaged]
     if len(matches) > 1 or (matches and sure):
         mine, theirs = _best_match(matches, tail, overlap.cut)
         return first + mine + 1, theirs + 1

@@ -138,7 +138,11 @@ class Stitcher:
             _unless_shared(right, without_loops(right, until=overlap.end), left, overlap),
         )
         mine, theirs = _tokens(left), _tokens(right)
-        kept, skipped = (switch if timed else switch_texts)(mine, theirs, overlap)
+        if timed:
+            exact = all(one.segment.words for one in (*left, *right))
+            kept, skipped = switch(mine, theirs, overlap, exact=exact)
+        else:
+            kept, skipped = switch_texts(mine, theirs, overlap)
         self._segments[at:] = _first(left, kept)
         if kept > 0 and 0 < skipped < len(theirs) and same(mine[kept - 1], theirs[skipped - 1]):
             self._segments[-1] = punctuated(self._segments[-1], _mark_after(right, skipped))

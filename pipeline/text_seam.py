@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.seam import Overlap, Token, likeness, normal
+from pipeline.seam import Overlap, Token, normal
 
 _REACH, _MORE = 1.8, 4  # times the expected words, and some, that are looked at on each side
 _MATCH, _SUBSTITUTION, _GAP = 1.0, -0.7, -0.6
 _OFF = 0.12  # what each word costs by which the overlap is longer or shorter than expected
 _ENOUGH = 0.3  # of the expected words must agree
+_DAMAGED = "\0"  # in place of a word cut in two by both edges: that the pieces look alike says nothing
+_FEW = 5  # words; an overlap of a second or so
 _LONGEST, _LONGER = 2.2, 6  # times the expected words, and some: a longer overlap is a coincidence
 
 
@@ -36,15 +38,27 @@ def switch_by_text(left: Sequence[str], right: Sequence[str], expected: float, s
     """
     reach = round(_REACH * expected) + _MORE
     tail, head = [normal(word) for word in left[-reach:]], [normal(word) for word in right[:reach]]
+    if tail and tail[-1:] == head[:1]:
+        head = [_DAMAGED, *head[1:]]
     matches = _laid_over(tail, head, expected)
     first = len(left) - len(tail)
-    if len(matches) < max(2, _ENOUGH * expected) or len(tail) - matches[0][0] > _LONGEST * expected + _LONGER:
+    if not _believable(matches, tail, head, expected):
         dropped = round(expected * (1 - share)), round(expected * share)
         return max(len(left) - dropped[0], 0), min(dropped[1], len(right))
     begin = matches[0][0] - matches[0][1]  # where in the tail the right text begins
     wanted = begin + share * (len(tail) - begin)
     mine, theirs = _inmost(matches, wanted)
     return first + mine + 1, theirs + 1
+
+
+def _believable(matches: Sequence[tuple[int, int]], tail: Sequence[str], head: Sequence[str], expected: float) -> bool:
+    """Enough words in a likely place; in a short overlap a single one will do, if it is there only once on each side."""
+    if not matches or len(tail) - matches[0][0] > _LONGEST * expected + _LONGER:
+        return False
+    if len(matches) == 1 and expected < _FEW:
+        word = tail[matches[0][0]]
+        return tail.count(word) == head.count(word) == 1
+    return len(matches) >= max(2, _ENOUGH * expected)
 
 
 def _laid_over(tail: Sequence[str], head: Sequence[str], expected: float) -> list[tuple[int, int]]:
@@ -56,8 +70,11 @@ def _laid_over(tail: Sequence[str], head: Sequence[str], expected: float) -> lis
     for row in range(1, rows + 1):
         mine, above, here = tail[row - 1], score[row - 1], score[row]
         for column in range(columns):
-            met, gap = above[column] + _pair(mine, head[column]), max(above[column + 1], here[column]) + _GAP
-            here[column + 1] = met if met > gap else gap
+            met = above[column] + (_MATCH if mine == head[column] else _SUBSTITUTION)
+            gap = above[column + 1] + _GAP
+            here[column + 1] = best = met if met > gap else gap
+            if (gap := here[column] + _GAP) > best:
+                here[column + 1] = gap
     best = max(range(columns + 1), key=lambda column: score[rows][column] - _OFF * abs(column - expected))
     return _traced(score, tail, head, best)
 
@@ -65,7 +82,9 @@ def _laid_over(tail: Sequence[str], head: Sequence[str], expected: float) -> lis
 def _traced(score: list[list[float]], tail: Sequence[str], head: Sequence[str], column: int) -> list[tuple[int, int]]:
     row, matches = len(tail), []
     while row and column:
-        if score[row][column] == score[row - 1][column - 1] + _pair(tail[row - 1], head[column - 1]):
+        if score[row][column] == score[row - 1][column - 1] + (
+            _MATCH if tail[row - 1] == head[column - 1] else _SUBSTITUTION
+        ):
             row, column = row - 1, column - 1
             if tail[row] == head[column]:
                 matches.append((row, column))
@@ -74,10 +93,6 @@ def _traced(score: list[list[float]], tail: Sequence[str], head: Sequence[str], 
         else:
             column -= 1
     return matches[::-1]
-
-
-def _pair(one: str, other: str) -> float:
-    return _MATCH if one == other else (_MATCH - _SUBSTITUTION) * likeness(one, other) + _SUBSTITUTION
 
 
 def _inmost(matches: Sequence[tuple[int, int]], wanted: float) -> tuple[int, int]:
