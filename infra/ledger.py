@@ -182,7 +182,8 @@ def take_up_to(session: Session, account_id: str, micro: int, *, at_least: int =
     """Take as much of `micro` as the balance has; returns how much. Raises InsufficientBalance when that is below `at_least`."""
     if _took(session, account_id, micro):
         return micro
-    lock = select(col(Account.balance_micro)).where(col(Account.id) == account_id).with_for_update()
+    # Rows that refer to the account lock its key: two who have inserted some must not wait for each other.
+    lock = select(col(Account.balance_micro)).where(col(Account.id) == account_id).with_for_update(key_share=True)
     some = max(at_least, min(micro, session.execute(lock).scalar_one()))
     if some > 0:
         spend(session, account_id, some)

@@ -65,7 +65,8 @@ def want_room(session: Session, account_id: str, job_id: str) -> None:
     most = limits_of(account.tier, account.limits).concurrent_jobs if account else None
     if most is None:
         return
-    session.refresh(account, with_for_update=True)  # whoever counts at the same time waits for our row
+    # Whoever counts at the same time waits for our row; not for those who have merely inserted rows that refer to it.
+    session.refresh(account, with_for_update={"key_share": True})
     ended = [str(status) for status in TERMINAL]
     others = (col(Job.account_id) == account_id, col(Job.status).not_in(ended), col(Job.id) != job_id)
     live = session.scalars(select(col(Job.id)).where(*others).limit(most)).all()

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from infra.accounts import Accounts
 from infra.database.tables import Job
 from infra.idempotency import Idempotency
 from infra.job_money import PARTS, Terms, cost_facts
@@ -13,7 +14,7 @@ from infra.jobs import Finished, HeardChunk, NewJob
 from infra.ledger import Ledger
 from infra.receipts import Receipts
 from pipeline.catalog import Prices
-from pipeline.errors import CostLimitExceeded, InsufficientBalance, LeaseLost
+from pipeline.errors import CostLimitExceeded, InsufficientBalance, LeaseLost, TooManyJobs
 from pipeline.lifecycle import JobStatus
 from pipeline.pricing import Usage
 from pipeline.transcript import TokenUsage
@@ -98,6 +99,24 @@ def test_sixty_four_creations_with_money_for_ten(desk: JobDesk, ledger: Ledger) 
         made = list(threads.map(create, range(64)))
     assert (made.count(True), desk.rows(Job)) == (10, 10)
     assert spent(ledger, desk) == 100 * SECOND
+
+
+def test_sixty_four_creations_of_an_account_that_may_have_twelve_jobs(desk: JobDesk) -> None:
+    """Who counts its jobs must not wait for somebody who waits in turn to count them."""
+    account = Accounts(desk.database).create_account("busy", "pro", limits={"concurrent_jobs": 12}).id
+    Ledger(desk.database).top_up(account, 100 * SECOND)
+
+    def create(_: int) -> bool:
+        try:
+            desk.jobs.create(NewJob(account_id=account, task="transcription", model="oracle", terms=terms(1)))
+        except TooManyJobs:
+            return False
+        return True
+
+    with ThreadPoolExecutor(40) as threads:
+        assert list(threads.map(create, range(64))).count(True) == 12
+    assert Ledger(desk.database).balance(account) == 88 * SECOND
+    assert Ledger(desk.database).check() == []
 
 
 def test_fifty_creations_with_one_key_are_one_job_and_one_hold(desk: JobDesk, ledger: Ledger) -> None:
