@@ -89,6 +89,9 @@ def _job_fields(desk: Desk, given: Any, task: str | None) -> Fields:
     fields: Fields = checked(SpeechJobFields, told) if speech else checked(JobFields, told)
     services = desk.services
     services.catalog.routes(fields.model, fields.task)
+    if getattr(fields, "channels", None) != "separate":  # channels tell who speaks, whoever hears them
+        usual = "mp3" if isinstance(fields, SpeechJobFields) else "json"
+        services.catalog.check_format(fields.model, fields.task, fields.response_format or usual)
     if fields.webhook is not None:
         check_target(desk, fields.webhook.url, param="webhook.url")
     for name, most in (

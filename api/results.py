@@ -10,6 +10,7 @@ from fastapi import Response
 from pydantic import Field
 
 from api.deps import JOBS, Desk
+from api.perf import tokens
 from api.schemas.job_object import terminal
 from api.schemas.options import Lenient, Many
 from infra.database.tables import Job
@@ -83,7 +84,7 @@ def rendered(job: Job, transcript: Transcript, query: CaptionQuery) -> Response:
     name = query.format or asked or "json"
     wanted = query.timestamp_granularities or job.request.get("timestamp_granularities") or ("segment",)
     shape = formats.load(name)
-    used = {} if job.task == "speech" else {"usage": {"type": "duration", "seconds": job.audio_samples / SAMPLE_RATE}}
+    used = _usage(job, transcript, shape.name) if job.task == "transcription" else {}
     if query.suspect == "drop" or shape.name not in TELLS_SUSPECTS:
         transcript = shown(transcript, query.suspect)
     body = shape.render(transcript, RenderOptions(granularities=tuple(wanted), extra=used, **query.layout()))
@@ -93,6 +94,13 @@ def rendered(job: Job, transcript: Transcript, query: CaptionQuery) -> Response:
         "x-perf-cost-usd": "0",
     }
     return Response(body, media_type=shape.media_type, headers=headers)
+
+
+def _usage(job: Job, transcript: Transcript, format_name: str) -> dict[str, Any]:
+    """As on the synchronous endpoint: tokens that the provider counted, else seconds."""
+    if transcript.usage is not None and format_name != "verbose_json":
+        return {"usage": tokens(transcript.usage)}
+    return {"usage": {"type": "duration", "seconds": job.audio_samples / SAMPLE_RATE}}
 
 
 async def so_far(desk: Desk, job: Job) -> tuple[Sequence[Segment], bool]:

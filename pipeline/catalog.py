@@ -16,7 +16,14 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline import formats, providers
-from pipeline.errors import CatalogBroken, ModelNotFound, ModelUnavailable, UnsupportedValue
+from pipeline.errors import (
+    CatalogBroken,
+    InvalidRequest,
+    MediaTooLarge,
+    ModelNotFound,
+    ModelUnavailable,
+    UnsupportedValue,
+)
 from pipeline.options import DIARIZED, SPEECH_FORMATS, Task
 
 Row = TypeVar("Row", bound="_Row")
@@ -61,11 +68,30 @@ class Voice(_Row):
 
 
 class Limits(_Row):
-    """What one request to this model may have at most, where that is less than the endpoint takes; None: as the endpoint."""
+    """What one call of a synchronous endpoint may have at most, where that is less than the endpoint takes; None: as it takes.
+
+    A provider's own limits do not belong here: what is too much for one call to it is cut and put together again.
+    """
 
     max_bytes: int | None = Field(None, gt=0)
-    max_seconds: float | None = Field(None, gt=0)
+    max_seconds: int | None = Field(None, gt=0)
     max_characters: int | None = Field(None, gt=0)
+
+    def check_file(self, size: int) -> None:
+        """Raises MediaTooLarge."""
+        if self.max_bytes is not None and size > self.max_bytes:
+            most = f"This model takes files of at most {self.max_bytes} bytes here"
+            raise MediaTooLarge(f"{most}; POST /v1/audio/jobs takes larger ones.", param="file")
+
+    def check_text(self, text: str) -> None:
+        """Raises InvalidRequest."""
+        if self.max_characters is not None and len(text) > self.max_characters:
+            most = f"The input text is longer than the {self.max_characters} characters that this model takes here"
+            raise InvalidRequest(f"{most}; POST /v1/audio/jobs takes longer ones.", param="input")
+
+    def seconds(self, general: int) -> int:
+        """How long a recording may be, where `general` holds for all models."""
+        return general if self.max_seconds is None else min(self.max_seconds, general)
 
 
 class Model(_Row):

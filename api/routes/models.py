@@ -80,13 +80,13 @@ def _limits(desk: Desk, model: Model) -> dict[str, Any]:
     if "speech" in model.tasks:
         told["max_characters"] = least(own.max_characters, MAX_INPUT)
     if model.tasks != ("speech",):
-        seconds = least(own.max_seconds, settings.max_audio_seconds)
-        told |= {"max_bytes": least(own.max_bytes, SYNC_LIMIT), "max_seconds": seconds}
-        told["jobs"] = {"max_bytes": least(own.max_bytes, settings.max_upload_bytes), "max_seconds": seconds}
+        told["max_bytes"] = least(own.max_bytes, SYNC_LIMIT)
+        told["max_seconds"] = own.seconds(settings.max_audio_seconds)
+        told["jobs"] = {"max_bytes": settings.max_upload_bytes, "max_seconds": settings.max_audio_seconds}
     return told
 
 
-def least(own: float | None, general: float) -> float:
+def least(own: int | None, general: int) -> int:
     """The narrower of a model's own limit and everybody's."""
     return general if own is None else min(own, general)
 

@@ -39,6 +39,8 @@ async def speech(request: Request, desk: TheDesk, caller: Caller) -> Response:
     fields = checked(SpeechFields, await read_json(request))
     options = fields.options()
     desk.services.catalog.routes(options.model, "speech")
+    desk.services.catalog.check_format(options.model, "speech", options.response_format)
+    desk.services.catalog.model(options.model).limits.check_text(options.input)
     bill = Bill(desk.services, caller, subject_of(request), options)
     spoken = await desk.utter(partial(_begun, bill, options, desk.services.toolbox))
     request.state.cost = bill.cost_ahead

@@ -67,6 +67,8 @@ async def _heard(request: Request, desk: Desk, caller: Principal, task: Task) ->
     options = fields.options(task)
     desk.services.catalog.routes(options.model, task)
     desk.services.catalog.check_format(options.model, task, options.response_format)
+    limits = desk.services.catalog.model(options.model).limits
+    limits.check_file(len(sound))
     streamed = bool(fields.stream) and task == "transcription"
     bill = Bill(desk.services, caller, subject_of(request), options)
 
@@ -81,7 +83,7 @@ async def _heard(request: Request, desk: Desk, caller: Principal, task: Task) ->
                 on_segments=hand_out if streamed else None,
                 on_length=bill.expect,
                 workers=WORKERS,
-                max_seconds=desk.services.settings.max_audio_seconds,
+                max_seconds=limits.seconds(desk.services.settings.max_audio_seconds),
             )
             bill.settle_heard(transcript)
         return transcript

@@ -8,6 +8,7 @@ import base64
 import io
 import itertools
 import json
+import wave
 from collections.abc import Iterator
 from typing import Any
 
@@ -56,7 +57,8 @@ def _catalog(upstream_url: str) -> str:
         diarizes = ", diarizes = true" if name in DIARIZING else ""
         route = f'{{ provider = "{"stub" if gpt else "oracle"}", model = "{name}"{diarizes} }}'
         lines += [f'[models."{name}"]', f"routes = [{route}]"]
-    return "\n".join(lines)
+    limits = "limits = { max_bytes = 200_000, max_seconds = 10, max_characters = 50 }"
+    return "\n".join(lines).replace('[models."oracle"]', f'[models."oracle"]\n{limits}')
 
 
 @pytest.fixture(scope="module")
@@ -83,8 +85,8 @@ def client(services: Services) -> Iterator[httpx2.Client]:
         yield made
 
 
-def ask(client: httpx2.Client, task: str, encoding: str, **fields: Any) -> httpx2.Response:
-    body = ENCODINGS[encoding].body(fields, SOUND)
+def ask(client: httpx2.Client, task: str, encoding: str, *, sound: bytes = SOUND, **fields: Any) -> httpx2.Response:
+    body = ENCODINGS[encoding].body(fields, sound)
     headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
     return client.post(f"/v1/audio/{task}", content=body, headers=headers)
 
@@ -274,3 +276,68 @@ def test_models(client: httpx2.Client) -> None:
         assert shown["description"] and shown["limits"]
         assert all(end["available"] and end["served_by"] for end in shown["endpoints"])
         assert "127.0.0.1" not in json.dumps(shown["endpoints"])
+
+
+def test_jobs_take_the_same_options(client: httpx2.Client, services: Services) -> None:
+    named = {"known_speaker_names": ["Ann", "Bob"], "known_speaker_references": [SAMPLE, SAMPLE]}
+    fields = {"model": DIARIZING[0], "response_format": "diarized_json", **ASKED, **named}
+    for encoding in ("sdk for python", "json text"):
+        made = ask(client, "jobs", encoding, **fields)
+        assert made.status_code == 202, made.text
+        asked = made.json()["request"]
+        assert (asked["languages"], asked["keywords"], asked["include"]) == (["en", "de"], ["Stenopool"], ["logprobs"])
+        assert asked["chunking_strategy"]["threshold"] == 0.4
+        assert asked["known_speaker_names"] == ["Ann", "Bob"]
+    refused = ask(client, "jobs", "curl", model="whisper-1", response_format="diarized_json")
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "response_format")
+    apart = ask(client, "jobs", "curl", model="whisper-1", response_format="diarized_json", channels="separate")
+    assert apart.status_code == 202, apart.text
+
+
+def test_a_text_only_model_is_timed_over_its_speech(client: httpx2.Client) -> None:
+    """Two seconds of silence, speech, two of silence: captions lie where somebody speaks, not over all of it."""
+    with wave.open(io.BytesIO(SOUND)) as file:
+        speech = file.readframes(file.getnframes())
+    held, quiet = io.BytesIO(), bytes(2 * 2 * 16_000)
+    with wave.open(held, "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(quiet + speech + quiet)
+    fields = {"model": "gpt-4o-transcribe", "timestamp_granularities": ["word", "segment"]}
+    for response_format in ("verbose_json", "srt", "vtt"):
+        told = ask(client, "transcriptions", "curl", sound=held.getvalue(), response_format=response_format, **fields)
+        assert told.status_code == 200, told.text
+        start, end = _extent(response_format, told)
+        assert 1.5 <= start <= 2.6, response_format
+        assert 2.9 <= end <= 4.9, response_format
+
+
+def _extent(response_format: str, told: httpx2.Response) -> tuple[float, float]:
+    if response_format == "verbose_json":
+        segments = told.json()["segments"]
+        return segments[0]["start"], segments[-1]["end"]
+    if response_format == "srt":
+        cues = list(srt.parse(told.text))
+        return cues[0].start.total_seconds(), cues[-1].end.total_seconds()
+    captions = webvtt.from_buffer(io.StringIO(told.text))
+    return captions[0].start_in_seconds, captions[-1].end_in_seconds
+
+
+def test_a_models_own_limits_hold_and_are_shown(client: httpx2.Client) -> None:
+    shown = client.get("/v1/models/oracle").json()["limits"]
+    assert (shown["max_bytes"], shown["max_seconds"], shown["max_characters"]) == (200_000, 10, 50)
+    assert shown["jobs"]["max_bytes"] > 200_000
+    with wave.open(io.BytesIO(SOUND)) as file:
+        frames = file.readframes(file.getnframes())
+    large, long = io.BytesIO(), io.BytesIO()
+    for held, rate, times in ((large, 16_000, 5), (long, 8000, 4)):
+        with wave.open(held, "wb") as file:
+            file.setparams((1, 2, rate, 0, "NONE", ""))
+            file.writeframes(frames * times)
+    refused = [ask(client, "transcriptions", "curl", sound=held.getvalue(), model="oracle") for held in (large, long)]
+    refused.append(client.post("/v1/audio/speech", json={"model": "oracle", "input": "word " * 11}))
+    assert [answer.json()["error"]["code"] for answer in refused] == [
+        "file_too_large",
+        "media_too_long",
+        "invalid_request",
+    ]
+    assert "/v1/audio/jobs" in refused[0].json()["error"]["message"]
