@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import IO
@@ -22,10 +23,20 @@ from infra.storage.base import disk_errors
 from pipeline.audio.decode import decode
 from pipeline.cut import CutProfile, cut
 from pipeline.errors import EmptyMedia, MediaTooLarge
+from pipeline.part import Part, only
 from pipeline.transcript import samples_to_ms
 
 FETCH_SECONDS = 300.0  # for a recording behind a URL; a job has hours
-Measured = tuple[int, int]  # (ms, chunks)
+Measured = tuple[int, int]  # (ms, chunks), of all channels that are heard
+
+
+@dataclass(frozen=True)
+class Hearing:
+    """How a job would hear a recording."""
+
+    profile: CutProfile
+    part: Part
+    separate: bool  # each channel by itself
 
 
 class Scratch:
@@ -70,17 +81,23 @@ class Scratch:
             self._file.write(data)
         self._total += len(data)
 
-    def measured(self, profile: CutProfile, absence: Absence) -> Measured:
+    def measured(self, how: Hearing, absence: Absence) -> Measured:
         """Blocks for as long as it takes to decode. Raises EmptyMedia and what else is wrong with it, ClientGone."""
         assert self._file is not None
         if not self._total:
             raise EmptyMedia("The file is empty.", param="file")
         with disk_errors():
             self._file.flush()
-        path = Path(f"/dev/fd/{self._file.fileno()}")
-        with decode(path, max_seconds=self._desk.services.settings.max_audio_seconds) as sound:
-            chunks = sum(1 for _ in cut(_watched(sound, absence), profile))
-        return samples_to_ms(sound.samples), chunks
+        path, most = Path(f"/dev/fd/{self._file.fileno()}"), self._desk.services.settings.max_audio_seconds
+        ms = chunks = channel = 0
+        channels = 1  # more are known once the first is being decoded
+        while channel < channels:
+            with decode(path, max_seconds=most, channel=channel if how.separate else None) as sound:
+                channels = sound.facts.channels if how.separate else 1
+                spans = [chunk.span for chunk in cut(only(how.part, _watched(sound, absence)), how.profile)]
+            ms += samples_to_ms(spans[-1].own_end if spans else 0)
+            chunks, channel = chunks + len(spans), channel + 1
+        return ms, chunks
 
     def close(self) -> None:
         """The file is gone."""
@@ -100,13 +117,13 @@ def _watched(blocks: Iterable[bytes], absence: Absence) -> Iterator[bytes]:
         yield block
 
 
-async def measure(request: Request, desk: Desk, scratch: Scratch, profile: CutProfile) -> Measured:
+async def measure(request: Request, desk: Desk, scratch: Scratch, how: Hearing) -> Measured:
     """The recording in `scratch`, which is closed afterwards; given up when the client leaves."""
-    return await _attended(request, desk, scratch, partial(scratch.measured, profile))
+    return await _attended(request, desk, scratch, partial(scratch.measured, how))
 
 
 async def fetch_and_measure(
-    request: Request, desk: Desk, url: str, headers: Mapping[str, str], profile: CutProfile
+    request: Request, desk: Desk, url: str, headers: Mapping[str, str], how: Hearing
 ) -> Measured:
     """The same for what is behind a URL. Raises OutboundRefused, DownloadFailed, MediaTooLarge."""
     most = desk.services.settings.max_upload_bytes
@@ -119,7 +136,7 @@ async def fetch_and_measure(
 
         scratch.open()
         desk.services.outbound.download(url, headers, sink, max_bytes=most, deadline_s=FETCH_SECONDS)
-        return scratch.measured(profile, absence)
+        return scratch.measured(how, absence)
 
     return await _attended(request, desk, scratch, whole)
 

@@ -11,16 +11,17 @@ from fastapi import APIRouter, Request
 from api.body import checked, read_json
 from api.deps import Caller, Desk, TheDesk
 from api.documented import answers, takes
-from api.estimating import Measured, Scratch, fetch_and_measure, measure
+from api.estimating import Hearing, Measured, Scratch, fetch_and_measure, measure
 from api.intake import check_target
 from api.multipart import read_form
 from api.schemas.estimate import Estimated, EstimateFields
 from api.uploads import beyond, refuse_announced
-from pipeline.cut import CutProfile
 from pipeline.errors import InvalidRequest, MediaTooLong
+from pipeline.part import Part
 from pipeline.pricing import Usage, estimated_usage
 from pipeline.run import cut_profile
 from pipeline.speech import PASSAGE, passages
+from pipeline.transcript import SAMPLE_RATE, samples_to_ms
 
 router = APIRouter(prefix="/v1/audio", tags=["money"])
 ONE = "Send exactly one of a multipart `file`, `url`, `duration_seconds` and `text`."
@@ -93,24 +94,31 @@ async def _of_text(asked: _Asked) -> tuple[Usage, int]:
 async def _of_sound(asked: _Asked, task: Any, given: str) -> tuple[Usage, int]:
     fields, services = asked.fields, asked.desk.services
     profile = await asked.desk.work(partial(cut_profile, fields.options(task), services.toolbox))
-    ms, chunks = _stated(asked, profile) if given == "duration_seconds" else await _measured(asked, profile)
+    part = Part.of_seconds(fields.range.start, fields.range.end) if fields.range else Part()
+    how = Hearing(profile, part, separate=fields.channels == "separate")
+    ms, chunks = _stated(asked, how) if given == "duration_seconds" else await _measured(asked, how)
     prices = services.catalog.model(fields.model).prices
     return estimated_usage(prices, audio_ms=ms, text=fields.prompt or ""), chunks
 
 
-async def _measured(asked: _Asked, profile: CutProfile) -> Measured:
+async def _measured(asked: _Asked, how: Hearing) -> Measured:
     if asked.scratch is not None:
-        return await measure(asked.request, asked.desk, asked.scratch, profile)
+        return await measure(asked.request, asked.desk, asked.scratch, how)
     url = asked.fields.url
     assert url is not None
     check_target(asked.desk, url, param="url")
-    return await fetch_and_measure(asked.request, asked.desk, url, asked.fields.headers or {}, profile)
+    return await fetch_and_measure(asked.request, asked.desk, url, asked.fields.headers or {}, how)
 
 
-def _stated(asked: _Asked, profile: CutProfile) -> Measured:
+def _stated(asked: _Asked, how: Hearing) -> Measured:
     """A recording without silence is cut into as many chunks as there must be; silence can make it some more."""
     seconds, most = asked.fields.duration_seconds or 0.0, asked.desk.services.settings.max_audio_seconds
     if seconds > most:
         raise MediaTooLong(f"The recording is longer than the limit of {most} seconds.", param="duration_seconds")
-    ms = max(1, round(seconds * 1000))
-    return ms, -(-ms // round(profile.max_s * 1000))
+    if how.separate:
+        raise InvalidRequest(
+            "How many channels there are, only the recording tells: send it, or its `url`.", param="channels"
+        )
+    whole, part = round(seconds * SAMPLE_RATE), how.part
+    samples = max(0, min(whole, part.end or whole) - part.start)
+    return samples_to_ms(samples), -(-samples // round(how.profile.max_s * SAMPLE_RATE))

@@ -2,8 +2,10 @@
 
 import contextlib
 import http.server
+import io
 import threading
 import time
+import wave
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -87,6 +89,35 @@ def test_a_file_is_measured_as_a_job_would_and_nothing_is_kept(house: House) -> 
     assert len(house.get("/v1/audio/jobs").json()["data"]) == 1
     assert house.services.books.entries(house.account_id) == entries
     assert left_behind(house) == []
+
+
+def stereo(seconds: float) -> bytes:
+    """Two channels of speech."""
+    mono, held = recording(seconds)[0][44:], io.BytesIO()
+    with wave.open(held, "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes(b"".join(mono[at : at + 2] * 2 for at in range(0, len(mono), 2)))
+    return held.getvalue()
+
+
+def test_a_part_and_separate_channels(house: House) -> None:
+    """What would be heard: of a part only the part, of channels each."""
+    sound = stereo(40)
+    for fields, seconds in (
+        ({}, 40),
+        ({"range": "10-22.5"}, 12.5),
+        ({"range": "30-"}, 10),
+        ({"channels": "separate"}, 80),
+    ):
+        told = estimate(house, file=sound, model="whisper-1", **fields).json()
+        assert (told["duration_seconds"], told["cost"]["estimated"]) == (seconds, seconds / 10_000), fields
+    stated = estimate(house, model="whisper-1", duration_seconds=40, range="10-22.5").json()
+    assert (stated["duration_seconds"], stated["cost"]["estimated"]) == (12.5, 0.00125)
+    refused = estimate(house, model="whisper-1", duration_seconds=40, channels="separate").json()["error"]
+    assert refused["param"] == "channels"
+    assert estimate(house, file=sound, model="whisper-1", range="50-").json()["error"]["param"] == "range"
 
 
 def test_a_header_that_lies_is_not_believed(house: House) -> None:
@@ -176,7 +207,7 @@ def test_a_client_that_leaves_stops_the_work(house: House, monkeypatch: pytest.M
     class Endless:
         samples = 0
 
-        def __init__(self, _path: Path, *, max_seconds: float) -> None:
+        def __init__(self, _path: Path, **_: object) -> None:
             pass
 
         def __enter__(self) -> "Endless":
