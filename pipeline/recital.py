@@ -19,7 +19,7 @@ from pipeline.audio.encode import encode
 from pipeline.catalog import Route
 from pipeline.errors import ProviderNonsense
 from pipeline.options import SpeechOptions
-from pipeline.providers.base import Speaker
+from pipeline.providers.base import Speaker, Voice
 from pipeline.run import Toolbox, first_that_can
 from pipeline.speech import sentences
 from pipeline.transcript import Segment, Word
@@ -71,11 +71,11 @@ def recite(options: SpeechOptions, toolbox: Toolbox) -> Recital:
     """`options.input`, at most what one request takes, spoken and timed. Raises the one ProviderError, or RoutesExhausted."""
 
     def ask(route: Route) -> Recital:
-        speaker = toolbox.speaker(route)
-        spoken = _joined(_utterances(speaker, options, route), speaker.sample_rate, round(PAUSE_MS / options.speed))
+        speaker, used = toolbox.speaker(route), [route.model]
+        spoken = _joined(_utterances(speaker, options, route, used), speaker.sample_rate, round(PAUSE_MS / options.speed))
         if not spoken.pcm:
             raise ProviderNonsense("The provider returned no sound", provider=route.provider)
-        return replace(spoken, pcm=_resampled(spoken.pcm, speaker.sample_rate), model_used=route.model)
+        return replace(spoken, pcm=_resampled(spoken.pcm, speaker.sample_rate), model_used=used[-1])
 
     return first_that_can(toolbox.catalog.routes(options.model, "speech"), ask)
 
@@ -98,11 +98,14 @@ def recital_samples(head: bytes, size: int) -> int:
     return (size - _LENGTH_BYTES - int.from_bytes(head[:_LENGTH_BYTES], "big")) // 2
 
 
-def _utterances(speaker: Speaker, options: SpeechOptions, route: Route) -> Iterator[Utterance]:
+def _utterances(speaker: Speaker, options: SpeechOptions, route: Route, used: list[str]) -> Iterator[Utterance]:
+    """Adds to `used` which model says that it speaks."""
     if isinstance(speaker, Reciter):
         yield from speaker.recite(options, route.model)
-    else:
-        yield laid_over(options.input, b"".join(speaker.speak(options, route.model)), speaker.sample_rate)
+        return
+    voice = speaker.speak(options, route.model)
+    yield laid_over(options.input, b"".join(voice), speaker.sample_rate)
+    used += [voice.model_used] if isinstance(voice, Voice) else []
 
 
 def _resampled(pcm: bytes, sample_rate: int) -> bytes:

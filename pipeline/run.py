@@ -303,4 +303,5 @@ def first_that_can(routes: Sequence[Route], ask: Callable[[Route], Answer]) -> A
         raise failures[0][1]
     tried = [{"provider": route.provider, "model": route.model, "code": failed.code} for route, failed in failures]
     kind = RoutesExhausted if any(failed.retryable for _, failed in failures) else RoutesRefused
-    raise kind(tried=tried) from failures[-1][1]
+    waits = [failed.details["retry_after"] for _, failed in failures if failed.details.get("retry_after") is not None]
+    raise kind(tried=tried, **({"retry_after": min(waits)} if waits else {})) from failures[-1][1]
