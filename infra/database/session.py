@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, TimeoutError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, InterfaceError, OperationalError, TimeoutError
 from sqlalchemy.orm import Session
 
 from infra.database.migrations import schema
@@ -98,6 +98,10 @@ def _translated() -> Iterator[None]:
         yield
     except (OperationalError, InterfaceError, TimeoutError) as error:
         raise DatabaseUnavailable from error
+    except DataError as error:  # no field's check foresaw it; SQLite stores nearly everything, PostgreSQL does not
+        raise InvalidRequest(
+            "A value cannot be used: a NUL character in a text, or a number beyond all bounds."
+        ) from error
     except DBAPIError as error:
         if error.connection_invalidated:
             raise DatabaseUnavailable from error

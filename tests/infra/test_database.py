@@ -1,5 +1,6 @@
 """Transactions, the clock, errors."""
 
+import contextlib
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -141,3 +142,10 @@ def test_sqlite_is_set_up_to_survive(sqlite_url: str) -> None:
         }
     assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 30_000}
     database.close()
+
+
+@pytest.mark.parametrize("given", ["a\0b", "\0"])
+def test_what_no_text_may_hold_is_the_callers_mistake(database: Database, given: str) -> None:
+    """SQLite takes it and finds nothing; PostgreSQL refuses it."""
+    with contextlib.suppress(InvalidRequest), database.read() as session:
+        assert session.get(Account, given) is None
