@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
+from pipeline.scripts import may_part, solid
 from pipeline.transcript import Segment, Word
 from pipeline.turns import label
 
@@ -73,12 +74,12 @@ def _spread(parts: Sequence[str], start: int, end: int) -> list[tuple[int, int]]
 
 
 def _pieces(text: str, longest: int) -> Iterator[str]:
-    """The text whole if it fits, Chinese and Japanese by character (they break anywhere), else in pieces of a line's width."""
+    """The text whole if it fits, scripts without spaces by character (they break anywhere), else in pieces of a line's width."""
     piece, width = "", 0
     for character in text:
-        wide = is_wide(character)
-        step = 1 + wide
-        if piece and (width + step > longest or (wide and _may_part(piece[-1], character))):
+        step = 1 + is_wide(character)
+        loose = piece and solid(piece[-1]) and solid(character) and may_part(piece[-1], character)
+        if piece and (width + step > longest or loose):
             yield piece
             piece, width = "", 0
         piece, width = piece + character, width + step
@@ -86,14 +87,9 @@ def _pieces(text: str, longest: int) -> Iterator[str]:
         yield piece
 
 
-def _may_part(before: str, after: str) -> bool:
-    """Not before closing punctuation."""
-    return unicodedata.category(after)[0] != "P" and is_wide(before)
-
-
 def is_wide(character: str) -> bool:
-    """Whether it takes two columns; such scripts write no spaces."""
-    return unicodedata.east_asian_width(character) in _WITHOUT_SPACES
+    """Whether it takes two columns."""
+    return not character.isascii() and unicodedata.east_asian_width(character) in _WITHOUT_SPACES
 
 
 def _tokens(text: str) -> list[str]:

@@ -13,8 +13,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain, pairwise
+from math import inf
 
 from pipeline.caption_words import CLOSING, SENTENCE_ENDS, Timed, is_wide, timed_words
+from pipeline.scripts import space_between
 from pipeline.transcript import Segment
 
 _PHRASE_PAUSE = 1500  # ms; no cue spans more silence than this
@@ -105,17 +107,17 @@ def _phrases(words: Iterable[Timed]) -> Iterator[list[Timed]]:
 
 def _cuts(words: Sequence[Timed], layout: Layout) -> list[tuple[int, int]]:
     """The cheapest division of a phrase into cues, as [first, last) pairs."""
-    best: list[tuple[float, int]] = [(0.0, 0)]
+    best: list[tuple[float, int]] = [(0.0, 0), *((inf, 0) for _ in words)]
     breaks = [_break_cost(words, at) for at in range(len(words))]
     ends = [0, *accumulate(cost == _SENTENCE for cost in breaks)]
-    for last in range(1, len(words) + 1):
-        options = []
-        for first in range(last - 1, -1, -1):
-            if first < last - 1 and not _fits(words[first:last], layout):
-                break
-            cost = _cue_cost(words, first, last, layout) + breaks[last - 1] + 1.5 * (ends[last - 1] - ends[first])
-            options.append((best[first][0] + cost, first))
-        best.append(min(options))
+    chars = [0, *accumulate(len(word.text) + 1 for word in words)]
+    sizes = _Sizes(words)
+    for first in range(len(words)):
+        for last in range(first + 1, sizes.reach(first, layout) + 1):
+            cost = best[first][0] + _cue_cost(words, first, last, chars[last] - chars[first] - 1, layout)
+            cost += breaks[last - 1] + 1.5 * (ends[last - 1] - ends[first])
+            if cost < best[last][0]:
+                best[last] = (cost, first)
     cuts, last = [], len(words)
     while last:
         cuts.append((best[last][1], last))
@@ -123,23 +125,36 @@ def _cuts(words: Sequence[Timed], layout: Layout) -> list[tuple[int, int]]:
     return cuts[::-1]
 
 
-def _fits(words: Sequence[Timed], layout: Layout) -> bool:
-    return words[-1].end - words[0].start <= layout.max_cue and len(_greedy(words, layout)) <= layout.max_lines
+class _Sizes:
+    """The columns that each word of a phrase takes, and the space before it."""
+
+    def __init__(self, words: Sequence[Timed]) -> None:
+        self._words = words
+        self._widths = [_width(word.text) for word in words]
+        self._spaces = [0, *(len(space_between(before.text, word.text)) for before, word in pairwise(words))]
+
+    def reach(self, first: int, layout: Layout) -> int:
+        """How far a cue can go that begins with this word: the last it can end before. One word always fits."""
+        lines, width, latest = 1, self._widths[first], self._words[first].start + layout.max_cue
+        for at in range(first + 1, len(self._words)):
+            width += self._spaces[at] + self._widths[at]
+            if width > layout.max_line_chars:
+                lines, width = lines + 1, self._widths[at]
+            if lines > layout.max_lines or self._words[at].end > latest:
+                return at
+        return len(self._words)
 
 
-def _cue_cost(words: Sequence[Timed], first: int, last: int, layout: Layout) -> float:
+def _cue_cost(words: Sequence[Timed], first: int, last: int, chars: int, layout: Layout) -> float:
     """What a cue costs by itself: being one more, being hard to read in its time; a pause after it is a gain."""
     start, speech_end = words[first].start, words[last - 1].end
     following = words[last].start if last < len(words) else speech_end + _LINGER
     seconds = min(max(following - layout.min_gap - start, 1), layout.max_cue) / 1000
-    chars = sum(len(word.text) + 1 for word in words[first:last]) - 1
     pause = min(max(following - speech_end, 0) / 1000, 1.0)
-    return (
-        2.0
-        - 3.0 * pause
-        + 0.5 * max(0.0, chars / seconds - 0.85 * layout.chars_per_second)
-        + 6.0 * max(0.0, 1.2 - seconds)
-    )
+    cost = 2.0 - 3.0 * pause
+    if (hurry := chars / seconds - 0.85 * layout.chars_per_second) > 0:
+        cost += 0.5 * hurry
+    return cost + 6.0 * (1.2 - seconds) if seconds < 1.2 else cost  # noqa: PLR2004 - s
 
 
 def _break_cost(words: Sequence[Timed], at: int) -> float:
@@ -158,27 +173,35 @@ def _lines(words: Sequence[Timed], layout: Layout) -> tuple[str, ...]:
     if wanted == 1:
         return (_joined(words),)
     ideal = _width(_joined(words)) / wanted
+    breaks = [_break_cost(words, at) for at in range(len(words))]
     best: dict[tuple[int, int], tuple[float, tuple[str, ...]]] = {(0, 0): (0.0, ())}
-    for count in range(wanted):
-        for first in range(len(words)):
-            if (count, first) not in best:
-                continue
-            for last in range(first + 1, len(words) + 1):
-                line = _joined(words[first:last])
-                if last > first + 1 and _width(line) > layout.max_line_chars:
-                    break
-                cost, before = best[count, first]
-                cost += ((_width(line) - ideal) / 6) ** 2 + _break_cost(words, last - 1)
-                if (count + 1, last) not in best or cost < best[count + 1, last][0]:
-                    best[count + 1, last] = (cost, (*before, line))
+    for count, first in ((count, first) for count in range(wanted) for first in range(len(words))):
+        if (count, first) not in best:
+            continue
+        so_far, before = best[count, first]
+        for last, line in _fitting(words, first, layout):
+            cost = so_far + ((_width(line) - ideal) / 6) ** 2 + breaks[last - 1]
+            if (count + 1, last) not in best or cost < best[count + 1, last][0]:
+                best[count + 1, last] = (cost, (*before, line))
     return best[wanted, len(words)][1]
+
+
+def _fitting(words: Sequence[Timed], first: int, layout: Layout) -> Iterator[tuple[int, str]]:
+    """Every line that can begin with this word, with the number of the word after it."""
+    line = words[first].text
+    yield first + 1, line
+    for last in range(first + 1, len(words)):
+        line += space_between(words[last - 1].text, words[last].text) + words[last].text
+        if _width(line) > layout.max_line_chars:
+            return
+        yield last + 1, line
 
 
 def _greedy(words: Sequence[Timed], layout: Layout) -> list[int]:
     """The widths of the lines when each is filled up: the fewest that will do."""
     widths = [_width(words[0].text)]
     for before, word in pairwise(words):
-        wider = widths[-1] + len(_space(before.text, word.text)) + _width(word.text)
+        wider = widths[-1] + len(space_between(before.text, word.text)) + _width(word.text)
         if wider <= layout.max_line_chars:
             widths[-1] = wider
         else:
@@ -209,12 +232,7 @@ def _end(draft: _Draft, start: int, following: int | None, layout: Layout) -> in
 
 
 def _joined(words: Sequence[Timed]) -> str:
-    return words[0].text + "".join(_space(a.text, b.text) + b.text for a, b in pairwise(words))
-
-
-def _space(before: str, after: str) -> str:
-    """Between two words: nothing inside Chinese or Japanese text."""
-    return "" if is_wide(before[-1]) and is_wide(after[0]) else " "
+    return words[0].text + "".join(space_between(a.text, b.text) + b.text for a, b in pairwise(words))
 
 
 def _width(text: str) -> int:
