@@ -14,8 +14,9 @@ from pipeline.errors import CatalogBroken, ProviderError, ProviderRefused, Unsup
 from pipeline.options import TranscriptionOptions
 from pipeline.oracle_speech import say
 from pipeline.providers.base import Provider, Transcriber
-from pipeline.providers.faster_whisper import INSTALL, Ear, check, open_provider, trouble
+from pipeline.providers.faster_whisper import INSTALL, Ear, Task, check, open_provider, trouble
 from pipeline.transcript import SAMPLE_RATE, Heard
+from pipeline.whisper_answers import Found
 from tests.support.tiny_whisper import HEARD, TRANSLATED, build
 
 SPEECH = say(["brown", "river", "fox"], edge_s=0.3)
@@ -249,3 +250,28 @@ def test_its_routes_count_only_with_a_model() -> None:
     for model in ("whisper-1", "whisper-large-v3", "whisper-large-v3-turbo"):
         assert [route.provider for route in given.routes(model, "transcription")] == ["faster-whisper"]
     assert not load_catalog(None, embedded_engines="off").available("whisper-1")
+
+
+def test_what_loops_gives_way_to_a_second_try_that_does_not(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    better = Found("Better.", 0.0, 1.0, (), (), -0.3, 1.0, 0.0, 0.4)
+    monkeypatch.setattr(Task, "_heard_alone", lambda self, window, temperatures: [better])
+    ear = Ear(check({"device": "cpu", "local_files_only": True}))
+    options = TranscriptionOptions(model="m")
+    assert ear.hear(str(folders["loop"]), [SPEECH], options).windows == ((better,),)
+    assert ear.hear(str(folders["good"]), [SPEECH], options).windows != ((better,),)
+
+
+def test_prompt_and_keywords_together_are_no_longer_than_the_model_sees(folders: dict[str, Path]) -> None:
+    config = check({"device": "cpu", "local_files_only": True})
+    model = Ear(config)._model(str(folders["good"]))
+    options = TranscriptionOptions(model="m", prompt="said before. " * 99, keywords=("keyword",) * 99)
+    given = Task(model, config, options, "de")._common
+    assert options.prompt and options.prompt.endswith(given["initial_prompt"])
+    assert given["hotwords"].startswith("keyword, keyword")
+    lengths = [
+        len(model.hf_tokenizer.encode(f"{lead}{given[name]}").ids)
+        for lead, name in ((" ", "hotwords"), ("", "initial_prompt"))
+    ]
+    assert 200 < sum(lengths) <= 223
