@@ -17,8 +17,8 @@ from api.body import blocks
 from api.multipart_reader import PART_END, Event, Part, Reader
 from pipeline.errors import InvalidRequest
 
-MAX_FIELD = 1024 * 1024  # bytes of one text field
-MAX_FIELDS = 8 * 1024 * 1024  # bytes of all text fields together
+MAX_FIELD = 4 * 1024 * 1024  # bytes of one text field: ten seconds of a speaker's voice as a data: URL
+MAX_FIELDS = 16 * 1024 * 1024  # bytes of all text fields together
 MAX_NAME = 200  # characters of a file's name
 MAX_DEPTH = 4  # a[b][c][d]
 DELIMITERS = re.compile(r"\[([^\[\]]*)\]")

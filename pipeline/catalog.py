@@ -152,6 +152,12 @@ class Catalog:
         """Whether an embedded engine does what no route of the model's own does. Raises ModelNotFound."""
         return not self.model(model_id).routes and task in self.embedded
 
+    def voices(self, model_id: str) -> tuple[Voice, ...]:
+        """Whom the model can sound like here and now: where an embedded voice stands in, like that. Raises ModelNotFound."""
+        model = self.model(model_id)
+        stand_in = self.models.get(self.embedded["speech"].model) if self.stands_in(model_id, "speech") else None
+        return (stand_in or model).voices if model.voices else ()
+
     def formats(self, model_id: str, task: Task) -> tuple[str, ...]:
         """In which formats it can answer here and now. Raises ModelNotFound."""
         model = self.model(model_id)

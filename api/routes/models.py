@@ -38,7 +38,8 @@ def model_object(catalog: Catalog, model: Model) -> dict[str, Any]:
 
 def whole_model(desk: Desk, model: Model, *, base: str) -> dict[str, Any]:
     """The same with all that one wants to know before using it; `base` is this server's URL for clients."""
-    catalog, voices = desk.services.catalog, [voice.model_dump() for voice in model.voices]
+    catalog = desk.services.catalog
+    voices = [voice.model_dump() for voice in catalog.voices(model.id)]
     names = [voice["id"] for voice in voices]
     voice = "alloy" if "alloy" in names or not names else names[0]
     return {

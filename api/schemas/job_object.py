@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from api.schemas.known_speakers import without_sounds
 from infra.database.tables import Job, JobEvent, WebhookAttempt, WebhookMessage
 from infra.job_money import cost_facts
 from pipeline.lifecycle import TERMINAL, JobStatus
@@ -47,7 +48,7 @@ def job_object(job: Job, *, now: float, message: WebhookMessage | None = None) -
         "client_reference_id": job.client_reference_id,
         "metadata": job.meta or {},
         "input": {name: job.input.get(name) for name in INPUT} | _url(job),
-        "request": job.request,
+        "request": without_sounds(job.request),
         "model": job.model,
         "model_used": job.model_used,
         "language": job.language,

@@ -288,6 +288,7 @@ def test_jobs_take_the_same_options(client: httpx2.Client, services: Services) -
         assert (asked["languages"], asked["keywords"], asked["include"]) == (["en", "de"], ["Stenopool"], ["logprobs"])
         assert asked["chunking_strategy"]["threshold"] == 0.4
         assert asked["known_speaker_names"] == ["Ann", "Bob"]
+        assert asked["known_speaker_references"] == ["data:audio/wav;base64,…"] * 2, "megabytes, perhaps"
     refused = ask(client, "jobs", "curl", model="whisper-1", response_format="diarized_json")
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, "response_format")
     apart = ask(client, "jobs", "curl", model="whisper-1", response_format="diarized_json", channels="separate")

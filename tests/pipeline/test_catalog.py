@@ -207,3 +207,10 @@ def test_diarized_work_goes_to_diarizing_routes_only(tmp_path: Path) -> None:
     assert [route.model for route in catalog.routes("x", "transcription", diarized=True)] == ["b"]
     with pytest.raises(UnsupportedValue, match="Use one of: diarized_json, json"):
         catalog.check_format("x", "transcription", "srt")
+
+
+def test_voices_are_those_of_who_speaks() -> None:
+    alone, routed = (load_catalog(None, embedded_engines="auto", stock=stock) for stock in ({}, DIARIZING))
+    assert alone.voices("tts-1") == alone.model("espeak-ng").voices
+    assert routed.voices("tts-1") == routed.model("tts-1").voices != alone.voices("tts-1")
+    assert alone.voices("whisper-1") == ()
