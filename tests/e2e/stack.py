@@ -47,6 +47,11 @@ min_s = 1.5
 [models.far]
 tasks = ["transcription"]
 routes = [{{ provider = "far", model = "oracle" }}]
+
+[models.paid]
+tasks = ["transcription"]
+routes = [{{ provider = "oracle", model = "oracle" }}]
+prices = {{ audio_minute = "0.006" }}
 """
 
 
