@@ -20,6 +20,7 @@ HEAD_BYTES = 1024 * 1024  # from the front, as many as there are
 TAIL_BYTES = 512 * 1024  # from the end
 UNKNOWN_MS = 60_000  # of a recording that nobody has seen yet
 GUESSED_RATE = 8_000  # bytes a second: 64 kbit/s
+_STRANGE_RATE = 4_000  # bytes a second: what is recorded with less is refused when it is decoded
 _AMR_RATE = 1_600  # the same of what telephones record
 _LOWEST_RATE = 400  # bytes a second: 3.2 kbit/s, the lowest that speech codecs are used at
 _SECOND = 1000  # ms
@@ -39,7 +40,7 @@ def estimate(head: bytes, tail: bytes, size: int) -> Estimate:
     try:
         container = sniff.sniff(head)
         found = _READERS[container.name](head, tail, size) if container.name in _READERS else None
-    except (InvalidRequest, ValueError, IndexError, struct.error, ZeroDivisionError):
+    except (InvalidRequest, ValueError, IndexError, struct.error, ArithmeticError):
         found = None
     if found is None:
         return Estimate(size * _SECOND // GUESSED_RATE)
@@ -74,7 +75,7 @@ def _wav(head: bytes, _tail: bytes, size: int) -> Estimate | None:
         if name == b"fmt ":
             rate = struct.unpack_from("<I", head, start + 8)[0]
         elif name == b"data" and rate:
-            return Estimate(min(length, size - start) * _SECOND // rate, sure=True)
+            return Estimate(min(length, size - start) * _SECOND // rate, sure=rate >= _STRANGE_RATE)
     return None
 
 
