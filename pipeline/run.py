@@ -278,8 +278,16 @@ def _spoken(
             if isinstance(voice, Voice) and voice.usage is not None:
                 spoken.usage = voice.usage if spoken.usage is None else spoken.usage + voice.usage
 
-    # The encoder starts while the provider thinks, and is ready for its first block.
-    yield from encode(_present(voiced(), route), sample_rate=speaker.sample_rate, target=options.response_format)
+    # The encoder starts while the provider thinks, and is ready for its first block. What it writes before that, a container's
+    # head, is kept back: whoever has got the first block knows that there is sound, and every earlier failure raises.
+    encoded = encode(_present(voiced(), route), sample_rate=speaker.sample_rate, target=options.response_format)
+    head = bytearray()
+    for block in encoded:
+        head += block
+        if spoken.milliseconds:
+            break
+    yield bytes(head)
+    yield from encoded
 
 
 def _present(sound: Iterator[bytes], route: Route) -> Iterator[bytes]:

@@ -171,7 +171,10 @@ def test_failed_work_is_free(customer: Customer) -> None:
         assert customer.hear(prompt=prompt).status_code in (502, 503)
     assert customer.hear(sound=b"this is no sound").status_code == 400
     assert customer.hear(response_format="nothing").status_code == 400
-    assert customer.speak(model="tts-1", instructions="oracle: fail=9 error=refused").status_code in (502, 503)
+    for name in ("pcm", "wav", "mp3"):  # also where an encoder has a head to write before there is any sound
+        wrong = customer.speak(instructions="oracle: fail=9 error=refused", response_format=name)
+        assert wrong.status_code in (502, 503)
+        assert customer.speak(voice="nobody", response_format=name).status_code == 400
     assert customer.spent == 0
     assert customer.receipts == []
     assert [entry.kind for entry in customer.services.ledger.entries(customer.account_id)].count("hold") >= 3
