@@ -79,7 +79,10 @@ class Server:
         headers = {"accept-encoding": "identity"}
         if config.api_key:
             headers["authorization"] = f"Bearer {config.api_key}"
-        self._client = httpx2.Client(headers=headers, transport=transport, follow_redirects=False)
+        limits = httpx2.Limits(
+            max_connections=None, max_keepalive_connections=config.concurrency
+        )  # turns are limit enough
+        self._client = httpx2.Client(headers=headers, transport=transport, follow_redirects=False, limits=limits)
         watch_over(self._client)
         self._tries = Tries(
             config.name,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pipeline.audio.encode import encode
 from pipeline.audio.frames import adts_frames, mpeg_audio_frames
 from pipeline.errors import ProviderNonsense
 
@@ -11,25 +12,28 @@ _MAGIC = (b"ID3", b"fLaC", b"OggS", b"\x1a\x45\xdf\xa3", b"FORM", b"caff")
 _TEXTS = ("text/", "application/json", "application/problem", "application/xml")
 _ENOUGH = 64  # bytes; as many printable characters in a row are no sound
 _LONGEST_HEADER = 4096  # bytes of a WAV before its samples
+_RATES = range(8_000, 96_001)  # Hz
+_ENCODED = 24_000
 _UNKNOWN_SIZE = (0, 0xFFFFFFFF)  # what a WAV says that is still being made
 
 
 def samples(blocks: Iterator[bytes], media_type: str, *, sample_rate: int, provider: str) -> Iterator[bytes]:
-    """s16le mono in whole samples. A WAV of such samples is unwrapped; anything else raises ProviderNonsense."""
+    """s16le mono in whole samples of `sample_rate` Hz. A WAV is unwrapped; anything else raises ProviderNonsense."""
     if media_type.lower().startswith(_TEXTS):
         raise ProviderNonsense(provider=provider)
     head = next(blocks, b"")
     while len(head) < _ENOUGH and (block := next(blocks, b"")):
         head += block
-    size = None
+    size, rate = None, sample_rate
     if head[:4] in (b"RIFF", b"RF64"):
         while _data(head) is None and len(head) < _LONGEST_HEADER and (block := next(blocks, b"")):
             head += block
-        start, size = _unwrapped(head, sample_rate, provider)
+        start, size, rate = _unwrapped(head, provider)
         head = head[start:]
     elif _foreign(head, media_type):
         raise ProviderNonsense(provider=provider)
-    yield from _whole(_first(_resumed(head, blocks), size))
+    whole = _whole(_first(_resumed(head, blocks), size))
+    yield from whole if rate == sample_rate else _resampled(whole, rate, sample_rate)
 
 
 def _foreign(head: bytes, media_type: str) -> bool:
@@ -55,17 +59,23 @@ def _data(head: bytes) -> tuple[bytes, int, int] | None:
     return None
 
 
-def _unwrapped(head: bytes, sample_rate: int, provider: str) -> tuple[int, int | None]:
-    """Where the samples begin, and their bytes where that is known. Raises ProviderNonsense for other samples."""
+def _unwrapped(head: bytes, provider: str) -> tuple[int, int | None, int]:
+    """Where the samples begin, their bytes where that is known, and their Hz. Raises ProviderNonsense for other samples."""
     found = _data(head)
     if found is None or head[8:12] != b"WAVE":
         raise ProviderNonsense(provider=provider)
     form, start, size = found
     kind, channels = int.from_bytes(form[:2], "little"), int.from_bytes(form[2:4], "little")
     rate, bits = int.from_bytes(form[4:8], "little"), int.from_bytes(form[14:16], "little")
-    if kind not in (1, 0xFFFE) or (channels, rate, bits) != (1, sample_rate, 16):
+    if kind not in (1, 0xFFFE) or (channels, bits) != (1, 16) or rate not in _RATES:
         raise ProviderNonsense("The provider sent sound in another sampling than was asked for", provider=provider)
-    return start, None if size in _UNKNOWN_SIZE or size > 2**31 - 2**16 else size
+    return start, None if size in _UNKNOWN_SIZE or size > 2**31 - 2**16 else size, rate
+
+
+def _resampled(blocks: Iterator[bytes], rate: int, wanted: int) -> Iterator[bytes]:
+    """At `wanted` Hz, with a filter that keeps folded frequencies out."""
+    assert wanted == _ENCODED, "what the encoder makes of bare samples"
+    return _whole(encode(blocks, sample_rate=rate, target="pcm"))
 
 
 def _resumed(head: bytes, blocks: Iterator[bytes]) -> Iterator[bytes]:

@@ -81,6 +81,7 @@ class OpenAI:
         self.takes = Takes(frozenset(config.containers), max_bytes=config.max_bytes, max_s=longest)
         self._server, self._config = server, config
         self._abilities: dict[str, Abilities] = {}
+        self._wav_only: set[str] = set()  # models that do not speak bare samples
 
     def profile_for(self, options: TranscriptionOptions, model: str) -> CutProfile:
         """Names of speakers hold for one chunk only, so such chunks are long; text without times is timed best in short ones."""
@@ -110,7 +111,17 @@ class OpenAI:
 
     def speak(self, options: SpeechOptions, model: str) -> Voice:
         """Sound as it arrives; only what comes before the first block is tried again."""
-        asked = {"model": model, "input": options.input, "voice": options.voice, "response_format": "pcm"}
+        if model not in self._wav_only:
+            try:
+                return self._spoken(options, model, "pcm")
+            except ParameterRefused as error:
+                if error.details["parameter"] != "response_format":
+                    raise
+                self._wav_only.add(model)
+        return self._spoken(options, model, "wav")
+
+    def _spoken(self, options: SpeechOptions, model: str, shape: str) -> Voice:
+        asked = {"model": model, "input": options.input, "voice": options.voice, "response_format": shape}
         extra = {"instructions": options.instructions, "speed": options.speed if options.speed != 1 else None}
         body = asked | {name: value for name, value in extra.items() if value is not None}
 

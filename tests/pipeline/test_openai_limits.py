@@ -12,7 +12,7 @@ import pytest
 from pipeline.errors import CatalogBroken, ProviderRefused, UnsupportedValue
 from pipeline.openai_server import Config, Server
 from pipeline.openai_sound import as_file, quietest
-from pipeline.options import TranscriptionOptions
+from pipeline.options import SpeechOptions, TranscriptionOptions
 from pipeline.providers.base import FileRefused
 from pipeline.providers.openai import OpenAI, check
 from pipeline.transcript import SAMPLE_RATE
@@ -105,6 +105,23 @@ def test_a_parameter_that_was_refused_is_left_out_from_then_on(parameter: str) -
     provider = upstream.opened()
     for calls in (2, 3):
         assert provider.hear(noise(1), ASKED, "m").segments[0].text == "a"
+        assert len(upstream.sizes) == calls
+
+
+def test_a_voice_that_comes_as_wav_only() -> None:
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        if b'"pcm"' in request.content:
+            return httpx2.Response(400, json={"error": {"message": "response_format must be wav"}})
+        held = io.BytesIO()
+        with wave.open(held, "wb") as file:
+            file.setparams((1, 2, 24_000, 0, "NONE", ""))
+            file.writeframes(bytes(2400))
+        return httpx2.Response(200, content=held.getvalue())
+
+    upstream = Upstream(answer=answer)
+    provider = upstream.opened()
+    for calls in (2, 3):
+        assert b"".join(provider.speak(SpeechOptions(model="any", input="x"), "m")) == bytes(2400)
         assert len(upstream.sizes) == calls
 
 

@@ -3,6 +3,7 @@
 import io
 import wave
 
+import numpy as np
 import pytest
 
 from pipeline.audio.encode import encode
@@ -56,6 +57,15 @@ def test_a_wav_of_unknown_length_is_unwrapped() -> None:
     assert through(streamed) == PCM
 
 
+@pytest.mark.parametrize("rate", [8_000, 44_100, 48_000])
+def test_a_wav_of_another_rate_is_resampled(rate: int) -> None:
+    tone = (8000 * np.sin(2 * np.pi * 440 * np.arange(rate) / rate)).astype("<i2")
+    received = np.frombuffer(through(wav(tone.tobytes(), rate)), "<i2")
+    assert abs(len(received) - 24_000) < 600
+    spectrum = np.abs(np.fft.rfft(received[:24_000].astype(float), 24_000))
+    assert abs(int(spectrum.argmax()) - 440) <= 1
+
+
 @pytest.mark.parametrize("target", ["mp3", "opus", "aac", "flac"])
 def test_other_containers_are_nonsense(target: str) -> None:
     sound = b"".join(encode(iter([PCM]), sample_rate=24_000, target=target))
@@ -71,7 +81,7 @@ def test_other_containers_are_nonsense(target: str) -> None:
         (PCM, "application/json"),
         (b'{"error": {"message": "The model is being loaded, please try again in a while"}}', "audio/pcm"),
         (b"<!doctype html>\n<html><head><title>Bad gateway</title></head><body></body></html>", "audio/pcm"),
-        (wav(PCM, rate=16_000), "audio/wav"),
+        (wav(PCM, rate=1), "audio/wav"),
         (wav(PCM, channels=2), "audio/wav"),
         (b"RIFF" + bytes(5000), "audio/wav"),
     ],
