@@ -11,7 +11,8 @@ deltas is its balance at every moment. (subject, kind, part) is unique: what is 
     release   +amount          the rest of the hold, given back
 
 So for whatever is settled: all holds = all captures + all releases. The account's row is always the last one a transaction
-locks, and it is locked for as short as can be.
+locks, and it is locked for as short as can be. On SQLite a request's hold and its settlement do not wait for the disk: after
+a power cut the last moment's requests may not have been billed, and none is billed by half.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import Table, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
-from sqlmodel import col
+from sqlmodel import SQLModel, col
 
 from infra.audit import imbalances
 from infra.database.clock import now
@@ -80,7 +81,7 @@ class Ledger:
         """
         if micro <= 0 and within is None:
             return
-        with self._database.write() as session:
+        with self._database.write(lasting=False) as session:
             if micro > 0 and not add(session, account_id, subject, HOLD, micro):
                 return
             if within is not None:
@@ -94,7 +95,7 @@ class Ledger:
         """Hold so much more. Raises InsufficientBalance, NotFound when nothing is held (any more)."""
         if micro <= 0:
             return
-        with self._database.write() as session:
+        with self._database.write(lasting=False) as session:
             row = session.execute(_EXTEND, {"name": subject, "more": micro}).one_or_none()
             if row is None:
                 raise NotFound("Nothing is held for this request.")
@@ -107,7 +108,7 @@ class Ledger:
         It captures no more than is held and, where that is too little, what the balance has to add. Of a hold that the
         sweep has released as dead nothing is captured: the receipt says 0.
         """
-        with self._database.write() as session:
+        with self._database.write(lasting=False) as session:
             if within is not None:
                 within(session)
             row = session.execute(_CLOSE, {"name": subject}).one_or_none()
@@ -118,7 +119,7 @@ class Ledger:
 
     def release(self, subject: str, *, within: Within | None = None) -> None:
         """Give all of it back: failed work is free. No error where nothing is held."""
-        with self._database.write() as session:
+        with self._database.write(lasting=False) as session:
             if within is not None:
                 within(session)
             row = session.execute(_CLOSE, {"name": subject}).one_or_none()
@@ -235,15 +236,20 @@ def _first_receipt(session: Session, subject: str) -> Receipt | None:
     return session.scalars(select(Receipt).where(col(Receipt.subject) == subject)).one_or_none()
 
 
+def _table(rows: type[SQLModel]) -> Table:
+    """Statements over bare tables cost half of those over mapped classes."""
+    return SQLModel.metadata.tables[str(rows.__tablename__)]
+
+
 # Built once: the hot path of every synchronous request.
 _ADD = {
-    dialect.__name__: dialect.insert(LedgerEntry)
+    dialect.__name__: dialect.insert(_table(LedgerEntry))
     .values(at=now())
     .on_conflict_do_nothing()
     .returning(col(LedgerEntry.id))
     for dialect in (postgresql, sqlite)
 }
-_OPEN = insert(OpenHold).values(parts=1, opened_at=now())
+_OPEN = insert(_table(OpenHold)).values(parts=1, opened_at=now())
 _EXTEND = (
     update(OpenHold)
     .where(col(OpenHold.subject) == bindparam("name"))
@@ -252,13 +258,13 @@ _EXTEND = (
     .execution_options(synchronize_session=False)
 )
 _CLOSE = (
-    delete(OpenHold)
+    delete(_table(OpenHold))
     .where(col(OpenHold.subject) == bindparam("name"))
     .returning(col(OpenHold.account_id), col(OpenHold.held), col(OpenHold.parts))
     .execution_options(synchronize_session=False)
 )
 _TAKE = (
-    update(Account)
+    update(_table(Account))
     .where(col(Account.id) == bindparam("account"), col(Account.balance_micro) - bindparam("micro") >= 0)
     .values(balance_micro=col(Account.balance_micro) - bindparam("micro"))
     .returning(col(Account.id))
