@@ -1,5 +1,6 @@
 """The provider for OpenAI-compatible servers, before a server that answers badly."""
 
+import re
 import socket
 import threading
 from dataclasses import replace
@@ -164,6 +165,18 @@ def test_broken_settings_are_found_at_the_start(tmp_path: Path, line: str, word:
     catalog.write_text(f'[providers.mine]\nkind = "openai"\n{line}\n')
     with pytest.raises(CatalogBroken, match=word):
         load_catalog(catalog, embedded_engines="off")
+
+
+def test_the_page_about_servers_lists_every_setting_with_its_default() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "providers.md").read_text(encoding="utf-8")
+    told: dict[str, str] = {}
+    for _, names, default, *_ in (line.split("|") for line in page.splitlines() if line.startswith("| `")):
+        several = re.findall(r"`(\w+)`", names)
+        told |= dict(zip(several, default.split(",") if len(several) > 1 else [default] * 2, strict=False))
+        told |= {name: "" for name in several if name not in told}
+    assert set(told) == set(Config.model_fields) - {"kind", "name", "default_base_url"}
+    for name, field in Config.model_fields.items():
+        assert not isinstance(field.default, int | float) or told[name].strip() == f"{field.default:.0f}", name
 
 
 def test_names_of_speakers_hold_for_one_chunk() -> None:
