@@ -38,7 +38,7 @@ def block(language: str, containing: str) -> str:
 @pytest.mark.slow
 def test_as_printed(place: Marked, tmp_path: Path) -> None:
     up = Up(place, tmp_path, free_port())
-    created = stenopool(place, "keys", "create")
+    created = stenopool(place, "keys", "create", "--tier", "pro", "--balance", "10")
     key = created.stdout.strip()
     where = {**place.environ, "OPENAI_BASE_URL": f"{up.url}/v1", "OPENAI_API_KEY": key}
 
