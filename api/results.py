@@ -19,6 +19,7 @@ from pipeline.errors import Expired, InputMissing, InvalidRequest, WrongState
 from pipeline.formats.base import RenderOptions
 from pipeline.lifecycle import ACTIONS
 from pipeline.options import Granularity
+from pipeline.search import find
 from pipeline.suspects import Shown, shown
 from pipeline.transcript import SAMPLE_RATE, Segment, Transcript
 
@@ -29,7 +30,7 @@ WHAT_GOES = "The job's results have been deleted."
 class CaptionQuery(Lenient):
     """How a transcript is to be written; unset: as the job's request said."""
 
-    format: str | None = Field(None, description="json, text, srt, verbose_json, vtt")
+    format: str | None = Field(None, description=", ".join(formats.names()))
     timestamp_granularities: Annotated[list[Granularity] | None, Many()] = Field(
         None, description="`segment`, `word` or both, for verbose_json."
     )
@@ -39,7 +40,7 @@ class CaptionQuery(Lenient):
     max_cue: int | None = Field(None, ge=1000, le=60_000, description="Longest caption in ms; 7000.")
     min_gap: int | None = Field(None, ge=0, le=5000, description="Gap between captions in ms; 84.")
     chars_per_second: float | None = Field(None, ge=5, le=100, allow_inf_nan=False, description="Reading speed; 20.")
-
+    paragraphs: bool | None = Field(None, description="true: text in paragraphs, an empty line between.")
     suspect: Shown = Field("keep", description="Text that may be made up: `keep`, `mark` it [? so ?], or `drop` it.")
 
     def layout(self) -> dict[str, Any]:
@@ -132,3 +133,12 @@ def numbered(segments: Sequence[Segment], first: int = 0) -> list[dict[str, Any]
         }
         for number, segment in enumerate(segments, start=first)
     ]
+
+
+def found(segments: Sequence[Segment], query: str) -> list[dict[str, Any]]:
+    """The segments in which the query's words are said, as the API shows them, each with its matches."""
+    by_segment: dict[int, list[dict[str, Any]]] = {}
+    for match in find(segments, query):
+        shown_match = {"text": match.text, "start": match.start / 1000, "end": match.end / 1000}
+        by_segment.setdefault(match.segment, []).append(shown_match)
+    return [{**numbered([segments[at]], first=at)[0], "matches": matches} for at, matches in by_segment.items()]

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 
 from api.deps import JOBS, Caller, Desk, TheDesk
 from api.documented import answers, shown_as
-from api.results import WHAT_GOES, CaptionQuery, finished, numbered, rendered, so_far, sound_of, transcript_of
+from api.results import WHAT_GOES, CaptionQuery, finished, found, numbered, rendered, so_far, sound_of, transcript_of
 from api.schemas.job_object import delivery_object, event_object, terminal
 from api.schemas.listing import page
 from api.streaming import EVENT_STREAM, KEEPALIVE, KEEPALIVE_SECONDS, STREAM_HEADERS, Stream, event
@@ -26,6 +26,14 @@ router = APIRouter(prefix=JOBS + "/{job_id}", tags=["job results"])
 LOOK = 0.5  # seconds between two looks of a follower
 EVENTS_AT_ONCE = 1000
 NO_JOB = answers(s404="No such job.")
+
+
+class SegmentQuery(BaseModel):
+    """Which segments."""
+
+    limit: int = Field(100, ge=1, le=1000)
+    after: int = Field(-1, ge=-1, description="The id of the last segment already known.")
+    q: str | None = Field(None, max_length=500, description="Only segments in which these words are said.")
 
 
 class EventQuery(BaseModel):
@@ -55,9 +63,7 @@ async def transcript(desk: TheDesk, caller: Caller, job_id: str, query: Annotate
     summary="The sound of a speech job",
     responses=shown_as("audio/*")
     | NO_JOB
-    | answers(
-        s400="The job makes no sound.", s409="The job is not completed.", s410="Its results have been deleted."
-    ),
+    | answers(s400="The job makes no sound.", s409="The job is not completed.", s410="Its results have been deleted."),
 )
 async def audio(desk: TheDesk, caller: Caller, job_id: str) -> Response:
     """One file in the format that was asked for. `/transcript?format=srt` tells what is said when."""
@@ -84,17 +90,21 @@ async def _sound(desk: Desk, first: bytes, blocks: Iterator[bytes]) -> AsyncGene
 
 @router.get("/segments", summary="The segments, those ready so far while it runs", responses=NO_JOB)
 async def segments(
-    desk: TheDesk,
-    caller: Caller,
-    job_id: str,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    after: Annotated[int, Query(ge=-1, description="The id of the last segment already known.")] = -1,
+    desk: TheDesk, caller: Caller, job_id: str, query: Annotated[SegmentQuery, Query()]
 ) -> dict[str, Any]:
-    """In order, without holes: what is listed once does not change place. `complete` says that nothing will follow."""
+    """In order, without holes: what is listed once does not change place. `complete` says that nothing will follow.
+
+    With `q`, each segment has its `matches`: where those words begin and end, whatever their case, accents and punctuation.
+    """
     job = await desk.ask(partial(desk.services.jobs.get, caller.account_id, job_id))
     ready, complete = await so_far(desk, job)
-    chosen = numbered(ready[after + 1 : after + 1 + limit], first=after + 1)
-    more = after + 1 + limit < len(ready)
+    after, limit = query.after, query.limit
+    if query.q is None:
+        chosen = numbered(ready[after + 1 : after + 1 + limit], first=after + 1)
+        more = after + 1 + limit < len(ready)
+    else:
+        matching = [one for one in await desk.move(partial(found, ready, query.q)) if one["id"] > after]
+        chosen, more = matching[:limit], len(matching) > limit
     return {**page(chosen, has_more=more), "complete": complete and not more, "status": job.status}
 
 

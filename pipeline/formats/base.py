@@ -34,6 +34,7 @@ class RenderOptions(Layout):
     """What a caller may choose: the caption layout, which timestamps, and `extra` members for the top level of JSON bodies."""
 
     granularities: tuple[str, ...] = ("segment",)
+    paragraphs: bool = False  # of running text
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 

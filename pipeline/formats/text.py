@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from pipeline.formats.base import Format, RenderOptions
+from pipeline.paragraphs import paragraphs
 from pipeline.transcript import Transcript
 from pipeline.turns import with_gaps, written
 
 
 class Text:
-    """One line, as OpenAI's server writes it; where speakers are known, a line for each turn with the speaker before it."""
+    """One line, as OpenAI's server writes it; where speakers are known, a line for each turn with the speaker before it.
+
+    With `paragraphs`, in paragraphs with an empty line between.
+    """
 
     name = "text"
     media_type = "text/plain; charset=utf-8"
     extension = ".txt"
 
     def render(self, transcript: Transcript, options: RenderOptions) -> str:
-        return written(with_gaps(transcript)) + "\n"
+        segments = with_gaps(transcript)
+        return ("\n\n".join(paragraphs(segments)) if options.paragraphs else written(segments)) + "\n"
 
 
 FORMAT: Format = Text()

@@ -11,6 +11,7 @@ import json
 import wave
 from collections.abc import Iterator
 from typing import Any
+from xml.etree import ElementTree
 
 import httpx2
 import jsonschema
@@ -119,7 +120,7 @@ def is_right(answer: httpx2.Response, task: str, response_format: str) -> None:
         if body.get("words"):
             assert [word["word"] for word in body["words"]] == SAID
     else:
-        assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+        assert answer.headers["content-type"] == formats.load(response_format).media_type
         said = _unlabelled(_spoken(response_format, answer.text))
     assert said.split() == SAID
 
@@ -130,6 +131,9 @@ def _spoken(response_format: str, text: str) -> str:
         assert all(cue.start < cue.end for cue in cues)
         assert all(one.end <= other.start for one, other in itertools.pairwise(cues))
         return "\n".join(cue.content for cue in cues)
+    if response_format == "ttml":
+        texts = ElementTree.fromstring(text).iter("{http://www.w3.org/ns/ttml}p")
+        return "\n".join(" ".join(cue.itertext()) for cue in texts)
     if response_format == "vtt":
         return "\n".join(caption.text for caption in webvtt.from_buffer(io.StringIO(text)))
     assert text.endswith("\n")
@@ -216,6 +220,14 @@ def test_tokens_where_the_provider_counts_them(client: httpx2.Client) -> None:
     assert [one["token"] for one in of("gpt-4o-transcribe", include=["logprobs"])["logprobs"]] == SAID
     assert "logprobs" not in of("gpt-4o-transcribe")
     assert "logprobs" not in of("whisper-1", include=["logprobs"]), "nobody knows any: absent, and no error"
+
+
+@pytest.mark.parametrize(("model", "counted"), [("gpt-4o-mini-transcribe", 59), ("whisper-1", None)])
+def test_a_streams_usage_is_tokens_or_absent(client: httpx2.Client, model: str, counted: int | None) -> None:
+    told = events_of(ask(client, "transcriptions", "curl", model=model, stream=True, include=["logprobs"]))[-1]
+    assert told.get("usage", {}).get("total_tokens") == counted
+    assert ("logprobs" in told) == (counted is not None)
+    assert told["perf"]["audio_duration_seconds"] == 1.5
 
 
 def test_known_speakers_are_called_by_their_names(client: httpx2.Client, behind: Upstream) -> None:

@@ -221,3 +221,26 @@ def test_a_callers_own_secret_is_never_shown(house: House) -> None:
         "url": "http://127.0.0.1:9/hook", "last_status": None, "delivered_at": None, "next_attempt_at": None,
     }  # fmt: skip
     assert secret not in json.dumps(job)
+
+
+def test_words_are_found_with_their_times(house: House) -> None:
+    """`?q=`: only the segments that say it, with their ids, paged like all."""
+    sound, said = recording(30.0)
+    job = house.submit(sound)
+    house.work()
+    path = f"{JOBS}/{job['id']}/segments"
+    everything = house.get(f"{path}?limit=1000").json()["data"]
+    wanted = next(word for word in said if said.count(word) > 1)
+    found = house.get(path, params={"q": wanted.upper(), "limit": 1000}).json()
+    matches = [match for segment in found["data"] for match in segment["matches"] if match["text"] == wanted]
+    assert len(matches) == said.count(wanted)
+    by_id = {segment["id"]: segment for segment in everything}
+    for segment in found["data"]:
+        assert {**by_id[segment["id"]], "matches": segment["matches"]} == segment
+        for match in segment["matches"]:
+            assert segment["start"] <= match["start"] < match["end"] <= segment["end"]
+    first = house.get(path, params={"q": wanted, "limit": 1}).json()
+    assert first["has_more"] is (len(found["data"]) > 1)
+    rest = house.get(path, params={"q": wanted, "limit": 1000, "after": first["data"][0]["id"]}).json()
+    assert first["data"] + rest["data"] == found["data"]
+    assert house.get(path, params={"q": "nobody-says-this"}).json()["data"] == []

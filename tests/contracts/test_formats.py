@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
+from xml.etree import ElementTree
 
 import pytest
 import srt
@@ -96,7 +97,7 @@ def test_listing_imports_nothing() -> None:
 
 @pytest.mark.parametrize("name", ["", "base", "docx", "../text", "__init__", "JSON", "json "])
 def test_an_unknown_format_is_refused_and_the_known_are_named(name: str) -> None:
-    with pytest.raises(UnsupportedValue, match="json, srt, text, verbose_json, vtt") as refused:
+    with pytest.raises(UnsupportedValue, match="json, srt, text, ttml, verbose_json, vtt") as refused:
         load(name)
     assert refused.value.param == "response_format"
 
@@ -135,6 +136,60 @@ def test_nothing_can_break_out_of_a_cue() -> None:
         assert "<" not in text
         assert text.count("&") == text.count("&amp;") + text.count("&lt;") + text.count("&gt;")
     assert "5 < 6 & 7 > 2 NOTE blank" in " ".join(text.replace("\n", " ") for _, _, text in subtitles)
+
+
+TT = "{http://www.w3.org/ns/ttml}"
+
+
+def read_ttml(document: str) -> list[tuple[str, str, str]]:
+    """Times as they are written; `<br/>` as a line's end."""
+    root = ElementTree.fromstring(document)
+    assert root.tag == f"{TT}tt"
+    regions = {region.get("{http://www.w3.org/XML/1998/namespace}id") for region in root.iter(f"{TT}region")}
+    cues = list(root.iter(f"{TT}p"))
+    assert all(cue.get("region") in regions for cue in cues)
+    return [
+        (cue.get("begin") or "", cue.get("end") or "", (cue.text or "") + "".join(f"\n{br.tail}" for br in cue))
+        for cue in cues
+    ]
+
+
+@pytest.mark.parametrize("sample", SAMPLES)
+def test_timed_text_says_what_subtitles_say(sample: str) -> None:
+    shown = read_ttml(render("ttml", SAMPLES[sample]))
+    captions = [
+        (line, text)
+        for line, text in zip(_lines_of_times(sample), read_srt(render("srt", SAMPLES[sample])), strict=True)
+    ]
+    assert [(begin, end) for begin, end, _ in shown] == [times for times, _ in captions]
+    assert [text.replace("-->", "→") for *_, text in shown] == [text for _, (_, _, text) in captions]
+
+
+def _lines_of_times(sample: str) -> list[tuple[str, str]]:
+    lines = [line for line in render("vtt", SAMPLES[sample]).splitlines() if " --> " in line]
+    return [(line.split(" --> ")[0], line.split(" --> ")[1]) for line in lines]
+
+
+def test_timed_text_of_letters_that_xml_forbids() -> None:
+    odd = Transcript((Segment('a\ufffe & <b> \U0001f600 "c"', 0, 2000),), 2000, language='d"e')
+    assert read_ttml(render("ttml", odd)) == [("00:00:00.000", "00:00:02.000", 'a & <b> \U0001f600 "c"')]
+
+
+def test_text_in_paragraphs() -> None:
+    """After a rest behind a sentence, after a long rest anywhere, and where somebody else speaks."""
+    parts = [
+        Segment("One. Two.", 0, 1000),
+        Segment("Three", 3000, 4000),
+        Segment("four.", 5900, 6000),
+        Segment("Five.", 7600, 8000),
+        Segment("six", 12_500, 13_000),
+    ]
+    transcript = Transcript(tuple(parts), 13_000)
+    assert render("text", transcript, paragraphs=True) == "One. Two.\n\nThree four.\n\nFive.\n\nsix\n"
+    assert render("text", spoken_by(transcript, "A", "A", "B", "B", "B"), paragraphs=True).startswith(
+        "A: One. Two.\n\nA: Three\n\nB: four.\n\n"
+    )
+    assert render("text", transcript) == "One. Two. Three four. Five. six\n"
 
 
 texts = st.text(st.characters(exclude_categories=["Cs", "Cc", "Z"]), min_size=1, max_size=8)
