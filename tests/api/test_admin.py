@@ -149,7 +149,8 @@ def test_twenty_at_once_with_one_key_count_once(admin: Administrator) -> None:
         '{"amount_usd": -1}', '{"amount_usd": "ten"}', '{"amount_usd": NaN}', '{"amount_usd": 1e400}',
         '{"amount_usd": Infinity}', '{"amount_usd": true}', '{"amount_usd": null}', '{"amount_usd": [1]}', "{}",
         '{"amount_usd": 1000000.01}', '{"amount_usd": "1", "nota": "x"}', '{"amount_usd": 1, "note": "\\u0000"}',
-        '{"amount_usd": 1e999999999}', '{"amount_usd": 1e-999999999}', '{"amount_usd": 1e99999999999999999999}', '{"amount_usd": ' + "9" * 5000 + "}", "[]", "", "{",
+        '{"amount_usd": 1e999999999}', '{"amount_usd": 1e-999999999}', '{"amount_usd": 1e99999999999999999999}',
+        '{"amount_usd": ' + "9" * 5000 + "}", "[]", "", "{",
     ],
 )  # fmt: skip
 def test_what_is_no_amount_is_refused_and_books_nothing(house: House, admin: Administrator, body: str) -> None:
