@@ -58,6 +58,7 @@ def transcribe(
     )
     catalog = load_catalog(chosen.catalog, embedded_engines=chosen.embedded_engines, stock=chosen.stock_providers)
     catalog.routes(model, "transcription")  # a wrong model is told before any work
+    catalog.check_format(model, "transcription", format_name)
     targets = _targets(files, output, form)
     first_failure = OK
     with Toolbox(catalog, engine_processes=chosen.cpu_processes) as toolbox:
