@@ -127,9 +127,13 @@ class Bill:
         return self._options.input if isinstance(self._options, SpeechOptions) else self._options.prompt or ""
 
     def _price(self, usage: Usage) -> int:
+        return charge(usage, self._prices, self._in_force()).micro
+
+    def _in_force(self) -> Decimal:
+        """The ratio of the moment at which the request was accepted."""
         if self._ratio is None:
             self._ratio = self._services.ratios.of(self._options.model)
-        return charge(usage, self._prices, self._ratio).micro
+        return self._ratio
 
     def _set_aside(self, micro: int, ms: int) -> None:
         ledger, more = self._services.ledger, micro - self._held
@@ -139,6 +143,7 @@ class Bill:
             subject=self._subject,
             ms=ms,
             minutes=self._caller.limits.transcription_minutes_per_day,
+            first=not self._open,
         )
         limited = self.task != "speech" and self._caller.limits.transcription_minutes_per_day is not None
         if self._held:
@@ -152,8 +157,6 @@ class Bill:
 
     def _settle(self, usage: Usage, model_used: str) -> None:
         """A database that is away now does not take the finished work from its caller, who then may have it for nothing."""
-        self._price(usage)
-        assert self._ratio is not None
         receipt = NewReceipt(
             account_id=self._caller.account_id,
             key_id=self._caller.key_id,
@@ -162,12 +165,13 @@ class Bill:
             model_used=model_used,
             usage=usage,
             prices=self._prices,
-            ratio=self._ratio,
+            ratio=self._in_force(),
         )
-        self._settled, self.micro = True, receipt.cost
+        self._settled = True
         try:
             self.micro = self._services.ledger.settle(self._subject, receipt, within=self._minutes(usage.audio_ms)).cost
         except StenopoolError as error:
+            self.micro = receipt.cost
             log.warning("finished work could not be booked: %s", error.code)
 
     def _minutes(self, ms: int) -> quota.Within | None:
