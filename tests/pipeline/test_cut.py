@@ -137,6 +137,41 @@ def test_without_speech_nothing_is_kept_to_be_sent(numbers: sounds.Samples) -> N
     assert not any(chunk.span.has_speech or chunk.pcm for chunk in found)
 
 
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        sounds.chords(60, 2.0, 12_000),
+        sounds.chords(60, 0.5, 12_000),
+        sounds.arpeggio(60, 0.125, 12_000),
+        sounds.arpeggio(60, 0.5, 1500),
+        sounds.drums(60, 0.5, 12_000),
+        sounds.drums(60, 1.0, 1500),
+    ],
+    ids=["slow chords", "chords", "fast arpeggio", "slow arpeggio", "drums", "slow drums"],
+)
+def test_music_that_keeps_the_beat_is_nobody_s_speech(numbers: sounds.Samples) -> None:
+    found = chunks(sounds.pcm(numbers), CutProfile())
+    assert not any(chunk.span.has_speech or chunk.pcm for chunk in found)
+
+
+@pytest.mark.parametrize("louder", [0.5, 1.0, 2.0])
+def test_speech_over_music_is_heard(louder: float) -> None:
+    talk = sounds.samples(sounds.oracle("natural", 40)[0])
+    music = sounds.arpeggio(40, 0.125, 3000) + sounds.drums(40, 0.5, 4000)
+    mixed = talk + music * (louder * talk.std() / music.std())
+    found = chunks(sounds.pcm(mixed), CutProfile())
+    assert all(chunk.span.has_speech for chunk in found)
+
+
+def test_a_few_words_between_long_stretches_of_music_are_heard() -> None:
+    sound, _ = sounds.oracle("natural", 9)
+    whole = np.concatenate((sounds.drums(40, 0.5, 8000), sounds.samples(sound), sounds.drums(40, 0.5, 8000)))
+    found = chunks(sounds.pcm(whole), CutProfile())
+    heard = [chunk.span for chunk in found if chunk.span.has_speech]
+    assert heard[0].audio_start <= 40.5 * SAMPLE_RATE
+    assert heard[-1].audio_end >= 48.5 * SAMPLE_RATE
+
+
 def test_loud_continuous_noise_is_cut_with_overlap() -> None:
     found = chunks(sounds.pcm(sounds.white(35, 8000)))
     assert {chunk.span.right_edge for chunk in found[:-1]} == {"hard"}
