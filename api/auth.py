@@ -47,7 +47,7 @@ class KeyCheck:
             return
         if standings:
             send = Counted(send, standings)
-        refused = refusal(standings)
+        refused = refusal(desk.services, standings)
         await (render(refused) if refused else self.app)(scope, receive, send)
 
 
@@ -65,4 +65,4 @@ async def _let_in(scope: Scope, desk: Desk) -> Sequence[Standing]:
         principal = await desk.ask(partial(services.accounts.authenticate, secret))
     check_scope(principal, scope["method"], scope["path"], headers)
     scope["state"]["principal"] = principal
-    return await count(services.limits, principal, scope["method"], scope["path"])
+    return await count(services, principal, scope["method"], scope["path"])

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse
 
 from api.body import checked, read_json
 from api.deps import JOBS, Desk
+from api.limits import count_speech_job
 from api.multipart import Form, read_form
 from api.repetition import REPLAYED, idempotency, idempotency_key
 from api.schemas.job_object import job_object
@@ -71,6 +72,8 @@ async def create_job(request: Request, desk: Desk, caller: Principal, *, task: T
         form = await read_form(request, sink)
     try:
         fields = _job_fields(desk, form.fields, task)
+        if fields.task == "speech" and task is None:  # else the endpoint has been counted already
+            await count_speech_job(desk.services, caller)
         answer = await _submit(asked, fields, await _input(asked, fields, form, sink))
     except DatabaseUnavailable:
         raise  # the commit may have happened: the sweep knows whether a job uses the upload

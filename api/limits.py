@@ -14,7 +14,8 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import Message, Send
 
 from infra.key_cache import Principal
-from infra.limits import RateLimits, Standing, Window
+from infra.limits import Standing, Window
+from infra.wiring import Services
 from pipeline.errors import RateLimited
 
 SPEECH = ("POST", "/v1/audio/speech")
@@ -30,16 +31,25 @@ def windows_of(principal: Principal, method: str, path: str) -> list[Window]:
     return [Window(name, f"stenopool:rate:{{{account}}}:{name}", most) for name, most in asked if most is not None]
 
 
-async def count(limits: RateLimits, principal: Principal, method: str, path: str) -> Sequence[Standing]:
+async def count(services: Services, principal: Principal, method: str, path: str) -> Sequence[Standing]:
     """The account's standing after this request; the caller asks `refusal` whether it was let in."""
-    return await limits.admit(windows_of(principal, method, path))
+    return await services.limits.admit(windows_of(principal, method, path))
 
 
-def refusal(standings: Sequence[Standing]) -> RateLimited | None:
+async def count_speech_job(services: Services, principal: Principal) -> None:
+    """A job that speaks is a speech request, too. Raises RateLimited."""
+    windows = [window for window in windows_of(principal, *SPEECH) if window.name == "speech"]
+    refused = refusal(services, await services.limits.admit(windows))
+    if refused:
+        raise refused
+
+
+def refusal(services: Services, standings: Sequence[Standing]) -> RateLimited | None:
     """The error for a request that a window does not let in."""
     full = max(standings, key=lambda one: one.wait, default=None)
     if full is None or not full.wait:
         return None
+    services.metrics.rate_limited.labels(full.window.name).inc()
     what = "speech requests" if full.window.name == "speech" else "requests"
     wait = math.ceil(full.wait / _SECOND)
     return RateLimited(

@@ -32,6 +32,7 @@ class Metrics:
         self.rescued = self._counter("jobs_rescued", "Jobs and chunks taken from dead workers")
         self.fenced = self._counter("lease_fenced", "Results thrown away because another worker owns the work")
         self.rung = self._counter("bells_rung", "Messages sent by the sweep", "why")
+        self.rate_limited = self._counter("rate_limited", "Requests refused because of a rate", "window")
         self.audio = self._counter("audio_seconds", "Seconds of sound decoded")
         self.ffmpeg = self._counter("ffmpeg_runs", "Decoded recordings", "outcome")
         self.webhooks = self._counter("webhook_attempts", "Deliveries tried", "outcome")

@@ -133,6 +133,22 @@ def test_a_job_made_by_a_synchronous_endpoint_is_a_job(house: House) -> None:
     assert house.post("/v1/audio/transcriptions", headers=house.auth(secret)).status_code == 400
 
 
+def test_a_job_that_speaks_is_a_speech_request(limited: Services, client: TestClient) -> None:
+    auth = key_of(limited, "enterprise", speech_requests_per_minute=2)
+    asked = {"model": "oracle", "task": "speech", "input": "alpha"}
+    assert (
+        client.post(SPEECH, json={**asked, "voice": "alloy"}, headers=auth | {"Prefer": "respond-async"}).status_code
+        == 202
+    )
+    job = client.post("/v1/audio/jobs", json=asked, headers=auth)
+    assert job.status_code == 202, job.text
+    refused = client.post("/v1/audio/jobs", json=asked, headers=auth)
+    assert refused.status_code == 429
+    assert "2 speech requests per minute" in refused.json()["error"]["message"]
+    assert client.post(SPEECH, json=asked, headers=auth).status_code == 429
+    assert 'rate_limited_total{window="speech"}' in client.get("/metrics").text
+
+
 def test_durations_are_gos() -> None:
     shown = {0: "0s", 120: "120ms", 1000: "1s", 1200: "1.2s", 59_999: "59.999s", 60_000: "1m0s", 7_200_500: "2h0m0.5s"}
     assert {ms: duration(ms) for ms in shown} == shown
