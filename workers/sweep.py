@@ -141,9 +141,10 @@ def forget_old(services: Services) -> None:
 
 def release_dead(services: Services) -> None:
     """What was held, and what of a quota was taken, for requests that died with their process goes back."""
-    if released := services.ledger.release_dead():
+    dead = services.settings.request_hold_seconds
+    if released := services.ledger.release_dead(dead):
         log.warning("gave back %d holds of requests that never ended", released)
-    services.quota.release_dead()
+    services.quota.release_dead(dead)
 
 
 def compare_books(services: Services) -> None:

@@ -1,13 +1,18 @@
 """`stenopool doctor`: what works, what is worth a warning, and what is broken."""
 
+import contextlib
+import os
 import socket
 from pathlib import Path
 
 import pytest
 import redis
+from sqlalchemy import update
 
 from cli import exits
 from cli.doctor import _redis as look_at_redis
+from infra.database.session import Database
+from infra.database.tables import Account
 from infra.embedded import PrivateRedis
 from infra.settings import Settings
 from tests.cli.conftest import Ran, Run
@@ -37,6 +42,16 @@ def test_everything_broken_is_found_at_once(run: Run, monkeypatch: pytest.Monkey
     assert not ran.json["ok"]
     broken = {name for name, state in states(ran).items() if state == "broken"}
     assert broken == {"database", "money", "redis", "storage", "models", "engines", "workers"}
+
+
+def test_books_that_do_not_agree_are_broken(run: Run) -> None:
+    account = run("keys", "create", "--balance", "10", "--json").json["account_id"]
+    assert states(run("doctor", "--json"))["money"] == "ok"
+    with contextlib.closing(Database(Settings.from_env(os.environ).database)) as database, database.write() as session:
+        session.execute(update(Account).values(balance_micro=1))
+    ran = run("doctor", "--json")
+    assert (ran.code, states(ran)["money"]) == (exits.FAILED, "broken")
+    assert account in ran.out
 
 
 def test_a_redis_that_drops_messages_is_broken(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The money of jobs: held with the row, captured with each chunk, settled with the end."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
@@ -49,7 +50,7 @@ def spent(ledger: Ledger, desk: JobDesk) -> int:
 
 
 def test_each_chunk_captures_its_own_seconds(desk: JobDesk, ledger: Ledger) -> None:
-    job = desk.submit(terms=terms(3.5))
+    job = desk.submit(terms=terms(3.5), webhook_url="https://example.com")
     assert spent(ledger, desk) == 350
     assert cost_facts(job) == {"currency": "usd", "estimated": 0.00035, "held": 0.00035, "captured": 0.0}
     desk.cut(job, 3)
@@ -68,6 +69,8 @@ def test_each_chunk_captures_its_own_seconds(desk: JobDesk, ledger: Ledger) -> N
     receipt = Receipts(desk.database).of(job.id)
     assert receipt is not None
     assert (receipt.cost, receipt.audio_ms, receipt.model, receipt.counted) == (300, 3000, "oracle", "measured")
+    (message,) = desk.messages(job)
+    assert json.loads(message.body)["data"]["cost"] == cost_facts(done)
 
 
 def test_a_job_that_cannot_be_paid_is_not_made(desk: JobDesk, ledger: Ledger) -> None:

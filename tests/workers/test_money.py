@@ -5,8 +5,10 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from sqlalchemy import update
+from sqlmodel import col
 
-from infra.database.tables import Job
+from infra.database.tables import Account, Job, OpenHold
 from infra.job_money import Terms
 from infra.ledger import Ledger
 from pipeline.catalog import Prices
@@ -19,6 +21,7 @@ from tests.support.recordings import long, short, silence
 from tests.workers.conftest import Office
 from workers.advance import advance
 from workers.measure import spoken, used
+from workers.sweep import EVERY_MINUTE, EVERY_NIGHT, Sweeper
 from workers.transcribe import transcribe
 
 SECOND = 100  # micro-dollars
@@ -84,6 +87,34 @@ def test_a_job_that_runs_out_of_money_is_not_heard_further(office: Office) -> No
     work(office, short_one)
     assert office.job(short_one).status == "failed"
     assert office.calls() == 0
+
+
+def test_books_that_do_not_agree_are_told_of(office: Office, caplog: pytest.LogCaptureFixture) -> None:
+    services = office.services
+
+    def exposed() -> str:
+        office.desk("scheduler").beat()
+        return services.metrics.render(services.jobs, services.queue, services.webhooks, services.workers).decode()
+
+    assert "ledger_imbalance" not in exposed(), "nobody has looked yet"
+    Sweeper(services).perform(EVERY_NIGHT)
+    assert "ledger_imbalance 0.0" in exposed()
+    with services.database.write() as session:
+        session.execute(update(Account).values(balance_micro=1))
+    Sweeper(services).perform(EVERY_NIGHT)
+    assert "ledger_imbalance 1.0" in exposed()
+    assert f"account {office.account}: the balance is 1, its ledger says 1000000000" in caplog.text
+
+
+def test_what_dead_requests_hold_goes_back(office: Office) -> None:
+    services = office.services
+    services.ledger.hold(office.account, "req_dead", SECOND)
+    with services.database.write() as session:
+        session.execute(update(OpenHold).values(opened_at=col(OpenHold.opened_at) - 901))
+    services.ledger.hold(office.account, "req_alive", SECOND)
+    Sweeper(services).perform(EVERY_MINUTE)
+    assert services.ledger.balance(office.account) == 10**9 - SECOND
+    assert services.ledger.check() == []
 
 
 def test_only_models_priced_by_tokens_count_them() -> None:
