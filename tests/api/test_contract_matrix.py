@@ -22,6 +22,7 @@ import webvtt
 from api.main import create_app
 from infra.settings import Settings
 from infra.wiring import Services, build
+from pipeline import formats
 from pipeline.catalog import load_catalog
 from tests.api import openai_schemas as schemas
 from tests.api.conftest import recording
@@ -35,7 +36,7 @@ HEARING = [name for name, model in CATALOG.items() if "transcription" in model.t
 TRANSLATING = [name for name, model in CATALOG.items() if "translation" in model.tasks]
 SPEAKING = [name for name, model in CATALOG.items() if "speech" in model.tasks]
 DIARIZING = [name for name in HEARING if "diarize" in name]
-FORMATS = ("json", "text", "srt", "verbose_json", "vtt", "diarized_json")  # OpenAI's; others are ours
+FORMATS = formats.names()
 SOUND, SAID = recording(1.5)
 SAMPLE = "data:audio/wav;base64," + base64.b64encode(SOUND).decode()
 ASKED: dict[str, Any] = {
