@@ -29,7 +29,7 @@ from sqlmodel import SQLModel, col
 from infra.audit import imbalances
 from infra.database.clock import now
 from infra.database.ids import new_id
-from infra.database.session import Database
+from infra.database.session import Database, run
 from infra.database.tables import Account, LedgerEntry, OpenHold, Receipt
 from infra.receipts import NewReceipt, write_receipt
 from pipeline.errors import InsufficientBalance, InvalidRequest, NotFound
@@ -88,7 +88,7 @@ class Ledger:
                 within(session)
             if micro <= 0:
                 return
-            session.execute(_OPEN, {"subject": subject, "account_id": account_id, "held": micro})
+            run(session, _OPEN, {"subject": subject, "account_id": account_id, "held": micro})
             spend(session, account_id, micro)
 
     def extend(self, subject: str, micro: int) -> None:
@@ -96,7 +96,7 @@ class Ledger:
         if micro <= 0:
             return
         with self._database.write(lasting=False) as session:
-            row = session.execute(_EXTEND, {"name": subject, "more": micro}).one_or_none()
+            row = run(session, _EXTEND, {"name": subject, "more": micro}).one_or_none()
             if row is None:
                 raise NotFound("Nothing is held for this request.")
             add(session, row.account_id, subject, HOLD, micro, part=row.parts - 1)
@@ -111,7 +111,7 @@ class Ledger:
         with self._database.write(lasting=False) as session:
             if within is not None:
                 within(session)
-            row = session.execute(_CLOSE, {"name": subject}).one_or_none()
+            row = run(session, _CLOSE, {"name": subject}).one_or_none()
             if row is None:
                 return _first_receipt(session, subject) or write_receipt(session, subject, receipt, 0)
             cost = _capture(session, subject, row, receipt.cost)
@@ -122,7 +122,7 @@ class Ledger:
         with self._database.write(lasting=False) as session:
             if within is not None:
                 within(session)
-            row = session.execute(_CLOSE, {"name": subject}).one_or_none()
+            row = run(session, _CLOSE, {"name": subject}).one_or_none()
             if row is not None:
                 _give_back(session, subject, row.account_id, row.held)
 
@@ -165,7 +165,7 @@ def add(
         "part": part,
         "note": note,
     }
-    return session.execute(_ADD[dialect.__name__], values).first() is not None
+    return run(session, _ADD[dialect.__name__], values).first() is not None
 
 
 def spend(session: Session, account_id: str, micro: int) -> None:
@@ -223,7 +223,7 @@ def _capture(session: Session, subject: str, hold: Any, cost: int) -> int:
 
 
 def _took(session: Session, account_id: str, micro: int) -> bool:
-    return session.execute(_TAKE, {"account": account_id, "micro": micro}).first() is not None
+    return run(session, _TAKE, {"account": account_id, "micro": micro}).first() is not None
 
 
 def _give_back(session: Session, subject: str, account_id: str, rest: int) -> None:
