@@ -1,8 +1,11 @@
 """Transcription minutes per day and live jobs at once: exact, on both databases."""
 
 import datetime
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from sqlalchemy import update
@@ -14,6 +17,8 @@ from infra.database.session import Database
 from infra.database.tables import Job, OpenMinutes
 from infra.quota import MINUTE, Quota
 from pipeline.errors import QuotaExceeded, TooManyJobs
+
+ROOT = Path(__file__).parents[2]
 
 
 def take(database: Database, account: str, subject: str, ms: int, minutes: int | None = 10) -> None:
@@ -81,6 +86,51 @@ def test_many_at_once_never_cross_it(database: Database, account: str) -> None:
 
     with ThreadPoolExecutor(8) as threads:
         assert sum(threads.map(one, range(32))) == 10
+    assert Quota(database).used_today(account) == 10 * MINUTE
+
+
+CHILD = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from infra import quota
+from infra.database.session import Database
+from pipeline.errors import QuotaExceeded
+url, account, name = sys.argv[1:]
+database = Database(url)
+def one(number):
+    try:
+        with database.write() as session:
+            quota.take(session, account, f"req_{name}_{number}", quota.MINUTE, 10, first=True)
+    except QuotaExceeded:
+        return False
+    return True
+print("ready", flush=True)
+sys.stdin.readline()
+with ThreadPoolExecutor(4) as threads:
+    print(sum(threads.map(one, range(8))), flush=True)
+database.close()
+"""
+
+
+def test_eight_processes_at_the_boundary_take_ten_minutes(database: Database, database_url: str, account: str) -> None:
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", CHILD, database_url, account, str(number)],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(8)
+    ]
+    for child in children:
+        assert child.stdout is not None and child.stdout.readline() == "ready\n"
+    for child in children:
+        assert child.stdin is not None
+        child.stdin.write("\n")
+        child.stdin.flush()
+    assert sum(int(child.communicate(timeout=120)[0]) for child in children) == 10
+    assert [child.returncode for child in children] == [0] * 8
     assert Quota(database).used_today(account) == 10 * MINUTE
 
 
