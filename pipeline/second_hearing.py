@@ -21,6 +21,7 @@ from pipeline.transcript import SAMPLE_RATE, Heard, samples_to_ms
 Ask = Callable[[bytes, TranscriptionOptions], Heard]
 
 _WRONG = 0.25  # of a chunk's characters; a suspect phrase alone is flagged and left alone
+_BETTER = 0.5  # of the first doubt; a refrain that really is sung stays suspect in halves, and has one seam less whole
 _SHORTEST_S = 6.0  # below there is nothing to divide
 _LONGER_HALF = 0.65  # of the chunk; together with the overlap of a forced cut the other one is no longer
 _HALVES = 2
@@ -41,7 +42,7 @@ def hear_well(chunk: Chunk, options: TranscriptionOptions, ask: Ask) -> Heard:
     except StenopoolError:  # the first answer is there, and flagged
         return first
     second = replace(second, segments=tuple(echoes(second.segments, options.prompt)))
-    return second if _doubt(chunk.span, second) < doubt else first
+    return second if _doubt(chunk.span, second) < doubt * _BETTER else first
 
 
 def _heard(pcm: bytes, options: TranscriptionOptions, ask: Ask) -> Heard:
