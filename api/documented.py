@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
+from api.admin_auth import is_admin_path
 from api.envelope import PUBLIC
 
 Extra = dict[str, Any]
@@ -71,10 +72,15 @@ def document(app: FastAPI) -> dict[str, Any]:
         components = made.setdefault("components", {})
         for name in ("HTTPValidationError", "ValidationError"):
             components.get("schemas", {}).pop(name, None)
-        components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+        components["securitySchemes"] = {
+            "key": {"type": "http", "scheme": "bearer", "description": "An account's API key: sk-…"},
+            "admin": {"type": "http", "scheme": "bearer", "description": "The server's STENOPOOL_ADMIN_KEY."},
+        }
         for path, methods in made["paths"].items():
             for operation in methods.values():
                 _corrected(operation, public=path in PUBLIC)
+                if is_admin_path(path):
+                    operation["security"] = [{"admin": []}]
         app.openapi_schema = made
     return app.openapi_schema
 
