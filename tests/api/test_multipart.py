@@ -63,7 +63,7 @@ def read(blocks: Sequence[bytes], sink: Sink, *, content_type: str = TYPE, cut: 
     return asyncio.run(read_form(Request(scope, receive), sink))  # type: ignore[arg-type]
 
 
-SOUND = bytes(range(256)) * 20 + b"\r\n--x1y\r\n--\r\n"
+SOUND = bytes(range(256)) * 40 + b"\r\n--x1y\r\n--\r\n"
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 64, 1000, 100_000])
