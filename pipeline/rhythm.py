@@ -1,7 +1,7 @@
 """Music that a machine keeps time for: onsets that repeat so exactly that nobody can be speaking.
 
 Drums and plucked notes jump in many bands, as syllables do, but they come back on the beat. Measured in windows of five seconds,
-mechanical rhythm agrees with itself to 0.78 and more one beat or bar later; speech to 0.2 to 0.6, also over drums twice as loud; a
+mechanical rhythm agrees with itself to 0.78 and more one beat later; speech to 0.2 to 0.6, also over drums twice as loud; a
 single second of speech among drums to 0.7. So only music without any speech is recognised, and of that only what keeps an exact
 beat: whatever is less sure is left to the provider, because lost speech is worse than a call in vain.
 """
@@ -16,7 +16,7 @@ from pipeline.transcript import SAMPLE_RATE
 
 _SECOND = SAMPLE_RATE / FRAME  # frames
 _WINDOW, _STEP = round(5 * _SECOND), round(2.5 * _SECOND)
-_LAGS = range(round(0.24 * _SECOND), round(2.1 * _SECOND))  # a fast beat to a slow bar; a tiled recording repeats later
+_LAGS = range(round(0.24 * _SECOND), round(1.05 * _SECOND))  # of a beat; a sentence played over and over returns later
 _EXACT = 0.75  # agreement of every window
 _AUDIBLE, _LOUDEST = 40.0, 20.0  # dB below the peak that count, and the largest rise that does
 

@@ -11,6 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.cut import Chunk, CutProfile, Span, cut, span_as_dict, span_from_dict
+from pipeline.oracle_speech import say
 from pipeline.transcript import SAMPLE_RATE
 from tests.pipeline import sounds
 
@@ -161,6 +162,11 @@ def test_speech_over_music_is_heard(louder: float) -> None:
     mixed = talk + music * (louder * talk.std() / music.std())
     found = chunks(sounds.pcm(mixed), CutProfile())
     assert all(chunk.span.has_speech for chunk in found)
+
+
+def test_a_sentence_said_over_and_over_is_speech() -> None:
+    sound = say(["river", "garden", "seven", "ocean", "castle"] * 30)
+    assert all(chunk.span.has_speech for chunk in chunks(sound, CutProfile()))
 
 
 def test_a_few_words_between_long_stretches_of_music_are_heard() -> None:
