@@ -10,6 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api.main import create_app
+from infra.database.tables import OpenHold, OpenMinutes, Receipt
 from infra.quota import Quota
 from infra.settings import Settings
 from infra.wiring import Services, build
@@ -67,13 +68,12 @@ class Customer:
         assert sum(entry.delta for entry in entries) == balance
         amounts = {kind: sum(e.amount for e in entries if e.kind == kind) for kind in ("hold", "capture", "release")}
         assert amounts["hold"] == amounts["capture"] + amounts["release"]
+        assert not holds(self.services, self.account_id)
         return self.began_with - balance
 
     @property
     def receipts(self) -> list[Any]:
         with self.services.database.read() as session:
-            from infra.database.tables import Receipt
-
             return [one for one in session.query(Receipt) if one.account_id == self.account_id]
 
 
@@ -294,8 +294,7 @@ def test_who_hangs_up_pays_once_or_not_at_all(priced: Services) -> None:
 
 
 def holds(services: Services, account_id: str) -> int:
-    """How many requests of the account are not settled."""
-    from infra.database.tables import OpenHold
-
+    """How many holds of money and of minutes the account's requests have left open."""
     with services.database.read() as session:
-        return len([one for one in session.query(OpenHold) if one.account_id == account_id])
+        rows = [one for table in (OpenHold, OpenMinutes) for one in session.query(table)]
+    return len([one for one in rows if one.account_id == account_id])
