@@ -233,7 +233,7 @@ def test_ratios_multiply_and_are_in_force_soon(database: Database, monkeypatch: 
     assert here.of("whisper-1") == elsewhere.of("whisper-1") == 1
     here.set("whisper-1", Decimal("1.5"))
     here.set(EVERY_MODEL, Decimal(2))
-    assert (here.of("whisper-1"), here.of("tts-1")) == (3, 2)
+    assert [here.of(model) for model in ("whisper-1", "tts-1")] == [3, 2]
     assert elsewhere.of("whisper-1") == 1
     monkeypatch.setattr("infra.ratios.REMEMBERED_SECONDS", 0.0)
     elsewhere._forget()
