@@ -33,13 +33,13 @@ def test_several_processes_may_build_at_once(tmp_path: Path) -> None:
 def test_two_services_share_no_numbers(tmp_path: Path) -> None:
     with build(Settings(home=tmp_path)) as one, build(Settings(home=tmp_path)) as two:
         one.metrics.rescued.inc()
-        assert b"jobs_rescued_total 1.0" in one.metrics.render(one.jobs, one.queue, one.webhooks)
-        assert b"jobs_rescued_total 0.0" in two.metrics.render(two.jobs, two.queue, two.webhooks)
+        assert b"jobs_rescued_total 1.0" in one.metrics.render(one.jobs, one.queue, one.webhooks, one.workers)
+        assert b"jobs_rescued_total 0.0" in two.metrics.render(two.jobs, two.queue, two.webhooks, two.workers)
 
 
 def test_metrics_tell_what_can_be_asked(tmp_path: Path) -> None:
     with build(Settings(home=tmp_path)) as services:
-        text = services.metrics.render(services.jobs, services.queue, services.webhooks).decode()
+        text = services.metrics.render(services.jobs, services.queue, services.webhooks, services.workers).decode()
     for line in ("job_queue_age_seconds 0.0", "outbox_pending 0.0", "webhook_endpoints_disabled 0.0", "broker_up 0.0"):
         assert line in text
     assert "celery_queue_length{" not in text
