@@ -319,7 +319,7 @@ def test_a_failed_job_says_why_and_can_be_tried_again(house: House) -> None:
 
 
 def test_holes_are_told_of_and_a_retry_fills_them(house: House) -> None:
-    sound, said = recording(80.0)
+    sound, said = recording(80.0, seed=7)  # which nobody has heard before: the oracle fails at a sound's first call
     odd = next(word for word in said[len(said) // 2 :] if said.count(word) == 1)
     job = house.submit(sound, prompt=f"oracle: fail=1 error=refused at={odd}", on_chunk_failure="partial")["id"]
     house.work()
