@@ -70,6 +70,6 @@ def _mp3(pcm: bytes) -> Sound | None:
 
 def _encoded(pcm: bytes, target: str) -> bytes | None:
     try:
-        return b"".join(encode(iter([pcm]), sample_rate=SAMPLE_RATE, target=target))
+        return b"".join(encode(iter([pcm]), sample_rate=SAMPLE_RATE, target=target, hurry=False))
     except SandboxFailed:
         return None

@@ -22,7 +22,11 @@ _TIME = (
     "st(0,ld(2)+S/SR/TB);ld(2)"
 )
 # Compensation is hard or none: silence of 20 ms and more goes in, nothing is ever stretched.
-_FILTERS = f"asetpts='{_TIME}',aresample={SAMPLE_RATE}:min_comp=0.001:min_hard_comp=0.02:first_pts=0"
+# Out of it go frames of a second: handing 26 ms at a time from thread to thread would take a quarter of all the time.
+_FILTERS = (
+    f"asetpts='{_TIME}',aresample={SAMPLE_RATE}:min_comp=0.001:min_hard_comp=0.02:first_pts=0,"
+    f"asetnsamples=n={SAMPLE_RATE}:p=0"
+)
 _CODECS = (
     "aac,aac_fixed,aac_latm,ac3,adpcm_ima_qt,adpcm_ima_wav,adpcm_ms,alac,amrnb,amrwb,eac3,flac,gsm_ms,libopencore_amrnb,"
     "libopencore_amrwb,libopus,libvorbis,mp1,mp1float,mp2,mp2float,mp3,mp3float,opus,pcm_alaw,pcm_f32be,pcm_f32le,"

@@ -12,7 +12,11 @@ from tests.benchmarks.report import HEADER
 def names() -> list[str]:
     """Every benchmark file in this folder that has a `run`."""
     found = (module.name for module in pkgutil.iter_modules(tests.benchmarks.__path__))
-    return [name for name in found if name not in ("__main__", "report", "sounds", "children", "gateway_children")]
+    return [
+        name
+        for name in found
+        if name not in ("__main__", "report", "sounds", "children", "gateway_children", "far_server")
+    ]
 
 
 def main(wanted: list[str]) -> int:
