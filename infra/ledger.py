@@ -23,15 +23,14 @@ from typing import Any
 
 from sqlalchemy import Table, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import Session
 from sqlmodel import SQLModel, col
 
 from infra.audit import imbalances
 from infra.database.clock import now
 from infra.database.ids import new_id
-from infra.database.session import Database, run
-from infra.database.tables import Account, LedgerEntry, OpenHold, Receipt
-from infra.receipts import NewReceipt, write_receipt
+from infra.database.session import Database, Transaction, dialect_of, run
+from infra.database.tables import Account, LedgerEntry, OpenHold
+from infra.receipts import NewReceipt, Settled, first_receipt, write_receipt
 from pipeline.errors import InsufficientBalance, InvalidRequest, NotFound
 from pipeline.money import usd_text
 
@@ -40,7 +39,7 @@ log = logging.getLogger(__name__)
 TOP_UP, ADJUST, HOLD, CAPTURE, RELEASE = "top_up", "adjust", "hold", "capture", "release"
 SIGN = {TOP_UP: 1, ADJUST: 1, HOLD: -1, CAPTURE: 0, RELEASE: 1}  # what an amount does to the balance
 DEAD_SECONDS = 900.0  # a request that is not settled after so long has died with its process
-Within = Callable[[Session], None]  # something of somebody else's that belongs into the same transaction
+Within = Callable[[Transaction], None]  # something of somebody else's that belongs into the same transaction
 
 
 class Ledger:
@@ -81,7 +80,7 @@ class Ledger:
         """
         if micro <= 0 and within is None:
             return
-        with self._database.write(lasting=False) as session:
+        with self._database.brief() as session:
             if micro > 0 and not add(session, account_id, subject, HOLD, micro):
                 return
             if within is not None:
@@ -95,31 +94,31 @@ class Ledger:
         """Hold so much more. Raises InsufficientBalance, NotFound when nothing is held (any more)."""
         if micro <= 0:
             return
-        with self._database.write(lasting=False) as session:
+        with self._database.brief() as session:
             row = run(session, _EXTEND, {"name": subject, "more": micro}).one_or_none()
             if row is None:
                 raise NotFound("Nothing is held for this request.")
             add(session, row.account_id, subject, HOLD, micro, part=row.parts - 1)
             spend(session, row.account_id, micro)
 
-    def settle(self, subject: str, receipt: NewReceipt, *, within: Within | None = None) -> Receipt:
+    def settle(self, subject: str, receipt: NewReceipt, *, within: Within | None = None) -> Settled:
         """Capture what the work has cost, release the rest, write the receipt. Again: the first receipt.
 
         It captures no more than is held and, where that is too little, what the balance has to add. Of a hold that the
         sweep has released as dead nothing is captured: the receipt says 0.
         """
-        with self._database.write(lasting=False) as session:
+        with self._database.brief() as session:
             if within is not None:
                 within(session)
             row = run(session, _CLOSE, {"name": subject}).one_or_none()
             if row is None:
-                return _first_receipt(session, subject) or write_receipt(session, subject, receipt, 0)
+                return first_receipt(session, subject) or write_receipt(session, subject, receipt, 0)
             cost = _capture(session, subject, row, receipt.cost)
             return write_receipt(session, subject, receipt, cost)
 
     def release(self, subject: str, *, within: Within | None = None) -> None:
         """Give all of it back: failed work is free. No error where nothing is held."""
-        with self._database.write(lasting=False) as session:
+        with self._database.brief() as session:
             if within is not None:
                 within(session)
             row = run(session, _CLOSE, {"name": subject}).one_or_none()
@@ -152,10 +151,16 @@ class Ledger:
 
 
 def add(
-    session: Session, account_id: str, subject: str, kind: str, amount: int, *, part: int = 0, note: str | None = None
+    session: Transaction,
+    account_id: str,
+    subject: str,
+    kind: str,
+    amount: int,
+    *,
+    part: int = 0,
+    note: str | None = None,
 ) -> bool:
     """Add a row; False when it is there already, and nothing may happen again."""
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     values = {
         "account_id": account_id,
         "subject": subject,
@@ -165,10 +170,10 @@ def add(
         "part": part,
         "note": note,
     }
-    return run(session, _ADD[dialect.__name__], values).first() is not None
+    return run(session, _ADD[dialect_of(session)], values).first() is not None
 
 
-def spend(session: Session, account_id: str, micro: int) -> None:
+def spend(session: Transaction, account_id: str, micro: int) -> None:
     """Take from the balance what is there, or (below 0) give back. Raises InsufficientBalance, NotFound."""
     if _took(session, account_id, micro):
         return
@@ -179,33 +184,30 @@ def spend(session: Session, account_id: str, micro: int) -> None:
     )
 
 
-def take_up_to(session: Session, account_id: str, micro: int, *, at_least: int = 0) -> int:
+def take_up_to(session: Transaction, account_id: str, micro: int, *, at_least: int = 0) -> int:
     """Take as much of `micro` as the balance has; returns how much. Raises InsufficientBalance when that is below `at_least`."""
     if _took(session, account_id, micro):
         return micro
     # Rows that refer to the account lock its key: two who have inserted some must not wait for each other.
-    lock = select(col(Account.balance_micro)).where(col(Account.id) == account_id).with_for_update(key_share=True)
-    some = max(at_least, min(micro, session.execute(lock).scalar_one()))
+    some = max(at_least, min(micro, int(run(session, _LOCKED, {"account": account_id}).scalar_one())))
     if some > 0:
         spend(session, account_id, some)
     return some
 
 
-def give(session: Session, account_id: str, micro: int) -> None:
+def give(session: Transaction, account_id: str, micro: int) -> None:
     """Give back to the balance."""
     spend(session, account_id, -micro)
 
 
-def _balance(session: Session, account_id: str) -> int:
-    found = session.execute(
-        select(col(Account.balance_micro)).where(col(Account.id) == account_id)
-    ).scalar_one_or_none()
+def _balance(session: Transaction, account_id: str) -> int:
+    found = run(session, _BALANCE, {"account": account_id}).scalar_one_or_none()
     if found is None:
         raise NotFound("No such account.")
     return int(found)
 
 
-def _capture(session: Session, subject: str, hold: Any, cost: int) -> int:
+def _capture(session: Transaction, subject: str, hold: Any, cost: int) -> int:
     """What could be captured of `cost`."""
     held: int = hold.held
     if cost > held:
@@ -222,18 +224,14 @@ def _capture(session: Session, subject: str, hold: Any, cost: int) -> int:
     return captured
 
 
-def _took(session: Session, account_id: str, micro: int) -> bool:
+def _took(session: Transaction, account_id: str, micro: int) -> bool:
     return run(session, _TAKE, {"account": account_id, "micro": micro}).first() is not None
 
 
-def _give_back(session: Session, subject: str, account_id: str, rest: int) -> None:
+def _give_back(session: Transaction, subject: str, account_id: str, rest: int) -> None:
     if rest > 0:
         add(session, account_id, subject, RELEASE, rest)
         give(session, account_id, rest)
-
-
-def _first_receipt(session: Session, subject: str) -> Receipt | None:
-    return session.scalars(select(Receipt).where(col(Receipt.subject) == subject)).one_or_none()
 
 
 def _table(rows: type[SQLModel]) -> Table:
@@ -243,15 +241,12 @@ def _table(rows: type[SQLModel]) -> Table:
 
 # Built once: the hot path of every synchronous request.
 _ADD = {
-    dialect.__name__: dialect.insert(_table(LedgerEntry))
-    .values(at=now())
-    .on_conflict_do_nothing()
-    .returning(col(LedgerEntry.id))
-    for dialect in (postgresql, sqlite)
+    name: dialect.insert(_table(LedgerEntry)).values(at=now()).on_conflict_do_nothing().returning(col(LedgerEntry.id))
+    for name, dialect in (("postgresql", postgresql), ("sqlite", sqlite))
 }
 _OPEN = insert(_table(OpenHold)).values(parts=1, opened_at=now())
 _EXTEND = (
-    update(OpenHold)
+    update(_table(OpenHold))
     .where(col(OpenHold.subject) == bindparam("name"))
     .values(held=col(OpenHold.held) + bindparam("more"), parts=col(OpenHold.parts) + 1)
     .returning(col(OpenHold.account_id), col(OpenHold.parts))
@@ -263,6 +258,8 @@ _CLOSE = (
     .returning(col(OpenHold.account_id), col(OpenHold.held), col(OpenHold.parts))
     .execution_options(synchronize_session=False)
 )
+_BALANCE = select(col(Account.balance_micro)).where(col(Account.id) == bindparam("account"))
+_LOCKED = _BALANCE.with_for_update(key_share=True)
 _TAKE = (
     update(_table(Account))
     .where(col(Account.id) == bindparam("account"), col(Account.balance_micro) - bindparam("micro") >= 0)

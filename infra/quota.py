@@ -14,11 +14,11 @@ from typing import Any
 from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
-from sqlmodel import col
+from sqlmodel import SQLModel, col
 
 from infra.database.clock import now, read_clock
 from infra.database.days import DAY_SECONDS
-from infra.database.session import Database
+from infra.database.session import Database, Transaction, dialect_of, run
 from infra.database.tables import Account, DailyUsage, Job, OpenMinutes
 from infra.tiers import limits_of
 from pipeline.errors import QuotaExceeded, TooManyJobs
@@ -27,11 +27,13 @@ from pipeline.lifecycle import TERMINAL
 KIND = "transcription_ms"
 MINUTE = 60_000  # ms
 DEAD_SECONDS = 900.0  # a request that has not settled after so long has died with its process
-Within = Callable[[Session], None]  # a part of somebody else's transaction
+Within = Callable[[Transaction], None]  # a part of somebody else's transaction
 JOBS_RETRY_AFTER = 10  # seconds; nobody knows when a job ends
 
 
-def take(session: Session, account_id: str, subject: str, ms: int, minutes: int | None, *, first: bool = False) -> None:
+def take(
+    session: Transaction, account_id: str, subject: str, ms: int, minutes: int | None, *, first: bool = False
+) -> None:
     """Count `ms` for `subject`, on top of what it has taken already; `first`: that is nothing. `minutes` is the day's limit,
     None: none.
 
@@ -39,25 +41,24 @@ def take(session: Session, account_id: str, subject: str, ms: int, minutes: int 
     """
     if minutes is None or ms <= 0:
         return
-    clock, connection = read_clock(session), session.connection()  # not through the ORM: half the time
-    known = None if first else connection.execute(_MORE, {"name": subject, "more": ms}).scalar_one_or_none()
+    clock = read_clock(session)
+    known = None if first else run(session, _MORE, {"name": subject, "more": ms}).scalar_one_or_none()
     day = known or _day(clock)
     limit = minutes * MINUTE
     counted = {"account_id": account_id, "day": day, "kind": KIND, "used": ms, "limit": limit}
-    if ms > limit or connection.execute(_COUNT[connection.dialect.name], counted).first() is None:
+    if ms > limit or run(session, _COUNT[dialect_of(session)], counted).first() is None:
         left = max(0, limit - _used(session, account_id, day))
         raise _refusal(ms, minutes, left, clock)
     if known is None:
         row = {"subject": subject, "account_id": account_id, "day": day, "taken": ms, "before": 0, "opened_at": clock}
-        connection.execute(_OPEN, row)
+        run(session, _OPEN, row)
 
 
-def settle(session: Session, subject: str, ms: int) -> None:
+def settle(session: Transaction, subject: str, ms: int) -> None:
     """It has ended, and `ms` were really heard: 0 for failed work. Again, or where nothing was taken: nothing."""
-    connection = session.connection()
-    row = connection.execute(_CLOSE, {"name": subject}).one_or_none()
+    row = run(session, _CLOSE, {"name": subject}).one_or_none()
     if row is not None and row.taken != ms:
-        connection.execute(_CORRECT, {"account": row.account_id, "on": row.day, "by": ms - row.taken})
+        run(session, _CORRECT, {"account": row.account_id, "on": row.day, "by": ms - row.taken})
 
 
 def want_room(session: Session, account_id: str, job_id: str) -> None:
@@ -110,9 +111,8 @@ def _refusal(ms: int, minutes: int, left: int, clock: float) -> QuotaExceeded:
     )
 
 
-def _used(session: Session, account_id: str, day: str) -> int:
-    found = session.get(DailyUsage, (account_id, day, KIND))
-    return found.used if found else 0
+def _used(session: Transaction, account_id: str, day: str) -> int:
+    return int(run(session, _USED, {"account": account_id, "on": day}).scalar_one_or_none() or 0)
 
 
 def _day(clock: float) -> str:
@@ -132,7 +132,12 @@ def _counting(dialect: Any) -> Any:
 
 # Built once: the hot path of every synchronous transcription.
 _COUNT = {"postgresql": _counting(postgresql), "sqlite": _counting(sqlite)}
-_OPEN = insert(OpenMinutes)
+_USED = select(col(DailyUsage.used)).where(
+    col(DailyUsage.account_id) == bindparam("account"),
+    col(DailyUsage.day) == bindparam("on"),
+    col(DailyUsage.kind) == KIND,
+)
+_OPEN = insert(SQLModel.metadata.tables[str(OpenMinutes.__tablename__)])
 _MORE = (
     update(OpenMinutes)
     .where(col(OpenMinutes.subject) == bindparam("name"))

@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, Literal
 
 from pipeline.catalog import Prices
@@ -166,22 +167,34 @@ def _usage(prices: Prices, tokens: TokenUsage, counted: Counted, *, audio_ms: in
 
 
 def _parts(usage: Usage, prices: Prices, ratio: Fraction) -> dict[str, Fraction]:
-    """Micro-dollars of each dimension, exact."""
+    """Micro-dollars of each dimension that is used and priced, exact."""
     tokens = usage.tokens or TokenUsage()
-    audio = usage.audio_ms * (_price(prices.audio_minute, _MINUTE) + _price(prices.audio_hour, _HOUR))
-    return {
-        "audio_seconds": audio * ratio,
-        "characters": usage.characters * _price(prices.thousand_characters, 1000),
-        "text_tokens_in": tokens.text_in * _price(prices.million_text_tokens_in, MICRO),
-        "audio_tokens_in": tokens.audio_in * _price(prices.million_audio_tokens_in, MICRO) * ratio,
-        "text_tokens_out": tokens.text_out * _price(prices.million_text_tokens_out, MICRO),
-        "audio_tokens_out": tokens.audio_out * _price(prices.million_audio_tokens_out, MICRO) * ratio,
-    }
+    audio = _price(prices.audio_minute, _MINUTE) + _price(prices.audio_hour, _HOUR)
+    of_sound = (
+        ("audio_seconds", usage.audio_ms, audio),
+        ("audio_tokens_in", tokens.audio_in, _price(prices.million_audio_tokens_in, MICRO)),
+        ("audio_tokens_out", tokens.audio_out, _price(prices.million_audio_tokens_out, MICRO)),
+    )
+    of_text = (
+        ("characters", usage.characters, _price(prices.thousand_characters, 1000)),
+        ("text_tokens_in", tokens.text_in, _price(prices.million_text_tokens_in, MICRO)),
+        ("text_tokens_out", tokens.text_out, _price(prices.million_text_tokens_out, MICRO)),
+    )
+    parts = {name: quantity * price * ratio for name, quantity, price in of_sound if quantity and price}
+    return parts | {name: quantity * price for name, quantity, price in of_text if quantity and price}
+
+
+_NOTHING = Fraction(0)
 
 
 def _price(usd: Decimal | None, units: int) -> Fraction:
     """Micro-dollars for one unit."""
-    return Fraction(usd) * MICRO / units if usd else Fraction(0)
+    return _known_price(usd, units) if usd else _NOTHING
+
+
+@lru_cache(maxsize=1000)
+def _known_price(usd: Decimal, units: int) -> Fraction:
+    return Fraction(usd) * MICRO / units
 
 
 def _shown(part: Fraction) -> Decimal:

@@ -6,9 +6,10 @@ from typing import Any
 
 from sqlalchemy import Double, select
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.orm import Session
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
+
+from infra.database.session import Transaction, run
 
 
 class now(FunctionElement[float]):  # noqa: N801  written like the SQL function it stands for
@@ -30,6 +31,9 @@ def _postgresql(_element: now, _compiler: SQLCompiler, **_: Any) -> str:
     return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS DOUBLE PRECISION)"
 
 
-def read_clock(session: Session) -> float:
+_NOW = select(now())
+
+
+def read_clock(session: Transaction) -> float:
     """The database's time, as a value."""
-    return float(session.execute(select(now())).scalar_one())
+    return float(run(session, _NOW, {}).scalar_one())

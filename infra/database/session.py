@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, InterfaceError, OperationalError, TimeoutError
 from sqlalchemy.orm import Session
 
+from infra.database.brief import Brief, Rows
 from infra.database.migrations import schema
 from pipeline.errors import DatabaseUnavailable, InvalidRequest
 
@@ -47,6 +49,7 @@ class Database:
         self._turn: contextlib.AbstractContextManager[Any] = (
             threading.Lock() if self.kind == "sqlite" else contextlib.nullcontext()
         )
+        self._brief: Brief | None = None
 
     @contextmanager
     def write(self, *, lasting: bool = True) -> Iterator[Session]:
@@ -59,6 +62,24 @@ class Database:
         with _translated(), self._turn, Session(engine, expire_on_commit=False) as session:
             yield session
             session.commit()
+
+    @contextmanager
+    def brief(self) -> Iterator[Transaction]:
+        """As `write(lasting=False)`, for statements that are all given to `run`: ten times as fast on SQLite."""
+        if self.kind != "sqlite":
+            with self.write(lasting=False) as session:
+                yield session
+            return
+        with _translated(), self._turn:
+            if self._brief is None:
+                self._brief = Brief(self._engine)
+            self._brief.begin()
+            try:
+                yield self._brief
+                self._brief.commit()
+            except BaseException:
+                self._brief.roll_back()
+                raise
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -94,16 +115,31 @@ class Database:
 
     def close(self) -> None:
         """Close every connection."""
+        with self._turn:
+            if self._brief is not None:
+                self._brief.close()
+                self._brief = None
         self._engine.dispose()
 
 
-def run(session: Session, statement: Executable, values: Mapping[str, Any]) -> CursorResult[Any]:
+Transaction = Session | Brief
+
+
+def run(session: Transaction, statement: Executable, values: Mapping[str, Any]) -> CursorResult[Any] | Rows:
     """A statement over bare tables in the session's transaction, after what the session has still to write.
 
-    It goes past the session's own machinery, which would cost as much again: for statements that every request runs.
+    It goes past the session's own machinery, which would cost as much again: for statements that every request runs, each built
+    once and always given values of the same names.
     """
+    if isinstance(session, Brief):
+        return session.run(statement, values)
     session.flush()
     return session.connection().execute(statement, values)
+
+
+def dialect_of(session: Transaction) -> str:
+    """sqlite or postgresql."""
+    return "sqlite" if isinstance(session, Brief) else session.get_bind().dialect.name
 
 
 @contextmanager
@@ -111,7 +147,7 @@ def _translated() -> Iterator[None]:
     """The driver's ways of not answering, as ours."""
     try:
         yield
-    except (OperationalError, InterfaceError, TimeoutError) as error:
+    except (OperationalError, InterfaceError, TimeoutError, sqlite3.OperationalError, sqlite3.InterfaceError) as error:
         raise DatabaseUnavailable from error
     except DataError as error:  # no field's check foresaw it; SQLite stores nearly everything, PostgreSQL does not
         raise InvalidRequest(
