@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable
 from http import HTTPStatus
@@ -29,6 +30,7 @@ GLANCE, GLANCE_SECONDS = (
 )  # what is about to arrive anyway is taken first, so that the connection can go on
 STRANGER_DRAIN, STRANGER_SECONDS = 512 * 1024, 1.0  # what is read and thrown away for a caller without a key
 JSON_LIMIT = 1024 * 1024  # bytes
+SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")  # rare, and looked at closely then
 
 Schema = TypeVar("Schema", bound=BaseModel)
 
@@ -160,9 +162,22 @@ async def read_json(request: Request, *, limit: int = JSON_LIMIT, empty: Any = N
     if not content and empty is not None:
         return empty
     try:
-        return json.loads(content, parse_float=number)
+        value = json.loads(content, parse_float=number)
+        if SURROGATE.search(content):
+            _check_sayable(value)
     except (ValueError, RecursionError, ArithmeticError) as error:  # the last: no Decimal has such an exponent
         raise InvalidRequest("The body is not valid JSON.") from error
+    return value
+
+
+def _check_sayable(value: Any) -> None:
+    """Raises InvalidRequest for half of a pair such as \\ud83d\\ude00: what is left where a text was cut by its UTF-16 units."""
+    try:
+        json.dumps(value, ensure_ascii=False, default=str).encode()
+    except UnicodeEncodeError as error:
+        raise InvalidRequest(
+            "A text ends or begins with half a character: one \\ud800 … \\udfff without its partner."
+        ) from error
 
 
 def checked(schema: type[Schema], value: Any) -> Schema:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
 
 from python_multipart.multipart import parse_options_header
 
@@ -19,6 +20,12 @@ MAX_HEADERS = 16  # of one part
 MAX_HEADER = 8192  # bytes of all headers of one part
 MAX_BOUNDARY = 256  # bytes; RFC 2046 allows 70
 BROKEN = "The body is not valid multipart/form-data."
+UNNAMED = "A part of the form has no 'Content-Disposition: form-data; name=…' header."
+FOLD = re.compile(rb"\r\n[ \t]+")  # a long header over several lines, as mail libraries write it
+EXTENDED = re.compile(
+    rb";\s*filename\*=utf-8'[^']*'([^;\s]*)", re.IGNORECASE
+)  # RFC 5987, what older clients write for é
+MEDIA = (b"audio/", b"video/", b"application/octet-stream")  # a file even where nobody gave it a name
 _PADDING = b" \t"
 _SIMPLE = re.compile(
     rb'form-data; ?name="([^"\\%;=]*)"(?:; ?filename="([^"\\%;=]*)")?', re.IGNORECASE
@@ -122,16 +129,20 @@ class Reader:
 
 
 def _part(head: bytes) -> Part:
-    lines = head.split(b"\r\n")
+    lines = FOLD.sub(b" ", head).split(b"\r\n")
     if len(lines) > MAX_HEADERS:
         raise InvalidRequest(BROKEN)
+    headers: dict[bytes, bytes] = {}
     for line in lines:
         name, colon, value = line.partition(b":")
         if not colon:
             raise InvalidRequest(BROKEN)
-        if name.strip().lower() == b"content-disposition":
-            return _disposition(value.strip())
-    raise InvalidRequest("A part of the form has no 'Content-Disposition: form-data; name=…' header.")
+        headers.setdefault(name.strip().lower(), value.strip())
+    if b"content-disposition" not in headers:
+        raise InvalidRequest(UNNAMED)
+    part = _disposition(headers[b"content-disposition"])
+    is_media = headers.get(b"content-type", b"").lower().startswith(MEDIA)
+    return Part(part.name, b"") if part.filename is None and is_media else part
 
 
 def _disposition(value: bytes) -> Part:
@@ -140,5 +151,6 @@ def _disposition(value: bytes) -> Part:
         return Part(simple[1], simple[2])
     kind, options = parse_options_header(value)
     if kind != b"form-data" or b"name" not in options:
-        raise InvalidRequest("A part of the form has no 'Content-Disposition: form-data; name=…' header.")
-    return Part(options[b"name"], options.get(b"filename"))
+        raise InvalidRequest(UNNAMED)
+    extended = EXTENDED.search(value)
+    return Part(options[b"name"], options.get(b"filename", unquote_to_bytes(extended[1]) if extended else None))

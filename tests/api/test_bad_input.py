@@ -91,3 +91,21 @@ def test_20000_parts_make_no_job(house: House) -> None:
     assert answer.status_code == 400
     assert "1000 parts" in answer.json()["error"]["message"]
     assert house.files() == []
+
+
+HALF = r'{"model": "oracle", "voice": "alloy", "input": "seven \ud83d river", "text": "seven \ud83d", "task": "speech"}'
+
+
+@pytest.mark.parametrize("path", ["/v1/audio/speech", JOBS, "/v1/audio/estimates"])
+def test_half_a_character_is_a_mistake_of_the_caller(house: House, path: str) -> None:
+    sent = house.client.post(path, content=HALF, headers={**house.auth(), "Content-Type": "application/json"})
+    assert sent.status_code == 400, sent.text
+    assert "half a character" in sent.json()["error"]["message"]
+
+
+def test_a_whole_pair_is_a_character(house: House) -> None:
+    content = HALF.replace(r"\ud83d ", r"\ud83d\ude00 ").replace(r'"seven \ud83d"', '"seven"')
+    sent = house.client.post(
+        "/v1/audio/speech", content=content, headers={**house.auth(), "Content-Type": "application/json"}
+    )
+    assert sent.status_code == 200, sent.text

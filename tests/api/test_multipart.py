@@ -158,6 +158,31 @@ def test_what_is_no_form_is_refused_and_leaves_nothing(blocks: list[bytes], cont
     assert sink.calls[-1] == "abort"
 
 
+@pytest.mark.parametrize(
+    ("header", "called"),
+    [
+        ("; filename*=UTF-8''caf%C3%A9.flac", "café.flac"),
+        (';\r\n filename="folded.wav"', "folded.wav"),
+        (';\r\n\tfilename="folded.wav"', "folded.wav"),
+        ("\r\nContent-Type: audio/flac", "upload"),
+        ("\r\nContent-Type: Application/Octet-Stream", "upload"),
+        ("\r\nContent-Type: video/mp4", "upload"),
+    ],
+)
+def test_a_file_is_known_by_more_than_a_plain_name(header: str, called: str) -> None:
+    sent = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"{header}\r\n\r\n'.encode() + b"\xffsound\r\n"
+    sink = Sink()
+    assert read([body(sent, part("model", "m"))], sink).filename == called
+    assert bytes(sink.data) == b"\xffsound"
+
+
+def test_a_text_in_the_place_of_a_file_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="needs a filename"):
+        read([body(part("file", "talk.mp3"))], Sink())
+    with pytest.raises(InvalidRequest, match="needs a filename"):
+        read([body(part("file", "talk.mp3", extra="Content-Type: text/plain\r\n"))], Sink())
+
+
 def test_what_follows_the_end_is_ignored() -> None:
     assert read([body(part("p", "x")) * (MAX_PARTS + 1)], Sink()).fields == {"p": "x"}
 
