@@ -7,7 +7,10 @@ provider belongs to this worker's role.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from contextvars import copy_context
 
 from infra.broker import CPU, IO
 from pipeline.cut import Chunk, span_as_dict
@@ -35,8 +38,7 @@ def prepare(role: str, turn: Turn) -> bool:
         if first is not None and second is None and (queue == role or not first.span.has_speech):
             _hear_single(turn, first, sound.samples)
             return False
-        sender = _Sender(turn, queue)
-        count = sum(sender.send(chunk) for chunk in itertools.chain(filter(None, (first, second)), chunks))
+        count = _send(_Sender(turn, queue), itertools.chain(filter(None, (first, second)), chunks))
         services.metrics.audio.inc(sound.samples / SAMPLE_RATE)
         return services.jobs.cut_done(turn.hold.lease, sound.samples, count)
 
@@ -54,6 +56,20 @@ def _note_facts(turn: Turn, sound: Sound) -> None:
     turn.services.jobs.note_input(turn.hold.lease, learned)
 
 
+def _send(sender: _Sender, chunks: Iterator[Chunk]) -> int:
+    """All of them, in order; returns how many. The next one is cut while one is on its way to the disk and the database."""
+    count, under_way = 0, None
+    with ThreadPoolExecutor(1, thread_name_prefix="send") as thread:
+        for chunk in chunks:
+            if under_way:
+                under_way.result()
+            under_way = thread.submit(copy_context().run, sender.send, chunk)
+            count += 1
+        if under_way:
+            under_way.result()
+    return count
+
+
 class _Sender:
     """Stores each chunk's sound, makes its row, rings its bell; what an earlier attempt finished is left as it is."""
 
@@ -63,8 +79,8 @@ class _Sender:
         self._completed = {row.idx: row.span for row in rows if row.status == ChunkStatus.COMPLETED}
         self._samples = 0  # sent so far
 
-    def send(self, chunk: Chunk) -> int:
-        """One chunk sent on."""
+    def send(self, chunk: Chunk) -> None:
+        """Raises what the stores raise, LeaseLost among it."""
         turn, services = self._turn, self._turn.services
         turn.hold.check()
         idx, span = chunk.span.index, span_as_dict(chunk.span)
@@ -74,7 +90,6 @@ class _Sender:
             services.storage.put(key, chunk.pcm)
         if services.jobs.add_chunk(turn.hold.lease, idx, span, key, self._queue, samples=self._samples):
             services.queue.ring_chunk(turn.job.id, idx, self._queue)
-        return 1
 
 
 def _hear_single(turn: Turn, chunk: Chunk, samples: int) -> None:
