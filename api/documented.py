@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -30,8 +31,10 @@ def _inlined(node: Any, definitions: dict[str, Any]) -> Any:
     return {key: _inlined(value, definitions) for key, value in node.items()}
 
 
-def takes(*, json: type[BaseModel] | None = None, form: type[BaseModel] | None = None, file: bool = True) -> Extra:
-    """`openapi_extra` for a route that takes JSON, a multipart form with a file, or either."""
+def takes(
+    *, json: type[BaseModel] | Sequence[type[BaseModel]] = (), form: type[BaseModel] | None = None, file: bool = True
+) -> Extra:
+    """`openapi_extra` for a route that takes JSON (of one of several kinds), a multipart form with a file, or either."""
     content: dict[str, Any] = {}
     if form is not None:
         schema = _schema(form)
@@ -39,8 +42,9 @@ def takes(*, json: type[BaseModel] | None = None, form: type[BaseModel] | None =
             schema["properties"] = {"file": {"type": "string", "format": "binary"}, **schema["properties"]}
             schema["required"] = ["file", *schema.get("required", [])]
         content["multipart/form-data"] = {"schema": schema}
-    if json is not None:
-        content["application/json"] = {"schema": _schema(json)}
+    kinds = [_schema(kind) for kind in (json if isinstance(json, Sequence) else [json])]
+    if kinds:
+        content["application/json"] = {"schema": kinds[0] if len(kinds) == 1 else {"anyOf": kinds}}
     return {"requestBody": {"required": True, "content": content}}
 
 

@@ -32,6 +32,7 @@ Fields = JobFields | SpeechJobFields
 JSON_LIMIT = 8 * 1024**2  # bytes: the longest text, escaped, and its options
 RETRY_AFTER = "1"  # seconds until the first look at a new job is worth it
 ONE_INPUT = "Send exactly one of a multipart `file` and a `url`."
+FOR_TEXT = ' To have a `text` spoken, set `task` to "speech".'
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ def check_target(desk: Desk, url: str, *, param: str) -> None:
 
 def _fetched(desk: Desk, fields: JobFields) -> _Input:
     if fields.url is None:
-        raise InvalidRequest(ONE_INPUT, param="file")
+        raise InvalidRequest(ONE_INPUT + FOR_TEXT, param="file")
     check_target(desk, fields.url, param="url")
     shown = shown_url(fields.url)
     facts = {"type": "url", "filename": shown.rsplit("/", maxsplit=1)[-1] or None, "url": shown}

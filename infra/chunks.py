@@ -208,7 +208,7 @@ def note_duration(job: Job, audio_samples: int) -> None:
 
 
 def gaps(session: Session, job: Job) -> list[dict[str, Any]]:
-    """What could not be heard: [{start, end (seconds), code, chunk}]."""
+    """What could not be heard: [{start, end (seconds), code, chunk, channel of a job that hears each by itself}]."""
     failed = select(Chunk).where(col(Chunk.job_id) == job.id, col(Chunk.status) == ChunkStatus.FAILED)
     return [
         {
@@ -217,6 +217,7 @@ def gaps(session: Session, job: Job) -> list[dict[str, Any]]:
             "code": (chunk.error or {}).get("code", "internal_error"),
             "chunk": chunk.idx,
         }
+        | ({} if chunk.span.get("channel") is None else {"channel": chunk.span["channel"]})
         for chunk in session.scalars(failed.order_by(col(Chunk.idx)))
     ]
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import reduce
 from operator import add
 
-from pipeline.transcript import Seams, Segment, TokenUsage, Transcript
+from pipeline.transcript import Coverage, Gap, Seams, Segment, TokenUsage, Transcript
 
 
 def together(channels: Sequence[Transcript]) -> Transcript:
@@ -26,17 +26,27 @@ def together(channels: Sequence[Transcript]) -> Transcript:
         language=languages.most_common(1)[0][0] if languages else None,
         task=channels[0].task,
         model_used=next((one.model_used for one in channels if one.model_used), ""),
-        gaps=tuple(sorted((gap for one in channels for gap in one.gaps), key=lambda gap: gap.start)),
+        gaps=tuple(sorted(_gaps(channels), key=lambda gap: (gap.start, gap.channel or 0))),
         seams=_sum([one.seams for one in channels]),
         languages=tuple(dict.fromkeys(code for one in channels for code in one.languages)),
         usage=reduce(add, usages, TokenUsage()) if all(usages) else None,
         logprobs=tuple(one for channel in channels for one in channel.logprobs),
+        coverage=Coverage(
+            speech=sum(one.coverage.speech for one in channels),
+            transcribed=sum(one.coverage.transcribed for one in channels),
+            chunks_short=tuple(chunk for one in channels for chunk in one.coverage.chunks_short),
+        ),
     )
 
 
 def _labelled(channels: Sequence[Transcript]) -> Iterator[Segment]:
     for number, transcript in enumerate(channels):
         yield from (replace(segment, channel=number) for segment in transcript.segments)
+
+
+def _gaps(channels: Sequence[Transcript]) -> Iterator[Gap]:
+    for number, transcript in enumerate(channels):
+        yield from (replace(gap, channel=number) for gap in transcript.gaps)
 
 
 def _sum(seams: Sequence[Seams]) -> Seams:

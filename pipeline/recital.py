@@ -7,6 +7,7 @@ a pause of ours stands between.
 from __future__ import annotations
 
 import itertools
+import unicodedata
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -68,16 +69,27 @@ _TOLD = TypeAdapter(_Told)
 
 
 def recite(options: SpeechOptions, toolbox: Toolbox) -> Recital:
-    """`options.input`, at most what one request takes, spoken and timed. Raises the one ProviderError, or RoutesExhausted."""
+    """`options.input`, at most what one request takes, spoken and timed. A text of marks alone is a pause, and no call.
+
+    Raises the one ProviderError, or RoutesExhausted.
+    """
+    pause_ms = round(PAUSE_MS / options.speed)
+    if not sounds(options.input):
+        return _joined(iter([Utterance(options.input, b"", SAMPLE_RATE, _mute(options.input))]), SAMPLE_RATE, pause_ms)
 
     def ask(route: Route) -> Recital:
         speaker, used = toolbox.speaker(route), [route.model]
-        spoken = _joined(_utterances(speaker, options, route, used), speaker.sample_rate, round(PAUSE_MS / options.speed))
+        spoken = _joined(_utterances(speaker, options, route, used), speaker.sample_rate, pause_ms)
         if not spoken.pcm:
             raise ProviderNonsense("The provider returned no sound", provider=route.provider)
         return replace(spoken, pcm=_resampled(spoken.pcm, speaker.sample_rate), model_used=used[-1])
 
     return first_that_can(toolbox.catalog.routes(options.model, "speech"), ask)
+
+
+def sounds(text: str) -> bool:
+    """Whether there is anything to say: a letter, a digit, a symbol; not merely punctuation and what cannot be seen."""
+    return any(unicodedata.category(char)[0] in "LMNS" for char in text)
 
 
 def recital_to_bytes(recital: Recital) -> bytes:
@@ -106,6 +118,10 @@ def _utterances(speaker: Speaker, options: SpeechOptions, route: Route, used: li
     voice = speaker.speak(options, route.model)
     yield laid_over(options.input, b"".join(voice), speaker.sample_rate)
     used += [voice.model_used] if isinstance(voice, Voice) else []
+
+
+def _mute(text: str) -> tuple[Word, ...]:
+    return laid_over(text, b"", SAMPLE_RATE).words
 
 
 def _resampled(pcm: bytes, sample_rate: int) -> bytes:

@@ -108,6 +108,7 @@ class Gap:
     end: int
     code: str
     chunk: int
+    channel: int | None = None  # from 0, where each was heard by itself
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ def with_gaps(transcript: Transcript) -> tuple[Segment, ...]:
     """The segments in order, and among them one of UNKNOWN for every gap."""
     if not transcript.gaps:
         return transcript.segments
-    holes = (Segment(UNKNOWN, gap.start, gap.end) for gap in transcript.gaps)
+    holes = (Segment(UNKNOWN, gap.start, gap.end, channel=gap.channel) for gap in transcript.gaps)
     return tuple(sorted((*transcript.segments, *holes), key=lambda segment: segment.start))
 
 

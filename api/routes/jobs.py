@@ -15,7 +15,7 @@ from api.deps import JOBS, Caller, Desk, TheDesk
 from api.documented import answers, takes
 from api.intake import create_job, ring
 from api.schemas.job_object import job_object, terminal
-from api.schemas.job_request import JobFields
+from api.schemas.job_request import JobFields, SpeechJobFields
 from api.schemas.listing import JobQuery, page
 from infra.database.tables import Job, WebhookMessage
 from infra.outbox import JOB_TARGET
@@ -35,10 +35,11 @@ NO_JOB = answers(s404="No such job.")
     status_code=202,
     summary="Make a job",
     responses=answers(s400="A field or the file is wrong.", s404="No such model.", s409="Idempotency-Key used before."),
-    openapi_extra=takes(json=JobFields, form=JobFields),
+    openapi_extra=takes(json=(JobFields, SpeechJobFields), form=JobFields),
 )
 async def create(request: Request, desk: TheDesk, caller: Caller) -> Response:
-    """A recording of any length: a multipart `file`, or a `url`. `Idempotency-Key` makes repeating it harmless."""
+    """A recording of any length: a multipart `file`, or a `url`; or, with `"task": "speech"`, a `text` to be spoken.
+    `Idempotency-Key` makes repeating it harmless."""
     return await create_job(request, desk, caller)
 
 

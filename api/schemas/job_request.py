@@ -153,6 +153,13 @@ class SpeechJobFields(JobCommon):
         """`input`, as the synchronous endpoint calls it, is taken as well."""
         return {"text": value["input"], **value} if isinstance(value, dict) and "input" in value else value
 
+    @model_validator(mode="before")
+    @classmethod
+    def _no_recording(cls, value: Any) -> Any:
+        if isinstance(value, dict) and value.get("url"):
+            raise InvalidRequest("A speech job takes a `text`, not a `url`.", param="url")
+        return value
+
     @field_validator("text")
     @classmethod
     def _text(cls, value: str) -> str:

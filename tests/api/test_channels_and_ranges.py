@@ -119,3 +119,55 @@ def test_a_range_that_makes_no_sense(house: House, wrong: str) -> None:
     )
     assert answer.status_code == 400
     assert answer.json()["error"]["param"].startswith("range"), answer.json()
+
+
+def test_six_channels_of_which_four_are_silent(house: House) -> None:
+    (one, one_said), (two, two_said) = side(3.0, 1), side(3.0, 2)
+    silent = np.zeros(len(one), dtype="<i2")
+    job = done(house, recording(silent, one, silent, silent, two, silent), channels="separate", range="0-60")
+    body = verbose(house, job)
+    for channel, said in ((1, one_said), (4, two_said)):
+        mine = [segment["text"] for segment in body["segments"] if segment["channel"] == channel]
+        assert " ".join(mine).split() == [word for word, _ in said]
+    assert {segment["channel"] for segment in body["segments"]} == {1, 4}
+    coverage = job["quality"]["coverage"]
+    assert coverage["speech_seconds"] > 2 and coverage["transcribed_seconds"] > 2, "of all channels together"
+
+
+def test_a_part_of_each_channel(house: House) -> None:
+    (left, left_said), (right, right_said) = side(40.0, 1), side(40.0, 2)
+    body = verbose(house, done(house, recording(left, right), channels="separate", range="20.5-33"))
+    for channel, said in enumerate((left_said, right_said)):
+        inside = [(word, at) for word, at in said if at >= 20.5 and at + 0.5 < 33]
+        mine = [one for one in body["segments"] if one["channel"] == channel]
+        text = " ".join(" ".join(one["text"] for one in mine).split())
+        assert " ".join(word for word, _ in inside) in text
+        assert mine[0]["start"] >= 20.5 and mine[-1]["end"] <= 33.001
+
+
+def test_a_gap_says_in_which_channel_it_is(house: House) -> None:
+    (left, left_said), (right, right_said) = side(70.0, 51), side(70.0, 52)
+    rare = next(word for word, _ in reversed(right_said) if word not in {other for other, _ in left_said})
+    asked = {"channels": "separate", "on_chunk_failure": "partial"}
+    job = done(house, recording(left, right), prompt=f"oracle: fail=1 error=refused at={rare}", **asked)
+    assert job["partial"] is True
+    assert {gap["channel"] for gap in job["gaps"]} == {1}
+    assert {gap["channel"] for gap in verbose(house, job)["gaps"]} == {1}
+    assert house.post(f"{JOBS}/{job['id']}/retry").status_code == 202
+    house.work()
+    job = house.get(f"{JOBS}/{job['id']}").json()
+    assert (job["status"], job["partial"], job["gaps"]) == ("completed", False, [])
+    mine = [segment["text"] for segment in verbose(house, job)["segments"] if segment["channel"] == 1]
+    assert " ".join(mine).split() == [word for word, _ in right_said]
+
+
+def test_both_channels_are_paid_for(house: House) -> None:
+    (left, _), (right, _) = side(6.0, 1), side(6.0, 2)
+    sound = recording(left, right)
+    job = done(house, sound, model="oracle-priced", channels="separate", range="1-5")
+    told = house.post(
+        "/v1/audio/estimates",
+        data={"model": "oracle-priced", "channels": "separate", "range": "1-5"},
+        files={"file": ("call.wav", sound)},
+    ).json()
+    assert job["cost"]["captured"] == told["cost"]["estimated"] == pytest.approx(2 * 4 * 0.0001)

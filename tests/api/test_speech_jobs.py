@@ -94,3 +94,78 @@ def test_the_same_text_twice_with_one_key_is_one_job(house: House) -> None:
     assert second.headers["idempotent-replayed"] == "true"
     other = house.post(JOBS, json={**asked, "text": "Other."}, headers=headers)
     assert other.status_code == 409
+
+
+def test_a_line_of_stars_is_no_reason_to_fail(house: House) -> None:
+    """Passages of marks alone, which voices refuse, become pauses; the next chapter follows."""
+    text = "Alpha. " * 220 + "* * * " * 600 + "Omega."
+    job = spoken(house, text, model="oracle")
+    body = house.get(f"{JOBS}/{job['id']}/transcript?format=verbose_json&timestamp_granularities=word").json()
+    assert [word["word"] for word in body["words"]] == text.split()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "今日は天気がいいです。明日は雨です。",
+        "שלום עולם. مرحبا بالعالم.",
+        "😀😀 🎉",
+        "… !!! —",
+        "<speak>Hello <break time='3s'/> world & you</speak>",
+        "One line.\r\nTwo lines.\r\n\r\nThree.",
+        "A tab\tand \x01 a bell \x07 and a NUL \x00 too.",
+    ],
+)
+def test_what_people_paste(house: House, text: str) -> None:
+    job = spoken(house, text, response_format="flac", speed=4.0)
+    assert job["input"]["characters"] == len(text)
+    with decode(house.get(f"{JOBS}/{job['id']}/audio").content, max_seconds=60) as decoding:
+        assert sum(map(len, decoding)) > 0
+    told = house.get(f"{JOBS}/{job['id']}/transcript?format=json").json()["text"]
+    assert [char for char in told if char.isprintable() and char != " "] == [
+        char for char in text if char.isprintable() and char != " "
+    ]
+
+
+def test_a_word_without_end(house: House) -> None:
+    job = spoken(house, "a" * 10_000, model="oracle", speed=4.0)
+    assert job["progress"]["chunks"]["total"] == 7
+    assert job["progress"]["characters_done"] == job["progress"]["characters_total"] == 10_000
+
+
+def test_what_a_speech_job_does_not_take(house: House) -> None:
+    asked = {"task": "speech", "model": "espeak-ng", "text": "Hello."}
+    refused = {
+        "url": {**asked, "url": "https://example.org/talk.mp3"},
+        "text": {**asked, "text": " \r\n\t "},
+        "response_format": {**asked, "response_format": "ogg"},
+        "model": {**asked, "model": "whisper-1"},
+    }
+    for param, body in refused.items():
+        answer = house.post(JOBS, json=body)
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, param), answer.text
+    forgotten = house.post(JOBS, json={"model": "whisper-1", "text": "Hello."}).json()["error"]
+    assert '`task` to "speech"' in forgotten["message"]
+    long = house.post(JOBS, json={**asked, "text": "x" * 1_000_001}).json()["error"]
+    assert "1000000 characters" in long["message"]
+    assert house.stored() == []
+
+
+def test_the_longest_text_is_accepted_and_goes_without_a_trace(house: House) -> None:
+    job = house.post(JOBS, json={"task": "speech", "model": "espeak-ng", "text": "x" * 1_000_000}).json()
+    assert job["input"]["characters"] == 1_000_000
+    assert house.delete(f"{JOBS}/{job['id']}?force=true").status_code in (200, 202)
+    house.work()
+    assert house.stored() == []
+
+
+def test_in_a_form(house: House) -> None:
+    form = {"task": (None, "speech"), "model": (None, "espeak-ng"), "text": (None, "Hello.")}
+    assert house.post(JOBS, files=form).status_code == 202
+
+
+def test_it_is_documented(house: House) -> None:
+    body = house.client.get("/openapi.json").json()["paths"][JOBS]["post"]["requestBody"]
+    kinds = body["content"]["application/json"]["schema"]["anyOf"]
+    assert ["url" in kind["properties"] for kind in kinds] == [True, False]
+    assert "text" in kinds[1]["properties"]

@@ -52,6 +52,11 @@ routes = [{{ provider = "far", model = "oracle" }}]
 tasks = ["transcription"]
 routes = [{{ provider = "oracle", model = "oracle" }}]
 prices = {{ audio_minute = "0.006" }}
+
+[models.voice]
+tasks = ["speech"]
+routes = [{{ provider = "oracle", model = "oracle" }}]
+prices = {{ thousand_characters = "0.015" }}
 """
 
 

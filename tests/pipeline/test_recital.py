@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 from pipeline.catalog import load_catalog
 from pipeline.options import SpeechOptions
-from pipeline.recital import SAMPLE_RATE, Recital, recital_from_bytes, recital_samples, recital_to_bytes, recite
+from pipeline.recital import (
+    PAUSE_MS,
+    SAMPLE_RATE,
+    Recital,
+    recital_from_bytes,
+    recital_samples,
+    recital_to_bytes,
+    recite,
+)
 from pipeline.run import Toolbox
 from pipeline.utterance import Marks, laid_over, marked
 
@@ -46,6 +54,14 @@ def test_the_embedded_voice_says_when_a_word_begins(toolbox: Toolbox) -> None:
         assert rest.max() < 400, "the pause before a sentence"
         assert samples[after.start * 24 : (after.start + 250) * 24].max() > 2000, "its beginning"
         assert after.start >= before.end
+
+
+@pytest.mark.parametrize("model", ["espeak-ng", "oracle"])
+def test_a_passage_of_marks_alone_is_a_pause(toolbox: Toolbox, model: str) -> None:
+    """No voice is asked to say "* * *": some refuse, and the whole book would fail."""
+    recital = recite(SpeechOptions(model=model, input="… * * * …"), toolbox)
+    assert recital.samples == PAUSE_MS * SAMPLE_RATE // 1000 and not any(recital.pcm)
+    assert [word.text for sentence in recital.sentences for word in sentence.words] == ["…", "*", "*", "*", "…"]
 
 
 def test_joins_do_not_click(toolbox: Toolbox) -> None:
