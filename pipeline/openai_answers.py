@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, TypeGuard
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, TypeAdapter, ValidationError
 
 from pipeline.errors import ProviderNonsense
 from pipeline.languages import NAMES
@@ -15,13 +15,17 @@ from pipeline.transcript import Heard, Logprob, Segment, TokenUsage, Word
 _SLACK = 500  # ms over the chunk's end that are rounding; what lies further out is the stitcher's to judge
 _LONGEST = 1e6  # seconds
 _CODES = {name: code for code, name in reversed(NAMES.items())}
-Seconds = Annotated[float, Field(ge=0, le=_LONGEST, allow_inf_nan=False)]
+_BOM = b"\xef\xbb\xbf"  # some servers begin their JSON with it
+Seconds = Annotated[float, Field(le=_LONGEST, allow_inf_nan=False), AfterValidator(lambda seconds: max(0.0, seconds))]
 
 
 class _Word(BaseModel):
     word: str
     start: Seconds
     end: Seconds
+
+
+_WORDS = TypeAdapter(list[_Word])
 
 
 class _Segment(BaseModel):
@@ -33,7 +37,8 @@ class _Segment(BaseModel):
     no_speech_prob: float | None = None
     temperature: float | None = None
     tokens: Any = None
-    speaker: str | None = None
+    speaker: Annotated[str | None, Field(coerce_numbers_to_str=True)] = None
+    words: Any = None  # where whisper.cpp has them
 
 
 class _Answer(BaseModel):
@@ -50,12 +55,12 @@ class _Answer(BaseModel):
 def heard(body: bytes, *, duration: int, model: str, provider: str) -> Heard:
     """`duration` in ms; a text without times becomes one segment over it. Raises ProviderNonsense."""
     try:
-        answer = _Answer.model_validate_json(body)
+        answer = _Answer.model_validate_json(body.removeprefix(_BOM))
     except ValidationError:
         raise ProviderNonsense(provider=provider) from None
     words = [
         Word(word.word.strip(), _ms(word.start, duration), max(_ms(word.start, duration), _ms(word.end, duration)))
-        for word in sorted(answer.words or (), key=lambda word: word.start)
+        for word in sorted(answer.words or _inner_words(answer), key=lambda word: word.start)
         if word.word.strip()
     ]
     spoken = [segment for segment in answer.segments or () if segment.text.strip()]
@@ -76,6 +81,25 @@ def heard(body: bytes, *, duration: int, model: str, provider: str) -> Heard:
         logprobs=_logprobs(answer.logprobs),
         duration=_told_duration(answer),
     )
+
+
+def _inner_words(answer: _Answer) -> list[_Word]:
+    """Those that stand in the segments. whisper.cpp calls its tokens words: where some begin with a space, one without
+    goes on with the word before it. None at all where any is not as words are: the segments have times of their own."""
+    try:
+        inner = [_WORDS.validate_python(segment.words or []) for segment in answer.segments or ()]
+    except ValidationError:
+        return []
+    spaced = any(word.word.startswith(" ") for words in inner for word in words)
+    whole: list[_Word] = []
+    for words in inner:
+        for at, word in enumerate(words):
+            if spaced and at and not word.word.startswith(" "):
+                before = whole[-1]
+                whole[-1] = _Word(word=before.word + word.word, start=before.start, end=word.end)
+            else:
+                whole.append(word)
+    return whole
 
 
 def _with_words(segments: list[_Segment], words: list[Word], duration: int) -> list[Segment]:

@@ -85,6 +85,47 @@ def test_nonsense(answer: dict[str, Any]) -> None:
         told(**answer)
 
 
+def inner(*words: tuple[str, float, float]) -> list[dict[str, Any]]:
+    told = [{"word": word, "start": start, "end": end, "probability": 0.9} for word, start, end in words]
+    return [{"text": "".join(word for word, *_ in words), "start": 0, "end": 1, "words": told}]
+
+
+def test_words_that_stand_in_the_segments_are_words() -> None:
+    found = told(text="Hello there", segments=inner(("Hello", 0.1, 0.4), ("there", 0.5, 0.9)))
+    assert found.segments[0].words == (Word("Hello", 100, 400), Word("there", 500, 900))
+
+
+def test_pieces_of_words_are_joined() -> None:
+    found = told(
+        text=" Hello there.",
+        segments=inner((" Hel", 0.1, 0.2), ("lo", 0.2, 0.4), (" there", 0.5, 0.9), (".", 0.9, 0.9)),
+    )
+    assert found.segments[0].words == (Word("Hello", 100, 400), Word("there.", 500, 900))
+
+
+@pytest.mark.parametrize("words", [None, 5, "Hello", [5], [{"word": "Hello"}], [{"word": None, "start": 0, "end": 1}]])
+def test_words_in_segments_that_are_none_cost_nothing_else(words: Any) -> None:
+    found = told(text="Hello", segments=[{"text": "Hello", "start": 0.2, "end": 0.9, "words": words}])
+    assert [(segment.text, segment.start, segment.end, segment.words) for segment in found.segments] == [
+        ("Hello", 200, 900, ())
+    ]
+
+
+def test_a_time_before_the_beginning_is_the_beginning() -> None:
+    found = told(text="Hello", segments=[{"text": "Hello", "start": -0.02, "end": 0.9}])
+    assert (found.segments[0].start, found.segments[0].end) == (0, 900)
+
+
+def test_speakers_may_be_numbers() -> None:
+    assert (
+        told(text="Hello", segments=[{"text": "Hello", "start": 0, "end": 1, "speaker": 1}]).segments[0].speaker == "1"
+    )
+
+
+def test_a_byte_order_mark_is_passed_over() -> None:
+    assert heard(b'\xef\xbb\xbf{"text": "Hello"}', duration=1000, model="m", provider="p").segments[0].text == "Hello"
+
+
 def test_two_halves_are_one_answer() -> None:
     first = Heard(
         (Segment("One.", 0, 1100, (Word("One.", 900, 1100),), speaker="A"),),
