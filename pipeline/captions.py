@@ -21,6 +21,7 @@ from pipeline.transcript import Segment
 
 _PHRASE_PAUSE = 1500  # ms; no cue spans more silence than this
 _LINGER = 1500  # ms a cue may stay after its last word
+_LATE = 1500  # ms a cue may begin after its first word, so that the one before can be seen
 _CLOSE = 500  # ms; shorter gaps between cues flicker, so they are closed to the minimum
 _PHRASE_ENDS = (",", ";", ":", "،", "，", "、", "；", "：", "–", "—")  # noqa: RUF001 - they are what is meant
 _OPENERS = frozenset(
@@ -29,6 +30,7 @@ _OPENERS = frozenset(
     "und oder aber denn weil dass wenn mit ohne von zu für et ou mais car que qui dans avec sans pour par "
     "y o pero porque cuando con sin para por e ma perché che con senza per".split()
 )
+_UNREADABLE = 50.0  # what a cue costs that is gone before anybody has read it: more than any break
 _NO_BREAK, _OPENER, _PHRASE, _SENTENCE = 6.0, 3.0, 1.5, 0.0  # what a break costs after such a word
 
 
@@ -154,6 +156,8 @@ def _cue_cost(words: Sequence[Timed], first: int, last: int, chars: int, layout:
     cost = 2.0 - 3.0 * pause
     if (hurry := chars / seconds - 0.85 * layout.chars_per_second) > 0:
         cost += 0.5 * hurry
+    if seconds < layout.min_cue / 1000:
+        cost += _UNREADABLE
     return cost + 6.0 * (1.2 - seconds) if seconds < 1.2 else cost  # noqa: PLR2004 - s
 
 
@@ -210,21 +214,28 @@ def _greedy(words: Sequence[Timed], layout: Layout) -> list[int]:
 
 
 def _timed(drafts: Sequence[_Draft], layout: Layout, duration: int | None) -> list[Cue]:
-    """Give every cue its time: long enough to read, gone before the next one."""
+    """Give every cue its time: long enough to read, gone before the next one, which waits for that if need be."""
     timed: list[Cue] = []
     for at, draft in enumerate(drafts):
-        start = max(draft.start, timed[-1].end + layout.min_gap) if timed else draft.start
-        following = drafts[at + 1].start if at + 1 < len(drafts) else None
+        free = timed[-1].end + layout.min_gap if timed else 0
+        start = max(draft.start, free)
+        following = _following(drafts[at + 1].start, start, layout) if at + 1 < len(drafts) else None
         end = _end(draft, start, following, layout)
         if duration is not None and following is None:
             end = min(end, max(duration, draft.speech_end))
+            start = max(min(start, end - layout.min_cue), free)  # the last word of a recording is seen a little early
         timed.append(Cue(start, max(end, start + 1), draft.lines, draft.words[0].speaker))
     return timed
 
 
+def _following(begins: int, start: int, layout: Layout) -> int:
+    """When the cue comes up whose first word begins then, the one before having come up at `start`."""
+    return max(begins, min(start + layout.min_cue + layout.min_gap, begins + _LATE))
+
+
 def _end(draft: _Draft, start: int, following: int | None, layout: Layout) -> int:
     reading = start + max(layout.min_cue, round(1000 * draft.chars / layout.chars_per_second))
-    end = max(draft.speech_end, min(reading, draft.speech_end + _LINGER))
+    end = max(draft.speech_end, min(reading, draft.speech_end + _LINGER), start + layout.min_cue)
     if following is not None:
         latest = following - layout.min_gap
         end = latest if end > latest or following - end < _CLOSE else end

@@ -81,6 +81,49 @@ def test_no_letter_is_lost_whatever_the_times_are(given_segments: list[Segment],
         assert kept == "".join(text for some in spelled for text in some)
 
 
+said = st.lists(
+    st.tuples(
+        st.sampled_from(["a", "so.", "well,", "nobody", "extraordinarily", "understood?"]),
+        st.integers(150, 900),  # ms that it lasts
+        st.sampled_from([0, 0, 0, 30, 200, 600, 1400, 1600, 4000]),  # ms after it
+    ),
+    min_size=1,
+    max_size=60,
+)
+
+
+@given(said, st.integers(0, 3), st.sampled_from([LAYOUT, Layout(max_line_chars=32), Layout(min_cue=1200, min_gap=120)]))
+@settings(max_examples=150, deadline=None)
+def test_every_cue_can_be_read(spoken: list[tuple[str, int, int]], turn: int, layout: Layout) -> None:
+    """Also where speakers take turns at every `turn`-th pause of more than a second."""
+    found, now, speaker, pauses = list[Segment](), 0, 0, 0
+    for text, length, pause in spoken:
+        found.append(Segment(text, now, now + length, (Word(text, now, now + length),), speaker="AB"[speaker % 2]))
+        now += length + pause
+        pauses += pause > 1000
+        speaker += bool(turn and pause > 1000 and pauses % turn == 0)
+    laid_out = cues(found, layout, duration=now + 500)
+    in_order(laid_out)
+    assert shown(laid_out) == [text for text, _, _ in spoken]
+    assert all(len(cue.lines) <= layout.max_lines for cue in laid_out)
+    assert all(len(line) <= layout.max_line_chars for cue in laid_out for line in cue.lines)
+    assert all(cue.end - cue.start <= layout.max_cue for cue in laid_out)
+    assert all(other.start - one.end >= layout.min_gap for one, other in pairwise(laid_out))
+    assert all(cue.end - cue.start >= min(layout.min_cue, now + 500) for cue in laid_out)
+
+
+def test_who_answers_at_once_waits_until_the_question_has_been_seen() -> None:
+    question, answer = Segment("Ready?", 0, 300, speaker="A"), Segment("Yes, of course.", 350, 1500, speaker="B")
+    found = cues([question, answer], LAYOUT)
+    assert (found[0].start, found[0].end) == (0, 833)
+    assert found[1].start == 833 + 84
+
+
+def test_the_last_word_of_a_recording_is_seen_a_little_early() -> None:
+    found = cues([Segment("bye", 9800, 10_000, (Word("bye", 9800, 10_000),))], LAYOUT, duration=10_000)
+    assert (found[0].start, found[0].end) == (10_000 - 833, 10_000)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_ordinary_speech_breaks_no_rule(seed: int) -> None:
     chance = random.Random(seed)
