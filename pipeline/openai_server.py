@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.client import HTTPException
 from typing import Any, Literal, TypeVar
+from urllib.request import getproxies
 
 import httpx2
 from pydantic import BaseModel, ConfigDict, Field
@@ -23,10 +25,19 @@ from pipeline.errors import (
 from pipeline.openai_refusals import refusal
 from pipeline.timely import watch_over
 from pipeline.tries import Tries
+from pipeline.wire import Wire
 
 T = TypeVar("T")
 
-TROUBLE = (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, httpx2.CookieConflict, OSError, ValueError)
+TROUBLE = (
+    httpx2.HTTPError,
+    httpx2.InvalidURL,
+    httpx2.StreamError,
+    httpx2.CookieConflict,
+    HTTPException,
+    OSError,
+    ValueError,
+)
 LATE = "The provider did not answer in time"
 Container = Literal["wav", "mp3", "flac", "ogg", "mp4", "matroska"]  # of OpenAI's list, as `audio.sniff` calls them
 _LARGEST_REFUSAL = 65_536  # bytes; more of it is not read
@@ -82,7 +93,11 @@ class Server:
         limits = httpx2.Limits(
             max_connections=None, max_keepalive_connections=config.concurrency
         )  # turns are limit enough
-        self._client = httpx2.Client(headers=headers, transport=transport, follow_redirects=False, limits=limits)
+        # A proxy in the environment is asked by the client's own transport, which is slower and knows how.
+        direct = None if getproxies() else Wire(config.concurrency)
+        self._client = httpx2.Client(
+            headers=headers, transport=transport or direct, follow_redirects=False, limits=limits
+        )
         watch_over(self._client)
         self._tries = Tries(
             config.name,

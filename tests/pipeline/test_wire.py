@@ -1,0 +1,132 @@
+"""The transport under every OpenAI-compatible server: connections that are used again, and those that must not be."""
+
+import http.client
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from pipeline.deadline import Deadline
+from pipeline.wire import Wire
+from tests.support.certificates import certificate
+from tests.support.tcp_server import Reply, forever, say, scripted
+from tests.support.tcp_server import http as http_reply
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n there\r\n0\r\n\r\n"
+
+
+@pytest.fixture
+def wire() -> Iterator[Wire]:
+    opened = Wire(2)
+    yield opened
+    opened.close()
+
+
+def ask(wire: Wire, url: str, seconds: float = 20.0) -> bytes:
+    request = httpx2.Request(
+        "POST", f"{url}/v1?a=b", content=b"sound", extensions={"timeout": Deadline(seconds).timeouts(5.0)}
+    )
+    response = wire.handle_request(request)
+    try:
+        return b"".join(response.iter_raw())
+    finally:
+        response.close()
+
+
+def staying(*answers: bytes) -> Reply:
+    """Answer request after request on one connection; the first one has been read already."""
+
+    def reply(connection: socket.socket) -> None:
+        for answer in answers:
+            connection.sendall(answer)
+            if not connection.recv(65_536):
+                return
+
+    return reply
+
+
+def whole(body: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+
+
+def test_a_connection_is_used_again(wire: Wire) -> None:
+    with scripted(staying(whole(b"one"), CHUNKED, whole(b""), whole(b"four"))) as server:
+        answers = [ask(wire, server.url) for _ in range(4)]
+    assert answers == [b"one", b"hello there", b"", b"four"]
+    assert server.connections == 1
+    assert server.requests[0].line == "POST /v1?a=b HTTP/1.1"
+    assert server.requests[0].headers["content-length"] == "5"
+    assert server.requests[0].body == b"sound"
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        http_reply(200, "", b"one"),  # hangs up behind it
+        staying(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\none", whole(b"wrong")),
+        staying(whole(b"one") + whole(b"nobody asked"), whole(b"wrong")),
+        staying(b"HTTP/1.1 100 Continue\r\n\r\n" + whole(b"one") + b"x", whole(b"wrong")),
+    ],
+)
+def test_a_connection_that_cannot_be_trusted_is_not(wire: Wire, first: Reply) -> None:
+    with scripted(first, http_reply(200, "", b"two")) as server:
+        assert ask(wire, server.url) == b"one"
+        time.sleep(0.2)  # a server that hangs up needs a moment for it
+        assert ask(wire, server.url) == b"two"
+    assert server.connections == 2
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+        b"220 hello\r\n\r\n",
+        b"",
+    ],
+)
+def test_what_is_cut_off_is_an_error(wire: Wire, answer: bytes) -> None:
+    with scripted(say(answer)) as server, pytest.raises((http.client.HTTPException, ConnectionError)):
+        ask(wire, server.url)
+
+
+def test_until_the_server_hangs_up(wire: Wire) -> None:
+    with scripted(say(b"HTTP/1.1 200 OK\r\n\r\nas long ", b"as it is")) as server:
+        assert ask(wire, server.url) == b"as long as it is"
+
+
+@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\nX-A: ", b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"])
+def test_bytes_that_drip_in_win_no_time(wire: Wire, head: bytes) -> None:
+    with scripted(forever(head, b"a", 0.02)) as server, pytest.raises(TimeoutError):
+        ask(wire, server.url, seconds=0.3)
+
+
+def test_a_server_that_shows_a_certificate(wire: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs, ours = certificate(tmp_path, "localhost")
+    with scripted(staying(whole(b"one"), CHUNKED), tls=theirs) as server:
+        url = server.url.replace("http:", "https:")
+        with pytest.raises(OSError, match="CERTIFICATE_VERIFY_FAILED"):
+            ask(wire, url)
+        monkeypatch.setattr(httpx2, "create_ssl_context", lambda: ours)
+        trusting = Wire(2)
+        assert [ask(trusting, url), ask(trusting, url)] == [b"one", b"hello there"]
+        trusting.close()
+
+
+def test_nothing_is_asked_after_the_end(wire: Wire) -> None:
+    wire.close()
+    with scripted(http_reply(200)) as server, pytest.raises(OSError, match="closed"):
+        ask(wire, server.url)
+
+
+def test_a_header_cannot_bring_another(wire: Wire) -> None:
+    url = "http://127.0.0.1:9/"
+    request = httpx2.Request("POST", url, headers=[(b"x", b"a\r\nb: c")], extensions={"timeout": {}})
+    request.extensions["timeout"] = Deadline(5.0).timeouts(5.0)
+    with scripted(http_reply(200)) as server, pytest.raises(ValueError, match="line's end"):
+        request.url = httpx2.URL(server.url)
+        wire.handle_request(request)
