@@ -216,16 +216,25 @@ def _greedy(words: Sequence[Timed], layout: Layout) -> list[int]:
 def _timed(drafts: Sequence[_Draft], layout: Layout, duration: int | None) -> list[Cue]:
     """Give every cue its time: long enough to read, gone before the next one, which waits for that if need be."""
     timed: list[Cue] = []
+    begins = _begins(drafts, layout, duration)
     for at, draft in enumerate(drafts):
-        free = timed[-1].end + layout.min_gap if timed else 0
-        start = max(draft.start, free)
-        following = _following(drafts[at + 1].start, start, layout) if at + 1 < len(drafts) else None
+        start = max(begins[at], timed[-1].end + layout.min_gap) if timed else begins[at]
+        following = _following(begins[at + 1], start, layout) if at + 1 < len(drafts) else None
         end = _end(draft, start, following, layout)
         if duration is not None and following is None:
             end = min(end, max(duration, draft.speech_end))
-            start = max(min(start, end - layout.min_cue), free)  # the last word of a recording is seen a little early
         timed.append(Cue(start, max(end, start + 1), draft.lines, draft.words[0].speaker))
     return timed
+
+
+def _begins(drafts: Sequence[_Draft], layout: Layout, duration: int | None) -> list[int]:
+    """When each would come up by itself: with its first word, but the last one of a recording early enough to be read."""
+    begins = [draft.start for draft in drafts]
+    if drafts and duration is not None:
+        free = drafts[-2].speech_end + layout.min_gap if len(drafts) > 1 else 0
+        early = max(duration, drafts[-1].speech_end) - layout.min_cue
+        begins[-1] = min(begins[-1], max(early, free, 0))
+    return begins
 
 
 def _following(begins: int, start: int, layout: Layout) -> int:

@@ -102,14 +102,14 @@ def test_every_cue_can_be_read(spoken: list[tuple[str, int, int]], turn: int, la
         now += length + pause
         pauses += pause > 1000
         speaker += bool(turn and pause > 1000 and pauses % turn == 0)
-    laid_out = cues(found, layout, duration=now + 500)
+    laid_out = cues(found, layout, duration=now + layout.min_cue)
     in_order(laid_out)
     assert shown(laid_out) == [text for text, _, _ in spoken]
     assert all(len(cue.lines) <= layout.max_lines for cue in laid_out)
     assert all(len(line) <= layout.max_line_chars for cue in laid_out for line in cue.lines)
     assert all(cue.end - cue.start <= layout.max_cue for cue in laid_out)
     assert all(other.start - one.end >= layout.min_gap for one, other in pairwise(laid_out))
-    assert all(cue.end - cue.start >= min(layout.min_cue, now + 500) for cue in laid_out)
+    assert all(cue.end - cue.start >= layout.min_cue for cue in laid_out)
 
 
 def test_who_answers_at_once_waits_until_the_question_has_been_seen() -> None:
