@@ -7,7 +7,7 @@ whatever happens to this process. It is decoded and cut exactly as a job would, 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,10 +20,10 @@ from api.streaming import Absence
 from api.underway import Underway
 from api.uploads import PIECE, beyond
 from infra.storage.base import disk_errors
-from pipeline.audio.decode import decode
-from pipeline.cut import CutProfile, cut
+from pipeline.cut import CutProfile
 from pipeline.errors import EmptyMedia, MediaTooLarge
-from pipeline.part import Part, only
+from pipeline.part import Part
+from pipeline.sound import Sound
 from pipeline.transcript import samples_to_ms
 
 FETCH_SECONDS = 300.0  # for a recording behind a URL; a job has hours
@@ -89,15 +89,9 @@ class Scratch:
         with disk_errors():
             self._file.flush()
         path, most = Path(f"/dev/fd/{self._file.fileno()}"), self._desk.services.settings.max_audio_seconds
-        ms = chunks = channel = 0
-        channels = 1  # more are known once the first is being decoded
-        while channel < channels:
-            with decode(path, max_seconds=most, channel=channel if how.separate else None) as sound:
-                channels = sound.facts.channels if how.separate else 1
-                spans = [chunk.span for chunk in cut(only(how.part, _watched(sound, absence)), how.profile)]
-            ms += samples_to_ms(spans[-1].own_end if spans else 0)
-            chunks, channel = chunks + len(spans), channel + 1
-        return ms, chunks
+        sound = Sound(path, part=how.part, separate=how.separate, max_seconds=most, watch=absence.check)
+        chunks = sum(1 for _ in sound.chunks(how.profile))
+        return samples_to_ms(sound.samples), chunks
 
     def close(self) -> None:
         """The file is gone."""
@@ -109,12 +103,6 @@ class Scratch:
         piece, self._piece = bytes(self._piece), bytearray()
         if piece:
             await self._desk.move(partial(self.take, piece))
-
-
-def _watched(blocks: Iterable[bytes], absence: Absence) -> Iterator[bytes]:
-    for block in blocks:
-        absence.check()
-        yield block
 
 
 async def measure(request: Request, desk: Desk, scratch: Scratch, how: Hearing) -> Measured:

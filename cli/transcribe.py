@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -22,14 +24,26 @@ from pipeline.catalog import load_catalog
 from pipeline.errors import InvalidRequest, StenopoolError
 from pipeline.formats.base import Format, RenderOptions
 from pipeline.options import TranscriptionOptions
+from pipeline.part import Part
 from pipeline.run import Progress as OnProgress
 from pipeline.run import Toolbox
 from pipeline.run import transcribe as run_transcribe
+from pipeline.sound import WHOLE
 from pipeline.transcript import Transcript, transcript_as_dict
 
 STDIN = "-"
 
 app = typer.Typer()
+Channels = Literal["mix", "separate"]
+_RANGE = re.compile(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)?")
+
+
+def _part(text: str) -> Part:
+    """Raises typer.BadParameter, which is a wrong use of the command."""
+    found = _RANGE.fullmatch(text.strip())
+    if not found or (found[2] and float(found[2]) <= float(found[1])):
+        raise typer.BadParameter('write it in seconds, as in "12.5-60" or "12.5-"')
+    return Part.of_seconds(float(found[1]), float(found[2]) if found[2] else None)
 
 
 @app.command()
@@ -39,6 +53,18 @@ def transcribe(
     model: Annotated[str, typer.Option(help="As `stenopool models` lists them.")] = "whisper-1",
     format_name: Annotated[str, typer.Option("--format", help=f"One of {', '.join(formats.names())}.")] = "text",
     language: Annotated[str | None, typer.Option(help="ISO 639-1, where known: en.")] = None,
+    channels: Annotated[
+        Channels, typer.Option(help="separate: each channel by itself, and the text says which.")
+    ] = "mix",
+    stretch: Annotated[
+        Part | None,
+        typer.Option(
+            "--range", parser=_part, metavar="FROM-TO", help="Only these seconds: 10-20.5, or 90- to the end."
+        ),
+    ] = None,
+    paragraphs: Annotated[
+        bool, typer.Option("--paragraphs", help="Text in paragraphs, a new one after a pause.")
+    ] = False,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="A file, or a folder for several.", show_default="standard output"),
@@ -58,7 +84,9 @@ def transcribe(
     )
     catalog = load_catalog(chosen.catalog, embedded_engines=chosen.embedded_engines, stock=chosen.stock_providers)
     catalog.routes(model, "transcription")  # a wrong model is told before any work
-    catalog.check_format(model, "transcription", format_name)
+    if channels != "separate":  # they tell who speaks, whoever hears them
+        catalog.check_format(model, "transcription", format_name)
+    asked = RenderOptions(granularities=("word", "segment"), paragraphs=paragraphs)
     targets = _targets(files, output, form)
     first_failure = OK
     with Toolbox(catalog, engine_processes=chosen.cpu_processes) as toolbox:
@@ -67,10 +95,17 @@ def transcribe(
                 began = time.monotonic()
                 with _progress(name) as on_progress:
                     transcript = run_transcribe(
-                        _source(name), options, toolbox, on_progress=on_progress, workers=chosen.cpu_processes
+                        _source(name),
+                        options,
+                        toolbox,
+                        on_progress=on_progress,
+                        workers=chosen.cpu_processes,
+                        part=stretch or WHOLE,
+                        separate=channels == "separate",
                     )
                 took = time.monotonic() - began
-                _deliver(name, transcript, form, targets.get(name), several=len(files) > 1, as_json=as_json)
+                shown = _Shown(transcript, form.render(transcript, asked))
+                _deliver(name, shown, targets.get(name), several=len(files) > 1, as_json=as_json)
                 heard = f"by {transcript.model_used}" if transcript.segments else "without speech in it"
                 remark(f"{name}: {transcript.duration / 1000:.1f} s of sound in {took:.1f} s, {heard}")
             except StenopoolError as error:
@@ -129,14 +164,20 @@ def _clock(milliseconds: int) -> str:
     return f"{minutes}:{seconds:02d}"
 
 
-def _deliver(
-    name: str, transcript: Transcript, form: Format, target: Path | None, *, several: bool, as_json: bool
-) -> None:
-    rendered = form.render(transcript, RenderOptions(granularities=("word", "segment")))
+@dataclass(frozen=True)
+class _Shown:
+    """A transcript, and how it is written."""
+
+    transcript: Transcript
+    rendered: str
+
+
+def _deliver(name: str, shown: _Shown, target: Path | None, *, several: bool, as_json: bool) -> None:
+    rendered = shown.rendered
     if target is not None:
         write_whole(target, [rendered.encode()])
     if as_json:
-        print_json(_as_dict(name, transcript, target))
+        print_json(_as_dict(name, shown.transcript, target))
     elif target is None:
         heading = f"==> {name} <==\n" if several else ""
         typer.echo(heading + rendered, nl=not rendered.endswith("\n"))

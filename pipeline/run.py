@@ -5,17 +5,18 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from pipeline import providers
-from pipeline.audio.decode import decode
 from pipeline.audio.encode import encode
 from pipeline.catalog import Catalog, Route
-from pipeline.cut import Chunk, CutProfile, Span, cut
+from pipeline.channels import together
+from pipeline.cut import Chunk, CutProfile, Span
 from pipeline.errors import (
     EngineLost,
     InvalidRequest,
@@ -28,9 +29,11 @@ from pipeline.errors import (
     UnsupportedValue,
 )
 from pipeline.options import SpeechOptions, TranscriptionOptions
+from pipeline.part import Part
 from pipeline.pin import VOTERS, may_vote, pinned, wants_pin
 from pipeline.providers.base import Particular, Provider, Speaker, Transcriber, Voice
 from pipeline.second_hearing import hear_well
+from pipeline.sound import WHOLE, Sound
 from pipeline.speakers import told_apart
 from pipeline.speech import passages
 from pipeline.stitch import Stitcher
@@ -105,24 +108,26 @@ def transcribe(
     on_length: Length | None = None,
     workers: int = 1,
     max_seconds: float | None = None,
+    part: Part = WHOLE,
+    separate: bool = False,
 ) -> Transcript:
     """The whole recording's text: decode, cut, hear (`workers` chunks at once), stitch. The sound is never held whole.
 
     What `on_segments` is handed, all calls together, has the texts of the transcript's segments, in order, each once.
     `on_length` is called before anybody is asked; what it raises ends the work.
-    Raises MediaTooLong when there is more than `max_seconds` of it.
+    `separate`: each channel by itself; `part`: nothing else is heard, and times stay those of the whole.
+    Raises MediaTooLong when there is more than `max_seconds` of it, InvalidRequest when `part` begins behind its end.
     """
-    profile = cut_profile(options, toolbox)
-    stitcher, told = Stitcher(), 0
-    with decode(source, max_seconds=max_seconds) as decoding:
-        chunks = _announced(cut(decoding, profile), on_length)
-        for span, heard in _hear_all(chunks, options, toolbox, workers):
-            stitcher.add(span, heard)
-            told += _tell(on_segments, stitcher, told)
+    sound, told, heard_ms, end = Sound(source, part=part, separate=separate, max_seconds=max_seconds), 0, 0, 0
+    stitchers: dict[int | None, Stitcher] = {} if separate else {None: Stitcher()}
+    with closing(sound.chunks(cut_profile(options, toolbox))) as chunks:
+        for span, heard in _hear_all(_announced(chunks, on_length), options, toolbox, workers):
+            stitchers.setdefault(span.channel, Stitcher()).add(span, heard)
+            told += 0 if separate else _tell(on_segments, stitchers[None], told)
+            heard_ms, end = heard_ms + samples_to_ms(span.own_end - span.own_start), max(end, span.own_end)
             if on_progress:
-                on_progress(samples_to_ms(span.own_end), samples_to_ms(decoding.samples))
-    task = "translate" if options.task == "translation" else "transcribe"
-    transcript = stitcher.finish(duration=samples_to_ms(decoding.samples), task=task)
+                on_progress(heard_ms, samples_to_ms(sound.samples))
+    transcript = _finished(stitchers, samples_to_ms(end), options)
     if on_segments and transcript.segments[told:]:
         on_segments(transcript.segments[told:])
     return replace(transcript, language=transcript.language or options.language)
@@ -205,7 +210,9 @@ class Speech(Iterator[bytes]):
 def cut_profile(options: TranscriptionOptions, toolbox: Toolbox) -> CutProfile:
     """How to cut for the model's routes: no chunk is longer than any of them takes."""
     routes = toolbox.catalog.routes(options.model, options.task, diarized=options.diarized)
-    return min((_profile(toolbox.transcriber(route), options, route) for route in routes), key=lambda profile: profile.max_s)
+    return min(
+        (_profile(toolbox.transcriber(route), options, route) for route in routes), key=lambda profile: profile.max_s
+    )
 
 
 def _profile(transcriber: Transcriber, options: TranscriptionOptions, route: Route) -> CutProfile:
@@ -218,6 +225,13 @@ def is_local(options: TranscriptionOptions | SpeechOptions, toolbox: Toolbox) ->
         return toolbox.speaker(toolbox.catalog.routes(options.model, "speech")[0]).local
     routes = toolbox.catalog.routes(options.model, options.task, diarized=options.diarized)
     return toolbox.transcriber(routes[0]).local
+
+
+def _finished(stitchers: Mapping[int | None, Stitcher], duration: int, options: TranscriptionOptions) -> Transcript:
+    """One transcript of one recording, or of its channels."""
+    task = "translate" if options.task == "translation" else "transcribe"
+    transcripts = [stitcher.finish(duration=duration, task=task) for stitcher in stitchers.values()]
+    return transcripts[0] if None in stitchers else together(transcripts)
 
 
 def _announced(chunks: Iterable[Chunk], on_length: Length | None) -> Iterator[Chunk]:

@@ -17,9 +17,10 @@ from pipeline.cut import Chunk, span_as_dict
 from pipeline.errors import InputMissing
 from pipeline.lifecycle import ChunkStatus
 from pipeline.run import cut_profile, hear_chunk, is_local
+from pipeline.sound import Sound
 from pipeline.transcript import SAMPLE_RATE
 from workers.finish import finish_single
-from workers.sound import Sound
+from workers.sound import sound_of
 from workers.turn import Turn
 
 
@@ -29,7 +30,7 @@ def prepare(role: str, turn: Turn) -> bool:
     profile = cut_profile(turn.options, toolbox)
     queue = CPU if is_local(turn.options, toolbox) else IO
     with services.storage.local_file(_media_key(turn)) as path, ExitStack() as stack:
-        sound = Sound(turn, path)
+        sound = sound_of(turn, path)
         if turn.job.max_cost_micro is not None:  # it is refused before anybody is paid to hear it
             services.jobs.cover(turn.hold.lease, sound.measure())
         chunks = stack.enter_context(closing(sound.chunks(profile)))

@@ -4,8 +4,10 @@ import io
 import json
 import os
 import sys
+import wave
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 import srt
@@ -124,3 +126,21 @@ def test_on_a_terminal_there_is_a_bar_and_ctrl_c_does_not_wait(home: Path, tmp_p
     assert terminal.process.wait(10) == exits.INTERRUPTED
     assert psutil.wait_procs(family, 5)[1] == []
     assert not target.exists()
+
+
+def test_each_channel_and_a_part_of_it(run: Run, tmp_path: Path) -> None:
+    """The same words as in the whole, labelled, with times of the whole; TTML and paragraphs are formats like any other."""
+    sides = [np.frombuffer(long(20, seed=seed).wav[44:], dtype="<i2") for seed in (1, 2)]
+    length = min(map(len, sides))
+    with wave.open(str(tmp_path / "call.wav"), "wb") as file:
+        file.setparams((2, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(np.stack([side[:length] for side in sides], axis=1).tobytes())
+    asked = ("transcribe", tmp_path / "call.wav", "--model", "oracle", "--channels", "separate", "--range", "5-15")
+    found = run(*asked, "--json").json["transcript"]["segments"]
+    assert {segment["channel"] for segment in found} == {0, 1}
+    assert all(4990 <= segment["start"] <= segment["end"] <= 15_000 for segment in found)
+    assert "channel_1: " in run(*asked).out
+    assert run(*asked, "--format", "ttml").out.startswith("<?xml")
+    assert run(*asked[:-4], "--paragraphs").code == 0
+    assert run(*asked[:-1], "15-5").code == exits.USAGE
+    assert "the recording has" in run(*asked[:-1], "500-").err
