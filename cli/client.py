@@ -85,6 +85,14 @@ class Client:
         """The finished job's transcript in one of the formats."""
         return self._send("GET", f"{JOBS}/{_segment(job_id)}/transcript", params={"format": response_format}).text
 
+    def audio(self, job_id: str) -> Iterator[bytes]:
+        """The finished speech job's sound, as it comes."""
+        with self._http.stream("GET", f"{JOBS}/{_segment(job_id)}/audio") as answer:
+            if answer.status_code >= ERRORS_FROM:
+                answer.read()
+                raise _refusal(answer)
+            yield from answer.iter_bytes()
+
     def deliveries(self, job_id: str) -> list[dict[str, Any]]:
         """Every webhook message of the job, with its attempts."""
         return list(_object(self._send("GET", f"{JOBS}/{_segment(job_id)}/deliveries"))["data"])

@@ -117,6 +117,19 @@ def transcript(
     typer.echo(text, nl=not text.endswith("\n"))
 
 
+@app.command()
+def audio(
+    job_id: JobId,
+    *,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where the sound goes.")],
+    base_url: BaseUrl = None,
+    api_key: ApiKey = None,
+) -> None:
+    """Fetch the sound of a finished speech job of a running installation."""
+    with Client(base_url or LOCAL, api_key) as client:
+        remark(f"{write_whole(output, client.audio(job_id))} bytes in {output}")
+
+
 def _act(job_id: str, action: str, base_url: str | None, api_key: str | None, *, as_json: bool) -> None:
     with open_desk(base_url, api_key) as desk:
         job = desk.act(job_id, action)

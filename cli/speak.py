@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -14,11 +15,16 @@ from pydantic import ValidationError
 from cli.environment import settings
 from cli.files import write_whole
 from cli.screen import print_json, remark
+from pipeline import formats
 from pipeline.catalog import load_catalog
 from pipeline.errors import InvalidRequest
+from pipeline.formats.base import Format, RenderOptions
 from pipeline.options import SPEECH_FORMATS, SpeechOptions
+from pipeline.reading import Reading
+from pipeline.recital import recital_from_bytes, recital_to_bytes, recite
 from pipeline.run import Toolbox
 from pipeline.run import speak as run_speak
+from pipeline.speech import PASSAGE, passages
 
 STDIN = STDOUT = "-"
 
@@ -44,6 +50,10 @@ def speak(
         str | None,
         typer.Option("--output", "-o", help="A file, or - for standard output.", show_default="-"),
     ] = None,
+    captions: Annotated[
+        Path | None,
+        typer.Option(help="A .srt, .vtt, .ttml, .json or .txt of what is said when, written beside the sound."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Facts about the written file as JSON on stdout.")] = False,
 ) -> None:
     """Say something. Needs no server, no Redis, no database."""
@@ -51,13 +61,44 @@ def speak(
     chosen = settings()
     options = _options(text, model, voice, format_name or _by_ending(target), speed)
     catalog = load_catalog(chosen.catalog, embedded_engines=chosen.embedded_engines, stock=chosen.stock_providers)
-    with Toolbox(catalog, engine_processes=1) as toolbox, contextlib.closing(run_speak(options, toolbox)) as speech:
-        written = _write(target, speech)
-        model_used = speech.model_used
+    catalog.routes(options.model, "speech")  # a wrong model is told before any work
+    form = _form(captions) if captions else None
+    with Toolbox(catalog, engine_processes=1) as toolbox:
+        if captions and form:
+            reading = Reading()
+            written = _write(target, _read_aloud(options, toolbox, reading))
+            transcript, model_used = reading.transcript(), reading.model_used
+            write_whole(captions, [form.render(transcript, RenderOptions(granularities=("word", "segment"))).encode()])
+        else:
+            with contextlib.closing(run_speak(options, toolbox)) as speech:
+                written = _write(target, speech)
+                model_used = speech.model_used
     if as_json:
         facts = {"output": str(target), "bytes": written, "format": options.response_format, "model_used": model_used}
         print_json(facts)
     remark(f"{written} bytes of {options.response_format} by {model_used}")
+
+
+def _form(captions: Path) -> Format:
+    ending = captions.suffix.lower()
+    names = {".json": "verbose_json", ".txt": "text"}
+    name = names.get(ending, ending.lstrip("."))
+    if name not in ("verbose_json", "text", "srt", "vtt", "ttml"):
+        raise typer.BadParameter("name a file that ends in .srt, .vtt, .ttml, .json or .txt", param_hint="--captions")
+    return formats.load(name)
+
+
+def _read_aloud(options: SpeechOptions, toolbox: Toolbox, reading: Reading) -> Iterator[bytes]:
+    """As a job does it, passage by passage; they wait on the disk, because some headers tell the length of the whole."""
+    with tempfile.TemporaryFile() as kept:
+        sizes, samples = list[int](), 0
+        for passage in passages(options.input, longest=PASSAGE):
+            recital = recite(options.model_copy(update={"input": passage}), toolbox)
+            sizes.append(kept.write(recital_to_bytes(recital)))
+            samples += recital.samples
+        kept.seek(0)
+        recitals = (recital_from_bytes(kept.read(size)) for size in sizes)
+        yield from reading.file(recitals, options.response_format, samples=samples)
 
 
 def _target(output: str | None, *, as_json: bool) -> Path | None:

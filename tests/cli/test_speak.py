@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+import wave
 from pathlib import Path
 
 import pytest
+import srt
 
 from cli import exits
 from pipeline.oracle_words import VOCABULARY
@@ -58,3 +60,14 @@ def test_refusals_leave_no_file(run: Run, tmp_path: Path, words: tuple[str, ...]
     assert said.code == code
     assert "Traceback" not in said.err
     assert list(tmp_path.glob("*said*")) == []
+
+
+def test_a_long_text_with_its_captions(run: Run, tmp_path: Path) -> None:
+    text = " ".join(f"This is sentence {number} of a long story." for number in range(60))
+    sound, captions = tmp_path / "book.wav", tmp_path / "book.srt"
+    assert run("speak", text, "--speed", "4", "--output", sound, "--captions", captions).code == 0
+    found = list(srt.parse(captions.read_text()))
+    assert " ".join(" ".join(one.content.split()) for one in found) == text
+    with wave.open(str(sound)) as file:
+        assert found[-1].end.total_seconds() <= file.getnframes() / 24_000
+    assert run("speak", "Hello.", "--output", sound, "--captions", tmp_path / "book.doc").code == exits.USAGE
