@@ -11,6 +11,9 @@ from api.errors import render, status_of
 from pipeline.errors import (
     ModelUnavailable,
     ProviderBusy,
+    ProviderNonsense,
+    ProviderRefused,
+    ProviderUnavailable,
     RoutesExhausted,
     StenopoolError,
     UnsupportedMedia,
@@ -47,7 +50,7 @@ def test_every_error_has_a_status_of_its_own_choice(kind: type[StenopoolError]) 
     assert said["type"] == ("invalid_request" if status < 500 else "server_error")
     assert said["message"] and said["code"] == kind.code
     retry = render(kind()).headers.get("retry-after")
-    assert (retry is not None) == (status in (503, 507) or kind.retryable)
+    assert (retry is not None) == (status in (429, 503, 507) or kind.retryable)
 
 
 def test_details_are_not_shown_but_those_of_a_conflict() -> None:
@@ -76,6 +79,19 @@ def test_long_waits_are_not_for_automatic_retries(wait: float, header: str, hint
 
 def test_a_model_without_a_route_is_unavailable() -> None:
     assert status_of(ModelUnavailable()) == 503
+
+
+@pytest.mark.parametrize(
+    ("error", "hint"),
+    [
+        (ModelUnavailable(), "false"),
+        (ProviderRefused(), "false"),
+        (ProviderUnavailable(), None),
+        (ProviderNonsense(), None),
+    ],
+)
+def test_what_will_not_pass_is_not_for_automatic_retries(error: StenopoolError, hint: str | None) -> None:
+    assert render(error).headers.get("x-should-retry") == hint
 
 
 def test_the_places_of_fields_read_as_callers_write_them() -> None:

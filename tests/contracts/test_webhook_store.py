@@ -125,7 +125,7 @@ def test_the_jobs_own_webhook_is_signed_with_its_own_secret(desk: JobDesk, hooks
         "client_reference_id": "r-1",
         "metadata": {"titel": "Grüße"},
         "partial": False,
-        "cost": None,
+        "cost": {"currency": "usd", "estimated": 0.0, "held": 0.0, "captured": 0.0},
         "error": None,
         "transcript_url": f"/v1/audio/jobs/{job.id}/transcript",
     }
