@@ -108,6 +108,7 @@ class Bill:
         if not self._open or self._settled:
             return
         self._open = False
+        self._services.renewal.drop(self._subject)
         try:
             self._services.ledger.release(self._subject, within=self._minutes(0))
         except StenopoolError as error:
@@ -154,6 +155,7 @@ class Bill:
         else:
             ledger.hold(self._caller.account_id, self._subject, micro, within=take if limited else None)
         self._open, self._held = True, max(micro, self._held)
+        self._services.renewal.keep(self._subject, self)
 
     def _settle(self, usage: Usage, model_used: str) -> None:
         """A database that is away now does not take the finished work from its caller, who then may have it for nothing."""
@@ -168,6 +170,7 @@ class Bill:
             ratio=self._in_force(),
         )
         self._settled = True
+        self._services.renewal.drop(self._subject)
         try:
             self.micro = self._services.ledger.settle(self._subject, receipt, within=self._minutes(usage.audio_ms)).cost
         except StenopoolError as error:

@@ -18,6 +18,7 @@ from api.deps import Desk
 from api.direct import Direct
 from api.documented import document
 from api.envelope import Envelope
+from api.renewing import renewing
 from api.routes import (
     admin,
     admin_money,
@@ -86,12 +87,14 @@ def _lifespan(services: Services | None, settings: Settings) -> Callable[[FastAP
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         if services is not None:  # they belong to whoever opened them
             app.state.desk = Desk(services)
-            yield
+            async with renewing(app.state.desk):
+                yield
             await services.limits.close()
             return
         with await anyio.to_thread.run_sync(partial(build, settings)) as opened:
             app.state.desk = Desk(opened)
-            yield
+            async with renewing(app.state.desk):
+                yield
             await opened.limits.close()
 
     return lifespan

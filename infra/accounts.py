@@ -141,11 +141,11 @@ class Accounts:
             return list(session.scalars(keys.order_by(col(ApiKey.created_at), col(ApiKey.id))))
 
     def recall(self, secret: str) -> Principal | None:
-        """Whose key it was within the last 5 s; asks no database."""
+        """Whose key it was within the last seconds; asks no database."""
         return self._cache.recall(secret)
 
     def authenticate(self, secret: str) -> Principal:
-        """Raises Unauthenticated, AccountSuspended. Answers are remembered for at most 5 s; a malformed key never reaches
+        """Raises Unauthenticated, AccountSuspended. Answers are remembered for at most 4 s; a malformed key never reaches
         the database."""
         principal = self._cache.recall(secret)
         if principal is None:

@@ -25,6 +25,7 @@ from infra.overview import Overview
 from infra.quota import Quota
 from infra.ratios import Ratios
 from infra.receipts import Receipts
+from infra.renewal import Renewal
 from infra.settings import Settings
 from infra.storage import ObjectStore, open_storage
 from infra.usage import Usage
@@ -46,6 +47,7 @@ class Services:
     webhooks: WebhookStore
     idempotency: IdempotencyStore
     ledger: Ledger
+    renewal: Renewal
     receipts: Receipts
     bookings: Bookings
     books: Books
@@ -107,6 +109,7 @@ def build(settings: Settings, *, engine_processes: int | None = None) -> Service
             webhooks=WebhookStore(database),
             idempotency=IdempotencyStore(database),
             ledger=Ledger(database),
+            renewal=Renewal(database),
             receipts=Receipts(database),
             bookings=Bookings(database),
             books=Books(database),
