@@ -87,11 +87,14 @@ class Client:
 
     def audio(self, job_id: str) -> Iterator[bytes]:
         """The finished speech job's sound, as it comes."""
-        with self._http.stream("GET", f"{JOBS}/{_segment(job_id)}/audio") as answer:
-            if answer.status_code >= ERRORS_FROM:
-                answer.read()
-                raise _refusal(answer)
-            yield from answer.iter_bytes()
+        try:
+            with self._http.stream("GET", f"{JOBS}/{_segment(job_id)}/audio") as answer:
+                if answer.status_code >= ERRORS_FROM:
+                    answer.read()
+                    raise _refusal(answer)
+                yield from answer.iter_bytes()
+        except httpx2.HTTPError as error:
+            raise ApiAway(f"The API at {self.base_url} did not answer: {error or type(error).__name__}") from error
 
     def deliveries(self, job_id: str) -> list[dict[str, Any]]:
         """Every webhook message of the job, with its attempts."""
