@@ -135,8 +135,8 @@ def _headers(error: StenopoolError, status: int) -> dict[str, str]:
         headers["retry-after"] = str(wait)
         if wait > LONGEST_SDK_WAIT:
             headers["x-should-retry"] = "false"
-    if status == HTTPStatus.CONFLICT:
-        headers["x-should-retry"] = "false"  # clients retry 409 by default; the same question gets the same answer
+    if status == HTTPStatus.CONFLICT or (status > HTTPStatus.INTERNAL_SERVER_ERROR and not error.retryable):
+        headers["x-should-retry"] = "false"  # clients retry these by default; the same question gets the same answer
     if status == HTTPStatus.UNAUTHORIZED:
         headers["www-authenticate"] = "Bearer"
     return headers

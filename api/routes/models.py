@@ -63,9 +63,7 @@ def _endpoint(catalog: Catalog, model: Model, task: Task) -> dict[str, Any]:
         "formats": list(catalog.formats(model.id, task)),
         "available": bool(served),
         "stand_in": catalog.stands_in(model.id, task),
-        "served_by": [
-            {"provider": catalog.provider_kind(route.provider), "model": _shown(route.model)} for route in served
-        ],
+        "served_by": [{"provider": route.provider, "model": _shown(route.model)} for route in served],
     }
 
 

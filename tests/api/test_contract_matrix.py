@@ -288,6 +288,8 @@ def test_models(client: httpx2.Client) -> None:
         assert shown["description"] and shown["limits"]
         assert all(end["available"] and end["served_by"] for end in shown["endpoints"])
         assert "127.0.0.1" not in json.dumps(shown["endpoints"])
+    asked = client.get("/v1/models/gpt-transcribe").json()["endpoints"][0]["served_by"][0]
+    assert asked["provider"] == "stub", "the provider's own name, not its kind"
 
 
 def test_jobs_take_the_same_options(client: httpx2.Client, services: Services) -> None:
