@@ -39,13 +39,15 @@ def extent(data: bytes) -> Extent | None:
 def _walk(data: bytes, at: int, first: MpegFrame) -> tuple[int, list[float], int]:
     """(frames, a level of each, where they end). Headers repeat, so each is understood once."""
     side, gain_at, bits_at = _places(first)
-    lengths: dict[bytes, int] = {}
+    fields = struct.Struct(">I2xQ" if first.checked else ">IQ")  # header and side information, both in one look
+    look, last = fields.unpack_from, len(data) - fields.size
+    lengths: dict[int, int] = {}
     count, total, levels = 0, len(data), []
     while at < total:
-        header = data[at : at + 4]
+        header, bits = look(data, at) if at <= last else (int.from_bytes(data[at : at + 4], "big"), 0)
         length = lengths.get(header)
         if length is None:
-            frame = mpeg_frame(header)
+            frame = mpeg_frame(data[at : at + 4])
             if frame is None or not frame.same_stream(first):
                 break
             length = lengths[header] = frame.length
@@ -53,21 +55,19 @@ def _walk(data: bytes, at: int, first: MpegFrame) -> tuple[int, list[float], int
             at = total
             break
         if side:
-            place = at + side
-            bits = int.from_bytes(data[place : place + 8], "big")
             levels.append(_GAIN_STEP * (bits >> gain_at & 0xFF) if bits >> bits_at & 0xFFF else _SILENT)
         at += length
         count += 1
     return count, levels, at
 
 
-def _places(frame: MpegFrame) -> tuple[int, int, int]:
-    """Where the first granule's part of the side information begins, and how far its gain and its number of bits of sound
-    are from the end of the first eight bytes of it. Nothing for layers that have no such thing."""
+def _places(frame: MpegFrame) -> tuple[bool, int, int]:
+    """Whether there is side information, and how far the first granule's gain and its number of bits of sound are from the end
+    of the first eight bytes of it. Only the third layer has such a thing."""
     if frame.layer != _LAYER3:
-        return 0, 0, 0
+        return False, 0, 0
     begins = (18 if frame.mono else 20) if frame.version1 else (9 if frame.mono else 10)
-    return 4 + 2 * frame.checked, 64 - (begins + 21) - 8, 64 - begins - 12
+    return True, 64 - (begins + 21) - 8, 64 - begins - 12
 
 
 def _trimmed(frame: bytes, kind: MpegFrame) -> int | None:
