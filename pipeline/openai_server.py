@@ -99,6 +99,7 @@ class Server:
             headers=headers, transport=transport or direct, follow_redirects=False, limits=limits
         )
         watch_over(self._client)
+        self._urls: dict[str, httpx2.URL] = {}  # by path
         self._tries = Tries(
             config.name,
             timeout_s=config.timeout_s,
@@ -121,8 +122,7 @@ class Server:
         with self._tries.turn(deadline):
             try:
                 extensions = {"timeout": deadline.timeouts(self.config.connect_s)}
-                url = f"{self.config.url}{path}"
-                with self._client.stream("POST", url, extensions=extensions, **content) as response:
+                with self._client.stream("POST", self._url(path), extensions=extensions, **content) as response:
                     if response.status_code != httpx2.codes.OK:
                         body = b"".join(bounded(response, deadline, _LARGEST_REFUSAL))
                         raise refusal(response.status_code, response.headers, body, name)
@@ -131,6 +131,12 @@ class Server:
                 raise translated(error, name) from None
             except RuntimeError:  # the client was closed meanwhile
                 raise ProviderUnavailable(provider=name) from None
+
+    def _url(self, path: str) -> httpx2.URL:
+        """Taken apart once, not for every call. Raises InvalidURL."""
+        if path not in self._urls:
+            self._urls[path] = httpx2.URL(f"{self.config.url}{path}")
+        return self._urls[path]
 
     def close(self) -> None:
         """Everything under way ends at its next read; nothing is asked any more."""
