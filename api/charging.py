@@ -21,7 +21,6 @@ from fastapi import Request
 
 from infra import quota
 from infra.accounts import Principal
-from infra.database.ids import new_id
 from infra.receipts import NewReceipt
 from infra.wiring import Services
 from pipeline.errors import StenopoolError
@@ -34,9 +33,9 @@ log = logging.getLogger("stenopool.api")
 
 
 def subject_of(request: Request) -> str:
-    """What the ledger calls the request: its own id, where that is ours and not one that a caller may send again."""
-    request_id: str = request.state.request_id
-    return new_id("req") if request.headers.get("x-request-id") == request_id else request_id
+    """What the ledger calls the request, and its answer `x-perf-request-id`: ours, not one that a caller may send again."""
+    own_id: str = request.state.own_id
+    return own_id
 
 
 class Bill:

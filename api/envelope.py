@@ -31,10 +31,15 @@ EXPOSED = (
 PREFLIGHT_SECONDS = "86400"
 
 
-def request_id(headers: Headers) -> str:
-    """The caller's own id where it is harmless to repeat, else a new one."""
+def own_id() -> str:
+    """What we call a request, in the ledger and on its receipt: never what a caller sends, who may send it twice."""
+    return f"req_{secrets.token_hex(16)}"
+
+
+def request_id(headers: Headers, own: str) -> str:
+    """The caller's own id where it is harmless to repeat, else ours."""
     given = headers.get("x-request-id", "")
-    return given if SANE_ID.fullmatch(given) else f"req_{secrets.token_hex(16)}"
+    return given if SANE_ID.fullmatch(given) else own
 
 
 @dataclass
@@ -44,6 +49,7 @@ class _Answer:
     send: Send
     path: str
     request_id: str
+    own_id: str
     started_at: float
     started: bool = False
     status: int = 0
@@ -53,7 +59,7 @@ class _Answer:
             self.started = True
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
-            headers["x-request-id"] = headers["x-perf-request-id"] = self.request_id
+            headers["x-request-id"], headers["x-perf-request-id"] = self.request_id, self.own_id
             latency = str(round((time.monotonic() - self.started_at) * 1000))
             headers["openai-processing-ms"] = latency
             if self.path in SYNCHRONOUS and self.status >= HTTPStatus.BAD_REQUEST:  # failed work is free
@@ -76,8 +82,9 @@ class Envelope:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        answer = _Answer(send, scope["path"], request_id(headers), time.monotonic())
-        scope.setdefault("state", {}).update(request_id=answer.request_id, started_at=answer.started_at)
+        own = own_id()
+        answer = _Answer(send, scope["path"], request_id(headers, own), own, time.monotonic())
+        scope.setdefault("state", {}).update(request_id=answer.request_id, own_id=own, started_at=answer.started_at)
         if scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
             await _preflight(headers)(scope, receive, answer)
             return

@@ -16,7 +16,12 @@ def perf_headers(request: Request, model_used: str) -> dict[str, str]:
     latency = str(milliseconds(request))
     told = {"x-perf-model-used": model_used, "x-perf-latency-ms": latency}
     micro = cost(request)
-    return told if micro is None else told | {"x-perf-cost-usd": usd_text(micro) if micro else "0"}
+    return told if micro is None else told | {"x-perf-cost-usd": cost_text(micro)}
+
+
+def cost_text(micro: int) -> str:
+    """As headers write it."""
+    return usd_text(micro) if micro else "0"
 
 
 def cost(request: Request) -> int | None:
@@ -28,7 +33,7 @@ def cost(request: Request) -> int | None:
 def perf(request: Request, model_used: str, audio_ms: int) -> dict[str, Any]:
     """The same in a body."""
     return {
-        "request_id": request.state.request_id,
+        "request_id": request.state.own_id,
         "model_used": model_used,
         "audio_duration_seconds": audio_ms / 1000,
         "cost_usd": usd(cost(request) or 0),

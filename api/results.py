@@ -10,7 +10,7 @@ from fastapi import Response
 from pydantic import Field
 
 from api.deps import JOBS, Desk
-from api.perf import tokens
+from api.perf import cost_text, tokens
 from api.schemas.job_object import terminal
 from api.schemas.options import Lenient, Many
 from infra.database.tables import Job
@@ -73,7 +73,9 @@ async def transcript_of(desk: Desk, job: Job) -> Transcript:
 def sound_of(job: Job) -> tuple[str, str, int]:
     """(storage key, format, bytes) of a speech job's sound. Raises InvalidRequest for another task, WrongState, Expired."""
     if job.task != "speech":
-        raise InvalidRequest(f"A job of the task {job.task} makes no sound; its result is at {JOBS}/{job.id}/transcript.")
+        raise InvalidRequest(
+            f"A job of the task {job.task} makes no sound; its result is at {JOBS}/{job.id}/transcript."
+        )
     sound = finished(job).sound
     assert sound is not None
     return sound["key"], sound["format"], sound["bytes"]
@@ -92,7 +94,7 @@ def rendered(job: Job, transcript: Transcript, query: CaptionQuery) -> Response:
     headers = {
         "content-disposition": f'inline; filename="{job.id}.{shape.extension.removeprefix(".")}"',
         "x-perf-model-used": transcript.model_used,
-        "x-perf-cost-usd": "0",
+        "x-perf-cost-usd": cost_text(job.captured_micro),
     }
     return Response(body, media_type=shape.media_type, headers=headers)
 

@@ -40,7 +40,9 @@ HOPELESS = 4  # deaths in a row of one role before anything was ready: it will n
 PORT_PATIENCE = 2.0  # seconds; the API of a killed predecessor may be a moment from its end
 BEAT_SECONDS = 30.0
 WORKERS = ("cpu", "io", "scheduler")
-FIRST_BALANCE = 10 * MICRO  # of the account that the first start makes, so that every model can be tried
+FIRST_BALANCE = (
+    1000 * MICRO
+)  # of the first account: play money, so that nobody's first tries run into a wall of his own
 
 app = typer.Typer()
 
@@ -209,7 +211,7 @@ def _first_key(database: Database, chosen: Settings) -> str | None:
     accounts = Accounts(database, chosen.peppers)
     if not sys.stdout.isatty() or accounts.list_accounts():
         return None
-    account = accounts.create_account("local", "pro")
+    account = accounts.create_account("local", "enterprise")  # no rates: it is its own machine
     Ledger(database).top_up(account.id, FIRST_BALANCE, note="made by the first start")
     return accounts.create_key(account.id, "made by the first start")[0]
 
@@ -223,7 +225,7 @@ def _welcome(chosen: Settings, place: Place, catalog: Catalog, key: str | None) 
         ("Base URL", f"{place.url}/v1"),
         (
             "API key",
-            f"{key}   shown this once; 10 USD to try it with"
+            f"{key}   shown this once; no rate limits, 1,000 USD of play money"
             if key
             else "stenopool keys create --tier pro --balance 10",
         ),

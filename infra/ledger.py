@@ -142,8 +142,12 @@ class Ledger:
     def _book(self, account_id: str, kind: str, micro: int, note: str, subject: str | None) -> int:
         with self._database.write() as session:
             _balance(session, account_id)  # or an unknown account would be an error of the database's
-            if add(session, account_id, subject or new_id(kind), kind, micro, note=note or None):
-                spend(session, account_id, -micro)
+            new = add(session, account_id, subject or new_id(kind), kind, micro, note=note or None)
+            if new and not _took(session, account_id, -micro):
+                raise InsufficientBalance(
+                    f"A correction never takes a balance below 0: {usd_text(-micro)} USD were to be taken away, and "
+                    f"{usd_text(_balance(session, account_id))} USD are left. What is held by work under way is not among them."
+                )
             return _balance(session, account_id)
 
 
@@ -180,7 +184,8 @@ def spend(session: Transaction, account_id: str, micro: int) -> None:
     left = _balance(session, account_id)
     raise InsufficientBalance(
         f"The balance does not cover this: it needs {usd_text(abs(micro))} USD, and {usd_text(left)} USD are left. Audio is "
-        "pay-as-you-go whatever the account's plan, a subscription never covers it: top up the balance."
+        "pay-as-you-go whatever the account's plan, a subscription never covers it: top up the balance (on the "
+        f"server: `stenopool accounts top-up {account_id} 10`)."
     )
 
 

@@ -9,6 +9,7 @@
     │   ├── MediaTooLarge             more bytes than the endpoint takes
     │   ├── MediaTooLong              more seconds than the configured limit
     │   ├── UnsupportedValue          a parameter's value that nobody offers
+    │   ├── AmountRefused             no amount of money that one can write down (pipeline.money)
     │   ├── CostLimitExceeded         it would cost more than the request's own `max_cost`
     │   └── OutboundRefused           a URL that points where we may not go
     ├── Unauthenticated               no key, or not one of ours

@@ -170,6 +170,8 @@ def test_corrections_need_a_reason_and_never_go_below_nothing(admin: Administrat
     assert admin("POST", path, status=201, json={"amount_usd": -0.5, "note": "slip"}).json()["balance_usd"] == 1.5
     refused = admin("POST", path, status=402, json={"amount_usd": "-1.500001", "note": "too much"}).json()["error"]
     assert refused["code"] == "insufficient_balance"
+    assert "correction never takes a balance below 0: 1.500001 USD" in refused["message"]
+    assert "pay-as-you-go" not in refused["message"]
     entries = admin("GET", f"ledger?account_id={account}").json()["data"]
     assert [(entry["kind"], entry["delta_usd"], entry["note"]) for entry in entries] == [
         ("adjust", -0.5, "slip"),

@@ -197,6 +197,11 @@ def test_a_callers_own_request_id_may_come_again(customer: Customer) -> None:
         answer = customer.hear(headers={"X-Request-Id": "mine"})
         assert answer.status_code == 200
         assert answer.headers["x-request-id"] == "mine"
+        assert answer.json()["perf"]["request_id"] == answer.headers["x-perf-request-id"]
+        found = customer.client.get(
+            f"/v1/receipts?request_id={answer.headers['x-perf-request-id']}", headers=customer.auth
+        )
+        assert [row["cost_usd"] for row in found.json()["data"]] == [0.00025]
     assert customer.spent == 500
     assert len(customer.receipts) == 2
 

@@ -95,5 +95,7 @@ def test_request_ids_are_echoed_where_they_are_harmless(house: House, given: str
         assert answer.headers["x-request-id"] == given
     else:
         assert re.fullmatch(r"req_[0-9a-f]{32}", answer.headers["x-request-id"])
-    assert answer.headers["x-perf-request-id"] == answer.headers["x-request-id"]
+    ours = answer.headers["x-perf-request-id"]  # what a receipt would be found by
+    assert re.fullmatch(r"req_[0-9a-f]{32}", ours)
+    assert (ours == answer.headers["x-request-id"]) == (given != "my-id.1:2")
     assert answer.headers["openai-processing-ms"].isdigit()

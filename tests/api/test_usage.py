@@ -150,6 +150,7 @@ def test_a_jobs_receipt(house: House) -> None:
     assert (receipt["audio_seconds"], receipt["prices"]) == (2, {"audio_minute": "0.006"})
     assert house.get(done["receipt_url"]).json()["data"] == [receipt]
     assert house.get("/v1/balance").json()["held"] == 0
+    assert house.get(f"/v1/audio/jobs/{job['id']}/transcript").headers["x-perf-cost-usd"] == "0.0002"
 
 
 def test_sums_above_what_a_float_counts_in(house: House) -> None:
