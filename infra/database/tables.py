@@ -332,7 +332,10 @@ class Receipt(SQLModel, table=True):
     """What one request or job has cost, and why. It outlives its job."""
 
     __tablename__ = "receipts"
-    __table_args__ = (Index("ix_receipts_account_id_created_at_id", "account_id", "created_at", "id"),)
+    __table_args__ = (
+        Index("ix_receipts_account_id_created_at_id", "account_id", "created_at", "id"),
+        Index("ix_receipts_created_at_id", "created_at", "id"),  # of all accounts together
+    )
     id: str = Field(primary_key=True)  # rcpt_ + ULID
     account_id: str = Field(foreign_key="accounts.id")
     key_id: str | None = None
