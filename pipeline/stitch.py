@@ -15,7 +15,7 @@ from pipeline.cut import Span
 from pipeline.seam import Overlap, Token, normal, same, switch
 from pipeline.segment_words import SegmentWords, punctuated, speech_ms, without_loops
 from pipeline.suspects import judged
-from pipeline.tally import Tally
+from pipeline.tally import Tally, letters
 from pipeline.text_seam import switch_texts
 from pipeline.timeline import forward, on_recording
 from pipeline.transcript import Gap, Heard, Seams, Segment, Transcript, samples_to_ms
@@ -70,14 +70,15 @@ class Stitcher:
         segments = judged(segments, speech_ms(span))
         self._reckoning.take(span.index, speech_ms(span), segments, timed=timed)
         overlap = self._overlap(span)
+        twice = (0, 0)
         if overlap:
-            segments = self._changed_over(segments, span, overlap, timed=timed)
+            segments, twice = self._changed_over(segments, span, overlap, timed=timed)
         else:
             self._firm = len(self._segments)
         self._segments += segments
         self._heard = span
         if span.has_speech or part != Heard():
-            self._tally.take(part)
+            self._tally.take(part, given_way=twice[0], skipped=twice[1])
 
     @property
     def segments(self) -> tuple[Segment, ...]:
@@ -125,8 +126,13 @@ class Stitcher:
             at -= 1
         return at
 
-    def _changed_over(self, after: list[Segment], span: Span, overlap: Overlap, *, timed: bool) -> list[Segment]:
-        """Shorten what is there to where the new segments take over; returns what is left of those."""
+    def _changed_over(
+        self, after: list[Segment], span: Span, overlap: Overlap, *, timed: bool
+    ) -> tuple[list[Segment], tuple[int, int]]:
+        """Shorten what is there to where the new segments take over.
+
+        Returns what is left of those, and the letters that were cut off here and there.
+        """
         assert self._heard is not None
         at = self._before(overlap.start - _LOOK_BACK)
         left = SegmentWords.each(self._segments[at:], self._heard)
@@ -146,12 +152,17 @@ class Stitcher:
         self._segments[at:] = _first(left, kept)
         if kept > 0 and 0 < skipped < len(theirs) and same(mine[kept - 1], theirs[skipped - 1]):
             self._segments[-1] = punctuated(self._segments[-1], _mark_after(right, skipped))
-        return _without_first(right, skipped) + after[near:]
+        twice = _letters(mine[kept:]), _letters(theirs[:skipped])
+        return _without_first(right, skipped) + after[near:], twice
 
 
 def _untimed(segment: Segment, length: int) -> bool:
     """Whether the provider gave only text: one segment over nearly the whole chunk."""
     return not segment.words and segment.end - segment.start >= _WHOLE * length
+
+
+def _letters(tokens: Iterable[Token]) -> int:
+    return sum(letters(token.text) for token in tokens)
 
 
 def _tokens(segments: Sequence[SegmentWords]) -> list[Token]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from functools import reduce
 from operator import add
 
@@ -19,14 +20,21 @@ class Tally:
         self._named: dict[str, None] = {}  # languages in the order they were first heard
         self._usages: list[TokenUsage | None] = []
 
-    def take(self, part: Heard) -> None:
-        """One chunk's answer; what it says counts by how long it speaks."""
+    def take(self, part: Heard, *, given_way: int = 0, skipped: int = 0) -> None:
+        """One chunk's answer; what it says counts by how long it speaks.
+
+        At the seam before it, so many letters of what was there have given way, and so many of its own are skipped.
+        """
         spoken = sum(segment.end - segment.start + 1 for segment in part.segments)
         self._languages[part.language or ""] += spoken
         self._models[part.model_used] += 1
         self._named |= dict.fromkeys(part.languages or ((part.language,) if part.language and spoken else ()))
         self._usages.append(part.usage)
-        self.logprobs += part.logprobs
+        if self.logprobs and part.logprobs:
+            del self.logprobs[len(self.logprobs) - _tokens(reversed(self.logprobs), given_way) :]
+            self.logprobs += part.logprobs[_tokens(part.logprobs, skipped) :]
+        else:
+            self.logprobs += part.logprobs
 
     @property
     def language(self) -> str | None:
@@ -48,6 +56,22 @@ class Tally:
         """The sum; None unless every answer was counted."""
         counted = [usage for usage in self._usages if usage is not None]
         return reduce(add, counted) if counted and len(counted) == len(self._usages) else None
+
+
+def letters(text: str) -> int:
+    """How many characters there are that are not white space."""
+    return sum(map(len, text.split()))
+
+
+def _tokens(logprobs: Iterable[Logprob], count: int) -> int:
+    """How many tokens so many letters take."""
+    number = 0
+    for one in logprobs:
+        if count <= 0:
+            break
+        count -= letters(one.token)
+        number += 1
+    return number
 
 
 def _most(counts: Counter[str]) -> str:

@@ -51,6 +51,23 @@ def test_a_perfect_provider_loses_and_doubles_nothing(chance: random.Random, wor
     holds(whole)
 
 
+@given(st.randoms(use_true_random=False), st.integers(1, 60), st.integers(1, 9))
+@settings(max_examples=100, deadline=None)
+def test_tokens_are_told_once_where_two_chunks_heard_them(chance: random.Random, words: int, size: int) -> None:
+    said = talk(chance, words, 500)
+    cut = spans(chance, said)
+    parts = [(span, with_tokens(hear(said, span), size)) for span in cut]
+    whole = stitch(parts, duration=samples_to_ms(cut[-1].own_end))
+    assert "".join(one.token for one in whole.logprobs).split() == [word.text for word in said]
+
+
+def with_tokens(heard: Heard, size: int) -> Heard:
+    """With a logprob for every piece of a word of at most `size` characters."""
+    said = [f" {word.text}" for segment in heard.segments for word in segment.words]
+    pieces = [word[at : at + size] for word in said for at in range(0, len(word), size)]
+    return replace(heard, logprobs=tuple(Logprob(piece, -0.5) for piece in pieces))
+
+
 @given(st.randoms(use_true_random=False), st.integers(1, 120))
 @settings(max_examples=150, deadline=None)
 def test_what_is_settled_never_changes(chance: random.Random, words: int) -> None:
