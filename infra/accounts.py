@@ -43,17 +43,30 @@ class Accounts:
         self, name: str, tier: str = "free", *, plan: str = "", limits: Mapping[str, Any] | None = None
     ) -> Account:
         """A new account. `limits` are its own numbers in place of its tier's. Raises InvalidRequest."""
+        with self._database.write() as session:
+            return self.add_account(session, new_id("acct"), name, tier, plan=plan, limits=limits)
+
+    def add_account(
+        self,
+        session: Session,
+        account_id: str,
+        name: str,
+        tier: str = "free",
+        *,
+        plan: str = "",
+        limits: Mapping[str, Any] | None = None,
+    ) -> Account:
+        """As create_account, in somebody else's transaction."""
         account = Account(
-            id=new_id("acct"),
+            id=account_id,
             name=name,
             tier=checked_tier(tier),
             plan=plan,
             limits=checked_limits(limits) if limits else None,
-            created_at=0,
+            created_at=read_clock(session),
         )
-        with self._database.write() as session:
-            account.created_at = read_clock(session)
-            session.add(account)
+        session.add(account)
+        session.flush()
         return account
 
     def account(self, account_id: str) -> Account:
@@ -105,10 +118,22 @@ class Accounts:
 
         Raises NotFound for an unknown account, InvalidRequest for scopes that do not exist.
         """
-        allowed = None if scopes is None else checked_scopes(scopes)
         with self._database.write() as session:
-            _account(session, account_id)
-            return self._new_key(session, account_id=account_id, name=name, expires_at=expires_at, scopes=allowed)
+            return self.add_key(session, account_id, name, expires_at, scopes=scopes)
+
+    def add_key(
+        self,
+        session: Session,
+        account_id: str,
+        name: str = "",
+        expires_at: float | None = None,
+        *,
+        scopes: Iterable[str] | None = None,
+    ) -> tuple[str, ApiKey]:
+        """As create_key, in somebody else's transaction."""
+        allowed = None if scopes is None else checked_scopes(scopes)
+        _account(session, account_id)
+        return self._new_key(session, account_id=account_id, name=name, expires_at=expires_at, scopes=allowed)
 
     def rotate_key(self, key_id: str, overlap_seconds: float = OVERLAP_SECONDS) -> tuple[str, ApiKey]:
         """(secret, row) of a new key that may do what the old one may; that one works for so many seconds more.

@@ -16,10 +16,10 @@ from sqlmodel import col
 
 from infra.database.clock import now
 from infra.database.session import Database
-from infra.database.tables import IdempotencyKey, Job, WebhookEndpoint
+from infra.database.tables import Account, ApiKey, IdempotencyKey, Job, WebhookEndpoint
 from pipeline.errors import IdempotencyConflict
 
-Made = TypeVar("Made", Job, WebhookEndpoint)
+Made = TypeVar("Made", Job, WebhookEndpoint, Account, ApiKey)
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,9 @@ def _recall(session: Session, account_id: str, idempotency: Idempotency | None) 
     return known
 
 
-def _remember(session: Session, account_id: str, idempotency: Idempotency, made: Job | WebhookEndpoint) -> bool:
+def _remember(
+    session: Session, account_id: str, idempotency: Idempotency, made: Job | WebhookEndpoint | Account | ApiKey
+) -> bool:
     """Keep the first answer; False when somebody else has used the key since `_recall`."""
     row = {
         "account_id": account_id,

@@ -14,6 +14,7 @@ from infra.books import Books
 from infra.broker import JobQueue
 from infra.database.session import Database
 from infra.embedded import broker_url
+from infra.founding import Founding
 from infra.idempotency import IdempotencyStore
 from infra.jobs import JobStore
 from infra.ledger import Ledger
@@ -42,6 +43,7 @@ class Services:
     settings: Settings
     database: Database
     accounts: Accounts
+    founding: Founding
     media: MediaStore
     jobs: JobStore
     webhooks: WebhookStore
@@ -100,10 +102,12 @@ def build(settings: Settings, *, engine_processes: int | None = None) -> Service
         opened.callback(toolbox.close)
         outbound = Outbound(settings.outbound_allow, settings.outbound_http)
         opened.callback(outbound.close)
+        accounts = Accounts(database, settings.peppers)
         return Services(
             settings=settings,
             database=database,
-            accounts=Accounts(database, settings.peppers),
+            accounts=accounts,
+            founding=Founding(database, accounts),
             media=MediaStore(database),
             jobs=JobStore(database, lease_seconds=settings.lease_seconds, max_attempts=settings.max_attempts),
             webhooks=WebhookStore(database),

@@ -14,6 +14,7 @@ from api.admin_auth import ADMIN
 from api.body import checked, read_json
 from api.deps import Desk, TheDesk
 from api.documented import answers, takes
+from api.repetition import REPLAYED, idempotency, idempotency_key
 from api.schemas.admin import (
     AccountChanges,
     AccountQuery,
@@ -22,6 +23,7 @@ from api.schemas.admin import (
     NewAccount,
     NewKey,
     account_object,
+    key_again,
     key_object,
 )
 from api.schemas.listing import page
@@ -31,6 +33,7 @@ log = logging.getLogger("stenopool.admin")
 router = APIRouter(prefix=ADMIN, tags=["administration"])
 ACCOUNT = "/accounts/{account_id}"
 NO_ACCOUNT = answers(s404="No such account.")
+USED = answers(s409="Idempotency-Key used before for another request.")
 NO_KEY = answers(s404="No such key.")
 
 
@@ -46,11 +49,20 @@ def _accounts(desk: Desk, query: AccountQuery) -> dict[str, Any]:
     return page([account_object(account, keys=counts[account.id]) for account in found], has_more=more)
 
 
-@router.post("/accounts", status_code=201, summary="Make an account", openapi_extra=takes(json=NewAccount))
+@router.post(
+    "/accounts", status_code=201, summary="Make an account", responses=USED, openapi_extra=takes(json=NewAccount)
+)
 async def create_account(request: Request, desk: TheDesk) -> JSONResponse:
-    """Without keys and without money: both are added next."""
-    wanted = checked(NewAccount, await read_json(request, empty={}))
-    account = await desk.ask(partial(desk.services.accounts.create_account, **wanted.model_dump()))
+    """Without keys and without money: both are added next. With an `Idempotency-Key` it is made once, however often it is
+    sent."""
+    wanted = checked(NewAccount, await read_json(request, empty={})).model_dump()
+    once = idempotency(idempotency_key(request), ADMIN + "/accounts", wanted, partial(account_object, keys=0))
+    if once is None:
+        account = await desk.ask(partial(desk.services.accounts.create_account, **wanted))
+    else:
+        account, first = await desk.ask(partial(desk.services.founding.account, once, **wanted))
+        if first is not None:
+            return JSONResponse(first, status_code=201, headers=REPLAYED)
     log.info("the administrator made account %s", account.id, extra={"account_id": account.id})
     return JSONResponse(account_object(account, keys=0), status_code=201)
 
@@ -87,12 +99,25 @@ async def list_keys(desk: TheDesk, query: Annotated[KeyQuery, Query()]) -> dict[
 
 
 @router.post(
-    ACCOUNT + "/keys", status_code=201, summary="Make a key", responses=NO_ACCOUNT, openapi_extra=takes(json=NewKey)
+    ACCOUNT + "/keys",
+    status_code=201,
+    summary="Make a key",
+    responses=NO_ACCOUNT | USED,
+    openapi_extra=takes(json=NewKey),
 )
 async def create_key(request: Request, desk: TheDesk, account_id: str) -> JSONResponse:
-    """`key` is shown in this answer only."""
-    wanted = checked(NewKey, await read_json(request, empty={}))
-    secret, key = await desk.ask(partial(desk.services.accounts.create_key, account_id, **wanted.model_dump()))
+    """`key` is shown in this answer only. With an `Idempotency-Key` there is one key, however often it is sent; a repetition
+    shows it without its secret, which is not kept."""
+    wanted = checked(NewKey, await read_json(request, empty={})).model_dump()
+    answer = partial(key_again, now=time.time())
+    once = idempotency(idempotency_key(request), f"{ADMIN}/accounts/{account_id}/keys", wanted, answer)
+    secret: str | None
+    if once is None:
+        secret, key = await desk.ask(partial(desk.services.accounts.create_key, account_id, **wanted))
+    else:
+        secret, key, first = await desk.ask(partial(desk.services.founding.key, account_id, once, **wanted))
+        if first is not None:
+            return JSONResponse(first, status_code=201, headers=REPLAYED)
     log.info("the administrator made key %s", key.id, extra={"account_id": account_id})
     return JSONResponse(key_object(key, now=time.time(), secret=secret), status_code=201)
 

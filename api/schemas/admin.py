@@ -205,6 +205,16 @@ def key_object(key: ApiKey, *, now: float, secret: str | None = None) -> dict[st
     }
 
 
+def key_again(key: ApiKey, *, now: float) -> dict[str, Any]:
+    """What a repeated request for a key is told."""
+    return {
+        **key_object(key, now=now),
+        "key": None,
+        "message": "This Idempotency-Key made the key before. Its secret was in the first answer only and is not kept: "
+        "if that answer was lost, revoke this key and make another one.",
+    }
+
+
 def key_status(key: ApiKey, now: float) -> str:
     """`rotating` works still, beside its successor; `active` for good; the others do not work."""
     if key.revoked_at is not None:

@@ -304,3 +304,32 @@ def test_the_books_as_csv(house: House, admin: Administrator) -> None:
     assert [(line["account_id"], line["requests"]) for line in rows("usage")] == [(account, "1")]
     tomorrow = admin("GET", f"export/ledger.csv?account_id={account}&from=2999-01-01").text
     assert len(tomorrow.splitlines()) == 1
+
+
+def test_an_account_and_its_key_are_made_once(admin: Administrator, house: House) -> None:
+    once = {"Idempotency-Key": "onboarding"}
+    made = [admin("POST", "accounts", status=201, json={"name": "n"}, headers=once) for _ in range(2)]
+    assert made[0].json() == made[1].json()
+    assert [answer.headers.get("idempotent-replayed") for answer in made] == [None, "true"]
+    admin("POST", "accounts", status=409, json={"name": "other"}, headers=once)
+    account = made[0].json()["id"]
+    first, again = (admin("POST", f"accounts/{account}/keys", status=201, json={}, headers=once) for _ in range(2))
+    assert (again.json()["id"], again.json()["key"]) == (first.json()["id"], None)
+    assert "revoke this key" in again.json()["message"]
+    assert first.json()["key"] not in again.text
+    admin("POST", f"accounts/{account}/keys", status=409, json={"name": "b"}, headers=once)
+    assert [key["id"] for key in admin("GET", f"keys?account_id={account}").json()["data"]] == [first.json()["id"]]
+    auth = house.auth(first.json()["key"])
+    assert house.client.get("/v1/balance", headers=auth).json()["account_id"] == account
+    other = admin.account()
+    assert admin("POST", f"accounts/{other}/keys", status=201, json={}, headers=once).json()["key"]
+
+
+def test_asked_for_at_the_same_moment_there_is_one_account(admin: Administrator) -> None:
+    def make(_: int) -> str:
+        once = {"Idempotency-Key": "at once"}
+        return str(admin("POST", "accounts", status=201, json={"name": "many"}, headers=once).json()["id"])
+
+    with ThreadPoolExecutor(8) as threads:
+        (account,) = set(threads.map(make, range(16)))
+    assert [row["id"] for row in admin("GET", "accounts?limit=1000").json()["data"]].count(account) == 1
