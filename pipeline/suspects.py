@@ -4,7 +4,8 @@ no_speech        text where our own detector hears next to nothing
 repetition       a phrase said over and over; two times count as said, the rest becomes a segment of its own
 too_fast         more than anybody says in that time
 prompt_echo      the caller's own prompt, word for word
-low_confidence   the provider itself was not sure
+low_confidence   the provider itself was not sure of the segment; what it says of single words is not asked, because engines
+                 differ in what they mean by it (PocketSphinx gives right words a tenth)
 clock            times outside of the chunk (pipeline.timeline)
 """
 

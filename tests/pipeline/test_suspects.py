@@ -1,5 +1,6 @@
 """What may be made up is flagged and stays; what certainly was said is not flagged."""
 
+import json
 import random
 from itertools import pairwise
 
@@ -7,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.formats import load
+from pipeline.formats.base import RenderOptions
 from pipeline.suspects import echoes, judged, shown
 from pipeline.transcript import Segment, Transcript, Word
 
@@ -116,3 +119,14 @@ def test_a_reader_chooses_what_to_see_of_suspects(how: str, text: str) -> None:
     whole = Transcript((segment("One.", 0, 900), ghost, segment("Two.", 2000, 3000)), 3000)
     assert shown(whole, how).text == text  # type: ignore[arg-type]
     assert len(whole.segments) == 3
+
+
+@pytest.mark.parametrize(
+    ("how", "texts"), [("keep", ["Hi.", "Thanks."]), ("mark", ["Hi.", "[? Thanks. ?]"]), ("drop", ["Hi."])]
+)
+def test_speakers_are_told_with_suspects_marked_and_left_out(how: str, texts: list[str]) -> None:
+    said = (segment("Hi.", 0, 500, speaker="A"), segment("Thanks.", 600, 900, speaker="B", suspect=("no_speech",)))
+    body = json.loads(load("diarized_json").render(shown(Transcript(said, 1000), how), RenderOptions()))  # type: ignore[arg-type]
+    assert [one["text"] for one in body["segments"]] == texts
+    assert [one["speaker"] for one in body["segments"]] == ["A", "B"][: len(texts)]
+    assert all(text in body["text"] for text in texts)
