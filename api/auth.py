@@ -12,6 +12,7 @@ from api.admin_auth import check_admin, is_admin_path
 from api.deps import Desk
 from api.envelope import PUBLIC
 from api.errors import render
+from api.guesses import Guesses
 from api.limits import Counted, count, refusal
 from api.scopes import check_scope
 from infra.limits import Standing
@@ -34,6 +35,7 @@ class KeyCheck:
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
+        self._guesses = Guesses()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in PUBLIC:
@@ -41,7 +43,7 @@ class KeyCheck:
             return
         desk: Desk = scope["app"].state.desk
         try:
-            standings = await _let_in(scope, desk)
+            standings = await _let_in(scope, desk, self._guesses)
         except StenopoolError as error:
             await render(error)(scope, receive, send)
             return
@@ -51,13 +53,14 @@ class KeyCheck:
         await (render(refused) if refused else self.app)(scope, receive, send)
 
 
-async def _let_in(scope: Scope, desk: Desk) -> Sequence[Standing]:
-    """How the account stands with its rates. Raises Unauthenticated, Forbidden, NotFound for an administration that is
+async def _let_in(scope: Scope, desk: Desk, guesses: Guesses) -> Sequence[Standing]:
+    """How the account stands with its rates. Raises Unauthenticated, Forbidden, RateLimited, NotFound for an administration that is
     switched off."""
     headers, services = Headers(scope=scope), desk.services
     if is_admin_path(scope["path"]):
-        admin_key = services.settings.admin_key
-        check_admin(bearer(headers) if admin_key else "", admin_key)
+        _let_administer(
+            scope, bearer(headers) if services.settings.admin_key else "", services.settings.admin_key, guesses
+        )
         return ()
     secret = bearer(headers)
     principal = services.accounts.recall(secret)
@@ -66,3 +69,14 @@ async def _let_in(scope: Scope, desk: Desk) -> Sequence[Standing]:
     check_scope(principal, scope["method"], scope["path"], headers)
     scope["state"]["principal"] = principal
     return await count(services, principal, scope["method"], scope["path"])
+
+
+def _let_administer(scope: Scope, secret: str, admin_key: str | None, guesses: Guesses) -> None:
+    """Raises as check_admin, and RateLimited for an address that has been wrong too often."""
+    address = (scope.get("client") or ("", 0))[0]
+    guesses.check(address)
+    try:
+        check_admin(secret, admin_key)
+    except Unauthenticated:
+        guesses.wrong(address)
+        raise

@@ -1,0 +1,36 @@
+"""The admin key cannot be guessed by trying."""
+
+import pytest
+
+from api import guesses
+from api.guesses import Guesses
+from pipeline.errors import RateLimited
+from tests.api.conftest import ADMIN_KEY, House
+
+
+def ask(house: House, key: str) -> tuple[int, str | None]:
+    answer = house.client.get("/admin/prices", headers=house.auth(key))
+    return answer.status_code, answer.headers.get("retry-after")
+
+
+def test_whoever_guesses_waits_also_with_the_right_key(house: House) -> None:
+    assert ask(house, ADMIN_KEY) == (200, None)
+    for n in range(guesses.WRONG_A_MINUTE):
+        assert ask(house, f"guess {n}") == (401, None)
+    for key in ("guess", ADMIN_KEY):
+        status, wait = ask(house, key)
+        assert status == 429
+        assert 0 < int(wait or 0) <= 60
+    assert house.get("/v1/balance").status_code == 200, "the API itself is open"
+
+
+def test_a_minute_later_and_from_elsewhere_it_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, tried = [1000.0], Guesses(2)
+    monkeypatch.setattr(guesses.time, "monotonic", lambda: clock[0])
+    for _ in range(2):
+        tried.wrong("a")
+    with pytest.raises(RateLimited):
+        tried.check("a")
+    tried.check("b")
+    clock[0] += 60
+    tried.check("a")
