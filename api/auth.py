@@ -15,6 +15,7 @@ from api.errors import render
 from api.guesses import Guesses
 from api.limits import Counted, count, refusal
 from api.scopes import check_scope
+from infra.api_keys import parse_key
 from infra.limits import Standing
 from pipeline.errors import StenopoolError, Unauthenticated
 
@@ -78,5 +79,6 @@ def _let_administer(scope: Scope, secret: str, admin_key: str | None, guesses: G
     try:
         check_admin(secret, admin_key)
     except Unauthenticated:
-        guesses.wrong(address)
+        if parse_key(secret) is None:  # an account's key is a mistake, and no guess
+            guesses.wrong(address)
         raise

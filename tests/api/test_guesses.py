@@ -15,9 +15,11 @@ def ask(house: House, key: str) -> tuple[int, str | None]:
 
 def test_whoever_guesses_waits_also_with_the_right_key(house: House) -> None:
     assert ask(house, ADMIN_KEY) == (200, None)
+    assert ask(house, house.key) == (401, None), "no guess: it is not counted"
     for n in range(guesses.WRONG_A_MINUTE):
         assert ask(house, f"guess {n}") == (401, None)
-    for key in ("guess", ADMIN_KEY):
+    assert ask(house, "guess")[0] == 429
+    for key in (house.key, ADMIN_KEY):
         status, wait = ask(house, key)
         assert status == 429
         assert 0 < int(wait or 0) <= 60
