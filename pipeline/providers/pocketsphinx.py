@@ -49,7 +49,9 @@ class PocketSphinx:
 
     name = "pocketsphinx"
     local = True
-    profile = CutProfile(max_s=45.0, min_s=15.0)  # it normalises each chunk by its own mean: 30 s cost up to 2.5 points of WER
+    profile = CutProfile(
+        max_s=45.0, min_s=15.0
+    )  # it normalises each chunk by its own mean: 30 s cost up to 2.5 points of WER
 
     def __init__(self, pool: EnginePool) -> None:
         self._pool = pool
