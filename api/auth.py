@@ -15,7 +15,7 @@ from api.errors import render
 from api.guesses import Guesses
 from api.limits import Counted, count, refusal
 from api.scopes import check_scope
-from infra.api_keys import parse_key
+from infra.keys.api_keys import parse_key
 from infra.limits import Standing
 from pipeline.errors import StenopoolError, Unauthenticated
 

@@ -19,9 +19,9 @@ from typing import Self
 
 from fastapi import Request
 
-from infra import quota
-from infra.accounts import Principal
-from infra.receipts import NewReceipt
+from infra.keys.accounts import Principal
+from infra.money import quota
+from infra.money.receipts import NewReceipt
 from infra.wiring import Services
 from pipeline.errors import StenopoolError
 from pipeline.options import SpeechOptions, Task, TranscriptionOptions

@@ -11,7 +11,7 @@ import anyio.to_thread
 from fastapi import Depends, Request
 
 from api.following import Followed
-from infra.accounts import Principal
+from infra.keys.accounts import Principal
 from infra.wiring import Services
 
 Result = TypeVar("Result")

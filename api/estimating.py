@@ -21,9 +21,9 @@ from api.underway import Underway
 from api.uploads import PIECE, beyond
 from infra.storage.base import disk_errors
 from pipeline.cut import CutProfile
+from pipeline.cutting.part import Part
+from pipeline.cutting.sound import Sound
 from pipeline.errors import EmptyMedia, MediaTooLarge
-from pipeline.part import Part
-from pipeline.sound import Sound
 from pipeline.transcript import samples_to_ms
 
 FETCH_SECONDS = 300.0  # for a recording behind a URL; a job has hours

@@ -19,11 +19,11 @@ from api.schemas.job_object import job_object
 from api.schemas.job_request import JobFields, SpeechJobFields, shown_url
 from api.terms import job_terms, sure_ms_of
 from api.uploads import StorageSink, beyond, refuse_announced
-from infra.accounts import Principal
 from infra.database.tables import Job, Media
-from infra.job_money import Terms
 from infra.jobs import Bell, NewJob
-from infra.webhook_secrets import new_secret
+from infra.keys.accounts import Principal
+from infra.money.job_money import Terms
+from infra.webhook.signing_secrets import new_secret
 from pipeline.audio.estimate import UNKNOWN_MS, Ends, Estimate
 from pipeline.errors import DatabaseUnavailable, InvalidRequest, OutboundRefused
 from pipeline.options import Task

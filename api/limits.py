@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from starlette.datastructures import MutableHeaders
 from starlette.types import Message, Send
 
-from infra.key_cache import Principal
+from infra.keys.key_cache import Principal
 from infra.limits import Standing, Window
 from infra.wiring import Services
 from pipeline.errors import RateLimited

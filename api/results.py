@@ -17,11 +17,11 @@ from infra.database.tables import Job
 from pipeline import formats
 from pipeline.errors import Expired, InputMissing, InvalidRequest, WrongState
 from pipeline.formats.base import RenderOptions
+from pipeline.honesty.suspects import Shown, shown
 from pipeline.lifecycle import ACTIONS
 from pipeline.options import Granularity
-from pipeline.search import find
-from pipeline.suspects import Shown, shown
 from pipeline.transcript import SAMPLE_RATE, Segment, Transcript
+from pipeline.writing.search import find
 
 TELLS_SUSPECTS = ("verbose_json",)  # formats in which a suspect segment says so by itself
 WHAT_GOES = "The job's results have been deleted."

@@ -5,8 +5,8 @@ from __future__ import annotations
 from starlette.datastructures import Headers
 
 from api.envelope import SYNCHRONOUS
-from infra import scopes
-from infra.key_cache import Principal
+from infra.keys import scopes
+from infra.keys.key_cache import Principal
 from pipeline.errors import MissingScope
 
 READS = frozenset({"GET", "HEAD"})

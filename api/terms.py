@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from api.schemas.job_request import JobFields, SpeechJobFields
-from infra.job_money import Terms
+from infra.money.job_money import Terms
 from infra.wiring import Services
 from pipeline.audio.estimate import Estimate
 from pipeline.errors import CostLimitExceeded

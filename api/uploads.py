@@ -11,8 +11,8 @@ from starlette.requests import Request
 
 from api.deps import Desk
 from api.multipart import MAX_FIELDS
-from infra.accounts import Principal
 from infra.database.tables import Media
+from infra.keys.accounts import Principal
 from infra.storage.base import ObjectWriter
 from pipeline.audio.estimate import Ends
 from pipeline.errors import EmptyMedia, MediaTooLarge, StenopoolError

@@ -10,13 +10,13 @@ import typer
 from cli import exits
 from cli.office import AsCsv, AsJson, Office, moment, open_office
 from cli.screen import print_json, print_table, remark
-from infra.accounts import STATUSES
-from infra.bookings import Kind
 from infra.database.tables import Account, LedgerEntry
-from infra.export import ledger_csv
-from infra.ledger import SIGN
-from infra.tiers import Limits, limits_of
-from infra.usage import Wanted
+from infra.keys.accounts import STATUSES
+from infra.keys.tiers import Limits, limits_of
+from infra.money.bookings import Kind
+from infra.money.export import ledger_csv
+from infra.money.ledger import SIGN
+from infra.money.usage import Wanted
 from pipeline.errors import InvalidRequest
 from pipeline.money import micro_of, usd, usd_text
 

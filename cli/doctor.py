@@ -25,7 +25,7 @@ from cli.stand_ins import stand_ins
 from infra.broker import JobQueue
 from infra.database.session import Database
 from infra.embedded import private_redis_url, redis_server_path
-from infra.ledger import Ledger
+from infra.money.ledger import Ledger
 from infra.settings import Settings
 from infra.storage import open_storage
 from infra.workers import WorkerStore

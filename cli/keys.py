@@ -10,9 +10,9 @@ import typer
 
 from cli.office import AsJson, moment, open_office
 from cli.screen import print_json, print_table, remark
-from infra.accounts import OVERLAP_SECONDS
 from infra.database.tables import ApiKey
-from infra.scopes import SCOPES
+from infra.keys.accounts import OVERLAP_SECONDS
+from infra.keys.scopes import SCOPES
 from pipeline.errors import InvalidRequest
 from pipeline.money import micro_of, usd_text
 

@@ -11,13 +11,13 @@ from typing import Annotated
 import typer
 
 from cli.environment import settings
-from infra.accounts import Accounts
-from infra.bookings import Bookings
-from infra.books import Books
 from infra.database.session import Database
-from infra.ledger import Ledger
+from infra.keys.accounts import Accounts
+from infra.money.bookings import Bookings
+from infra.money.books import Books
+from infra.money.ledger import Ledger
+from infra.money.usage import Usage
 from infra.overview import Overview
-from infra.usage import Usage
 from pipeline.errors import InvalidRequest
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON value on stdout, for scripts.")]

@@ -11,7 +11,7 @@ import typer
 from cli.models import open_catalog
 from cli.office import AsJson, open_office
 from cli.screen import print_json, print_table, remark
-from infra.ratios import EVERY_MODEL, Ratios
+from infra.money.ratios import EVERY_MODEL, Ratios
 from pipeline.catalog import Catalog, Model
 from pipeline.errors import InvalidRequest
 

@@ -21,14 +21,14 @@ from cli.files import write_whole
 from cli.screen import complain, print_json, remark, stderr
 from pipeline import formats
 from pipeline.catalog import load_catalog
+from pipeline.cutting.part import Part
+from pipeline.cutting.sound import WHOLE
 from pipeline.errors import InvalidRequest, StenopoolError
 from pipeline.formats.base import Format, RenderOptions
 from pipeline.options import TranscriptionOptions
-from pipeline.part import Part
 from pipeline.run import Progress as OnProgress
 from pipeline.run import Toolbox
 from pipeline.run import transcribe as run_transcribe
-from pipeline.sound import WHOLE
 from pipeline.transcript import Transcript, transcript_as_dict
 
 STDIN = "-"

@@ -22,11 +22,11 @@ from cli.roles import role_command
 from cli.screen import remark
 from cli.stand_ins import stand_ins
 from cli.supervisor import POLL_SECONDS, Role, Supervisor
-from infra.accounts import Accounts
 from infra.broker import JobQueue
 from infra.database.session import Database
 from infra.embedded import PrivateRedis, only_one
-from infra.ledger import Ledger
+from infra.keys.accounts import Accounts
+from infra.money.ledger import Ledger
 from infra.settings import Settings
 from infra.storage import open_storage
 from infra.workers import WorkerStore

@@ -10,8 +10,8 @@ import typer
 
 from cli.office import AsCsv, AsJson, day, open_office
 from cli.screen import print_json, print_table
-from infra.spreadsheet import csv_lines
-from infra.usage import Group, Sums, Wanted
+from infra.money.spreadsheet import csv_lines
+from infra.money.usage import Group, Sums, Wanted
 from pipeline.errors import InvalidRequest
 from pipeline.money import usd, usd_text
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from infra.chunks import ChunkProgress
-from infra.claims import Claims, Lease
-from infra.finishing import Finished, Finishing, HeardChunk
-from infra.job_rows import JobRows, NewJob
-from infra.retention import Retention, Sound
-from infra.steering import Steering
-from infra.sweeping import Bell, Sweeping
+from infra.job.chunks import ChunkProgress
+from infra.job.claims import Claims, Lease
+from infra.job.finishing import Finished, Finishing, HeardChunk
+from infra.job.job_rows import JobRows, NewJob
+from infra.job.retention import Retention, Sound
+from infra.job.steering import Steering
+from infra.job.sweeping import Bell, Sweeping
 
 __all__ = ["Bell", "Finished", "HeardChunk", "JobStore", "Lease", "NewJob", "Sound"]
 

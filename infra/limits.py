@@ -6,7 +6,7 @@ by Redis' own clock, and a request that one of them refuses counts in none.
 
 A Redis that is away costs a request a few hundredths of a second at most, and the next ones nothing: each process then
 counts for itself until Redis answers again. What must never be given away twice, money and minutes, is not counted here
-but in the database (infra/ledger.py, infra/quota.py).
+but in the database (infra/money/ledger.py, infra/money/quota.py).
 """
 
 from __future__ import annotations

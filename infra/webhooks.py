@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from infra.webhook_endpoints import WebhookEndpoints
-from infra.webhook_messages import Delivery, Outcome, WebhookMessages
+from infra.webhook.endpoints import WebhookEndpoints
+from infra.webhook.messages import Delivery, Outcome, WebhookMessages
 
 __all__ = ["Delivery", "Outcome", "WebhookStore"]
 

@@ -8,28 +8,28 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
-from infra.accounts import Accounts
-from infra.bookings import Bookings
-from infra.books import Books
 from infra.broker import JobQueue
 from infra.database.session import Database
 from infra.embedded import broker_url
-from infra.founding import Founding
 from infra.idempotency import IdempotencyStore
 from infra.jobs import JobStore
-from infra.ledger import Ledger
+from infra.keys.accounts import Accounts
+from infra.keys.founding import Founding
 from infra.limits import RateLimits
 from infra.media import MediaStore
 from infra.metrics import Metrics
-from infra.outbound import Outbound
+from infra.money.bookings import Bookings
+from infra.money.books import Books
+from infra.money.ledger import Ledger
+from infra.money.quota import Quota
+from infra.money.ratios import Ratios
+from infra.money.receipts import Receipts
+from infra.money.renewal import Renewal
+from infra.money.usage import Usage
+from infra.outside.outbound import Outbound
 from infra.overview import Overview
-from infra.quota import Quota
-from infra.ratios import Ratios
-from infra.receipts import Receipts
-from infra.renewal import Renewal
 from infra.settings import Settings
 from infra.storage import ObjectStore, open_storage
-from infra.usage import Usage
 from infra.webhooks import WebhookStore
 from infra.workers import WorkerStore
 from pipeline.catalog import Catalog, load_catalog

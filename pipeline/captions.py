@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from itertools import accumulate, chain, pairwise
 from math import inf
 
-from pipeline.caption_words import CLOSING, SENTENCE_ENDS, Timed, is_wide, timed_words
-from pipeline.scripts import space_between
 from pipeline.transcript import Segment
+from pipeline.writing.caption_words import CLOSING, SENTENCE_ENDS, Timed, is_wide, timed_words
+from pipeline.writing.scripts import space_between
 
 _PHRASE_PAUSE = 1500  # ms; no cue spans more silence than this
 _LINGER = 1500  # ms a cue may stay after its last word

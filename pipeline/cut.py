@@ -15,9 +15,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.pauses import Place, Reach, find_cut
-from pipeline.rhythm import Beat
-from pipeline.speech_detector import BATCH, FRAME, LOOK_AHEAD, Frames, SpeechDetector, joined, runs, sounding, speech
+from pipeline.cutting.pauses import Place, Reach, find_cut
+from pipeline.cutting.rhythm import Beat
+from pipeline.cutting.speech_detector import (
+    BATCH,
+    FRAME,
+    LOOK_AHEAD,
+    Frames,
+    SpeechDetector,
+    joined,
+    runs,
+    sounding,
+    speech,
+)
 from pipeline.transcript import SAMPLE_RATE
 
 ENOUGH_SPEECH = SAMPLE_RATE // 4  # below a quarter second no provider is asked: it would only invent something

@@ -15,8 +15,9 @@ from typing import TypeVar
 from pipeline import providers
 from pipeline.audio.encode import encode
 from pipeline.catalog import Catalog, Route
-from pipeline.channels import together
 from pipeline.cut import Chunk, CutProfile, Span
+from pipeline.cutting.part import Part
+from pipeline.cutting.sound import WHOLE, Sound
 from pipeline.errors import (
     EngineLost,
     InvalidRequest,
@@ -28,16 +29,15 @@ from pipeline.errors import (
     StenopoolError,
     UnsupportedValue,
 )
+from pipeline.honesty.pin import VOTERS, may_vote, pinned, wants_pin
+from pipeline.honesty.second_hearing import hear_well
 from pipeline.options import SpeechOptions, TranscriptionOptions
-from pipeline.part import Part
-from pipeline.pin import VOTERS, may_vote, pinned, wants_pin
 from pipeline.providers.base import Particular, Provider, Speaker, Transcriber, Voice
-from pipeline.second_hearing import hear_well
-from pipeline.sound import WHOLE, Sound
-from pipeline.speakers import told_apart
 from pipeline.speech import passages
 from pipeline.stitch import Stitcher
+from pipeline.stitching.channels import together
 from pipeline.transcript import Heard, Segment, TokenUsage, Transcript, samples_to_ms
+from pipeline.writing.speakers import told_apart
 
 Progress = Callable[[int, int], None]  # (ms transcribed, ms decoded so far)
 Length = Callable[[int], None]  # (ms of sound that are about to be heard, from the beginning)

@@ -1,7 +1,7 @@
 """The chunks' transcripts into one: nothing lost, nothing twice, every time on the recording's clock.
 
 A seam in silence is a plain joining, with the exact offset that the cutter counted in samples; no text is compared there. Where the
-chunks overlap, `pipeline.seam` picks the one word at which to change over. A chunk that failed leaves a gap that says so.
+chunks overlap, `pipeline.stitching.seam` picks the one word at which to change over. A chunk that failed leaves a gap that says so.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from pipeline.coverage import Reckoning
 from pipeline.cut import Span
-from pipeline.seam import Overlap, Token, normal, same, switch
-from pipeline.segment_words import SegmentWords, punctuated, speech_ms, without_loops
-from pipeline.suspects import judged
-from pipeline.tally import Tally, letters
-from pipeline.text_seam import switch_texts
-from pipeline.timeline import forward, on_recording
+from pipeline.honesty.coverage import Reckoning
+from pipeline.honesty.suspects import judged
+from pipeline.stitching.seam import Overlap, Token, normal, same, switch
+from pipeline.stitching.segment_words import SegmentWords, punctuated, speech_ms, without_loops
+from pipeline.stitching.tally import Tally, letters
+from pipeline.stitching.text_seam import switch_texts
+from pipeline.stitching.timeline import forward, on_recording
 from pipeline.transcript import Gap, Heard, Seams, Segment, Transcript, samples_to_ms
 
 _LOOK_BACK = 10_000  # ms before and after an overlap in which words may take part in a seam

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from pipeline.scripts import joined
+from pipeline.writing.scripts import joined
 
 SAMPLE_RATE = 16_000  # Hz; every provider hears 16 kHz mono s16
 SAMPLES_PER_MS = SAMPLE_RATE // 1000

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from infra.delivery import attempt, verdict
 from infra.logs import log_context
+from infra.webhook.delivery import attempt, verdict
 from infra.webhooks import Outcome
 from workers.desk import Desk
 

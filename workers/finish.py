@@ -8,13 +8,13 @@ import logging
 from collections.abc import Iterator, Sequence
 
 from infra.database.tables import Chunk, Job
-from infra.finishing import Finished, HeardChunk
-from pipeline.channels import together
+from infra.job.finishing import Finished, HeardChunk
 from pipeline.cut import Span, span_as_dict, span_from_dict
 from pipeline.errors import StenopoolError
 from pipeline.lifecycle import ChunkStatus
 from pipeline.stitch import stitch
-from pipeline.timeline import runs_forward
+from pipeline.stitching.channels import together
+from pipeline.stitching.timeline import runs_forward
 from pipeline.transcript import Gap, Heard, Transcript, heard_from_json, samples_to_ms, transcript_to_json
 from workers import read_aloud
 from workers.measure import used

@@ -6,9 +6,9 @@ from collections import OrderedDict
 
 from infra.database.tables import Chunk
 from pipeline.cut import span_from_dict
+from pipeline.honesty.pin import VOTERS, may_vote, pinned, wants_pin
 from pipeline.lifecycle import ChunkStatus
 from pipeline.options import TranscriptionOptions
-from pipeline.pin import VOTERS, may_vote, pinned, wants_pin
 from pipeline.transcript import heard_from_json
 from workers.turn import Turn
 

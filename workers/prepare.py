@@ -14,10 +14,10 @@ from contextvars import copy_context
 
 from infra.broker import CPU, IO
 from pipeline.cut import Chunk, span_as_dict
+from pipeline.cutting.sound import Sound
 from pipeline.errors import InputMissing
 from pipeline.lifecycle import ChunkStatus
 from pipeline.run import cut_profile, hear_chunk, is_local
-from pipeline.sound import Sound
 from pipeline.transcript import SAMPLE_RATE
 from workers.finish import finish_single
 from workers.sound import sound_of

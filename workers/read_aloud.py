@@ -11,13 +11,13 @@ from collections.abc import Iterator, Sequence
 
 from infra.broker import CPU, IO
 from infra.database.tables import Chunk
-from infra.finishing import Finished
+from infra.job.finishing import Finished
 from pipeline.errors import InputMissing, StenopoolError
-from pipeline.reading import Reading
-from pipeline.recital import SAMPLE_RATE, Recital, recital_from_bytes, recital_samples, recital_to_bytes, recite
 from pipeline.run import is_local
 from pipeline.speech import PASSAGE, passages
 from pipeline.transcript import transcript_to_json
+from pipeline.voice.reading import Reading
+from pipeline.voice.recital import SAMPLE_RATE, Recital, recital_from_bytes, recital_samples, recital_to_bytes, recite
 from workers.measure import spoken
 from workers.turn import Turn
 

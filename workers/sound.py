@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.part import Part
-from pipeline.sound import Sound
+from pipeline.cutting.part import Part
+from pipeline.cutting.sound import Sound
 from workers.turn import Turn
 
 

@@ -29,11 +29,11 @@ from api.schemas.job_object import CURRENCY, epoch
 from api.schemas.listing import page
 from api.schemas.money import ExportQuery, entry_object
 from api.streaming import Stream
-from infra.bookings import Kind
 from infra.database.tables import AudioRatio
-from infra.export import EXPORTS
-from infra.ratios import EVERY_MODEL
-from infra.usage import Wanted
+from infra.money.bookings import Kind
+from infra.money.export import EXPORTS
+from infra.money.ratios import EVERY_MODEL
+from infra.money.usage import Wanted
 from pipeline.money import usd
 
 log = logging.getLogger("stenopool.admin")

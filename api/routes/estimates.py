@@ -16,8 +16,8 @@ from api.intake import check_target
 from api.multipart import read_form
 from api.schemas.estimate import Estimated, EstimateFields
 from api.uploads import beyond, refuse_announced
+from pipeline.cutting.part import Part
 from pipeline.errors import InvalidRequest, MediaTooLong
-from pipeline.part import Part
 from pipeline.pricing import Usage, estimated_usage
 from pipeline.run import cut_profile
 from pipeline.speech import PASSAGE, passages

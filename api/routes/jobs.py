@@ -18,7 +18,7 @@ from api.schemas.job_object import job_object, terminal
 from api.schemas.job_request import JobFields, SpeechJobFields
 from api.schemas.listing import JobQuery, page
 from infra.database.tables import Job, WebhookMessage
-from infra.outbox import JOB_TARGET
+from infra.webhook.outbox import JOB_TARGET
 from pipeline.errors import NotFound, StenopoolError
 
 log = logging.getLogger("stenopool.api")

@@ -18,7 +18,7 @@ from api.schemas.options import TranscriptionFields
 from api.streaming import Absence
 from api.underway import Underway
 from api.uploads import SYNC_LIMIT, TOO_LARGE, MemorySink, refuse_announced
-from infra.accounts import Principal
+from infra.keys.accounts import Principal
 from pipeline import relay, run
 from pipeline.errors import InvalidRequest
 from pipeline.transcript import Transcript

@@ -19,7 +19,7 @@ from api.schemas.money import (
     sums_object,
     usage_object,
 )
-from infra.usage import Wanted
+from infra.money.usage import Wanted
 
 router = APIRouter(prefix="/v1", tags=["money"])
 NO_RECEIPT = answers(s404="No such receipt.")

@@ -19,7 +19,7 @@ from api.schemas.job_object import delivery_object
 from api.schemas.listing import page
 from api.schemas.webhooks import EndpointChanges, NewEndpoint, Rotation, Trial, endpoint_object
 from infra.database.tables import WebhookMessage
-from infra.outbox import EVENT_TYPES
+from infra.webhook.outbox import EVENT_TYPES
 from pipeline.errors import NotFound
 
 router = APIRouter(prefix="/v1", tags=["webhooks"])

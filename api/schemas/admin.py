@@ -10,11 +10,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from api.schemas.job_object import CURRENCY, epoch
 from api.schemas.money import ReceiptQuery, UsageQuery
-from infra.accounts import OVERLAP_SECONDS
-from infra.api_keys import PREFIX
 from infra.database.tables import Account, ApiKey
-from infra.ratios import MOST as MOST_RATIO
-from infra.tiers import Tier, limits_of
+from infra.keys.accounts import OVERLAP_SECONDS
+from infra.keys.api_keys import PREFIX
+from infra.keys.tiers import Tier, limits_of
+from infra.money.ratios import MOST as MOST_RATIO
 from pipeline.errors import InvalidRequest
 from pipeline.money import micro_of, usd
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from api.schemas.known_speakers import without_sounds
 from infra.database.tables import Job, JobEvent, WebhookAttempt, WebhookMessage
-from infra.job_money import cost_facts
+from infra.money.job_money import cost_facts
 from pipeline.lifecycle import TERMINAL, JobStatus
 from pipeline.pricing import tokens_from_dict
 from pipeline.transcript import SAMPLE_RATE, TokenUsage

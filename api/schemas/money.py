@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from api.schemas.job_object import CURRENCY, epoch
 from infra.database.tables import LedgerEntry, Receipt
-from infra.usage import Group, Grouping, Sums, Wanted
+from infra.money.usage import Group, Grouping, Sums, Wanted
 from pipeline.errors import InvalidRequest
 from pipeline.money import usd
 

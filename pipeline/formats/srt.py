@@ -9,7 +9,7 @@ from itertools import chain
 from pipeline.captions import Cue, Layout, cues
 from pipeline.formats.base import Format, RenderOptions
 from pipeline.transcript import Segment, Transcript
-from pipeline.turns import label, with_gaps
+from pipeline.writing.turns import label, with_gaps
 
 NARROWEST = 20  # columns that a label leaves at least
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pipeline.formats.base import Format, RenderOptions
-from pipeline.paragraphs import paragraphs
 from pipeline.transcript import Transcript
-from pipeline.turns import with_gaps, written
+from pipeline.writing.paragraphs import paragraphs
+from pipeline.writing.turns import with_gaps, written
 
 
 class Text:

@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape, quoteattr
 from pipeline.captions import Cue, cues
 from pipeline.formats.base import Format, RenderOptions
 from pipeline.transcript import Transcript
-from pipeline.turns import with_gaps
+from pipeline.writing.turns import with_gaps
 
 _HEAD = """<?xml version="1.0" encoding="UTF-8"?>
 <tt xmlns="http://www.w3.org/ns/ttml" xmlns:ttp="http://www.w3.org/ns/ttml#parameter"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipeline.captions import Cue, cues
 from pipeline.formats.base import Format, RenderOptions
 from pipeline.transcript import Transcript
-from pipeline.turns import with_gaps
+from pipeline.writing.turns import with_gaps
 
 
 class Vtt:

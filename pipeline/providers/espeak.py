@@ -24,8 +24,8 @@ from pipeline.errors import ProviderError, UnsupportedValue
 from pipeline.options import SpeechOptions
 from pipeline.providers.base import Provider
 from pipeline.speech import sentences
-from pipeline.time_stretch import slower
-from pipeline.utterance import Marks, Utterance, marked
+from pipeline.voice.time_stretch import slower
+from pipeline.voice.utterance import Marks, Utterance, marked
 
 SAMPLE_RATE = 22_050
 _WORDS_PER_MINUTE = 175  # speed 1

@@ -30,8 +30,9 @@ from urllib.parse import urlsplit
 import httpx2
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline.circuit import Circuit
-from pipeline.deadline import Deadline
+from pipeline.calls.circuit import Circuit
+from pipeline.calls.deadline import Deadline
+from pipeline.calls.tries import Tries
 from pipeline.errors import (
     CatalogBroken,
     ProviderError,
@@ -43,8 +44,7 @@ from pipeline.errors import (
 from pipeline.gemini_answers import SAMPLE_RATE, Parts, refusal
 from pipeline.options import SpeechOptions
 from pipeline.providers.base import Provider, Voice
-from pipeline.time_stretch import stretched
-from pipeline.tries import Tries
+from pipeline.voice.time_stretch import stretched
 
 if TYPE_CHECKING:
     from google.genai import Client, types

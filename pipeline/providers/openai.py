@@ -40,17 +40,17 @@ from urllib.parse import urlsplit
 import httpx2
 from pydantic import ValidationError
 
+from pipeline.calls.deadline import Deadline
 from pipeline.cut import CutProfile
-from pipeline.deadline import Deadline
 from pipeline.errors import CatalogBroken, ProviderRefused
-from pipeline.openai_answers import heard
-from pipeline.openai_form import form
-from pipeline.openai_joined import joined
-from pipeline.openai_refusals import ParameterRefused, TooLarge
-from pipeline.openai_request import Abilities, fields
-from pipeline.openai_server import Config, Server, bounded
-from pipeline.openai_sound import Sound, as_file, quietest
-from pipeline.openai_speech import samples
+from pipeline.openai_api.answers import heard
+from pipeline.openai_api.form import form
+from pipeline.openai_api.joined import joined
+from pipeline.openai_api.refusals import ParameterRefused, TooLarge
+from pipeline.openai_api.request import Abilities, fields
+from pipeline.openai_api.server import Config, Server, bounded
+from pipeline.openai_api.sound import Sound, as_file, quietest
+from pipeline.openai_api.speech import samples
 from pipeline.options import SpeechOptions, TranscriptionOptions
 from pipeline.providers.base import FileRefused, Provider, Takes, Voice
 from pipeline.transcript import SAMPLE_RATE, Heard, samples_to_ms

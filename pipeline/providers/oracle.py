@@ -1,6 +1,6 @@
 """A perfect provider: it speaks words as tone patterns and reads them back, so that a test knows the truth to the sample.
 
-It ships with the product for demos, tests and load tests; see `pipeline.oracle_speech`. Settings in `[providers.<name>]`:
+It ships with the product for demos, tests and load tests; see `pipeline.oracle.speech`. Settings in `[providers.<name>]`:
 
     max_s, min_s     how long its chunks may be, in seconds
     remote = true    it counts as somebody else's machine, for the io workers
@@ -44,9 +44,9 @@ from pipeline.errors import (
     UnsupportedValue,
 )
 from pipeline.options import SpeechOptions, TranscriptionOptions
-from pipeline.oracle_ear import listen
-from pipeline.oracle_speech import say
-from pipeline.oracle_words import in_vocabulary
+from pipeline.oracle.ear import listen
+from pipeline.oracle.speech import say
+from pipeline.oracle.words import in_vocabulary
 from pipeline.providers.base import OPENAI_VOICES, Provider, phrases
 from pipeline.speech import sentences
 from pipeline.transcript import Heard, Segment, Word, samples_to_ms

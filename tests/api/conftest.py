@@ -15,7 +15,7 @@ from api.main import create_app
 from infra.leases import LeaseKeeper
 from infra.settings import Settings
 from infra.wiring import Services, build
-from pipeline.oracle_speech import generate
+from pipeline.oracle.speech import generate
 from tests.support.accounts import rich
 from workers.advance import advance
 from workers.deliver import deliver

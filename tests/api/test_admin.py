@@ -12,7 +12,7 @@ import pytest
 
 from api.main import create_app
 from infra.database.ids import new_id
-from infra.receipts import NewReceipt
+from infra.money.receipts import NewReceipt
 from infra.settings import Settings
 from pipeline.catalog import Prices
 from pipeline.pricing import Usage

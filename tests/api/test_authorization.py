@@ -16,7 +16,7 @@ from api.main import create_app
 from api.scopes import ANY_KEY, scope_of
 from infra.database.ids import new_id
 from infra.database.tables import Receipt
-from infra.scopes import ALL
+from infra.keys.scopes import ALL
 from infra.settings import Settings
 from infra.wiring import Services, build
 from tests.api.conftest import ADMIN_KEY, House

@@ -9,7 +9,7 @@ import pytest
 import srt
 import webvtt
 
-from pipeline.oracle_speech import generate
+from pipeline.oracle.speech import generate
 from tests.api.conftest import JOBS, House
 
 RATE = 16_000

@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 
 from api.main import create_app
 from infra.database.tables import OpenHold, OpenMinutes, Receipt
-from infra.quota import Quota
+from infra.money.quota import Quota
 from infra.settings import Settings
 from infra.wiring import Services, build
 from pipeline.errors import DatabaseUnavailable
@@ -231,7 +231,7 @@ def test_a_long_wait_is_not_for_clients_to_retry(
     priced: Services, client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     noon = 1_800_000_000 - 1_800_000_000 % 86_400 + 43_200
-    monkeypatch.setattr("infra.quota.read_clock", lambda _: float(noon))
+    monkeypatch.setattr("infra.money.quota.read_clock", lambda _: float(noon))
     refused = Customer(priced, client, transcription_minutes_per_day=0).hear()
     assert refused.status_code == 429
     assert refused.headers["retry-after"] == "43200"

@@ -224,7 +224,7 @@ def test_a_client_that_leaves_stops_the_work(house: House, monkeypatch: pytest.M
                 time.sleep(0.01)
                 yield bytes(320)
 
-    monkeypatch.setattr("pipeline.sound.decode", Endless)
+    monkeypatch.setattr("pipeline.cutting.sound.decode", Endless)
     with running(create_app(house.services)) as server, server.connection() as connection:
         body = (
             b"--b\r\nContent-Disposition: form-data; name=model\r\n\r\noracle\r\n"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from api.main import create_app
-from infra.tiers import TIERS
+from infra.keys.tiers import TIERS
 from tests.api.conftest import ADMIN_KEY, House, recording
 from tests.api.serving import running
 

@@ -16,7 +16,7 @@ from api.main import create_app
 from infra.settings import Settings
 from infra.wiring import Services, build
 from pipeline.audio.ffmpeg import ffmpeg_path
-from pipeline.oracle_speech import generate
+from pipeline.oracle.speech import generate
 from tests.api.serving import Running, running
 from tests.support.accounts import rich
 from tests.support.tcp_server import Reply, Scripted, http, scripted

@@ -11,10 +11,10 @@ from sqlalchemy import update
 
 from api.charging import Bill
 from api.main import create_app
-from infra.accounts import Principal
 from infra.database.tables import OpenHold, OpenMinutes
+from infra.keys.accounts import Principal
+from infra.keys.tiers import Limits
 from infra.settings import Settings
-from infra.tiers import Limits
 from infra.wiring import Services, build
 from pipeline.options import TranscriptionOptions
 from pipeline.transcript import Transcript

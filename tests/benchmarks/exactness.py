@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.catalog import load_catalog
 from pipeline.options import TranscriptionOptions
-from pipeline.oracle_speech import Spoken
+from pipeline.oracle.speech import Spoken
 from pipeline.run import Toolbox, transcribe
 from pipeline.transcript import Transcript
 from tests.benchmarks.report import Figure

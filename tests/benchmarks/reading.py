@@ -23,8 +23,8 @@ import itertools, json, resource, sys
 from pathlib import Path
 from pipeline.catalog import load_catalog
 from pipeline.options import SpeechOptions
-from pipeline.reading import Reading
-from pipeline.recital import recital_from_bytes, recital_samples, recital_to_bytes, recite
+from pipeline.voice.reading import Reading
+from pipeline.voice.recital import recital_from_bytes, recital_samples, recital_to_bytes, recite
 from pipeline.run import Toolbox
 from pipeline.speech import passages
 text, folder, formats = Path(sys.argv[1]).read_text(), Path(sys.argv[2]), sys.argv[3].split(",")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.audio.ffmpeg import ffmpeg_path
-from pipeline.oracle_speech import Spoken, generate
+from pipeline.oracle.speech import Spoken, generate
 
 CODECS: dict[str, Sequence[str]] = {
     "wav": ["-c:a", "pcm_s16le"],

@@ -15,7 +15,7 @@ from pipeline.cut import Span
 from pipeline.options import TranscriptionOptions
 from pipeline.run import Toolbox, transcribe
 from pipeline.stitch import stitch
-from pipeline.timeline import runs_forward
+from pipeline.stitching.timeline import runs_forward
 from pipeline.transcript import Heard, Transcript, Word
 from tests.benchmarks.report import Figure
 from tests.benchmarks.sounds import oracle_recording, truth

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from cli import exits
-from infra.accounts import Accounts
 from infra.database.session import Database
-from infra.ledger import Ledger
+from infra.keys.accounts import Accounts
+from infra.money.ledger import Ledger
 from tests.cli.conftest import Run
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from cli import exits
-from infra.accounts import Accounts
 from infra.database.session import Database
-from infra.ledger import Ledger
+from infra.keys.accounts import Accounts
+from infra.money.ledger import Ledger
 from pipeline.errors import Unauthenticated
 from tests.cli.conftest import Run
 

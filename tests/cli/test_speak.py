@@ -9,7 +9,7 @@ import pytest
 import srt
 
 from cli import exits
-from pipeline.oracle_words import VOCABULARY
+from pipeline.oracle.words import VOCABULARY
 from tests.cli.conftest import Run
 
 WORDS = " ".join(VOCABULARY[:5])

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from cli import exits
-from infra.accounts import Accounts
 from infra.database.ids import new_id
 from infra.database.session import Database
 from infra.database.tables import Receipt
+from infra.keys.accounts import Accounts
 from tests.cli.conftest import Run
 
 FIRST = datetime.datetime(2026, 3, 28, 23, 59, 59, tzinfo=datetime.UTC).timestamp()

@@ -2,9 +2,9 @@
 
 import pytest
 
-from infra.accounts import Accounts
 from infra.database.session import Database
 from infra.jobs import JobStore
+from infra.keys.accounts import Accounts
 from infra.media import MediaStore
 from tests.contracts.job_desk import JobDesk
 

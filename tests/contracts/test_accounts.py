@@ -5,13 +5,13 @@ import time
 import pytest
 from sqlalchemy import update
 
-from infra import key_cache as module
-from infra.accounts import Accounts, Principal
-from infra.api_keys import ALPHABET, new_key, parse_key
 from infra.database.session import Database
 from infra.database.tables import Account, ApiKey
-from infra.scopes import ALL
-from infra.tiers import TIERS, Limits, limits_of
+from infra.keys import key_cache as module
+from infra.keys.accounts import Accounts, Principal
+from infra.keys.api_keys import ALPHABET, new_key, parse_key
+from infra.keys.scopes import ALL
+from infra.keys.tiers import TIERS, Limits, limits_of
 from pipeline.errors import AccountSuspended, InvalidRequest, NotFound, Unauthenticated, WrongState
 
 
@@ -45,7 +45,7 @@ def test_a_revoked_key_is_refused_here_at_once_and_elsewhere_soon(
         here.authenticate(secret)
     assert elsewhere.authenticate(secret).key_id == row.id
     later = time.monotonic() + module.REMEMBERED_SECONDS
-    monkeypatch.setattr("infra.key_cache.time.monotonic", lambda: later)
+    monkeypatch.setattr("infra.keys.key_cache.time.monotonic", lambda: later)
     with pytest.raises(Unauthenticated):
         elsewhere.authenticate(secret)
     with pytest.raises(NotFound):
@@ -68,7 +68,7 @@ def test_expired_keys_and_closed_accounts_are_refused(database: Database) -> Non
 
 def seconds_pass(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     later = time.monotonic() + seconds
-    monkeypatch.setattr("infra.key_cache.time.monotonic", lambda: later)
+    monkeypatch.setattr("infra.keys.key_cache.time.monotonic", lambda: later)
 
 
 def test_a_lost_pepper_opens_nothing_and_is_told(database: Database, caplog: pytest.LogCaptureFixture) -> None:

@@ -4,10 +4,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from infra.accounts import Accounts
-from infra.bookings import Bookings
 from infra.database.session import Database
-from infra.ledger import Ledger
+from infra.keys.accounts import Accounts
+from infra.money.bookings import Bookings
+from infra.money.ledger import Ledger
 from pipeline.errors import IdempotencyConflict, InsufficientBalance, NotFound
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from infra.accounts import Accounts
-from infra.books import Books
 from infra.database.ids import new_id
 from infra.database.session import Database
 from infra.database.tables import LedgerEntry, OpenHold, Receipt
-from infra.export import ledger_csv, receipts_csv, usage_csv
-from infra.usage import Wanted
+from infra.keys.accounts import Accounts
+from infra.money.books import Books
+from infra.money.export import ledger_csv, receipts_csv, usage_csv
+from infra.money.usage import Wanted
 from pipeline.errors import InvalidRequest
 
 BEGAN = datetime.datetime(2026, 3, 28, 23, 59, 50, tzinfo=datetime.UTC).timestamp()

@@ -2,9 +2,9 @@
 
 import pytest
 
-from infra.accounts import Accounts
 from infra.jobs import NewJob
-from infra.quota import MINUTE, Quota
+from infra.keys.accounts import Accounts
+from infra.money.quota import MINUTE, Quota
 from pipeline.errors import QuotaExceeded, TooManyJobs
 from tests.contracts.job_desk import ERROR, JobDesk, span
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from infra.accounts import Accounts
 from infra.database.tables import Job
 from infra.idempotency import Idempotency, IdempotencyStore
 from infra.jobs import NewJob
+from infra.keys.accounts import Accounts
 from pipeline.errors import IdempotencyConflict, InputMissing, InvalidRequest, NotFound
 from tests.contracts.job_desk import JobDesk
 

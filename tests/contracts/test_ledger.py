@@ -8,12 +8,12 @@ from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
-from infra.accounts import Accounts
 from infra.database.session import Database, Transaction, run
 from infra.database.tables import Account, LedgerEntry, OpenHold, Receipt
-from infra.ledger import Ledger
-from infra.ratios import EVERY_MODEL, Ratios
-from infra.receipts import NewReceipt, Receipts
+from infra.keys.accounts import Accounts
+from infra.money.ledger import Ledger
+from infra.money.ratios import EVERY_MODEL, Ratios
+from infra.money.receipts import NewReceipt, Receipts
 from pipeline.catalog import Prices, load_catalog
 from pipeline.errors import InsufficientBalance, InvalidRequest, ModelNotFound, NotFound
 from pipeline.pricing import Usage
@@ -239,7 +239,7 @@ def test_ratios_multiply_and_are_in_force_soon(database: Database, monkeypatch: 
     here.set(EVERY_MODEL, Decimal(2))
     assert [here.of(model) for model in ("whisper-1", "tts-1")] == [3, 2]
     assert elsewhere.of("whisper-1") == 1
-    monkeypatch.setattr("infra.ratios.REMEMBERED_SECONDS", 0.0)
+    monkeypatch.setattr("infra.money.ratios.REMEMBERED_SECONDS", 0.0)
     elsewhere._forget()
     assert elsewhere.of("whisper-1") == 3
     here.clear("whisper-1")

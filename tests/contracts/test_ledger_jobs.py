@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from infra.accounts import Accounts
 from infra.database.tables import Job
 from infra.idempotency import Idempotency
-from infra.job_money import PARTS, Terms, cost_facts
 from infra.jobs import Finished, HeardChunk, NewJob
-from infra.ledger import Ledger
-from infra.receipts import Receipts
+from infra.keys.accounts import Accounts
+from infra.money.job_money import PARTS, Terms, cost_facts
+from infra.money.ledger import Ledger
+from infra.money.receipts import Receipts
 from pipeline.catalog import Prices
 from pipeline.errors import CostLimitExceeded, InsufficientBalance, LeaseLost, TooManyJobs
 from pipeline.lifecycle import JobStatus

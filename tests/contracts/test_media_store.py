@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import update
 
-from infra.accounts import Accounts
 from infra.database.tables import Media
+from infra.keys.accounts import Accounts
 from pipeline.errors import InputMissing, NotFound
 from tests.contracts.job_desk import ERROR, JobDesk
 

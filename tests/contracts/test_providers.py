@@ -15,7 +15,7 @@ from infra.wiring import build
 from pipeline import providers
 from pipeline.errors import ProviderError, UnsupportedValue
 from pipeline.options import SpeechOptions, TranscriptionOptions
-from pipeline.oracle_speech import say
+from pipeline.oracle.speech import say
 from pipeline.providers.base import OPENAI_VOICES, Provider, Speaker, Transcriber
 from pipeline.transcript import Heard, heard_from_json, heard_to_json
 from tests.api.serving import running

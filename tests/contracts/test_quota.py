@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from infra import quota
-from infra.accounts import Accounts
 from infra.database.clock import read_clock
 from infra.database.session import Database
 from infra.database.tables import Job, OpenMinutes
-from infra.quota import MINUTE, Quota
+from infra.keys.accounts import Accounts
+from infra.money import quota
+from infra.money.quota import MINUTE, Quota
 from pipeline.errors import QuotaExceeded, TooManyJobs
 
 ROOT = Path(__file__).parents[2]
@@ -92,7 +92,7 @@ def test_many_at_once_never_cross_it(database: Database, account: str) -> None:
 CHILD = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from infra import quota
+from infra.money import quota
 from infra.database.session import Database
 from pipeline.errors import QuotaExceeded
 url, account, name = sys.argv[1:]

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from infra.accounts import Accounts
 from infra.database.ids import new_id
 from infra.database.session import Database
 from infra.database.tables import Receipt
-from infra.usage import Group, Sums, Usage, Wanted
+from infra.keys.accounts import Accounts
+from infra.money.usage import Group, Sums, Usage, Wanted
 from pipeline.errors import InvalidRequest
 
 NOON = datetime.datetime(2026, 3, 28, 12, tzinfo=datetime.UTC).timestamp()  # the day before clocks change in Europe

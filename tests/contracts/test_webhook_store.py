@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import update
 from sqlmodel import col
 
-from infra.accounts import Accounts
 from infra.database.session import Database
 from infra.database.tables import WebhookEndpoint, WebhookMessage
+from infra.keys.accounts import Accounts
 from infra.webhooks import Delivery, Outcome, WebhookStore
 from pipeline.errors import InvalidRequest, NotFound
 from tests.contracts.job_desk import JobDesk

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.accounts import Accounts
 from infra.database.session import Database
+from infra.keys.accounts import Accounts
 from pipeline.catalog import load_catalog
 from tests.e2e.processes import Marked, marked
 from tests.e2e.test_up import Up, free_port

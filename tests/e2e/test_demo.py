@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from cli.demo import PARAGRAPH
-from infra.accounts import Accounts
 from infra.database.session import Database
 from infra.embedded import PrivateRedis
+from infra.keys.accounts import Accounts
 from infra.overview import Overview
 from infra.storage import open_storage
 from tests.e2e.processes import Marked, marked

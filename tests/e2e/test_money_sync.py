@@ -16,10 +16,10 @@ import pytest
 from sqlalchemy import func, select
 from sqlmodel import col
 
-from infra.accounts import Accounts
 from infra.database.session import Database
 from infra.database.tables import LedgerEntry, OpenHold, Receipt
-from infra.ledger import Ledger
+from infra.keys.accounts import Accounts
+from infra.money.ledger import Ledger
 from tests.api.conftest import recording
 from tests.support.waiting import wait_until
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from infra.database.tables import Job
-from infra.job_money import Terms
 from infra.jobs import NewJob
+from infra.money.job_money import Terms
 from pipeline.lifecycle import ChunkStatus, JobStatus
-from pipeline.oracle_words import VOCABULARY
+from pipeline.oracle.words import VOCABULARY
 from pipeline.speech import PASSAGE, passages
 from tests.e2e.scenarios import BACK_TO_WORK, worker_of
 from tests.e2e.stack import Stack

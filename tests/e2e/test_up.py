@@ -19,8 +19,8 @@ import pytest
 from cli import exits
 from cli.client import Client
 from cli.up import Place
-from infra.accounts import Accounts
 from infra.database.session import Database
+from infra.keys.accounts import Accounts
 from tests.e2e.processes import LEAVE_SECONDS, Marked, marked
 from tests.support.accounts import rich
 from tests.support.recordings import long, short

@@ -4,7 +4,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from infra.addresses import is_allowed, is_local_name, is_public, literal, resolve
+from infra.outside.addresses import is_allowed, is_local_name, is_public, literal, resolve
 
 CLOSED = """
     0.0.0.0 0.255.255.255 10.0.0.1 10.255.255.255

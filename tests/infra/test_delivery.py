@@ -12,7 +12,8 @@ import pytest
 from openai import InvalidWebhookSignatureError, OpenAI
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from infra.delivery import (
+from infra.outside.outbound import Answer, Outbound
+from infra.webhook.delivery import (
     ATTEMPTS,
     attempt,
     next_delay,
@@ -20,8 +21,7 @@ from infra.delivery import (
     sign,
     verdict,
 )
-from infra.outbound import Answer, Outbound
-from infra.webhook_secrets import check_secret, new_secret
+from infra.webhook.signing_secrets import check_secret, new_secret
 from pipeline.errors import InvalidRequest
 from tests.support.tcp_server import http, scripted, silence
 

@@ -24,10 +24,10 @@ from hypothesis.stateful import (
 from sqlalchemy import select, update
 from sqlmodel import col
 
-from infra.accounts import Accounts
 from infra.database.session import Database
 from infra.database.tables import Chunk, Job, WebhookMessage
 from infra.jobs import Bell, Finished, HeardChunk, JobStore, Lease
+from infra.keys.accounts import Accounts
 from infra.media import MediaStore
 from pipeline.errors import LeaseLost, WrongState
 from pipeline.lifecycle import LIVE, TERMINAL, ChunkStatus, JobStatus

@@ -17,10 +17,10 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from infra.database.tables import Job, LedgerEntry, OpenHold, Receipt
-from infra.job_money import PARTS, Terms, owed
 from infra.jobs import HeardChunk, Lease
-from infra.ledger import CAPTURE, HOLD, RELEASE, Ledger
-from infra.receipts import NewReceipt
+from infra.money.job_money import PARTS, Terms, owed
+from infra.money.ledger import CAPTURE, HOLD, RELEASE, Ledger
+from infra.money.receipts import NewReceipt
 from pipeline.catalog import Prices
 from pipeline.errors import InsufficientBalance, WrongState
 from pipeline.lifecycle import TERMINAL, JobStatus

@@ -10,9 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from infra.addresses import Address
-from infra.outbound import ANSWER_BYTES, Answer, Outbound
-from infra.targets import Targets, own_addresses
+from infra.outside.addresses import Address
+from infra.outside.outbound import ANSWER_BYTES, Answer, Outbound
+from infra.outside.targets import Targets, own_addresses
 from pipeline.errors import DownloadFailed, MediaTooLarge, OutboundRefused, StorageFull
 from tests.support.certificates import certificate
 from tests.support.tcp_server import forever, http, reset, say, scripted, silence

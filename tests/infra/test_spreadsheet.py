@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from infra.spreadsheet import csv_lines
+from infra.money.spreadsheet import csv_lines
 
 
 @pytest.mark.parametrize(

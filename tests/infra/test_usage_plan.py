@@ -9,7 +9,7 @@ from sqlalchemy.dialects import sqlite
 
 from infra.database.session import Database
 from infra.database.tables import Receipt
-from infra.usage import Wanted, narrowed
+from infra.money.usage import Wanted, narrowed
 
 DAY = datetime.date(2026, 11, 23)
 

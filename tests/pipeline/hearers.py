@@ -7,7 +7,7 @@ from itertools import accumulate, pairwise
 from typing import Literal
 
 from pipeline.cut import Span
-from pipeline.oracle_words import VOCABULARY
+from pipeline.oracle.words import VOCABULARY
 from pipeline.providers.base import phrases
 from pipeline.transcript import SAMPLES_PER_MS, Heard, Segment, Word, samples_to_ms
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.oracle_speech import Spoken, Style, generate
+from pipeline.oracle.speech import Spoken, Style, generate
 from pipeline.transcript import SAMPLE_RATE
 
 Samples = NDArray[np.float64]

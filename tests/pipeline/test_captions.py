@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.captions import Cue, Layout, cues
-from pipeline.timeline import forward
+from pipeline.stitching.timeline import forward
 from pipeline.transcript import Segment, Word
 
 LAYOUT = Layout()

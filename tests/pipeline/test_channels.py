@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.channels import together
+from pipeline.stitching.channels import together
 from pipeline.transcript import Gap, Seams, Segment, TokenUsage, Transcript, Word
 
 

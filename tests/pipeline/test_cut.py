@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.cut import Chunk, CutProfile, Span, cut, span_as_dict, span_from_dict
-from pipeline.oracle_speech import say
+from pipeline.oracle.speech import say
 from pipeline.transcript import SAMPLE_RATE
 from tests.pipeline import sounds
 

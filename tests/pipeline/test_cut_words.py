@@ -9,9 +9,9 @@ import pytest
 from pipeline.catalog import load_catalog
 from pipeline.cut import CutProfile, cut
 from pipeline.options import SpeechOptions
-from pipeline.recital import recite
 from pipeline.run import Toolbox
 from pipeline.transcript import SAMPLE_RATE, SAMPLES_PER_MS, Word
+from pipeline.voice.recital import recite
 
 TEXT = """
 The committee met at half past nine and heard three reports before lunch, none of which had been announced. Nobody had expected

@@ -12,7 +12,7 @@ import pytest
 from pipeline.catalog import load_catalog
 from pipeline.errors import CatalogBroken, ProviderError, ProviderRefused, UnsupportedValue
 from pipeline.options import TranscriptionOptions
-from pipeline.oracle_speech import say
+from pipeline.oracle.speech import say
 from pipeline.providers.base import Provider, Transcriber
 from pipeline.providers.faster_whisper import INSTALL, Ear, Task, check, open_provider, trouble
 from pipeline.transcript import SAMPLE_RATE, Heard

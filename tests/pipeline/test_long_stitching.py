@@ -13,7 +13,7 @@ from pipeline.cut import CutProfile, Span, cut
 from pipeline.options import TranscriptionOptions
 from pipeline.providers.oracle import Oracle
 from pipeline.stitch import stitch
-from pipeline.timeline import runs_forward
+from pipeline.stitching.timeline import runs_forward
 from pipeline.transcript import Heard, Transcript, samples_to_ms
 from tests.pipeline import sounds
 from tests.pipeline.hearers import Detail, Hearer, Style, cut_timeline, timeline

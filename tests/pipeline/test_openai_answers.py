@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from pipeline.errors import ProviderNonsense
-from pipeline.openai_answers import heard
-from pipeline.openai_joined import joined
+from pipeline.openai_api.answers import heard
+from pipeline.openai_api.joined import joined
 from pipeline.transcript import Heard, Logprob, Segment, TokenUsage, Word
 
 TOKENS = {

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from pipeline.errors import CatalogBroken, ProviderRefused, UnsupportedValue
-from pipeline.openai_server import Config, Server
-from pipeline.openai_sound import as_file, quietest
+from pipeline.openai_api.server import Config, Server
+from pipeline.openai_api.sound import as_file, quietest
 from pipeline.options import SpeechOptions, TranscriptionOptions
 from pipeline.providers.base import FileRefused
 from pipeline.providers.openai import OpenAI, check

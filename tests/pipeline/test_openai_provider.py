@@ -10,8 +10,8 @@ import httpx2
 import pytest
 
 from infra.settings import Settings
+from pipeline.calls.circuit import Circuit
 from pipeline.catalog import Catalog, Route, load_catalog
-from pipeline.circuit import Circuit
 from pipeline.cut import Span
 from pipeline.errors import (
     CatalogBroken,
@@ -21,11 +21,11 @@ from pipeline.errors import (
     ProviderRefused,
     ProviderUnavailable,
 )
-from pipeline.openai_server import TROUBLE, Config, Server, translated
+from pipeline.openai_api.server import TROUBLE, Config, Server, translated
 from pipeline.options import SpeechOptions, TranscriptionOptions
 from pipeline.providers.openai import OpenAI, open_provider
-from pipeline.speakers import told_apart
 from pipeline.transcript import Heard, Segment, Word
+from pipeline.writing.speakers import told_apart
 from tests.support.tcp_server import Reply, http, reset, say, scripted, silence
 
 PCM = bytes(32_000)

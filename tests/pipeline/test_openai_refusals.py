@@ -13,7 +13,7 @@ from pipeline.errors import (
     StenopoolError,
     UnsupportedValue,
 )
-from pipeline.openai_refusals import ParameterRefused, TooLarge, refusal, retry_after
+from pipeline.openai_api.refusals import ParameterRefused, TooLarge, refusal, retry_after
 
 
 @pytest.mark.parametrize(

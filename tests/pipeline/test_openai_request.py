@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.openai_request import Abilities, fields
-from pipeline.openai_server import Config
+from pipeline.openai_api.request import Abilities, fields
+from pipeline.openai_api.server import Config
 from pipeline.options import TranscriptionOptions, VoiceActivity
 
 EVERYTHING: dict[str, Any] = {

@@ -8,8 +8,8 @@ import pytest
 
 from pipeline.audio.encode import encode
 from pipeline.errors import ProviderNonsense
-from pipeline.openai_speech import samples
-from pipeline.oracle_speech import say
+from pipeline.openai_api.speech import samples
+from pipeline.oracle.speech import say
 
 PCM = say(["seven", "river"])
 

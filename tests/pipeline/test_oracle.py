@@ -19,7 +19,7 @@ from pipeline.errors import (
     ProviderUnavailable,
 )
 from pipeline.options import SpeechOptions, TranscriptionOptions
-from pipeline.oracle_speech import say
+from pipeline.oracle.speech import say
 from pipeline.providers.base import Transcriber
 
 PCM, OTHER = say(["river", "garden"]), say(["castle"])
@@ -83,7 +83,7 @@ DYING = """
 import sys
 from pipeline import providers
 from pipeline.options import TranscriptionOptions
-from pipeline.oracle_speech import say
+from pipeline.oracle.speech import say
 ear = providers.load("oracle", {"scripted": True, "log": sys.argv[1]}).transcriber
 options = TranscriptionOptions(model="oracle", prompt="oracle: die=1")
 print(len(ear.hear(say(["river"]), options, "oracle").segments))

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from pipeline.audio.decode import decode
 from pipeline.audio.ffmpeg import ffmpeg_path
-from pipeline.oracle_ear import BROKEN, listen
-from pipeline.oracle_speech import VOCABULARY, Spoken, Style, generate, say, word_seconds
-from pipeline.oracle_words import index_of
+from pipeline.oracle.ear import BROKEN, listen
+from pipeline.oracle.speech import VOCABULARY, Spoken, Style, generate, say, word_seconds
+from pipeline.oracle.words import index_of
 
 STYLES: tuple[Style, ...] = ("natural", "dense", "sparse")
 CODECS = {
@@ -211,7 +211,7 @@ def test_ten_hours_need_no_more_memory_than_a_minute() -> None:
 def test_the_command_writes_sound_and_truth(tmp_path: Path) -> None:
     out, truth = tmp_path / "out.wav", tmp_path / "truth.json"
     options = ["--seconds", "5", "--seed", "3", "--style", "natural", "--truth", str(truth)]
-    subprocess.run([sys.executable, "-m", "pipeline.oracle_speech", *options, str(out)], check=True, timeout=60)
+    subprocess.run([sys.executable, "-m", "pipeline.oracle.speech", *options, str(out)], check=True, timeout=60)
     with wave.open(str(out)) as sound:
         assert (sound.getframerate(), sound.getnchannels(), sound.getnframes()) == (16_000, 1, 80_000)
         heard = listen(sound.readframes(80_000))

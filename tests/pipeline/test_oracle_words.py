@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.oracle_words import VOCABULARY, codes, in_vocabulary, index_of
+from pipeline.oracle.words import VOCABULARY, codes, in_vocabulary, index_of
 
 
 def test_every_word_has_its_own_code_far_from_all_others() -> None:

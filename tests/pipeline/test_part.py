@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.cut import Span
+from pipeline.cutting.part import Part, moved, only
 from pipeline.errors import InvalidRequest
-from pipeline.part import Part, moved, only
 from pipeline.transcript import SAMPLE_RATE
 
 SOUND = np.arange(5000, dtype="<i2").tobytes()

@@ -9,9 +9,9 @@ import pytest
 
 from pipeline.audio.decode import decode
 from pipeline.options import SPEECH_FORMATS
-from pipeline.reading import Reading
-from pipeline.recital import SAMPLE_RATE, Recital
 from pipeline.transcript import Segment, Word
+from pipeline.voice.reading import Reading
+from pipeline.voice.recital import SAMPLE_RATE, Recital
 
 
 def recital(number: int, seconds: float = 1.0) -> Recital:

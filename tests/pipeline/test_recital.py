@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from pipeline.catalog import load_catalog
 from pipeline.options import SpeechOptions
-from pipeline.recital import (
+from pipeline.run import Toolbox
+from pipeline.voice.recital import (
     PAUSE_MS,
     SAMPLE_RATE,
     Recital,
@@ -18,8 +19,7 @@ from pipeline.recital import (
     recital_to_bytes,
     recite,
 )
-from pipeline.run import Toolbox
-from pipeline.utterance import Marks, laid_over, marked
+from pipeline.voice.utterance import Marks, laid_over, marked
 
 TEXT = "Dr. Smith paid $20.50 for 3 apples — “naïve”, isn't he? See the well-known shop at once. Really? Yes!"
 TONE = (8000 * np.sin(np.arange(SAMPLE_RATE) / 20)).astype("<i2").tobytes()  # a second

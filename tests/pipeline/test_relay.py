@@ -16,7 +16,7 @@ from pipeline.audio.ffmpeg import ffmpeg_path
 from pipeline.catalog import load_catalog
 from pipeline.errors import ProviderUnavailable, RoutesExhausted
 from pipeline.options import TranscriptionOptions
-from pipeline.oracle_speech import generate
+from pipeline.oracle.speech import generate
 from pipeline.run import Toolbox
 from pipeline.transcript import Transcript
 from tests.support.tcp_server import Reply, Scripted, http, scripted

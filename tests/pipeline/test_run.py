@@ -23,8 +23,8 @@ from pipeline.errors import (
     UnsupportedValue,
 )
 from pipeline.options import SPEECH_FORMATS, SpeechOptions, TranscriptionOptions
-from pipeline.oracle_speech import generate as speech
-from pipeline.oracle_speech import say, write_wav
+from pipeline.oracle.speech import generate as speech
+from pipeline.oracle.speech import say, write_wav
 from pipeline.run import Toolbox, cut_profile, hear, is_local, speak, transcribe
 
 CATALOG = """

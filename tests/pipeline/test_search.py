@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.search import Match, find
 from pipeline.transcript import Segment, Word
+from pipeline.writing.search import Match, find
 
 
 def said(text: str, start: int) -> Segment:

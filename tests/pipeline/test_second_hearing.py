@@ -5,15 +5,15 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.coverage import Reckoning
 from pipeline.cut import Chunk, CutProfile, cut
 from pipeline.errors import ProviderUnavailable
+from pipeline.honesty.coverage import Reckoning
+from pipeline.honesty.pin import may_vote, pinned, wants_pin
+from pipeline.honesty.second_hearing import hear_well
 from pipeline.options import TranscriptionOptions
-from pipeline.oracle_ear import listen
-from pipeline.pin import may_vote, pinned, wants_pin
+from pipeline.oracle.ear import listen
 from pipeline.providers.base import phrases
-from pipeline.second_hearing import hear_well
-from pipeline.segment_words import speech_ms
+from pipeline.stitching.segment_words import speech_ms
 from pipeline.transcript import Heard, Segment, TokenUsage, Word, samples_to_ms
 from tests.pipeline import sounds
 

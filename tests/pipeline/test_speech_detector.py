@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.speech_detector import BATCH, FRAME, Frames, SpeechDetector, joined, long_runs, runs, speech
+from pipeline.cutting.speech_detector import BATCH, FRAME, Frames, SpeechDetector, joined, long_runs, runs, speech
 from pipeline.transcript import SAMPLE_RATE
 from tests.pipeline import sounds
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.cut import Span
 from pipeline.stitch import Stitcher, stitch
-from pipeline.timeline import runs_forward
+from pipeline.stitching.timeline import runs_forward
 from pipeline.transcript import Gap, Heard, Logprob, Segment, TokenUsage, Transcript, Word, samples_to_ms
 from tests.pipeline.recordings import hear, spans, talk
 

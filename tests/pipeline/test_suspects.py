@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline.formats import load
 from pipeline.formats.base import RenderOptions
-from pipeline.suspects import echoes, judged, shown
+from pipeline.honesty.suspects import echoes, judged, shown
 from pipeline.transcript import Segment, Transcript, Word
 
 EVERYWHERE = ((0, 60_000),)

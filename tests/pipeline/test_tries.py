@@ -7,10 +7,10 @@ from contextlib import suppress
 
 import pytest
 
-from pipeline.circuit import Circuit
-from pipeline.deadline import Deadline
+from pipeline.calls.circuit import Circuit
+from pipeline.calls.deadline import Deadline
+from pipeline.calls.tries import Tries
 from pipeline.errors import ProviderBusy, ProviderError, ProviderNonsense, ProviderRefused, ProviderUnavailable
-from pipeline.tries import Tries
 from tests.support.waiting import wait_until
 
 

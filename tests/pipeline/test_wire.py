@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from pipeline.deadline import Deadline
-from pipeline.wire import Wire
+from pipeline.calls.deadline import Deadline
+from pipeline.calls.wire import Wire
 from tests.support.certificates import certificate
 from tests.support.tcp_server import Reply, forever, say, scripted
 from tests.support.tcp_server import http as http_reply

@@ -1,8 +1,8 @@
 """Accounts for tests about other things than money: nothing limits them, and they have a thousand dollars."""
 
-from infra.accounts import Accounts
 from infra.database.session import Database
-from infra.ledger import Ledger
+from infra.keys.accounts import Accounts
+from infra.money.ledger import Ledger
 
 
 def rich(database: Database, name: str) -> str:

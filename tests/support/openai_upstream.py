@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from pipeline.audio.decode import decode
-from pipeline.oracle_ear import HeardWord, listen
+from pipeline.oracle.ear import HeardWord, listen
 from tests.api.serving import running
 
 USAGE = {

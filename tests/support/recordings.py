@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha1
 
-from pipeline.oracle_speech import VOCABULARY, generate, say
+from pipeline.oracle.speech import VOCABULARY, generate, say
 
 
 @dataclass(frozen=True)

@@ -167,7 +167,7 @@ def test_a_surprise_is_an_internal_error_without_its_words(
     def surprise(*_: object, **__: object) -> None:
         raise ZeroDivisionError("sk-secret")
 
-    monkeypatch.setattr("pipeline.sound.decode", surprise)
+    monkeypatch.setattr("pipeline.cutting.sound.decode", surprise)
     job_id = office.submit(short(1))
     advance(office.desk(), job_id)
     error = office.job(job_id).error

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from standardwebhooks import Webhook
 
-from infra.webhook_secrets import new_secret
+from infra.webhook.signing_secrets import new_secret
 from tests.support.receiver import Receiver, receiving
 from tests.support.recordings import short
 from tests.support.waiting import wait_until

@@ -9,8 +9,8 @@ from sqlalchemy import update
 from sqlmodel import col
 
 from infra.database.tables import Account, Job, OpenHold
-from infra.job_money import Terms
-from infra.ledger import Ledger
+from infra.money.job_money import Terms
+from infra.money.ledger import Ledger
 from pipeline.catalog import Prices
 from pipeline.cut import Span
 from pipeline.lifecycle import JobStatus

@@ -14,7 +14,7 @@ from pipeline.audio.decode import decode
 from pipeline.audio.ffmpeg import ffmpeg_path
 from pipeline.audio.measured import container_of, measured, measured_ms
 from pipeline.audio.sniff import MP3, WAV
-from pipeline.oracle_speech import generate
+from pipeline.oracle.speech import generate
 from tests.pipeline.audio.sounds import wav
 
 FRAME_MS = 75  # the longest frame of any codec here: 1,152 samples at 16 kHz; most are far shorter

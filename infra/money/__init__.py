@@ -1,0 +1,1 @@
+"""Balances, the ledger, receipts, quotas, and the books about them."""

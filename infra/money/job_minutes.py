@@ -1,0 +1,62 @@
+"""A job's share of the day's transcription minutes, and of the jobs that an account may have at once.
+
+It goes with the job's money, in the same transactions: minutes are taken when a job is accepted, as far as its length is sure,
+and for the rest before a chunk is heard; what was heard counts when it ends, and nothing does when it fails.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+from sqlmodel import col
+
+from infra.database.tables import Account, Job, OpenMinutes
+from infra.keys.tiers import limits_of
+from infra.money import quota
+from pipeline.lifecycle import JobStatus
+from pipeline.transcript import samples_to_ms
+
+_KEPT = (JobStatus.COMPLETED, JobStatus.CANCELLED)
+
+
+def admit(session: Session, job: Job, sure_ms: int) -> None:
+    """A new job of at least `sure_ms` (0: unknown yet), whose row is in this transaction. Raises TooManyJobs, QuotaExceeded."""
+    _take(session, job, max(1, sure_ms))
+    quota.want_room(session, job.account_id, job.id)  # locks the account's row, which is always the last
+
+
+def admit_again(session: Session, job: Job) -> None:
+    """A new run, which hears only what an earlier one has not. Raises as `admit`."""
+    _take(session, job, 1)
+    before = samples_to_ms(job.samples_done)
+    session.execute(update(OpenMinutes).where(col(OpenMinutes.subject) == job.id).values(before=before))
+    quota.want_room(session, job.account_id, job.id)
+
+
+def cover(session: Session, job: Job, samples: int) -> None:
+    """The job's first `samples` are about to be heard. Raises QuotaExceeded."""
+    row = _open(session, job)
+    if row is not None:
+        _take(session, job, samples_to_ms(samples) - row.before - row.taken)
+
+
+def settle(session: Session, job: Job, target: JobStatus) -> None:
+    """The run ends, or will not go on: what it heard has been used. Once more: nothing happens."""
+    row = _open(session, job)
+    if row is not None:
+        heard = samples_to_ms(job.samples_done) - row.before
+        quota.settle(session, job.id, max(0, heard) if target in _KEPT else 0)
+
+
+def _open(session: Session, job: Job) -> Any:
+    columns = (col(OpenMinutes.taken), col(OpenMinutes.before))
+    return session.execute(select(*columns).where(col(OpenMinutes.subject) == job.id)).one_or_none()
+
+
+def _take(session: Session, job: Job, ms: int) -> None:
+    account = session.get(Account, job.account_id)
+    if account is not None and job.task != "speech":
+        minutes = limits_of(account.tier, account.limits).transcription_minutes_per_day
+        quota.take(session, job.account_id, job.id, ms, minutes)

@@ -1,0 +1,278 @@
+"""The money of a job: held when it is accepted, captured as its chunks are heard, released when it ends.
+
+All of it happens in the transactions that make the work true, under the job's lock; so it happens once, or not at all. What
+a job owes follows from what its completed chunks used, at the prices and the ratio it was accepted with: each chunk captures
+what the sum has grown by, and the captures add up to the price of the whole, to the micro-dollar.
+
+    completed                     what was heard is captured, gaps are free, the rest is released
+    cancelled                     likewise; the rest is released when the caller says so, not when the last worker notices
+    failed, expired               everything this run has captured is given back
+    failed for lack of money      as cancelled: the work itself was good, and a retry goes on from there
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+from sqlmodel import col
+
+from infra.database.tables import Chunk, Job, LedgerEntry, Receipt
+from infra.money import job_minutes
+from infra.money.ledger import CAPTURE, HOLD, RELEASE, add, give, spend, take_up_to
+from infra.money.receipts import NewReceipt, keep_receipt
+from pipeline.catalog import Prices
+from pipeline.errors import CostLimitExceeded, InsufficientBalance
+from pipeline.lifecycle import JobStatus
+from pipeline.money import usd, usd_text
+from pipeline.pricing import (
+    Counted,
+    Usage,
+    charge,
+    estimated_usage,
+    prices_as_dict,
+    prices_from_dict,
+    tokens_as_dict,
+    tokens_from_dict,
+)
+from pipeline.transcript import TokenUsage, samples_to_ms
+
+log = logging.getLogger(__name__)
+
+CURRENCY = "usd"
+SPEECH = "speech"
+PARTS = 1_000_000  # of the ledger's numbers for each run; a chunk's own is its index
+LAST_PART = PARTS - 1  # what the end of a run adds to its chunks' captures
+STRIDE_MS = 600_000  # of sound: more is held for so much at once when there is more of it than was thought
+_KEPT = frozenset({InsufficientBalance.code, CostLimitExceeded.code})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """What is agreed when a job is accepted. `audio_ms` is what its recording is thought to last, None for a text to speak;
+    `text` is that, or the prompt.
+    """
+
+    prices: Prices
+    ratio: Decimal = Decimal(1)
+    audio_ms: int | None = None
+    text: str = ""
+    max_cost_micro: int | None = None
+
+    @property
+    def estimated_micro(self) -> int:
+        """What that would cost."""
+        return charge(
+            estimated_usage(self.prices, audio_ms=self.audio_ms, text=self.text), self.prices, self.ratio
+        ).micro
+
+    def columns(self) -> dict[str, Any]:
+        """As the job's row keeps them, with the money that `hold` is about to take."""
+        estimated, most = self.estimated_micro, self.max_cost_micro
+        return {
+            "prices": prices_as_dict(self.prices),
+            "audio_ratio": str(self.ratio),
+            "estimated_micro": estimated,
+            "held_micro": estimated if most is None else min(estimated, most),
+            "max_cost_micro": most,
+        }
+
+
+def hold(session: Session, job: Job) -> None:
+    """Take from the balance what a new job's row says is held. Raises InsufficientBalance."""
+    if job.held_micro:
+        _book_hold(session, job, job.held_micro)
+        spend(session, job.account_id, job.held_micro)
+
+
+def hold_again(session: Session, job: Job) -> None:
+    """A new run: hold what is still to be captured. Raises InsufficientBalance, QuotaExceeded, TooManyJobs."""
+    job_minutes.admit_again(session, job)
+    known = _cost_of(job, job.audio_samples)
+    total = known if job.cut_done and job.task != SPEECH else max(known, job.estimated_micro)
+    job.held_micro = max(
+        0, (total if job.max_cost_micro is None else min(total, job.max_cost_micro)) - job.captured_micro
+    )
+    hold(session, job)
+
+
+def expect(session: Session, job: Job, audio_ms: int) -> None:
+    """The recording is there now, and thought to last so long: hold for it, as far as the balance goes."""
+    if job.prices is None:
+        return
+    job.estimated_micro = _price(job, estimated_usage(_prices(job), audio_ms=audio_ms, text=_prompt(job)))
+    _extend(session, job, job.estimated_micro, at_least=0)
+
+
+def cover(session: Session, job: Job, samples: int) -> None:
+    """See that enough is held for the recording's first `samples`, before anybody is paid to hear them.
+
+    Raises InsufficientBalance, CostLimitExceeded, QuotaExceeded.
+    """
+    job_minutes.cover(session, job, samples)
+    if job.prices is None or job.task == SPEECH:  # of a text everything is known when it is accepted
+        return
+    needed = _cost_of(job, samples)
+    if job.max_cost_micro is not None and needed > job.max_cost_micro:
+        raise CostLimitExceeded(
+            f"The job would cost more than its max_cost of {usd_text(job.max_cost_micro)} USD: "
+            f"{samples_to_ms(samples) / 1000:g} s of its sound alone cost {usd_text(needed)} USD.",
+            param="max_cost",
+        )
+    if needed > job.held_micro + job.captured_micro:
+        further = estimated_usage(_prices(job), audio_ms=samples_to_ms(samples) + STRIDE_MS, text=_prompt(job))
+        _extend(session, job, _price(job, further), at_least=needed)
+
+
+def note_usage(job: Job, chunk: Chunk, step: int) -> None:
+    """Add what a completed chunk used to its job's sum, or (-1) take it out."""
+    used = tokens_from_dict(chunk.tokens)
+    if used is None:
+        return
+    total = tokens_from_dict(job.tokens) or TokenUsage()
+    job.tokens = {
+        name: value + step * (chunk.tokens or {})[name] for name, value in (tokens_as_dict(total) or {}).items()
+    }
+    if job.counted != "estimated":
+        job.counted = chunk.counted
+
+
+def capture(session: Session, job: Job, part: int) -> None:
+    """Take from the hold what the job has come to owe. The same part of the same run takes nothing again."""
+    if job.prices is None:
+        return
+    more = owed(job) - job.captured_micro
+    if more > job.held_micro:  # a provider counted more than we had thought
+        _extend(session, job, owed(job), at_least=0)
+    amount = min(more, job.held_micro)
+    if amount < more:
+        log.warning("%s owes %d micro-dollars more than could be held", job.id, more - amount)
+    if amount > 0 and add(session, job.account_id, job.id, CAPTURE, amount, part=_number(job, part)):
+        job.captured_micro += amount
+        job.held_micro -= amount
+
+
+def owed(job: Job) -> int:
+    """What its completed chunks cost, in micro-dollars."""
+    return _price(job, job_usage(job))
+
+
+def job_usage(job: Job) -> Usage:
+    """What its completed chunks used. Those of a text count characters; what lay between them counts with the last one."""
+    counted: Counted = job.counted  # type: ignore[assignment]  # a column of text
+    if job.task == SPEECH:
+        whole = job.cut_done and job.chunks_completed == job.chunks_total
+        return Usage(
+            audio_ms=round(1000 * float((job.sound or {}).get("duration") or 0)),
+            characters=int(job.input.get("characters") or job.samples_done) if whole else job.samples_done,
+            tokens=tokens_from_dict(job.tokens),
+            counted=counted,
+        )
+    return Usage(
+        audio_ms=samples_to_ms(job.samples_done),
+        tokens=tokens_from_dict(job.tokens),
+        counted=counted,
+    )
+
+
+def settle(session: Session, job: Job, target: JobStatus, error: dict[str, Any] | None = None) -> None:
+    """The job ends, or will not go on: nothing stays held. Once more: nothing happens."""
+    job_minutes.settle(session, job, target)
+    if target == JobStatus.COMPLETED:
+        capture(session, job, LAST_PART)
+    elif target != JobStatus.CANCELLED and (error or {}).get("code") not in _KEPT:
+        _give_captures_back(session, job)
+    if job.held_micro:
+        rest, job.held_micro = job.held_micro, 0
+        add(session, job.account_id, job.id, RELEASE, rest, part=job.run - 1)
+        give(session, job.account_id, rest)
+    _keep_receipt(session, job, target)
+
+
+def cost_facts(job: Job) -> dict[str, Any]:
+    """As the job's JSON and its webhooks show it. `held` is what is neither captured nor given back yet."""
+    return {
+        "currency": CURRENCY,
+        "estimated": usd(job.estimated_micro),
+        "held": usd(job.held_micro),
+        "captured": usd(job.captured_micro),
+    }
+
+
+def _extend(session: Session, job: Job, total: int, *, at_least: int) -> None:
+    """Hold `total` in all, or as much of it as the balance has. Raises InsufficientBalance below `at_least`."""
+    most = total if job.max_cost_micro is None else min(total, job.max_cost_micro)
+    covered = job.held_micro + job.captured_micro
+    if most <= covered:
+        return
+    took = take_up_to(session, job.account_id, most - covered, at_least=max(0, at_least - covered))
+    if took:
+        _book_hold(session, job, took)
+        job.held_micro += took
+
+
+def _book_hold(session: Session, job: Job, micro: int) -> None:
+    add(session, job.account_id, job.id, HOLD, micro, part=job.holds)
+    job.holds += 1
+
+
+def _give_captures_back(session: Session, job: Job) -> None:
+    """What this run captured returns to the hold; what an earlier run brought to an end stays paid."""
+    if not job.captured_micro:
+        return
+    mine = (
+        col(LedgerEntry.subject) == job.id,
+        col(LedgerEntry.kind) == CAPTURE,
+        col(LedgerEntry.part).between(_number(job, 0), _number(job, LAST_PART)),
+    )
+    total = session.execute(select(func.coalesce(func.sum(LedgerEntry.amount), 0)).where(*mine)).scalar_one()
+    micro = int(total)
+    if micro and add(session, job.account_id, job.id, CAPTURE, -micro, part=-job.run, note="failed work is free"):
+        job.captured_micro -= micro
+        job.held_micro += micro
+
+
+def _keep_receipt(session: Session, job: Job, target: JobStatus) -> None:
+    """One for every job that has cost something, or was done for nothing."""
+    if not job.captured_micro and target != JobStatus.COMPLETED:
+        known = select(col(Receipt.id)).where(col(Receipt.subject) == job.id)
+        if session.execute(known).first() is None:
+            return
+    receipt = NewReceipt(
+        account_id=job.account_id,
+        key_id=job.key_id,
+        task=job.task,
+        model=job.model,
+        model_used=job.model_used,
+        usage=job_usage(job),
+        prices=_prices(job),
+        ratio=Decimal(job.audio_ratio),
+    )
+    keep_receipt(session, job.id, receipt, job.captured_micro)
+
+
+def _number(job: Job, part: int) -> int:
+    return (job.run - 1) * PARTS + part
+
+
+def _cost_of(job: Job, samples: int) -> int:
+    """What the recording's first `samples` may cost."""
+    if job.task == SPEECH:
+        return 0
+    return _price(job, estimated_usage(_prices(job), audio_ms=samples_to_ms(samples), text=_prompt(job)))
+
+
+def _price(job: Job, usage: Usage) -> int:
+    return charge(usage, _prices(job), Decimal(job.audio_ratio)).micro
+
+
+def _prices(job: Job) -> Prices:
+    return prices_from_dict(job.prices)
+
+
+def _prompt(job: Job) -> str:
+    return str(job.request.get("prompt") or "")

@@ -1,0 +1,160 @@
+"""Transcription minutes per day: exact, in the database, in the transaction that holds the money.
+
+A request or a job takes the length of its sound before anything is spent on it, by one conditional UPDATE, and settles
+with the length that was measured; work that failed settles with nothing. Minutes count on the UTC day on which they were
+taken. All of it is counted in milliseconds.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+from sqlmodel import SQLModel, col
+
+from infra.database.clock import now, read_clock
+from infra.database.days import DAY_SECONDS
+from infra.database.session import Database, Transaction, dialect_of, run
+from infra.database.tables import Account, DailyUsage, Job, OpenMinutes
+from infra.keys.tiers import limits_of
+from pipeline.errors import QuotaExceeded, TooManyJobs
+from pipeline.lifecycle import TERMINAL
+
+KIND = "transcription_ms"
+MINUTE = 60_000  # ms
+DEAD_SECONDS = 900.0  # a request that has not settled after so long has died with its process
+Within = Callable[[Transaction], None]  # a part of somebody else's transaction
+JOBS_RETRY_AFTER = 10  # seconds; nobody knows when a job ends
+
+
+def take(
+    session: Transaction, account_id: str, subject: str, ms: int, minutes: int | None, *, first: bool = False
+) -> None:
+    """Count `ms` for `subject`, on top of what it has taken already; `first`: that is nothing. `minutes` is the day's limit,
+    None: none.
+
+    Raises QuotaExceeded, with the seconds to the next day.
+    """
+    if minutes is None or ms <= 0:
+        return
+    clock = read_clock(session)
+    known = None if first else run(session, _MORE, {"name": subject, "more": ms}).scalar_one_or_none()
+    day = known or _day(clock)
+    limit = minutes * MINUTE
+    counted = {"account_id": account_id, "day": day, "kind": KIND, "used": ms, "limit": limit}
+    if ms > limit or run(session, _COUNT[dialect_of(session)], counted).first() is None:
+        left = max(0, limit - _used(session, account_id, day))
+        raise _refusal(ms, minutes, left, clock)
+    if known is None:
+        row = {"subject": subject, "account_id": account_id, "day": day, "taken": ms, "before": 0, "opened_at": clock}
+        run(session, _OPEN, row)
+
+
+def settle(session: Transaction, subject: str, ms: int) -> None:
+    """It has ended, and `ms` were really heard: 0 for failed work. Again, or where nothing was taken: nothing."""
+    row = run(session, _CLOSE, {"name": subject}).one_or_none()
+    if row is not None and row.taken != ms:
+        run(session, _CORRECT, {"account": row.account_id, "on": row.day, "by": ms - row.taken})
+
+
+def want_room(session: Session, account_id: str, job_id: str) -> None:
+    """Room for this job, whose row may be in the transaction already, among the account's live ones. Raises TooManyJobs."""
+    account = session.get(Account, account_id)
+    most = limits_of(account.tier, account.limits).concurrent_jobs if account else None
+    if most is None:
+        return
+    # Whoever counts at the same time waits for our row; not for those who have merely inserted rows that refer to it.
+    session.refresh(account, with_for_update={"key_share": True})
+    ended = [str(status) for status in TERMINAL]
+    others = (col(Job.account_id) == account_id, col(Job.status).not_in(ended), col(Job.id) != job_id)
+    live = session.scalars(select(col(Job.id)).where(*others).limit(most)).all()
+    if len(live) >= most:
+        raise TooManyJobs(
+            f"The account has {len(live)} live jobs, as many as it may have at once. Wait for one to end, or cancel one.",
+            retry_after=JOBS_RETRY_AFTER,
+        )
+
+
+class Quota:
+    """What is asked outside anybody's transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def used_today(self, account_id: str) -> int:
+        """Milliseconds of this UTC day, those of work under way included."""
+        with self._database.read() as session:
+            return _used(session, account_id, _day(read_clock(session)))
+
+    def release_dead(self, older_than_seconds: float = DEAD_SECONDS, limit: int = 500) -> int:
+        """Give back what dead processes took for requests; jobs give back by themselves. Returns how many."""
+        dead = select(col(OpenMinutes.subject)).where(
+            col(OpenMinutes.opened_at) < now() - older_than_seconds,
+            col(OpenMinutes.subject).not_like("job\\_%", escape="\\"),
+        )
+        with self._database.write() as session:
+            subjects = list(session.scalars(dead.order_by(col(OpenMinutes.opened_at)).limit(limit)))
+            for subject in subjects:
+                settle(session, subject, 0)
+        return len(subjects)
+
+
+def _refusal(ms: int, minutes: int, left: int, clock: float) -> QuotaExceeded:
+    return QuotaExceeded(
+        f"This takes {ms / MINUTE:.2f} minutes of transcription; the account may use {minutes} a day and has "
+        f"{left / MINUTE:.2f} left. The next day begins at 00:00 UTC.",
+        retry_after=DAY_SECONDS - clock % DAY_SECONDS,
+    )
+
+
+def _used(session: Transaction, account_id: str, day: str) -> int:
+    return int(run(session, _USED, {"account": account_id, "on": day}).scalar_one_or_none() or 0)
+
+
+def _day(clock: float) -> str:
+    return datetime.datetime.fromtimestamp(clock, tz=datetime.UTC).date().isoformat()
+
+
+def _counting(dialect: Any) -> Any:
+    """Adds to the day's row where that stays within the limit; a new row's own size is checked by the caller."""
+    new = dialect.insert(DailyUsage).values({name: bindparam(name) for name in ("account_id", "day", "kind", "used")})
+    sum_of_both = col(DailyUsage.used) + new.excluded.used
+    return new.on_conflict_do_update(
+        index_elements=["account_id", "day", "kind"],
+        set_={"used": sum_of_both},
+        where=sum_of_both <= bindparam("limit"),
+    ).returning(col(DailyUsage.used))
+
+
+# Built once: the hot path of every synchronous transcription.
+_COUNT = {"postgresql": _counting(postgresql), "sqlite": _counting(sqlite)}
+_USED = select(col(DailyUsage.used)).where(
+    col(DailyUsage.account_id) == bindparam("account"),
+    col(DailyUsage.day) == bindparam("on"),
+    col(DailyUsage.kind) == KIND,
+)
+_OPEN = insert(SQLModel.metadata.tables[str(OpenMinutes.__tablename__)])
+_MORE = (
+    update(OpenMinutes)
+    .where(col(OpenMinutes.subject) == bindparam("name"))
+    .values(taken=col(OpenMinutes.taken) + bindparam("more"))
+    .returning(col(OpenMinutes.day))
+)
+_CLOSE = (
+    delete(OpenMinutes)
+    .where(col(OpenMinutes.subject) == bindparam("name"))
+    .returning(col(OpenMinutes.account_id), col(OpenMinutes.day), col(OpenMinutes.taken))
+)
+_CORRECT = (
+    update(DailyUsage)
+    .where(
+        col(DailyUsage.account_id) == bindparam("account"),
+        col(DailyUsage.day) == bindparam("on"),
+        col(DailyUsage.kind) == KIND,
+    )
+    .values(used=col(DailyUsage.used) + bindparam("by"))
+)

@@ -1,0 +1,1 @@
+"""The way out to addresses that a user gave us."""

@@ -1,0 +1,1 @@
+"""The parts of the webhook store, and the sending; `infra.webhooks` is the whole."""

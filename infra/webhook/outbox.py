@@ -1,0 +1,91 @@
+"""The outbox: what callers are to be told, written in the transaction that makes it true.
+
+A message's bytes are fixed when it is written, and its id is the webhook-id of every attempt. (subject, type, target) is
+unique: one message per run of a job and target, whatever happens.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+from sqlmodel import col
+
+from infra.database.ids import new_id
+from infra.database.tables import Job, WebhookEndpoint, WebhookMessage
+from infra.money.job_money import cost_facts
+from pipeline.lifecycle import JobStatus
+
+JOB_TARGET = "job"  # the webhook that came with the job, as opposed to one of the account's endpoints
+JOB_EVENTS = tuple(
+    f"audio.job.{status}" for status in (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.EXPIRED)
+)
+TEST_EVENT = "webhook.test"
+EVENT_TYPES = (*JOB_EVENTS, TEST_EVENT)
+
+
+def announce(session: Session, job: Job, now: float) -> None:
+    """Tell the job's webhook and the account's active endpoints that this run of the job has ended."""
+    kind = f"audio.job.{job.status}"
+    for target, url in _targets(session, job, kind):
+        message = WebhookMessage(
+            id=new_id("evt"),
+            account_id=job.account_id,
+            job_id=job.id,
+            subject=f"{job.id}/{job.run}",
+            target=target,
+            endpoint_id=None if target == JOB_TARGET else target,
+            type=kind,
+            url=url,
+            body=b"",
+            next_attempt_at=now,
+            created_at=now,
+        )
+        message.body = event_body(message.id, kind, now, job_facts(job))
+        session.add(message)
+
+
+def _targets(session: Session, job: Job, kind: str) -> list[tuple[str, str]]:
+    targets = []
+    if job.webhook_url and wants(job.webhook_events, kind):
+        targets.append((JOB_TARGET, job.webhook_url))
+    active = select(WebhookEndpoint).where(
+        col(WebhookEndpoint.account_id) == job.account_id, col(WebhookEndpoint.status) == "active"
+    )
+    targets += [
+        (endpoint.id, endpoint.url) for endpoint in session.scalars(active) if wants(endpoint.event_types, kind)
+    ]
+    return targets
+
+
+def wants(types: list[str] | None, kind: str) -> bool:
+    """Whether a subscription covers an event type; none given means every type."""
+    return not types or kind in types or "*" in types
+
+
+def event_body(message_id: str, kind: str, now: float, data: dict[str, Any]) -> bytes:
+    """The exact bytes to send and to sign."""
+    event = {"id": message_id, "object": "event", "type": kind, "created_at": int(now), "data": data}
+    return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def job_facts(job: Job) -> dict[str, Any]:
+    """A thin payload: where things stand and where to read more. `transcript_url` is a path on this server."""
+    done = job.status == JobStatus.COMPLETED
+    result = "audio_url" if job.task == "speech" else "transcript_url"
+    kind = "audio" if job.task == "speech" else "transcript"
+    return {
+        "id": job.id,
+        "object": "audio.job",
+        "task": job.task,
+        "model": job.model,
+        "status": str(job.status),
+        "client_reference_id": job.client_reference_id,
+        "metadata": job.meta or {},
+        "partial": job.partial,
+        "cost": cost_facts(job),
+        "error": job.error,
+        result: f"/v1/audio/jobs/{job.id}/{kind}" if done else None,
+    }

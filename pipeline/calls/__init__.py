@@ -1,0 +1,1 @@
+"""Calls to somebody else's machine: their deadlines, tries and circuits."""

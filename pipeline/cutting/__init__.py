@@ -1,0 +1,1 @@
+"""Where a recording may be cut: speech, pauses, parts."""

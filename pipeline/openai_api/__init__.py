@@ -1,0 +1,1 @@
+"""What is said to a server that speaks the OpenAI audio API, and what it answers."""

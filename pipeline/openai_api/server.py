@@ -1,0 +1,166 @@
+"""A server that speaks the OpenAI audio API, as a place to send requests to: connections, turns, tries, errors of ours.
+
+Nothing of a server's own words goes on: neither its body nor its address nor a key stands in an error or a log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.client import HTTPException
+from typing import Any, Literal, TypeVar
+from urllib.request import getproxies
+
+import httpx2
+from pydantic import BaseModel, ConfigDict, Field
+
+from pipeline.calls.circuit import Circuit
+from pipeline.calls.deadline import Deadline
+from pipeline.calls.timely import watch_over
+from pipeline.calls.tries import Tries
+from pipeline.calls.wire import Wire
+from pipeline.errors import (
+    ProviderError,
+    ProviderNonsense,
+    ProviderRefused,
+    ProviderUnavailable,
+)
+from pipeline.openai_api.refusals import refusal
+
+T = TypeVar("T")
+
+TROUBLE = (
+    httpx2.HTTPError,
+    httpx2.InvalidURL,
+    httpx2.StreamError,
+    httpx2.CookieConflict,
+    HTTPException,
+    OSError,
+    ValueError,
+)
+LATE = "The provider did not answer in time"
+Container = Literal["wav", "mp3", "flac", "ogg", "mp4", "matroska"]  # of OpenAI's list, as `audio.sniff` calls them
+_LARGEST_REFUSAL = 65_536  # bytes; more of it is not read
+
+
+class Config(BaseModel):
+    """One server: the table `[providers.<name>]`, whose settings `pipeline/providers/openai.py` explains."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    kind: str = "openai"
+    name: str = "openai"
+    needs: tuple[str, ...] = ()
+    base_url: str = ""
+    default_base_url: str = ""
+    api_key: str = Field("", repr=False, pattern=r"^[\x21-\x7e]*$")
+    api_key_env: str = ""  # the catalog has read it already
+
+    text_only: tuple[str, ...] = ("gpt-4o*transcribe*", "gpt-transcribe*")
+    diarizes: tuple[str, ...] = ("*diarize*",)
+    logprobs: tuple[str, ...] = ("gpt-4o*transcribe*",)
+    keywords: tuple[str, ...] = ("gpt-transcribe*",)
+    containers: tuple[Container, ...] = ("wav", "mp3", "flac", "ogg", "mp4", "matroska")
+
+    max_s: float = Field(300.0, ge=1, le=480)
+    min_s: float = Field(150.0, ge=0)
+    diarize_max_s: float = Field(1400.0, ge=1, le=3600)
+    max_bytes: int = Field(round(0.95 * 25_000_000), ge=1000)  # the rest of the 25 MB is for the form around the file
+
+    connect_s: float = Field(5.0, gt=0)
+    answer_s: float = Field(30.0, gt=0)
+    answer_ratio: float = Field(1.0, ge=0)
+    timeout_s: float = Field(900.0, gt=0)
+    retry_s: float = Field(10.0, ge=0)
+    tries: int = Field(4, ge=1)
+    concurrency: int = Field(16, ge=1)
+    circuit_failures: int = Field(5, ge=1)
+    circuit_seconds: float = Field(30.0, gt=0)
+
+    @property
+    def url(self) -> str:
+        return (self.base_url or self.default_base_url).rstrip("/")
+
+
+class Server:
+    """The pooled connections, and what every call shares: turns, tries, a circuit, and errors of ours."""
+
+    def __init__(self, config: Config, transport: httpx2.BaseTransport | None = None) -> None:
+        self.config = config
+        headers = {"accept-encoding": "identity"}
+        if config.api_key:
+            headers["authorization"] = f"Bearer {config.api_key}"
+        limits = httpx2.Limits(
+            max_connections=None, max_keepalive_connections=config.concurrency
+        )  # turns are limit enough
+        # A proxy in the environment is asked by the client's own transport, which is slower and knows how.
+        direct = None if getproxies() else Wire(config.concurrency)
+        self._client = httpx2.Client(
+            headers=headers, transport=transport or direct, follow_redirects=False, limits=limits
+        )
+        watch_over(self._client)
+        self._urls: dict[str, httpx2.URL] = {}  # by path
+        self._tries = Tries(
+            config.name,
+            timeout_s=config.timeout_s,
+            retry_s=config.retry_s,
+            concurrency=config.concurrency,
+            most=config.tries,
+            circuit=Circuit(config.name, failures=config.circuit_failures, seconds=config.circuit_seconds),
+        )
+
+    def persist(self, ask: Callable[[Deadline], T], seconds: float) -> T:
+        """The answer of `ask`, which has `seconds` for each try, tried again while that can help. Raises ProviderError."""
+        return self._tries.persist(ask, seconds)
+
+    @contextmanager
+    def answer(self, path: str, deadline: Deadline, **content: Any) -> Iterator[httpx2.Response]:
+        """An answer with 200 whose body is still to come. Raises ProviderError, UnsupportedValue."""
+        name = self.config.name
+        if not self.config.url:
+            raise ProviderRefused("The provider has no address", provider=name)
+        with self._tries.turn(deadline):
+            try:
+                extensions = {"timeout": deadline.timeouts(self.config.connect_s)}
+                with self._client.stream("POST", self._url(path), extensions=extensions, **content) as response:
+                    if response.status_code != httpx2.codes.OK:
+                        body = b"".join(bounded(response, deadline, _LARGEST_REFUSAL))
+                        raise refusal(response.status_code, response.headers, body, name)
+                    yield response
+            except TROUBLE as error:
+                raise translated(error, name) from None
+            except RuntimeError:  # the client was closed meanwhile
+                raise ProviderUnavailable(provider=name) from None
+
+    def _url(self, path: str) -> httpx2.URL:
+        """Taken apart once, not for every call. Raises InvalidURL."""
+        if path not in self._urls:
+            self._urls[path] = httpx2.URL(f"{self.config.url}{path}")
+        return self._urls[path]
+
+    def close(self) -> None:
+        """Everything under way ends at its next read; nothing is asked any more."""
+        self._tries.close()
+        self._client.close()
+
+
+def translated(error: Exception, provider: str) -> ProviderError:
+    """One of ours for anything the client can throw; nothing of its text goes on."""
+    if isinstance(error, (httpx2.TimeoutException, TimeoutError)):
+        return ProviderUnavailable(LATE, provider=provider)
+    if isinstance(error, (httpx2.InvalidURL, httpx2.UnsupportedProtocol, httpx2.LocalProtocolError)):
+        return ProviderRefused("The provider's address or key cannot be used", provider=provider)
+    if isinstance(error, (httpx2.DecodingError, httpx2.TooManyRedirects)):
+        return ProviderNonsense(provider=provider)
+    return ProviderUnavailable(provider=provider)
+
+
+def bounded(response: httpx2.Response, deadline: Deadline, limit: int) -> Iterator[bytes]:
+    """The body while it comes. Raises DecodingError when it is longer than `limit` bytes, TimeoutError."""
+    received = 0
+    for block in response.iter_bytes():
+        received += len(block)
+        if received > limit:
+            raise httpx2.DecodingError("too long")
+        deadline.left()
+        yield block

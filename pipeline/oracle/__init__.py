@@ -1,0 +1,1 @@
+"""Speech whose truth is in the signal: words as tones, spoken and read back."""

@@ -1,0 +1,1 @@
+"""How the texts of chunks become one: seams, words in time, channels."""

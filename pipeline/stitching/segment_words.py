@@ -1,0 +1,178 @@
+"""A segment as a row of words, each with a time and its place in the text, so that the segment can be shortened at a word."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import accumulate, pairwise
+
+from pipeline.cut import Span
+from pipeline.stitching.seam import Token
+from pipeline.transcript import Segment, samples_to_ms
+from pipeline.writing.caption_words import CLOSING, SENTENCE_ENDS
+from pipeline.writing.scripts import joined, may_part, solid
+
+_WORD = re.compile(r"\S+")
+_LONG_PHRASE = 10_000  # ms; a sentence that lasts longer is divided
+_SHORT_PHRASE = 3_000  # ms; not into pieces shorter than this
+_MARKS = ".,;:!?…。，、！？"  # noqa: RUF001 - they are what is meant
+_PHRASE_ENDS = (",", ";", ":", "،", "，", "、", "；", "：", "–", "—")  # noqa: RUF001 - they are what is meant
+
+
+class SegmentWords:
+    """`speech` says in ms where in the recording somebody speaks: words without times are spread over that."""
+
+    def __init__(self, segment: Segment, speech: Sequence[tuple[int, int]]) -> None:
+        self._segment = segment
+        if segment.words:
+            self.tokens = [Token(word.text, word.start, word.end) for word in segment.words]
+            self._places = _found(segment.text, [word.text for word in segment.words])
+        else:
+            self._places = list(_split(segment.text))
+            self.tokens = _spread(segment, self._places, speech)
+
+    @classmethod
+    def each(cls, segments: Sequence[Segment], span: Span) -> list[SegmentWords]:
+        """The same of several segments of one chunk."""
+        speech = speech_ms(span)
+        return [cls(segment, speech) for segment in segments]
+
+    def phrases(self) -> list[Segment]:
+        """One segment for each sentence, several for a long one."""
+        bounds = [0]
+        for at in range(1, len(self.tokens)):
+            if self._may_end(at, since=bounds[-1]):
+                bounds.append(at)
+        bounds.append(len(self.tokens))
+        parts = [self.part(first, last) for first, last in pairwise(bounds)]
+        return [
+            replace(part, start=self.tokens[first].start, end=self.tokens[last - 1].end)
+            for part, (first, last) in zip(parts, pairwise(bounds), strict=True)
+            if part
+        ]
+
+    def _may_end(self, at: int, since: int) -> bool:
+        """Whether a phrase that began with word `since` ends before word `at`."""
+        last = self.tokens[at - 1]
+        text = last.text.rstrip(CLOSING)
+        if text.endswith(SENTENCE_ENDS):
+            return not self.tokens[at].text.startswith(SENTENCE_ENDS)
+        length = last.end - self.tokens[since].start
+        return length >= _LONG_PHRASE or (length >= _SHORT_PHRASE and text.endswith(_PHRASE_ENDS))
+
+    def part(self, first: int, last: int) -> Segment | None:
+        """The segment from word `first` until before word `last`; None when no word is left."""
+        last = min(last, len(self.tokens))
+        if first >= last:
+            return None
+        if (first, last) == (0, len(self.tokens)):
+            return self._segment
+        tokens = self.tokens[first:last]
+        start = self._segment.start if first == 0 else tokens[0].start
+        end = self._segment.end if last == len(self.tokens) else max(tokens[-1].end, start)
+        words = self._segment.words[first:last]
+        return replace(self._segment, text=self._text(first, last), start=start, end=end, words=words)
+
+    def mark_after(self, at: int) -> str:
+        """The punctuation between word `at` and the next one, as far as it is punctuation of sentences and phrases."""
+        spelled = self.tokens[at].text
+        if self._places:
+            stop = self._places[at + 1][0] if at + 1 < len(self._places) else len(self._segment.text)
+            spelled = self._segment.text[self._places[at][0] : stop].strip()
+        return spelled[len(spelled.rstrip(_MARKS)) :]
+
+    def clipped(self, start: int | None, end: int | None) -> Segment | None:
+        """Without the words whose middle lies before `start` or after `end`."""
+        middles = [(token.start + token.end) // 2 for token in self.tokens]
+        first = sum(start is not None and middle < start for middle in middles)
+        last = sum(end is None or middle <= end for middle in middles)
+        return self.part(first, last)
+
+    @property
+    def segment(self) -> Segment:
+        """What it was made of."""
+        return self._segment
+
+    def _text(self, first: int, last: int) -> str:
+        if not self._places:
+            return joined(token.text for token in self.tokens[first:last])
+        stop = self._places[last][0] if last < len(self._places) else len(self._segment.text)
+        begin = self._places[first][0] if first else 0
+        return self._segment.text[begin:stop].strip()
+
+
+def speech_ms(span: Span) -> list[tuple[int, int]]:
+    """The span's speech map in ms."""
+    return [(samples_to_ms(start), samples_to_ms(end)) for start, end in span.speech_map]
+
+
+def without_loops(
+    segments: Sequence[SegmentWords], *, from_: int | None = None, until: int | None = None
+) -> list[SegmentWords]:
+    """A decoder that loops at the edge of its chunk: what it says from or until this moment, the other chunk heard better."""
+    kept = list(segments)
+    place = -1 if from_ is not None else 0
+    while kept and "repetition" in kept[place].segment.suspect:
+        looping = kept.pop(place)
+        part = looping.clipped(until, from_)
+        if part is not None:
+            return [*kept, SegmentWords(part, ())] if place else [SegmentWords(part, ()), *kept]
+    return kept
+
+
+def punctuated(segment: Segment, mark: str) -> Segment:
+    """With this punctuation at its end instead of what is there: the chunk that heard on knows better how it goes on."""
+    words = segment.words
+    if words and words[-1].text[-1:] in _MARKS:
+        words = (*words[:-1], replace(words[-1], text=(words[-1].text.rstrip(_MARKS) or words[-1].text) + mark))
+    return replace(segment, text=(segment.text.rstrip(_MARKS) or segment.text) + mark, words=words)
+
+
+def _found(text: str, words: Sequence[str]) -> list[tuple[int, int]]:
+    """Where the words stand in the text, one after the other; nothing when they do not all stand there."""
+    places, position, folded = [], 0, text.lower()
+    for word in words:
+        begin = folded.find(word.lower(), position)
+        if begin < 0:
+            return []
+        position = begin + len(word)
+        places.append((begin, position))
+    return places if len(folded) == len(text) else []
+
+
+def _split(text: str) -> Iterator[tuple[int, int]]:
+    """Words at white space, and every character by itself of a script without."""
+    if not any(map(solid, text)):
+        yield from (match.span() for match in _WORD.finditer(text))
+        return
+    begin = None
+    for at, character in enumerate(text):
+        if begin is not None and (character.isspace() or _parts(text[at - 1], character)):
+            yield begin, at
+            begin = None
+        if begin is None and not character.isspace():
+            begin = at
+    if begin is not None:
+        yield begin, len(text)
+
+
+def _parts(before: str, after: str) -> bool:
+    return (solid(before) or solid(after)) and may_part(before, after)
+
+
+def _spread(segment: Segment, places: Sequence[tuple[int, int]], speech: Sequence[tuple[int, int]]) -> list[Token]:
+    """Share the time in which there is speech among the words by their length."""
+    inside = [(max(start, segment.start), min(end, segment.end)) for start, end in speech]
+    inside = [(start, end) for start, end in inside if start < end] or [(segment.start, segment.end)]
+    marks = [0, *accumulate(end - start for start, end in inside)]
+    letters = [0, *accumulate(stop - begin + 1 for begin, stop in places)]
+
+    def clock(letter: int) -> int:
+        spoken = marks[-1] * letter // letters[-1]
+        stretch = min(bisect_right(marks, spoken) - 1, len(inside) - 1)
+        return inside[stretch][0] + spoken - marks[stretch]
+
+    times = [clock(letter) for letter in letters]
+    return [Token(segment.text[begin:stop], times[at], times[at + 1]) for at, (begin, stop) in enumerate(places)]
