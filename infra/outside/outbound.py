@@ -1,11 +1,12 @@
 """The only way to call a URL that a user gave us.
 
-The name is resolved once, every address it has must pass `infra.outside.addresses`, and the connection goes to that very
-address, with the name kept for the Host header and for TLS: a name server that changes its answer in between gains nothing. No proxy, no
-cookies, no environment, no connection kept; nothing is decompressed; everything happens before one absolute deadline, however
-slowly the other side drips.
+The name is resolved once, every address it has must pass `infra.outside.addresses`, and the connection goes to that
+very address, with the name kept for the Host header and for TLS: a name server that changes its answer in between gains
+nothing. No proxy, no cookies, no environment, no connection kept; nothing is decompressed; everything happens before
+one absolute deadline, however slowly the other side drips.
 
-Calls block. Each one runs its own event loop, because only that can end a name lookup, a handshake or a header in the middle.
+Calls block. Each one runs its own event loop, because only that can end a name lookup, a handshake or a header in the
+middle.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """A transport for httpx2 over plain sockets and the standard library's parser: a call with 64 KB to a server nearby costs
 0.16 ms of processor time instead of the 0.26 that it costs with httpcore2's pool and h11.
 
-It does what `pipeline.openai_api.server` needs and no more: HTTP/1.1 with connections kept open, http and https, answers
-whole or in chunks, no proxies, no retries. Wherever it waits it asks the request's Deadline anew, so that bytes that drip in win no time.
+It does what `pipeline.openai_api.server` needs and no more: HTTP/1.1 with connections kept open, http and https,
+answers whole or in chunks, no proxies, no retries. Wherever it waits it asks the request's Deadline anew, so that bytes
+that drip in win no time.
 """
 
 from __future__ import annotations
