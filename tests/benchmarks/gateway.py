@@ -36,6 +36,10 @@ api_key = "sk-stub"
 tasks = ["transcription", "translation", "speech"]
 routes = [{{ provider = "stub", model = "whisper-1" }}]
 prices = {{ audio_minute = "0.006" }}
+
+[models.gift]
+tasks = ["transcription"]
+routes = [{{ provider = "stub", model = "whisper-1" }}]
 """
 
 
