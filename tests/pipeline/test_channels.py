@@ -47,7 +47,7 @@ def test_what_was_counted_is_added_up() -> None:
         2000,
         "de",
         model_used="m",
-        gaps=(Gap(1, 9, "lost", 0), Gap(5, 9, "lost", 3)),
+        gaps=(Gap(1, 9, "lost", 0, 1), Gap(5, 9, "lost", 3, 0)),
         seams=Seams(5, 2, 3),
         languages=("de",),
         usage=TokenUsage(1, 7, 7),
