@@ -14,7 +14,6 @@ Our own count of tokens rests on these figures, which are those that the vendors
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from decimal import Decimal
@@ -62,10 +61,10 @@ FREE = Charge(0, {})
 
 def charge(usage: Usage, prices: Prices, ratio: Decimal = Decimal(1)) -> Charge:
     """What the usage costs. Exact up to its one rounding: 12.5 s at 0.006 a minute are 1,250 micro-dollars."""
-    parts = _parts(usage, prices, Fraction(ratio))
-    total = sum(parts.values(), Fraction(0))
+    parts = _parts(usage, prices, ratio)
+    total = sum(parts.values()) if parts else _NOTHING
     shown = {name: _shown(part) for name, part in parts.items() if part}
-    return Charge(math.floor(total + Fraction(1, 2)), shown)
+    return Charge((2 * total.numerator + total.denominator) // (2 * total.denominator), shown)
 
 
 def is_free(prices: Prices) -> bool:
@@ -75,7 +74,12 @@ def is_free(prices: Prices) -> bool:
 
 def by_tokens(prices: Prices) -> bool:
     """Whether tokens are what is priced."""
-    return any(price for name, price in prices if name.startswith("million_"))
+    return bool(
+        prices.million_text_tokens_in
+        or prices.million_audio_tokens_in
+        or prices.million_text_tokens_out
+        or prices.million_audio_tokens_out
+    )
 
 
 def prices_as_dict(prices: Prices) -> dict[str, str] | None:
@@ -166,12 +170,11 @@ def _usage(prices: Prices, tokens: TokenUsage, counted: Counted, *, audio_ms: in
     return Usage(audio_ms=audio_ms, characters=characters, tokens=tokens, counted=counted)
 
 
-def _parts(usage: Usage, prices: Prices, ratio: Fraction) -> dict[str, Fraction]:
-    """Micro-dollars of each dimension that is used and priced, exact."""
-    tokens = usage.tokens or TokenUsage()
-    audio = _price(prices.audio_minute, _MINUTE) + _price(prices.audio_hour, _HOUR)
+def _parts(usage: Usage, prices: Prices, ratio: Decimal) -> dict[str, Fraction]:
+    """Micro-dollars of each dimension that has a price, exact. Every synchronous request comes here twice."""
+    tokens, factor = usage.tokens or TokenUsage(), _factor(ratio)
     of_sound = (
-        ("audio_seconds", usage.audio_ms, audio),
+        ("audio_seconds", usage.audio_ms, _audio_price(prices.audio_minute, prices.audio_hour)),
         ("audio_tokens_in", tokens.audio_in, _price(prices.million_audio_tokens_in, MICRO)),
         ("audio_tokens_out", tokens.audio_out, _price(prices.million_audio_tokens_out, MICRO)),
     )
@@ -180,7 +183,9 @@ def _parts(usage: Usage, prices: Prices, ratio: Fraction) -> dict[str, Fraction]
         ("text_tokens_in", tokens.text_in, _price(prices.million_text_tokens_in, MICRO)),
         ("text_tokens_out", tokens.text_out, _price(prices.million_text_tokens_out, MICRO)),
     )
-    parts = {name: quantity * price * ratio for name, quantity, price in of_sound if quantity and price}
+    parts = {name: quantity * price for name, quantity, price in of_sound if quantity and price}
+    if factor != 1:
+        parts = {name: part * factor for name, part in parts.items()}
     return parts | {name: quantity * price for name, quantity, price in of_text if quantity and price}
 
 
@@ -190,6 +195,17 @@ _NOTHING = Fraction(0)
 def _price(usd: Decimal | None, units: int) -> Fraction:
     """Micro-dollars for one unit."""
     return _known_price(usd, units) if usd else _NOTHING
+
+
+@lru_cache(maxsize=1000)
+def _audio_price(minute: Decimal | None, hour: Decimal | None) -> Fraction:
+    """For a millisecond of sound."""
+    return _price(minute, _MINUTE) + _price(hour, _HOUR)
+
+
+@lru_cache(maxsize=1000)
+def _factor(ratio: Decimal) -> Fraction:
+    return Fraction(ratio)
 
 
 @lru_cache(maxsize=1000)
