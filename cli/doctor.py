@@ -35,7 +35,8 @@ from pipeline.catalog import load_catalog
 from pipeline.errors import StenopoolError
 from pipeline.options import SpeechOptions, TranscriptionOptions
 from pipeline.providers import trouble
-from pipeline.run import Toolbox, speak, transcribe
+from pipeline.run import speak, transcribe
+from pipeline.toolbox import Toolbox
 
 SUPPORTED = ((3, 11), (3, 13))
 ROOMY, TIGHT = 5 * 1024**3, 512 * 1024**2  # bytes free: below the first a warning, below the second broken

@@ -20,9 +20,9 @@ from pipeline.catalog import load_catalog
 from pipeline.errors import InvalidRequest
 from pipeline.formats.base import Format, RenderOptions
 from pipeline.options import SPEECH_FORMATS, SpeechOptions
-from pipeline.run import Toolbox
 from pipeline.run import speak as run_speak
 from pipeline.speech import PASSAGE, passages
+from pipeline.toolbox import Toolbox
 from pipeline.voice.reading import Reading
 from pipeline.voice.recital import recital_from_bytes, recital_to_bytes, recite
 

@@ -27,8 +27,8 @@ from pipeline.errors import InvalidRequest, StenopoolError
 from pipeline.formats.base import Format, RenderOptions
 from pipeline.options import TranscriptionOptions
 from pipeline.run import Progress as OnProgress
-from pipeline.run import Toolbox
 from pipeline.run import transcribe as run_transcribe
+from pipeline.toolbox import Toolbox
 from pipeline.transcript import Transcript, transcript_as_dict
 
 STDIN = "-"

@@ -33,7 +33,7 @@ from infra.storage import ObjectStore, open_storage
 from infra.webhooks import WebhookStore
 from infra.workers import WorkerStore
 from pipeline.catalog import Catalog, load_catalog
-from pipeline.run import Toolbox
+from pipeline.toolbox import Toolbox
 
 
 @dataclass

@@ -37,9 +37,10 @@ from pipeline.errors import (
 )
 from pipeline.options import TranscriptionOptions
 from pipeline.providers.base import FileRefused, HearsFiles, Particular
-from pipeline.run import Length, Listener, Progress, Toolbox, first_that_can
+from pipeline.run import Length, Listener, Progress, first_that_can
 from pipeline.run import transcribe as transcribe_decoded
 from pipeline.stitch import Stitcher
+from pipeline.toolbox import Toolbox
 from pipeline.transcript import SAMPLES_PER_MS, Heard, Transcript, samples_to_ms
 
 _NAMES = {  # container: (a name's ending that providers know, media type)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,16 +11,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from pipeline import providers
 from pipeline.audio.encode import encode
-from pipeline.catalog import Catalog, Route
+from pipeline.catalog import Route
 from pipeline.cut import Chunk, CutProfile, Span
 from pipeline.cutting.part import Part
 from pipeline.cutting.sound import WHOLE, Sound
 from pipeline.errors import (
-    EngineLost,
     InvalidRequest,
-    ModelUnavailable,
     ProviderError,
     ProviderNonsense,
     RoutesExhausted,
@@ -32,10 +28,11 @@ from pipeline.errors import (
 from pipeline.honesty.pin import VOTERS, may_vote, pinned, wants_pin
 from pipeline.honesty.second_hearing import hear_well
 from pipeline.options import SpeechOptions, TranscriptionOptions
-from pipeline.providers.base import Particular, Provider, Speaker, Transcriber, Voice
+from pipeline.providers.base import Particular, Speaker, Transcriber, Voice
 from pipeline.speech import passages
 from pipeline.stitch import Stitcher
 from pipeline.stitching.channels import together
+from pipeline.toolbox import Toolbox
 from pipeline.transcript import Heard, Segment, TokenUsage, Transcript, samples_to_ms
 from pipeline.writing.speakers import told_apart
 
@@ -46,56 +43,6 @@ Answer = TypeVar("Answer")
 
 SAMPLE_BYTES = 2
 LONGEST_UTTERANCE = 4096  # characters: what every provider of speech takes in one request
-
-
-class Toolbox:
-    """The catalog's providers, opened when first needed and shared by all threads; `close` ends their processes."""
-
-    def __init__(self, catalog: Catalog, *, engine_processes: int) -> None:
-        """Each local engine gets at most `engine_processes` processes."""
-        self.catalog = catalog
-        self._engine_processes = engine_processes
-        self._opened: dict[str, Provider] = {}
-        self._closed = False
-        self._lock = threading.Lock()
-
-    def transcriber(self, route: Route) -> Transcriber:
-        """Who hears for this route. Raises ModelUnavailable when that provider does not transcribe."""
-        found = self._provider(route.provider).transcriber
-        if found is None:
-            raise ModelUnavailable(f"The provider `{route.provider}` does not transcribe")
-        return found
-
-    def speaker(self, route: Route) -> Speaker:
-        """Who speaks for this route. Raises ModelUnavailable when that provider does not speak."""
-        found = self._provider(route.provider).speaker
-        if found is None:
-            raise ModelUnavailable(f"The provider `{route.provider}` does not speak")
-        return found
-
-    def close(self) -> None:
-        """End every engine; whoever still waits for one gets EngineLost."""
-        with self._lock:
-            self._closed = True
-            opened = tuple(self._opened.values())
-        for provider in opened:
-            provider.close()
-
-    def __enter__(self) -> Toolbox:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _provider(self, name: str) -> Provider:
-        with self._lock:
-            if name not in self._opened:
-                if self._closed:
-                    raise EngineLost("The engines have been shut down", provider=name)
-                kind = self.catalog.provider_kind(name)
-                config = {"name": name, **self.catalog.providers.get(name, {})}
-                self._opened[name] = providers.load(kind, config, engine_processes=self._engine_processes)
-            return self._opened[name]
 
 
 def transcribe(

@@ -19,6 +19,7 @@ from api.streaming import EVENT_STREAM, STREAM_HEADERS, Stream, event
 from pipeline import run
 from pipeline.audio.encode import MEDIA_TYPES
 from pipeline.options import SpeechOptions
+from pipeline.toolbox import Toolbox
 from pipeline.transcript import TokenUsage
 
 router = APIRouter(prefix="/v1/audio", tags=["audio"])
@@ -51,7 +52,7 @@ async def speech(request: Request, desk: TheDesk, caller: Caller) -> Response:
     return Stream(_blocks(desk, spoken, bill), media_type=MEDIA_TYPES[options.response_format], headers=headers)
 
 
-def _begun(bill: Bill, options: SpeechOptions, toolbox: run.Toolbox) -> run.Speech:
+def _begun(bill: Bill, options: SpeechOptions, toolbox: Toolbox) -> run.Speech:
     """Paid for as far as it can be, and with its first sound."""
     try:
         bill.expect_speech()

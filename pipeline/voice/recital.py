@@ -21,8 +21,9 @@ from pipeline.catalog import Route
 from pipeline.errors import ProviderNonsense
 from pipeline.options import SpeechOptions
 from pipeline.providers.base import Speaker, Voice
-from pipeline.run import Toolbox, first_that_can
+from pipeline.run import first_that_can
 from pipeline.speech import sentences
+from pipeline.toolbox import Toolbox
 from pipeline.transcript import Segment, Word
 from pipeline.voice.utterance import Utterance, laid_over
 

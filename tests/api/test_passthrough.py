@@ -15,10 +15,10 @@ import pytest
 from api.main import create_app
 from infra.settings import Settings
 from infra.wiring import Services, build
-from pipeline.audio.ffmpeg import ffmpeg_path
 from pipeline.oracle.speech import generate
 from tests.api.serving import Running, running
 from tests.support.accounts import rich
+from tests.support.sound_files import encoded
 from tests.support.tcp_server import Reply, Scripted, http, scripted
 
 CATALOG = """
@@ -47,39 +47,19 @@ BOUNDARY = "bb"
 DAWDLERS = 200
 
 
-def encoded(*options: str, name: str, folder: Path) -> bytes:
-    pcm = b"".join(block for block, _ in generate(seconds=SECONDS, style="natural", seed=2))
-    command = [
-        ffmpeg_path(),
-        "-nostdin",
-        "-v",
-        "error",
-        "-y",
-        "-f",
-        "s16le",
-        "-ar",
-        "16000",
-        "-ac",
-        "1",
-        "-i",
-        "pipe:0",
-    ]
-    subprocess.run([*command, *options, str(folder / name)], input=pcm, check=True)
-    return (folder / name).read_bytes()
-
-
 @pytest.fixture(scope="module")
 def sounds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """The same speech as people send it."""
     folder = tmp_path_factory.mktemp("sounds")
+    pcm = b"".join(block for block, _ in generate(seconds=SECONDS, style="natural", seed=2))
     opus = ("-c:a", "libopus", "-b:a", "32k")
     return {
-        "audio/mpeg": encoded("-b:a", "64k", name="a.mp3", folder=folder),
-        "audio/wav": encoded(name="a.wav", folder=folder),
-        "audio/flac": encoded(name="a.flac", folder=folder),
-        "audio/ogg": encoded(*opus, name="a.ogg", folder=folder),
-        "audio/webm": encoded(*opus, name="a.webm", folder=folder),
-        "audio/mp4": encoded("-c:a", "aac", name="a.m4a", folder=folder),
+        "audio/mpeg": encoded(pcm, folder / "a.mp3", ("-b:a", "64k")),
+        "audio/wav": encoded(pcm, folder / "a.wav"),
+        "audio/flac": encoded(pcm, folder / "a.flac"),
+        "audio/ogg": encoded(pcm, folder / "a.ogg", opus),
+        "audio/webm": encoded(pcm, folder / "a.webm", opus),
+        "audio/mp4": encoded(pcm, folder / "a.m4a", ("-c:a", "aac")),
     }
 
 

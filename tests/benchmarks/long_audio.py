@@ -26,7 +26,8 @@ from pipeline.audio.ffmpeg import ffmpeg_path
 from pipeline.catalog import load_catalog
 from pipeline.engines import EnginePool
 from pipeline.options import SpeechOptions, TranscriptionOptions
-from pipeline.run import Toolbox, speak, transcribe
+from pipeline.run import speak, transcribe
+from pipeline.toolbox import Toolbox
 from pipeline.transcript import SAMPLE_RATE
 from tests.benchmarks.cutter import bare_ffmpeg
 from tests.benchmarks.far_server import LATENCY

@@ -25,7 +25,7 @@ from pipeline.catalog import load_catalog
 from pipeline.options import SpeechOptions
 from pipeline.voice.reading import Reading
 from pipeline.voice.recital import recital_from_bytes, recital_samples, recital_to_bytes, recite
-from pipeline.run import Toolbox
+from pipeline.toolbox import Toolbox
 from pipeline.speech import passages
 text, folder, formats = Path(sys.argv[1]).read_text(), Path(sys.argv[2]), sys.argv[3].split(",")
 options = SpeechOptions(model="espeak-ng", input="-", speed=1.0)

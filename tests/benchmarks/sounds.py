@@ -4,8 +4,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.audio.ffmpeg import ffmpeg_path
 from pipeline.oracle.speech import Spoken, generate
+from tests.support.sound_files import from_pcm
 
 CODECS: dict[str, Sequence[str]] = {
     "wav": ["-c:a", "pcm_s16le"],
@@ -21,22 +21,7 @@ def oracle_recording(folder: Path, *, seconds: float, style: str, suffixes: Sequ
     """The same oracle speech in every format asked for; one pass of the generator feeds one ffmpeg with many outputs."""
     paths = {suffix: folder / f"{style}-{seconds:g}.{suffix}" for suffix in suffixes}
     outputs = [part for suffix, path in paths.items() for part in (*CODECS[suffix], str(path))]
-    command = [
-        ffmpeg_path(),
-        "-nostdin",
-        "-v",
-        "error",
-        "-y",
-        "-f",
-        "s16le",
-        "-ar",
-        "16000",
-        "-ac",
-        "1",
-        "-i",
-        "pipe:0",
-    ]
-    with subprocess.Popen([*command, *outputs], stdin=subprocess.PIPE) as encoder:
+    with subprocess.Popen(from_pcm(*outputs), stdin=subprocess.PIPE) as encoder:
         assert encoder.stdin
         for block, _ in generate(seconds=seconds, style=style, seed=1):
             encoder.stdin.write(block)

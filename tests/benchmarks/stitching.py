@@ -13,9 +13,10 @@ import numpy as np
 from pipeline.catalog import load_catalog
 from pipeline.cut import Span
 from pipeline.options import TranscriptionOptions
-from pipeline.run import Toolbox, transcribe
+from pipeline.run import transcribe
 from pipeline.stitch import stitch
 from pipeline.stitching.timeline import runs_forward
+from pipeline.toolbox import Toolbox
 from pipeline.transcript import Heard, Transcript, Word
 from tests.benchmarks.report import Figure
 from tests.benchmarks.sounds import oracle_recording, truth

@@ -9,7 +9,7 @@ import pytest
 from pipeline.catalog import load_catalog
 from pipeline.cut import CutProfile, cut
 from pipeline.options import SpeechOptions
-from pipeline.run import Toolbox
+from pipeline.toolbox import Toolbox
 from pipeline.transcript import SAMPLE_RATE, SAMPLES_PER_MS, Word
 from pipeline.voice.recital import recite
 

@@ -8,7 +8,8 @@ import pytest
 
 from pipeline.catalog import load_catalog
 from pipeline.options import TranscriptionOptions
-from pipeline.run import Toolbox, transcribe
+from pipeline.run import transcribe
+from pipeline.toolbox import Toolbox
 from tests.benchmarks.sounds import CODECS, oracle_recording, truth
 
 SECONDS = 300.0

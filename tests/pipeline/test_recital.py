@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.catalog import load_catalog
 from pipeline.options import SpeechOptions
-from pipeline.run import Toolbox
+from pipeline.toolbox import Toolbox
 from pipeline.voice.recital import (
     PAUSE_MS,
     SAMPLE_RATE,

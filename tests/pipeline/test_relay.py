@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from pipeline import relay
-from pipeline.audio.ffmpeg import ffmpeg_path
 from pipeline.catalog import load_catalog
 from pipeline.errors import ProviderUnavailable, RoutesExhausted
 from pipeline.options import TranscriptionOptions
 from pipeline.oracle.speech import generate
-from pipeline.run import Toolbox
+from pipeline.toolbox import Toolbox
 from pipeline.transcript import Transcript
+from tests.support.sound_files import encoded
 from tests.support.tcp_server import Reply, Scripted, http, scripted
 
 CATALOG = """
@@ -63,29 +63,9 @@ def pcm() -> bytes:
     return b"".join(block for block, _ in generate(seconds=SECONDS, style="natural", seed=5))
 
 
-def encoded(pcm: bytes, folder: Path, name: str = "a.mp3") -> bytes:
-    command = [
-        ffmpeg_path(),
-        "-nostdin",
-        "-v",
-        "error",
-        "-y",
-        "-f",
-        "s16le",
-        "-ar",
-        "16000",
-        "-ac",
-        "1",
-        "-i",
-        "pipe:0",
-    ]
-    subprocess.run([*command, str(folder / name)], input=pcm, check=True)
-    return (folder / name).read_bytes()
-
-
 @pytest.fixture(scope="module")
 def mp3(pcm: bytes, tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    return encoded(pcm, tmp_path_factory.mktemp("relay"))
+    return encoded(pcm, tmp_path_factory.mktemp("relay") / "a.mp3")
 
 
 @dataclass
@@ -174,7 +154,7 @@ def test_times_outside_the_recording_are_brought_inside(decoders: list[object], 
 @pytest.mark.parametrize("sound", ["silence", "noise"])
 def test_silence_and_noise_are_sent_to_nobody(decoders: list[object], pcm: bytes, tmp_path: Path, sound: str) -> None:
     noise = np.random.default_rng(1).normal(0, 300, len(pcm) // 2).astype("<i2").tobytes()
-    data = encoded(noise if sound == "noise" else bytes(len(pcm)), tmp_path, "quiet.flac")
+    data = encoded(noise if sound == "noise" else bytes(len(pcm)), tmp_path / "quiet.flac")
     with scene(decoders, tmp_path, [verbose()]) as place:
         transcript = place.hear(data)
         assert (transcript.text, place.one.requests) == ("", [])
@@ -185,7 +165,7 @@ def test_silence_and_noise_are_sent_to_nobody(decoders: list[object], pcm: bytes
 def test_what_the_provider_does_not_take_whole_is_decoded(
     decoders: list[object], pcm: bytes, tmp_path: Path, settings: str
 ) -> None:
-    whole = encoded(pcm, tmp_path, "a.wav")  # 204,878 bytes
+    whole = encoded(pcm, tmp_path / "a.wav")  # 204,878 bytes
     with scene(decoders, tmp_path, [verbose(end=2.0)], settings=settings) as place:
         assert "Hello there." in place.hear(whole).text
         assert place.decoders
@@ -258,7 +238,7 @@ def test_another_length_than_was_counted_is_measured_by_decoding(
 
 
 def test_a_text_without_times_is_laid_where_somebody_speaks(decoders: list[object], pcm: bytes, tmp_path: Path) -> None:
-    quiet_start = encoded(bytes(2 * 16_000 * 5) + pcm, tmp_path, "late.mp3")
+    quiet_start = encoded(bytes(2 * 16_000 * 5) + pcm, tmp_path / "late.mp3")
     answer = http(body=b'{"text": "Hello there, all of you."}')
     with scene(decoders, tmp_path, [answer], model="plain-1") as place:
         assert place.hear(quiet_start).text == "Hello there, all of you."

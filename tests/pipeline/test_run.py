@@ -25,7 +25,8 @@ from pipeline.errors import (
 from pipeline.options import SPEECH_FORMATS, SpeechOptions, TranscriptionOptions
 from pipeline.oracle.speech import generate as speech
 from pipeline.oracle.speech import say, write_wav
-from pipeline.run import Toolbox, cut_profile, hear, is_local, speak, transcribe
+from pipeline.run import cut_profile, hear, is_local, speak, transcribe
+from pipeline.toolbox import Toolbox
 
 CATALOG = """
 [providers.oracle]

@@ -1,7 +1,6 @@
 """Lengths counted frame by frame, against what decoding finds; headers that lie; bytes that are nothing."""
 
 import struct
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.audio.decode import decode
-from pipeline.audio.ffmpeg import ffmpeg_path
 from pipeline.audio.measured import container_of, measured, measured_ms
 from pipeline.audio.sniff import MP3, WAV
 from pipeline.oracle.speech import generate
 from tests.pipeline.audio.sounds import wav
+from tests.support.sound_files import encoded
 
 FRAME_MS = 75  # the longest frame of any codec here: 1,152 samples at 16 kHz; most are far shorter
 MEASURED = {  # what must not need a decoder, because people send it
@@ -45,27 +44,6 @@ def decoded_ms(data: bytes) -> float:
     return sound.samples / 16
 
 
-def encoded(pcm: bytes, name: str, folder: Path) -> bytes:
-    target = folder / f"sound.{name}"
-    command = [
-        ffmpeg_path(),
-        "-nostdin",
-        "-v",
-        "error",
-        "-y",
-        "-f",
-        "s16le",
-        "-ar",
-        "16000",
-        "-ac",
-        "1",
-        "-i",
-        "pipe:0",
-    ]
-    subprocess.run([*command, *ENCODINGS[name], str(target)], input=pcm, check=True)
-    return target.read_bytes()
-
-
 @pytest.fixture(scope="module")
 def speech() -> bytes:
     return b"".join(block for block, _ in generate(seconds=7.3, style="natural", seed=3))
@@ -74,7 +52,7 @@ def speech() -> bytes:
 @pytest.fixture(scope="module")
 def files(speech: bytes, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     folder = tmp_path_factory.mktemp("measured")
-    return {name: encoded(speech, name, folder) for name in ENCODINGS}
+    return {name: encoded(speech, folder / f"sound.{name}", options) for name, options in ENCODINGS.items()}
 
 
 @pytest.mark.parametrize("name", sorted(MEASURED))
@@ -106,7 +84,7 @@ def test_silence_and_steady_noise_are_not_shown_to_be_speech(name: str, sound: s
     if sound == "noise" and name in ("mp3", "aac", "m4a"):
         sound = "silence"  # at a constant rate the gain moves without need: see pipeline.audio.extent
     noise = np.random.default_rng(1).normal(0, 300, 16_000 * 5).astype("<i2").tobytes()
-    data = encoded(bytes(2 * 16_000 * 5) if sound == "silence" else noise, name, tmp_path)
+    data = encoded(bytes(2 * 16_000 * 5) if sound == "silence" else noise, tmp_path / f"sound.{name}", ENCODINGS[name])
     container = container_of(data)
     assert container
     extent = measured(data, container)

@@ -1,0 +1,60 @@
+"""The providers that a process has at hand."""
+
+from __future__ import annotations
+
+import threading
+
+from pipeline import providers
+from pipeline.catalog import Catalog, Route
+from pipeline.errors import EngineLost, ModelUnavailable
+from pipeline.providers.base import Provider, Speaker, Transcriber
+
+
+class Toolbox:
+    """The catalog's providers, opened when first needed and shared by all threads; `close` ends their processes."""
+
+    def __init__(self, catalog: Catalog, *, engine_processes: int) -> None:
+        """Each local engine gets at most `engine_processes` processes."""
+        self.catalog = catalog
+        self._engine_processes = engine_processes
+        self._opened: dict[str, Provider] = {}
+        self._closed = False
+        self._lock = threading.Lock()
+
+    def transcriber(self, route: Route) -> Transcriber:
+        """Who hears for this route. Raises ModelUnavailable when that provider does not transcribe."""
+        found = self._provider(route.provider).transcriber
+        if found is None:
+            raise ModelUnavailable(f"The provider `{route.provider}` does not transcribe")
+        return found
+
+    def speaker(self, route: Route) -> Speaker:
+        """Who speaks for this route. Raises ModelUnavailable when that provider does not speak."""
+        found = self._provider(route.provider).speaker
+        if found is None:
+            raise ModelUnavailable(f"The provider `{route.provider}` does not speak")
+        return found
+
+    def close(self) -> None:
+        """End every engine; whoever still waits for one gets EngineLost."""
+        with self._lock:
+            self._closed = True
+            opened = tuple(self._opened.values())
+        for provider in opened:
+            provider.close()
+
+    def __enter__(self) -> Toolbox:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _provider(self, name: str) -> Provider:
+        with self._lock:
+            if name not in self._opened:
+                if self._closed:
+                    raise EngineLost("The engines have been shut down", provider=name)
+                kind = self.catalog.provider_kind(name)
+                config = {"name": name, **self.catalog.providers.get(name, {})}
+                self._opened[name] = providers.load(kind, config, engine_processes=self._engine_processes)
+            return self._opened[name]

@@ -1,0 +1,21 @@
+"""Sound as a file of any format, made by the ffmpeg under test."""
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.audio.ffmpeg import ffmpeg_path
+
+_QUIETLY = ("-nostdin", "-v", "error", "-y")
+_PCM = ("-f", "s16le", "-ar", "16000", "-ac", "1", "-i", "pipe:0")
+
+
+def from_pcm(*outputs: str) -> list[str]:
+    """The command that reads s16le mono 16 kHz from its standard input and writes `outputs`: options, then a path, each."""
+    return [ffmpeg_path(), *_QUIETLY, *_PCM, *outputs]
+
+
+def encoded(pcm: bytes, path: Path, options: Sequence[str] = ()) -> bytes:
+    """The file's bytes; its suffix names the container, `options` the codec where the container's own will not do."""
+    subprocess.run(from_pcm(*options, str(path)), input=pcm, check=True)
+    return path.read_bytes()
