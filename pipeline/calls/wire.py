@@ -47,7 +47,7 @@ class Wire(httpx2.BaseTransport):
         line = self._line(_origin(request.url), timeouts["connect"])
         line.deadline = timeouts["read"]
         try:
-            line.send(_head(request), request.read())
+            line.ask(_head(request), request.read())
             answer = http.client.HTTPResponse(line, method=request.method)  # type: ignore[arg-type]  # it wants `makefile`
             answer.begin()
         except BaseException:
@@ -142,10 +142,17 @@ class _Line:
         fresh = time.monotonic() - self.idle_since < _IDLE_S
         return fresh and not self.surplus and not self._news.poll(0)
 
-    def send(self, head: bytes, body: bytes) -> None:
-        """Both, by the deadline: Python's sendall takes a timeout for the whole."""
+    def ask(self, head: bytes, body: bytes) -> None:
+        """Both, by the deadline: Python's sendall takes a timeout for the whole.
+
+        A server that has read enough to refuse, of a body that is too large for it, answers and hangs up while we still
+        send. Its answer has come then, or there is none and reading fails as sending did; nothing may follow either way.
+        """
         self._socket.settimeout(self.deadline.left())
-        self._socket.sendall(head + body)
+        try:
+            self._socket.sendall(head + body)
+        except (BrokenPipeError, ConnectionResetError):
+            self.surplus = True
 
     def read_into(self, buffer: Any) -> int:
         """What is there, or waits for it until the deadline."""

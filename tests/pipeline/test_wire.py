@@ -12,7 +12,7 @@ import pytest
 from pipeline.calls.deadline import Deadline
 from pipeline.calls.wire import Wire
 from tests.support.certificates import certificate
-from tests.support.tcp_server import Reply, forever, say, scripted
+from tests.support.tcp_server import Reply, forever, reset, say, scripted
 from tests.support.tcp_server import http as http_reply
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n there\r\n0\r\n\r\n"
@@ -25,9 +25,9 @@ def wire() -> Iterator[Wire]:
     opened.close()
 
 
-def ask(wire: Wire, url: str, seconds: float = 20.0) -> bytes:
+def ask(wire: Wire, url: str, seconds: float = 20.0, content: bytes = b"sound") -> bytes:
     request = httpx2.Request(
-        "POST", f"{url}/v1?a=b", content=b"sound", extensions={"timeout": Deadline(seconds).timeouts(5.0)}
+        "POST", f"{url}/v1?a=b", content=content, extensions={"timeout": Deadline(seconds).timeouts(5.0)}
     )
     response = wire.handle_request(request)
     try:
@@ -92,6 +92,20 @@ def test_a_connection_that_cannot_be_trusted_is_not(wire: Wire, first: Reply) ->
 def test_what_is_cut_off_is_an_error(wire: Wire, answer: bytes) -> None:
     with scripted(say(answer)) as server, pytest.raises((http.client.HTTPException, ConnectionError)):
         ask(wire, server.url)
+
+
+def test_an_answer_that_comes_before_all_is_sent(wire: Wire) -> None:
+    """A server that takes no such body says so and hangs up; that it did is no reason to ask it again."""
+    refusal = http_reply(413, "Connection: close\r\n", b"too large")
+    with scripted(refusal, http_reply(200, "", b"two"), greets=False) as server:
+        assert ask(wire, server.url, content=bytes(30_000_000)) == b"too large"
+        assert ask(wire, server.url) == b"two"
+    assert server.connections == 2
+
+
+def test_a_server_that_hangs_up_while_all_is_sent(wire: Wire) -> None:
+    with scripted(reset, greets=False) as server, pytest.raises((http.client.HTTPException, ConnectionError)):
+        ask(wire, server.url, content=bytes(30_000_000))
 
 
 def test_until_the_server_hangs_up(wire: Wire) -> None:
