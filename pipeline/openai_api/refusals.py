@@ -35,7 +35,9 @@ _CALLERS = {
     "known_speaker_references",
 }
 _TOO_LARGE = re.compile(
-    rb"content size limit|file_too_large|file size exceeds|(?:file|payload|entity|body|upload).{0,40}too large", re.I
+    rb"content size limit|file_too_large|size exceeds|(?:file|payload|entity|body|upload|request|audio).{0,40}too (?:large|big)"
+    rb"|(?:max|limit|exceed)[^.]{0,40}(?:\d|\b)(?:[kmg]i?b|bytes|megabytes)\b",
+    re.I,
 )
 _TOO_LONG = re.compile(
     rb"audio duration [\d.]+ seconds is longer|audio_too_long|media_too_long|exceeds? .{0,40}seconds", re.I

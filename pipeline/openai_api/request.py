@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import posixpath
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
@@ -18,10 +19,17 @@ class Abilities:
 
     def __init__(self, config: Config, model: str) -> None:
         self.refused: set[str] = set()
+        self.timed = False  # it has answered with times before
         self._diarizes = _matches(config.diarizes, model)
         self._text_only = _matches(config.text_only, model)
         self._hints = _matches(config.keywords, model)
         self._logprobs = _matches(config.logprobs, model)
+
+    def without(self, parameter: str) -> Abilities:
+        """The same model, as if it had refused this one, too."""
+        view = copy.copy(self)
+        view.refused = {*self.refused, parameter}
+        return view
 
     @property
     def diarizes(self) -> bool:

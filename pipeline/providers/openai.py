@@ -33,6 +33,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Generator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -42,7 +43,7 @@ from pydantic import ValidationError
 
 from pipeline.calls.deadline import Deadline
 from pipeline.cut import CutProfile
-from pipeline.errors import CatalogBroken, ProviderRefused
+from pipeline.errors import CatalogBroken, ProviderError, ProviderRefused, UnsupportedValue
 from pipeline.openai_api.answers import heard
 from pipeline.openai_api.form import form
 from pipeline.openai_api.joined import joined
@@ -63,6 +64,7 @@ _LEAST = 100_000  # bytes; no server's limit is less
 _LARGEST_SPEECH = 1024**3
 _CHARACTERS = 50  # spoken in a second at least, before the first sound comes
 _UNREADABLE = (400, 413, 415, 422)
+_UNEXPLAINED = (400, 406, 422)  # with these a server refuses a format, too
 _WITH_TIMES = ("srt", "vtt", "verbose_json")
 _MODEL = re.compile(r"[\w.:/@+-]{1,200}", re.ASCII)
 
@@ -138,7 +140,7 @@ class OpenAI:
         final = depth == _DEEPEST or len(pcm) // 2 < _SHORTEST_TO_CUT
         if sound:
             try:
-                return self._understood(sound, samples_to_ms(len(pcm) // 2), options, model)
+                return self._guessed(sound, samples_to_ms(len(pcm) // 2), options, model)
             except TooLarge as error:
                 if final:
                     raise
@@ -168,16 +170,36 @@ class OpenAI:
         abilities = self._of(model)
         while True:
             try:
-                return self._heard(sound, duration, options, model)
+                answer = self._heard(sound, duration, options, model, abilities)
             except ParameterRefused as error:
                 parameter = str(error.details["parameter"])
                 if parameter in abilities.refused or (parameter == "response_format" and abilities.plain):
                     raise
                 abilities.refused.add(parameter)
+            else:
+                abilities.timed = abilities.timed or not abilities.plain
+                return answer
 
-    def _heard(self, sound: Sound, duration: int, options: TranscriptionOptions, model: str) -> Heard:
+    def _guessed(self, sound: Sound, duration: int, options: TranscriptionOptions, model: str) -> Heard:
+        """As `_understood`. A model that has never answered with times may have refused just these, without saying so."""
+        abilities = self._of(model)
+        try:
+            return self._understood(sound, duration, options, model)
+        except ProviderRefused as error:
+            unexplained = error.details.get("status") in _UNEXPLAINED and not isinstance(error, TooLarge)
+            if not unexplained or abilities.plain or abilities.diarizes or abilities.timed:
+                raise
+            with suppress(ProviderError, UnsupportedValue):
+                answer = self._heard(sound, duration, options, model, abilities.without("response_format"))
+                abilities.refused.add("response_format")
+                return answer
+            raise
+
+    def _heard(
+        self, sound: Sound, duration: int, options: TranscriptionOptions, model: str, abilities: Abilities
+    ) -> Heard:
         path = "/audio/translations" if options.task == "translation" else "/audio/transcriptions"
-        data = fields(options, model, duration, self._of(model))
+        data = fields(options, model, duration, abilities)
 
         def ask(deadline: Deadline) -> Heard:
             with self._server.answer(path, deadline, **form(data, *sound)) as response:

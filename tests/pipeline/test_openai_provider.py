@@ -3,6 +3,7 @@
 import re
 import socket
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,6 +59,27 @@ def test_a_model_that_answers_text_only() -> None:
     heard, bodies = ask(http(400, body=REFUSES), http(body=b'{"text": "Hello."}'))
     assert heard.segments == (Segment("Hello.", 0, 1000),)
     assert b"verbose_json" not in bodies[1]
+
+
+@pytest.mark.parametrize("status", [400, 406, 422])
+def test_a_model_that_refuses_times_without_a_word(status: int) -> None:
+    heard, bodies = ask(http(status, body=b"Bad Request"), http(body=b'{"text": "Hello."}'))
+    assert heard.segments == (Segment("Hello.", 0, 1000),)
+    assert b"verbose_json" in bodies[0] and b"verbose_json" not in bodies[1]
+
+
+def test_a_refusal_that_the_format_was_not_the_reason_for() -> None:
+    """The server's first word stands, and the next recording is asked for with times again."""
+    close = "Connection: close\r\n"
+    with scripted(http(400, close), http(400, close), http(200, close, VERBOSE), http(400, close)) as server:
+        provider = open_provider({"base_url": f"{server.url}/v1", "retry_s": 0}, 1)
+        assert provider.transcriber
+        for _ in range(3):
+            with suppress(ProviderRefused):
+                provider.transcriber.hear(PCM, TranscriptionOptions(model="m"), "up")
+        provider.close()
+    shapes = [b"verbose_json" in request.body for request in server.requests]
+    assert shapes == [True, False, True, True], "who has answered with times is believed to take them"
 
 
 def test_a_rate_limit_is_waited_for() -> None:

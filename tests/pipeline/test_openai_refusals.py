@@ -62,6 +62,11 @@ def test_a_date_to_wait_for() -> None:
         (400, b'{"error": {"param": "include[]"}}', ParameterRefused),
         (400, b"verbose_json is not supported", ParameterRefused),
         (400, b'{"error": {"param": "file"}}', ProviderRefused),
+        (400, b'{"error": {"message": "File too big", "param": "file"}}', TooLarge),
+        (400, b'{"error": {"message": "Maximum upload size is 1 MB"}}', TooLarge),
+        (422, b"the audio exceeds the limit of 1048576 bytes", TooLarge),
+        (400, b"this exceeds 1MB", TooLarge),
+        (400, b"the maximum is 1 MBone", ProviderRefused),
         (400, b'{"error": "' + b"[" * 20_000, ProviderRefused),
     ],
 )
