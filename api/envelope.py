@@ -25,7 +25,7 @@ SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 METHODS = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
 EXPOSED = (
     "x-request-id, x-perf-request-id, x-perf-model-used, x-perf-cost-usd, x-perf-latency-ms, openai-processing-ms, "
-    "location, retry-after, etag, idempotent-replayed, content-disposition, "
+    "location, retry-after, x-should-retry, etag, idempotent-replayed, content-disposition, "
     "x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, ratelimit, ratelimit-policy"
 )
 PREFLIGHT_SECONDS = "86400"

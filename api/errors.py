@@ -19,9 +19,11 @@ from starlette.exceptions import HTTPException
 
 from pipeline.errors import (
     BrokerUnavailable,
+    DamagedMedia,
     DatabaseUnavailable,
     DeadlineExceeded,
     DownloadFailed,
+    EmptyMedia,
     Expired,
     Forbidden,
     IdempotencyConflict,
@@ -30,6 +32,7 @@ from pipeline.errors import (
     InvalidRequest,
     JobCancelled,
     LeaseLost,
+    MediaTooLong,
     ModelUnavailable,
     NotFound,
     ProviderBusy,
@@ -43,6 +46,7 @@ from pipeline.errors import (
     StorageFull,
     StorageUnavailable,
     Unauthenticated,
+    UnsupportedMedia,
     WrongState,
 )
 
@@ -76,6 +80,7 @@ STATUS: Mapping[type[StenopoolError], int] = {
     StenopoolError: 500,
 }
 BESIDE = ("current_status", "allowed_statuses")  # what a 409 says beside the four keys
+ABOUT_THE_SOUND = (UnsupportedMedia, EmptyMedia, DamagedMedia, MediaTooLong)  # found out far from any form's fields
 RETRY_AFTER = 2  # seconds, where nobody knows better
 LONGEST_SDK_WAIT = 60  # seconds; longer waits are not worth a client's automatic retry
 
@@ -147,7 +152,8 @@ def content_of(error: Exception) -> dict[str, Any]:
     if not isinstance(error, StenopoolError):
         return error_body(500, "The server had an error while processing your request.", code="internal_error")
     beside = {name: error.details[name] for name in BESIDE if name in error.details}
-    return error_body(status_of(error), _message(error), code=error.code, param=error.param, **beside)
+    param = error.param or ("file" if isinstance(error, ABOUT_THE_SOUND) else None)
+    return error_body(status_of(error), _message(error), code=error.code, param=param, **beside)
 
 
 def render(error: StenopoolError) -> Response:

@@ -10,11 +10,13 @@ from api.deps import milliseconds
 from pipeline.money import usd, usd_text
 from pipeline.transcript import TokenUsage, Transcript
 
+NOBODY = "none"  # a recording without speech is sent to nobody
+
 
 def perf_headers(request: Request, model_used: str) -> dict[str, str]:
     """The headers of every answer with sound or about sound, where its making is known when they leave."""
     latency = str(milliseconds(request))
-    told = {"x-perf-model-used": model_used, "x-perf-latency-ms": latency}
+    told = {"x-perf-model-used": model_used or NOBODY, "x-perf-latency-ms": latency}
     micro = cost(request)
     return told if micro is None else told | {"x-perf-cost-usd": cost_text(micro)}
 
@@ -34,7 +36,7 @@ def perf(request: Request, model_used: str, audio_ms: int) -> dict[str, Any]:
     """The same in a body."""
     return {
         "request_id": request.state.own_id,
-        "model_used": model_used,
+        "model_used": model_used or NOBODY,
         "audio_duration_seconds": audio_ms / 1000,
         "cost_usd": usd(cost(request) or 0),
         "latency_ms": milliseconds(request),

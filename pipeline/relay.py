@@ -113,7 +113,7 @@ def transcribe(
     if transcript is None or _made_up(transcript):
         return _after(failed, options, toolbox, routes, decoded)
     if on_segments and transcript.segments:
-        on_segments(transcript.segments)
+        on_segments(transcript.segments, transcript.model_used)
     if on_progress:
         on_progress(transcript.duration, transcript.duration)
     return transcript

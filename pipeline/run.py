@@ -38,7 +38,9 @@ from pipeline.writing.speakers import told_apart
 
 Progress = Callable[[int, int], None]  # (ms transcribed, ms decoded so far)
 Length = Callable[[int], None]  # (ms of sound that are about to be heard, from the beginning)
-Listener = Callable[[Sequence[Segment]], None]  # takes the segments whose text has become certain since the last call
+Listener = Callable[
+    [Sequence[Segment], str], None
+]  # the segments that have become certain since the last call, and who heard most so far
 Answer = TypeVar("Answer")
 
 SAMPLE_BYTES = 2
@@ -76,7 +78,7 @@ def transcribe(
                 on_progress(heard_ms, samples_to_ms(sound.samples))
     transcript = _finished(stitchers, samples_to_ms(end), options)
     if on_segments and transcript.segments[told:]:
-        on_segments(transcript.segments[told:])
+        on_segments(transcript.segments[told:], transcript.model_used)
     return replace(transcript, language=transcript.language or options.language)
 
 
@@ -192,7 +194,7 @@ def _tell(listener: Listener | None, stitcher: Stitcher, told: int) -> int:
     """Hand out what is certain by now; returns how many segments that were."""
     fresh = stitcher.settled[told:] if listener else ()
     if listener and fresh:
-        listener(fresh)
+        listener(fresh, stitcher.model_used)
     return len(fresh)
 
 

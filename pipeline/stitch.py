@@ -93,6 +93,11 @@ class Stitcher:
             return self.segments
         return self.segments[: self._before(samples_to_ms(before.own_end) - _REACH - _LOOK_BACK)]
 
+    @property
+    def model_used(self) -> str:
+        """Who has heard most chunks so far."""
+        return self._tally.model
+
     def finish(
         self, *, duration: int, language: str | None = None, task: str = "transcribe", model_used: str = ""
     ) -> Transcript:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
 
@@ -11,7 +12,7 @@ from api.body import checked
 from api.charging import Bill, subject_of
 from api.deps import Caller, Desk, TheDesk, desk_of, principal_of
 from api.documented import answers, takes
-from api.hearing import Hearing, as_body, as_events
+from api.hearing import Hearing, Told, as_body, as_events
 from api.intake import create_job, wants_async
 from api.multipart import read_form
 from api.schemas.options import TranscriptionFields
@@ -19,13 +20,14 @@ from api.streaming import Absence
 from api.underway import Underway
 from api.uploads import SYNC_LIMIT, TOO_LARGE, MemorySink, refuse_announced
 from infra.keys.accounts import Principal
-from pipeline import relay, run
+from pipeline import relay
 from pipeline.errors import InvalidRequest
 from pipeline.transcript import Transcript
 
 router = APIRouter(prefix="/v1/audio", tags=["audio"])
 
 Task = Literal["transcription", "translation"]
+HandOut = Callable[[Told], None]
 WORKERS = 2  # chunks of one synchronous request heard at once
 DOCUMENTED: dict[str, Any] = {
     "responses": answers(
@@ -71,8 +73,9 @@ async def _heard(request: Request, desk: Desk, caller: Principal, task: Task) ->
     limits.check_file(len(sound))
     streamed = bool(fields.stream) and task == "transcription"
     bill = Bill(desk.services, caller, subject_of(request), options)
+    request.state.cost = None  # until it is settled
 
-    def transcribe(absence: Absence, hand_out: run.Listener) -> Transcript:
+    def transcribe(absence: Absence, hand_out: HandOut) -> Transcript:
         absence.check()  # it may have waited for its turn
         with bill:
             transcript = relay.transcribe(
@@ -80,7 +83,7 @@ async def _heard(request: Request, desk: Desk, caller: Principal, task: Task) ->
                 options,
                 desk.services.toolbox,
                 on_progress=absence.check,
-                on_segments=hand_out if streamed else None,
+                on_segments=(lambda segments, model: hand_out((segments, model))) if streamed else None,
                 on_length=bill.expect,
                 workers=WORKERS,
                 max_seconds=limits.seconds(desk.services.settings.max_audio_seconds),
@@ -88,7 +91,7 @@ async def _heard(request: Request, desk: Desk, caller: Principal, task: Task) ->
             bill.settle_heard(transcript)
         return transcript
 
-    async def work(absence: Absence, hand_out: run.Listener) -> Transcript:
+    async def work(absence: Absence, hand_out: HandOut) -> Transcript:
         transcript = await desk.work(partial(transcribe, absence, hand_out))
         request.state.cost = bill.micro
         return transcript

@@ -222,6 +222,11 @@ class SpeechFields(Lenient):
             raise ValueError('voice must be a name, such as "alloy", or an object such as {"id": "voice_1234"}.')
         return value
 
+    @field_validator("input", mode="before")
+    @classmethod
+    def _given(cls, value: Any) -> Any:
+        return "" if value is None else value
+
     @field_validator("input")
     @classmethod
     def _input(cls, value: str) -> str:

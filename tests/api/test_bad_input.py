@@ -54,7 +54,7 @@ def test_at_once(house: House, tmp_path: Path, case: Case) -> None:
     answer = house.post("/v1/audio/transcriptions", data={"model": "oracle"}, files=files)
     assert answer.status_code == 400, answer.text
     error = answer.json()["error"]
-    assert (error["code"], error["type"]) == (case.code, "invalid_request"), error
+    assert (error["code"], error["type"], error["param"]) == (case.code, "invalid_request", "file"), error
     assert str(tmp_path) not in answer.text
 
 

@@ -9,9 +9,11 @@ import httpx2
 import openai
 import pytest
 
+from api import hearing
 from api.main import create_app
 from infra.settings import Settings
 from infra.wiring import build
+from pipeline.openai_api.server import Config
 from tests.api.conftest import recording
 from tests.api.serving import running
 from tests.support.accounts import rich
@@ -49,6 +51,7 @@ def client(home: Path) -> Iterator[httpx2.Client]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Heartbeats after a twentieth of a second."""
+    monkeypatch.setattr("api.hearing.JSON_PATIENCE", 0.05)
     monkeypatch.setattr("api.hearing.KEEPALIVE_SECONDS", 0.05)
 
 
@@ -83,6 +86,8 @@ def test_deltas_leave_while_later_chunks_are_still_being_heard(client: httpx2.Cl
         lines = answer.iter_lines()
         first = json.loads(next(lines).removeprefix("data: "))
         heard_by_then = calls(home)
+        assert answer.headers["x-perf-model-used"] == "oracle" and int(answer.headers["x-perf-latency-ms"]) > 0
+        assert "x-perf-cost-usd" not in answer.headers, "nobody knows yet"
         rest = events("\n".join(lines).encode())
     assert heard_by_then < calls(home), "the first delta came before the last chunk was asked for"
     deltas = [first, *rest[:-1]]
@@ -120,9 +125,10 @@ def test_a_failure_in_the_middle_is_an_event_after_the_deltas(client: httpx2.Cli
 def test_silence_is_streamed_as_an_end_without_deltas(client: httpx2.Client) -> None:
     silence = SOUND[:44] + bytes(len(SOUND) - 44)
     form = {"data": {"model": "oracle", "stream": "true"}, "files": {"file": ("a.wav", silence)}}
-    came = client.post("/v1/audio/transcriptions", **form).content
-    (only,) = events(came)
+    answer = client.post("/v1/audio/transcriptions", **form)
+    (only,) = events(answer.content)
     assert (only["type"], only["text"]) == ("transcript.text.done", "")
+    assert (answer.headers["x-perf-model-used"], only["perf"]["model_used"]) == ("none", "none"), "nobody was asked"
 
 
 @pytest.mark.usefixtures("impatient")
@@ -162,6 +168,23 @@ def test_text_has_no_heartbeat(client: httpx2.Client, name: str) -> None:
         came, _ = raw(answer)
     assert int(answer.headers["content-length"]) == len(came)
     assert came[:1].isalnum()
+
+
+def test_a_stream_that_begins_when_all_is_heard_says_what_it_cost(client: httpx2.Client) -> None:
+    form = {"data": {"model": "oracle", "stream": "true"}, "files": {"file": ("a.wav", recording(2.0, seed=5)[0])}}
+    answer = client.post("/v1/audio/transcriptions", **form)
+    assert events(answer.content)[-1]["type"] == "transcript.text.done"
+    assert answer.headers["x-perf-model-used"] == "oracle"
+    assert int(answer.headers["x-perf-latency-ms"]) >= 0
+
+
+def test_a_failure_that_comes_late_has_a_status_all_the_same(client: httpx2.Client) -> None:
+    """Spaces begin when a provider that hangs has been given up, not before."""
+    assert Config().answer_s + Config().connect_s + 5 < hearing.JSON_PATIENCE
+    assert hearing.JSON_PATIENCE < 60, "what proxies wait for an answer"
+    with asked(client, "latency=0.3 fail=99") as refused:
+        assert refused.status_code == 503
+        raw(refused)
 
 
 def test_what_is_quick_has_a_status_and_a_length(client: httpx2.Client) -> None:

@@ -170,13 +170,14 @@ def test_speech_as_events(house: House) -> None:
         ({"model": None}, "model"),
         ({"voice": 7}, "voice"),
         ({"voice": {}}, "voice"),
+        ({"input": None}, "input"),
         ({"voice": {"id": ""}}, "voice"),
     ],
 )
 def test_bad_speech(house: House, fields: dict[str, Any], param: str) -> None:
     answer = house.post(SPEAK, json={"model": "oracle", "input": "hello", **fields})
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, param), answer.text
-    if param == "input" and not fields["input"].strip():
+    if param == "input" and not (fields["input"] or "").strip():
         assert answer.json()["error"]["message"] == "input text is required"
 
 

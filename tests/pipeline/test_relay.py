@@ -125,7 +125,7 @@ def test_the_bytes_arrive_as_they_were_and_nothing_is_decoded(
             mp3,
             TranscriptionOptions(model="m"),
             place.toolbox,
-            on_segments=lambda segments: heard.extend(segment.text for segment in segments),
+            on_segments=lambda segments, _: heard.extend(segment.text for segment in segments),
             on_length=lengths.append,
         )
     (request,) = place.one.requests

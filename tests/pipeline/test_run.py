@@ -115,7 +115,7 @@ def test_segments_are_handed_out_while_it_works_each_once(
         toolbox,
         workers=2,
         on_progress=on_progress,
-        on_segments=lambda fresh: told.extend(segment.text for segment in fresh),
+        on_segments=lambda fresh, _: told.extend(segment.text for segment in fresh),
     )
     assert told == [segment.text for segment in transcript.segments]
     assert len({count for _, count in progress}) > len(progress) // 2, "most chunks add to what is known"
