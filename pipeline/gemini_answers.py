@@ -10,9 +10,9 @@ from typing import Any
 from pipeline.errors import ProviderBusy, ProviderError, ProviderNonsense, ProviderRefused, ProviderUnavailable
 from pipeline.transcript import TokenUsage
 
-SAMPLE_RATE = 24_000  # Hz, of every speech model of Gemini's so far; each part says it again
+SAMPLE_RATE = 24_000  # Hz, of every speech model of Gemini's so far; each part may say it again
 
-_PCM = re.compile(r"audio/(?:l16|pcm)\b.*?\brate=(\d+)", re.IGNORECASE)
+_PCM = re.compile(r"audio/(?:l16|pcm)\b(?:.*?\brate=(\d+))?", re.IGNORECASE)
 _DELAY = re.compile(r"(\d+(?:\.\d+)?)s")
 _FILTERS = {"SAFETY", "PROHIBITED_CONTENT", "BLOCKLIST", "RECITATION", "SPII", "LANGUAGE", "MODEL_ARMOR", "JAILBREAK"}
 
@@ -44,7 +44,7 @@ class Parts:
         if part.inline_data is None or not part.inline_data.data:
             return
         told = _PCM.match(part.inline_data.mime_type or "")
-        if told is None or int(told[1]) != SAMPLE_RATE:
+        if told is None or int(told[1] or SAMPLE_RATE) != SAMPLE_RATE:
             raise ProviderNonsense("The provider's sound is not 16-bit PCM of 24 kHz", provider=self._provider)
         received = self._odd + part.inline_data.data  # little-endian, whatever RFC 2586 says of L16
         whole = len(received) // 2 * 2

@@ -23,6 +23,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from http import HTTPStatus
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -153,7 +154,7 @@ class Gemini:
             try:
                 sdk = _sdk()
                 asked = _asked(sdk, options, voice, model, deadline.at - time.monotonic())
-                answers = self._opened(sdk).models.generate_content_stream(**asked)
+                answers = _answers(sdk, self._opened(sdk), asked)
                 yield from parts.sound(_before(deadline.at, answers))
             except ProviderError:
                 raise
@@ -249,6 +250,16 @@ def _prompt(text: str, instructions: str | None) -> str:
     """
     notes = f"\n\n### DIRECTOR'S NOTES\n{instructions}" if instructions else ""
     return f"Synthesize speech of the transcript below, word for word.{notes}\n\n#### TRANSCRIPT\n{text}"
+
+
+def _answers(sdk: ModuleType, client: Client, asked: dict[str, Any]) -> Iterator[types.GenerateContentResponse]:
+    """As they come; in one piece from a model, or a server in between, that does not stream. That is said by a 404."""
+    try:
+        yield from client.models.generate_content_stream(**asked)
+    except sdk.errors.ClientError as error:
+        if error.code != HTTPStatus.NOT_FOUND:
+            raise
+        yield client.models.generate_content(**asked)
 
 
 def _before(

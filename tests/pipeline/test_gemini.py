@@ -139,6 +139,23 @@ def test_a_sample_torn_between_two_parts_is_whole_again() -> None:
     assert answered(say(SSE + torn)) == SOUND
 
 
+@pytest.mark.parametrize("mime", ["audio/L16", "audio/pcm", "audio/l16; rate=24000; channels=1"])
+def test_a_rate_that_is_not_told_is_the_usual_one(mime: str) -> None:
+    assert answered(say(SSE + part(SOUND, mime=mime, finishReason="STOP"))) == SOUND
+
+
+def test_a_model_that_does_not_stream_is_asked_for_the_whole() -> None:
+    whole = part(SOUND, finishReason="STOP").removeprefix(b"data: ")
+    with scripted(refusal(404, "NOT_FOUND", headers="Connection: close\r\n"), http(body=whole)) as place:
+        opened = open_provider({"base_url": place.url, "api_key": KEY}, 1)
+        assert b"".join(speak(opened, "abc")) == SOUND
+        opened.close()
+        assert [request.line.split(":")[1].split()[0] for request in place.requests] == [
+            "streamGenerateContent?alt=sse",
+            "generateContent",
+        ]
+
+
 def test_a_hiccup_and_a_rate_limit_are_overcome() -> None:
     soon = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "0.8s"}
     good = say(SSE + part(SOUND, finishReason="STOP"))
