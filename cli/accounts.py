@@ -18,7 +18,7 @@ from infra.money.export import ledger_csv
 from infra.money.ledger import SIGN
 from infra.money.usage import Wanted
 from pipeline.errors import InvalidRequest
-from pipeline.money import micro_of, usd, usd_text
+from pipeline.money import micro_of, opening_micro, usd, usd_text
 
 HELP = "Make accounts, change them, top up their balances, look into their ledger."
 app = typer.Typer(help=HELP, no_args_is_help=True)
@@ -51,17 +51,17 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Make an account. It has no key yet: `stenopool keys create --account` makes one."""
-    micro = None if balance is None else micro_of(balance, param="--balance")
+    micro = opening_micro(balance, param="--balance")
     with open_office() as office:
         account = office.accounts.create_account(name, tier, plan=plan, limits=_limits(own_limit))
-        if micro is not None:
+        if micro:
             office.bookings.book("top_up", account.id, micro, note="to begin with")
         facts = _facts(office, [office.accounts.account(account.id)])[0]
     if as_json:
         print_json(facts)
         return
     typer.echo(account.id)
-    remark(f"account {account.id}, tier {account.tier}, balance {usd_text(micro or 0)} USD")
+    remark(f"account {account.id}, tier {account.tier}, balance {usd_text(micro)} USD")
 
 
 @app.command("list")

@@ -14,7 +14,7 @@ from infra.database.tables import ApiKey
 from infra.keys.accounts import OVERLAP_SECONDS
 from infra.keys.scopes import SCOPES
 from pipeline.errors import InvalidRequest
-from pipeline.money import micro_of, usd_text
+from pipeline.money import opening_micro, usd_text
 
 app = typer.Typer(help="Create, list, rotate and revoke API keys.", no_args_is_help=True)
 DAY = 86_400.0
@@ -53,13 +53,13 @@ def create(
     """
     if account is not None and tier is not None:
         raise typer.BadParameter("an account has its tier already; leave out --tier or --account", param_hint="--tier")
-    micro = None if balance is None else micro_of(balance, param="--balance")
+    micro = opening_micro(balance, param="--balance")
     _check_scopes(scope)
     ends = None if expires_in_days is None else time.time() + expires_in_days * DAY
     with open_office() as office:
         owner = account or office.accounts.create_account(name or "default", (tier or Tier.FREE).value).id
         secret, key = office.accounts.create_key(owner, name, ends, scopes=scope)
-        if micro is not None:
+        if micro:
             office.bookings.book("top_up", owner, micro, note=f"with key {key.id}")
         left = office.ledger.balance(owner)
     _show_new(secret, key, f"its account {owner} has {usd_text(left)} USD", as_json=as_json)

@@ -42,6 +42,11 @@ def micro_of(amount: str | int | Decimal, *, param: str = "amount_usd", signed: 
     return int(booked.scaleb(PLACES))
 
 
+def opening_micro(amount: str | None, *, param: str) -> int:
+    """What an account begins with: 0, however it is written, is as good as no amount at all. Raises AmountRefused."""
+    return 0 if amount is None or _decimal(amount, param) == 0 else micro_of(amount, param=param)
+
+
 def _decimal(amount: str | int | Decimal, param: str) -> Decimal:
     if isinstance(amount, str) and not _WRITTEN.fullmatch(amount):
         raise AmountRefused(

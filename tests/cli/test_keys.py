@@ -42,12 +42,25 @@ def test_json_has_what_scripts_need(run: Run, home: Path) -> None:
     assert (who.account_id, who.key_id) == (made.json["account_id"], made.json["key_id"])
 
 
+@pytest.mark.parametrize("amount", ["0", "0.00"])
+def test_a_balance_of_nothing_is_a_key_without_money(run: Run, home: Path, amount: str) -> None:
+    for made in (
+        run("keys", "create", "--tier", "pro", "--balance", amount, "--json"),
+        run("accounts", "create", "Ada", "--balance", amount, "--json"),
+    ):
+        assert made.code == 0
+        account = made.json.get("account_id") or made.json["id"]
+        with opened(home) as database:
+            assert Ledger(database).balance(account) == 0
+            assert Ledger(database).check() == []
+
+
 def test_a_balance_is_booked_as_typed_or_nothing_is_made(run: Run, home: Path) -> None:
     account = run("keys", "create", "--balance", "0.30", "--json").json["account_id"]
     run("keys", "create", "--account", account, "--balance", "0.000001")
     with opened(home) as database:
         assert Ledger(database).balance(account) == 300_001
-    for amount in ("ten", "1e3", "0.0000001", "0", "2000000"):
+    for amount in ("ten", "1e3", "0.0000001", "-1", "2000000"):
         refused = run("keys", "create", "--balance", amount)
         assert refused.code == exits.BAD_INPUT, amount
         assert "--balance" in refused.err
