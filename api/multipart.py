@@ -96,6 +96,7 @@ class _Assembly:
         self._file_field = file_field
         self._name = ""
         self._in_file = False
+        self._beside = False  # a file that nobody asked for
         self._value = bytearray()
         self._total = 0
         self._pairs: list[tuple[str, str]] = []
@@ -123,6 +124,7 @@ class _Assembly:
         self._value = bytearray()
         self._name = _text(part.name)
         self._in_file = self._name == self._file_field and part.filename is not None
+        self._beside = not self._in_file and part.filename is not None
         if self._in_file:
             if self._filename is not None:
                 raise InvalidRequest(f"The form has more than one '{self._file_field}'.", param=self._file_field)
@@ -133,15 +135,24 @@ class _Assembly:
         if self._in_file:
             await self._sink.write(data)
             return
-        self._value += data
         self._total += len(data)
-        if len(self._value) > MAX_FIELD or self._total > MAX_FIELDS:
+        if not self._beside or len(self._value) <= MAX_FIELD:
+            self._value += data
+        if (len(self._value) > MAX_FIELD and not self._beside) or self._total > MAX_FIELDS:
             raise InvalidRequest(f"The field '{self._name[:64]}' is too large.", param=self._name[:64])
 
     def _finish_part(self) -> None:
-        if not self._in_file:
+        if not self._in_file and not (self._beside and self._is_no_text()):
             self._pairs.append((self._name, self._decoded()))
         self._in_file = False
+
+    def _is_no_text(self) -> bool:
+        """Whether a file beside the recording can be no field's value, which some people do keep in a file."""
+        try:
+            self._value.decode("utf-8")
+        except UnicodeDecodeError:
+            return True
+        return len(self._value) > MAX_FIELD
 
     def _decoded(self) -> str:
         if self._name == self._file_field:

@@ -8,7 +8,7 @@ import pytest
 from starlette.requests import Request
 
 from api.errors import ClientGone
-from api.multipart import MAX_FIELD, Form, nested, read_form, safe_name
+from api.multipart import MAX_FIELD, MAX_FIELDS, Form, nested, read_form, safe_name
 from api.multipart_reader import MAX_PARTS
 from pipeline.errors import InvalidRequest, MediaTooLarge, StenopoolError
 
@@ -181,6 +181,20 @@ def test_a_text_in_the_place_of_a_file_is_refused() -> None:
         read([body(part("file", "talk.mp3"))], Sink())
     with pytest.raises(InvalidRequest, match="needs a filename"):
         read([body(part("file", "talk.mp3", extra="Content-Type: text/plain\r\n"))], Sink())
+
+
+@pytest.mark.parametrize("content", [b"\xff\xd8\xff\xe0 a cover", b"x" * (MAX_FIELD + 1)])
+def test_a_file_that_nobody_asked_for_is_ignored(content: bytes) -> None:
+    sink = Sink()
+    form = read([body(part("cover", content, "cover.jpg"), part("file", b"RIFF", "a.wav"), part("model", "m"))], sink)
+    assert form == Form({"model": "m"}, "a.wav") and sink.data == b"RIFF"
+    note = read([body(part("prompt", "Names: Zoë", "prompt.txt"))], Sink())
+    assert note.fields == {"prompt": "Names: Zoë"}, "a text may be kept in a file"
+
+
+def test_files_that_nobody_asked_for_are_not_read_for_ever() -> None:
+    with pytest.raises(InvalidRequest, match="too large"):
+        read([body(part("cover", b"x" * (MAX_FIELDS + 1), "cover.jpg"))], Sink())
 
 
 def test_what_follows_the_end_is_ignored() -> None:
