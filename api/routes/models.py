@@ -29,6 +29,8 @@ def model_object(catalog: Catalog, model: Model) -> dict[str, Any]:
         "created": CREATED,
         "owned_by": model.owned_by,
         "shutdown_date": None,
+        "task": model.tasks[0],  # what it is for in the first place, and where to ask for that
+        "endpoint": ENDPOINTS[model.tasks[0]],
         "tasks": list(model.tasks),
         "formats": list(dict.fromkeys(written)),
         "prices": {"currency": "usd", **prices},

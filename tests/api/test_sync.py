@@ -188,6 +188,7 @@ def test_models(house: House) -> None:
     whisper = by_id["whisper-1"]
     assert {"id", "object", "created", "owned_by", "tasks", "formats", "prices", "available"} <= set(whisper)
     assert whisper["tasks"] == ["transcription", "translation"]
+    assert (whisper["task"], whisper["endpoint"]) == ("transcription", "/v1/audio/transcriptions")
     assert {"json", "verbose_json", "text", "srt", "vtt"} <= set(whisper["formats"])
     assert "diarized_json" not in whisper["formats"]
     assert whisper["prices"] == {"currency": "usd", "audio_minute": "0.006"}
