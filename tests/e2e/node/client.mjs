@@ -42,8 +42,8 @@ const cases = {
   text: () => hear({ response_format: "text" }),
   srt: () => hear({ response_format: "srt" }),
   vtt: () => hear({ response_format: "vtt" }),
-  slow: () => hear({ prompt: "oracle: latency=0.5" }),
-  slowFailure: () => failure(hear({ prompt: "oracle: latency=0.5 fail=99" })),
+  slow: () => hear({ prompt: "oracle: latency=2" }),
+  slowFailure: () => failure(hear({ prompt: "oracle: latency=2 fail=99" })),
   stream: async () => events(await hear({ stream: true })),
   streamFromFile: async () =>
     events(await client.audio.transcriptions.create({ file: fs.createReadStream(path), model, stream: true })),
