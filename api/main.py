@@ -93,6 +93,7 @@ def _lifespan(services: Services | None, settings: Settings) -> Callable[[FastAP
             return
         with await anyio.to_thread.run_sync(partial(build, settings)) as opened:
             app.state.desk = Desk(opened)
+            await opened.limits.greet()
             async with renewing(app.state.desk):
                 yield
             await opened.limits.close()

@@ -4,8 +4,9 @@ A window is a log of the times of the requests it let in, so it is exact: never 
 and the wait it names is the one until the oldest of them leaves. All windows of one request are asked in one round trip,
 by Redis' own clock, and a request that one of them refuses counts in none.
 
-A Redis that is away costs a request a few hundredths of a second at most, and the next ones nothing: each process then
-counts for itself until Redis answers again. What must never be given away twice, money and minutes, is not counted here
+A Redis that refuses costs nothing, one that is silent a second of whoever is asking at that moment, and the next requests
+nothing: each process then counts for itself until Redis answers again. That second is long on purpose: a machine that is merely
+busy, or a connection that is only being made, must not turn one limit into as many as there are processes. What must never be given away twice, money and minutes, is not counted here
 but in the database (infra/money/ledger.py, infra/money/quota.py).
 """
 
@@ -24,9 +25,9 @@ from redis.exceptions import NoScriptError, RedisError
 from infra.broker import redis_py_url
 
 MINUTE = 60  # seconds
-PATIENCE = 0.05  # seconds for Redis' answer, connecting included
-GLANCE = 0.01  # seconds more, so that our own loop's lateness does not pass for Redis' silence
-WAIT = 1.0  # seconds after which a connection is given up
+PATIENCE = 1.0  # seconds for Redis' answer, connecting included
+GLANCE = 0.1  # seconds more, so that our own loop's lateness does not pass for Redis' silence
+WAIT = 2.0  # seconds after which a connection is given up
 BACK_OFF = 1.0  # seconds without a try after a failure
 CONNECTIONS = 16
 REMEMBERED = 10_000  # windows counted in this process while Redis is away
@@ -111,6 +112,10 @@ class RateLimits:
             return []
         told = await self._asked(windows)
         return _standings(windows, told) if told is not None else self._here.admit(windows)
+
+    async def greet(self) -> None:
+        """Open a connection and hand over the script, so that no request waits for either. Never raises."""
+        await self._asked([])
 
     async def close(self) -> None:
         """Let go of the connections; the next request opens new ones."""

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
 from infra import limits as module
 from infra.embedded import PrivateRedis
@@ -160,6 +161,42 @@ def test_a_frozen_redis_holds_nobody_up_and_is_found_again(
         await limits.close()
 
     asyncio.run(scenario())
+
+
+def test_a_redis_that_is_merely_slow_is_waited_for(redis: PrivateRedis) -> None:
+    """As on a busy machine: each process counting for itself would let through as many as there are processes, times the limit."""
+    assert redis.pid is not None
+
+    async def scenario() -> None:
+        limits = RateLimits(lambda: redis.url)
+        await limits.greet()
+        os.kill(redis.pid or 0, signal.SIGSTOP)
+        asyncio.get_running_loop().call_later(0.3, os.kill, redis.pid or 0, signal.SIGCONT)
+        await asyncio.gather(*(limits.admit([Window("speech", "slow", 10)]) for _ in range(4)))
+        assert limits.shared
+        await limits.close()
+
+    try:
+        asyncio.run(scenario())
+    finally:
+        os.kill(redis.pid, signal.SIGCONT)
+    assert ask(redis.url, [Window("speech", "slow", 10)])[0][0].remaining == 5
+
+
+def test_after_a_greeting_a_request_is_one_round_trip(redis: PrivateRedis) -> None:
+    async def scenario() -> set[str]:
+        limits = RateLimits(lambda: redis.url, patience=SURE)
+        await limits.greet()
+        with Redis.from_url(redis.url) as watcher:
+            watcher.config_resetstat()
+            await limits.admit([Window("speech", "greeted", 10), Window("requests", "greeted-all", 10)])
+            asked = set(watcher.info("commandstats"))
+        await limits.close()
+        return asked
+
+    asked = asyncio.run(scenario())
+    assert "cmdstat_evalsha" in asked
+    assert not [name for name in asked if any(word in name for word in ("script", "auth", "client", "hello"))]
 
 
 def test_a_redis_that_came_back_elsewhere_or_empty_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
