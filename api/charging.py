@@ -19,13 +19,14 @@ from typing import Self
 
 from fastapi import Request
 
+from infra.database.session import Transaction
 from infra.keys.accounts import Principal
 from infra.money import quota
 from infra.money.receipts import NewReceipt
 from infra.wiring import Services
 from pipeline.errors import StenopoolError
 from pipeline.options import SpeechOptions, Task, TranscriptionOptions
-from pipeline.pricing import Usage, by_tokens, charge, estimated_usage, heard_usage, spoken_usage
+from pipeline.pricing import Usage, by_tokens, charge, estimated_usage, heard_usage, is_free, spoken_usage
 from pipeline.run import Speech
 from pipeline.transcript import Transcript
 
@@ -79,12 +80,12 @@ class Bill:
         if self._open and audio_ms <= self._expected:
             return
         usage = estimated_usage(self._prices, audio_ms=audio_ms, text=self._text)
-        self._set_aside(self._price(usage), audio_ms - self._expected)
+        self._set_aside(usage, audio_ms - self._expected)
         self._expected = audio_ms
 
     def expect_speech(self) -> None:
         """The text is about to be spoken. Raises InsufficientBalance."""
-        self._set_aside(self._price(estimated_usage(self._prices, text=self._text)), 0)
+        self._set_aside(estimated_usage(self._prices, text=self._text), 0)
 
     def settle_heard(self, transcript: Transcript) -> None:
         """It has been heard; the transcript tells how much it was."""
@@ -126,17 +127,18 @@ class Bill:
         """The text to speak, or what precedes the recording."""
         return self._options.input if isinstance(self._options, SpeechOptions) else self._options.prompt or ""
 
-    def _price(self, usage: Usage) -> int:
-        return charge(usage, self._prices, self._in_force()).micro
+    def _price(self, usage: Usage, session: Transaction | None = None) -> int:
+        return charge(usage, self._prices, self._in_force(session)).micro
 
-    def _in_force(self) -> Decimal:
-        """The ratio of the moment at which the request was accepted."""
+    def _in_force(self, session: Transaction | None = None) -> Decimal:
+        """The ratio of the moment at which the request was accepted: of the transaction of its first hold, where it holds."""
         if self._ratio is None:
-            self._ratio = self._services.ratios.of(self._options.model)
+            ratios, model = self._services.ratios, self._options.model
+            self._ratio = ratios.of(model) if session is None else ratios.within(session, model)
         return self._ratio
 
-    def _set_aside(self, micro: int, ms: int) -> None:
-        ledger, more = self._services.ledger, micro - self._held
+    def _set_aside(self, usage: Usage, ms: int) -> None:
+        ledger = self._services.ledger
         take = partial(
             quota.take,
             account_id=self._caller.account_id,
@@ -147,12 +149,14 @@ class Bill:
         )
         limited = self.task != "speech" and self._caller.limits.transcription_minutes_per_day is not None
         if self._held:
+            micro = self._price(usage)
             if limited:
                 with self._services.database.write() as session:
                     take(session)
-            ledger.extend(self._subject, more)
+            ledger.extend(self._subject, micro - self._held)
         else:
-            ledger.hold(self._caller.account_id, self._subject, micro, within=take if limited else None)
+            price = 0 if is_free(self._prices) else partial(self._price, usage)
+            micro = ledger.hold(self._caller.account_id, self._subject, price, within=take if limited else None)
         self._open, self._held = True, max(micro, self._held)
         self._services.renewal.keep(self._subject, self)
 

@@ -42,8 +42,8 @@ def ratio(
 ) -> None:
     """Set the audio ratio of a model, or of all with --all, or --clear it; without a value, show those that were set.
 
-    It multiplies the price of sound (seconds and audio tokens) of everything accepted from now on, within 2 seconds
-    everywhere. What was accepted before keeps its own.
+    It multiplies the price of sound (seconds and audio tokens) of everything accepted from now on, by every
+    process. What was accepted before keeps its own.
     """
     left = list(words or ())
     model = EVERY_MODEL if every else left.pop(0) if left else None

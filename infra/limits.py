@@ -5,9 +5,10 @@ and the wait it names is the one until the oldest of them leaves. All windows of
 by Redis' own clock, and a request that one of them refuses counts in none.
 
 A Redis that refuses costs nothing, one that is silent a second of whoever is asking at that moment, and the next requests
-nothing: each process then counts for itself until Redis answers again. That second is long on purpose: a machine that is merely
-busy, or a connection that is only being made, must not turn one limit into as many as there are processes. What must never be given away twice, money and minutes, is not counted here
-but in the database (infra/money/ledger.py, infra/money/quota.py).
+nothing: each process then counts for itself until Redis answers again. That second is long on purpose: a machine that is
+merely busy, or a connection that is only being made, must not turn one limit into as many as there are processes. What must
+never be given away twice, money and minutes, is not counted here but in the database (infra/money/ledger.py,
+infra/money/quota.py).
 """
 
 from __future__ import annotations

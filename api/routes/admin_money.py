@@ -153,8 +153,8 @@ async def ratios(desk: TheDesk) -> dict[str, Any]:
     "/ratios/{model:path}", summary="Set an audio ratio", responses=NO_MODEL, openapi_extra=takes(json=NewRatio)
 )
 async def set_ratio(request: Request, desk: TheDesk, model: str) -> dict[str, Any]:
-    """Of a model, or of all (`*`): for requests and jobs accepted from now on, within 2 seconds everywhere. What was
-    accepted before keeps its own."""
+    """Of a model, or of all (`*`): for requests and jobs accepted from now on, in every process. What was accepted before
+    keeps its own."""
     ratio = checked(NewRatio, await read_json(request, number=Decimal)).ratio
     row = await desk.ask(partial(desk.services.ratios.set, model, ratio))
     log.info("the administrator set the audio ratio of %s to %s", model, ratio)

@@ -40,6 +40,7 @@ TOP_UP, ADJUST, HOLD, CAPTURE, RELEASE = "top_up", "adjust", "hold", "capture", 
 SIGN = {TOP_UP: 1, ADJUST: 1, HOLD: -1, CAPTURE: 0, RELEASE: 1}  # what an amount does to the balance
 DEAD_SECONDS = 900.0  # a request that is not settled after so long has died with its process
 Within = Callable[[Transaction], None]  # something of somebody else's that belongs into the same transaction
+Pricing = Callable[[Transaction], int]  # micro-dollars
 
 
 class Ledger:
@@ -72,23 +73,27 @@ class Ledger:
         with self._database.read() as session:
             return list(session.scalars(rows.order_by(col(LedgerEntry.id).desc()).limit(limit)))
 
-    def hold(self, account_id: str, subject: str, micro: int, *, within: Within | None = None) -> None:
-        """Set money aside for a request; the same `subject` again holds nothing more. Raises InsufficientBalance.
+    def hold(self, account_id: str, subject: str, price: int | Pricing, *, within: Within | None = None) -> int:
+        """Set money aside for a request, and tell how much; the same `subject` again holds nothing more.
+
+        A price that depends on what may change at any moment, the audio ratio, is asked for in the transaction. Raises
+        InsufficientBalance.
 
         The subject must be an id of our own making: with one that a caller can choose, the next request would be free.
         `within` runs in the same transaction, before the balance is touched; what it raises undoes everything.
         """
-        if micro <= 0 and within is None:
-            return
+        if price == 0 and within is None:
+            return 0
         with self._database.brief() as session:
+            micro = price if isinstance(price, int) else price(session)
             if micro > 0 and not add(session, account_id, subject, HOLD, micro):
-                return
+                return micro
             if within is not None:
                 within(session)
-            if micro <= 0:
-                return
-            run(session, _OPEN, {"subject": subject, "account_id": account_id, "held": micro})
-            spend(session, account_id, micro)
+            if micro > 0:
+                run(session, _OPEN, {"subject": subject, "account_id": account_id, "held": micro})
+                spend(session, account_id, micro)
+            return micro
 
     def extend(self, subject: str, micro: int) -> None:
         """Hold so much more. Raises InsufficientBalance, NotFound when nothing is held (any more)."""

@@ -1,22 +1,22 @@
-"""The audio ratios: what an administrator multiplies the price of sound by, while the service runs."""
+"""The audio ratios: what an administrator multiplies the price of sound by, while the service runs.
+
+They are asked for in the transaction that holds the money, never remembered: a change made by any process is in force for
+whatever is accepted after it.
+"""
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Mapping
 from decimal import Decimal
 
-from sqlalchemy import delete, select
-from sqlmodel import col
+from sqlalchemy import bindparam, delete, or_, select
+from sqlmodel import SQLModel, col
 
 from infra.database.clock import read_clock
-from infra.database.session import Database
+from infra.database.session import Database, Transaction, run
 from infra.database.tables import AudioRatio
 from pipeline.catalog import Catalog
 from pipeline.errors import InvalidRequest
 
-REMEMBERED_SECONDS = 2.0  # a change made elsewhere is in force here after this long
 EVERY_MODEL = "*"
 MOST = 1000
 
@@ -27,14 +27,16 @@ class Ratios:
     def __init__(self, database: Database, catalog: Catalog) -> None:
         self._database = database
         self._catalog = catalog
-        self._lock = threading.Lock()
-        self._known: dict[str, Decimal] = {}
-        self._until = 0.0  # time.monotonic()
 
     def of(self, model: str) -> Decimal:
-        """In force for a request that is accepted now. Raises ModelNotFound."""
-        known = self._current()
+        """In force for what is accepted now. Raises ModelNotFound."""
+        with self._database.read() as session:
+            return self.within(session, model)
+
+    def within(self, session: Transaction, model: str) -> Decimal:
+        """The same, in somebody else's transaction."""
         default = self._catalog.model(model).audio_ratio
+        known = {row.model: Decimal(row.ratio) for row in run(session, _FOR, {"asked": model})}
         return known.get(EVERY_MODEL, Decimal(1)) * known.get(model, default)
 
     def all(self) -> list[AudioRatio]:
@@ -49,28 +51,20 @@ class Ratios:
             raise InvalidRequest(f"The audio ratio must be a number from 0 to {MOST}.", param="ratio")
         with self._database.write() as session:
             row = AudioRatio(model=model, ratio=str(ratio), changed_at=read_clock(session))
-            row = session.merge(row)
-        self._forget()
-        return row
+            return session.merge(row)
 
     def clear(self, model: str) -> None:
         """Back to the catalog's own; no error where nothing was set. Raises ModelNotFound."""
         self._want_model(model)
         with self._database.write() as session:
             session.execute(delete(AudioRatio).where(col(AudioRatio.model) == model))
-        self._forget()
 
     def _want_model(self, model: str) -> None:
         if model != EVERY_MODEL:
             self._catalog.model(model)
 
-    def _forget(self) -> None:
-        with self._lock:
-            self._until = 0.0
 
-    def _current(self) -> Mapping[str, Decimal]:
-        with self._lock:
-            if time.monotonic() >= self._until:
-                self._known = {row.model: Decimal(row.ratio) for row in self.all()}
-                self._until = time.monotonic() + REMEMBERED_SECONDS
-            return self._known
+_TABLE = SQLModel.metadata.tables[str(AudioRatio.__tablename__)]  # without the mapped class, for the hot path
+_FOR = select(_TABLE.c.model, _TABLE.c.ratio).where(
+    or_(_TABLE.c.model == bindparam("asked"), _TABLE.c.model == EVERY_MODEL)
+)

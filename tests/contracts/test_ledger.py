@@ -231,17 +231,37 @@ def test_receipts_are_their_account_s(ledger: Ledger, database: Database, accoun
         assert session.execute(select(func.count()).select_from(Receipt)).scalar_one() == 1
 
 
-def test_ratios_multiply_and_are_in_force_soon(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_price_is_asked_for_in_the_transaction_that_holds_it(
+    ledger: Ledger, database: Database, account: str
+) -> None:
+    ledger.top_up(account, 4_000)
+    ratios = Ratios(database, load_catalog(None, embedded_engines="auto"))
+
+    def price(session: Transaction) -> int:
+        return int(1_000 * ratios.within(session, "whisper-1"))
+
+    assert ledger.hold(account, "req_1", price) == 1_000
+    ratios.set("whisper-1", Decimal(3))
+    assert ledger.hold(account, "req_2", price) == 3_000
+    ratios.set("whisper-1", Decimal(0))
+    assert ledger.hold(account, "req_3", price) == 0
+    assert {entry.subject: entry.amount for entry in ledger.entries(account) if entry.kind == "hold"} == {
+        "req_1": 1_000,
+        "req_2": 3_000,
+    }
+    assert ledger.check() == []
+
+
+def test_ratios_multiply_and_are_in_force_at_once_everywhere(database: Database) -> None:
     catalog = load_catalog(None, embedded_engines="auto")
     here, elsewhere = Ratios(database, catalog), Ratios(database, catalog)
     assert here.of("whisper-1") == elsewhere.of("whisper-1") == 1
     here.set("whisper-1", Decimal("1.5"))
     here.set(EVERY_MODEL, Decimal(2))
     assert [here.of(model) for model in ("whisper-1", "tts-1")] == [3, 2]
-    assert elsewhere.of("whisper-1") == 1
-    monkeypatch.setattr("infra.money.ratios.REMEMBERED_SECONDS", 0.0)
-    elsewhere._forget()
     assert elsewhere.of("whisper-1") == 3
+    with database.brief() as session:
+        assert elsewhere.within(session, "whisper-1") == 3
     here.clear("whisper-1")
     assert here.of("whisper-1") == 2
     assert [(row.model, row.ratio) for row in here.all()] == [("*", "2")]
