@@ -47,7 +47,8 @@ CURRENCY = "usd"
 SPEECH = "speech"
 PARTS = 1_000_000  # of the ledger's numbers for each run; a chunk's own is its index
 LAST_PART = PARTS - 1  # what the end of a run adds to its chunks' captures
-STRIDE_MS = 600_000  # of sound: more is held for so much at once when there is more of it than was thought
+STRIDE_MS = 600_000  # of sound: more is held for so much at once, at most, when there is more of it than was thought
+STRIDE_PART = 4  # of what is known by then: a short recording does not take money that its account's others need
 _KEPT = frozenset({InsufficientBalance.code, CostLimitExceeded.code})
 
 
@@ -124,7 +125,9 @@ def cover(session: Session, job: Job, samples: int) -> None:
             param="max_cost",
         )
     if needed > job.held_micro + job.captured_micro:
-        further = estimated_usage(_prices(job), audio_ms=samples_to_ms(samples) + STRIDE_MS, text=_prompt(job))
+        known = samples_to_ms(samples)
+        ahead = min(STRIDE_MS, known // STRIDE_PART)
+        further = estimated_usage(_prices(job), audio_ms=known + ahead, text=_prompt(job))
         _extend(session, job, _price(job, further), at_least=needed)
 
 

@@ -1,8 +1,9 @@
 """How long a recording lasts, guessed from its two ends while it streams by: enough to hold money for.
 
-Nothing is billed by this. A header may say anything, so what it says is bounded by what so many bytes can hold at the
-lowest rate that the container's codecs are used at; what turns out longer is held for when it is decoded. Where the file
-says nothing, the rate is guessed.
+Nothing is billed by this. A file whose beginning is the whole of it is counted frame by frame, so that what is held for it is what
+it will cost. Of a longer one a header may say anything, so what it says is bounded by what so many bytes can hold at the lowest
+rate that the container's codecs are used at; what turns out longer is held for when it is decoded. Where the file says
+nothing, the rate is guessed.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 
 from pipeline.audio import sniff
 from pipeline.audio.frames import adts_frame, mpeg_audio_frame
+from pipeline.audio.measured import measured_ms
 from pipeline.errors import InvalidRequest
 
 HEAD_BYTES = 1024 * 1024  # from the front, as many as there are
@@ -42,10 +44,13 @@ def estimate(head: bytes, tail: bytes, size: int) -> Estimate:
         found = _READERS[container.name](head, tail, size) if container.name in _READERS else None
     except (InvalidRequest, ValueError, IndexError, struct.error, ArithmeticError):
         found = None
+    if found is not None and found.sure:
+        return found
+    counted = measured_ms(head) if size == len(head) else None
+    if counted is not None:
+        return Estimate(counted)
     if found is None:
         return Estimate(size * _SECOND // GUESSED_RATE)
-    if found.sure:
-        return found
     return Estimate(max(0, min(found.ms, size * _SECOND // _LOWEST_RATE)))
 
 
@@ -69,13 +74,18 @@ class Ends:
         return estimate(bytes(self._head), bytes(self._tail), self._size)
 
 
+def _nearest(count: int, rate: int) -> int:
+    """Milliseconds, rounded as those that are billed: one too few, and a job would have to hold more for it."""
+    return (2 * _SECOND * count + rate) // (2 * rate)
+
+
 def _wav(head: bytes, _tail: bytes, size: int) -> Estimate | None:
     rate = 0
     for name, start, length in _riff_chunks(head, "<"):
         if name == b"fmt ":
             rate = struct.unpack_from("<I", head, start + 8)[0]
         elif name == b"data" and rate:
-            return Estimate(min(length, size - start) * _SECOND // rate, sure=rate >= _STRANGE_RATE)
+            return Estimate(_nearest(min(length, size - start), rate), sure=rate >= _STRANGE_RATE)
     return None
 
 
@@ -101,7 +111,7 @@ def _flac(head: bytes, _tail: bytes, _size: int) -> Estimate | None:
     start = sniff.tag_length(head) + 8  # behind the magic and the first block's header
     fields = int.from_bytes(head[start + 10 : start + 18], "big")
     rate, samples = fields >> 44, fields & (1 << 36) - 1
-    return Estimate(samples * _SECOND // rate) if samples else None
+    return Estimate(_nearest(samples, rate)) if samples else None
 
 
 def _mp3(head: bytes, _tail: bytes, size: int) -> Estimate | None:
@@ -152,7 +162,7 @@ def _ogg(head: bytes, tail: bytes, _size: int) -> Estimate | None:
     if not rate or last < 0:
         return None
     granule = struct.unpack_from("<q", tail or head, last + 6)[0]
-    return Estimate(granule * _SECOND // rate) if granule > 0 else None
+    return Estimate(_nearest(granule, rate)) if granule > 0 else None
 
 
 def _ogg_rate(head: bytes) -> int:
@@ -172,7 +182,7 @@ def _mp4(head: bytes, tail: bytes, _size: int) -> Estimate | None:
         if at >= 0:
             version = data[at + 4]
             scale, length = struct.unpack_from(">IQ" if version else ">II", data, at + (24 if version else 16))
-            return Estimate(length * _SECOND // scale) if length else None
+            return Estimate(_nearest(length, scale)) if length else None
     return None
 
 

@@ -140,9 +140,10 @@ def test_what_is_longer_than_thought_is_held_for_before_it_is_heard(desk: JobDes
     desk.jobs.add_chunk(lease, 0, span(0), "a")
     assert spent(ledger, desk) == 100
     desk.jobs.add_chunk(lease, 1, span(1), "b")
-    assert spent(ledger, desk) == 100 * SECOND, "as much as there is, of ten minutes more"
+    assert spent(ledger, desk) == 2.5 * SECOND, "a quarter more, so that the account's other jobs have the rest"
     last = {**span(99), "own_start": 0}
     desk.jobs.add_chunk(lease, 2, last, "c")
+    assert spent(ledger, desk) == 100 * SECOND, "as much as there is, of a quarter more"
     with pytest.raises(InsufficientBalance):
         desk.jobs.add_chunk(lease, 3, span(100), "d")
     assert desk.now(job).chunks_total == 3

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.audio.decode import decode
 from pipeline.audio.estimate import GUESSED_RATE, HEAD_BYTES, TAIL_BYTES, Ends, Estimate, estimate
+from pipeline.transcript import samples_to_ms
 from tests.pipeline.audio.sounds import ffmpeg, wav
 
 SECONDS = 4  # of every recording
@@ -88,3 +90,18 @@ def test_nothing_breaks_it(recordings: Path, data: bytes) -> None:
         guess = of(head + data)
         assert guess.ms >= 0
         assert guess.sure or guess.ms <= max(1, len(head + data)) * 1000
+
+
+@pytest.mark.parametrize("name", ["lame.mp3", "voice.ogg", "music.flac", "music.m4a", "raw.aac"])
+def test_a_short_recording_holds_what_it_will_cost(recordings: Path, name: str) -> None:
+    """To the millisecond: of money for ten recordings of this length, ten must be accepted."""
+    path = recordings / name
+    with decode(path) as sound:
+        for _ in sound:
+            pass
+    assert of(path.read_bytes()).ms == samples_to_ms(sound.samples)
+
+
+@pytest.mark.parametrize(("rate", "samples", "ms"), [(22_050, 113_600, 5_152), (16_000, 16_007, 1_000), (8_000, 4, 1)])
+def test_milliseconds_are_rounded_as_those_that_are_billed(rate: int, samples: int, ms: int) -> None:
+    assert of(wav(bytes(2 * samples), sample_rate=rate)) == Estimate(ms, sure=True)
