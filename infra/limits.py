@@ -4,10 +4,10 @@ A window is a log of the times of the requests it let in, so it is exact: never 
 and the wait it names is the one until the oldest of them leaves. All windows of one request are asked in one round trip,
 by Redis' own clock, and a request that one of them refuses counts in none.
 
-A Redis that refuses costs nothing, one that is silent a second of whoever is asking at that moment, and the next requests
-nothing: each process then counts for itself until Redis answers again. That second is long on purpose: a machine that is
-merely busy, or a connection that is only being made, must not turn one limit into as many as there are processes. What must
-never be given away twice, money and minutes, is not counted here but in the database (infra/money/ledger.py,
+A Redis that refuses costs nothing, one that falls silent most of a second, once, of whoever is asking at that moment: each
+process then counts for itself, and looks in the background whether Redis is back. That moment is long on purpose: a machine
+that is merely busy, or a connection that is only being made, must not turn one limit into as many as there are processes. What
+must never be given away twice, money and minutes, is not counted here but in the database (infra/money/ledger.py,
 infra/money/quota.py).
 """
 
@@ -26,10 +26,10 @@ from redis.exceptions import NoScriptError, RedisError
 from infra.broker import redis_py_url
 
 MINUTE = 60  # seconds
-PATIENCE = 1.0  # seconds for Redis' answer, connecting included
+PATIENCE = 0.7  # seconds for Redis' answer, connecting included
 GLANCE = 0.1  # seconds more, so that our own loop's lateness does not pass for Redis' silence
 WAIT = 2.0  # seconds after which a connection is given up
-BACK_OFF = 1.0  # seconds without a try after a failure
+BACK_OFF = 1.0  # seconds without a look after a failure
 CONNECTIONS = 16
 REMEMBERED = 10_000  # windows counted in this process while Redis is away
 
@@ -99,7 +99,8 @@ class RateLimits:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sha = ""
         self._away = False
-        self._silent_until = 0.0
+        self._look: asyncio.Task[None] | None = None  # whether Redis is back
+        self._no_look_before = 0.0  # time.monotonic()
         self._here = LocalWindows()
 
     @property
@@ -120,31 +121,45 @@ class RateLimits:
 
     async def close(self) -> None:
         """Let go of the connections; the next request opens new ones."""
-        client, self._client = self._client, None
-        if client is not None and self._loop is asyncio.get_running_loop():
+        (client, self._client), (look, self._look) = (self._client, None), (self._look, None)
+        if self._loop is not asyncio.get_running_loop():
+            return
+        if look is not None and look is not asyncio.current_task():
+            look.cancel()
+            await asyncio.wait([look])
+        if client is not None:
             with contextlib.suppress(RedisError, OSError):
                 await client.aclose()
 
     async def _asked(self, windows: Sequence[Window]) -> list[int] | None:
-        now = time.monotonic()
-        if now < self._silent_until:
-            return None
         if self._away:
-            self._silent_until = now + BACK_OFF  # one request tries it out; the others do not wait with it
+            self._look_again()
+            return None
         try:
-            told = await self._within_patience(windows)
+            return await self._within_patience(windows)
         except TimeoutError:
             self._gone()
-            return None
         except (RedisError, OSError):
             await self.close()  # the private Redis may come back at another address
             self._gone()
-            return None
-        self._away, self._silent_until = False, 0.0
-        return told
+        return None
 
     def _gone(self) -> None:
-        self._away, self._silent_until = True, time.monotonic() + BACK_OFF
+        self._away, self._no_look_before = True, time.monotonic() + BACK_OFF
+
+    def _look_again(self) -> None:
+        """One look at a time, for which no request waits."""
+        if time.monotonic() >= self._no_look_before and (self._look is None or self._look.done()):
+            self._look = asyncio.ensure_future(self._looked())
+
+    async def _looked(self) -> None:
+        try:
+            await self._question([])
+        except (RedisError, OSError):
+            await self.close()
+            self._gone()
+        else:
+            self._away = False
 
     async def _within_patience(self, windows: Sequence[Window]) -> list[int]:
         """Raises TimeoutError. An answer that is there when a late loop looks at last is taken."""
