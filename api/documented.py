@@ -82,19 +82,32 @@ def document(app: FastAPI) -> dict[str, Any]:
         }
         for path, methods in made["paths"].items():
             for operation in methods.values():
-                _corrected(operation, public=path in PUBLIC)
-                if is_admin_path(path):
-                    operation["security"] = [{"admin": []}]
+                _corrected(operation)
+                if path not in PUBLIC:
+                    _guarded(operation, admin=is_admin_path(path))
         app.openapi_schema = made
     return app.openapi_schema
 
 
-def _corrected(operation: dict[str, Any], *, public: bool) -> None:
-    if operation["responses"].pop("422", None):
+def _corrected(operation: dict[str, Any]) -> None:
+    wrong = operation["responses"].pop("422", None) or operation.get("requestBody")
+    if wrong:
         operation["responses"].setdefault("400", answers(s400="A field is wrong.")[400])
-    if not public:
-        operation["security"] = [{"key": []}]
-        operation["responses"].setdefault("401", answers(s401="No key, or not one of ours.")[401])
+
+
+def _guarded(operation: dict[str, Any], *, admin: bool) -> None:
+    """What is decided before the route: who asks, whether that may be, and how often."""
+    operation["security"] = [{"admin" if admin else "key": []}]
+    if admin:
+        told = answers(s401="Not the administrator's key.", s429="Too many wrong keys from this address.")
+    else:
+        told = answers(
+            s401="No key, or not one of ours.",
+            s403="The key lacks a scope, or its account is suspended.",
+            s429="Over a rate or quota of the account: see Retry-After.",
+        )
+    for status, answer in told.items():
+        operation["responses"].setdefault(str(status), answer)
 
 
 def answers(**by_status: str) -> Answers:

@@ -28,13 +28,15 @@ LONGEST_WAIT = 55  # seconds; below the usual proxies' 60
 LOOK = 0.25  # seconds between two looks of a waiting request
 SOON, LATER = 1, 10  # seconds: the bounds of Retry-After
 NO_JOB = answers(s404="No such job.")
+NO_MONEY = answers(s402="The balance does not cover it.")
 
 
 @router.post(
     "",
     status_code=202,
     summary="Make a job",
-    responses=answers(s400="A field or the file is wrong.", s404="No such model.", s409="Idempotency-Key used before."),
+    responses=NO_MONEY
+    | answers(s400="A field or the file is wrong.", s404="No such model.", s409="Idempotency-Key used before."),
     openapi_extra=takes(json=(JobFields, SpeechJobFields), form=JobFields),
 )
 async def create(request: Request, desk: TheDesk, caller: Caller) -> Response:
@@ -129,7 +131,12 @@ async def cancel(desk: TheDesk, caller: Caller, job_id: str) -> dict[str, Any]:
     return job_object(job, now=time.time(), message=message)
 
 
-@router.post("/{job_id}/retry", status_code=202, summary="Retry a job", responses=NO_JOB | answers(s409="Wrong state."))
+@router.post(
+    "/{job_id}/retry",
+    status_code=202,
+    summary="Retry a job",
+    responses=NO_JOB | NO_MONEY | answers(s409="Wrong state."),
+)
 async def retry(desk: TheDesk, caller: Caller, job_id: str) -> Response:
     """For a failed job, or one that ended with gaps: only what failed is done again."""
     job = await desk.ask(partial(desk.services.jobs.retry, caller.account_id, job_id))

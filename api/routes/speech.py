@@ -29,7 +29,12 @@ router = APIRouter(prefix="/v1/audio", tags=["audio"])
     "/speech",
     summary="Speak a text",
     responses=shown_as("audio/*", EVENT_STREAM)
-    | answers(s400="A field that is wrong.", s404="No such model.", s503="No provider could do it."),
+    | answers(
+        s400="A field that is wrong.",
+        s402="The balance does not cover it.",
+        s404="No such model.",
+        s503="No provider could do it.",
+    ),
     openapi_extra=takes(json=SpeechFields),
 )
 async def speech(request: Request, desk: TheDesk, caller: Caller) -> Response:

@@ -31,7 +31,10 @@ HandOut = Callable[[Told], None]
 WORKERS = 2  # chunks of one synchronous request heard at once
 DOCUMENTED: dict[str, Any] = {
     "responses": answers(
-        s400="Not audio we take, or a field that is wrong.", s404="No such model.", s503="No provider could do it."
+        s400="Not audio we take, or a field that is wrong.",
+        s402="The balance does not cover it.",
+        s404="No such model.",
+        s503="No provider could do it.",
     ),
     "openapi_extra": takes(form=TranscriptionFields),
 }

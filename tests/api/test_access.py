@@ -142,3 +142,18 @@ def test_every_route_says_what_it_is() -> None:
     assert not [
         route for route in app.routes if isinstance(route, APIRoute) and route.path.endswith("/") and route.path != "/"
     ]
+
+
+def test_the_document_tells_how_a_request_can_be_refused() -> None:
+    paths = create_app(settings=Settings()).openapi()["paths"]
+    for path, methods in paths.items():
+        for method, operation in methods.items():
+            told = set(operation["responses"])
+            missing = {"400"} - told if "requestBody" in operation else set()
+            if path.startswith("/admin"):
+                missing |= {"401", "429"} - told
+            elif path.startswith("/v1"):
+                missing |= {"401", "403", "429"} - told
+            assert not missing, f"{method} {path}"
+    paid = ("audio/speech", "audio/transcriptions", "audio/translations", "audio/jobs", "audio/jobs/{job_id}/retry")
+    assert all("402" in paths[f"/v1/{path}"]["post"]["responses"] for path in paid)
