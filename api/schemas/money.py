@@ -133,7 +133,6 @@ def receipt_object(receipt: Receipt) -> dict[str, Any]:
         "task": receipt.task,
         "model": receipt.model,
         "model_used": receipt.model_used,
-        "provider": receipt.provider,
         "audio_seconds": receipt.audio_ms / 1000,
         "characters": receipt.characters,
         "tokens": receipt.tokens,

@@ -343,7 +343,6 @@ class Receipt(SQLModel, table=True):
     task: str
     model: str  # the one asked for, which sets the price
     model_used: str | None = None
-    provider: str | None = None
     audio_ms: int = Field(default=0, sa_type=BigInteger)
     characters: int = Field(default=0, sa_type=BigInteger)
     tokens: dict[str, int] | None = _json()

@@ -32,7 +32,6 @@ class NewReceipt:
     ratio: Decimal = Decimal(1)
     key_id: str | None = None
     model_used: str | None = None
-    provider: str | None = None
 
     @property
     def cost(self) -> int:
@@ -104,7 +103,6 @@ def _values(subject: str, new: NewReceipt, cost: int) -> dict[str, Any]:
         "task": new.task,
         "model": new.model,
         "model_used": new.model_used,
-        "provider": new.provider,
         "audio_ms": new.usage.audio_ms,
         "characters": new.usage.characters,
         "tokens": tokens_as_dict(new.usage.tokens),

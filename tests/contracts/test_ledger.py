@@ -40,7 +40,7 @@ def test_a_request_holds_captures_and_releases(ledger: Ledger, database: Databas
     assert ledger.top_up(account, 10_000, note="cash") == 10_000
     ledger.hold(account, "req_1", 2_000)
     assert ledger.balance(account) == 8_000
-    settled = ledger.settle("req_1", receipt(account, 12.5, key_id="k", model_used="whisper-large-v3", provider="groq"))
+    settled = ledger.settle("req_1", receipt(account, 12.5, key_id="k", model_used="whisper-large-v3"))
     written = Receipts(database).of("req_1")
     assert written is not None
     assert settled == (written.id, 1_250)

@@ -103,7 +103,6 @@ def _receipts() -> None:
         sa.Column("task", sa.String(), nullable=False),
         sa.Column("model", sa.String(), nullable=False),
         sa.Column("model_used", sa.String(), nullable=True),
-        sa.Column("provider", sa.String(), nullable=True),
         sa.Column("audio_ms", sa.BigInteger(), nullable=False),
         sa.Column("characters", sa.BigInteger(), nullable=False),
         sa.Column("tokens", sa.JSON(none_as_null=True), nullable=True),
