@@ -18,7 +18,7 @@ from api.repetition import REPLAYED, idempotency, idempotency_key
 from api.schemas.job_object import delivery_object
 from api.schemas.listing import page
 from api.schemas.webhooks import EndpointChanges, NewEndpoint, Rotation, Trial, endpoint_object
-from infra.database.tables import WebhookMessage
+from infra.database.tables import WebhookAttempt, WebhookMessage
 from infra.webhook.outbox import EVENT_TYPES
 from pipeline.errors import NotFound
 
@@ -157,11 +157,13 @@ async def replay(desk: TheDesk, caller: Caller, endpoint_id: str, delivery_id: s
 
 
 async def _attempted(desk: Desk, account_id: str, message: WebhookMessage) -> WebhookMessage:
-    """The message after its first attempt, or as it is when that takes too long."""
+    """The message after its first attempt was answered, or as it is when that takes too long. An attempt that has only
+    begun is counted already; it is in the log once it is known what came of it."""
     deadline = time.monotonic() + PATIENCE
-    while not message.attempts and message.status == "pending" and time.monotonic() < deadline:
+    log: list[WebhookAttempt] = []
+    while not log and message.status == "pending" and time.monotonic() < deadline:
         await anyio.sleep(LOOK)
-        message, _ = await desk.ask(partial(desk.services.webhooks.message, account_id, message.id))
+        message, log = await desk.ask(partial(desk.services.webhooks.message, account_id, message.id))
     return message
 
 

@@ -1,10 +1,12 @@
 """/v1/webhook_endpoints in OpenAI's shapes."""
 
 import threading
+import time
 from typing import Any
 
 import pytest
 
+from infra.webhooks import Outcome
 from tests.api.conftest import JOBS, House
 
 ENDPOINTS = "/v1/webhook_endpoints"
@@ -81,6 +83,24 @@ def test_a_test_event_is_sent_and_told_of(house: House) -> None:
     assert answer["success"] is False, "nobody listens on port 9"
     (delivery,) = house.get(f"{ENDPOINTS}/{endpoint['id']}/deliveries").json()["data"]
     assert (delivery["id"], delivery["type"]) == (answer["delivery_id"], "webhook.test")
+
+
+def test_a_test_event_is_told_of_when_it_was_answered_not_when_it_was_begun(house: House) -> None:
+    endpoint = made(house)
+    store = house.services.webhooks
+
+    def slow_sender() -> None:
+        (message_id,) = store.due()
+        delivery = store.claim_due(message_id)
+        assert delivery is not None
+        time.sleep(1.0)
+        store.record(delivery, Outcome(status_code=204, duration_ms=1000), delivered=True, retry_in=None)
+
+    worker = threading.Timer(0.3, slow_sender)
+    worker.start()
+    answer = house.post(f"{ENDPOINTS}/{endpoint['id']}/test").json()
+    worker.join()
+    assert (answer["status_code"], answer["success"]) == (204, True)
 
 
 def test_a_delivery_is_replayed_with_its_id(house: House) -> None:
