@@ -32,7 +32,7 @@ Fields = JobFields | SpeechJobFields
 JSON_LIMIT = 8 * 1024**2  # bytes: the longest text, escaped, and its options
 RETRY_AFTER = "1"  # seconds until the first look at a new job is worth it
 ONE_INPUT = "Send exactly one of a multipart `file` and a `url`."
-FOR_TEXT = ' To have a `text` spoken, set `task` to "speech".'
+NO_TEXT = 'This job hears a recording and takes no `text`. To have a `text` spoken, set `task` to "speech".'
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,8 @@ def _job_fields(desk: Desk, given: Any, task: str | None) -> Fields:
     """Everything that can be refused without looking at the sound is refused here."""
     told = {**given, "task": task} if task and isinstance(given, dict) else given
     speech = isinstance(told, dict) and told.get("task") == "speech"
+    if not speech and isinstance(told, dict) and told.get("text"):
+        raise InvalidRequest(NO_TEXT, param="text")
     fields: Fields = checked(SpeechJobFields, told) if speech else checked(JobFields, told)
     services = desk.services
     services.catalog.routes(fields.model, fields.task)
@@ -144,7 +146,7 @@ def check_target(desk: Desk, url: str, *, param: str) -> None:
 
 def _fetched(desk: Desk, fields: JobFields) -> _Input:
     if fields.url is None:
-        raise InvalidRequest(ONE_INPUT + FOR_TEXT, param="file")
+        raise InvalidRequest(ONE_INPUT, param="file")
     check_target(desk, fields.url, param="url")
     shown = shown_url(fields.url)
     facts = {"type": "url", "filename": shown.rsplit("/", maxsplit=1)[-1] or None, "url": shown}

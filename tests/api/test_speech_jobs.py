@@ -146,6 +146,10 @@ def test_what_a_speech_job_does_not_take(house: House) -> None:
         assert (answer.status_code, answer.json()["error"]["param"]) == (400, param), answer.text
     forgotten = house.post(JOBS, json={"model": "whisper-1", "text": "Hello."}).json()["error"]
     assert '`task` to "speech"' in forgotten["message"]
+    both = house.post(JOBS, json={"model": "whisper-1", "url": "https://example.org/talk.mp3", "text": "Hello."})
+    assert (both.status_code, both.json()["error"]["param"]) == (400, "text"), (
+        "exactly one input, and none is overlooked"
+    )
     long = house.post(JOBS, json={**asked, "text": "x" * 1_000_001}).json()["error"]
     assert "1000000 characters" in long["message"]
     assert house.stored() == []
