@@ -83,7 +83,7 @@ class MediaStore:
         `forget`; whoever dies in between leaves them to the next call.
         """
         unused = ~exists().where(col(Job.media_id) == col(Media.id))
-        return self._give_up(and_(col(Media.touched_at) < now() - older_than_seconds, unused), unused, limit)
+        return self._give_up(col(Media.touched_at) < now() - older_than_seconds, unused, limit)
 
     def unneeded(self, retention_seconds: float, limit: int = 100) -> list[Media]:
         """Media whose jobs have all ended that long ago, or are purged; marked `deleting` and handed out like orphans."""
@@ -93,11 +93,17 @@ class MediaStore:
             col(Job.purged_at).is_(None),
             or_(col(Job.status).in_(LIVE), col(Job.ended_at) > now() - retention_seconds),
         )
-        return self._give_up(and_(used, ~needed), used, limit)
+        return self._give_up(~needed, used, limit)
+
+    def useless(self, media_id: str) -> list[Media]:
+        """The media if no live job needs it any more, marked `deleting` and handed out like orphans; else nothing."""
+        this = col(Media.id) == media_id
+        needed = exists().where(col(Job.media_id) == col(Media.id), col(Job.status).in_(LIVE))
+        return self._give_up(~needed, this, limit=1)
 
     def _give_up(self, due: ColumnElement[bool], kind: ColumnElement[bool], limit: int) -> list[Media]:
         again = and_(col(Media.state) == "deleting", col(Media.touched_at) < now() - GIVE_UP_AGAIN, kind)
-        wanted = or_(and_(col(Media.state).in_(("pending", "stored")), due), again)
+        wanted = or_(and_(col(Media.state).in_(("pending", "stored")), kind, due), again)
         with self._database.write() as session:
             some = select(Media).where(wanted).order_by(col(Media.touched_at)).limit(limit)
             locked = [media.id for media in session.scalars(some.with_for_update(skip_locked=True))]

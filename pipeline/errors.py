@@ -373,3 +373,7 @@ class CatalogBroken(StenopoolError):
     """The catalog file cannot be used."""
 
     code = "catalog_broken"
+
+
+# What is wrong with the recording itself: whoever tries again with the same bytes is told the same.
+UNUSABLE_MEDIA = (UnsupportedMedia, EmptyMedia, DamagedMedia)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 
 from infra.jobs import Bell
 from infra.logs import log_context
+from pipeline.errors import UNUSABLE_MEDIA, StenopoolError
 from pipeline.lifecycle import Stage
 from workers import read_aloud
 from workers.desk import Desk
@@ -14,6 +16,8 @@ from workers.finish import finish
 from workers.outcome import Try, settled
 from workers.prepare import prepare
 from workers.turn import Turn
+
+log = logging.getLogger(__name__)
 
 
 def advance(desk: Desk, job_id: str) -> None:
@@ -61,5 +65,18 @@ def _step(desk: Desk, turn: Turn) -> bool:
             if turn.job.queue != desk.role:
                 return _hand_over(turn)
             work.stage = Stage.PREPARING
-        return read_aloud.prepare(turn) if job.task == "speech" else prepare(desk.role, turn)
+        return read_aloud.prepare(turn) if job.task == "speech" else prepare(desk.role, turn, work)
+    if isinstance(work.cause, UNUSABLE_MEDIA):
+        _let_go(turn)
     return False
+
+
+def _let_go(turn: Turn) -> None:
+    """A recording that nobody can ever hear is not kept until its time is over. What fails here, the sweep does."""
+    services, media_id = turn.services, turn.job.media_id
+    try:
+        for media in services.media.useless(media_id) if media_id else ():
+            services.storage.delete(media.storage_key)
+            services.media.forget(media.id)
+    except StenopoolError as error:
+        log.warning("the sweep must delete an unusable recording: %s", error)

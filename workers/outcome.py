@@ -29,6 +29,7 @@ class Try:
     stage: str
     chunk: int | None = None
     failed: object = None  # what `fail` answered, once it was called
+    cause: StenopoolError | None = None  # why it was
 
 
 def retry_delay(failures: int, asked: float | None = None) -> float:
@@ -65,7 +66,7 @@ def _record(work: Try, error: StenopoolError) -> None:
     )
     where = {"stage": work.stage} | ({} if work.chunk is None else {"chunk": work.chunk})
     try:
-        work.failed = work.fail({**error.as_dict(), **where}, delay)
+        work.failed, work.cause = work.fail({**error.as_dict(), **where}, delay), error
     except LeaseLost:
         log.info("the failure is no longer ours to record")
     except StenopoolError as trouble:

@@ -16,16 +16,18 @@ from infra.broker import CPU, IO
 from pipeline.cut import Chunk, span_as_dict
 from pipeline.cutting.sound import Sound
 from pipeline.errors import InputMissing
-from pipeline.lifecycle import ChunkStatus
+from pipeline.lifecycle import ChunkStatus, Stage
 from pipeline.run import cut_profile, hear_chunk, is_local
 from pipeline.transcript import SAMPLE_RATE
 from workers.finish import finish_single
+from workers.outcome import Try
 from workers.sound import sound_of
 from workers.turn import Turn
 
 
-def prepare(role: str, turn: Turn) -> bool:
-    """True when every chunk is terminal already, so that the job can be claimed again and finished."""
+def prepare(role: str, turn: Turn, work: Try) -> bool:
+    """True when every chunk is terminal already, so that the job can be claimed again and finished. `work` is told when it
+    is about hearing and no more about preparing."""
     services, toolbox = turn.services, turn.services.toolbox
     profile = cut_profile(turn.options, toolbox)
     queue = CPU if is_local(turn.options, toolbox) else IO
@@ -35,10 +37,12 @@ def prepare(role: str, turn: Turn) -> bool:
             services.jobs.cover(turn.hold.lease, sound.measure())
         chunks = stack.enter_context(closing(sound.chunks(profile)))
         first, second = next(chunks, None), next(chunks, None)
-        _note_facts(turn, sound)
         if first is not None and second is None and (queue == role or not first.span.has_speech):
+            _note_facts(turn, sound, samples=sound.samples)
+            work.stage, work.chunk = Stage.TRANSCRIBING, first.span.index
             _hear_single(turn, first, sound.samples)
             return False
+        _note_facts(turn, sound)
         count = _send(_Sender(turn, queue), itertools.chain(filter(None, (first, second)), chunks))
         services.metrics.audio.inc(sound.samples / SAMPLE_RATE)
         return services.jobs.cut_done(turn.hold.lease, sound.samples, count)
@@ -50,11 +54,11 @@ def _media_key(turn: Turn) -> str:
     return turn.services.media.get(turn.job.account_id, turn.job.media_id).storage_key
 
 
-def _note_facts(turn: Turn, sound: Sound) -> None:
+def _note_facts(turn: Turn, sound: Sound, *, samples: int | None = None) -> None:
     facts = sound.facts
     assert facts is not None
     learned = {"codec": facts.codec, "channels": facts.channels, "sample_rate": facts.sample_rate}
-    turn.services.jobs.note_input(turn.hold.lease, learned)
+    turn.services.jobs.note_input(turn.hold.lease, learned, samples=samples)
 
 
 def _send(sender: _Sender, chunks: Iterator[Chunk]) -> int:

@@ -49,9 +49,16 @@ class ChunkProgress(Store):
             note(session, job, Stage.FETCHING, read_clock(session))
 
     def note_input(
-        self, lease: Lease, facts: dict[str, Any], media: Media | None = None, audio_ms: int | None = None
+        self,
+        lease: Lease,
+        facts: dict[str, Any],
+        media: Media | None = None,
+        audio_ms: int | None = None,
+        *,
+        samples: int | None = None,
     ) -> Job:
-        """Add learned facts to `input`; with `media`, attach what was fetched and empty `source`. Stage preparing.
+        """Add learned facts to `input`; with `media`, attach what was fetched and empty `source`. Stage preparing, or with
+        `samples`, the whole recording's, transcribing: it is one chunk, and whoever prepared it goes on to hear it.
 
         `audio_ms` is what the recording is now thought to last: money is held for it, as far as the balance goes. Raises
         InputMissing when the media is not stored.
@@ -66,7 +73,9 @@ class ChunkProgress(Store):
                 job.queue = "cpu"  # whoever fetched it, preparing is for processors
             if audio_ms is not None:
                 expect(session, job, audio_ms)
-            job.stage = Stage.PREPARING
+            if samples is not None:
+                note_duration(job, samples)
+            job.stage = Stage.PREPARING if samples is None else Stage.TRANSCRIBING
             job.version += 1
         return job
 

@@ -187,7 +187,7 @@ def test_a_provider_that_never_recovers_fails_the_job(stack: Stack) -> None:
     assert job.status == JobStatus.FAILED
     assert job.error
     assert job.error["code"] == "provider_busy"
-    assert job.error["stage"] == "preparing"
+    assert (job.error["stage"], job.error["chunk"]) == ("transcribing", 0)
     assert stack.calls()[recording.digest] == 3
 
 

@@ -2,11 +2,17 @@
 
 import pytest
 
-from pipeline.errors import StorageUnavailable
+from infra.database.tables import Job
+from pipeline.cut import Chunk
+from pipeline.errors import Expired, ProviderRefused, StorageUnavailable
 from pipeline.lifecycle import ChunkStatus, JobStatus
+from pipeline.options import TranscriptionOptions
+from pipeline.run import Toolbox
+from pipeline.transcript import Heard
 from tests.support.recordings import long, short, silence
 from tests.workers.conftest import Office
 from workers.advance import advance
+from workers.sweep import drop_media
 from workers.transcribe import transcribe
 
 LONG = long(12, seed=3)
@@ -36,6 +42,23 @@ def test_one_chunk_costs_one_task(office: Office) -> None:
     }
     assert job.input["codec"] == "pcm_s16le"
     assert not [key for key in office.stored() if "sound" in key]
+
+
+def test_the_only_chunk_is_seen_to_be_heard(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    job_id = office.submit(short(1))
+    seen: list[Job] = []
+
+    def hear(chunk: Chunk, options: TranscriptionOptions, toolbox: Toolbox) -> Heard:
+        seen.append(office.job(job_id))
+        raise ProviderRefused("No.", provider="oracle")
+
+    monkeypatch.setattr("workers.prepare.hear_chunk", hear)
+    advance(office.desk(), job_id)
+    (meanwhile,) = seen
+    assert (meanwhile.stage, meanwhile.input["duration"]) == ("transcribing", round(len(short(1).wav[44:]) / 32_000, 3))
+    error = office.job(job_id).error
+    assert error
+    assert (error["code"], error["stage"], error["chunk"]) == ("provider_refused", "transcribing", 0)
 
 
 def test_silence_is_sent_to_nobody(office: Office) -> None:
@@ -150,6 +173,45 @@ def test_bad_input_is_the_jobs_end_with_its_reason(office: Office, wav: bytes, c
     assert job.status == JobStatus.FAILED
     assert job.error
     assert (job.error["code"], job.error["stage"]) == (code, "preparing")
+    assert office.stored() == [], "nobody can ever use it"
+    with pytest.raises(Expired):
+        office.services.jobs.retry(office.account, job_id)
+
+
+def test_a_bad_recording_stays_while_another_job_needs_it(office: Office) -> None:
+    media = office.services.media.begin(office.account, "bad.wav")
+    office.services.storage.put(media.storage_key, b"just some text")
+    media = office.services.media.stored(media.id, 14, "")
+    first, second = office.create(media=media), office.create(media=media)
+    advance(office.desk(), first)
+    assert office.stored() == [f"media/{media.id}"]
+    advance(office.desk(), second)
+    assert office.stored() == []
+    error = office.job(second).error
+    assert error
+    assert error["code"] == "unsupported_media"
+
+
+def test_a_bad_recording_that_storage_keeps_goes_with_the_sweep(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    media = office.services.media.begin(office.account, "bad.wav")
+    office.services.storage.put(media.storage_key, b"just some text")
+    job_id = office.create(media=office.services.media.stored(media.id, 14, ""))
+
+    def away(*_keys: str) -> None:
+        raise StorageUnavailable
+
+    with monkeypatch.context() as patch:
+        patch.setattr(office.services.storage, "delete", away)
+        advance(office.desk(), job_id)
+    error = office.job(job_id).error
+    assert error
+    assert error["code"] == "unsupported_media", "what is wrong with the file is told all the same"
+    assert office.stored() == [f"media/{media.id}"]
+    monkeypatch.setattr("infra.media.GIVE_UP_AGAIN", -1.0)
+    drop_media(office.services)
+    assert office.stored() == []
 
 
 def test_media_that_is_gone_is_told(office: Office) -> None:
