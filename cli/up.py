@@ -38,6 +38,7 @@ from pipeline.money import MICRO
 START_SECONDS = 90.0
 HOPELESS = 4  # deaths in a row of one role before anything was ready: it will not come up
 PORT_PATIENCE = 2.0  # seconds; the API of a killed predecessor may be a moment from its end
+API_GRACE = 2  # seconds for running requests; the whole stop stays below five
 BEAT_SECONDS = 30.0
 WORKERS = ("cpu", "io", "scheduler")
 FIRST_BALANCE = (
@@ -119,7 +120,9 @@ def up(
 
 def _supervisor(chosen: Settings, place: Place) -> Supervisor:
     roles = [
-        Role("the API", role_command("api", "--host", place.host, "--port", str(place.port))),
+        Role(
+            "the API", role_command("api", "--host", place.host, "--port", str(place.port), "--grace", str(API_GRACE))
+        ),
         Role("the cpu worker", role_command("workers", "cpu")),
         Role("the io worker", role_command("workers", "io")),
         Role("the scheduler", role_command("workers", "scheduler")),

@@ -29,7 +29,7 @@ from workers.transcribe import transcribe
 
 log = logging.getLogger(__name__)
 
-GRACE = 2.5  # seconds that running work gets to end by itself when the worker is told to stop
+GRACE = 1.5  # seconds that running work gets to end by itself when the worker is told to stop
 LAST_CALL = 1.0  # seconds after that until the process ends, whatever hangs
 
 

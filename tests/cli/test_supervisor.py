@@ -9,8 +9,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from cli import supervisor as supervising
 from cli.supervisor import Role, Supervisor
+from cli.up import API_GRACE
+from infra import embedded
 from tests.support.waiting import wait_until
+from workers.main import GRACE, LAST_CALL
 
 SLEEP = "import time; time.sleep(60)"
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
@@ -76,6 +80,11 @@ def test_stop_is_orderly_and_ends_the_stubborn_too(supervise, monkeypatch: pytes
     supervisor.stop()
     assert psutil.wait_procs(processes, 5)[1] == []
     supervisor.stop()  # again: nothing to do
+
+
+def test_a_stop_is_over_within_five_seconds_whoever_is_slow() -> None:
+    assert max(GRACE + LAST_CALL, API_GRACE) < supervising.STOP_SECONDS, "what is in hand is given back before the KILL"
+    assert supervising.STOP_SECONDS + embedded.STOP_SECONDS <= 4.0, "a second is left for the processes to go"
 
 
 def test_abandon_kills_and_does_not_even_reap(supervise) -> None:  # type: ignore[no-untyped-def]
