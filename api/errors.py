@@ -105,6 +105,13 @@ class ServerBusy(StenopoolError):
 
 
 DOOR_STATUS: Mapping[type[StenopoolError], int] = {RequestTimeout: 408, ClientGone: 400, ServerBusy: 503}
+PLAIN_WORDS = {  # for what pydantic says in words of its own trade
+    "missing": "this field is required",
+    "dict_type": "an object with named values is needed",
+    "model_type": "an object with named fields is needed",
+    "too_long": "at most {max_length} entries",
+    "too_short": "at least {min_length} entries",
+}
 ROUTE_CODES = {404: "not_found", 405: "method_not_allowed", 413: "request_too_large"}
 
 
@@ -169,7 +176,7 @@ def unexpected() -> Response:
 
 def field_name(location: tuple[int | str, ...]) -> str | None:
     """A validation error's place as a caller would write it: `webhook.url`, without pydantic's own words."""
-    parts = [str(part) for part in location if part not in ("body", "query", "path", "header")]
+    parts = [str(part) for part in location if part not in ("body", "query", "path", "header", "[key]")]
     return ".".join(parts) or None
 
 
@@ -178,8 +185,8 @@ def as_invalid_request(error: ValidationError | RequestValidationError) -> Inval
     first = error.errors()[0]
     param = field_name(tuple(first["loc"]))
     message = str(first["msg"]).removeprefix("Value error, ")
-    if first["type"] == "missing":
-        message = "this field is required"
+    if first["type"] in PLAIN_WORDS:
+        message = PLAIN_WORDS[first["type"]].format(**first.get("ctx", {}))
     ours = first["type"] == "value_error"  # whole sentences, written here; pydantic's own want the name before them
     return InvalidRequest(message if ours or not param else f"{param}: {message}", param=param)
 

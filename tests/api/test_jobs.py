@@ -156,6 +156,21 @@ def test_a_wrong_field_is_named_and_nothing_is_kept(house: House, fields: dict[s
     assert house.get(JOBS).json()["data"] == []
 
 
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"webhook": "http://127.0.0.1/"}, "webhook: an object with named fields is needed"),
+        ({"metadata": "mine"}, "metadata: an object with named values is needed"),
+        ({f"metadata[{n}]": "x" for n in range(17)}, "metadata: at most 16 entries"),
+        ({f"metadata[{'k' * 65}]": "v"}, f"metadata.{'k' * 65}: String should have at most 64 characters"),
+    ],
+    ids=["webhook", "metadata", "pairs", "key"],
+)
+def test_what_is_wrong_is_said_in_the_callers_words(house: House, fields: dict[str, Any], message: str) -> None:
+    answer = house.post(JOBS, data={"model": "oracle", **fields}, files={"file": ("a.wav", recording()[0])})
+    assert answer.json()["error"]["message"] == message
+
+
 def test_an_unknown_model_is_404_and_one_that_does_something_else_400(house: House) -> None:
     sound = {"file": ("a.wav", recording()[0])}
     unknown = house.post(JOBS, data={"model": "nonsense"}, files=sound)
