@@ -56,6 +56,7 @@ process pools carry errors between processes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 
@@ -376,4 +377,11 @@ class CatalogBroken(StenopoolError):
 
 
 # What is wrong with the recording itself: whoever tries again with the same bytes is told the same.
-UNUSABLE_MEDIA = (UnsupportedMedia, EmptyMedia, DamagedMedia)
+UNUSABLE_MEDIA = (UnsupportedMedia, NoAudioTrack, EmptyMedia, DamagedMedia)
+
+
+def unusable_media(told: Mapping[str, Any]) -> StenopoolError | None:
+    """The error of UNUSABLE_MEDIA that `told` was made of by `as_dict`, None for any other."""
+    kind = next((kind for kind in UNUSABLE_MEDIA if kind.code == told.get("code")), None)
+    beside = {name: told[name] for name in told if name not in ("code", "message", "retryable", "stage", "chunk")}
+    return kind(str(told.get("message", "")), **beside) if kind else None

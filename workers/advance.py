@@ -7,7 +7,7 @@ from functools import partial
 
 from infra.jobs import Bell
 from infra.logs import log_context
-from pipeline.errors import UNUSABLE_MEDIA, StenopoolError
+from pipeline.errors import UNUSABLE_MEDIA, StenopoolError, unusable_media
 from pipeline.lifecycle import Stage
 from workers import read_aloud
 from workers.desk import Desk
@@ -55,6 +55,8 @@ def _step(desk: Desk, turn: Turn) -> bool:
         stage=Stage.PREPARING,
     )
     with settled(work):
+        if known := unusable_media(job.input.get("unusable") or {}):
+            raise known
         if job.cut_done:
             work.stage = Stage.STITCHING
             finish(turn)

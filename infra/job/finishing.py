@@ -14,6 +14,7 @@ from infra.database.clock import read_clock
 from infra.database.tables import Chunk, Job
 from infra.job.chunks import disarm, gaps, heard, note_duration
 from infra.job.moves import Lease, Store, all_heard, end, held_job, note, put_back
+from pipeline.errors import unusable_media
 from pipeline.lifecycle import ChunkStatus, JobStatus
 from pipeline.pricing import Usage
 
@@ -71,6 +72,8 @@ class Finishing(Store):
             job = held_job(session, lease)
             time = read_clock(session)
             if retry_in is None:
+                if unusable_media(error):
+                    job.input = {**job.input, "unusable": error}
                 end(session, job, JobStatus.FAILED, time, error)
             else:
                 job.failures += 1

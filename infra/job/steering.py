@@ -100,7 +100,9 @@ _PARTICIPLE = {"cancel": "cancelled", "retry": "retried", "delete": "deleted"}
 
 
 def _want_media(session: Session, job: Job) -> None:
-    """Raises Expired: what is gone cannot be heard again."""
+    """Raises Expired: what is gone cannot be heard again. What is known to be unusable need not be there to be told so."""
+    if job.purged_at is None and job.input.get("unusable"):
+        return
     media = session.get(Media, job.media_id, with_for_update=True) if job.media_id else None
     if job.purged_at is not None or (media is not None and media.state != "stored"):
         raise Expired("The job's media has been deleted.")

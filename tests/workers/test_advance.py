@@ -4,7 +4,7 @@ import pytest
 
 from infra.database.tables import Job
 from pipeline.cut import Chunk
-from pipeline.errors import Expired, ProviderRefused, StorageUnavailable
+from pipeline.errors import ProviderRefused, StorageUnavailable
 from pipeline.lifecycle import ChunkStatus, JobStatus
 from pipeline.options import TranscriptionOptions
 from pipeline.run import Toolbox
@@ -174,8 +174,10 @@ def test_bad_input_is_the_jobs_end_with_its_reason(office: Office, wav: bytes, c
     assert job.error
     assert (job.error["code"], job.error["stage"]) == (code, "preparing")
     assert office.stored() == [], "nobody can ever use it"
-    with pytest.raises(Expired):
-        office.services.jobs.retry(office.account, job_id)
+    office.services.jobs.retry(office.account, job_id)
+    advance(office.desk(), job_id)
+    again = office.job(job_id)
+    assert (again.status, again.error) == (JobStatus.FAILED, job.error), "and who tries again is told the same"
 
 
 def test_a_bad_recording_stays_while_another_job_needs_it(office: Office) -> None:
