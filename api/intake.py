@@ -17,7 +17,7 @@ from api.multipart import Form, read_form
 from api.repetition import REPLAYED, idempotency, idempotency_key
 from api.schemas.job_object import job_object
 from api.schemas.job_request import JobFields, SpeechJobFields, shown_url
-from api.terms import job_terms, sure_ms_of
+from api.terms import heard_ms, job_terms, sure_ms_of
 from api.uploads import StorageSink, beyond, refuse_announced
 from infra.database.tables import Job, Media
 from infra.jobs import Bell, NewJob
@@ -132,7 +132,15 @@ def _uploaded(fields: JobFields, sink: StorageSink) -> _Input:
     assert media is not None
     if fields.url is not None:
         raise InvalidRequest(ONE_INPUT, param="url")
-    facts = {"type": "file", "filename": media.filename, "bytes": media.bytes, "sha256": media.sha256}
+    facts: dict[str, Any] = {
+        "type": "file",
+        "filename": media.filename,
+        "bytes": media.bytes,
+        "sha256": media.sha256,
+    }
+    length = sink.ends.estimate()
+    if not length.guessed:
+        facts["expected_ms"] = heard_ms(fields, length)
     return _Input(facts, media=media, ends=sink.ends)
 
 

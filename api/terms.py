@@ -26,7 +26,7 @@ def job_terms(services: Services, fields: JobFields | SpeechJobFields, length: E
     terms = Terms(
         prices=prices,
         ratio=services.ratios.of(fields.model),
-        audio_ms=None if isinstance(fields, SpeechJobFields) else _heard_ms(fields, length),
+        audio_ms=None if isinstance(fields, SpeechJobFields) else heard_ms(fields, length),
         text=fields.text if isinstance(fields, SpeechJobFields) else fields.prompt or "",
         max_cost_micro=most,
     )
@@ -40,10 +40,10 @@ def job_terms(services: Services, fields: JobFields | SpeechJobFields, length: E
 
 def sure_ms_of(fields: JobFields | SpeechJobFields, length: Estimate) -> int:
     """Of sound that is sure to be heard, at least; 0 where nobody knows yet."""
-    return 0 if isinstance(fields, SpeechJobFields) or not length.sure else _heard_ms(fields, length)
+    return 0 if isinstance(fields, SpeechJobFields) or not length.sure else heard_ms(fields, length)
 
 
-def _heard_ms(fields: JobFields, length: Estimate) -> int:
+def heard_ms(fields: JobFields, length: Estimate) -> int:
     """Of a part only the part; what further channels cost is held when they are found."""
     if fields.range is None:
         return length.ms

@@ -113,5 +113,6 @@ def job_facts(job: Job) -> dict[str, Any]:
 def _percent(job: Job) -> float:
     if job.status == JobStatus.COMPLETED:
         return 100.0
-    total = job.audio_samples if job.cut_done else float(job.input.get("duration") or 0) * SAMPLE_RATE
+    expected = float(job.input.get("duration") or (job.input.get("expected_ms") or 0) / 1000) * SAMPLE_RATE
+    total = job.audio_samples if job.cut_done else expected and max(expected, job.audio_samples)
     return min(99.9, round(100 * job.samples_done / total, 1)) if total else 0.0

@@ -32,8 +32,11 @@ def fetch(turn: Turn) -> Turn:
         if not writer.bytes:
             raise EmptyMedia()
     stored = services.media.stored(media.id, writer.bytes, writer.sha256)
-    facts = {"bytes": writer.bytes, "sha256": writer.sha256, "filename": stored.filename}
-    return turn.with_job(services.jobs.note_input(turn.hold.lease, facts, stored, sink.ends.estimate().ms))
+    facts: dict[str, Any] = {"bytes": writer.bytes, "sha256": writer.sha256, "filename": stored.filename}
+    length = sink.ends.estimate()
+    if not length.guessed and not turn.job.request.get("range"):
+        facts["expected_ms"] = length.ms
+    return turn.with_job(services.jobs.note_input(turn.hold.lease, facts, stored, length.ms))
 
 
 def _download(services: Services, source: Mapping[str, Any], sink: Callable[[bytes], None]) -> None:

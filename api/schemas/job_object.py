@@ -71,7 +71,8 @@ def progress(job: Job, *, now: float) -> dict[str, Any]:
     """How far it is; what is not known yet is null."""
     total = _total_samples(job)
     done = job.status == JobStatus.COMPLETED
-    share = 1.0 if done else min(1.0, job.samples_done / total) if total else 0.0
+    expected = _expected_samples(job) if total is None else total
+    share = 1.0 if done else min(1.0, job.samples_done / expected) if expected else 0.0
     return {
         "stage": job.stage,
         "percent": 100.0 if done else min(99.9, round(100 * share, 1)),
@@ -102,6 +103,13 @@ def _total_samples(job: Job) -> int | None:
         return job.audio_samples
     duration = job.input.get("duration")
     return round(float(duration) * SAMPLE_RATE) if duration else None
+
+
+def _expected_samples(job: Job) -> int:
+    """What the recording says that it lasts, until it is decoded to its end: for percent and ETA only."""
+    channels = int(job.input.get("channels") or 1) if job.request.get("channels") == "separate" else 1
+    expected = int(job.input.get("expected_ms") or 0) * channels * SAMPLE_RATE // 1000
+    return max(expected, job.audio_samples) if expected else 0
 
 
 def _eta(job: Job, share: float, now: float) -> int | None:

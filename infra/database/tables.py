@@ -103,7 +103,7 @@ class Job(SQLModel, table=True):
     media_id: str | None = Field(default=None, foreign_key="media.id", index=True)
     input: dict[str, Any] = _json(
         nullable=False
-    )  # type, filename, bytes, sha256, duration, channels, codec; url without secrets
+    )  # type, filename, bytes, sha256, duration, channels, codec, expected_ms; url without secrets
     source: dict[str, Any] | None = _json()  # url and headers to fetch; emptied once fetched
 
     status: str = "queued"

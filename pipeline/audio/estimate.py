@@ -31,10 +31,12 @@ _MOST_STEPS = 20_000  # frames, pages or chunks that are looked at
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Milliseconds. `sure` where they follow from the number of bytes, so that only a cut off file can be shorter."""
+    """Milliseconds. `sure` where they follow from the number of bytes, so that only a cut off file can be shorter;
+    `guessed` where the file itself says nothing."""
 
     ms: int
     sure: bool = False
+    guessed: bool = False
 
 
 def estimate(head: bytes, tail: bytes, size: int) -> Estimate:
@@ -50,7 +52,7 @@ def estimate(head: bytes, tail: bytes, size: int) -> Estimate:
     if counted is not None:
         return Estimate(counted)
     if found is None:
-        return Estimate(size * _SECOND // GUESSED_RATE)
+        return Estimate(size * _SECOND // GUESSED_RATE, guessed=True)
     return Estimate(max(0, min(found.ms, size * _SECOND // _LOWEST_RATE)))
 
 

@@ -331,6 +331,29 @@ def test_a_failed_job_says_why_and_can_be_tried_again(house: House) -> None:
     assert (body["error"]["code"], body["error"]["retryable"]) == ("unsupported_media", False)
     retried = house.post(f"{JOBS}/{job['id']}/retry")
     assert (retried.status_code, retried.json()["status"]) == (202, "queued")
+    house.work()
+    assert house.get(f"{JOBS}/{job['id']}").json()["error"] == body["error"]
+
+
+def test_percent_and_eta_are_there_before_the_length_is_counted(house: House) -> None:
+    sound, _ = recording(80.0, seed=3)
+    jobs = house.services.jobs
+    job_id = house.submit(sound)["id"]
+    path = f"{JOBS}/{job_id}"
+    lease, _ = jobs.claim(job_id, "cpu@test:1") or pytest.fail("it can be claimed")
+    heard = {"own_start": 0, "own_end": 20 * 16_000, "audio_start": 0, "audio_end": 20 * 16_000}
+    jobs.add_chunk(lease, 0, heard, None)
+    progress = house.get(path).json()["progress"]
+    assert (progress["audio_seconds_done"], progress["audio_seconds_total"]) == (20.0, None), (
+        "the total is counted, not guessed"
+    )
+    assert progress["percent"] == 25.0
+    assert progress["eta_seconds"] >= 1
+    guessed = house.submit(b"no header says how long this is " * 1000)["id"]
+    lease, _ = jobs.claim(guessed, "cpu@test:1") or pytest.fail("it can be claimed")
+    jobs.add_chunk(lease, 0, heard, None)
+    progress = house.get(f"{JOBS}/{guessed}").json()["progress"]
+    assert (progress["percent"], progress["eta_seconds"]) == (0.0, None)
 
 
 def test_holes_are_told_of_and_a_retry_fills_them(house: House) -> None:
