@@ -33,9 +33,9 @@ def test_every_container_tells(recordings: Path) -> None:
 def test_who_says_nothing_is_guessed_at(recordings: Path) -> None:
     for name in GUESSED & {path.name for path in recordings.iterdir()}:
         data = (recordings / name).read_bytes()
-        assert of(data) == Estimate(len(data) * 1000 // GUESSED_RATE), name
-    assert of(b"no sound at all") == Estimate(1)
-    assert of(b"") == Estimate(0)
+        assert of(data) == Estimate(len(data) * 1000 // GUESSED_RATE, guessed=True), name
+    assert of(b"no sound at all") == Estimate(1, guessed=True)
+    assert of(b"") == Estimate(0, guessed=True)
 
 
 @pytest.mark.parametrize(
