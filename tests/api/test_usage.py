@@ -111,6 +111,7 @@ def test_receipts(house: House, three: list[str]) -> None:
     assert shown == listed["data"][2]
     assert shown | {"created_at": 0, "updated_at": 0, "request_id": "req"} == {
         "id": three[0], "object": "receipt", "job_id": None, "request_id": "req", "account_id": house.account_id,
+        "key_id": "a", "task": "transcription", "model": "whisper-1", "model_used": None,
         "audio_seconds": 12.5, "characters": 0, "tokens": None, "counted": "measured",
         "prices": {"audio_minute": "0.006"}, "audio_ratio": "1", "currency": "usd", "cost_usd": 0.00125,
         "created_at": 0, "updated_at": 0,
