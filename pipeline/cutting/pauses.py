@@ -2,7 +2,7 @@
 
 Measured on real speech, a cut in the middle of a pause costs nothing, one in a short pause a little, one inside a word a whole
 word. So the three kinds: "silence" needs no overlap, "soft" a second of it and "hard" three, out of which the stitcher picks where
-to switch.
+to switch. "hard" is also a pause that is hardly quieter than speech: in speech without pauses, that is a vowel held softly.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ _LONG = SAMPLE_RATE  # beyond a second a pause gets no better
 _ONSET = SAMPLE_RATE // 2  # before the speech after a long pause, for its soft beginning
 _HASTE = 0.004  # how much shorter a pause counts per sample that the chunk could still have lasted
 _DEPTH = 15.0  # dB below the loud frames; in a flatter recording a pause is a guess, and is overlapped
+_SHALLOW = (
+    10.0  # dB; where it is hardly quieter than speech, it is as likely a soft vowel: as much overlap as without a pause
+)
 _AROUND = 2  # frames to either side of a cut
 _TRUST = 0.7  # of the speech that WebRTC must have noticed before it may point out pauses
 _BELOW_PEAK = 3.0  # dB; nothing louder is a pause, whatever WebRTC says
@@ -56,11 +59,17 @@ def quiet(frames: Frames) -> NDArray[np.bool_]:
 def find_cut(frames: Frames, origin: int, reach: Reach) -> Place:
     """The best place; `origin` is the sample at which the first frame begins."""
     pauses = runs(quiet(frames)) * FRAME + origin
-    deep = [at for at in _candidates(pauses, _PAUSE, reach.silence) if _deep(frames, (at - origin) // FRAME)]
-    if deep:
-        return Place(deep[0], "silence")
-    if short := _candidates(pauses, _GAP, reach.soft):
-        return Place(short[0], "soft")
+
+    def best(least: int, within: tuple[int, int], depth: float) -> int | None:
+        found = _candidates(pauses, least, within)
+        return next((at for at in found if _deep(frames, (at - origin) // FRAME, depth)), None)
+
+    if (at := best(_PAUSE, reach.silence, _DEPTH)) is not None:
+        return Place(at, "silence")
+    if (at := best(_GAP, reach.soft, _SHALLOW)) is not None:
+        return Place(at, "soft")
+    if (at := best(_GAP, reach.hard, 0.0)) is not None:
+        return Place(at, "hard")
     return _quietest(frames, origin, reach.hard)
 
 
@@ -76,11 +85,11 @@ def _candidates(pauses: NDArray[np.intp], least: int, within: tuple[int, int]) -
     return [at for _, at in sorted(scored, reverse=True)]
 
 
-def _deep(frames: Frames, at: int) -> bool:
-    """Whether it is so much quieter around here than in speech that nothing can be hidden in it."""
+def _deep(frames: Frames, at: int, depth: float) -> bool:
+    """Whether it is so many dB quieter around here than in speech: at _DEPTH, nothing can be hidden in it."""
     around = slice(max(at - _AROUND, 0), at + _AROUND + 1)
     level = frames.energy[around].max()
-    return bool(level < INAUDIBLE or level < frames.peak[around].max() - _DEPTH)
+    return bool(level < INAUDIBLE or level < frames.peak[around].max() - depth)
 
 
 def _quietest(frames: Frames, origin: int, within: tuple[int, int]) -> Place:
