@@ -49,6 +49,8 @@ _LIVELY_JUMPS = 5  # of 33 frames: clicks of one a second and siren sweeps stay 
 _SHORTEST_SOUND = 3  # frames; clicks are shorter, vowels are not
 _FORGOTTEN = 1e-6  # frames; what is left of a sound ten minutes ago
 _LOUD = 12.0  # dB; everything this near to the loud frames is sound, however high the floor
+LARGEST_RISE = 20.0  # dB from frame to frame; what begins out of nothing begins no harder
+_FAINT = 50.0  # dB below the peak; what a band does below that is the room's own
 _FEW = 5.0  # lively frames that are not enough to know how loud speech is
 
 
@@ -59,6 +61,7 @@ class Frames:
     energy: NDArray[np.float32]  # above 100 Hz, so that neither hum nor a DC offset counts
     voiced: NDArray[np.bool_]  # WebRTC's opinion
     jump: NDArray[np.bool_]  # whether bands jumped together here
+    rise: NDArray[np.float32]  # dB by which the bands became louder since the frame before, on average
     floor: NDArray[np.float32]  # 10th percentile of the recent energies
     peak: NDArray[np.float32]  # 95th percentile of them
 
@@ -92,10 +95,11 @@ class SpeechDetector:
         power = (spectrum.real**2 + spectrum.imag**2) @ self._bands
         decibels = (10 * np.log10(power + 1e-2)).astype(np.float32)
         energy = decibels[:, -1]
-        jump = self._jumps(decibels[:, :-1])
+        path = self._path(decibels[:, :-1])
+        jump = _jumps(path)
         floor, peak = self._levels(energy, jump)
         everywhere = np.ones(len(energy), dtype=np.float32)
-        return Frames(energy, self._voiced(pcm), jump, floor * everywhere, peak * everywhere)
+        return Frames(energy, self._voiced(pcm), jump, _rise(path, peak), floor * everywhere, peak * everywhere)
 
     def _levels(self, energy: NDArray[np.float32], jump: NDArray[np.bool_]) -> tuple[float, float]:
         """The floor and the peak after these frames; the peak is that of lively frames, however long ago, if they were louder."""
@@ -108,14 +112,23 @@ class SpeechDetector:
         step, is_speech = 2 * FRAME, self._webrtc.is_speech
         return np.array([is_speech(pcm[at : at + step]) for at in range(0, len(pcm), step)], dtype=np.bool_)
 
-    def _jumps(self, bands: NDArray[np.float32]) -> NDArray[np.bool_]:
+    def _path(self, bands: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The bands of these frames and of the two before."""
         bands = np.maximum(bands, _BAND_FLOOR)
-        known = bands[[0, 0]] if self._before is None else self._before
-        path = np.concatenate((known, bands))
+        path = np.concatenate((bands[[0, 0]] if self._before is None else self._before, bands))
         self._before = path[-2:]
-        change = path[2:] - path[:-2]
-        together = np.maximum((change > _JUMP).sum(axis=1), (change < -_JUMP).sum(axis=1))
-        return np.asarray(together >= _JUMPING_BANDS)
+        return path
+
+
+def _jumps(path: NDArray[np.float32]) -> NDArray[np.bool_]:
+    change = path[2:] - path[:-2]
+    together = np.maximum((change > _JUMP).sum(axis=1), (change < -_JUMP).sum(axis=1))
+    return np.asarray(together >= _JUMPING_BANDS)
+
+
+def _rise(path: NDArray[np.float32], peak: float) -> NDArray[np.float32]:
+    heard = np.maximum(path[1:], peak - _FAINT)
+    return np.asarray(np.clip(np.diff(heard, axis=0), 0.0, LARGEST_RISE).mean(axis=1), dtype=np.float32)
 
 
 class Levels:

@@ -147,8 +147,9 @@ def test_without_speech_nothing_is_kept_to_be_sent(numbers: sounds.Samples) -> N
         sounds.arpeggio(60, 0.5, 1500),
         sounds.drums(60, 0.5, 12_000),
         sounds.drums(60, 1.0, 1500),
+        sounds.drums(60, 0.5, 9000) + sounds.chords(60, 1.0, 9000),
     ],
-    ids=["slow chords", "chords", "fast arpeggio", "slow arpeggio", "drums", "slow drums"],
+    ids=["slow chords", "chords", "fast arpeggio", "slow arpeggio", "drums", "slow drums", "a band"],
 )
 def test_music_that_keeps_the_beat_is_nobody_s_speech(numbers: sounds.Samples) -> None:
     found = chunks(sounds.pcm(numbers), CutProfile())
