@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
-from itertools import chain
-
-from pipeline.captions import Cue, Layout, cues
 from pipeline.formats.base import Format, RenderOptions
-from pipeline.transcript import Segment, Transcript
-from pipeline.writing.turns import label, with_gaps
-
-NARROWEST = 20  # columns that a label leaves at least
+from pipeline.transcript import Transcript
+from pipeline.writing.caption_labels import labelled_cues
 
 
 class Srt:
@@ -22,26 +15,10 @@ class Srt:
     extension = ".srt"
 
     def render(self, transcript: Transcript, options: RenderOptions) -> str:
-        segments = with_gaps(transcript)
-        shown = cues(segments, _narrowed(options, segments), duration=transcript.duration)
-        before = chain([None], (cue.speaker for cue in shown))
         return "".join(
-            f"{number}\n{_clock(cue.start)} --> {_clock(cue.end)}\n{_safe(_labelled(cue, last))}\n\n"
-            for number, (cue, last) in enumerate(zip(shown, before, strict=False), start=1)
+            f"{number}\n{_clock(cue.start)} --> {_clock(cue.end)}\n{_safe(cue.lines)}\n\n"
+            for number, cue in enumerate(labelled_cues(transcript, options), start=1)
         )
-
-
-def _narrowed(layout: Layout, segments: Iterable[Segment]) -> Layout:
-    """Room for the longest label before a line."""
-    longest = max((len(label(segment) or "") for segment in segments), default=0)
-    return replace(layout, max_line_chars=max(NARROWEST, layout.max_line_chars - longest - 2)) if longest else layout
-
-
-def _labelled(cue: Cue, last: str | None) -> tuple[str, ...]:
-    """Its lines, the speaker before the first where it is another one than before."""
-    if not cue.speaker or cue.speaker == last:
-        return cue.lines
-    return (f"{cue.speaker}: {cue.lines[0]}", *cue.lines[1:])
 
 
 def _clock(ms: int) -> str:

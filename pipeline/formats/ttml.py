@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from xml.sax.saxutils import escape, quoteattr
 
-from pipeline.captions import Cue, cues
+from pipeline.captions import Cue
 from pipeline.formats.base import Format, RenderOptions
 from pipeline.transcript import Transcript
-from pipeline.writing.turns import with_gaps
+from pipeline.writing.caption_labels import labelled_cues
 
 _HEAD = """<?xml version="1.0" encoding="UTF-8"?>
 <tt xmlns="http://www.w3.org/ns/ttml" xmlns:ttp="http://www.w3.org/ns/ttml#parameter"
@@ -40,14 +40,13 @@ class Ttml:
     extension = ".ttml"
 
     def render(self, transcript: Transcript, options: RenderOptions) -> str:
-        shown = cues(with_gaps(transcript), options, duration=transcript.duration)
+        shown = labelled_cues(transcript, options)
         body = "".join(_paragraph(number, cue) for number, cue in enumerate(shown, start=1))
         return _HEAD.format(language=quoteattr(transcript.language or "")) + body + _FOOT
 
 
 def _paragraph(number: int, cue: Cue) -> str:
-    lines = [f"{cue.speaker}: {cue.lines[0]}", *cue.lines[1:]] if cue.speaker else cue.lines
-    text = "<br/>".join(escape(_NOT_XML.sub("", line)) for line in lines)
+    text = "<br/>".join(escape(_NOT_XML.sub("", line)) for line in cue.lines)
     times = f'begin="{_clock(cue.start)}" end="{_clock(cue.end)}"'
     return f'      <p xml:id="cue{number}" region="bottom" {times}>{text}</p>\n'
 

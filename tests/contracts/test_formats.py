@@ -354,6 +354,19 @@ def test_channels_are_labels_too() -> None:
     assert render("text", stereo) == "channel_0: Left.\nchannel_1: Right.\n"
 
 
+@pytest.mark.parametrize("width", [12, 42])
+def test_labels_before_a_line_leave_it_room(width: int) -> None:
+    words = tuple(Word("abc", at * 300, at * 300 + 250) for at in range(60))
+    said = " ".join(word.text for word in words)
+    talk = Transcript((Segment(said, 0, 18_000, words, channel=0), Segment(said, 0, 18_000, words, channel=1)), 18_000)
+    lines = [line for _, _, text in read_srt(render("srt", talk, max_line_chars=width)) for line in text.split("\n")]
+    document = ElementTree.fromstring(render("ttml", talk, max_line_chars=width))
+    lines += [part for paragraph in document.iter(f"{TT}p") for part in paragraph.itertext()]
+    assert any(line.startswith("channel_1: ") for line in lines)
+    assert all(len(line.split(": ")[-1]) <= width for line in lines)
+    assert width == 12 or all(len(line) <= width for line in lines)
+
+
 HOLED = Transcript(
     (Segment("Before.", 0, 900), Segment("After.", 31_000, 32_000)),
     33_000,
