@@ -37,6 +37,27 @@ def test_a_text_without_word_times_is_found_by_its_segment() -> None:
     assert find([Segment("Nothing is timed here.", 500, 2500)], "timed") == [Match(0, 500, 2500, "timed")]
 
 
+@pytest.mark.parametrize(
+    "text, query, found",
+    [
+        ("A printing-press, here.", "printing press", ["printing-press,"]),
+        ("A printing-press, here.", "press here", ["press, here."]),
+        ("A printing press.", "printing-press", ["printing press."]),
+        ("Send an e-mail now", "email", ["e-mail"]),
+        ("Send an email now", "e-mail", ["email"]),
+        ("I don't know", "don\u2019t", ["don't"]),
+        ("I don't know", "t know", []),
+        ("今天天气很好。明天天气不好", "天气", ["天气", "天气"]),
+        ("今日はとても晴れです", "とても", ["とても"]),
+        ("“So,” she said", '"so" she', ["“So,” she"]),
+    ],
+)
+def test_parts_of_words_and_scripts_without_spaces(text: str, query: str, found: list[str]) -> None:
+    timed = find([said(text, 0)], query)
+    assert [match.text for match in timed] == found
+    assert [match.text for match in find([Segment(text, 0, 900)], query)] == found
+
+
 @given(
     st.lists(st.sampled_from(["one", "two", "three"]), min_size=1, max_size=30), st.integers(0, 29), st.integers(1, 4)
 )
