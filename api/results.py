@@ -7,7 +7,7 @@ from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Response
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from api.deps import JOBS, Desk
 from api.perf import cost_text, tokens
@@ -15,7 +15,8 @@ from api.schemas.job_object import terminal
 from api.schemas.options import Lenient, Many
 from infra.database.tables import Job
 from pipeline import formats
-from pipeline.errors import Expired, InputMissing, InvalidRequest, WrongState
+from pipeline.captions import Layout
+from pipeline.errors import Expired, InputMissing, InvalidRequest, UnsupportedValue, WrongState
 from pipeline.formats.base import RenderOptions
 from pipeline.honesty.suspects import Shown, shown
 from pipeline.lifecycle import ACTIONS
@@ -42,6 +43,16 @@ class CaptionQuery(Lenient):
     chars_per_second: float | None = Field(None, ge=5, le=100, allow_inf_nan=False, description="Reading speed; 20.")
     paragraphs: bool | None = Field(None, description="true: text in paragraphs, an empty line between.")
     suspect: Shown = Field("keep", description="Text that may be made up: `keep`, `mark` it [? so ?], or `drop` it.")
+
+    @model_validator(mode="after")
+    def _possible(self) -> CaptionQuery:
+        usual = Layout()
+        shortest = usual.min_cue if self.min_cue is None else self.min_cue
+        longest = usual.max_cue if self.max_cue is None else self.max_cue
+        if shortest > longest:
+            told = f"A caption cannot last at least {shortest} ms and at most {longest} ms."
+            raise UnsupportedValue(told, param="min_cue" if self.max_cue is None else "max_cue")
+        return self
 
     def layout(self) -> dict[str, Any]:
         """The caption options that were given."""
@@ -133,6 +144,7 @@ def numbered(segments: Sequence[Segment], first: int = 0) -> list[dict[str, Any]
             ],
             "suspect": list(segment.suspect),
         }
+        | {name: value for name in ("speaker", "channel") if (value := getattr(segment, name)) is not None}
         for number, segment in enumerate(segments, start=first)
     ]
 

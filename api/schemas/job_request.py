@@ -21,7 +21,7 @@ HEADER_VALUE = re.compile(r"[\x20-\x7e\x80-\xff\t]{0,4096}")
 OURS = frozenset({"host", "content-length", "transfer-encoding", "connection", "te", "upgrade", "expect", "range"})
 LATER = ("upload_id", "s3_uri", "file_id")
 MAX_TEXT = 1_000_000  # characters: some 18 hours of speech
-RANGE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*-\s*(\d+(?:\.\d+)?)?\s*")
+RANGE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*-\s*(\d+(?:\.\d+)?)?\s*", re.ASCII)
 
 
 class NotYet(InvalidRequest):
@@ -66,9 +66,9 @@ class RangeFields(Lenient):
     @classmethod
     def _written(cls, value: Any) -> Any:
         """`{"start": 12.5, "end": 60}`, or "12.5-60", or "12.5-"."""
-        if not isinstance(value, str):
+        if isinstance(value, dict | RangeFields):
             return value
-        found = RANGE.fullmatch(value)
+        found = RANGE.fullmatch(value) if isinstance(value, str) else None
         if not found:
             raise ValueError('A range is {"start": seconds, "end": seconds} or "12.5-60".')
         return {"start": found[1], "end": found[2]}

@@ -7,17 +7,22 @@ from typing import Any
 
 from pipeline.formats.base import Format, RenderOptions, gaps
 from pipeline.transcript import Logprob, Transcript
+from pipeline.writing.turns import written
 
 
 class Json:
-    """{"text": …}, `languages` and `logprobs` where the provider told them, and what the caller adds."""
+    """{"text": …}, `languages` and `logprobs` where the provider told them, and what the caller adds.
+
+    The text of channels that were heard each by itself has a line for each turn, with the channel before it.
+    """
 
     name = "json"
     media_type = "application/json"
     extension = ".json"
 
     def render(self, transcript: Transcript, options: RenderOptions) -> str:
-        body: dict[str, Any] = {"text": transcript.text}
+        apart = any(segment.channel is not None for segment in transcript.segments)
+        body: dict[str, Any] = {"text": written(transcript.segments) if apart else transcript.text}
         if transcript.task == "transcribe":
             body |= languages(transcript)
         if transcript.logprobs:

@@ -33,7 +33,7 @@ class VerboseJson:
         if translated or "segment" in options.granularities:
             body["segments"] = [_segment(number, segment) for number, segment in enumerate(transcript.segments)]
         if "word" in options.granularities and not translated:
-            body["words"] = [_word(word) for word in transcript.words]
+            body["words"] = _words(transcript)
         return json.dumps({**body, **gaps(transcript), **options.extra}, ensure_ascii=False)
 
 
@@ -59,8 +59,15 @@ def _segment(number: int, segment: Segment) -> dict[str, Any]:
     return body
 
 
-def _word(word: Word) -> dict[str, Any]:
-    return {"word": word.text.strip(), "start": word.start / 1000, "end": word.end / 1000}
+def _words(transcript: Transcript) -> list[dict[str, Any]]:
+    """All in order of their beginning; those of channels that were heard each by itself say which."""
+    said = ((word, segment.channel) for segment in transcript.segments for word in segment.words)
+    return [_word(word, channel) for word, channel in sorted(said, key=lambda one: one[0].start)]
+
+
+def _word(word: Word, channel: int | None) -> dict[str, Any]:
+    body = {"word": word.text.strip(), "start": word.start / 1000, "end": word.end / 1000}
+    return body if channel is None else {**body, "channel": channel}
 
 
 def _known(value: float | None, neutral: float) -> float:

@@ -128,6 +128,9 @@ def _at(word: Word, start: int, limit: int) -> Word:
 
 
 def runs_forward(segments: Sequence[Segment]) -> bool:
-    """Whether no start lies before an earlier one."""
-    starts = [time for segment in segments for time in _starts(segment)]
-    return all(before <= after for before, after in pairwise(starts))
+    """Whether no segment starts before an earlier one, and in each channel no word before an earlier one."""
+    channels: dict[int | None, list[int]] = {}
+    for segment in segments:
+        channels.setdefault(segment.channel, []).extend(_starts(segment))
+    orders = [[segment.start for segment in segments], *channels.values()]
+    return all(before <= after for starts in orders for before, after in pairwise(starts))

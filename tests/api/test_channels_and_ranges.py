@@ -79,6 +79,17 @@ def test_labels_in_every_format(house: House) -> None:
     assert captions[0].content.startswith("channel_0: ")
     speakers = [segment["speaker"] for segment in house.get(f"{address}?format=diarized_json").json()["segments"]]
     assert speakers == sorted(speakers) and set(speakers) == {"channel_0", "channel_1"}
+    assert house.get(f"{address}?format=json").json()["text"] == f"channel_0: {said[0]}\nchannel_1: {said[1]}"
+    verbose = house.get(f"{address}?format=verbose_json&timestamp_granularities=word").json()
+    assert [word["channel"] for word in verbose["words"]] == [0] * len(left_said) + [1] * len(right_said)
+    listed = house.get(f"{JOBS}/{job['id']}/segments").json()["data"]
+    assert [segment["channel"] for segment in listed] == [int(speaker[-1]) for speaker in speakers]
+
+
+def test_two_who_talk_at_once_are_no_disorder(house: House) -> None:
+    (left, _), (right, _) = side(5.0, 1), side(5.0, 2)
+    job = done(house, recording(left, right), channels="separate")
+    assert job["quality"]["timeline_monotonic"] is True
 
 
 def test_one_channel_asked_separately(house: House) -> None:
@@ -112,13 +123,14 @@ def test_a_part_without_an_end_and_a_part_that_is_not_there(house: House) -> Non
     assert failed["status"] == "failed" and "but the recording has" in failed["error"]["message"]
 
 
-@pytest.mark.parametrize("wrong", ["5-2", "abc", "-3", "[1]", '{"start": -1}'])
+@pytest.mark.parametrize("wrong", ["5-2", "abc", "-3", "5", "0:30-1:00", "\u0663-\u0665", "[1]", '{"start": -1}'])
 def test_a_range_that_makes_no_sense(house: House, wrong: str) -> None:
     answer = house.post(
         JOBS, data={"model": "oracle", "range": wrong}, files={"file": ("a.wav", recording(side(1.0, 1)[0]))}
     )
     assert answer.status_code == 400
-    assert answer.json()["error"]["param"].startswith("range"), answer.json()
+    error = answer.json()["error"]
+    assert error["param"].startswith("range") and "RangeFields" not in error["message"], error
 
 
 def test_six_channels_of_which_four_are_silent(house: House) -> None:

@@ -44,7 +44,14 @@ def test_every_format_and_the_caption_options(house: House) -> None:
     narrow = house.get(f"{path}?format=srt&max_line_chars=12&max_lines=1").text
     longest = max(len(line) for line in narrow.splitlines() if "-->" not in line)
     assert longest <= 14
-    for query in ("format=docx", "max_lines=0", "max_line_chars=x", "timestamp_granularities=page"):
+    for query in (
+        "format=docx",
+        "max_lines=0",
+        "max_line_chars=x",
+        "timestamp_granularities=page",
+        "min_cue=8000",
+        "max_cue=1000&min_cue=2000",
+    ):
         answer = house.get(f"{path}?{query}")
         assert answer.status_code == 400, query
 
