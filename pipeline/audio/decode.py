@@ -1,4 +1,4 @@
-"""Any recording in, 16 kHz mono samples out: streaming, in constant memory, with the times of the original.
+"""Any recording in, mono samples out (of 16 kHz, what is heard): streaming, in constant memory, with the times of the original.
 
 What is decided here: a file that stops in the middle is decoded as far as it goes, because recorders and streams end like
 that; except an MP4 whose index promises more than is there, for then the loss is certain. Sound that begins after the
@@ -42,17 +42,23 @@ class AudioFacts:
     sample_rate: int
 
 
-def decode(source: Path | bytes, *, max_seconds: float | None = None, channel: int | None = None) -> Decoding:
+def decode(
+    source: Path | bytes,
+    *,
+    max_seconds: float | None = None,
+    channel: int | None = None,
+    sample_rate: int = SAMPLE_RATE,
+) -> Decoding:
     """Open a recording: `with decode(path) as sound: for block in sound: ...`. `channel`, from 0, instead of a mix of all.
 
     Raises, when entered or while iterated: EmptyMedia, UnsupportedMedia, NoAudioTrack, DamagedMedia, MediaTooLong once more
     than `max_seconds` have been decoded, InputMissing for a path that cannot be opened, SandboxFailed.
     """
-    return Decoding(source, max_seconds=max_seconds, channel=channel)
+    return Decoding(source, max_seconds=max_seconds, channel=channel, sample_rate=sample_rate)
 
 
 class Decoding:
-    """A recording being decoded. `samples` counts what came so far, at 16 kHz: exact when the iteration has ended."""
+    """A recording being decoded. `samples` counts what came so far, of `sample_rate`: exact when the iteration has ended."""
 
     facts: AudioFacts
 
@@ -62,6 +68,7 @@ class Decoding:
         *,
         max_seconds: float | None = None,
         channel: int | None = None,
+        sample_rate: int = SAMPLE_RATE,
         level: Level | None = None,
         tool: Ffmpeg | None = None,
         stall_seconds: float = STALL_SECONDS,
@@ -70,6 +77,7 @@ class Decoding:
         self._source = source
         self._max_seconds = max_seconds
         self._channel = channel
+        self._sample_rate = sample_rate
         self._level = level
         self._tool = tool
         self._stall_seconds = stall_seconds
@@ -106,7 +114,7 @@ class Decoding:
         seconds = _MOST_SECONDS if self._max_seconds is None else self._max_seconds
         return Child(
             tool,
-            decode_arguments(tool, container, self._max_seconds, self._channel),
+            decode_arguments(tool, container, self._max_seconds, self._channel, self._sample_rate),
             level=self._level or sandbox_level(),
             cpu_seconds=int(_CPU_SECONDS_AT_LEAST + seconds * _CPU_SECONDS_PER_SECOND),
             stdin=descriptor,
@@ -124,7 +132,7 @@ class Decoding:
             self._finish(child)
         self.facts = AudioFacts(container.name, track.codec, track.channels, track.sample_rate)
         if not child.log.start:
-            self._skip = _unstated_delay(container, track) * _SAMPLE_BYTES
+            self._skip = _unstated_delay(container, track, self._sample_rate) * _SAMPLE_BYTES
 
     def _next(self, child: Child) -> bytes:
         """The next block, b"" at a good end."""
@@ -152,7 +160,7 @@ class Decoding:
         return data[:whole]
 
     def _check_length(self) -> None:
-        if self._max_seconds is not None and self.samples > self._max_seconds * SAMPLE_RATE:
+        if self._max_seconds is not None and self.samples > self._max_seconds * self._sample_rate:
             message = f"The recording is longer than the limit of {self._max_seconds:g} seconds."
             raise MediaTooLong(message, max_seconds=self._max_seconds)
 
@@ -163,6 +171,6 @@ class Decoding:
             raise EmptyMedia("The recording has no sound in it: zero samples.")
 
 
-def _unstated_delay(container: Container, track: AudioStream) -> int:
-    """Samples at 16 kHz."""
-    return round(_UNSTATED_DELAY.get((container.name, track.codec), 0) * SAMPLE_RATE / track.sample_rate)
+def _unstated_delay(container: Container, track: AudioStream, sample_rate: int) -> int:
+    """In samples of `sample_rate`."""
+    return round(_UNSTATED_DELAY.get((container.name, track.codec), 0) * sample_rate / track.sample_rate)

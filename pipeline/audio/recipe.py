@@ -23,10 +23,7 @@ _TIME = (
 )
 # Compensation is hard or none: silence of 20 ms and more goes in, nothing is ever stretched.
 # Out of it go frames of a second: handing 26 ms at a time from thread to thread would take a quarter of all the time.
-_FILTERS = (
-    f"asetpts='{_TIME}',aresample={SAMPLE_RATE}:min_comp=0.001:min_hard_comp=0.02:first_pts=0,"
-    f"asetnsamples=n={SAMPLE_RATE}:p=0"
-)
+_FILTERS = "asetpts='{time}',aresample={rate}:min_comp=0.001:min_hard_comp=0.02:first_pts=0,asetnsamples=n={rate}:p=0"
 _CODECS = (
     "aac,aac_fixed,aac_latm,ac3,adpcm_ima_qt,adpcm_ima_wav,adpcm_ms,alac,amrnb,amrwb,eac3,flac,gsm_ms,libopencore_amrnb,"
     "libopencore_amrwb,libopus,libvorbis,mp1,mp1float,mp2,mp2float,mp3,mp3float,opus,pcm_alaw,pcm_f32be,pcm_f32le,"
@@ -35,7 +32,11 @@ _CODECS = (
 
 
 def decode_arguments(
-    tool: Ffmpeg, container: Container, max_seconds: float | None, channel: int | None = None
+    tool: Ffmpeg,
+    container: Container,
+    max_seconds: float | None,
+    channel: int | None = None,
+    sample_rate: int = SAMPLE_RATE,
 ) -> list[str]:
     """Forced demuxer, listed codecs, first sound track; one second over the limit, so that being over can be seen.
 
@@ -58,8 +59,9 @@ def decode_arguments(
         source = ffmpeg.input("file:/proc/self/fd/0", protocol_whitelist="file", **options)
     limit = {} if max_seconds is None else {"t": max_seconds + 1}
     picked = "" if channel is None else f"pan=mono|c0=c{channel},"
+    filters = picked + _FILTERS.format(time=_TIME, rate=sample_rate)
     output = source["a:0"].output(
-        "pipe:1", format="s16le", af=picked + _FILTERS, ac=1, vn=None, sn=None, dn=None, map_metadata=-1, **limit
+        "pipe:1", format="s16le", af=filters, ac=1, vn=None, sn=None, dn=None, map_metadata=-1, **limit
     )
     clock = ["-copyts"] if container in (MP4, MATROSKA) else []  # theirs begins at zero; others are moved there
     arguments: list[str] = output.compile(

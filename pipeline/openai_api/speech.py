@@ -1,12 +1,17 @@
-"""What a server sends as speech, checked to be the bare samples that were asked for."""
+"""What a server sends as speech, as the bare samples that were asked for.
+
+Servers at home often have one format and send it whatever they are asked: a file of it is received whole, then decoded in the
+sandbox like anybody's recording.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pipeline.audio.decode import decode
 from pipeline.audio.encode import encode
 from pipeline.audio.frames import adts_frames, mpeg_audio_frames
-from pipeline.errors import ProviderNonsense
+from pipeline.errors import UNUSABLE_MEDIA, MediaTooLong, ProviderNonsense
 
 _MAGIC = (b"ID3", b"fLaC", b"OggS", b"\x1a\x45\xdf\xa3", b"FORM", b"caff")
 _TEXTS = ("text/", "application/json", "application/problem", "application/xml")
@@ -14,11 +19,14 @@ _ENOUGH = 64  # bytes; as many printable characters in a row are no sound
 _LONGEST_HEADER = 4096  # bytes of a WAV before its samples
 _RATES = range(8_000, 96_001)  # Hz
 _ENCODED = 24_000
+_LARGEST_FILE = 64 * 1024**2  # bytes: 4,096 characters read slowly, as stereo without any compression
+_LONGEST_SOUND = 3600  # seconds
 _UNKNOWN_SIZE = (0, 0xFFFFFFFF)  # what a WAV says that is still being made
 
 
 def samples(blocks: Iterator[bytes], media_type: str, *, sample_rate: int, provider: str) -> Iterator[bytes]:
-    """s16le mono in whole samples of `sample_rate` Hz. A WAV is unwrapped; anything else raises ProviderNonsense."""
+    """s16le mono in whole samples of `sample_rate` Hz. A WAV is unwrapped, encoded sound decoded; anything else raises
+    ProviderNonsense."""
     if media_type.lower().startswith(_TEXTS):
         raise ProviderNonsense(provider=provider)
     head = next(blocks, b"")
@@ -30,20 +38,40 @@ def samples(blocks: Iterator[bytes], media_type: str, *, sample_rate: int, provi
             head += block
         start, size, rate = _unwrapped(head, provider)
         head = head[start:]
-    elif _foreign(head, media_type):
+    elif _encoded(head, media_type):
+        yield from _decoded(_resumed(head, blocks), sample_rate, provider)
+        return
+    elif _written(head):
         raise ProviderNonsense(provider=provider)
     whole = _whole(_first(_resumed(head, blocks), size))
     yield from whole if rate == sample_rate else _resampled(whole, rate, sample_rate)
 
 
-def _foreign(head: bytes, media_type: str) -> bool:
-    """Whether it is some other container, or text."""
+def _written(head: bytes) -> bool:
+    """Whether it is text."""
+    return len(head) >= _ENOUGH and all(32 <= byte < 127 or byte in b"\t\r\n" for byte in head[:_ENOUGH])  # noqa: PLR2004
+
+
+def _encoded(head: bytes, media_type: str) -> bool:
+    """Whether it is some other container."""
     if head.startswith(_MAGIC) or head[4:8] == b"ftyp":
-        return True
-    if len(head) >= _ENOUGH and all(32 <= byte < 127 or byte in b"\t\r\n" for byte in head[:_ENOUGH]):  # noqa: PLR2004
         return True
     frames = 1 if media_type.lower().startswith(("audio/mpeg", "audio/mp3", "audio/aac")) else 2
     return mpeg_audio_frames(head, 0, frames) or adts_frames(head, 0, frames)
+
+
+def _decoded(blocks: Iterator[bytes], sample_rate: int, provider: str) -> Iterator[bytes]:
+    """Raises ProviderNonsense for what is no sound after all."""
+    received = bytearray()
+    for block in blocks:
+        received += block
+        if len(received) > _LARGEST_FILE:
+            raise ProviderNonsense("The provider sent more sound than the text can be", provider=provider)
+    try:
+        with decode(bytes(received), max_seconds=_LONGEST_SOUND, sample_rate=sample_rate) as sound:
+            yield from sound
+    except (*UNUSABLE_MEDIA, MediaTooLong) as error:
+        raise ProviderNonsense("The provider's sound cannot be decoded", provider=provider) from error
 
 
 def _data(head: bytes) -> tuple[bytes, int, int] | None:
