@@ -25,6 +25,7 @@ from dataclasses import dataclass, replace
 
 from pipeline.audio.decode import decode
 from pipeline.audio.measured import container_of, measured, measured_ms
+from pipeline.calls.spare import spare_route
 from pipeline.catalog import Route
 from pipeline.cut import CutProfile, Span, cut
 from pipeline.errors import (
@@ -161,9 +162,10 @@ def handed_on(
         if transcriber is None:
             break
         try:
-            heard = transcriber.hear_file(
-                parcel.data, parcel.filename, parcel.media_type, parcel.ms, options, route.model
-            )
+            with spare_route(route is not routes[-1]):
+                heard = transcriber.hear_file(
+                    parcel.data, parcel.filename, parcel.media_type, parcel.ms, options, route.model
+                )
         except FileRefused:
             break
         except (ProviderError, UnsupportedValue) as error:

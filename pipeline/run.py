@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from pipeline.audio.encode import encode
+from pipeline.calls.spare import spare_route
 from pipeline.catalog import Route
 from pipeline.cut import Chunk, CutProfile, Span
 from pipeline.cutting.part import Part
@@ -267,7 +268,8 @@ def first_that_can(routes: Sequence[Route], ask: Callable[[Route], Answer]) -> A
     failures: list[tuple[Route, StenopoolError]] = []
     for route in routes:
         try:
-            return ask(route)
+            with spare_route(route is not routes[-1]):
+                return ask(route)
         except (ProviderError, UnsupportedValue) as error:
             failures.append((route, error))
     if len(failures) == 1 or all(isinstance(failed, UnsupportedValue) for _, failed in failures):

@@ -12,6 +12,7 @@ import struct
 import subprocess
 import threading
 from collections.abc import Generator, Iterable, Iterator
+from contextvars import copy_context
 from typing import IO, Any
 
 import ffmpeg
@@ -142,7 +143,9 @@ class _Feeder:
         self._thread: threading.Thread | None = None
 
     def start(self, sink: IO[bytes]) -> None:
-        self._thread = threading.Thread(target=self._run, args=(sink,), name="encode-feeder", daemon=True)
+        self._thread = threading.Thread(
+            target=copy_context().run, args=(self._run, sink), name="encode-feeder", daemon=True
+        )
         self._thread.start()
 
     def waits(self) -> bool:

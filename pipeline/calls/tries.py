@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from pipeline.calls.circuit import Circuit
 from pipeline.calls.deadline import Deadline
+from pipeline.calls.spare import has_spare_route
 from pipeline.errors import ProviderBusy, ProviderError, ProviderNonsense, ProviderUnavailable
 
 T = TypeVar("T")
@@ -24,7 +25,7 @@ class Tries:
     """One provider's calls, from any thread, `concurrency` of them at once.
 
     A call with all its tries takes `timeout_s` seconds at most; a failed try is repeated within the first `retry_s`, and there
-    are no more than `most` tries.
+    are no more than `most` tries. Who is over its limit is not waited for where another route can answer.
     """
 
     def __init__(
@@ -59,6 +60,8 @@ class Tries:
         """Wait before the next try; False when there should be none."""
         jittered = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**nth) * random.uniform(0.5, 1)  # noqa: S311 - spreads the tries
         wait = max(float(error.details.get("retry_after") or 0), jittered)
+        if isinstance(error, ProviderBusy) and has_spare_route():
+            return False
         most = min(self._most, _OF_NONSENSE) if isinstance(error, ProviderNonsense) else self._most
         if nth + 1 >= most or self._circuit.doubtful or time.monotonic() + wait > again.at:
             return False

@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.calls.circuit import Circuit
 from pipeline.calls.deadline import Deadline
+from pipeline.calls.spare import has_spare_route, spare_route
 from pipeline.calls.tries import Tries
 from pipeline.errors import ProviderBusy, ProviderError, ProviderNonsense, ProviderRefused, ProviderUnavailable
 from tests.support.waiting import wait_until
@@ -60,6 +61,18 @@ def test_it_ends(failure: ProviderError, times: int) -> None:
     with pytest.raises(type(failure)):
         tries().persist(asked)
     assert asked.times == times
+
+
+def test_nobody_waits_for_a_busy_provider_while_another_route_can_answer() -> None:
+    busy, moody = Asked(*[ProviderBusy()] * 2), Asked(ProviderUnavailable())
+    with spare_route(True):
+        with pytest.raises(ProviderBusy):
+            tries().persist(busy)
+        assert tries().persist(moody) == "good", "a moment's failure is no reason to go elsewhere"
+        with spare_route(False):
+            assert tries().persist(busy) == "good"
+    assert (busy.times, moody.times) == (3, 2)
+    assert not has_spare_route()
 
 
 def test_nothing_is_tried_again_after_its_time() -> None:
