@@ -29,6 +29,7 @@ EXPOSED = (
     "x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, ratelimit, ratelimit-policy"
 )
 PREFLIGHT_SECONDS = "86400"
+LIST_NAME = re.compile(rb"(^|&)([^=&]*)(?:\[\]|%5[Bb]%5[Dd])=")
 
 
 def own_id() -> str:
@@ -82,6 +83,7 @@ class Envelope:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
+        scope["query_string"] = LIST_NAME.sub(rb"\1\2=", scope["query_string"])  # as SDKs write lists: `name[]=`
         own = own_id()
         answer = _Answer(send, scope["path"], request_id(headers, own), own, time.monotonic())
         scope.setdefault("state", {}).update(request_id=answer.request_id, own_id=own, started_at=answer.started_at)

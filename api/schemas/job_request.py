@@ -8,7 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from api.schemas.options import MAX_INPUT, Lenient, Many, Parsed, TranscriptionFields, Unset, VoiceId
+from api.schemas.options import MAX_INPUT, AnyVoice, Lenient, Many, Parsed, TranscriptionFields, Unset, VoiceId
 from infra.webhook.outbox import JOB_EVENTS
 from infra.webhook.signing_secrets import check_secret
 from pipeline.errors import InvalidRequest
@@ -140,7 +140,7 @@ class SpeechJobFields(JobCommon):
     task: Literal["speech"] = "speech"
     model: str = Field(min_length=1, max_length=200, description="A model's id; see GET /v1/models.")
     text: str = Field("", validate_default=True, description=f"What to speak, at most {MAX_TEXT} characters.")
-    voice: Annotated[str | VoiceId, Parsed] = Field("alloy", description="As in POST /v1/audio/speech.")
+    voice: Annotated[AnyVoice, Parsed] = Field("alloy", description="As in POST /v1/audio/speech.")
     instructions: str | None = Field(None, max_length=MAX_INPUT)
     response_format: Annotated[Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] | None, Unset] = Field(
         None, description="mp3 (default)."

@@ -198,12 +198,22 @@ class VoiceId(Lenient):
     id: str = Field(min_length=1, max_length=200)
 
 
+def _named(value: Any) -> Any:
+    name = value.get("id") if isinstance(value, dict) else value
+    if not isinstance(name, str) or not 0 < len(name) <= MAX_VOICE:
+        raise ValueError('voice must be a name, such as "alloy", or an object such as {"id": "voice_1234"}.')
+    return value
+
+
+AnyVoice = Annotated[str | VoiceId, BeforeValidator(_named)]
+
+
 class SpeechFields(Lenient):
     """What POST /v1/audio/speech takes."""
 
     model: str = Field(min_length=1, max_length=200, description="A model's id; see GET /v1/models.")
     input: str = Field("", validate_default=True, description=f"The text, at most {MAX_INPUT} characters.")
-    voice: str | VoiceId = Field(
+    voice: AnyVoice = Field(
         "alloy",
         description='alloy (default) or another of the model\'s voices (GET /v1/models/{model}), or {"id": "…"}.',
     )
@@ -213,14 +223,6 @@ class SpeechFields(Lenient):
     )
     speed: float | None = Field(None, ge=0.25, le=4.0, allow_inf_nan=False)
     stream_format: Literal["audio", "sse"] | None = None
-
-    @field_validator("voice", mode="before")
-    @classmethod
-    def _voice(cls, value: Any) -> Any:
-        name = value.get("id") if isinstance(value, dict) else value
-        if not isinstance(name, str) or not 0 < len(name) <= MAX_VOICE:
-            raise ValueError('voice must be a name, such as "alloy", or an object such as {"id": "voice_1234"}.')
-        return value
 
     @field_validator("input", mode="before")
     @classmethod

@@ -36,7 +36,7 @@ def test_every_format_and_the_caption_options(house: House) -> None:
         assert answer.headers["content-type"] == "text/plain; charset=utf-8"
         assert job["id"] in answer.headers["content-disposition"]
     verbose = house.get(
-        f"{path}?format=verbose_json&timestamp_granularities=word&timestamp_granularities=segment"
+        f"{path}?format=verbose_json&timestamp_granularities[]=word&timestamp_granularities%5B%5D=segment"
     ).json()
     assert [word["word"] for word in verbose["words"]] == said
     assert verbose["segments"]

@@ -84,6 +84,10 @@ def test_what_cannot_be_had_is_said(house: House) -> None:
     house.work()
     failed = house.get(f"{JOBS}/{unknown['id']}").json()
     assert failed["status"] == "failed" and "nobody" in failed["error"]["message"]
+    for voice in ("", {"id": ""}, 7):
+        asked = {"task": "speech", "model": "espeak-ng", "text": "Hi.", "voice": voice}
+        nameless = house.post(JOBS, json=asked)
+        assert nameless.status_code == 400 and nameless.json()["error"]["param"].startswith("voice")
 
 
 def test_the_same_text_twice_with_one_key_is_one_job(house: House) -> None:
