@@ -114,7 +114,9 @@ def _usage(job: Job, transcript: Transcript, format_name: str) -> dict[str, Any]
     """As on the synchronous endpoint: tokens that the provider counted, else seconds."""
     if transcript.usage is not None and format_name != "verbose_json":
         return {"usage": tokens(transcript.usage)}
-    return {"usage": {"type": "duration", "seconds": job.audio_samples / SAMPLE_RATE}}
+    return {
+        "usage": {"type": "duration", "seconds": job.samples_done / SAMPLE_RATE}
+    }  # without the gaps, which are free
 
 
 async def so_far(desk: Desk, job: Job) -> tuple[Sequence[Segment], bool]:

@@ -129,7 +129,7 @@ def _usage(job: Job) -> dict[str, Any] | None:
         return _tokens(tokens)
     if job.task == "speech":
         return {"type": "characters", "characters": job.input.get("characters")}
-    return {"type": "duration", "seconds": round(job.audio_samples / SAMPLE_RATE, 3)}
+    return {"type": "duration", "seconds": round(job.samples_done / SAMPLE_RATE, 3)}  # without the gaps, which are free
 
 
 def _tokens(tokens: TokenUsage) -> dict[str, Any]:

@@ -368,7 +368,11 @@ def test_holes_are_told_of_and_a_retry_fills_them(house: House) -> None:
     assert gap["code"] == "provider_refused"
     assert body["progress"]["chunks"]["failed"] == 1
     path = f"{JOBS}/{job}/transcript"
-    assert odd not in house.get(path).json()["text"].split()
+    part = house.get(path).json()
+    assert odd not in part["text"].split()
+    missed = gap["end"] - gap["start"]
+    assert part["usage"]["seconds"] == pytest.approx(body["usage"]["seconds"], abs=0.002)
+    assert body["usage"]["seconds"] == pytest.approx(body["input"]["duration"] - missed, abs=0.002)
     assert house.post(f"{JOBS}/{job}/retry").status_code == 202
     assert house.get(path).status_code == 409
     house.work()
