@@ -4,26 +4,24 @@ import importlib
 import pkgutil
 import sys
 import time
+from types import ModuleType
 
 import tests.benchmarks
 from tests.benchmarks.report import HEADER
 
 
-def names() -> list[str]:
-    """Every benchmark file in this folder that has a `run`."""
-    found = (module.name for module in pkgutil.iter_modules(tests.benchmarks.__path__))
-    return [
-        name
-        for name in found
-        if name not in ("__main__", "report", "sounds", "children", "gateway_children", "far_server")
-    ]
+def benchmarks() -> dict[str, ModuleType]:
+    """Every file in this folder that has a `run`, by its name; the others are what these need."""
+    names = [module.name for module in pkgutil.iter_modules(tests.benchmarks.__path__) if module.name != "__main__"]
+    modules = {name: importlib.import_module(f"tests.benchmarks.{name}") for name in names}
+    return {name: module for name, module in modules.items() if hasattr(module, "run")}
 
 
 def main(wanted: list[str]) -> int:
     """Print the figures of each benchmark; 1 when a target was missed."""
-    missed = 0
-    for name in wanted or names():
-        module = importlib.import_module(f"tests.benchmarks.{name}")
+    missed, found = 0, benchmarks()
+    for name in wanted or found:
+        module = found[name]
         print(f"\n{name}: {(module.__doc__ or '').splitlines()[0]}\n{HEADER}", flush=True)
         started = time.monotonic()
         for figure in module.run():
