@@ -41,8 +41,9 @@ def say(*parts: bytes) -> Reply:
 
 
 def http(status: int = 200, headers: str = "", body: bytes = b"") -> Reply:
-    """A whole and honest HTTP answer."""
-    return say(f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\n{headers}\r\n".encode() + body)
+    """A whole and honest HTTP answer, which also says that its sender hangs up: a client may be slow to see it go."""
+    goodbye = "" if "connection: close" in headers.lower() else "Connection: close\r\n"
+    return say(f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\n{goodbye}{headers}\r\n".encode() + body)
 
 
 def forever(head: bytes, again: bytes, pause: float) -> Reply:
