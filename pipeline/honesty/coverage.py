@@ -68,14 +68,20 @@ def _transcribed(one: _Taken, rate: float) -> int:
 
 def _weight(text: str) -> int:
     """Characters as a Latin script would need them."""
+    if text.isascii():
+        return len(text)
     return sum(round(_SLOWEST / _DENSE) if ord(character) >= 0x2E80 else 1 for character in text)  # noqa: PLR2004
 
 
 def _covered(segments: Iterable[Segment]) -> Iterator[tuple[int, int]]:
-    """Where words are, or segments that have none, with some room around; in order, without overlaps."""
+    """Where words are, or segments that have none, with some room around; in order, without overlaps, as few as will do."""
     times = sorted((one.start - _NEAR, one.end + _NEAR) for segment in segments for one in segment.words or (segment,))
-    latest = 0
+    begin = latest = 0
     for start, end in times:
-        if end > latest:
-            yield max(start, latest), end
-            latest = end
+        if start > latest:
+            if latest > begin:
+                yield begin, latest
+            begin = start
+        latest = max(latest, end)
+    if latest > begin:
+        yield begin, latest

@@ -7,6 +7,7 @@ import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from itertools import pairwise
 
 from pipeline.transcript import Segment, Word
@@ -37,7 +38,7 @@ def _tidy(segment: Segment, first: int, last: int) -> Segment:
 
 def _words(words: Iterable[Word], first: int, last: int) -> Iterator[Word]:
     for word in words:
-        if text := _clean(word.text):
+        if text := _clean_word(word.text):
             start, end = _inside(word.start + first, first, last), _inside(word.end + first, first, last)
             yield Word(text, start, end, _share(word.confidence))
 
@@ -47,11 +48,11 @@ def _outside(segment: Segment, length: int) -> bool:
     least, most = -2 * _SLACK, 2 * (length + _SLACK)
     if not least <= segment.start + segment.end <= most:
         return True
-    return any(not least <= word.start + word.end <= most for word in segment.words if _clean(word.text))
+    return any(not least <= word.start + word.end <= most for word in segment.words if _clean_word(word.text))
 
 
 def _inside(time: int, first: int, last: int) -> int:
-    return min(max(time, first), last)
+    return time if first <= time <= last else min(max(time, first), last)
 
 
 def _clean(text: str) -> str:
@@ -60,6 +61,12 @@ def _clean(text: str) -> str:
         return " ".join(text.split())
     kept = "".join(" " if unicodedata.category(character) in {"Cc", "Cs"} else character for character in text)
     return " ".join(kept.split())
+
+
+@lru_cache(maxsize=65_536)
+def _clean_word(text: str) -> str:
+    """The same, remembered: a language has few words, and hours are full of them."""
+    return _clean(text)
 
 
 def _share(confidence: float | None) -> float | None:
