@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 
-def form(fields: Mapping[str, str | Sequence[str]], name: str, data: bytes, media_type: str) -> dict[str, Any]:
-    """`content` and `headers` of a request that carries the fields and, as `file`, these bytes.
+def form(fields: Mapping[str, str | Sequence[str]], name: str, data: bytes, media_type: str) -> tuple[bytes, str]:
+    """The body of a request that carries the fields and, as `file`, these bytes; and the body's own media type.
 
     A field with several values is repeated. Names and the file's name are ours and need no quoting.
     """
@@ -21,4 +20,4 @@ def form(fields: Mapping[str, str | Sequence[str]], name: str, data: bytes, medi
     ]
     parts.append(f'{opening}"file"; filename="{name}"\r\nContent-Type: {media_type}\r\n\r\n')
     content = b"".join(("".join(parts).encode(), data, f"\r\n--{boundary}--\r\n".encode()))
-    return {"content": content, "headers": {"content-type": f"multipart/form-data; boundary={boundary}"}}
+    return content, f"multipart/form-data; boundary={boundary}"

@@ -5,20 +5,22 @@ Nothing of a server's own words goes on: neither its body nor its address nor a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.client import HTTPException
-from typing import Any, Literal, TypeVar
+import base64
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import Literal, Protocol, TypeVar
+from urllib.parse import unquote_to_bytes
 from urllib.request import getproxies
 
 import httpx2
 from pydantic import BaseModel, ConfigDict, Field
 
+from pipeline.calls.answer import AnswerUnreadable
 from pipeline.calls.circuit import Circuit
 from pipeline.calls.deadline import Deadline
 from pipeline.calls.timely import watch_over
 from pipeline.calls.tries import Tries
-from pipeline.calls.wire import Wire
+from pipeline.calls.wire import InvalidTarget, Target, Wire
 from pipeline.errors import (
     ProviderError,
     ProviderNonsense,
@@ -34,7 +36,6 @@ TROUBLE = (
     httpx2.InvalidURL,
     httpx2.StreamError,
     httpx2.CookieConflict,
-    HTTPException,
     OSError,
     ValueError,
 )
@@ -82,24 +83,33 @@ class Config(BaseModel):
         return (self.base_url or self.default_base_url).rstrip("/")
 
 
+class Reply(Protocol):
+    """An answer with its head; header names are in lower case, or matched in any case."""
+
+    @property
+    def status_code(self) -> int: ...
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+    def iter_bytes(self) -> Iterator[bytes]:
+        """The body, as it comes."""
+        ...
+
+
 class Server:
     """The pooled connections, and what every call shares: turns, tries, a circuit, and errors of ours."""
 
     def __init__(self, config: Config, transport: httpx2.BaseTransport | None = None) -> None:
         self.config = config
-        headers = {"accept-encoding": "identity"}
+        self._headers = {"accept": "*/*", "accept-encoding": "identity", "user-agent": "stenopool"}
         if config.api_key:
-            headers["authorization"] = f"Bearer {config.api_key}"
-        limits = httpx2.Limits(
-            max_connections=None, max_keepalive_connections=config.concurrency
-        )  # turns are limit enough
-        # A proxy in the environment is asked by the client's own transport, which is slower and knows how.
-        direct = None if getproxies() else Wire(config.concurrency)
-        self._client = httpx2.Client(
-            headers=headers, transport=transport or direct, follow_redirects=False, limits=limits
-        )
-        watch_over(self._client)
-        self._urls: dict[str, httpx2.URL] = {}  # by path
+            self._headers["authorization"] = f"Bearer {config.api_key}"
+        # A proxy in the environment is asked by a client that knows how, and takes longer.
+        proxied = transport is not None or bool(getproxies())
+        self._wire = Wire(config.concurrency)
+        self._client = _client(transport, config.concurrency) if proxied else None
+        self._targets: dict[str, Target] = {}  # by path
         self._tries = Tries(
             config.name,
             timeout_s=config.timeout_s,
@@ -114,48 +124,77 @@ class Server:
         return self._tries.persist(ask, seconds)
 
     @contextmanager
-    def answer(self, path: str, deadline: Deadline, **content: Any) -> Iterator[httpx2.Response]:
+    def answer(self, path: str, deadline: Deadline, content: bytes, media_type: str) -> Iterator[Reply]:
         """An answer with 200 whose body is still to come. Raises ProviderError, UnsupportedValue."""
         name = self.config.name
         if not self.config.url:
             raise ProviderRefused("The provider has no address", provider=name)
         with self._tries.turn(deadline):
             try:
-                extensions = {"timeout": deadline.timeouts(self.config.connect_s)}
-                with self._client.stream("POST", self._url(path), extensions=extensions, **content) as response:
-                    if response.status_code != httpx2.codes.OK:
-                        body = b"".join(bounded(response, deadline, _LARGEST_REFUSAL))
-                        raise refusal(response.status_code, response.headers, body, name)
-                    yield response
+                with self._asked(path, deadline, content, {"content-type": media_type}) as reply:
+                    if reply.status_code != httpx2.codes.OK:
+                        body = b"".join(bounded(reply, deadline, _LARGEST_REFUSAL))
+                        raise refusal(reply.status_code, reply.headers, body, name)
+                    yield reply
             except TROUBLE as error:
                 raise translated(error, name) from None
             except RuntimeError:  # the client was closed meanwhile
                 raise ProviderUnavailable(provider=name) from None
 
-    def _url(self, path: str) -> httpx2.URL:
-        """Taken apart once, not for every call. Raises InvalidURL."""
-        if path not in self._urls:
-            self._urls[path] = httpx2.URL(f"{self.config.url}{path}")
-        return self._urls[path]
+    def _asked(
+        self, path: str, deadline: Deadline, content: bytes, headers: Mapping[str, str]
+    ) -> AbstractContextManager[Reply]:
+        if self._client is None:
+            return self._wire.post(self._target(path), headers, content, deadline, self.config.connect_s)
+        timeouts = {"timeout": deadline.timeouts(self.config.connect_s)}
+        every = self._headers | dict(headers)
+        return self._client.stream(
+            "POST", f"{self.config.url}{path}", headers=every, content=content, extensions=timeouts
+        )
+
+    def _target(self, path: str) -> Target:
+        """Taken apart once, not for every call. Raises InvalidURL, ValueError."""
+        if path not in self._targets:
+            url = httpx2.URL(f"{self.config.url}{path}")
+            self._targets[path] = Target(url, self._headers | _credentials(url))
+        return self._targets[path]
 
     def close(self) -> None:
         """Everything under way ends at its next read; nothing is asked any more."""
         self._tries.close()
-        self._client.close()
+        self._wire.close()
+        if self._client is not None:
+            self._client.close()
+
+
+def _client(transport: httpx2.BaseTransport | None, concurrency: int) -> httpx2.Client:
+    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=concurrency)  # turns are limit enough
+    client = httpx2.Client(transport=transport, follow_redirects=False, limits=limits)
+    watch_over(client)
+    return client
+
+
+def _credentials(url: httpx2.URL) -> dict[str, str]:
+    """Those that stand in the address itself come before a key."""
+    if not url.userinfo:
+        return {}
+    user, _, password = url.userinfo.partition(b":")
+    pair = b":".join(map(unquote_to_bytes, (user, password)))
+    return {"authorization": f"Basic {base64.b64encode(pair).decode()}"}
 
 
 def translated(error: Exception, provider: str) -> ProviderError:
     """One of ours for anything the client can throw; nothing of its text goes on."""
     if isinstance(error, (httpx2.TimeoutException, TimeoutError)):
         return ProviderUnavailable(LATE, provider=provider)
-    if isinstance(error, (httpx2.InvalidURL, httpx2.UnsupportedProtocol, httpx2.LocalProtocolError)):
+    if isinstance(error, (httpx2.InvalidURL, httpx2.UnsupportedProtocol, httpx2.LocalProtocolError, InvalidTarget)):
         return ProviderRefused("The provider's address or key cannot be used", provider=provider)
-    if isinstance(error, (httpx2.DecodingError, httpx2.TooManyRedirects)):
+    if isinstance(error, (httpx2.DecodingError, httpx2.TooManyRedirects, AnswerUnreadable)):
         return ProviderNonsense(provider=provider)
     return ProviderUnavailable(provider=provider)
 
 
-def bounded(response: httpx2.Response, deadline: Deadline, limit: int) -> Iterator[bytes]:
+def bounded(response: Reply, deadline: Deadline, limit: int) -> Iterator[bytes]:
     """The body while it comes. Raises DecodingError when it is longer than `limit` bytes, TimeoutError."""
     received = 0
     for block in response.iter_bytes():

@@ -30,6 +30,7 @@ which there is an answer all the same.
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Generator, Mapping
@@ -38,7 +39,6 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx2
 from pydantic import ValidationError
 
 from pipeline.calls.deadline import Deadline
@@ -49,7 +49,7 @@ from pipeline.openai_api.form import form
 from pipeline.openai_api.joined import joined
 from pipeline.openai_api.refusals import ParameterRefused, TooLarge
 from pipeline.openai_api.request import Abilities, fields
-from pipeline.openai_api.server import Config, Server, bounded
+from pipeline.openai_api.server import Config, Reply, Server, bounded
 from pipeline.openai_api.sound import Sound, as_file, quietest
 from pipeline.openai_api.speech import samples
 from pipeline.options import SpeechOptions, TranscriptionOptions
@@ -202,7 +202,7 @@ class OpenAI:
         data = fields(options, model, duration, abilities)
 
         def ask(deadline: Deadline) -> Heard:
-            with self._server.answer(path, deadline, **form(data, *sound)) as response:
+            with self._server.answer(path, deadline, *form(data, *sound)) as response:
                 body = b"".join(bounded(response, deadline, _LARGEST_ANSWER))
                 used = _model_used(response, model)
             return heard(body, duration=duration, model=used, provider=self.name)
@@ -241,7 +241,7 @@ class _Sounding(Voice):
         self._blocks.close()
 
     def _received(self, server: Server, body: Mapping[str, Any]) -> Generator[bytes]:
-        with server.answer("/audio/speech", self._deadline, json=body) as response:
+        with server.answer("/audio/speech", self._deadline, json.dumps(body).encode(), "application/json") as response:
             self.model_used = _model_used(response, self.model_used)
             kind = response.headers.get("content-type", "")
             raw = bounded(response, self._deadline, _LARGEST_SPEECH)
@@ -252,7 +252,7 @@ def _profile(max_s: float, min_s: float) -> CutProfile:
     return CutProfile(max_s=max_s, min_s=min(min_s, max_s / 2))
 
 
-def _model_used(response: httpx2.Response, model: str) -> str:
+def _model_used(response: Reply, model: str) -> str:
     """Another Stenopool tells who it was."""
     told = response.headers.get("x-perf-model-used", "")
     return told if _MODEL.fullmatch(told) else model
