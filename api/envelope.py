@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import logging
 import re
-import secrets
 import time
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import ClientGone, ServerBusy, render, unexpected
+from infra.database.ids import new_request_id
 from infra.logs import log_context
 from pipeline.errors import StenopoolError
 
@@ -24,17 +24,12 @@ PUBLIC = frozenset({"/", "/healthz", "/readyz", "/metrics", "/version", "/docs",
 SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 METHODS = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
 EXPOSED = (
-    "x-request-id, x-perf-request-id, x-perf-model-used, x-perf-cost-usd, x-perf-latency-ms, openai-processing-ms, "
-    "location, retry-after, x-should-retry, etag, idempotent-replayed, content-disposition, "
-    "x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, ratelimit, ratelimit-policy"
+    b"x-request-id, x-perf-request-id, x-perf-model-used, x-perf-cost-usd, x-perf-latency-ms, openai-processing-ms, "
+    b"location, retry-after, x-should-retry, etag, idempotent-replayed, content-disposition, "
+    b"x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, ratelimit, ratelimit-policy"
 )
 PREFLIGHT_SECONDS = "86400"
 LIST_NAME = re.compile(rb"(^|&)([^=&]*)(?:\[\]|%5[Bb]%5[Dd])=")
-
-
-def own_id() -> str:
-    """What we call a request, in the ledger and on its receipt: never what a caller sends, who may send it twice."""
-    return f"req_{secrets.token_hex(16)}"
 
 
 def request_id(headers: Headers, own: str) -> str:
@@ -59,15 +54,22 @@ class _Answer:
         if message["type"] == "http.response.start":
             self.started = True
             self.status = message["status"]
-            headers = MutableHeaders(scope=message)
-            headers["x-request-id"], headers["x-perf-request-id"] = self.request_id, self.own_id
-            latency = str(round((time.monotonic() - self.started_at) * 1000))
-            headers["openai-processing-ms"] = latency
-            if self.path in SYNCHRONOUS and self.status >= HTTPStatus.BAD_REQUEST:  # failed work is free
-                headers["x-perf-latency-ms"], headers["x-perf-cost-usd"] = latency, "0"
-            headers["access-control-allow-origin"] = "*"
-            headers["access-control-expose-headers"] = EXPOSED
+            message = {**message, "headers": [*message["headers"], *self._headers()]}
         await self.send(message)
+
+    def _headers(self) -> list[tuple[bytes, bytes]]:
+        """What no answer brings itself, so nothing has to be looked for."""
+        latency = b"%d" % round((time.monotonic() - self.started_at) * 1000)
+        told = [
+            (b"x-request-id", self.request_id.encode()),
+            (b"x-perf-request-id", self.own_id.encode()),
+            (b"openai-processing-ms", latency),
+            (b"access-control-allow-origin", b"*"),
+            (b"access-control-expose-headers", EXPOSED),
+        ]
+        if self.path in SYNCHRONOUS and self.status >= HTTPStatus.BAD_REQUEST:  # failed work is free
+            told += [(b"x-perf-latency-ms", latency), (b"x-perf-cost-usd", b"0")]
+        return told
 
 
 class Envelope:
@@ -84,7 +86,7 @@ class Envelope:
             return
         headers = Headers(scope=scope)
         scope["query_string"] = LIST_NAME.sub(rb"\1\2=", scope["query_string"])  # as SDKs write lists: `name[]=`
-        own = own_id()
+        own = new_request_id()  # in the ledger and on the receipt: never what a caller sends, who may send it twice
         answer = _Answer(send, scope["path"], request_id(headers, own), own, time.monotonic())
         scope.setdefault("state", {}).update(request_id=answer.request_id, own_id=own, started_at=answer.started_at)
         if scope["method"] == "OPTIONS" and "access-control-request-method" in headers:

@@ -56,6 +56,11 @@ def create_app(services: Services | None = None, *, settings: Settings | None = 
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
+        telemetry={
+            "tracing": False,
+            "metrics": False,
+            "logs": False,
+        },  # /metrics and the log tell all that, at less cost
     )
     app.openapi = partial(document, app)  # type: ignore[method-assign]  # FastAPI's own way to change the document
     errors.install(app)

@@ -21,6 +21,7 @@ MAX_FIELD = 4 * 1024 * 1024  # bytes of one text field: ten seconds of a speaker
 MAX_FIELDS = 16 * 1024 * 1024  # bytes of all text fields together
 MAX_NAME = 200  # characters of a file's name
 MAX_DEPTH = 4  # a[b][c][d]
+_SIMPLE = re.compile(r"multipart/form-data; ?boundary=([A-Za-z0-9'()+_,./:=?-]+)")  # as clients write it
 DELIMITERS = re.compile(r"\[([^\[\]]*)\]")
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
@@ -64,6 +65,8 @@ def safe_name(name: str) -> str:
 
 def boundary_of(content_type: str) -> bytes:
     """Raises InvalidRequest where the header names no usable boundary."""
+    if simple := _SIMPLE.fullmatch(content_type):
+        return simple[1].encode()
     kind, options = parse_options_header(content_type)
     boundary = options.get(b"boundary", b"")
     if kind != b"multipart/form-data" or not boundary:

@@ -12,6 +12,7 @@ from api.streaming import Absence
 
 Result = TypeVar("Result")
 Piece = TypeVar("Piece")
+UNWATCHED_SECONDS = 0.25  # most work is done by then, and nobody can be seen to leave for less than it costs to look
 
 
 class Underway(Generic[Result, Piece]):
@@ -23,38 +24,57 @@ class Underway(Generic[Result, Piece]):
     def __init__(self, work: Callable[[Absence, Callable[[Piece], None]], Awaitable[Result]]) -> None:
         self._absence = Absence()
         self._pieces: list[Piece] = []
-        self._news = asyncio.Event()
+        self._rung = False
+        self._waiting: asyncio.Future[None] | None = None
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.ensure_future(work(self._absence, self._hand_out))
-        self._task.add_done_callback(lambda _: self._news.set())
+        self._task.add_done_callback(self._ring)
+
+    def _ring(self, _: object = None) -> None:
+        self._rung = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
 
     def _hand_out(self, piece: Piece) -> None:
         self._loop.call_soon_threadsafe(self._keep, piece)
 
     def _keep(self, piece: Piece) -> None:
         self._pieces.append(piece)
-        self._news.set()
+        self._ring()
 
     async def news(self, *, seconds: float | None) -> bool:
-        """Whether there are pieces to take, or the end has come, within so many seconds."""
+        """Whether there are pieces to take, or the end has come, within so many seconds. For one who waits at a time."""
+        if self._rung:
+            return True
+        self._waiting = self._loop.create_future()
+        timer = None if seconds is None else self._loop.call_later(seconds, self._wake)
         try:
-            async with asyncio.timeout(seconds):
-                await self._news.wait()
-        except TimeoutError:
-            return False
-        return True
+            await self._waiting
+        finally:
+            self._waiting = None
+            if timer is not None:
+                timer.cancel()
+        return self._rung
 
     async def attended(self, receive: Receive, *, seconds: float | None) -> bool:
         """The same with somebody watching the door; for the time before anything is sent."""
-        watching = asyncio.ensure_future(self._absence.watch(receive))
+        first = UNWATCHED_SECONDS if seconds is None else min(UNWATCHED_SECONDS, seconds)
+        watching = None
         try:
-            return await self.news(seconds=seconds)
+            if await self.news(seconds=first):
+                return True
+            watching = asyncio.ensure_future(self._absence.watch(receive))
+            return await self.news(seconds=None if seconds is None else seconds - first)
         except BaseException:
             self.leave()
             raise
         finally:
-            watching.cancel()
-            await asyncio.wait({watching})
+            if watching is not None:
+                watching.cancel()
+                await asyncio.wait({watching})
 
     @property
     def ended(self) -> bool:
@@ -65,7 +85,7 @@ class Underway(Generic[Result, Piece]):
         """The pieces handed out since the last time."""
         pieces, self._pieces = self._pieces, []
         if not self.ended:
-            self._news.clear()
+            self._rung = False
         return pieces
 
     def result(self) -> Result:

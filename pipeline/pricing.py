@@ -53,12 +53,13 @@ class Charge:
     """Micro-dollars, rounded once, half up; and what each dimension contributed before that."""
 
     micro: int
-    dimensions: dict[str, Decimal]
+    dimensions: Mapping[str, Decimal]
 
 
 FREE = Charge(0, {})
 
 
+@lru_cache(maxsize=1024)
 def charge(usage: Usage, prices: Prices, ratio: Decimal = Decimal(1)) -> Charge:
     """What the usage costs. Exact up to its one rounding: 12.5 s at 0.006 a minute are 1,250 micro-dollars."""
     parts = _parts(usage, prices, ratio)

@@ -37,7 +37,7 @@ from pipeline.errors import (
     UnsupportedValue,
 )
 from pipeline.options import TranscriptionOptions
-from pipeline.providers.base import FileRefused, HearsFiles, Particular
+from pipeline.providers.base import FileRefused, HearsFiles, hears_files, is_particular
 from pipeline.run import Length, Listener, Progress, first_that_can
 from pipeline.run import transcribe as transcribe_decoded
 from pipeline.stitch import Stitcher
@@ -123,7 +123,7 @@ def transcribe(
 def packed(data: bytes, options: TranscriptionOptions, toolbox: Toolbox, route: Route) -> Parcel | None:
     """The file as something to hand to this route; None where it has to be decoded."""
     transcriber = toolbox.transcriber(route)
-    if transcriber.local or not isinstance(transcriber, HearsFiles) or len(data) > transcriber.takes.max_bytes:
+    if transcriber.local or not hears_files(transcriber) or len(data) > transcriber.takes.max_bytes:
         return None
     container = container_of(data)
     if container is None or container.name not in transcriber.takes.containers or container.name not in _NAMES:
@@ -138,12 +138,10 @@ def packed(data: bytes, options: TranscriptionOptions, toolbox: Toolbox, route: 
 def _takes(toolbox: Toolbox, route: Route, parcel: Parcel, options: TranscriptionOptions) -> HearsFiles | None:
     """Who takes this file for the route, if anybody does: no more at once than would be put into one chunk."""
     transcriber = toolbox.transcriber(route)
-    if not isinstance(transcriber, HearsFiles):
+    if not hears_files(transcriber):
         return None
     takes = transcriber.takes
-    chunk = (
-        transcriber.profile_for(options, route.model) if isinstance(transcriber, Particular) else transcriber.profile
-    )
+    chunk = transcriber.profile_for(options, route.model) if is_particular(transcriber) else transcriber.profile
     longest = min(takes.max_s, chunk.max_s)
     fits = parcel.container in takes.containers and len(parcel.data) <= takes.max_bytes and parcel.ms <= 1000 * longest
     return transcriber if fits else None
@@ -171,7 +169,7 @@ def handed_on(
         except (ProviderError, UnsupportedValue) as error:
             failed.append((route, error))
         else:
-            return replace(heard, model_used=heard.model_used or route.model), failed
+            return heard if heard.model_used else replace(heard, model_used=route.model), failed
     return None, failed
 
 
@@ -219,7 +217,7 @@ def _written(parcel: Parcel, heard: Heard, options: TranscriptionOptions) -> Tra
     stitcher.add(span, heard)
     task = "translate" if options.task == "translation" else "transcribe"
     transcript = stitcher.finish(duration=ms, task=task)
-    return replace(transcript, language=transcript.language or options.language)
+    return transcript if transcript.language else replace(transcript, language=options.language)
 
 
 def whole(samples: int, speech: tuple[tuple[int, int], ...] = ()) -> Span:

@@ -29,7 +29,7 @@ from pipeline.errors import (
 from pipeline.honesty.pin import VOTERS, may_vote, pinned, wants_pin
 from pipeline.honesty.second_hearing import hear_well
 from pipeline.options import SpeechOptions, TranscriptionOptions
-from pipeline.providers.base import Particular, Speaker, Transcriber, Voice
+from pipeline.providers.base import Speaker, Transcriber, Voice, is_particular
 from pipeline.speech import passages
 from pipeline.stitch import Stitcher
 from pipeline.stitching.channels import together
@@ -166,7 +166,7 @@ def cut_profile(options: TranscriptionOptions, toolbox: Toolbox) -> CutProfile:
 
 
 def _profile(transcriber: Transcriber, options: TranscriptionOptions, route: Route) -> CutProfile:
-    return transcriber.profile_for(options, route.model) if isinstance(transcriber, Particular) else transcriber.profile
+    return transcriber.profile_for(options, route.model) if is_particular(transcriber) else transcriber.profile
 
 
 def is_local(options: TranscriptionOptions | SpeechOptions, toolbox: Toolbox) -> bool:

@@ -9,7 +9,6 @@ decode (JSON) may be written but not read.
 from __future__ import annotations
 
 import sqlite3
-import weakref
 from collections import namedtuple
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,6 +16,11 @@ from typing import Any
 from sqlalchemy import Dialect, Engine, Executable
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.compiler import SQLCompiler
+
+# A request writes about twenty pages, most of them the same ones as the request before: with SQLite's own limit of 1,000 every
+# fiftieth request would copy them all back and wait for the disk, twice. This is a log of 32 MiB.
+_CHECKPOINT_PAGES = 8_000
+_CACHE_KIB = 16_384  # the ends of the tables and indexes that every request adds to stay in memory
 
 
 class Rows(list[Any]):
@@ -44,16 +48,16 @@ class _Prepared:
         compiled = statement.compile(dialect=dialect, column_keys=names)
         assert isinstance(compiled, SQLCompiler)
         self.text = str(compiled)
-        self.order = tuple(compiled.positiontup or ())
-        self.fixed = {name: value for name, value in compiled.params.items() if name not in names}
-        self.encoders = _encoders(compiled, dialect)
-        self.row: Callable[..., Any] | None = None  # known once there is a result
+        self._order = tuple(compiled.positiontup or ())
+        self._fixed = {name: value for name, value in compiled.params.items() if name not in names}
+        self._encoders = tuple(_encoders(compiled, dialect).items())
+        self.row: Any = None  # a namedtuple's class, known once there is a result
 
     def parameters(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
-        given = {**self.fixed, **values}
-        for name, encode in self.encoders.items():
+        given = {**self._fixed, **values}
+        for name, encode in self._encoders:
             given[name] = encode(given[name])
-        return tuple(given[name] for name in self.order)
+        return tuple(map(given.__getitem__, self._order))
 
 
 def _encoders(compiled: SQLCompiler, dialect: Dialect) -> dict[str, Callable[[Any], Any]]:
@@ -69,12 +73,14 @@ class Brief:
 
     def __init__(self, engine: Engine) -> None:
         self._dialect = engine.dialect
-        self._prepared: weakref.WeakKeyDictionary[Executable, _Prepared] = weakref.WeakKeyDictionary()
+        self._prepared: dict[Executable, _Prepared] = {}  # a dozen, all of them kept by their modules
         self._pooled = engine.raw_connection()
         driver = self._pooled.driver_connection
         assert isinstance(driver, sqlite3.Connection)
         self._connection = driver
         driver.execute("PRAGMA synchronous=NORMAL")
+        driver.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
+        driver.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
 
     def run(self, statement: Executable, values: Mapping[str, Any]) -> Rows:
         """A statement that is built once and kept, always with values of the same names."""
@@ -87,7 +93,7 @@ class Brief:
             return Rows()
         if prepared.row is None:
             prepared.row = namedtuple("Row", [column[0] for column in cursor.description])  # type: ignore[misc]
-        return Rows(prepared.row(*row) for row in cursor)
+        return Rows(map(prepared.row._make, cursor))
 
     def begin(self) -> None:
         """At once as a writer, as all of our transactions that may write."""

@@ -176,6 +176,20 @@ def _postgresql(url: URL) -> Engine:
     )
 
 
+def _log_ahead(connection: sqlite3.Connection) -> None:
+    """WAL, which a database file keeps. Where several switch a new file at once, SQLite refuses without waiting for its turn."""
+    patience = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > patience:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
 def _sqlite(url: URL) -> Engine:
     assert url.database
     Path(url.database).parent.mkdir(parents=True, exist_ok=True)
@@ -184,7 +198,7 @@ def _sqlite(url: URL) -> Engine:
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # the driver must not begin transactions of its own: see _begin
-        connection.execute("PRAGMA journal_mode=WAL")
+        _log_ahead(connection)
         connection.execute("PRAGMA synchronous=FULL")  # what was acknowledged survives a power cut as well
         connection.execute("PRAGMA foreign_keys=ON")
 

@@ -17,6 +17,7 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(found.name for found in pkgutil.iter_modules(__path__) if found.name != "base"))
 
 
+@functools.cache
 def load(name: str) -> Format:
     """The format of this name. Raises UnsupportedValue, which names those that exist."""
     if name not in names():

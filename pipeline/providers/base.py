@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeGuard, runtime_checkable
 
 from pipeline.cut import CutProfile
 from pipeline.errors import ProviderRefused
@@ -79,8 +79,7 @@ class FileRefused(ProviderRefused):
     """The provider does not take this file as it is."""
 
 
-@runtime_checkable
-class Particular(Protocol):
+class Particular(Transcriber, Protocol):
     """What a transcriber has besides if its models want different chunks."""
 
     def profile_for(self, options: TranscriptionOptions, model: str) -> CutProfile:
@@ -88,8 +87,7 @@ class Particular(Protocol):
         ...
 
 
-@runtime_checkable
-class HearsFiles(Protocol):
+class HearsFiles(Transcriber, Protocol):
     """What a transcriber has besides if it takes whole files."""
 
     takes: Takes
@@ -99,6 +97,16 @@ class HearsFiles(Protocol):
     ) -> Heard:
         """As `hear`, of a file that `takes` permits. Raises ProviderError; FileRefused when it should be decoded after all."""
         ...
+
+
+def is_particular(transcriber: Transcriber) -> TypeGuard[Particular]:
+    """By its method's name alone: to ask a protocol costs fifty times as much, and this is asked for every request."""
+    return hasattr(transcriber, "profile_for")
+
+
+def hears_files(transcriber: Transcriber) -> TypeGuard[HearsFiles]:
+    """The same."""
+    return hasattr(transcriber, "hear_file")
 
 
 @runtime_checkable

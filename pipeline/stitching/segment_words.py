@@ -144,7 +144,7 @@ def _found(text: str, words: Sequence[str]) -> list[tuple[int, int]]:
 
 def _split(text: str) -> Iterator[tuple[int, int]]:
     """Words at white space, and every character by itself of a script without."""
-    if not any(map(solid, text)):
+    if text.isascii() or not any(map(solid, text)):
         yield from (match.span() for match in _WORD.finditer(text))
         return
     begin = None
