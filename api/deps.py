@@ -10,6 +10,7 @@ import anyio
 import anyio.to_thread
 from fastapi import Depends, Request
 
+from api.crew import Crew
 from api.following import Followed
 from infra.keys.accounts import Principal
 from infra.wiring import Services
@@ -32,7 +33,7 @@ class Desk:
         self._transfer = anyio.CapacityLimiter(TRANSFER_THREADS)
         self._ring = anyio.CapacityLimiter(BELL_THREADS)
         self._utter = anyio.CapacityLimiter(services.settings.io_threads)
-        self._work = anyio.CapacityLimiter(services.settings.io_threads)
+        self._work = Crew(services.settings.io_threads, "work")
         self._measure = anyio.CapacityLimiter(services.settings.cpu_processes)
 
     async def ask(self, call: Callable[[], Result]) -> Result:
@@ -49,7 +50,7 @@ class Desk:
 
     async def work(self, call: Callable[[], Result]) -> Result:
         """Run a long blocking call: a transcription."""
-        return await anyio.to_thread.run_sync(call, limiter=self._work)
+        return await self._work.do(call)
 
     async def measure(self, call: Callable[[], Result]) -> Result:
         """Run a blocking call that decodes a recording only to know how long it is."""
@@ -58,6 +59,10 @@ class Desk:
     async def utter(self, call: Callable[[], Result]) -> Result:
         """Run a blocking call that waits for the next piece of speech."""
         return await anyio.to_thread.run_sync(call, limiter=self._utter)
+
+    def close(self) -> None:
+        """Let the threads go."""
+        self._work.close()
 
     async def closing(self, call: Callable[[], object]) -> None:
         """Run a blocking call that lets go of something, even while the request is being cancelled."""

@@ -196,6 +196,10 @@ async def _ours(_request: Request, error: Exception) -> Response:
     return render(error)
 
 
+async def _fault(_request: Request, _error: Exception) -> Response:
+    return unexpected()  # whoever stands outside logs it: it is raised again
+
+
 async def _invalid(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError | ValidationError)
     return render(as_invalid_request(error))
@@ -219,3 +223,4 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(StenopoolError, _ours)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _fault)

@@ -12,6 +12,7 @@ import anyio.to_thread
 from fastapi import FastAPI
 
 from api import errors
+from api.application import Application
 from api.auth import KeyCheck
 from api.body import BodyGuard
 from api.deps import Desk
@@ -47,7 +48,7 @@ Send `Authorization: Bearer sk-…`. Every error is `{"error": {"message", "type
 def create_app(services: Services | None = None, *, settings: Settings | None = None) -> FastAPI:
     """The API over `services`, or over what `settings` (default: the environment) describes, opened and closed by it."""
     known = services.settings if services else settings or Settings.from_env(os.environ)
-    app = FastAPI(
+    app = Application(
         title=TITLE,
         description=DESCRIPTION,
         version=version("stenopool"),
@@ -64,11 +65,12 @@ def create_app(services: Services | None = None, *, settings: Settings | None = 
     )
     app.openapi = partial(document, app)  # type: ignore[method-assign]  # FastAPI's own way to change the document
     errors.install(app)
-    # The last one added is the outermost.
-    app.add_middleware(Direct, handlers=transcriptions.DIRECT)
-    app.add_middleware(KeyCheck)
-    app.add_middleware(BodyGuard, patience=known.read_timeout_seconds, drain=known.max_upload_bytes)
-    app.add_middleware(Envelope, limit=MAX_REQUESTS)
+    app.layers = (
+        partial(Direct, handlers=transcriptions.DIRECT),
+        KeyCheck,
+        partial(BodyGuard, patience=known.read_timeout_seconds, drain=known.max_upload_bytes),
+        partial(Envelope, limit=MAX_REQUESTS),
+    )
     for module in (
         transcriptions,
         speech,
@@ -91,16 +93,24 @@ def _lifespan(services: Services | None, settings: Settings) -> Callable[[FastAP
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         if services is not None:  # they belong to whoever opened them
-            app.state.desk = Desk(services)
-            async with renewing(app.state.desk):
+            async with _open(app, services):
                 yield
-            await services.limits.close()
             return
         with await anyio.to_thread.run_sync(partial(build, settings)) as opened:
-            app.state.desk = Desk(opened)
-            await opened.limits.greet()
-            async with renewing(app.state.desk):
+            async with _open(app, opened, greet=True):
                 yield
-            await opened.limits.close()
 
     return lifespan
+
+
+@asynccontextmanager
+async def _open(app: FastAPI, services: Services, *, greet: bool = False) -> AsyncIterator[None]:
+    desk = app.state.desk = Desk(services)
+    if greet:
+        await services.limits.greet()
+    try:
+        async with renewing(desk):
+            yield
+    finally:
+        desk.close()
+        await services.limits.close()
