@@ -68,11 +68,13 @@ def charge(usage: Usage, prices: Prices, ratio: Decimal = Decimal(1)) -> Charge:
     return Charge((2 * total.numerator + total.denominator) // (2 * total.denominator), shown)
 
 
+@lru_cache(maxsize=1000)
 def is_free(prices: Prices) -> bool:
     """Whether nothing at all is asked for."""
     return not any(price for _, price in prices)
 
 
+@lru_cache(maxsize=1000)
 def by_tokens(prices: Prices) -> bool:
     """Whether tokens are what is priced."""
     return bool(
@@ -85,8 +87,12 @@ def by_tokens(prices: Prices) -> bool:
 
 def prices_as_dict(prices: Prices) -> dict[str, str] | None:
     """As a row keeps them: text, because money is no float. None for a model that is free."""
-    given = {name: str(price) for name, price in prices if price}
-    return given or None
+    return dict(_as_text(prices)) or None
+
+
+@lru_cache(maxsize=1000)
+def _as_text(prices: Prices) -> tuple[tuple[str, str], ...]:
+    return tuple((name, str(price)) for name, price in prices if price)
 
 
 def prices_from_dict(values: Mapping[str, str] | None) -> Prices:

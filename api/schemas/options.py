@@ -37,6 +37,10 @@ NOT_IN_TRANSLATIONS = (  # contract.md section 2: what translations do not take 
     "language", "languages", "keywords", "include", "timestamp_granularities", "chunking_strategy",
     "known_speaker_names", "known_speaker_references",
 )  # fmt: skip
+_KNOWN = {
+    "transcription": tuple(TranscriptionOptions.model_fields),
+    "translation": tuple(name for name in TranscriptionOptions.model_fields if name not in NOT_IN_TRANSLATIONS),
+}
 Keyword = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 SpeakerName = Annotated[str, StringConstraints(min_length=1, max_length=100, strip_whitespace=True)]
 
@@ -164,10 +168,7 @@ class TranscriptionFields(Lenient):
 
     def options(self, task: Literal["transcription", "translation"]) -> TranscriptionOptions:
         """The same as the pipeline's value."""
-        known = set(TranscriptionOptions.model_fields)
-        if task == "translation":
-            known -= set(NOT_IN_TRANSLATIONS)
-        given = self.model_dump(include=known, exclude_none=True)
+        given = {name: value for name in _KNOWN[task] if (value := getattr(self, name, None)) is not None}
         return TranscriptionOptions(**{**given, "task": task})
 
 

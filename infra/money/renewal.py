@@ -6,7 +6,6 @@ says so now and then, for all of its process at once, which costs a request that
 
 from __future__ import annotations
 
-import threading
 import weakref
 
 from sqlalchemy import update
@@ -22,24 +21,25 @@ class Renewal:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._lock = threading.Lock()
-        # Weak: what a forgotten request holds must be found by the sweep, not be kept for ever.
-        self._living: weakref.WeakValueDictionary[str, object] = weakref.WeakValueDictionary()
+        # Weak: what a forgotten request holds must be found by the sweep, not be kept for ever. Each change of a dict is
+        # one step, so no request waits for another here.
+        self._living: dict[str, weakref.ref[object]] = {}
 
     def keep(self, subject: str, owner: object) -> None:
         """As long as `owner` lives, unless it is dropped before."""
-        with self._lock:
-            self._living[subject] = owner
+        self._living[subject] = weakref.ref(owner)
 
     def drop(self, subject: str) -> None:
         """It has ended."""
-        with self._lock:
-            self._living.pop(subject, None)
+        self._living.pop(subject, None)
 
     def renew(self) -> int:
         """What they hold counts as opened now; returns how many requests that were. Raises DatabaseUnavailable."""
-        with self._lock:
-            subjects = list(self._living)
+        known = self._living.copy()
+        for subject in [subject for subject, owner in known.items() if owner() is None]:
+            self.drop(subject)
+            del known[subject]
+        subjects = list(known)
         if subjects:
             with self._database.write() as session:
                 for table in (OpenHold, OpenMinutes):
