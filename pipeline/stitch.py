@@ -13,7 +13,7 @@ from dataclasses import replace
 from pipeline.cut import Span
 from pipeline.honesty.coverage import Reckoning
 from pipeline.honesty.suspects import judged
-from pipeline.stitching.seam import Overlap, Token, normal, same, switch
+from pipeline.stitching.seam import Overlap, Spoken, normal, same, switch
 from pipeline.stitching.segment_words import SegmentWords, punctuated, speech_ms, without_loops
 from pipeline.stitching.tally import Tally, letters
 from pipeline.stitching.text_seam import switch_texts
@@ -166,11 +166,11 @@ def _untimed(segment: Segment, length: int) -> bool:
     return not segment.words and segment.end - segment.start >= _WHOLE * length
 
 
-def _letters(tokens: Iterable[Token]) -> int:
+def _letters(tokens: Iterable[Spoken]) -> int:
     return sum(letters(token.text) for token in tokens)
 
 
-def _tokens(segments: Sequence[SegmentWords]) -> list[Token]:
+def _tokens(segments: Sequence[SegmentWords]) -> list[Spoken]:
     return [token for segment in segments for token in segment.tokens]
 
 
@@ -178,6 +178,8 @@ def _unless_shared(
     side: list[SegmentWords], without: list[SegmentWords], other: list[SegmentWords], overlap: Overlap
 ) -> list[SegmentWords]:
     """The side without its loop at the seam, when the other side heard several words there and none of the loop's."""
+    if without == side:
+        return side
     looped = set(_tokens(side)) - set(_tokens(without))
     heard = [token for token in _tokens(other) if token.end > overlap.start and token.start < overlap.end]
     alike = {normal(token.text) for token in looped} & {normal(token.text) for token in heard}

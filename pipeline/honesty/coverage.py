@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from statistics import median
 
 from pipeline.honesty.suspects import Speech, shared
-from pipeline.transcript import Coverage, Segment
+from pipeline.transcript import Coverage, Segment, Word
 
 _NEAR = 700  # ms around a word or segment; recognisers leave breath and hesitation out
 _SHORT, _MISSED = 0.6, 3_000  # a chunk is short when less than this share is there, and this many ms are not
@@ -75,13 +76,16 @@ def _weight(text: str) -> int:
 
 def _covered(segments: Iterable[Segment]) -> Iterator[tuple[int, int]]:
     """Where words are, or segments that have none, with some room around; in order, without overlaps, as few as will do."""
-    times = sorted((one.start - _NEAR, one.end + _NEAR) for segment in segments for one in segment.words or (segment,))
+    said: list[Word | Segment] = []
+    for segment in segments:
+        said += segment.words or (segment,)
+    said.sort(key=attrgetter("start"))
     begin = latest = 0
-    for start, end in times:
-        if start > latest:
+    for one in said:
+        if one.start - _NEAR > latest:
             if latest > begin:
                 yield begin, latest
-            begin = start
-        latest = max(latest, end)
+            begin = one.start - _NEAR
+        latest = max(latest, one.end + _NEAR)
     if latest > begin:
         yield begin, latest

@@ -12,6 +12,7 @@ clock            times outside of the chunk (pipeline.stitching.timeline)
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -114,8 +115,14 @@ def _loops_apart(segments: Sequence[Segment], speech: Speech) -> Iterator[Segmen
 
 def _may_loop(words: Sequence[str]) -> bool:
     """Whether any phrase is repeated often enough, found without looking at every word from Python."""
-    plain = [normal(word) for word in words]
+    plain = list(map(normal, words))
+    frequent = {word for word, count in Counter(plain).items() if count >= _LOOPS}
+    longest = max(
+        map(len, bytes(map(frequent.__contains__, plain)).split(b"\0"))
+    )  # words in a row, each of them frequent
     for size in _LOOP_SIZES:
+        if size + _least(size) > longest:
+            continue
         again = bytes(map(eq, plain, islice(plain, size, None)))
         if b"\x01" * _least(size) in again:
             return True

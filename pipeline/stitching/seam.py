@@ -13,7 +13,10 @@ import functools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
+
+from pipeline.transcript import Word
 
 _FAR = 3000  # ms around the overlap in which a clock offset is looked for
 _NEAR = 350  # ms around it in which words are matched: a recogniser's boundaries are no better
@@ -32,11 +35,14 @@ _COVERED = 0.3  # of a word, to say that the other side has it too
 
 
 class Token(NamedTuple):
-    """A word for matching; times in ms on the recording's clock."""
+    """A word that its provider gave no time; times in ms on the recording's clock."""
 
     text: str
     start: int
     end: int
+
+
+Spoken = Token | Word  # for matching
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +54,7 @@ class Overlap:
     cut: int
 
 
-def switch(left: Sequence[Token], right: Sequence[Token], overlap: Overlap, *, exact: bool = True) -> tuple[int, int]:
+def switch(left: Sequence[Spoken], right: Sequence[Spoken], overlap: Overlap, *, exact: bool = True) -> tuple[int, int]:
     """How many words of the left to keep and how many of the right to skip. Only the end of `left` need be given.
 
     `exact` says that the provider timed every word: then a single match must be nearly at the same time to be believed.
@@ -78,29 +84,36 @@ def normal(text: str) -> str:
     return "".join(character for character in text.casefold() if character.isalnum()) or text
 
 
-def same(one: Token, other: Token) -> bool:
+def same(one: Spoken, other: Spoken) -> bool:
     """Whether they are the same word, however it is spelled."""
     return normal(one.text) == normal(other.text)
 
 
-def _delay(left: Sequence[Token], right: Sequence[Token], pair: tuple[int, int]) -> int:
+def _delay(left: Sequence[Spoken], right: Sequence[Spoken], pair: tuple[int, int]) -> int:
     return right[pair[1]].start - left[pair[0]].start
 
 
-def _clock_offset(left: Sequence[Token], right: Sequence[Token]) -> int:
+def _clock_offset(left: Sequence[Spoken], right: Sequence[Spoken]) -> int:
     """By how many ms the right side's clock is late, as far as words that occur once on each side agree on it."""
-    places = [{normal(word.text): word.start for word in side} for side in (left, right)]
-    counts = [Counter(normal(word.text) for word in side) for side in (left, right)]
-    unique = [word for word in places[0] if counts[0][word] == counts[1][word] == 1]
-    delays = [places[1][word] - places[0][word] for word in unique]
+    mine, theirs = _said_once(left), _said_once(right)
+    delays = [theirs[word] - start for word, start in mine.items() if word in theirs]
     delays = [delay for delay in delays if abs(delay) <= _MAX_OFFSET]
+    enough = max(_OFFSET_WITNESSES, sum(abs(delay) <= _SAME_OFFSET for delay in delays) + 2)
+    if len(delays) < enough:
+        return 0
     clusters = [[other for other in delays if abs(other - delay) <= _SAME_OFFSET] for delay in delays]
-    best = max(clusters, key=len, default=[])
-    none = sum(abs(delay) <= _SAME_OFFSET for delay in delays)
-    return round(sum(best) / len(best)) if len(best) >= max(_OFFSET_WITNESSES, none + 2) else 0
+    best = max(clusters, key=len)
+    return round(sum(best) / len(best)) if len(best) >= enough else 0
 
 
-def _agreed(left: Sequence[Token], right: Sequence[Token], offset: int, overlap: Overlap) -> list[tuple[int, int]]:
+def _said_once(words: Sequence[Spoken]) -> dict[str, int]:
+    """The start of each word that is there only once."""
+    texts = [normal(word.text) for word in words]
+    counts = Counter(texts)
+    return {text: word.start for text, word in zip(texts, words, strict=True) if counts[text] == 1}
+
+
+def _agreed(left: Sequence[Spoken], right: Sequence[Spoken], offset: int, overlap: Overlap) -> list[tuple[int, int]]:
     """Pairs of the same word; the tightest clock at which enough of them agree."""
     inside = [sum(overlap.start <= word.start and word.end <= overlap.end for word in side) for side in (left, right)]
     matches: list[tuple[int, int]] = []
@@ -111,20 +124,19 @@ def _agreed(left: Sequence[Token], right: Sequence[Token], offset: int, overlap:
     return matches
 
 
-def _aligned(left: Sequence[Token], right: Sequence[Token], offset: int, sigma: int) -> list[tuple[int, int]]:
+def _aligned(left: Sequence[Spoken], right: Sequence[Spoken], offset: int, sigma: int) -> list[tuple[int, int]]:
     """The exact matches of the best alignment; what sticks out at either end is free."""
     pairs = _pair_scores(left, right, offset, sigma)
-    columns = len(right)
-    score = [[0.0] * (columns + 1)]
+    gaps = [*[_GAP] * (len(right) - 1), 0.0]
+    score = [[0.0] * (len(right) + 1)]
     for row, own in enumerate(pairs, start=1):
-        above, here = score[-1], [0.0]
+        above, here, best = score[-1], [0.0], 0.0
         after = _GAP if row < len(left) else 0.0
-        for column, pair in enumerate(own):
-            met = above[column] + pair
-            skipped = above[column + 1] + (_GAP if column + 1 < columns else 0.0)
+        for pair, before, over, gap in zip(own, above, islice(above, 1, None), gaps, strict=False):
+            met, skipped, passed = before + pair, over + gap, best + after
             best = met if met > skipped else skipped
-            passed = here[column] + after
-            here.append(best if best > passed else passed)
+            best = best if best > passed else passed
+            here.append(best)
         score.append(here)
     matches = _traced(score, pairs)
     return [(row, column) for row, column in matches if _equal(left[row], right[column], offset, sigma)]
@@ -145,26 +157,30 @@ def _traced(score: list[list[float]], pairs: list[list[float]]) -> list[tuple[in
     return path[::-1]
 
 
-def _equal(mine: Token, theirs: Token, offset: int, sigma: int) -> bool:
+def _equal(mine: Spoken, theirs: Spoken, offset: int, sigma: int) -> bool:
     close = abs(theirs.start - mine.start - offset) <= _BELIEVED * sigma
     return close and normal(mine.text) == normal(theirs.text)
 
 
-def _pair_scores(left: Sequence[Token], right: Sequence[Token], offset: int, sigma: int) -> list[list[float]]:
+def _pair_scores(left: Sequence[Spoken], right: Sequence[Spoken], offset: int, sigma: int) -> list[list[float]]:
     """What it is worth to take a word of the left and one of the right for the same."""
     heads = [(normal(word.text), word.start - offset) for word in right]
-    rows = []
+    most, rows = _BELIEVED * sigma, []
     for word in left:
-        text, start, row = normal(word.text), word.start, []
-        for other, time in heads:
-            late = (time - start) / sigma
-            if -_BELIEVED <= late <= _BELIEVED:
-                alike = 1.0 if text == other else likeness(text, other)
-                row.append(max(2.0 * alike - 1.5 * late * late, _SUBSTITUTION))
-            else:
-                row.append(_SUBSTITUTION)
-        rows.append(row)
+        text, start = normal(word.text), word.start
+        rows.append(
+            [
+                _worth(text, other, (time - start) / sigma) if -most <= time - start <= most else _SUBSTITUTION
+                for other, time in heads
+            ]
+        )
     return rows
+
+
+def _worth(one: str, other: str, late: float) -> float:
+    """`late`: in sigmas."""
+    alike = 1.0 if one == other else likeness(one, other)
+    return max(2.0 * alike - 1.5 * late * late, _SUBSTITUTION)
 
 
 @functools.lru_cache(maxsize=1 << 16)
@@ -175,7 +191,7 @@ def likeness(one: str, other: str) -> float:
     return 1.0 if one == other else difflib.SequenceMatcher(None, one, other, autojunk=False).ratio()
 
 
-def _best_match(matches: list[tuple[int, int]], left: Sequence[Token], cut: int) -> tuple[int, int]:
+def _best_match(matches: list[tuple[int, int]], left: Sequence[Spoken], cut: int) -> tuple[int, int]:
     """The one nearest to the cut, where a run of matches counts as nearer."""
     runs: dict[tuple[int, int], int] = {}
     for mine, theirs in matches:
@@ -190,7 +206,7 @@ def _best_match(matches: list[tuple[int, int]], left: Sequence[Token], cut: int)
     return min(matches, key=distance)
 
 
-def _by_time(left: Sequence[Token], right: Sequence[Token], overlap: Overlap) -> tuple[int, int]:
+def _by_time(left: Sequence[Spoken], right: Sequence[Spoken], overlap: Overlap) -> tuple[int, int]:
     """Change at the moment that loses and doubles the least, near the cut; words go to the side of their middle."""
     moments = {overlap.cut, overlap.start, overlap.end, *(_middle(word) for word in (*left, *right))}
     moments = {moment for moment in moments if overlap.start <= moment <= overlap.end}
@@ -209,19 +225,19 @@ def _by_time(left: Sequence[Token], right: Sequence[Token], overlap: Overlap) ->
     return kept, skipped
 
 
-def _division(left: Sequence[Token], right: Sequence[Token], moment: int) -> tuple[int, int]:
+def _division(left: Sequence[Spoken], right: Sequence[Spoken], moment: int) -> tuple[int, int]:
     kept = sum(_middle(word) < moment for word in left)
     return kept, sum(_middle(word) < moment for word in right)
 
 
-def _covered(word: Token, others: Sequence[Token]) -> bool:
+def _covered(word: Spoken, others: Sequence[Spoken]) -> bool:
     shared = sum(max(0, min(word.end, other.end) - max(word.start, other.start)) for other in others)
     return shared > _COVERED * max(word.end - word.start, 1)
 
 
-def _twins(one: Token, other: Token) -> bool:
+def _twins(one: Spoken, other: Spoken) -> bool:
     return normal(one.text) == normal(other.text) and abs(one.start - other.start) < _TWIN
 
 
-def _middle(word: Token) -> int:
+def _middle(word: Spoken) -> int:
     return (word.start + word.end) // 2

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from itertools import accumulate, pairwise
 
 from pipeline.cut import Span
-from pipeline.stitching.seam import Token
+from pipeline.stitching.seam import Spoken, Token
 from pipeline.transcript import Segment, samples_to_ms
 from pipeline.writing.caption_words import CLOSING, SENTENCE_ENDS
-from pipeline.writing.scripts import joined, may_part, solid
+from pipeline.writing.scripts import has_solid, joined, may_part, solid
 
 _WORD = re.compile(r"\S+")
 _LONG_PHRASE = 10_000  # ms; a sentence that lasts longer is divided
@@ -26,18 +26,19 @@ class SegmentWords:
 
     def __init__(self, segment: Segment, speech: Sequence[tuple[int, int]]) -> None:
         self._segment = segment
-        if segment.words:
-            self.tokens = [Token(word.text, word.start, word.end) for word in segment.words]
-            self._places = _found(segment.text, [word.text for word in segment.words])
-        else:
-            self._places = list(_split(segment.text))
-            self.tokens = _spread(segment, self._places, speech)
+        self.tokens: Sequence[Spoken] = segment.words or _spread(segment, self._places, speech)
 
     @classmethod
     def each(cls, segments: Sequence[Segment], span: Span) -> list[SegmentWords]:
         """The same of several segments of one chunk."""
         speech = speech_ms(span)
         return [cls(segment, speech) for segment in segments]
+
+    @cached_property
+    def _places(self) -> list[tuple[int, int]]:
+        """Where each word stands in the text: asked for only where the segment is divided, unless it has no words of its own."""
+        words = self._segment.words
+        return _found(self._segment.text, [word.text for word in words]) if words else _split(self._segment.text)
 
     def phrases(self) -> list[Segment]:
         """One segment for each sentence, several for a long one."""
@@ -48,7 +49,7 @@ class SegmentWords:
         bounds.append(len(self.tokens))
         parts = [self.part(first, last) for first, last in pairwise(bounds)]
         return [
-            replace(part, start=self.tokens[first].start, end=self.tokens[last - 1].end)
+            part.told(part.text, self.tokens[first].start, self.tokens[last - 1].end, part.words)
             for part, (first, last) in zip(parts, pairwise(bounds), strict=True)
             if part
         ]
@@ -56,10 +57,12 @@ class SegmentWords:
     def _may_end(self, at: int, since: int) -> bool:
         """Whether a phrase that began with word `since` ends before word `at`."""
         last = self.tokens[at - 1]
+        length = last.end - self.tokens[since].start
+        if last.text[-1:].isalnum():  # as most words are, with no mark after them
+            return length >= _LONG_PHRASE
         text = last.text.rstrip(CLOSING)
         if text.endswith(SENTENCE_ENDS):
             return not self.tokens[at].text.startswith(SENTENCE_ENDS)
-        length = last.end - self.tokens[since].start
         return length >= _LONG_PHRASE or (length >= _SHORT_PHRASE and text.endswith(_PHRASE_ENDS))
 
     def part(self, first: int, last: int) -> Segment | None:
@@ -73,7 +76,7 @@ class SegmentWords:
         start = self._segment.start if first == 0 else tokens[0].start
         end = self._segment.end if last == len(self.tokens) else max(tokens[-1].end, start)
         words = self._segment.words[first:last]
-        return replace(self._segment, text=self._text(first, last), start=start, end=end, words=words)
+        return self._segment.told(self._text(first, last), start, end, words)
 
     def mark_after(self, at: int) -> str:
         """The punctuation between word `at` and the next one, as far as it is punctuation of sentences and phrases."""
@@ -142,11 +145,14 @@ def _found(text: str, words: Sequence[str]) -> list[tuple[int, int]]:
     return places if len(folded) == len(text) else []
 
 
-def _split(text: str) -> Iterator[tuple[int, int]]:
+def _split(text: str) -> list[tuple[int, int]]:
     """Words at white space, and every character by itself of a script without."""
-    if text.isascii() or not any(map(solid, text)):
-        yield from (match.span() for match in _WORD.finditer(text))
-        return
+    if has_solid(text):
+        return list(_characters(text))
+    return [match.span() for match in _WORD.finditer(text)]
+
+
+def _characters(text: str) -> Iterator[tuple[int, int]]:
     begin = None
     for at, character in enumerate(text):
         if begin is not None and (character.isspace() or _parts(text[at - 1], character)):
@@ -169,10 +175,11 @@ def _spread(segment: Segment, places: Sequence[tuple[int, int]], speech: Sequenc
     marks = [0, *accumulate(end - start for start, end in inside)]
     letters = [0, *accumulate(stop - begin + 1 for begin, stop in places)]
 
-    def clock(letter: int) -> int:
-        spoken = marks[-1] * letter // letters[-1]
-        stretch = min(bisect_right(marks, spoken) - 1, len(inside) - 1)
-        return inside[stretch][0] + spoken - marks[stretch]
-
-    times = [clock(letter) for letter in letters]
-    return [Token(segment.text[begin:stop], times[at], times[at + 1]) for at, (begin, stop) in enumerate(places)]
+    times, whole, stretch = [], letters[-1], 0
+    for letter in letters:
+        spoken = marks[-1] * letter // whole
+        while stretch < len(inside) - 1 and spoken >= marks[stretch + 1]:
+            stretch += 1
+        times.append(inside[stretch][0] + spoken - marks[stretch])
+    said = [segment.text[begin:stop] for begin, stop in places]
+    return list(map(Token, said, times, times[1:]))

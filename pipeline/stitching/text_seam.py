@@ -8,8 +8,9 @@ one that is nearest to it wins.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate, islice, repeat
 
-from pipeline.stitching.seam import Overlap, Token, normal
+from pipeline.stitching.seam import Overlap, Spoken, normal
 
 _REACH, _MORE = 1.8, 4  # times the expected words, and some, that are looked at on each side
 _MATCH, _SUBSTITUTION, _GAP = 1.0, -0.7, -0.6
@@ -20,15 +21,12 @@ _FEW = 5  # words; an overlap of a second or so
 _LONGEST, _LONGER = 2.2, 6  # times the expected words, and some: a longer overlap is a coincidence
 
 
-def switch_texts(left: Sequence[Token], right: Sequence[Token], overlap: Overlap) -> tuple[int, int]:
+def switch_texts(left: Sequence[Spoken], right: Sequence[Spoken], overlap: Overlap) -> tuple[int, int]:
     """The same for words laid over the speech of their chunks: their times say how many belong to the overlap."""
-    both = sum(_middle(word) > overlap.start for word in left) + sum(_middle(word) < overlap.end for word in right)
+    both = sum((word.start + word.end) // 2 > overlap.start for word in left)
+    both += sum((word.start + word.end) // 2 < overlap.end for word in right)
     share = (overlap.cut - overlap.start) / max(overlap.end - overlap.start, 1)
     return switch_by_text([word.text for word in left], [word.text for word in right], both / 2, share)
-
-
-def _middle(word: Token) -> int:
-    return (word.start + word.end) // 2
 
 
 def switch_by_text(left: Sequence[str], right: Sequence[str], expected: float, share: float) -> tuple[int, int]:
@@ -64,19 +62,19 @@ def _believable(matches: Sequence[tuple[int, int]], tail: Sequence[str], head: S
 def _laid_over(tail: Sequence[str], head: Sequence[str], expected: float) -> list[tuple[int, int]]:
     """The equal words of the best alignment of some end of `tail` with some beginning of `head`."""
     rows, columns = len(tail), len(head)
-    score = [[-_OFF * abs(rows - row - expected)] + [0.0] * columns for row in range(rows + 1)]
-    for column in range(1, columns + 1):
-        score[0][column] = score[0][column - 1] + _GAP
+    score = [list(accumulate(repeat(_GAP, columns), initial=-_OFF * abs(rows - expected)))]
     for row in range(1, rows + 1):
-        mine, above, here = tail[row - 1], score[row - 1], score[row]
-        for column in range(columns):
-            met = above[column] + (_MATCH if mine == head[column] else _SUBSTITUTION)
-            gap = above[column + 1] + _GAP
-            here[column + 1] = best = met if met > gap else gap
-            if (gap := here[column] + _GAP) > best:
-                here[column + 1] = gap
-    best = max(range(columns + 1), key=lambda column: score[rows][column] - _OFF * abs(column - expected))
-    return _traced(score, tail, head, best)
+        mine, above = tail[row - 1], score[-1]
+        best = -_OFF * abs(rows - row - expected)
+        here = [best]
+        for theirs, before, over in zip(head, above, islice(above, 1, None), strict=False):
+            met = before + (_MATCH if mine == theirs else _SUBSTITUTION)
+            gap = (over if over > best else best) + _GAP
+            best = met if met > gap else gap
+            here.append(best)
+        score.append(here)
+    until = max(range(columns + 1), key=lambda column: score[rows][column] - _OFF * abs(column - expected))
+    return _traced(score, tail, head, until)
 
 
 def _traced(score: list[list[float]], tail: Sequence[str], head: Sequence[str], column: int) -> list[tuple[int, int]]:

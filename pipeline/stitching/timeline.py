@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from itertools import pairwise
+from itertools import islice, pairwise
+from operator import le
 
 from pipeline.transcript import Segment, Word
 
@@ -25,34 +25,40 @@ def on_recording(segments: Iterable[Segment], offset: int, length: int) -> list[
 
 
 def _tidy(segment: Segment, first: int, last: int) -> Segment:
-    words = tuple(_words(segment.words, first, last))
+    words, astray = _words(segment.words, first, last)
     text = _clean(segment.text) or " ".join(word.text for word in words)
     start, end = _inside(segment.start + first, first, last), _inside(segment.end + first, first, last)
     if words:
-        start = min(start, *(word.start for word in words)) if len(words) > 1 else min(start, words[0].start)
+        start = min(start, *(word.start for word in words))
     suspect = segment.suspect
-    if _outside(segment, last - first):
+    if astray or _astray(segment.start + segment.end, last - first):
         suspect = tuple(dict.fromkeys((*suspect, "clock")))
-    return replace(segment, text=text, start=start, end=max(start, end), words=words, suspect=suspect)
+    return segment.told(text, start, max(start, end), words, suspect)
 
 
-def _words(words: Iterable[Word], first: int, last: int) -> Iterator[Word]:
+def _words(words: Iterable[Word], first: int, last: int) -> tuple[tuple[Word, ...], bool]:
+    """Those that say something, on the recording's clock, and whether one of them was astray.
+
+    Each word of hours of speech passes here: what is not wrong with it costs a comparison and no call.
+    """
+    tidy, astray = [], False
     for word in words:
         if text := _clean_word(word.text):
-            start, end = _inside(word.start + first, first, last), _inside(word.end + first, first, last)
-            yield Word(text, start, end, _share(word.confidence))
+            start, end, confidence = word.start + first, word.end + first, word.confidence
+            if not first <= start <= end <= last:
+                astray = astray or _astray(word.start + word.end, last - first)
+                start, end = _inside(start, first, last), _inside(end, first, last)
+            tidy.append(Word(text, start, end, confidence if confidence is None else _share(confidence)))
+    return tuple(tidy), astray
 
 
-def _outside(segment: Segment, length: int) -> bool:
-    """Whether the segment or one of its words lies where the chunk has no sound; by the middles, in half ms."""
-    least, most = -2 * _SLACK, 2 * (length + _SLACK)
-    if not least <= segment.start + segment.end <= most:
-        return True
-    return any(not least <= word.start + word.end <= most for word in segment.words if _clean_word(word.text))
+def _astray(twice_middle: int, length: int) -> bool:
+    """Whether something with this middle, in half ms, lies where a chunk of this length has no sound."""
+    return not -2 * _SLACK <= twice_middle <= 2 * (length + _SLACK)
 
 
 def _inside(time: int, first: int, last: int) -> int:
-    return time if first <= time <= last else min(max(time, first), last)
+    return min(max(time, first), last)
 
 
 def _clean(text: str) -> str:
@@ -69,28 +75,41 @@ def _clean_word(text: str) -> str:
     return _clean(text)
 
 
-def _share(confidence: float | None) -> float | None:
-    if confidence is None or not math.isfinite(confidence):
-        return None
-    return min(max(confidence, 0.0), 1.0)
+def _share(confidence: float) -> float | None:
+    return min(max(confidence, 0.0), 1.0) if math.isfinite(confidence) else None
 
 
 def forward(segments: Sequence[Segment], duration: int) -> tuple[Segment, ...]:
     """The same with times that never run backwards, do not overlap and lie in [0, duration]."""
-    starts = _climbing([min(max(time, 0), duration) for segment in segments for time in _starts(segment)])
-    limits = [*starts[1:], duration]
+    starts = _climbing(_bounded(_all_starts(segments), duration))
+    starts.append(duration)
     settled, at = [], 0
     for segment in segments:
-        count = len(_starts(segment))
-        settled.append(_settled(segment, starts[at : at + count], limits[at : at + count]))
-        at += count
+        following = at + 1 + len(segment.words)
+        settled.append(_settled(segment, starts[at : following + 1]))
+        at = following
     return tuple(settled)
 
 
-def _climbing(times: Sequence[int]) -> list[int]:
+def _all_starts(segments: Iterable[Segment]) -> list[int]:
+    """Of each segment and its words, in this order."""
+    starts: list[int] = []
+    for segment in segments:
+        starts.append(segment.start)
+        starts += [word.start for word in segment.words]
+    return starts
+
+
+def _bounded(times: list[int], most: int) -> list[int]:
+    if times and (min(times) < 0 or max(times) > most):
+        return [_inside(time, 0, most) for time in times]
+    return times
+
+
+def _climbing(times: list[int]) -> list[int]:
     """The same without steps back: as many as possible stay, the others move to between them."""
-    if all(before <= after for before, after in pairwise(times)):
-        return list(times)
+    if _climbs(times):
+        return times
     tops: list[int] = []  # the lowest time in which a climb of each length can end
     lengths = []
     for time in times:
@@ -105,6 +124,10 @@ def _climbing(times: Sequence[int]) -> list[int]:
     return _between(kept, len(times))
 
 
+def _climbs(times: Sequence[int]) -> bool:
+    return all(map(le, times, islice(times, 1, None)))
+
+
 def _between(kept: dict[int, int], count: int) -> list[int]:
     """The times that stay, and the others evenly between their neighbours that do."""
     places = sorted(kept)
@@ -115,29 +138,27 @@ def _between(kept: dict[int, int], count: int) -> list[int]:
     return filled
 
 
-def _starts(segment: Segment) -> list[int]:
-    return [segment.start, *(word.start for word in segment.words)]
-
-
-def _settled(segment: Segment, starts: Sequence[int], limits: Sequence[int]) -> Segment:
-    """`limits` are the starts of whatever comes next: for a word the next word, for the segment's own end what follows it."""
-    words = tuple(map(_at, segment.words, starts[1:], limits[1:]))
-    end = max(starts[0], min(segment.end, limits[-1]))
+def _settled(segment: Segment, starts: Sequence[int]) -> Segment:
+    """`starts`: the segment's own, its words', and that of whatever follows it, before which it ends."""
+    words = tuple(
+        word if word.start == start <= word.end <= limit else _moved(word, start, limit)
+        for word, start, limit in zip(segment.words, starts[1:-1], starts[2:], strict=True)
+    )
+    end = max(starts[0], min(segment.end, starts[-1]))
     end = max(end, words[-1].end) if words else end
     if (segment.start, segment.end, segment.words) == (starts[0], end, words):
         return segment
-    return replace(segment, start=starts[0], end=end, words=words)
+    return segment.told(segment.text, starts[0], end, words)
 
 
-def _at(word: Word, start: int, limit: int) -> Word:
-    end = max(start, min(word.end, limit))
-    return word if (word.start, word.end) == (start, end) else Word(word.text, start, end, word.confidence)
+def _moved(word: Word, start: int, limit: int) -> Word:
+    return Word(word.text, start, max(start, min(word.end, limit)), word.confidence)
 
 
 def runs_forward(segments: Sequence[Segment]) -> bool:
     """Whether no segment starts before an earlier one, and in each channel no word before an earlier one."""
-    channels: dict[int | None, list[int]] = {}
+    channels: dict[int | None, list[Segment]] = {}
     for segment in segments:
-        channels.setdefault(segment.channel, []).extend(_starts(segment))
-    orders = [[segment.start for segment in segments], *channels.values()]
-    return all(before <= after for starts in orders for before, after in pairwise(starts))
+        channels.setdefault(segment.channel, []).append(segment)
+    orders = [[segment.start for segment in segments], *map(_all_starts, channels.values())]
+    return all(map(_climbs, orders))

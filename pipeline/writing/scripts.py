@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable
 
@@ -16,6 +17,7 @@ _SOLID = (  # first and last code point of the scripts that write no spaces betw
     (0x20000, 0x323AF),
 )
 _FIRST = 0x0E00  # of all of them
+_ANY_SOLID = re.compile("[" + "".join(f"{chr(first)}-{chr(last)}" for first, last in _SOLID) + "]")
 _LEADING_VOWELS = "เแโใไເແໂໃໄ"  # written before the consonant that they follow in speech
 _TRAILING_VOWELS = "ะาำะາຳ"
 
@@ -24,6 +26,11 @@ def solid(character: str) -> bool:
     """Whether its script writes no spaces between words. Korean, as wide as Chinese, does write them."""
     code = ord(character)
     return code >= _FIRST and any(first <= code <= last for first, last in _SOLID)
+
+
+def has_solid(text: str) -> bool:
+    """Whether any of its characters is."""
+    return not text.isascii() and _ANY_SOLID.search(text) is not None
 
 
 def space_between(before: str, after: str) -> str:
