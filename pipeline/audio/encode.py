@@ -42,7 +42,8 @@ _OUTPUTS: dict[str, dict[str, Any]] = {  # ffmpeg's options; -b:a is what speech
     "wav": {},  # written here
     "pcm": {"format": "s16le", "c:a": "pcm_s16le", "ar": _PCM_RATE},
 }
-_LARGE_PACKETS = {"format": "wav", "max_size": 65_536}  # bytes; of bare samples ffmpeg takes 40 ms at a time
+# Bytes. Of bare samples ffmpeg takes 40 ms at a time; and in a WAV's first 5 MB it would search for other codecs in disguise.
+_LARGE_PACKETS = {"format": "wav", "max_size": 65_536, "probesize": 32}
 
 
 def encode(
