@@ -11,15 +11,15 @@ from __future__ import annotations
 import sqlite3
 from collections import namedtuple
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 from sqlalchemy import Dialect, Engine, Executable
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.compiler import SQLCompiler
 
-# A request writes about twenty pages, most of them the same ones as the request before: with SQLite's own limit of 1,000 every
-# fiftieth request would copy them all back and wait for the disk, twice. This is a log of 32 MiB.
-_CHECKPOINT_PAGES = 8_000
+from infra.database.log_keeper import LogKeeper
+
 _CACHE_KIB = 16_384  # the ends of the tables and indexes that every request adds to stay in memory
 
 
@@ -71,7 +71,9 @@ class Brief:
     It does not wait for the disk: see `Database.brief`.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, turn: AbstractContextManager[Any]) -> None:
+        """`turn` is what this process' writers take."""
+        assert engine.url.database
         self._dialect = engine.dialect
         self._prepared: dict[Executable, _Prepared] = {}  # a dozen, all of them kept by their modules
         self._pooled = engine.raw_connection()
@@ -79,8 +81,9 @@ class Brief:
         assert isinstance(driver, sqlite3.Connection)
         self._connection = driver
         driver.execute("PRAGMA synchronous=NORMAL")
-        driver.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
+        driver.execute("PRAGMA wal_autocheckpoint=0")  # that is the log keeper's
         driver.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
+        self._keeper = LogKeeper(engine.url.database, turn)
 
     def run(self, statement: Executable, values: Mapping[str, Any]) -> Rows:
         """A statement that is built once and kept, always with values of the same names."""
@@ -102,6 +105,7 @@ class Brief:
     def commit(self) -> None:
         """Other processes see it from here on."""
         self._connection.execute("COMMIT")
+        self._keeper.committed()
 
     def roll_back(self) -> None:
         """As if nothing had been."""
@@ -109,5 +113,6 @@ class Brief:
             self._connection.execute("ROLLBACK")
 
     def close(self) -> None:
-        """For ever."""
+        """For ever. Without the turn, which the log keeper may be waiting for."""
+        self._keeper.close()
         self._pooled.invalidate()  # it has another durability than the pool's connections

@@ -70,7 +70,7 @@ class Database:
             return
         with _translated(), self._turn:
             if self._brief is None:
-                self._brief = Brief(self._engine)
+                self._brief = Brief(self._engine, self._turn)
             self._brief.begin()
             try:
                 yield self._brief
@@ -114,9 +114,9 @@ class Database:
     def close(self) -> None:
         """Close every connection."""
         with self._turn:
-            if self._brief is not None:
-                self._brief.close()
-                self._brief = None
+            brief, self._brief = self._brief, None
+        if brief is not None:
+            brief.close()
         self._engine.dispose()
 
 

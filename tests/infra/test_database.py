@@ -4,14 +4,18 @@ import contextlib
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import bindparam, select, text, update
 
+from infra.database import log_keeper
 from infra.database.clock import now, read_clock
-from infra.database.session import Database
+from infra.database.session import Database, run
 from infra.database.tables import Account
 from pipeline.errors import DatabaseUnavailable, InvalidRequest
+
+RENAME = update(Account).values(name=bindparam("new"))
 
 
 def test_a_block_that_raises_leaves_nothing(database: Database) -> None:
@@ -149,3 +153,24 @@ def test_what_no_text_may_hold_is_the_callers_mistake(database: Database, given:
     """SQLite takes it and finds nothing; PostgreSQL refuses it."""
     with contextlib.suppress(InvalidRequest), database.read() as session:
         assert session.get(Account, given) is None
+
+
+def test_the_log_is_copied_back_while_work_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_keeper, "COMMITS", 50)
+    log = tmp_path / "s.db-wal"
+    sizes = []
+    with contextlib.closing(Database(f"sqlite:///{tmp_path / 's.db'}")) as database:
+        database.migrate()
+        with database.write() as session:
+            session.add(Account(id="a", created_at=1.0))
+        for number in range(1000):
+            with database.brief() as session:
+                run(session, RENAME, {"new": str(number) * 500})
+            sizes.append(log.stat().st_size)
+            time.sleep(0.0005)
+        with database.read() as session:
+            assert session.get_one(Account, "a").name == "999" * 500
+    assert not log.exists()
+    written = sizes[20] - sizes[10]  # by ten commits
+    assert written > 0
+    assert max(sizes) - sizes[0] < 40 * written  # of the hundred times that
