@@ -14,7 +14,7 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 
-COMMITS = 400  # between two times, which are about 8,000 pages of 4 KiB
+COMMITS = 1_000  # between two times, which are about 11,000 pages of 4 KiB
 _PATIENCE = 0.05  # seconds in which readers and other processes must let it begin anew; else the next time does
 
 

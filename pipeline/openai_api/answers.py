@@ -115,9 +115,20 @@ def _with_words(segments: list[_Segment], words: list[Word], duration: int) -> l
         if until is not None:
             end = max(start, min(end, until))
         mine = [Word(word.text, min(max(word.start, start), end), min(max(word.end, start), end)) for word in mine]
-        figures = segment.model_dump(include={"avg_logprob", "compression_ratio", "no_speech_prob", "temperature"})
-        figures |= {"speaker": (segment.speaker or "").strip() or None, "tokens": tuple(_whole_numbers(segment.tokens))}
-        made.append(Segment(segment.text.strip(), start, end, tuple(mine), **figures))
+        made.append(
+            Segment(
+                segment.text.strip(),
+                start,
+                end,
+                tuple(mine),
+                avg_logprob=segment.avg_logprob,
+                compression_ratio=segment.compression_ratio,
+                no_speech_prob=segment.no_speech_prob,
+                temperature=segment.temperature,
+                speaker=(segment.speaker or "").strip() or None,
+                tokens=tuple(_whole_numbers(segment.tokens)),
+            )
+        )
         floor = end
     return made
 
