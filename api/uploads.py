@@ -42,30 +42,32 @@ class MemorySink:
     """Holds one file of at most 25 MiB."""
 
     def __init__(self) -> None:
-        self.data = bytearray()
+        self._blocks: list[bytes] = []
+        self._total = 0
 
     async def begin(self, filename: str) -> None:
         """Nothing to prepare."""
 
     async def write(self, data: bytes) -> None:
         """Raises MediaTooLarge above the limit."""
-        self.data += data
-        if len(self.data) > SYNC_LIMIT:
+        self._blocks.append(data)
+        self._total += len(data)
+        if self._total > SYNC_LIMIT:
             raise MediaTooLarge(TOO_LARGE, param="file")
 
     async def finish(self) -> None:
         """Raises EmptyMedia where nothing came."""
-        if not self.data:
+        if not self._total:
             raise EmptyMedia("The file is empty.", param="file")
 
     async def abort(self) -> None:
         """Let go of the bytes."""
-        self.data = bytearray()
+        self._blocks = []
 
     def take(self) -> bytes:
         """The whole file; the sink keeps no second copy."""
-        data, self.data = bytes(self.data), bytearray()
-        return data
+        blocks, self._blocks = self._blocks, []
+        return b"".join(blocks)
 
 
 class StorageSink:

@@ -41,7 +41,8 @@ def extent(data: bytes) -> Extent | None:
 def _walk(data: bytes, at: int, first: MpegFrame) -> tuple[list[int], int]:
     """(where each frame begins, where the last one ends). Headers repeat, so each is understood once."""
     lengths: dict[bytes, int] = {}
-    frames, total = [], len(data)
+    frames: list[int] = []
+    total = len(data)
     while at < total:
         length = lengths.get(data[at : at + 4])
         if length is None:

@@ -75,7 +75,7 @@ class Wire:
         answer = None
         try:
             size = b"content-length: %d\r\n\r\n" % len(content)
-            line.ask(b"".join((target.head, header_lines(headers), size, content)))
+            line.ask(b"".join((target.head, header_lines(headers), size)), content)
             answer = Answer(line.read)
             yield answer
         finally:
@@ -170,15 +170,17 @@ class _Line:
         fresh = time.monotonic() - self.idle_since < _IDLE_S
         return fresh and not self._news.poll(0)
 
-    def ask(self, message: bytes) -> None:
-        """All of it, by the deadline: Python's sendall takes a timeout for the whole.
+    def ask(self, head: bytes, body: bytes) -> None:
+        """Both, by the deadline: Python's sendall takes a timeout for the whole.
 
         A server that has read enough to refuse, of a body that is too large for it, answers and hangs up while we still
         send. Its answer has come then, or there is none and reading fails as sending did; nothing may follow either way.
         """
         self._socket.settimeout(self.deadline.left())
         try:
-            self._socket.sendall(message)
+            sent = 0 if isinstance(self._socket, ssl.SSLSocket) else self._socket.sendmsg((head, body))
+            if sent < len(head) + len(body):
+                self._socket.sendall((head + body)[sent:])
         except (BrokenPipeError, ConnectionResetError):
             self.refused = True
 
