@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import logging
 import os
 import sys
 
 from api.main import create_app
 from api.server import GRACE_SECONDS, server
+from infra.collector import spare_the_collector
 from infra.logs import set_up_logs
 from infra.settings import Settings
 from pipeline.errors import InvalidRequest
-
-NEW_OBJECTS = 10_000  # between two looks of the collector
 
 
 def main() -> int:
@@ -32,18 +30,10 @@ def main() -> int:
     set_up_logs(settings.log_level)
     logging.getLogger("uvicorn.error").addFilter(_without_colours)
     app = create_app(settings=settings)
-    _spare_the_collector()
+    spare_the_collector()
     serving = server(app, host=arguments.host, port=arguments.port, grace=arguments.grace)
     serving.run()
     return 0 if serving.started else 3
-
-
-def _spare_the_collector() -> None:
-    """What is loaded stays to the end: 160,000 objects that need not be looked through again and again. What requests leave is
-    nearly all gone without the collector; it comes when there is something to collect."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(NEW_OBJECTS, 20, 20)
 
 
 def _without_colours(record: logging.LogRecord) -> bool:

@@ -17,6 +17,7 @@ from celery.exceptions import SecurityWarning
 from celery.worker.consumer import Consumer
 
 from infra.broker import CHUNK, DELIVERY, JOB, celery_app
+from infra.collector import spare_the_collector
 from infra.embedded import broker_url
 from infra.logs import set_up_logs
 from infra.settings import Settings
@@ -77,6 +78,7 @@ def run_worker(settings: Settings, role: Role, *, concurrency: int | None = None
         without_mingle=True,
         without_heartbeat=True,
     )
+    spare_the_collector()
     worker.start()
     desks.take_leave()
     return 0 if stop_time.at() else int(worker.exitcode or 0)  # Celery calls a Ctrl-C a failure

@@ -1,0 +1,18 @@
+"""Python's collector of cycles, told what need not be looked through."""
+
+from __future__ import annotations
+
+import gc
+
+NEW_OBJECTS = 10_000  # between two looks; Python's own 700 are soon made
+
+
+def spare_the_collector() -> None:
+    """For a process that has loaded all it needs: 160,000 objects stay to its end, and are left alone from now on.
+
+    What a request or a task leaves behind is nearly all gone without the collector. Called before children are forked, it keeps
+    what they share from being copied, too.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(NEW_OBJECTS, 20, 20)
