@@ -1,5 +1,6 @@
 """The provider for OpenAI-compatible servers, before a server that answers badly."""
 
+import base64
 import re
 import socket
 import threading
@@ -53,6 +54,34 @@ def test_words_segments_and_language() -> None:
     words = (Word("Hello", 100, 400), Word("there", 500, 900))
     assert heard == Heard((Segment("Hello there.", 100, 900, words),), language="en", model_used="up")
     assert b"verbose_json" in body and body.count(b"timestamp_granularities[]") == 2
+
+
+def test_what_is_sent_with_a_call() -> None:
+    with scripted(http(body=VERBOSE), http(body=VERBOSE)) as server:
+        for address in (server.url, server.url.replace("http://", "http://user:p%40ss@")):
+            provider = open_provider({"base_url": f"{address}/v1", "api_key": SECRET}, 1)
+            assert provider.transcriber
+            provider.transcriber.hear(PCM, TranscriptionOptions(model="m"), "up")
+            provider.close()
+        with_key, with_password = (request.headers for request in server.requests)
+    assert with_key["authorization"] == f"Bearer {SECRET}"
+    assert with_key["accept-encoding"] == "identity" and with_key["user-agent"] == "stenopool"
+    assert with_password["authorization"] == f"Basic {base64.b64encode(b'user:p@ss').decode()}"
+    assert with_password["host"] == server.url.removeprefix("http://")
+
+
+def test_a_proxy_in_the_environment_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    with scripted(http(body=VERBOSE)) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        provider = open_provider({"base_url": "http://elsewhere.invalid/v1", "api_key": SECRET}, 1)
+        assert provider.transcriber
+        heard = provider.transcriber.hear(PCM, TranscriptionOptions(model="m"), "up")
+        provider.close()
+        (asked,) = proxy.requests
+    assert heard.segments and heard.segments[0].text == "Hello there."
+    assert asked.line.startswith("POST http://elsewhere.invalid/v1/audio/transcriptions ")
+    assert asked.headers["authorization"] == f"Bearer {SECRET}"
+    assert asked.headers["content-type"].startswith("multipart/form-data")
 
 
 def test_a_model_that_answers_text_only() -> None:
