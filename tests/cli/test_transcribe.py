@@ -114,7 +114,7 @@ def test_main_is_what_the_console_script_calls() -> None:
 
 
 def test_on_a_terminal_there_is_a_bar_and_ctrl_c_does_not_wait(home: Path, tmp_path: Path) -> None:
-    (tmp_path / "long.wav").write_bytes(long(4000, seed=5).wav)
+    (tmp_path / "long.wav").write_bytes(long(1500, seed=5).wav)
     (tmp_path / "catalog.toml").write_text("[providers.oracle]\nmax_s = 4.0\nmin_s = 1.5\n")
     target = tmp_path / "long.txt"
     words = ("transcribe", str(tmp_path / "long.wav"), "--model", "oracle", "-o", str(target))

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import pty
+import signal
 import subprocess
 import termios
 from collections.abc import Mapping, Sequence
@@ -27,7 +28,7 @@ class Terminal:
             stdout=theirs,
             stderr=theirs,
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - no threads in this test
+            preexec_fn=_take_over,  # noqa: PLW1509 - no threads in this test
         )
         os.close(theirs)
 
@@ -44,3 +45,9 @@ class Terminal:
 
     def type(self, text: str) -> None:
         os.write(self._ours, text.encode())
+
+
+def _take_over() -> None:
+    """What a shell does in a child of its own: tests that run in the background have Ctrl-C switched off for all their children."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
