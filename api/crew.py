@@ -1,7 +1,7 @@
 """Threads for the work behind busy routes.
 
-What `anyio.to_thread` does besides (capacities that can be shared and changed, cancellation that reaches into the thread) costs
-as much as all else between a request and its work. This is the rest: a queue, threads, and a future.
+What `anyio.to_thread` can do besides (capacities that are shared and changed, cancellation that reaches into the thread) every
+request would pay for. This is the rest: a queue, threads, and a future.
 """
 
 from __future__ import annotations
@@ -56,6 +56,9 @@ class Crew:
         while order := self._orders.get():
             try:
                 result, error = order.context.run(order.call), None
+            except StopIteration as raised:  # which no future takes
+                result, error = None, RuntimeError("the call raised StopIteration")
+                error.__cause__ = raised
             except BaseException as raised:  # noqa: BLE001 - it is raised again where it is waited for
                 result, error = None, raised
             with suppress(RuntimeError):  # the loop was closed, and nobody waits

@@ -10,6 +10,7 @@ from importlib.metadata import version
 
 import anyio.to_thread
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 
 from api import errors
 from api.application import Application
@@ -38,6 +39,7 @@ from infra.settings import Settings
 from infra.wiring import Services, build
 
 MAX_REQUESTS = 512  # inside at once; each waiting client costs a task, not a thread
+UNTRACED: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}  # /metrics and the log tell all that
 TITLE = "Stenopool"
 DESCRIPTION = """Speech jobs behind the OpenAI audio API: any length of sound, any provider, one key.
 
@@ -57,11 +59,7 @@ def create_app(services: Services | None = None, *, settings: Settings | None = 
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
-        telemetry={
-            "tracing": False,
-            "metrics": False,
-            "logs": False,
-        },  # /metrics and the log tell all that, at less cost
+        telemetry=UNTRACED,
     )
     app.openapi = partial(document, app)  # type: ignore[method-assign]  # FastAPI's own way to change the document
     errors.install(app)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
-from pipeline.audio.extent import Extent
+from pipeline.audio.extent import ENOUGH_LEVELS, Extent
 from pipeline.audio.frames import MpegFrame, mpeg_frame
 from pipeline.audio.sniff import tag_length
 
 _DELAY = 1105  # samples that a decoder adds; see audio.decode
 _LAYER3 = 3
 _SILENT = -150.0  # dB; for a frame without a bit of sound in it
-_ENOUGH = 200  # levels, at most
 _GAIN_STEP = 20 * 0.25 * 0.30103  # dB; the gain's unit is a fourth of a power of two
 _XING = (b"Xing", b"Info")
 _LAME = (b"LAME", b"Lavf", b"Lavc")  # whose delays ffmpeg believes
@@ -63,7 +62,8 @@ def _levels(data: bytes, frames: Sequence[int], first: MpegFrame) -> list[float]
     if not side:
         return []
     begin = 6 if first.checked else 4
-    eight = (int.from_bytes(data[at + begin : at + begin + 8], "big") for at in frames[:: 1 + len(frames) // _ENOUGH])
+    some = frames[:: max(1, len(frames) // ENOUGH_LEVELS)]
+    eight = (int.from_bytes(data[at + begin : at + begin + 8], "big") for at in some)
     return [_GAIN_STEP * (bits >> gain_at & 0xFF) if bits >> bits_at & 0xFFF else _SILENT for bits in eight]
 
 

@@ -117,9 +117,8 @@ def _may_loop(words: Sequence[str]) -> bool:
     """Whether any phrase is repeated often enough, found without looking at every word from Python."""
     plain = list(map(normal, words))
     frequent = {word for word, count in Counter(plain).items() if count >= _LOOPS}
-    longest = max(
-        map(len, bytes(map(frequent.__contains__, plain)).split(b"\0"))
-    )  # words in a row, each of them frequent
+    in_a_row = bytes(map(frequent.__contains__, plain)).split(b"\0")
+    longest = max(map(len, in_a_row))
     for size in _LOOP_SIZES:
         if size + _least(size) > longest:
             continue

@@ -9,7 +9,6 @@ import base64
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Literal, Protocol, TypeVar
-from urllib.parse import unquote_to_bytes
 from urllib.request import getproxies
 
 import httpx2
@@ -178,8 +177,7 @@ def _credentials(url: httpx2.URL) -> dict[str, str]:
     """Those that stand in the address itself come before a key."""
     if not url.userinfo:
         return {}
-    user, _, password = url.userinfo.partition(b":")
-    pair = b":".join(map(unquote_to_bytes, (user, password)))
+    pair = f"{url.username}:{url.password}".encode()
     return {"authorization": f"Basic {base64.b64encode(pair).decode()}"}
 
 

@@ -100,12 +100,12 @@ class HearsFiles(Transcriber, Protocol):
 
 
 def is_particular(transcriber: Transcriber) -> TypeGuard[Particular]:
-    """By its method's name alone: to ask a protocol costs fifty times as much, and this is asked for every request."""
+    """By its method's name alone: every request asks, and `isinstance` with a protocol is slow."""
     return hasattr(transcriber, "profile_for")
 
 
 def hears_files(transcriber: Transcriber) -> TypeGuard[HearsFiles]:
-    """The same."""
+    """Whether it takes whole files; asked in the same way."""
     return hasattr(transcriber, "hear_file")
 
 

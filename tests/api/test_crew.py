@@ -22,6 +22,8 @@ def test_what_a_call_returns_and_raises_comes_back(crew: Crew) -> None:
     async def ask() -> tuple[int, str]:
         with pytest.raises(ZeroDivisionError):
             await crew.do(lambda: 1 // 0)
+        with pytest.raises(RuntimeError, match="StopIteration"):
+            await crew.do(lambda: next(iter(())))
         return await crew.do(lambda: 6 * 7), await crew.do(lambda: threading.current_thread().name)
 
     assert asyncio.run(ask()) == (42, "crew under test-1")
