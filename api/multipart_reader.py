@@ -8,7 +8,7 @@ beginning of a boundary at the end of a block is kept back until the next block 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
@@ -57,13 +57,14 @@ class Reader:
             raise InvalidRequest(BROKEN)
         self._delimiter = b"\r\n--" + boundary
         self._held, self._at = b"", 0  # what has come, and how much of it has been understood
-        self._step = self._preamble
+        # A function and no method: a cycle would keep the block until the collector comes.
+        self._step: Callable[[Reader], tuple[Event, ...] | None] = Reader._preamble
         self._parts = 0
 
     def read(self, block: bytes) -> Iterator[Event]:
         """What this block completes."""
         self._held, self._at = (self._held[self._at :] + block if self._at < len(self._held) else block), 0
-        while (events := self._step()) is not None:
+        while (events := self._step(self)) is not None:
             yield from events
 
     def _preamble(self) -> tuple[Event, ...] | None:
@@ -76,14 +77,14 @@ class Reader:
         if len(held) - self._at < len(first):
             return None
         self._at += len(first)
-        self._step = self._after_boundary
+        self._step = Reader._after_boundary
         return ()
 
     def _after_boundary(self) -> tuple[Event, ...] | None:
         """A line's end, or two hyphens at the end of the form."""
         held, at = self._held, self._at
         if held.startswith(b"--", at):
-            self._at, self._step = len(held), self._epilogue
+            self._at, self._step = len(held), Reader._epilogue
             return (FORM_END,)
         end = held.find(b"\r\n", at, at + MAX_HEADER)
         line = held[at : end if end >= 0 else at + MAX_HEADER].lstrip(_PADDING)
@@ -96,7 +97,7 @@ class Reader:
         self._parts += 1
         if self._parts > MAX_PARTS:
             raise InvalidRequest(f"The form has more than {MAX_PARTS} parts.")
-        self._at, self._step = end + 2, self._headers
+        self._at, self._step = end + 2, Reader._headers
         return ()
 
     def _headers(self) -> tuple[Event, ...] | None:
@@ -106,14 +107,14 @@ class Reader:
             raise InvalidRequest(BROKEN)
         if end < 0:
             return None
-        self._at, self._step = end + 4, self._data
+        self._at, self._step = end + 4, Reader._data
         return (_part(held[at:end]),)
 
     def _data(self) -> tuple[Event, ...] | None:
         held, at = self._held, self._at
         end = held.find(self._delimiter, at)
         if end >= 0:
-            self._at, self._step = end + len(self._delimiter), self._after_boundary
+            self._at, self._step = end + len(self._delimiter), Reader._after_boundary
             return (held[at:end], PART_END) if end > at else (PART_END,)
         self._at = end = len(held) - self._possible()
         return (held[at:end],) if end > at else None

@@ -5,6 +5,10 @@ from __future__ import annotations
 import gc
 
 NEW_OBJECTS = 10_000  # between two looks; Python's own 700 are soon made
+OLDER = (
+    5,
+    5,
+)  # looks at the new until one at those that were left, and so on; seldom would let memory grow by tens of MiB
 
 
 def spare_the_collector() -> None:
@@ -15,4 +19,4 @@ def spare_the_collector() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(NEW_OBJECTS, 20, 20)
+    gc.set_threshold(NEW_OBJECTS, *OLDER)

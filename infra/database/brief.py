@@ -20,8 +20,6 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 from infra.database.log_keeper import LogKeeper
 
-_CACHE_KIB = 16_384  # the ends of the tables and indexes that every request adds to stay in memory
-
 
 class Rows(list[Any]):
     """All rows of a result; of SQLAlchemy's own ways to ask for one, those that our statements need."""
@@ -82,7 +80,6 @@ class Brief:
         self._connection = driver
         driver.execute("PRAGMA synchronous=NORMAL")
         driver.execute("PRAGMA wal_autocheckpoint=0")  # that is the log keeper's
-        driver.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
         self._keeper = LogKeeper(engine.url.database, turn)
 
     def run(self, statement: Executable, values: Mapping[str, Any]) -> Rows:

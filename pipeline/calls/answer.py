@@ -52,6 +52,10 @@ class Answer:
         """Whether its connection may carry another one."""
         return self._ended and self._keep and not self.surplus
 
+    def close(self) -> None:
+        """Nothing more is read. The parser and we hold each other: apart, both go at once, without the collector."""
+        del self._parser
+
     def iter_bytes(self) -> Iterator[bytes]:
         """The body. Raises AnswerBroken where it is cut off, AnswerUnreadable."""
         packing = self.headers.get("content-encoding", "").strip().lower()

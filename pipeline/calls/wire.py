@@ -78,6 +78,8 @@ class Wire:
             answer = Answer(line.read)
             yield answer
         finally:
+            if answer is not None:
+                answer.close()
             if answer is not None and answer.reusable and not line.refused:
                 self._give_back(line)
             else:

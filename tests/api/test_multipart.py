@@ -9,8 +9,9 @@ from starlette.requests import Request
 
 from api.errors import ClientGone
 from api.multipart import MAX_FIELD, MAX_FIELDS, Form, nested, read_form, safe_name
-from api.multipart_reader import MAX_PARTS
+from api.multipart_reader import FORM_END, MAX_PARTS, PART_END, Reader
 from pipeline.errors import InvalidRequest, MediaTooLarge, StenopoolError
+from tests.support.cycles import goes_by_itself
 
 BOUNDARY = "x1y2"
 TYPE = f"multipart/form-data; boundary={BOUNDARY}"
@@ -213,3 +214,13 @@ def test_a_sink_that_refuses_is_told_to_leave_nothing() -> None:
     with pytest.raises(StenopoolError):
         read([body(part("file", SOUND, "a.wav"))], sink)
     assert sink.calls == ["begin a.wav", "abort"]
+
+
+def test_a_form_that_was_read_waits_for_no_collector() -> None:
+    def read() -> Reader:
+        reader = Reader(b"b")
+        events = list(reader.read(b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--b--\r\n'))
+        assert events[1:] == [b"1", PART_END, FORM_END]
+        return reader
+
+    assert goes_by_itself(read)

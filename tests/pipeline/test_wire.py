@@ -5,15 +5,17 @@ import socket
 import time
 import zlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx2
 import pytest
 
-from pipeline.calls.answer import AnswerBroken, AnswerUnreadable
+from pipeline.calls.answer import Answer, AnswerBroken, AnswerUnreadable
 from pipeline.calls.deadline import Deadline
 from pipeline.calls.wire import InvalidTarget, Target, Wire
 from tests.support.certificates import certificate
+from tests.support.cycles import goes_by_itself
 from tests.support.tcp_server import Reply, forever, reset, say, scripted
 from tests.support.tcp_server import http as http_reply
 
@@ -186,3 +188,13 @@ def test_a_header_cannot_bring_another(headers: dict[str, str]) -> None:
 def test_only_http_is_spoken() -> None:
     with pytest.raises(InvalidTarget, match="neither"):
         Target(httpx2.URL("ftp://127.0.0.1/"), {})
+
+
+def test_an_answer_that_was_read_waits_for_no_collector(wire: Wire) -> None:
+    def read(url: str) -> Answer:
+        with wire.post(Target(httpx2.URL(url), {}), {}, b"", Deadline(20.0), 5.0) as answer:
+            assert list(answer.iter_bytes()) == [b"one"]
+        return answer
+
+    with scripted(staying(whole(b"one"))) as server:
+        assert goes_by_itself(partial(read, server.url))
