@@ -19,6 +19,7 @@ MAY_IMPORT = {
 HOMES = {
     "ffmpeg": ("pipeline/audio/",),
     "imageio_ffmpeg": ("pipeline/audio/",),
+    "soundfile": ("pipeline/audio/",),
     "pocketsphinx": ("pipeline/providers/pocketsphinx", "pipeline/cutting/speech_detector.py"),
     "espeakng_loader": ("pipeline/providers/espeak",),
     "boto3": ("infra/storage/",),

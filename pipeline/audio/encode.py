@@ -7,7 +7,6 @@ ffmpeg runs under limits only, which spares the listener the time that a stronge
 from __future__ import annotations
 
 import contextlib
-import itertools
 import struct
 import subprocess
 import threading
@@ -42,8 +41,6 @@ _OUTPUTS: dict[str, dict[str, Any]] = {  # ffmpeg's options; -b:a is what speech
     "wav": {},  # written here
     "pcm": {"format": "s16le", "c:a": "pcm_s16le", "ar": _PCM_RATE},
 }
-# Bytes. Of bare samples ffmpeg takes 40 ms at a time; and in a WAV's first 5 MB it would search for other codecs in disguise.
-_LARGE_PACKETS = {"format": "wav", "max_size": 65_536, "probesize": 32}
 
 
 def encode(
@@ -53,11 +50,8 @@ def encode(
     target: str,
     level: Level = "limits",
     stall_seconds: float = STALL_SECONDS,
-    hurry: bool = True,
 ) -> Iterator[bytes]:
     """Encode mono s16le samples, in blocks cut anywhere, while they come; "pcm" is 24 kHz s16le mono.
-
-    Without `hurry` the first block may take its time, and the whole takes a third less.
 
     Raises UnsupportedValue for an unknown `target`; while iterated SandboxFailed, and whatever `pcm` raises. Closing the
     iterator ends ffmpeg; `pcm` is read in a thread of its own, which ends with the block that it waits for.
@@ -67,10 +61,7 @@ def encode(
         raise UnsupportedValue(f"'{target}' is not a speech format. Supported: {allowed}", param="response_format")
     if target == "wav" or (target == "pcm" and sample_rate == _PCM_RATE):
         return _as_it_is(pcm, wav_header(sample_rate) if target == "wav" else b"")
-    if hurry:
-        return _encoded(pcm, _arguments(_samples(sample_rate), target, flush_packets=1), level, stall_seconds)
-    packed = itertools.chain([wav_header(sample_rate)], pcm)
-    return _encoded(packed, _arguments(_LARGE_PACKETS, target, flush_packets=0), level, stall_seconds)
+    return _encoded(pcm, _arguments(sample_rate, target), level, stall_seconds)
 
 
 def wav_header(sample_rate: int) -> bytes:
@@ -120,16 +111,11 @@ def _encoded(pcm: Iterable[bytes], arguments: list[str], level: Level, stall_sec
             raise SandboxFailed("ffmpeg could not encode this.")
 
 
-def _samples(sample_rate: int) -> dict[str, Any]:
-    return {"format": "s16le", "ar": sample_rate, "ac": 1, "probesize": 32}
-
-
-def _arguments(form: dict[str, Any], target: str, *, flush_packets: int) -> list[str]:
-    """`form`: ffmpeg's options for what comes in."""
-    source = ffmpeg.input("pipe:0", protocol_whitelist="pipe", analyzeduration=0, **form)
-    output = source.output(
-        "pipe:1", map_metadata=-1, flush_packets=flush_packets, fflags="+bitexact", **_OUTPUTS[target]
+def _arguments(sample_rate: int, target: str) -> list[str]:
+    source = ffmpeg.input(
+        "pipe:0", protocol_whitelist="pipe", analyzeduration=0, format="s16le", ar=sample_rate, ac=1, probesize=32
     )
+    output = source.output("pipe:1", map_metadata=-1, flush_packets=1, fflags="+bitexact", **_OUTPUTS[target])
     arguments: list[str] = output.compile(cmd=[*QUIETLY, "-loglevel", "warning", "-nostats"])
     return arguments
 

@@ -29,12 +29,16 @@ def opened(source: Path | bytes) -> int:
     return descriptor
 
 
-def _in_memory(data: bytes) -> int:
+def scratch() -> int:
+    """A descriptor of an empty file that has no name, in memory where the system can. It is gone when it is closed."""
     if hasattr(os, "memfd_create"):
-        descriptor = os.memfd_create("media")
-    else:
-        with tempfile.TemporaryFile() as file:
-            descriptor = os.dup(file.fileno())
+        return os.memfd_create("media")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
+def _in_memory(data: bytes) -> int:
+    descriptor = scratch()
     with memoryview(data) as left:
         offset = 0
         while offset < len(left):

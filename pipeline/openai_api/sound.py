@@ -8,13 +8,13 @@ from collections.abc import Collection
 
 import numpy as np
 
-from pipeline.audio.encode import encode
-from pipeline.errors import SandboxFailed
+from pipeline.audio.compress import compress
+from pipeline.audio.encode import MEDIA_TYPES
 from pipeline.transcript import SAMPLE_RATE
 
 Sound = tuple[str, bytes, str]  # a file's name, its bytes and its media type
 
-_SMALL = 30 * 2 * SAMPLE_RATE  # bytes sent as they are: an encoder takes longer to start
+_SMALL = 30 * 2 * SAMPLE_RATE  # bytes sent as they are, which every server reads
 _HEADER = 44  # bytes of a WAV
 _STEP = SAMPLE_RATE // 50  # samples, 20 ms
 _SMOOTHED = 8  # steps
@@ -27,9 +27,9 @@ def as_file(pcm: bytes, *, containers: Collection[str], most: int) -> Sound | No
     """
     if len(pcm) + _HEADER <= most and (len(pcm) <= _SMALL or "flac" not in containers):
         return _wav(pcm)
-    for container, made in (("flac", _flac), ("mp3", _mp3)):
-        if container in containers and (sound := made(pcm)) and len(sound[1]) <= most:
-            return sound
+    for container in ("flac", "mp3"):
+        if container in containers and len(file := compress(pcm, container)) <= most:
+            return f"audio.{container}", file, MEDIA_TYPES[container]
     return _wav(pcm) if len(pcm) + _HEADER <= most else None
 
 
@@ -52,24 +52,3 @@ def _wav(pcm: bytes) -> Sound:
         file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
         file.writeframes(pcm)
     return "audio.wav", held.getvalue(), "audio/wav"
-
-
-def _flac(pcm: bytes) -> Sound | None:
-    flac = _encoded(pcm, "flac")
-    if flac is None:
-        return None
-    # A pipe cannot be rewound: put in how many samples there are (the low 36 bits), which some readers insist on.
-    count = int.from_bytes(flac[18:26], "big") | len(pcm) // 2
-    return "audio.flac", flac[:18] + count.to_bytes(8, "big") + flac[26:], "audio/flac"
-
-
-def _mp3(pcm: bytes) -> Sound | None:
-    mp3 = _encoded(pcm, "mp3")
-    return ("audio.mp3", mp3, "audio/mpeg") if mp3 else None
-
-
-def _encoded(pcm: bytes, target: str) -> bytes | None:
-    try:
-        return b"".join(encode(iter([pcm]), sample_rate=SAMPLE_RATE, target=target, hurry=False))
-    except SandboxFailed:
-        return None
