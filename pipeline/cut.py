@@ -211,10 +211,9 @@ class Measured:
         """Everything kept; floor and peak are those known some batches later, because the past alone tells little."""
         parts = list(self._parts)
         later = [parts[min(at + LOOK_AHEAD, len(parts) - 1)] for at in range(len(parts))]
-        return joined(
-            replace(part, floor=np.full_like(part.floor, then.floor[0]), peak=np.full_like(part.peak, then.peak[0]))
-            for part, then in zip(parts, later, strict=True)
-        )
+        lengths = [len(part) for part in parts]
+        floor, peak = (np.repeat([getattr(then, name)[0] for then in later], lengths) for name in ("floor", "peak"))
+        return replace(joined(parts), floor=floor, peak=peak)
 
 
 def _clipped(stretches: NDArray[np.intp], origin: int, first: int, last: int) -> list[tuple[int, int]]:

@@ -7,6 +7,7 @@ picture of a film is preceded by silence, so that times are the player's.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -112,7 +113,7 @@ class Decoding:
     def _started(self, container: Container, descriptor: int) -> Child:
         tool = self._tool or find_ffmpeg()
         seconds = _MOST_SECONDS if self._max_seconds is None else self._max_seconds
-        return Child(
+        child = Child(
             tool,
             decode_arguments(tool, container, self._max_seconds, self._channel, self._sample_rate),
             level=self._level or sandbox_level(),
@@ -120,6 +121,8 @@ class Decoding:
             stdin=descriptor,
             stall_seconds=self._stall_seconds,
         )
+        _in_batches(child.pid)
+        return child
 
     def _begin(self, child: Child, container: Container) -> None:
         """Wait for the first sound; by then ffmpeg has told what it found."""
@@ -169,6 +172,13 @@ class Decoding:
             raise failure(child.log, child.returncode)
         if not self.samples:
             raise EmptyMedia("The recording has no sound in it: zero samples.")
+
+
+def _in_batches(pid: int) -> None:
+    """Its threads hand each frame on, and would interrupt one another every time: an eighth of the time that it takes."""
+    if hasattr(os, "SCHED_BATCH"):
+        with contextlib.suppress(OSError):  # gone already, or not allowed: then it takes a little longer
+            os.sched_setscheduler(pid, os.SCHED_BATCH, os.sched_param(0))
 
 
 def _unstated_delay(container: Container, track: AudioStream, sample_rate: int) -> int:

@@ -47,6 +47,7 @@ _JUMPING_BANDS = 3  # ... in this many bands in the same direction: 0.3 % of noi
 _LIVELY_REACH = 16  # frames to either side
 _LIVELY_JUMPS = 5  # of 33 frames: clicks of one a second and siren sweeps stay below, a lone "yes" does not
 _SHORTEST_SOUND = 3  # frames; clicks are shorter, vowels are not
+_STEPS = 100  # of 1 dB; a full-scale square wave has 90
 _FORGOTTEN = 1e-6  # frames; what is left of a sound ten minutes ago
 _LOUD = 12.0  # dB; everything this near to the loud frames is sound, however high the floor
 LARGEST_RISE = 20.0  # dB from frame to frame; what begins out of nothing begins no harder
@@ -105,8 +106,8 @@ class SpeechDetector:
         """The floor and the peak after these frames; the peak is that of lively frames, however long ago, if they were louder."""
         self._room.add(energy)
         self._speech.add(energy[jump], len(energy))
-        floor, peak = self._room.percentile(0.10), self._room.percentile(0.95)
-        return floor, max(peak, self._speech.percentile(0.95) if self._speech.frames > _FEW else peak)
+        floor, peak = self._room.percentiles(0.10, 0.95)
+        return floor, max(peak, *self._speech.percentiles(0.95)) if self._speech.frames > _FEW else peak
 
     def _voiced(self, pcm: bytes) -> NDArray[np.bool_]:
         step, is_speech = 2 * FRAME, self._webrtc.is_speech
@@ -128,33 +129,35 @@ def _jumps(path: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 def _rise(path: NDArray[np.float32], peak: float) -> NDArray[np.float32]:
     heard = np.maximum(path[1:], peak - _FAINT)
-    return np.asarray(np.clip(np.diff(heard, axis=0), 0.0, LARGEST_RISE).mean(axis=1), dtype=np.float32)
+    rise = np.minimum(np.maximum(heard[1:] - heard[:-1], 0.0), LARGEST_RISE)
+    return np.asarray(rise.mean(axis=1), dtype=np.float32)
 
 
 class Levels:
     """The distribution of recent frame energies: a histogram of 1 dB steps that forgets."""
 
     def __init__(self, half_life: float) -> None:
-        self._counts = np.zeros(100)
+        self._counts = np.zeros(_STEPS)
         self._kept = 0.5 ** (FRAME / SAMPLE_RATE / half_life)
 
     def add(self, energy: NDArray[np.float32], passed: int | None = None) -> None:
         """Take in some frames, out of `passed` (default: as many) that went by."""
         heard = energy[energy > 0]  # digital silence says nothing about the room
         self._counts *= self._kept ** (len(energy) if passed is None else passed)
-        self._counts += np.bincount(heard.astype(np.intp).clip(0, 99), minlength=100)
+        if len(heard):
+            self._counts += np.bincount(heard.astype(np.intp), minlength=_STEPS)
 
     @property
     def frames(self) -> float:
         """How many frames are remembered, older ones counting less."""
         return float(self._counts.sum())
 
-    def percentile(self, share: float) -> float:
-        """In dB, the upper end of its step; INAUDIBLE where nothing was heard."""
+    def percentiles(self, *shares: float) -> tuple[float, ...]:
+        """In dB, the upper ends of their steps; INAUDIBLE where nothing was heard."""
         total = self._counts.cumsum()
         if total[-1] < _FORGOTTEN:
-            return INAUDIBLE
-        return float(np.searchsorted(total, share * total[-1])) + 1
+            return (INAUDIBLE,) * len(shares)
+        return tuple((total.searchsorted(np.multiply(shares, total[-1])) + 1.0).tolist())
 
 
 def sounding(frames: Frames) -> NDArray[np.bool_]:
