@@ -5,10 +5,8 @@ from __future__ import annotations
 import gc
 
 NEW_OBJECTS = 10_000  # between two looks; Python's own 700 are soon made
-OLDER = (
-    5,
-    5,
-)  # looks at the new until one at those that were left, and so on; seldom would let memory grow by tens of MiB
+# Looks at the new until one at those that were left, and so on; seldom would let memory grow by tens of MiB.
+OLDER = (5, 5)
 
 
 def spare_the_collector() -> None:

@@ -144,8 +144,7 @@ class Levels:
         """Take in some frames, out of `passed` (default: as many) that went by."""
         heard = energy[energy > 0]  # digital silence says nothing about the room
         self._counts *= self._kept ** (len(energy) if passed is None else passed)
-        if len(heard):
-            self._counts += np.bincount(heard.astype(np.intp), minlength=_STEPS)
+        self._counts += np.bincount(heard.astype(np.intp), minlength=_STEPS)
 
     @property
     def frames(self) -> float:

@@ -23,7 +23,7 @@ _SMOOTHED = 8  # steps
 def as_file(pcm: bytes, *, containers: Collection[str], most: int) -> Sound | None:
     """s16le mono 16 kHz as WAV, as FLAC where that is long, as mp3 where that is too large.
 
-    None when it cannot be made to have at most `most` bytes: then the sound has to be cut.
+    None when it cannot be made to have at most `most` bytes: then the sound has to be cut. Raises SandboxFailed.
     """
     if len(pcm) + _HEADER <= most and (len(pcm) <= _SMALL or "flac" not in containers):
         return _wav(pcm)

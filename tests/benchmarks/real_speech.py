@@ -30,8 +30,8 @@ from tests.benchmarks.report import Figure
 SECONDS = 600.0
 PAUSES = (0.05, 0.9)  # seconds
 SEEDS = range(30)  # arrangements that are cut; hearing takes long, so only the first one is heard
-EDGE = SAMPLE_RATE // 100  # samples at a word's edge that are not inside it: the engine's times are of 10 ms
-FRAME = SAMPLE_RATE // 100
+FRAME = SAMPLE_RATE // 100  # samples: the engine's times are of 10 ms
+EDGE = FRAME  # at a word's ends, not inside it
 FILLERS = ("<", "[", "+")
 
 Found = list[tuple[str, int, int, float]]  # as the engine tells it: word, first and last frame, posterior
