@@ -14,6 +14,7 @@ from api.crew import Crew
 from api.following import Followed
 from infra.keys.accounts import Principal
 from infra.wiring import Services
+from pipeline.calls.waiting import attended
 
 Result = TypeVar("Result")
 STORE_THREADS = 40  # short calls: the database, small objects
@@ -51,6 +52,10 @@ class Desk:
     async def work(self, call: Callable[[], Result]) -> Result:
         """Run a long blocking call: a transcription."""
         return await self._work.do(call)
+
+    async def attend(self, call: Callable[[], Result]) -> Result:
+        """Run a call that does little but wait, and asks `pipeline.calls.waiting` to; what it has to block for is work."""
+        return await attended(call, self._work.do)
 
     async def measure(self, call: Callable[[], Result]) -> Result:
         """Run a blocking call that decodes a recording only to know how long it is."""

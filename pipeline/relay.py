@@ -22,10 +22,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from pipeline.audio.decode import decode
 from pipeline.audio.measured import container_of, measured, measured_ms
 from pipeline.calls.spare import spare_route
+from pipeline.calls.waiting import elsewhere
 from pipeline.catalog import Route
 from pipeline.cut import CutProfile, Span, cut
 from pipeline.errors import (
@@ -53,6 +55,7 @@ _NAMES = {  # container: (a name's ending that providers know, media type)
     "matroska": ("webm", "audio/webm"),
     "aac": ("aac", "audio/aac"),
 }
+_SMALL = 256 * 1024  # bytes; counting the frames of more takes its time
 _AGREEMENT_MS = 1_100  # that a provider's figure may differ: some round up to whole seconds
 _AGREEMENT = 0.02  # or this share of the length
 _TIMELESS = ("json", "text")  # formats that show no times
@@ -92,15 +95,18 @@ def transcribe(
     """As `run.transcribe`, over bytes, which go to the provider untouched where that is possible."""
 
     def decoded(toolbox: Toolbox) -> Transcript:
-        return transcribe_decoded(
-            data,
-            options,
-            toolbox,
-            on_progress=on_progress,
-            on_segments=on_segments,
-            on_length=on_length,
-            workers=workers,
-            max_seconds=max_seconds,
+        return elsewhere(
+            partial(
+                transcribe_decoded,
+                data,
+                options,
+                toolbox,
+                on_progress=on_progress,
+                on_segments=on_segments,
+                on_length=on_length,
+                workers=workers,
+                max_seconds=max_seconds,
+            )
         )
 
     routes = toolbox.catalog.routes(options.model, options.task, diarized=options.diarized)
@@ -118,6 +124,14 @@ def transcribe(
     if on_progress:
         on_progress(transcript.duration, transcript.duration)
     return transcript
+
+
+def is_errand(data: bytes, options: TranscriptionOptions, toolbox: Toolbox) -> bool:
+    """Whether `transcribe` may run as an errand (pipeline.calls.waiting), because it will do little but wait for the provider."""
+    if len(data) > _SMALL:
+        return False
+    first = toolbox.transcriber(toolbox.catalog.routes(options.model, options.task, diarized=options.diarized)[0])
+    return not first.local and hears_files(first) and first.in_errands
 
 
 def packed(data: bytes, options: TranscriptionOptions, toolbox: Toolbox, route: Route) -> Parcel | None:
@@ -161,9 +175,7 @@ def handed_on(
             break
         try:
             with spare_route(route is not routes[-1]):
-                heard = transcriber.hear_file(
-                    parcel.data, parcel.filename, parcel.media_type, parcel.ms, options, route.model
-                )
+                heard = _heard(transcriber, parcel, options, route.model)
         except FileRefused:
             break
         except (ProviderError, UnsupportedValue) as error:
@@ -171,6 +183,11 @@ def handed_on(
         else:
             return heard if heard.model_used else replace(heard, model_used=route.model), failed
     return None, failed
+
+
+def _heard(transcriber: HearsFiles, parcel: Parcel, options: TranscriptionOptions, model: str) -> Heard:
+    ask = partial(transcriber.hear_file, parcel.data, parcel.filename, parcel.media_type, parcel.ms, options, model)
+    return ask() if transcriber.in_errands else elsewhere(ask)
 
 
 def _after(
@@ -212,7 +229,7 @@ def _written(parcel: Parcel, heard: Heard, options: TranscriptionOptions) -> Tra
     span, ms = whole(parcel.ms * SAMPLES_PER_MS), parcel.ms
     timeless = not heard.timed and options.response_format not in _TIMELESS and not options.diarized
     if timeless or not _agree(heard.duration, parcel.ms):
-        span, ms = _listened(parcel, span)
+        span, ms = elsewhere(partial(_listened, parcel, span))
     stitcher = Stitcher()
     stitcher.add(span, heard)
     task = "translate" if options.task == "translation" else "transcribe"

@@ -18,6 +18,7 @@ MAY_IMPORT = {
 }
 HOMES = {
     "ffmpeg": ("pipeline/audio/",),
+    "greenlet": ("pipeline/calls/waiting.py",),
     "imageio_ffmpeg": ("pipeline/audio/",),
     "soundfile": ("pipeline/audio/",),
     "pocketsphinx": ("pipeline/providers/pocketsphinx", "pipeline/cutting/speech_detector.py"),

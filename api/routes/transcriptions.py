@@ -94,8 +94,12 @@ async def _heard(request: Request, desk: Desk, caller: Principal, task: Task) ->
             bill.settle_heard(transcript)
         return transcript
 
+    services = desk.services
+    waits = services.database.is_prompt and relay.is_errand(sound, options, services.toolbox)
+    run = desk.attend if waits else desk.work
+
     async def work(absence: Absence, hand_out: HandOut) -> Transcript:
-        transcript = await desk.work(partial(transcribe, absence, hand_out))
+        transcript = await run(partial(transcribe, absence, hand_out))
         request.state.cost = bill.micro
         return transcript
 

@@ -18,6 +18,7 @@ from sqlalchemy import Dialect, Engine, Executable
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from infra.database.busy import insist
 from infra.database.log_keeper import LogKeeper
 
 
@@ -79,6 +80,7 @@ class Brief:
         assert isinstance(driver, sqlite3.Connection)
         self._connection = driver
         driver.execute("PRAGMA synchronous=NORMAL")
+        driver.execute("PRAGMA busy_timeout=0")  # who begins waits by himself; after that there is nothing to wait for
         driver.execute("PRAGMA wal_autocheckpoint=0")  # that is the log keeper's
         self._keeper = LogKeeper(engine.url.database, turn)
 
@@ -97,7 +99,7 @@ class Brief:
 
     def begin(self) -> None:
         """At once as a writer, as all of our transactions that may write."""
-        self._connection.execute("BEGIN IMMEDIATE")
+        insist(self._connection, "BEGIN IMMEDIATE")
 
     def commit(self) -> None:
         """Other processes see it from here on."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,10 +16,11 @@ from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, InterfaceError,
 from sqlalchemy.orm import Session
 
 from infra.database.brief import Brief, Rows
+from infra.database.busy import BUSY_SECONDS, insist
 from infra.database.migrations import schema
+from pipeline.calls.turns import Turns
 from pipeline.errors import DatabaseUnavailable, InvalidRequest
 
-BUSY_SECONDS = 30
 _POSTGRES_SESSION = {
     "connect_timeout": 3,
     # A server that is stopped or unplugged must become an error, not a hang.
@@ -46,7 +46,7 @@ class Database:
         self._writer = self._engine.execution_options(writes=True)
         # SQLite's busy handler polls, and starves somebody: threads of one process queue up here instead.
         self._turn: contextlib.AbstractContextManager[Any] = (
-            threading.Lock() if self.kind == "sqlite" else contextlib.nullcontext()
+            Turns(1) if self.kind == "sqlite" else contextlib.nullcontext()
         )
         self._brief: Brief | None = None
 
@@ -56,6 +56,11 @@ class Database:
         with _translated(), self._turn, Session(self._writer, expire_on_commit=False) as session:
             yield session
             session.commit()
+
+    @property
+    def is_prompt(self) -> bool:
+        """Whether `brief` may be used in an errand: it waits for nothing but its turn."""
+        return self.kind == "sqlite"
 
     @contextmanager
     def brief(self) -> Iterator[Transaction]:
@@ -176,20 +181,6 @@ def _postgresql(url: URL) -> Engine:
     )
 
 
-def _log_ahead(connection: sqlite3.Connection) -> None:
-    """WAL, which a database file keeps. Where several switch a new file at once, SQLite refuses without waiting for its turn."""
-    patience = time.monotonic() + BUSY_SECONDS
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > patience:
-                raise
-            time.sleep(0.01)
-        else:
-            return
-
-
 def _sqlite(url: URL) -> Engine:
     assert url.database
     Path(url.database).parent.mkdir(parents=True, exist_ok=True)
@@ -198,7 +189,9 @@ def _sqlite(url: URL) -> Engine:
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # the driver must not begin transactions of its own: see _begin
-        _log_ahead(connection)
+        insist(
+            connection, "PRAGMA journal_mode=WAL"
+        )  # a file keeps it; while several switch a new one, SQLite waits for nobody
         connection.execute("PRAGMA synchronous=FULL")  # what was acknowledged survives a power cut as well
         connection.execute("PRAGMA foreign_keys=ON")
 

@@ -37,11 +37,12 @@ def extent(data: bytes) -> Extent | None:
     return Extent(len(frames) * first.samples - trimmed, first.rate, _levels(data, frames, first))
 
 
-def _walk(data: bytes, at: int, first: MpegFrame) -> tuple[list[int], int]:
+def _walk(data: bytes, at: int, first: MpegFrame) -> tuple[Sequence[int], int]:
     """(where each frame begins, where the last one ends). Headers repeat, so each is understood once."""
     lengths: dict[bytes, int] = {}
-    frames: list[int] = []
+    frames = _alike(data, at, first)
     total = len(data)
+    at = frames[-1] + first.length if frames else at
     while at < total:
         length = lengths.get(data[at : at + 4])
         if length is None:
@@ -56,13 +57,23 @@ def _walk(data: bytes, at: int, first: MpegFrame) -> tuple[list[int], int]:
     return frames, at
 
 
+def _alike(data: bytes, at: int, first: MpegFrame) -> list[int]:
+    """All frames at once where every whole one has the same header, as in most files of a constant bit rate that a padding is
+    foreign to; none where they differ."""
+    end = len(data) - (len(data) - at) % first.length
+    headers = [data[at + byte : end : first.length] for byte in range(4)]
+    if mpeg_frame(data[at : at + 4]) != first or any(len(one) != one.count(one[:1]) for one in headers):
+        return []
+    return list(range(at, end, first.length))
+
+
 def _levels(data: bytes, frames: Sequence[int], first: MpegFrame) -> list[float]:
     """How loud some of the frames are, evenly chosen."""
     side, gain_at, bits_at = _places(first)
     if not side:
         return []
     begin = 6 if first.checked else 4
-    some = frames[:: max(1, len(frames) // ENOUGH_LEVELS)]
+    some = frames[:: len(frames) // ENOUGH_LEVELS + 1]
     eight = (int.from_bytes(data[at + begin : at + begin + 8], "big") for at in some)
     return [_GAIN_STEP * (bits >> gain_at & 0xFF) if bits >> bits_at & 0xFFF else _SILENT for bits in eight]
 

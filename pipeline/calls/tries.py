@@ -8,11 +8,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TypeVar
 
 from pipeline.calls.circuit import Circuit
 from pipeline.calls.deadline import Deadline
 from pipeline.calls.spare import has_spare_route
+from pipeline.calls.turns import Turns
+from pipeline.calls.waiting import elsewhere
 from pipeline.errors import ProviderBusy, ProviderError, ProviderNonsense, ProviderUnavailable
 
 T = TypeVar("T")
@@ -22,7 +25,7 @@ _OF_NONSENSE = 2  # tries; who does not understand itself the second time either
 
 
 class Tries:
-    """One provider's calls, from any thread, `concurrency` of them at once.
+    """One provider's calls, from any thread and any errand, `concurrency` of them at once.
 
     A call with all its tries takes `timeout_s` seconds at most; a failed try is repeated within the first `retry_s`, and there
     are no more than `most` tries. Who is over its limit is not waited for where another route can answer.
@@ -40,7 +43,7 @@ class Tries:
     ) -> None:
         self._provider = provider
         self._timeout_s, self._retry_s, self._most = timeout_s, min(retry_s, timeout_s), most
-        self._turns = threading.BoundedSemaphore(concurrency)
+        self._turns = Turns(concurrency)
         self._circuit = circuit or Circuit(provider)
         self._closing = threading.Event()
 
@@ -65,7 +68,7 @@ class Tries:
         most = min(self._most, _OF_NONSENSE) if isinstance(error, ProviderNonsense) else self._most
         if nth + 1 >= most or self._circuit.doubtful or time.monotonic() + wait > again.at:
             return False
-        return not self._closing.wait(wait)
+        return not elsewhere(partial(self._closing.wait, wait))
 
     @contextmanager
     def turn(self, deadline: Deadline) -> Iterator[None]:
@@ -76,13 +79,13 @@ class Tries:
         if self._closing.is_set():
             raise ProviderUnavailable("The provider is closed", provider=self._provider)
         seconds = deadline.at - time.monotonic()
-        if seconds <= 0 or not self._turns.acquire(timeout=seconds):
+        if seconds <= 0 or not self._turns.take(seconds):
             raise ProviderBusy("Too many calls to this provider at once", provider=self._provider)
         try:
             deadline.again(seconds)
             yield
         finally:
-            self._turns.release()
+            self._turns.give_back()
 
     def close(self) -> None:
         """Nothing is asked any more, and nobody waits for a next try."""

@@ -3,7 +3,7 @@ costs by way of an httpx2 client.
 
 It does what `pipeline.openai_api.server` needs and no more: POST over connections that are kept open, http and https,
 no proxies, no redirects, no retries. Wherever it waits it asks the call's Deadline anew, so that bytes that drip in win no
-time.
+time; and it waits in the way of `pipeline.calls.waiting`.
 """
 
 from __future__ import annotations
@@ -15,18 +15,24 @@ import ssl
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
+from typing import TypeVar
 
 import httpx2
 
 from pipeline.calls.answer import Answer
 from pipeline.calls.deadline import Deadline
+from pipeline.calls.waiting import elsewhere, until_ready
 
 Origin = tuple[str, str, int]  # scheme, host, port
 _IDLE_S = 5.0  # seconds that an unused connection is kept: less than servers do
 _BLOCK = 65_536  # bytes of one read
 _PORTS = {"http": 80, "https": 443}
+_NEEDED: Mapping[type[OSError], int] = {ssl.SSLWantReadError: select.POLLIN, ssl.SSLWantWriteError: select.POLLOUT}
+
+Result = TypeVar("Result")
 
 
 class InvalidTarget(ValueError):
@@ -106,10 +112,12 @@ class Wire:
         """Whoever reads now gets an error or the end."""
         with self._lock:
             self._closed = True
-            lines = [*self._busy, *(line for idle in self._idle.values() for line in idle)]
+            idle = [line for lines in self._idle.values() for line in lines]
             self._idle.clear()
-        for line in lines:
-            line.shut()
+            for line in self._busy:
+                line.shut()
+        for line in idle:
+            line.close()
 
     def _line(self, origin: Origin, seconds: float) -> _Line:
         """One that is open already, the last used first, or a new one."""
@@ -117,7 +125,7 @@ class Wire:
             if line.usable:
                 return line
             self._drop(line)
-        line = _Line(origin, self._connected(origin, seconds))
+        line = _Line(origin, elsewhere(partial(self._connected, origin, seconds)))
         with self._lock:
             self._busy.add(line)
             closed = self._closed
@@ -160,6 +168,7 @@ class _Line:
     def __init__(self, origin: Origin, connected: socket.socket) -> None:
         self.origin = origin
         self.idle_since = 0.0
+        connected.setblocking(False)
         self._socket = connected
         self._news = select.poll()
         self._news.register(connected, select.POLLIN)
@@ -172,27 +181,35 @@ class _Line:
         return fresh and not self._news.poll(0)
 
     def ask(self, message: bytes) -> None:
-        """All of it, by the deadline: Python's sendall takes a timeout for the whole.
+        """All of it, by the deadline.
 
         A server that has read enough to refuse, of a body that is too large for it, answers and hangs up while we still
         send. Its answer has come then, or there is none and reading fails as sending did; nothing may follow either way.
         """
-        self._socket.settimeout(self.deadline.left())
+        rest = memoryview(message)
         try:
-            self._socket.sendall(message)
+            while rest:
+                rest = rest[self._patiently(partial(self._socket.send, rest), select.POLLOUT) :]
         except (BrokenPipeError, ConnectionResetError):
             self.refused = True
 
     def read(self) -> bytes:
         """What is there, or waits for it until the deadline."""
-        self._socket.settimeout(self.deadline.left())
-        return self._socket.recv(_BLOCK)
+        return self._patiently(partial(self._socket.recv, _BLOCK), select.POLLIN)
+
+    def _patiently(self, step: Callable[[], Result], event: int) -> Result:
+        """What the step returns once the connection is ready for it. TLS may have to read before it can write."""
+        while True:
+            try:
+                return step()
+            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
+                needed = _NEEDED.get(type(error), event)
+            until_ready(self._socket, needed, self.deadline.left())
 
     def shut(self) -> None:
-        """From another thread than the one that reads."""
+        """From another thread than the one that reads, which comes to the end and closes it."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
-        self.close()
 
     def close(self) -> None:
         self._socket.close()

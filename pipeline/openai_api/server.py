@@ -118,6 +118,11 @@ class Server:
             circuit=Circuit(config.name, failures=config.circuit_failures, seconds=config.circuit_seconds),
         )
 
+    @property
+    def in_errands(self) -> bool:
+        """Whether `persist` may be used in an errand; the client that knows proxies blocks its thread."""
+        return self._client is None
+
     def persist(self, ask: Callable[[Deadline], T], seconds: float) -> T:
         """The answer of `ask`, which has `seconds` for each try, tried again while that can help. Raises ProviderError."""
         return self._tries.persist(ask, seconds)

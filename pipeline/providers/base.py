@@ -91,6 +91,7 @@ class HearsFiles(Transcriber, Protocol):
     """What a transcriber has besides if it takes whole files."""
 
     takes: Takes
+    in_errands: bool  # whether `hear_file` waits in no other way than `pipeline.calls.waiting` offers
 
     def hear_file(  # noqa: PLR0917  # as `hear`, with what a file is besides
         self, data: bytes, filename: str, media_type: str, duration_ms: int, options: TranscriptionOptions, model: str

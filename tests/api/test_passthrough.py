@@ -5,7 +5,9 @@ import json
 import socket
 import struct
 import subprocess
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +106,23 @@ def test_every_container_arrives_byte_for_byte(tmp_path: Path, sounds: dict[str,
             assert sound in body and media_type.encode() in body
             assert b"x.exe" not in body and b"text/plain" not in body
         assert len(upstream.requests) == len(sounds)
+
+
+def test_what_only_waits_takes_no_thread(tmp_path: Path, sounds: dict[str, bytes]) -> None:
+    def threads() -> int:
+        return sum(thread.name.startswith("work-") for thread in threading.enumerate())
+
+    with relaying(tmp_path, TELLS) as (served, _, auth, services):
+        before = threads()
+        for _ in range(3):
+            assert hear(served, auth, sounds["audio/mpeg"]).status_code == 200
+        assert threads() <= before + 1  # that opened the connection
+        with ThreadPoolExecutor(8) as callers:
+            long = callers.submit(hear, served, auth, bytes(44) + sounds["audio/wav"])  # has to be looked into
+            answers = list(callers.map(lambda _: hear(served, auth, sounds["audio/ogg"]), range(24)))
+        assert [answer.status_code for answer in answers] == [200] * 24
+        assert long.result().status_code == 400
+        assert services.ledger.check() == []
 
 
 @pytest.mark.usefixtures("no_decoder")

@@ -1,18 +1,23 @@
 """Transactions, the clock, errors."""
 
+import asyncio
 import contextlib
+import sqlite3
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
+import uvloop
 from sqlalchemy import bindparam, select, text, update
 
 from infra.database import log_keeper
 from infra.database.clock import now, read_clock
 from infra.database.session import Database, run
 from infra.database.tables import Account
+from pipeline.calls.waiting import attended
 from pipeline.errors import DatabaseUnavailable, InvalidRequest
 
 RENAME = update(Account).values(name=bindparam("new"))
@@ -174,3 +179,35 @@ def test_the_log_is_copied_back_while_work_goes_on(tmp_path: Path, monkeypatch: 
     written = sizes[20] - sizes[10]  # by ten commits
     assert written > 0
     assert max(sizes) - sizes[0] < 40 * written  # of the hundred times that
+
+
+def test_a_brief_one_in_an_errand_lets_the_loop_go_on_while_the_file_is_busy(tmp_path: Path) -> None:
+    """Another process has the file, then another thread has this process' turn."""
+    database = Database(f"sqlite:///{tmp_path / 'a.db'}")
+    database.migrate()
+    with database.write() as session:
+        session.add(Account(id="a", created_at=1.0))
+    assert database.is_prompt
+
+    def rename(new: str) -> None:
+        with database.brief() as session:
+            run(session, RENAME, {"new": new})
+
+    async def renamed(holder: contextlib.AbstractContextManager[object], new: str) -> None:
+        with holder:
+            under_way = asyncio.ensure_future(attended(partial(rename, new), asyncio.to_thread))
+            await asyncio.sleep(0.05)
+            assert not under_way.done()
+        await asyncio.wait_for(under_way, 20)
+
+    rename("first")
+    other = sqlite3.connect(tmp_path / "a.db", isolation_level=None)
+    with contextlib.closing(other):
+        other.execute("BEGIN IMMEDIATE")
+        with contextlib.ExitStack() as held:
+            held.callback(other.execute, "ROLLBACK")
+            uvloop.run(renamed(held.pop_all(), "second"))
+    uvloop.run(renamed(database.write(), "third"))
+    with database.read() as session:
+        assert session.scalars(select(Account.name)).all() == ["third"]
+    database.close()

@@ -1,18 +1,21 @@
 """The transport under every OpenAI-compatible server: connections that are used again, and those that must not be."""
 
+import asyncio
 import gzip
 import socket
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 import httpx2
 import pytest
+import uvloop
 
 from pipeline.calls.answer import Answer, AnswerBroken, AnswerUnreadable
 from pipeline.calls.deadline import Deadline
+from pipeline.calls.waiting import attended
 from pipeline.calls.wire import InvalidTarget, Target, Wire
 from tests.support.certificates import certificate
 from tests.support.cycles import goes_by_itself
@@ -22,17 +25,35 @@ from tests.support.tcp_server import http as http_reply
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n there\r\n0\r\n\r\n"
 
 
-@pytest.fixture
-def wire() -> Iterator[Wire]:
-    opened = Wire(2)
+class Asked(Wire):
+    """`run` does what is asked of it: in a thread, or as an errand on an event loop of its own."""
+
+    def __init__(self, run: Callable[[Callable[[], bytes]], bytes]) -> None:
+        super().__init__(2)
+        self.run = run
+
+
+RUNS: dict[str, Callable[[Callable[[], bytes]], bytes]] = {
+    "thread": lambda call: call(),
+    "errand": lambda call: uvloop.run(attended(call, asyncio.to_thread)),
+}
+
+
+@pytest.fixture(params=RUNS)
+def wire(request: pytest.FixtureRequest) -> Iterator[Asked]:
+    opened = Asked(RUNS[request.param])
     yield opened
     opened.close()
 
 
-def ask(wire: Wire, url: str, seconds: float = 20.0, content: bytes = b"sound") -> bytes:
+def ask(wire: Asked, url: str, seconds: float = 20.0, content: bytes = b"sound") -> bytes:
     target = Target(httpx2.URL(f"{url}/v1?a=b"), {"accept": "*/*"})
-    with wire.post(target, {"content-type": "audio/wav"}, content, Deadline(seconds), 5.0) as answer:
-        return b"".join(answer.iter_bytes())
+
+    def answered() -> bytes:
+        with wire.post(target, {"content-type": "audio/wav"}, content, Deadline(seconds), 5.0) as answer:
+            return b"".join(answer.iter_bytes())
+
+    return wire.run(answered)
 
 
 def staying(*answers: bytes) -> Reply:
@@ -51,7 +72,7 @@ def whole(body: bytes) -> bytes:
     return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
 
 
-def test_a_connection_is_used_again(wire: Wire) -> None:
+def test_a_connection_is_used_again(wire: Asked) -> None:
     with scripted(staying(whole(b"one"), CHUNKED, whole(b""), whole(b"four"))) as server:
         answers = [ask(wire, server.url) for _ in range(4)]
     assert answers == [b"one", b"hello there", b"", b"four"]
@@ -72,7 +93,7 @@ def test_a_connection_is_used_again(wire: Wire) -> None:
         staying(b"HTTP/1.1 100 Continue\r\n\r\n" + whole(b"one") + b"x", whole(b"wrong")),
     ],
 )
-def test_a_connection_that_cannot_be_trusted_is_not(wire: Wire, first: Reply) -> None:
+def test_a_connection_that_cannot_be_trusted_is_not(wire: Asked, first: Reply) -> None:
     with scripted(first, http_reply(200, "", b"two")) as server:
         assert ask(wire, server.url) == b"one"
         time.sleep(0.2)  # a server that hangs up needs a moment for it
@@ -93,7 +114,7 @@ def test_a_connection_that_cannot_be_trusted_is_not(wire: Wire, first: Reply) ->
         b"",
     ],
 )
-def test_what_is_cut_off_is_an_error(wire: Wire, answer: bytes) -> None:
+def test_what_is_cut_off_is_an_error(wire: Asked, answer: bytes) -> None:
     with scripted(say(answer)) as server, pytest.raises(AnswerBroken):
         ask(wire, server.url)
 
@@ -106,7 +127,7 @@ def packed(how: bytes, body: bytes) -> bytes:
     ("how", "body"),
     [(b"gzip", gzip.compress(b"one" * 9)), (b"deflate", zlib.compress(b"one" * 9)), (b"identity", b"one" * 9)],
 )
-def test_a_body_that_is_packed_though_nobody_asked(wire: Wire, how: bytes, body: bytes) -> None:
+def test_a_body_that_is_packed_though_nobody_asked(wire: Asked, how: bytes, body: bytes) -> None:
     with scripted(staying(packed(how, body), whole(b"two"))) as server:
         assert ask(wire, server.url) == b"one" * 9
         assert ask(wire, server.url) == b"two"
@@ -114,12 +135,12 @@ def test_a_body_that_is_packed_though_nobody_asked(wire: Wire, how: bytes, body:
 
 
 @pytest.mark.parametrize(("how", "body"), [(b"br", b"one"), (b"gzip", b"one"), (b"gzip", gzip.compress(b"one")[:-1])])
-def test_a_body_that_is_not_packed_as_it_says(wire: Wire, how: bytes, body: bytes) -> None:
+def test_a_body_that_is_not_packed_as_it_says(wire: Asked, how: bytes, body: bytes) -> None:
     with scripted(say(packed(how, body))) as server, pytest.raises((AnswerUnreadable, AnswerBroken)):
         ask(wire, server.url)
 
 
-def test_what_is_unpacked_comes_in_bounded_blocks(wire: Wire) -> None:
+def test_what_is_unpacked_comes_in_bounded_blocks(wire: Asked) -> None:
     with scripted(say(packed(b"gzip", gzip.compress(bytes(30_000_000))))) as server:
         target = Target(httpx2.URL(server.url), {})
         with wire.post(target, {}, b"", Deadline(20.0), 5.0) as answer:
@@ -128,7 +149,7 @@ def test_what_is_unpacked_comes_in_bounded_blocks(wire: Wire) -> None:
     assert max(sizes) <= 1024 * 1024
 
 
-def test_a_header_that_comes_twice(wire: Wire) -> None:
+def test_a_header_that_comes_twice(wire: Asked) -> None:
     with (
         scripted(say(b"HTTP/1.1 204 No Content\r\nX-A: 1\r\nx-a: 2\r\n\r\n")) as server,
         wire.post(Target(httpx2.URL(server.url), {}), {}, b"", Deadline(20.0), 5.0) as answer,
@@ -136,7 +157,7 @@ def test_a_header_that_comes_twice(wire: Wire) -> None:
         assert (answer.status_code, answer.headers["x-a"], list(answer.iter_bytes())) == (204, "1, 2", [])
 
 
-def test_an_answer_that_comes_before_all_is_sent(wire: Wire) -> None:
+def test_an_answer_that_comes_before_all_is_sent(wire: Asked) -> None:
     """A server that takes no such body says so and hangs up; that it did is no reason to ask it again."""
     refusal = http_reply(413, "Connection: close\r\n", b"too large")
     with scripted(refusal, http_reply(200, "", b"two"), greets=False) as server:
@@ -145,35 +166,35 @@ def test_an_answer_that_comes_before_all_is_sent(wire: Wire) -> None:
     assert server.connections == 2
 
 
-def test_a_server_that_hangs_up_while_all_is_sent(wire: Wire) -> None:
+def test_a_server_that_hangs_up_while_all_is_sent(wire: Asked) -> None:
     with scripted(reset, greets=False) as server, pytest.raises(ConnectionError):
         ask(wire, server.url, content=bytes(30_000_000))
 
 
-def test_until_the_server_hangs_up(wire: Wire) -> None:
+def test_until_the_server_hangs_up(wire: Asked) -> None:
     with scripted(say(b"HTTP/1.1 200 OK\r\n\r\nas long ", b"as it is")) as server:
         assert ask(wire, server.url) == b"as long as it is"
 
 
 @pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\nX-A: ", b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"])
-def test_bytes_that_drip_in_win_no_time(wire: Wire, head: bytes) -> None:
+def test_bytes_that_drip_in_win_no_time(wire: Asked, head: bytes) -> None:
     with scripted(forever(head, b"a", 0.02)) as server, pytest.raises(TimeoutError):
         ask(wire, server.url, seconds=0.3)
 
 
-def test_a_server_that_shows_a_certificate(wire: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_shows_a_certificate(wire: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     theirs, ours = certificate(tmp_path, "localhost")
     with scripted(staying(whole(b"one"), CHUNKED), tls=theirs) as server:
         url = server.url.replace("http:", "https:")
         with pytest.raises(OSError, match="CERTIFICATE_VERIFY_FAILED"):
             ask(wire, url)
         monkeypatch.setattr(httpx2, "create_ssl_context", lambda: ours)
-        trusting = Wire(2)
+        trusting = Asked(wire.run)
         assert [ask(trusting, url), ask(trusting, url)] == [b"one", b"hello there"]
         trusting.close()
 
 
-def test_nothing_is_asked_after_the_end(wire: Wire) -> None:
+def test_nothing_is_asked_after_the_end(wire: Asked) -> None:
     wire.close()
     with scripted(http_reply(200)) as server, pytest.raises(OSError, match="closed"):
         ask(wire, server.url)
@@ -190,7 +211,7 @@ def test_only_http_is_spoken() -> None:
         Target(httpx2.URL("ftp://127.0.0.1/"), {})
 
 
-def test_an_answer_that_was_read_waits_for_no_collector(wire: Wire) -> None:
+def test_an_answer_that_was_read_waits_for_no_collector(wire: Asked) -> None:
     def read(url: str) -> Answer:
         with wire.post(Target(httpx2.URL(url), {}), {}, b"", Deadline(20.0), 5.0) as answer:
             assert list(answer.iter_bytes()) == [b"one"]

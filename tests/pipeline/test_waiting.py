@@ -1,0 +1,186 @@
+"""Errands: plain calls on the event loop's own thread that wait without holding it up, and the same calls in a thread."""
+
+import asyncio
+import contextvars
+import select
+import socket
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+import uvloop
+
+from pipeline.calls.turns import Turns
+from pipeline.calls.waiting import Signal, attended, elsewhere, pause, until_ready
+from tests.support.cycles import goes_by_itself
+
+ASKED: contextvars.ContextVar[str] = contextvars.ContextVar("asked", default="nobody")
+
+
+def errand(call: Callable[[], Any]) -> Any:
+    return uvloop.run(attended(call, asyncio.to_thread))
+
+
+RUN = pytest.mark.parametrize("run", [lambda call: call(), errand], ids=["thread", "errand"])
+
+
+@RUN
+def test_what_a_call_returns_and_raises_comes_back(run: Callable[..., Any]) -> None:
+    assert run(lambda: 6 * 7) == 42
+    with pytest.raises(ZeroDivisionError):
+        run(lambda: 1 // 0)
+
+
+@RUN
+def test_what_is_done_elsewhere_comes_back_too(run: Callable[..., Any]) -> None:
+    assert run(lambda: elsewhere(lambda: 6 * 7)) == 42
+
+    def tried() -> str:
+        with pytest.raises(ZeroDivisionError):
+            elsewhere(lambda: 1 // 0)
+        return "and on"
+
+    assert run(tried) == "and on"
+
+
+def test_an_errand_is_on_the_loops_thread_and_elsewhere_is_not() -> None:
+    def where() -> tuple[int, int]:
+        return threading.get_ident(), elsewhere(threading.get_ident)
+
+    here, there = errand(where)
+    assert here == threading.get_ident() != there
+    assert elsewhere(threading.get_ident) == here
+
+
+def test_many_wait_at_once_and_each_knows_for_whom() -> None:
+    """All of them wait for one that comes last: with a thread blocked by any of them it would not come."""
+
+    async def together() -> list[str]:
+        signals: list[Signal] = []
+
+        def wait() -> str:
+            signals.append(Signal())
+            assert signals[-1].wait(20)
+            return ASKED.get() + elsewhere(ASKED.get)
+
+        async def one(who: str) -> str:
+            ASKED.set(who)
+            return await attended(wait, asyncio.to_thread)
+
+        async def last() -> None:
+            while len(signals) < 50:
+                await asyncio.sleep(0.001)
+            for signal in reversed(signals):
+                threading.Thread(target=signal.give).start()
+
+        ringing = asyncio.ensure_future(last())
+        answers = await asyncio.gather(*(one(str(number)) for number in range(50)))
+        await ringing
+        return answers
+
+    assert uvloop.run(together()) == [f"{number}{number}" for number in range(50)]
+    assert ASKED.get() == "nobody"
+
+
+@RUN
+def test_a_connection_is_waited_for(run: Callable[..., Any]) -> None:
+    left, right = socket.socketpair()
+    with left, right:
+        timer = threading.Timer(0.05, right.sendall, (b"here",))
+        timer.start()
+        run(partial(until_ready, left, select.POLLIN, 20))
+        assert left.recv(9) == b"here"
+        run(partial(until_ready, left, select.POLLOUT, 20))
+        with pytest.raises(TimeoutError):
+            run(partial(until_ready, left, select.POLLIN, 0.01))
+        timer.join()
+
+
+@RUN
+def test_a_signal_that_does_not_come(run: Callable[..., Any]) -> None:
+    assert not run(lambda: Signal().wait(0.01))
+    assert run(lambda: pause(0.001)) is None
+
+
+def test_who_is_cancelled_cleans_up_where_it_waits() -> None:
+    seen: list[str] = []
+
+    def work() -> None:
+        try:
+            pause(20)
+        except asyncio.CancelledError:
+            seen.append(elsewhere(lambda: "cleaned up"))
+            raise
+
+    async def cancelled() -> None:
+        task = asyncio.ensure_future(attended(work, asyncio.to_thread))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    uvloop.run(cancelled())
+    assert seen == ["cleaned up"]
+
+
+def test_an_errand_that_is_done_waits_for_no_collector() -> None:
+    class Kept:
+        pass
+
+    async def run() -> Kept:
+        def work() -> Kept:
+            kept = Kept()
+            pause(0.001)
+            return kept
+
+        return await attended(work, asyncio.to_thread)
+
+    assert goes_by_itself(lambda: asyncio.run(run()))
+
+
+def test_turns_are_taken_in_order_by_errands_and_threads() -> None:
+    turns, order = Turns(1), list[int]()
+
+    def take(number: int) -> None:
+        with turns:
+            order.append(number)
+            pause(0.002)
+
+    async def all_of_them() -> None:
+        waiting = []
+        for number in range(8):
+            taking = partial(take, number)
+            way = asyncio.to_thread(taking) if number % 2 else attended(taking, asyncio.to_thread)
+            waiting.append(asyncio.ensure_future(way))
+            await asyncio.sleep(0.02 if number else 0)
+        await asyncio.gather(*waiting)
+
+    with turns:
+        thread = threading.Thread(target=lambda: uvloop.run(all_of_them()))
+        thread.start()
+        while len(turns._waiting) < 8:
+            pause(0.001)
+    thread.join(20)
+    assert order == list(range(8))
+    assert turns.take(0.01)
+    assert not turns.take(0.01)
+
+
+def test_a_turn_that_nobody_waits_for_any_more_goes_to_the_next() -> None:
+    turns = Turns(1)
+
+    async def scene() -> bool:
+        assert turns.take()
+        waiting = [asyncio.ensure_future(attended(turns.take, asyncio.to_thread)) for _ in range(3)]
+        await asyncio.sleep(0.01)
+        waiting[1].cancel()
+        turns.give_back()
+        waiting[0].cancel()  # in the moment in which it has got its turn
+        with pytest.raises(asyncio.CancelledError):
+            await waiting[0]
+        return await asyncio.wait_for(waiting[2], 20)
+
+    assert uvloop.run(scene())
+    assert not turns.take(0.01)
