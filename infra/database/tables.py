@@ -20,6 +20,8 @@ SQLModel.metadata.naming_convention = {
 
 # SQLite numbers rows only in a column that it calls INTEGER.
 _COUNTER = BigInteger().with_variant(Integer, "sqlite")
+# There are never more of them than work under way: no index by time, and on SQLite one tree for the key and the rest.
+SHORT_LIVED = {"sqlite_with_rowid": False}
 _KEPT = text("purged_at IS NULL")
 _SOUND = text("sound_key IS NOT NULL")
 
@@ -321,11 +323,12 @@ class OpenHold(SQLModel, table=True):
     """Money held for a request that is being answered; gone once it is settled. A job's hold is in its own row."""
 
     __tablename__ = "open_holds"
+    __table_args__ = SHORT_LIVED
     subject: str = Field(primary_key=True)
     account_id: str = Field(foreign_key="accounts.id")
     held: int = Field(sa_type=BigInteger)
     parts: int = 1
-    opened_at: float = Field(sa_type=Double, index=True)
+    opened_at: float = Field(sa_type=Double)
 
 
 class Receipt(SQLModel, table=True):
@@ -377,9 +380,10 @@ class OpenMinutes(SQLModel, table=True):
     """Milliseconds of a daily quota that a request or a job under way has taken; gone once it has ended."""
 
     __tablename__ = "open_minutes"
+    __table_args__ = SHORT_LIVED
     subject: str = Field(primary_key=True)
     account_id: str = Field(foreign_key="accounts.id")
     day: str  # the one they count on, whenever the work ends
     taken: int = Field(sa_type=BigInteger)
     before: int = Field(default=0, sa_type=BigInteger)  # what earlier runs of a job have heard
-    opened_at: float = Field(sa_type=Double, index=True)
+    opened_at: float = Field(sa_type=Double)

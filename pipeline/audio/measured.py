@@ -19,7 +19,7 @@ from pipeline.audio.extent import Extent
 from pipeline.audio.sniff import AAC, FLAC, MATROSKA, MP3, MP4, OGG, WAV, Container, sniff_file
 from pipeline.errors import StenopoolError
 
-_LOOK = 64 * 1024  # bytes; as much as `decode` looks at
+_LOOK = 16 * 1024  # bytes; `decode` looks at more, of which nothing further behind is ever asked
 _MEASURERS: Mapping[Container, Callable[[bytes], Extent | None]] = {
     WAV: extent_wav.extent,
     MP3: extent_mp3.extent,

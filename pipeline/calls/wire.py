@@ -15,7 +15,7 @@ import ssl
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
@@ -27,6 +27,7 @@ from pipeline.calls.deadline import Deadline
 from pipeline.calls.waiting import elsewhere, until_ready
 
 Origin = tuple[str, str, int]  # scheme, host, port
+Content = Sequence[bytes]  # a request's body in a few pieces
 _IDLE_S = 5.0  # seconds that an unused connection is kept: less than servers do
 _BLOCK = 65_536  # bytes of one read
 _PORTS = {"http": 80, "https": 443}
@@ -72,15 +73,15 @@ class Wire:
 
     @contextmanager
     def post(
-        self, target: Target, headers: Mapping[str, str], content: bytes, deadline: Deadline, connect_s: float
+        self, target: Target, headers: Mapping[str, str], content: Content, deadline: Deadline, connect_s: float
     ) -> Iterator[Answer]:
         """The answer, whose body is read as it is asked for; opening a connection takes at most `connect_s` of the deadline."""
         line = self._line(target.origin, min(connect_s, deadline.left()))
         line.deadline = deadline
         answer = None
         try:
-            size = b"content-length: %d\r\n\r\n" % len(content)
-            line.ask(b"".join((target.head, header_lines(headers), size, content)))
+            size = b"content-length: %d\r\n\r\n" % sum(map(len, content))
+            line.ask((target.head + header_lines(headers) + size, *content))
             answer = Answer(line.read)
             yield answer
         finally:
@@ -180,18 +181,24 @@ class _Line:
         fresh = time.monotonic() - self.idle_since < _IDLE_S
         return fresh and not self._news.poll(0)
 
-    def ask(self, message: bytes) -> None:
+    def ask(self, message: Content) -> None:
         """All of it, by the deadline.
 
         A server that has read enough to refuse, of a body that is too large for it, answers and hangs up while we still
         send. Its answer has come then, or there is none and reading fails as sending did; nothing may follow either way.
         """
-        rest = memoryview(message)
+        rest: Sequence[bytes | memoryview] = message
         try:
             while rest:
-                rest = rest[self._patiently(partial(self._socket.send, rest), select.POLLOUT) :]
+                rest = _behind(self._patiently(partial(self._send, rest), select.POLLOUT), rest)
         except (BrokenPipeError, ConnectionResetError):
             self.refused = True
+
+    def _send(self, pieces: Sequence[bytes | memoryview]) -> int:
+        """How many bytes could be sent; TLS takes one piece at a time."""
+        if isinstance(self._socket, ssl.SSLSocket):
+            return self._socket.send(pieces[0])
+        return self._socket.sendmsg(pieces)
 
     def read(self) -> bytes:
         """What is there, or waits for it until the deadline."""
@@ -213,3 +220,12 @@ class _Line:
 
     def close(self) -> None:
         self._socket.close()
+
+
+def _behind(count: int, pieces: Sequence[bytes | memoryview]) -> Sequence[bytes | memoryview]:
+    """What is left of the pieces behind so many bytes."""
+    for at, piece in enumerate(pieces):
+        if count < len(piece):
+            return [memoryview(piece)[count:], *pieces[at + 1 :]]
+        count -= len(piece)
+    return ()

@@ -1,12 +1,14 @@
-"""A multipart form in one piece: an HTTP client that is handed one writes it at once, instead of field by field."""
+"""A multipart form in three pieces: what stands before the file, the file, what stands behind it. No byte of it is copied."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
 
+from pipeline.calls.wire import Content
 
-def form(fields: Mapping[str, str | Sequence[str]], name: str, data: bytes, media_type: str) -> tuple[bytes, str]:
+
+def form(fields: Mapping[str, str | Sequence[str]], name: str, data: bytes, media_type: str) -> tuple[Content, str]:
     """The body of a request that carries the fields and, as `file`, these bytes; and the body's own media type.
 
     A field with several values is repeated. Names and the file's name are ours and need no quoting.
@@ -19,5 +21,5 @@ def form(fields: Mapping[str, str | Sequence[str]], name: str, data: bytes, medi
         for value in ((values,) if isinstance(values, str) else values)
     ]
     parts.append(f'{opening}"file"; filename="{name}"\r\nContent-Type: {media_type}\r\n\r\n')
-    content = b"".join(("".join(parts).encode(), data, f"\r\n--{boundary}--\r\n".encode()))
+    content = ("".join(parts).encode(), data, f"\r\n--{boundary}--\r\n".encode())
     return content, f"multipart/form-data; boundary={boundary}"

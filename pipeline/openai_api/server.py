@@ -19,7 +19,7 @@ from pipeline.calls.circuit import Circuit
 from pipeline.calls.deadline import Deadline
 from pipeline.calls.timely import watch_over
 from pipeline.calls.tries import Tries
-from pipeline.calls.wire import InvalidTarget, Target, Wire
+from pipeline.calls.wire import Content, InvalidTarget, Target, Wire
 from pipeline.errors import (
     ProviderError,
     ProviderNonsense,
@@ -128,7 +128,7 @@ class Server:
         return self._tries.persist(ask, seconds)
 
     @contextmanager
-    def answer(self, path: str, deadline: Deadline, content: bytes, media_type: str) -> Iterator[Reply]:
+    def answer(self, path: str, deadline: Deadline, content: Content, media_type: str) -> Iterator[Reply]:
         """An answer with 200 whose body is still to come. Raises ProviderError, UnsupportedValue."""
         name = self.config.name
         if not self.config.url:
@@ -146,14 +146,14 @@ class Server:
                 raise ProviderUnavailable(provider=name) from None
 
     def _asked(
-        self, path: str, deadline: Deadline, content: bytes, headers: Mapping[str, str]
+        self, path: str, deadline: Deadline, content: Content, headers: Mapping[str, str]
     ) -> AbstractContextManager[Reply]:
         if self._client is None:
             return self._wire.post(self._target(path), headers, content, deadline, self.config.connect_s)
         timeouts = {"timeout": deadline.timeouts(self.config.connect_s)}
         every = self._headers | dict(headers)
         return self._client.stream(
-            "POST", f"{self.config.url}{path}", headers=every, content=content, extensions=timeouts
+            "POST", f"{self.config.url}{path}", headers=every, content=b"".join(content), extensions=timeouts
         )
 
     def _target(self, path: str) -> Target:

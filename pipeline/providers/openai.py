@@ -242,7 +242,9 @@ class _Sounding(Voice):
         self._blocks.close()
 
     def _received(self, server: Server, body: Mapping[str, Any]) -> Generator[bytes]:
-        with server.answer("/audio/speech", self._deadline, json.dumps(body).encode(), "application/json") as response:
+        with server.answer(
+            "/audio/speech", self._deadline, (json.dumps(body).encode(),), "application/json"
+        ) as response:
             self.model_used = _model_used(response, self.model_used)
             kind = response.headers.get("content-type", "")
             raw = bounded(response, self._deadline, _LARGEST_SPEECH)

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -13,7 +14,7 @@ from sqlalchemy import text
 
 from infra.database.migrations import schema
 from infra.database.session import Database
-from infra.database.tables import Job
+from infra.database.tables import Account, Job, OpenHold, OpenMinutes
 from infra.settings import Settings
 from pipeline.errors import StenopoolError
 
@@ -82,3 +83,23 @@ def test_steps_follow_each_other_in_one_line() -> None:
     steps = ScriptDirectory.from_config(schema.config())
     assert len(steps.get_heads()) == 1
     assert all(not step.is_branch_point for step in steps.walk_revisions())
+
+
+def test_what_is_held_outlives_a_step(database: Database) -> None:
+    """Down and up again, as it is when a step that rebuilds tables runs while requests are under way."""
+    with database.write() as session:
+        session.add(Account(id="a", created_at=1.0))
+        session.flush()
+        session.add(OpenHold(subject="held", account_id="a", held=7, opened_at=2.5))
+        session.add(OpenMinutes(subject="taken", account_id="a", day="2026-01-01", taken=8, before=9, opened_at=3.5))
+    settings = schema.config()
+    with database.connection() as connection:
+        settings.attributes["connection"] = connection
+        command.downgrade(settings, "0005")
+        assert schema.current(connection) == "0005"
+        connection.commit()
+    database.migrate()
+    with database.read() as session:
+        held, taken = session.get_one(OpenHold, "held"), session.get_one(OpenMinutes, "taken")
+    assert (held.account_id, held.held, held.parts, held.opened_at) == ("a", 7, 1, 2.5)
+    assert (taken.account_id, taken.day, taken.taken, taken.before, taken.opened_at) == ("a", "2026-01-01", 8, 9, 3.5)
