@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
 
 import anyio
@@ -53,9 +53,9 @@ class Desk:
         """Run a long blocking call: a transcription."""
         return await self._work.do(call)
 
-    async def attend(self, call: Callable[[], Result]) -> Result:
+    def attend(self, call: Callable[[], Result]) -> Awaitable[Result]:
         """Run a call that does little but wait, and asks `pipeline.calls.waiting` to; what it has to block for is work."""
-        return await attended(call, self._work.do)
+        return attended(call, self._work.do)
 
     async def measure(self, call: Callable[[], Result]) -> Result:
         """Run a blocking call that decodes a recording only to know how long it is."""

@@ -92,18 +92,14 @@ async def _heard(request: Request, desk: Desk, caller: Principal, task: Task) ->
                 max_seconds=limits.seconds(desk.services.settings.max_audio_seconds),
             )
             bill.settle_heard(transcript)
+        request.state.cost = bill.micro
         return transcript
 
     services = desk.services
     waits = services.database.is_prompt and relay.is_errand(sound, options, services.toolbox)
     run = desk.attend if waits else desk.work
 
-    async def work(absence: Absence, hand_out: HandOut) -> Transcript:
-        transcript = await run(partial(transcribe, absence, hand_out))
-        request.state.cost = bill.micro
-        return transcript
-
-    hearing: Hearing = Underway(work)
+    hearing: Hearing = Underway(lambda absence, hand_out: run(partial(transcribe, absence, hand_out)))
     return await as_events(request, hearing, options) if streamed else await as_body(request, hearing, options)
 
 

@@ -4,10 +4,10 @@ A request's work is written as plain calls, one after the other, and most of its
 Given a thread of its own it pays for that: two threads of one process trip over each other at Python's lock, and what one core has
 in its caches the other has to fetch. With sixteen requests at once that was two fifths of all processor time.
 
-`attended` runs such a call on the event loop's own thread, as an errand: a greenlet, which is left where it has to wait and gone on
-with when it need not wait any longer, while the loop serves others. That is how SQLAlchemy brings its own plain code to asyncio.
-Whatever an errand may wait for asks this module to wait; called anywhere else, the same functions block their thread. What has to
-block, or computes for long, is handed to a thread after all by `elsewhere`.
+`attended` runs such a call on the event loop's own thread, as an errand: a greenlet, which is left where it has to wait, and gone
+on with by the very callback that says it need not wait any longer, while the loop serves others. Whatever an errand may wait for
+asks this module to wait; called anywhere else, the same functions block their thread. What has to block, or computes for long, is
+handed to a thread after all by `elsewhere`.
 """
 
 from __future__ import annotations
@@ -34,19 +34,12 @@ class Threads(Protocol):
     def __call__(self, call: Callable[[], Result], /) -> Awaitable[Result]: ...
 
 
-async def attended(call: Callable[[], Result], threads: Threads) -> Result:
-    """What the call returns or raises; it runs on this thread. Who is cancelled meanwhile cancels it where it waits."""
+def attended(call: Callable[[], Result], threads: Threads) -> asyncio.Future[Result]:
+    """What the call returns or raises. It runs on this thread, and has begun when this returns; cancelled, it is cancelled where it
+    waits."""
     errand = _Errand(call, threads)
-    given = errand.switch()
-    while not errand.dead:
-        try:
-            result = await given
-        except BaseException as error:  # noqa: BLE001 - it is the errand's, which waits for what failed
-            given = errand.throw(error)
-        else:
-            given = errand.switch(result)
-    outcome: Result = given
-    return outcome
+    errand.switch()
+    return errand.outcome
 
 
 def elsewhere(call: Callable[[], Result]) -> Result:
@@ -54,7 +47,11 @@ def elsewhere(call: Callable[[], Result]) -> Result:
     errand = getcurrent()
     if not isinstance(errand, _Errand):
         return call()
-    result: Result = errand.leave(errand.threads(partial(copy_context().run, call)))
+    waiting = _Waiting(errand)
+    done = asyncio.ensure_future(errand.threads(partial(copy_context().run, call)))
+    done.add_done_callback(waiting.end)
+    waiting.last()
+    result: Result = done.result()
     return result
 
 
@@ -62,7 +59,7 @@ def pause(seconds: float) -> None:
     """Do nothing for so long."""
     errand = getcurrent()
     if isinstance(errand, _Errand):
-        errand.wait(errand.loop.create_future(), seconds)
+        _Waiting(errand).last(seconds)
     else:
         time.sleep(seconds)
 
@@ -71,7 +68,7 @@ def until_ready(connection: socket.socket, event: int, seconds: float) -> None:
     """Until `select.POLLIN` or `POLLOUT` holds. Raises TimeoutError."""
     errand = getcurrent()
     if isinstance(errand, _Errand):
-        ready = errand.until_ready(connection.fileno(), event, seconds)
+        ready = _ready(errand, connection.fileno(), event, seconds)
     else:
         poll = select.poll()
         poll.register(connection, event)
@@ -81,65 +78,103 @@ def until_ready(connection: socket.socket, event: int, seconds: float) -> None:
 
 
 class Signal:
-    """Given once, from any thread, to one who waits for it: a thread or an errand."""
+    """Given once, from any thread, to the thread or errand that has made it and waits for it."""
 
     def __init__(self) -> None:
         errand = getcurrent()
-        self._errand = errand if isinstance(errand, _Errand) else None
-        self._given: asyncio.Future[bool] | threading.Event
-        self._given = self._errand.loop.create_future() if self._errand else threading.Event()
+        self._waiting = _Waiting(errand) if isinstance(errand, _Errand) else None
+        self._given = threading.Event()
 
     def give(self) -> None:
         """Let them go on."""
-        if isinstance(self._given, threading.Event):
-            self._given.set()
-        elif self._errand is not None:
-            self._errand.loop.call_soon_threadsafe(_tell, self._given, True)
+        self._given.set()
+        if self._waiting is not None:
+            self._waiting.errand.loop.call_soon_threadsafe(self._waiting.end)
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Whether it was given within so many seconds; for whoever made the signal."""
-        if isinstance(self._given, threading.Event):
-            return self._given.wait(seconds)
-        assert self._errand is not None
-        return self._errand.wait(self._given, seconds)
+        """Whether it was given within so many seconds."""
+        if self._waiting is not None and not self._given.is_set():
+            self._waiting.last(seconds)
+            seconds = 0
+        return self._given.wait(seconds)
 
 
 class _Errand(greenlet):
     """A call under way on an event loop."""
 
     def __init__(self, call: Callable[[], Any], threads: Threads) -> None:
-        super().__init__(call)
+        super().__init__()
         self.gr_context = copy_context()
         self.loop, self.threads = asyncio.get_running_loop(), threads
+        self.outcome: asyncio.Future[Any] = self.loop.create_future()
+        self.outcome.add_done_callback(self._cancelled)
+        self._call = call
 
-    def leave(self, until: Awaitable[Any]) -> Any:
-        """Let the loop go on; what comes of the awaitable."""
-        assert self.parent is not None
-        return self.parent.switch(until)
-
-    def wait(self, future: asyncio.Future[bool], seconds: float | None) -> bool:
-        """Whether the future was told in time."""
-        timer = None if seconds is None else self.loop.call_later(seconds, _tell, future, False)
+    def run(self) -> None:
+        """What the greenlet does."""
+        result, error = None, None
         try:
-            return bool(self.leave(future))
+            result = self._call()
+        except BaseException as raised:  # noqa: BLE001 - it is raised again where it is waited for
+            error = RuntimeError("the call raised StopIteration") if isinstance(raised, StopIteration) else raised
+        if self.outcome.done():
+            return
+        if error is None:
+            self.outcome.set_result(result)
+        else:
+            self.outcome.set_exception(error)
+
+    def _cancelled(self, outcome: asyncio.Future[Any]) -> None:
+        if outcome.cancelled() and not self.dead:
+            self.throw(asyncio.CancelledError)
+
+
+class _Waiting:
+    """One errand that waits once."""
+
+    def __init__(self, errand: _Errand) -> None:
+        self.errand = errand
+        self._over = self._begun = False
+
+    def last(self, seconds: float | None = None) -> bool:
+        """Leave the errand until `end`, or for so many seconds; whether it was `end`."""
+        if self._over:
+            return True
+        assert self.errand.parent is not None
+        timer = None if seconds is None else self.errand.loop.call_later(seconds, self._late)
+        self._begun = True
+        try:
+            return bool(self.errand.parent.switch())
         finally:
+            self._over = True
             if timer is not None:
                 timer.cancel()
 
-    def until_ready(self, descriptor: int, event: int, seconds: float) -> bool:
-        """Whether something could be read from the descriptor, or written to it, in time."""
-        future = self.loop.create_future()
-        if event == select.POLLIN:
-            add, remove = self.loop.add_reader, self.loop.remove_reader
-        else:
-            add, remove = self.loop.add_writer, self.loop.remove_writer
-        add(descriptor, _tell, future, True)
-        try:
-            return self.wait(future, seconds)
-        finally:
-            remove(descriptor)
+    def end(self, _: object = None) -> None:
+        """It need not wait any longer; called on the loop's thread."""
+        self._go_on(in_time=True)
+
+    def _late(self) -> None:
+        self._go_on(in_time=False)
+
+    def _go_on(self, *, in_time: bool) -> None:
+        if self._over:
+            return
+        self._over = True
+        if self._begun:
+            self.errand.switch(in_time)
 
 
-def _tell(future: asyncio.Future[bool], what: bool) -> None:
-    if not future.done():
-        future.set_result(what)
+def _ready(errand: _Errand, descriptor: int, event: int, seconds: float) -> bool:
+    """Whether something could be read from the descriptor, or written to it, in time."""
+    loop, waiting = errand.loop, _Waiting(errand)
+    if event == select.POLLIN:
+        loop.add_reader(descriptor, waiting.end)
+        remove = loop.remove_reader
+    else:
+        loop.add_writer(descriptor, waiting.end)
+        remove = loop.remove_writer
+    try:
+        return waiting.last(seconds)
+    finally:
+        remove(descriptor)

@@ -195,7 +195,7 @@ def test_a_brief_one_in_an_errand_lets_the_loop_go_on_while_the_file_is_busy(tmp
 
     async def renamed(holder: contextlib.AbstractContextManager[object], new: str) -> None:
         with holder:
-            under_way = asyncio.ensure_future(attended(partial(rename, new), asyncio.to_thread))
+            under_way = attended(partial(rename, new), asyncio.to_thread)
             await asyncio.sleep(0.05)
             assert not under_way.done()
         await asyncio.wait_for(under_way, 20)

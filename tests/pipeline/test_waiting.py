@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import uvloop
@@ -16,11 +16,16 @@ from pipeline.calls.turns import Turns
 from pipeline.calls.waiting import Signal, attended, elsewhere, pause, until_ready
 from tests.support.cycles import goes_by_itself
 
+Result = TypeVar("Result")
 ASKED: contextvars.ContextVar[str] = contextvars.ContextVar("asked", default="nobody")
 
 
+async def attend(call: Callable[[], Result]) -> Result:
+    return await attended(call, asyncio.to_thread)
+
+
 def errand(call: Callable[[], Any]) -> Any:
-    return uvloop.run(attended(call, asyncio.to_thread))
+    return uvloop.run(attend(call))
 
 
 RUN = pytest.mark.parametrize("run", [lambda call: call(), errand], ids=["thread", "errand"])
@@ -67,7 +72,7 @@ def test_many_wait_at_once_and_each_knows_for_whom() -> None:
 
         async def one(who: str) -> str:
             ASKED.set(who)
-            return await attended(wait, asyncio.to_thread)
+            return await attend(wait)
 
         async def last() -> None:
             while len(signals) < 50:
@@ -115,7 +120,7 @@ def test_who_is_cancelled_cleans_up_where_it_waits() -> None:
             raise
 
     async def cancelled() -> None:
-        task = asyncio.ensure_future(attended(work, asyncio.to_thread))
+        task = asyncio.ensure_future(attend(work))
         await asyncio.sleep(0.01)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -135,7 +140,7 @@ def test_an_errand_that_is_done_waits_for_no_collector() -> None:
             pause(0.001)
             return kept
 
-        return await attended(work, asyncio.to_thread)
+        return await attend(work)
 
     assert goes_by_itself(lambda: asyncio.run(run()))
 
@@ -152,7 +157,7 @@ def test_turns_are_taken_in_order_by_errands_and_threads() -> None:
         waiting = []
         for number in range(8):
             taking = partial(take, number)
-            way = asyncio.to_thread(taking) if number % 2 else attended(taking, asyncio.to_thread)
+            way = asyncio.to_thread(taking) if number % 2 else attend(taking)
             waiting.append(asyncio.ensure_future(way))
             await asyncio.sleep(0.02 if number else 0)
         await asyncio.gather(*waiting)
@@ -169,18 +174,26 @@ def test_turns_are_taken_in_order_by_errands_and_threads() -> None:
 
 
 def test_a_turn_that_nobody_waits_for_any_more_goes_to_the_next() -> None:
-    turns = Turns(1)
+    turns, had = Turns(1), list[int]()
 
-    async def scene() -> bool:
+    def take(number: int) -> None:
+        with turns:
+            had.append(number)
+            pause(0.001)
+
+    async def scene() -> None:
         assert turns.take()
-        waiting = [asyncio.ensure_future(attended(turns.take, asyncio.to_thread)) for _ in range(3)]
+        waiting = [asyncio.ensure_future(attend(partial(take, number))) for number in range(4)]
         await asyncio.sleep(0.01)
         waiting[1].cancel()
         turns.give_back()
         waiting[0].cancel()  # in the moment in which it has got its turn
-        with pytest.raises(asyncio.CancelledError):
-            await waiting[0]
-        return await asyncio.wait_for(waiting[2], 20)
+        for gone in waiting[:2]:
+            with pytest.raises(asyncio.CancelledError):
+                await gone
+        await asyncio.wait_for(asyncio.gather(*waiting[2:]), 20)
 
-    assert uvloop.run(scene())
+    uvloop.run(scene())
+    assert had[-2:] == [2, 3] and 1 not in had
+    assert turns.take(0.01)
     assert not turns.take(0.01)

@@ -33,9 +33,13 @@ class Asked(Wire):
         self.run = run
 
 
+async def _attend(call: Callable[[], bytes]) -> bytes:
+    return await attended(call, asyncio.to_thread)
+
+
 RUNS: dict[str, Callable[[Callable[[], bytes]], bytes]] = {
     "thread": lambda call: call(),
-    "errand": lambda call: uvloop.run(attended(call, asyncio.to_thread)),
+    "errand": lambda call: uvloop.run(_attend(call)),
 }
 
 
