@@ -7,6 +7,7 @@ The text fields may stand before or after the file (SDKs do both, contract.md se
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -84,7 +85,8 @@ async def read_form(request: Request, sink: Sink, *, file_field: str = "file") -
         reader = Reader(boundary_of(request.headers.get("content-type", "")))
         async for block in blocks(request):
             for event in reader.read(block):
-                await assembly.take(event)
+                if waiting := assembly.take(event):
+                    await waiting
         return await assembly.finish()
     except BaseException:
         await sink.abort()
@@ -113,17 +115,19 @@ class _Assembly:
             await self._sink.finish()
         return Form(nested(self._pairs), self._filename)
 
-    async def take(self, event: Event) -> None:
+    def take(self, event: Event) -> Awaitable[None] | None:
+        """What the sink has to do about it, if anything."""
         if isinstance(event, bytes):
-            await self._data(event)
-        elif isinstance(event, Part):
-            await self._begin(event)
-        elif event is PART_END:
+            return self._data(event)
+        if isinstance(event, Part):
+            return self._begin(event)
+        if event is PART_END:
             self._finish_part()
         else:
             self._ended = True
+        return None
 
-    async def _begin(self, part: Part) -> None:
+    def _begin(self, part: Part) -> Awaitable[None] | None:
         self._value = bytearray()
         self._name = _text(part.name)
         self._in_file = self._name == self._file_field and part.filename is not None
@@ -132,17 +136,18 @@ class _Assembly:
             if self._filename is not None:
                 raise InvalidRequest(f"The form has more than one '{self._file_field}'.", param=self._file_field)
             self._filename = safe_name(_text(part.filename or b""))
-            await self._sink.begin(self._filename)
+            return self._sink.begin(self._filename)
+        return None
 
-    async def _data(self, data: bytes) -> None:
+    def _data(self, data: bytes) -> Awaitable[None] | None:
         if self._in_file:
-            await self._sink.write(data)
-            return
+            return self._sink.write(data)
         self._total += len(data)
         if not self._beside or len(self._value) <= MAX_FIELD:
             self._value += data
         if (len(self._value) > MAX_FIELD and not self._beside) or self._total > MAX_FIELDS:
             raise InvalidRequest(f"The field '{self._name[:64]}' is too large.", param=self._name[:64])
+        return None
 
     def _finish_part(self) -> None:
         if not self._in_file and not (self._beside and self._is_no_text()):
@@ -175,6 +180,9 @@ def nested(pairs: list[tuple[str, str]]) -> dict[str, Any]:
     """
     fields: dict[str, Any] = {}
     for name, value in pairs:
+        if "[" not in name:
+            _append(fields, name, value, bare=True)
+            continue
         root, *keys = name.split("[", maxsplit=1)[:1] + DELIMITERS.findall(name)
         if len(keys) > MAX_DEPTH:
             raise InvalidRequest("A field's name is nested too deeply.", param=root[:64])

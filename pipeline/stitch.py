@@ -6,7 +6,7 @@ chunks overlap, `pipeline.stitching.seam` picks the one word at which to change 
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -48,7 +48,7 @@ class Stitcher:
     def __init__(self) -> None:
         self._segments: list[Segment] = []
         self._gaps: list[Gap] = []
-        self._edges: Counter[str] = Counter()
+        self._edges: defaultdict[str, int] = defaultdict(int)
         self._tally, self._reckoning = Tally(), Reckoning()
         self._heard: Span | None = None  # the chunk before, if it was heard
         self._firm = 0  # segments before the last place where two chunks share nothing

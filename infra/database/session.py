@@ -53,7 +53,7 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Session]:
         """One short transaction that may write; committed at the end of the block, rolled back by an exception."""
-        with _translated(), self._turn, Session(self._writer, expire_on_commit=False) as session:
+        with _TRANSLATED, self._turn, Session(self._writer, expire_on_commit=False) as session:
             yield session
             session.commit()
 
@@ -73,7 +73,7 @@ class Database:
             with self.write() as session:
                 yield session
             return
-        with _translated(), self._turn:
+        with _TRANSLATED, self._turn:
             if self._brief is None:
                 self._brief = Brief(self._engine, self._turn)
             self._brief.begin()
@@ -87,7 +87,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """One consistent look."""
-        with _translated(), Session(self._engine, expire_on_commit=False) as session:
+        with _TRANSLATED, Session(self._engine, expire_on_commit=False) as session:
             yield session
 
     def migrate(self) -> None:
@@ -95,16 +95,16 @@ class Database:
 
         Raises StenopoolError for a database that a newer version of this code has migrated.
         """
-        with _translated(), self._engine.connect() as connection:
+        with _TRANSLATED, self._engine.connect() as connection:
             if schema.current(connection) == schema.head():
                 return
-        with _translated(), self._turn, self._writer.begin() as connection:
+        with _TRANSLATED, self._turn, self._writer.begin() as connection:
             schema.upgrade(connection)
 
     def check(self) -> dict[str, Any]:
         """{"kind", "ms", "migration", "expected"}: for /readyz. Raises DatabaseUnavailable."""
         began = time.perf_counter()
-        with _translated(), self._engine.connect() as connection:
+        with _TRANSLATED, self._engine.connect() as connection:
             connection.execute(text("SELECT 1"))
             milliseconds = (time.perf_counter() - began) * 1000
             found = schema.current(connection)
@@ -113,7 +113,7 @@ class Database:
     @contextmanager
     def connection(self) -> Iterator[Connection]:
         """A bare connection, for tools that compare or inspect the schema."""
-        with _translated(), self._engine.connect() as connection:
+        with _TRANSLATED, self._engine.connect() as connection:
             yield connection
 
     def close(self) -> None:
@@ -145,21 +145,24 @@ def dialect_of(session: Transaction) -> str:
     return "sqlite" if isinstance(session, Brief) else session.get_bind().dialect.name
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    """The driver's ways of not answering, as ours."""
-    try:
-        yield
-    except (OperationalError, InterfaceError, TimeoutError, sqlite3.OperationalError, sqlite3.InterfaceError) as error:
-        raise DatabaseUnavailable from error
-    except DataError as error:  # no field's check foresaw it; SQLite stores nearly everything, PostgreSQL does not
-        raise InvalidRequest(
-            "A value cannot be used: a NUL character in a text, or a number beyond all bounds."
-        ) from error
-    except DBAPIError as error:
-        if error.connection_invalidated:
+class _Translated:
+    """Around whatever asks the driver: its ways of not answering, as ours."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, _UNANSWERED) or (isinstance(error, DBAPIError) and error.connection_invalidated):
             raise DatabaseUnavailable from error
-        raise
+        if isinstance(
+            error, DataError
+        ):  # no field's check foresaw it; SQLite stores nearly everything, PostgreSQL does not
+            raise InvalidRequest(
+                "A value cannot be used: a NUL character in a text, or a number beyond all bounds."
+            ) from error
+
+
+_UNANSWERED = (OperationalError, InterfaceError, TimeoutError, sqlite3.OperationalError, sqlite3.InterfaceError)
+_TRANSLATED = _Translated()
 
 
 def _with_driver(url: str) -> URL:

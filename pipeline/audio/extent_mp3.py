@@ -74,8 +74,8 @@ def _levels(data: bytes, frames: Sequence[int], first: MpegFrame) -> list[float]
         return []
     begin = 6 if first.checked else 4
     some = frames[:: max(1, len(frames) // ENOUGH_LEVELS)]
-    eight = (int.from_bytes(data[at + begin : at + begin + 8], "big") for at in some)
-    return [_GAIN_STEP * (bits >> gain_at & 0xFF) if bits >> bits_at & 0xFFF else _SILENT for bits in eight]
+    eights = struct.unpack(f">{len(some)}Q", b"".join([data[at + begin : at + begin + 8] for at in some]))
+    return [_GAIN_STEP * (bits >> gain_at & 0xFF) if bits >> bits_at & 0xFFF else _SILENT for bits in eights]
 
 
 def _places(frame: MpegFrame) -> tuple[bool, int, int]:

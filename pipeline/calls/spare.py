@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 
 _SPARE: ContextVar[bool] = ContextVar("spare", default=False)
 
 
-@contextmanager
-def spare_route(there: bool) -> Iterator[None]:
-    """Around one route's call; `there` is whether a further route would be asked next. Counts in this thread only."""
-    token = _SPARE.set(there)
-    try:
-        yield
-    finally:
-        _SPARE.reset(token)
+class spare_route:  # noqa: N801 - it is used as a function with a block
+    """Around one route's call; `there` is whether a further route would be asked next. Counts in this context only."""
+
+    __slots__ = ("_there", "_token")
+
+    def __init__(self, there: bool) -> None:
+        self._there = there
+
+    def __enter__(self) -> None:
+        self._token = _SPARE.set(self._there)
+
+    def __exit__(self, *_: object) -> None:
+        _SPARE.reset(self._token)
 
 
 def has_spare_route() -> bool:

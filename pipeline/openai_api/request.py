@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import posixpath
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 
 from pipeline.openai_api.server import Config
@@ -43,16 +43,22 @@ class Abilities:
 
     def takes(self, parameter: str) -> bool:
         """Whether one of the parameters that only some models know can be sent."""
-        able = {
-            "timestamp_granularities": not self.plain and not self.diarizes,
-            "include": self._logprobs and not self._diarizes,
-            "keywords": self._hints,
-            "languages": self._hints,
-            "chunking_strategy": self._diarizes or self._text_only,
-            "prompt": not self._diarizes,
-            "known_speaker_names": self.diarizes,
-        }
-        return able.get(parameter, True) and parameter not in self.refused
+        return parameter not in self.refused and _ABLE.get(parameter, _always)(self)
+
+
+def _always(_: Abilities) -> bool:
+    return True
+
+
+_ABLE: Mapping[str, Callable[[Abilities], bool]] = {
+    "timestamp_granularities": lambda its: not its.plain and not its.diarizes,
+    "include": lambda its: its._logprobs and not its._diarizes,
+    "keywords": lambda its: its._hints,
+    "languages": lambda its: its._hints,
+    "chunking_strategy": lambda its: its._diarizes or its._text_only,
+    "prompt": lambda its: not its._diarizes,
+    "known_speaker_names": lambda its: its.diarizes,
+}
 
 
 def fields(options: TranscriptionOptions, model: str, duration: int, abilities: Abilities) -> Fields:

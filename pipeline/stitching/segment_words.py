@@ -21,18 +21,33 @@ _MARKS = ".,;:!?…。，、！？"  # noqa: RUF001 - they are what is meant
 _PHRASE_ENDS = (",", ";", ":", "،", "，", "、", "；", "：", "–", "—")  # noqa: RUF001 - they are what is meant
 
 
+_ENDS = frozenset("".join((*SENTENCE_ENDS, *_PHRASE_ENDS)))
+
+
 class SegmentWords:
     """`speech` says in ms where in the recording somebody speaks: words without times are spread over that."""
 
     def __init__(self, segment: Segment, speech: Sequence[tuple[int, int]]) -> None:
         self._segment = segment
-        self.tokens: Sequence[Spoken] = segment.words or _spread(segment, self._places, speech)
+        self._speech = speech
 
     @classmethod
     def each(cls, segments: Sequence[Segment], span: Span) -> list[SegmentWords]:
         """The same of several segments of one chunk."""
         speech = speech_ms(span)
         return [cls(segment, speech) for segment in segments]
+
+    @cached_property
+    def tokens(self) -> Sequence[Spoken]:
+        """The words, each with a time."""
+        return self._segment.words or _spread(self._segment, self._places, self._stretches)
+
+    @property
+    def _stretches(self) -> list[tuple[int, int]]:
+        """Where somebody speaks inside the segment; all of it, where nobody is known to."""
+        first, last = self._segment.start, self._segment.end
+        inside = [(max(start, first), min(end, last)) for start, end in self._speech]
+        return [(start, end) for start, end in inside if start < end] or [(first, last)]
 
     @cached_property
     def _places(self) -> list[tuple[int, int]]:
@@ -42,6 +57,9 @@ class SegmentWords:
 
     def phrases(self) -> list[Segment]:
         """One segment for each sentence, several for a long one."""
+        if self._is_phrase():
+            told, stretches = self._segment, self._stretches
+            return [told.told(told.text, stretches[0][0], stretches[-1][1], ())]
         bounds = [0]
         for at in range(1, len(self.tokens)):
             if self._may_end(at, since=bounds[-1]):
@@ -53,6 +71,13 @@ class SegmentWords:
             for part, (first, last) in zip(parts, pairwise(bounds), strict=True)
             if part
         ]
+
+    def _is_phrase(self) -> bool:
+        """Whether nothing could divide it, seen without looking at its words."""
+        one = self._segment
+        return (
+            not one.words and one.end - one.start < _LONG_PHRASE and _ENDS.isdisjoint(one.text[:-1]) and bool(one.text)
+        )
 
     def _may_end(self, at: int, since: int) -> bool:
         """Whether a phrase that began with word `since` ends before word `at`."""
@@ -168,10 +193,8 @@ def _parts(before: str, after: str) -> bool:
     return (solid(before) or solid(after)) and may_part(before, after)
 
 
-def _spread(segment: Segment, places: Sequence[tuple[int, int]], speech: Sequence[tuple[int, int]]) -> list[Token]:
-    """Share the time in which there is speech among the words by their length."""
-    inside = [(max(start, segment.start), min(end, segment.end)) for start, end in speech]
-    inside = [(start, end) for start, end in inside if start < end] or [(segment.start, segment.end)]
+def _spread(segment: Segment, places: Sequence[tuple[int, int]], inside: Sequence[tuple[int, int]]) -> list[Token]:
+    """Share the time in which there is speech, `inside` the segment, among the words by their length."""
     marks = [0, *accumulate(end - start for start, end in inside)]
     letters = [0, *accumulate(stop - begin + 1 for begin, stop in places)]
 

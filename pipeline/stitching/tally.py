@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from functools import reduce
 from operator import add
 
@@ -15,8 +15,8 @@ class Tally:
 
     def __init__(self) -> None:
         self.logprobs: list[Logprob] = []
-        self._languages: Counter[str] = Counter()
-        self._models: Counter[str] = Counter()
+        self._languages: defaultdict[str, int] = defaultdict(int)
+        self._models: defaultdict[str, int] = defaultdict(int)
         self._named: dict[str, None] = {}  # languages in the order they were first heard
         self._usages: list[TokenUsage | None] = []
 
@@ -74,6 +74,6 @@ def _tokens(logprobs: Iterable[Logprob], count: int) -> int:
     return number
 
 
-def _most(counts: Counter[str]) -> str:
+def _most(counts: Mapping[str, int]) -> str:
     """The most frequent that is not empty, the first of equals."""
     return max((name for name in counts if name), key=lambda name: counts[name], default="")
