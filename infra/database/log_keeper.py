@@ -14,7 +14,8 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 
-COMMITS = 1_000  # between two times, which are about 11,000 pages of 4 KiB
+COMMITS = 4_000  # between two times at pages of 1 KiB, about eight of which each writes; with larger ones fewer
+_PAGE = 1024  # bytes
 _PATIENCE = 0.05  # seconds in which readers and other processes must let it begin anew; else the next time does
 
 
@@ -26,7 +27,7 @@ class LogKeeper:
     def __init__(self, path: str, turn: AbstractContextManager[Any]) -> None:
         """`turn` is what this process' writers take."""
         self._path, self._turn = path, turn
-        self._commits = 0
+        self._commits, self._most = 0, COMMITS
         self._due = threading.Event()
         self._closing = False
         self._thread = threading.Thread(target=self._keep, name="write-ahead log", daemon=True)
@@ -35,7 +36,7 @@ class LogKeeper:
     def committed(self) -> None:
         """Another transaction is in the log. For whoever has the turn."""
         self._commits += 1
-        if self._commits >= COMMITS:
+        if self._commits >= self._most:
             self._commits = 0
             self._due.set()
 
@@ -48,6 +49,8 @@ class LogKeeper:
     def _keep(self) -> None:
         with closing(sqlite3.connect(self._path, timeout=_PATIENCE, isolation_level=None)) as connection:
             connection.execute("PRAGMA synchronous=NORMAL")
+            (page,) = connection.execute("PRAGMA page_size").fetchone()
+            self._most = COMMITS * _PAGE // page
             while self._due.wait() and not self._closing:
                 self._due.clear()
                 self._copy(connection)

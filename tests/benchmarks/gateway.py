@@ -21,8 +21,8 @@ from tests.benchmarks.sounds import oracle_recording
 from tests.benchmarks.upload_memory import free_port
 
 BOUNDARY = "stenopool-benchmark"
-SECONDS = float(os.environ.get("GATEWAY_SECONDS", "4"))  # of each measured run
-ROUNDS = int(os.environ.get("GATEWAY_ROUNDS", "3"))  # the three are asked in turn, so that all see the same machine
+SECONDS = float(os.environ.get("GATEWAY_SECONDS", "3"))  # of each measured run
+ROUNDS = int(os.environ.get("GATEWAY_ROUNDS", "5"))  # the three are asked in turn, so that all see the same machine
 CONNECTIONS = (1, 16)
 STRETCH = 335  # requests a second
 SPEECHES = 20
