@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections import namedtuple
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Dialect, Engine, Executable
@@ -23,7 +24,12 @@ from infra.database.log_keeper import LogKeeper
 
 
 class Rows(list[Any]):
-    """All rows of a result; of SQLAlchemy's own ways to ask for one, those that our statements need."""
+    """All rows of a result; of SQLAlchemy's own ways to ask for one, those that our statements need.
+
+    `rowcount` is how many a statement that returns none has changed.
+    """
+
+    rowcount = -1
 
     def first(self) -> Any:
         """None where there is none."""
@@ -47,7 +53,7 @@ class _Prepared:
         compiled = statement.compile(dialect=dialect, column_keys=names)
         assert isinstance(compiled, SQLCompiler)
         self.text = str(compiled)
-        self._order = tuple(compiled.positiontup or ())
+        self._ordered = _ordered(compiled.positiontup or ())
         self._fixed = {name: value for name, value in compiled.params.items() if name not in names}
         self._encoders = tuple(_encoders(compiled, dialect).items())
         self.row: Any = None  # a namedtuple's class, known once there is a result
@@ -56,7 +62,14 @@ class _Prepared:
         given = {**self._fixed, **values}
         for name, encode in self._encoders:
             given[name] = encode(given[name])
-        return tuple(map(given.__getitem__, self._order))
+        return self._ordered(given)
+
+
+def _ordered(names: Sequence[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    """The values of these names; `itemgetter` alone makes no tuple of less than two."""
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda given: tuple(given[name] for name in names)
 
 
 def _encoders(compiled: SQLCompiler, dialect: Dialect) -> dict[str, Callable[[Any], Any]]:
@@ -92,7 +105,9 @@ class Brief:
             prepared = self._prepared[statement] = _Prepared(statement, list(values), self._dialect)
         cursor = self._connection.execute(prepared.text, prepared.parameters(values))
         if cursor.description is None:
-            return Rows()
+            rows = Rows()
+            rows.rowcount = cursor.rowcount
+            return rows
         if prepared.row is None:
             prepared.row = namedtuple("Row", [column[0] for column in cursor.description])  # type: ignore[misc]
         return Rows(map(prepared.row._make, cursor))

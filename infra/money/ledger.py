@@ -179,7 +179,7 @@ def add(
         "part": part,
         "note": note,
     }
-    return run(session, _ADD[dialect_of(session)], values).first() is not None
+    return run(session, _ADD[dialect_of(session)], values).rowcount > 0
 
 
 def spend(session: Transaction, account_id: str, micro: int) -> None:
@@ -235,7 +235,7 @@ def _capture(session: Transaction, subject: str, hold: Any, cost: int) -> int:
 
 
 def _took(session: Transaction, account_id: str, micro: int) -> bool:
-    return run(session, _TAKE, {"account": account_id, "micro": micro}).first() is not None
+    return run(session, _TAKE, {"account": account_id, "micro": micro}).rowcount > 0
 
 
 def _give_back(session: Transaction, subject: str, account_id: str, rest: int) -> None:
@@ -249,9 +249,12 @@ def _table(rows: type[SQLModel]) -> Table:
     return SQLModel.metadata.tables[str(rows.__tablename__)]
 
 
-# Built once: the hot path of every synchronous request.
+# Built once: the hot path of every synchronous request. To have rows returned would cost SQLite as much as changing them.
 _ADD = {
-    name: dialect.insert(_table(LedgerEntry)).values(at=now()).on_conflict_do_nothing().returning(col(LedgerEntry.id))
+    name: dialect.insert(_table(LedgerEntry))
+    .values(at=now())
+    .on_conflict_do_nothing()
+    .execution_options(preserve_rowcount=True)
     for name, dialect in (("postgresql", postgresql), ("sqlite", sqlite))
 }
 _OPEN = insert(_table(OpenHold)).values(parts=1, opened_at=now())
@@ -274,6 +277,5 @@ _TAKE = (
     update(_table(Account))
     .where(col(Account.id) == bindparam("account"), col(Account.balance_micro) - bindparam("micro") >= 0)
     .values(balance_micro=col(Account.balance_micro) - bindparam("micro"))
-    .returning(col(Account.id))
     .execution_options(synchronize_session=False)
 )

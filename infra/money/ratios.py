@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from sqlalchemy import bindparam, delete, or_, select
+from sqlalchemy import bindparam, delete, select
 from sqlmodel import SQLModel, col
 
 from infra.database.clock import read_clock
@@ -65,6 +65,4 @@ class Ratios:
 
 
 _TABLE = SQLModel.metadata.tables[str(AudioRatio.__tablename__)]  # without the mapped class, for the hot path
-_FOR = select(_TABLE.c.model, _TABLE.c.ratio).where(
-    or_(_TABLE.c.model == bindparam("asked"), _TABLE.c.model == EVERY_MODEL)
-)
+_FOR = select(_TABLE.c.model, _TABLE.c.ratio).where(_TABLE.c.model.in_((bindparam("asked"), EVERY_MODEL)))

@@ -13,7 +13,7 @@ _LOW, _HIGH = 0.1, 0.9  # percentiles of the levels that are compared
 # dB between them. Silence has 0, steady noise stays below 6 where a codec spends bytes by need (FLAC, Opus, VBR) and in WAV; a
 # constant bit rate in mp3 and AAC moves the gain without need, so that noise may pass there. Speech has 10 to 60.
 LIVELY = 9.0
-ENOUGH_LEVELS = 100  # are looked at, evenly, however long the file is
+ENOUGH_LEVELS = 60  # are looked at, evenly, however long the file is
 
 
 @dataclass(frozen=True, slots=True)
