@@ -55,7 +55,7 @@ _NAMES = {  # container: (a name's ending that providers know, media type)
     "matroska": ("webm", "audio/webm"),
     "aac": ("aac", "audio/aac"),
 }
-_SMALL = 256 * 1024  # bytes; counting the frames of more takes its time
+_SMALL = 128 * 1024  # bytes; counting the frames of more takes its time
 _AGREEMENT_MS = 1_100  # that a provider's figure may differ: some round up to whole seconds
 _AGREEMENT = 0.02  # or this share of the length
 _TIMELESS = ("json", "text")  # formats that show no times

@@ -42,13 +42,16 @@ def attended(call: Callable[[], Result], threads: Threads) -> asyncio.Future[Res
     return errand.outcome
 
 
-def elsewhere(call: Callable[[], Result]) -> Result:
-    """What the call returns or raises: in a thread for an errand, which waits; else at once."""
+def elsewhere(call: Callable[[], Result], *, short: bool = False) -> Result:
+    """What the call returns or raises: in a thread for an errand, which waits; else at once.
+
+    A `short` call, one that waits for nothing that another errand may have, does not queue up behind those that do.
+    """
     errand = getcurrent()
     if not isinstance(errand, _Errand):
         return call()
-    waiting = _Waiting(errand)
-    done = asyncio.ensure_future(errand.threads(partial(copy_context().run, call)))
+    waiting, within = _Waiting(errand), partial(copy_context().run, call)
+    done = errand.loop.run_in_executor(None, within) if short else asyncio.ensure_future(errand.threads(within))
     done.add_done_callback(waiting.end)
     waiting.last()
     result: Result = done.result()

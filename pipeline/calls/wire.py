@@ -126,7 +126,7 @@ class Wire:
             if line.usable:
                 return line
             self._drop(line)
-        line = _Line(origin, elsewhere(partial(self._connected, origin, seconds)))
+        line = _Line(origin, elsewhere(partial(self._connected, origin, seconds), short=True))
         with self._lock:
             self._busy.add(line)
             closed = self._closed

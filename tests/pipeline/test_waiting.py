@@ -6,6 +6,7 @@ import select
 import socket
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
@@ -57,6 +58,31 @@ def test_an_errand_is_on_the_loops_thread_and_elsewhere_is_not() -> None:
     here, there = errand(where)
     assert here == threading.get_ident() != there
     assert elsewhere(threading.get_ident) == here
+
+
+def test_a_short_call_does_not_queue_up_behind_long_ones() -> None:
+    """Who has a turn opens a connection, while every thread waits for that turn."""
+    turns, crew = Turns(1), ThreadPoolExecutor(1)
+
+    def threads(call: Callable[[], Result]) -> asyncio.Future[Result]:
+        return asyncio.get_running_loop().run_in_executor(crew, call)
+
+    def take() -> int:
+        with turns:
+            return 1
+
+    def work() -> int:
+        with turns:
+            return elsewhere(lambda: 6, short=True)
+
+    async def scene() -> tuple[int, int]:
+        with turns:
+            has = attended(work, threads)
+            waits = attended(lambda: elsewhere(take), threads)
+        return await asyncio.wait_for(has, 20), await asyncio.wait_for(waits, 20)
+
+    with crew:
+        assert uvloop.run(scene()) == (6, 1)
 
 
 def test_many_wait_at_once_and_each_knows_for_whom() -> None:
