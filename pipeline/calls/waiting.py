@@ -115,16 +115,20 @@ class _Errand(greenlet):
 
     def run(self) -> None:
         """What the greenlet does."""
-        result, error = None, None
         try:
             result = self._call()
+        except StopIteration as raised:  # which no future takes
+            error = RuntimeError("the call raised StopIteration")
+            error.__cause__ = raised
+            self._fail(error)
         except BaseException as raised:  # noqa: BLE001 - it is raised again where it is waited for
-            error = RuntimeError("the call raised StopIteration") if isinstance(raised, StopIteration) else raised
-        if self.outcome.done():
-            return
-        if error is None:
-            self.outcome.set_result(result)
+            self._fail(raised)
         else:
+            if not self.outcome.done():
+                self.outcome.set_result(result)
+
+    def _fail(self, error: BaseException) -> None:
+        if not self.outcome.done():
             self.outcome.set_exception(error)
 
     def _cancelled(self, outcome: asyncio.Future[Any]) -> None:

@@ -39,6 +39,11 @@ def test_what_a_call_returns_and_raises_comes_back(run: Callable[..., Any]) -> N
         run(lambda: 1 // 0)
 
 
+def test_a_call_that_raises_what_no_future_takes() -> None:
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        errand(lambda: next(iter(())))
+
+
 @RUN
 def test_what_is_done_elsewhere_comes_back_too(run: Callable[..., Any]) -> None:
     assert run(lambda: elsewhere(lambda: 6 * 7)) == 42
