@@ -95,10 +95,8 @@ async def _heard(request: Request, desk: Desk, caller: Principal, task: Task) ->
         request.state.cost = bill.micro
         return transcript
 
-    services = desk.services
-    waits = services.database.is_prompt and relay.is_errand(sound, options, services.toolbox)
-    run = desk.attend if waits else desk.work
-
+    only_waits = desk.services.database.is_prompt and relay.is_errand(sound, options, desk.services.toolbox)
+    run = desk.attend if only_waits else desk.work
     hearing: Hearing = Underway(lambda absence, hand_out: run(partial(transcribe, absence, hand_out)))
     return await as_events(request, hearing, options) if streamed else await as_body(request, hearing, options)
 

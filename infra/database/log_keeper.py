@@ -14,8 +14,10 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 
-COMMITS = 4_000  # between two times at pages of 1 KiB, about eight of which each writes; with larger ones fewer
-_PAGE = 1024  # bytes
+# Bytes. A request writes a little in eight places at a time, and each place is a page in the log: SQLite's own 4,096 are four times
+# as much to copy and to bring to the disk.
+PAGE = 1024
+COMMITS = 4_000  # between two times, with pages of this size; larger ones fill the log sooner
 _PATIENCE = 0.05  # seconds in which readers and other processes must let it begin anew; else the next time does
 
 
@@ -50,7 +52,7 @@ class LogKeeper:
         with closing(sqlite3.connect(self._path, timeout=_PATIENCE, isolation_level=None)) as connection:
             connection.execute("PRAGMA synchronous=NORMAL")
             (page,) = connection.execute("PRAGMA page_size").fetchone()
-            self._most = COMMITS * _PAGE // page
+            self._most = COMMITS * PAGE // page
             while self._due.wait() and not self._closing:
                 self._due.clear()
                 self._copy(connection)

@@ -17,13 +17,11 @@ from sqlalchemy.orm import Session
 
 from infra.database.brief import Brief, Rows
 from infra.database.busy import BUSY_SECONDS, insist
+from infra.database.log_keeper import PAGE
 from infra.database.migrations import schema
 from pipeline.calls.turns import Turns
 from pipeline.errors import DatabaseUnavailable, InvalidRequest
 
-# Bytes. A request writes a little in eight places at a time, and each place is a page in the log: SQLite's 4,096 are four times as
-# much to copy and to bring to the disk.
-_PAGE = 1024
 _POSTGRES_SESSION = {
     "connect_timeout": 3,
     # A server that is stopped or unplugged must become an error, not a hang.
@@ -156,9 +154,8 @@ class _Translated:
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, _UNANSWERED) or (isinstance(error, DBAPIError) and error.connection_invalidated):
             raise DatabaseUnavailable from error
-        if isinstance(
-            error, DataError
-        ):  # no field's check foresaw it; SQLite stores nearly everything, PostgreSQL does not
+        # No field's check foresaw it; SQLite stores nearly everything, PostgreSQL does not.
+        if isinstance(error, DataError):
             raise InvalidRequest(
                 "A value cannot be used: a NUL character in a text, or a number beyond all bounds."
             ) from error
@@ -195,10 +192,9 @@ def _sqlite(url: URL) -> Engine:
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # the driver must not begin transactions of its own: see _begin
-        connection.execute(f"PRAGMA page_size={_PAGE}")  # of a new file; an old one keeps its own
-        insist(
-            connection, "PRAGMA journal_mode=WAL"
-        )  # a file keeps it; while several switch a new one, SQLite waits for nobody
+        connection.execute(f"PRAGMA page_size={PAGE}")  # of a new file; an old one keeps its own
+        # A file keeps it; while several switch a new one, SQLite waits for nobody.
+        insist(connection, "PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")  # what was acknowledged survives a power cut as well
         connection.execute("PRAGMA foreign_keys=ON")
 

@@ -211,3 +211,18 @@ def test_a_brief_one_in_an_errand_lets_the_loop_go_on_while_the_file_is_busy(tmp
     with database.read() as session:
         assert session.scalars(select(Account.name)).all() == ["third"]
     database.close()
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, 1024), (4096, 4096)])
+def test_a_file_that_is_there_keeps_the_size_of_its_pages(tmp_path: Path, before: int | None, after: int) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "a.db", isolation_level=None)) as bare:
+        if before:
+            bare.execute(f"PRAGMA page_size={before}")
+            bare.execute("CREATE TABLE of_old (id INTEGER)")
+    with contextlib.closing(Database(f"sqlite:///{tmp_path / 'a.db'}")) as database:
+        database.migrate()
+        with database.brief() as session:
+            run(session, RENAME, {"new": "nobody"})
+        with database.connection() as connection:
+            assert connection.execute(text("PRAGMA page_size")).scalar_one() == after
+            assert connection.execute(text("PRAGMA journal_mode")).scalar_one() == "wal"
