@@ -1,6 +1,6 @@
 """How a synchronous request pays: money and minutes are set aside before a provider is asked, and settled when it has answered.
 
-Two short transactions, both in the thread that works for the request anyway: the hold, with the day's minutes in it, as soon
+Two short transactions, both where the request is worked for anyway: the hold, with the day's minutes in it, as soon
 as the length is known and before anything is sent; then capture, release of the rest, minutes as measured, and the receipt.
 Work that fails, and work whose client left before it was done, is released and costs nothing. A process that dies leaves a hold,
 which the sweep gives back. So a request is billed once or not at all.
@@ -40,7 +40,7 @@ def subject_of(request: Request) -> str:
 
 
 class Bill:
-    """One request's. Every method but `cost_ahead` blocks on the database: call it where the work is done, one at a time."""
+    """One request's. Every method but `cost_ahead` waits for the database: call it where the work is done, one at a time."""
 
     def __init__(
         self, services: Services, caller: Principal, subject: str, options: TranscriptionOptions | SpeechOptions

@@ -28,18 +28,21 @@ class Turns:
         try:
             return signal.wait(seconds) or not self._withdrawn(signal)
         except BaseException:
-            if not self._withdrawn(signal):
+            if not self._withdrawn(signal) and not signal.lost:
                 self.give_back()
             raise
 
     def give_back(self) -> None:
         """To whoever waits longest."""
-        with self._lock:
-            if not self._waiting:
-                self._free += 1
+        while True:
+            with self._lock:
+                if not self._waiting:
+                    self._free += 1
+                    return
+                first = self._waiting.popleft()
+            first.give()
+            if not first.lost:
                 return
-            first = self._waiting.popleft()
-        first.give()
 
     def _withdrawn(self, signal: Signal) -> bool:
         """Wait no more. False where a turn came in this moment."""

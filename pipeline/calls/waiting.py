@@ -87,12 +87,16 @@ class Signal:
         errand = getcurrent()
         self._waiting = _Waiting(errand) if isinstance(errand, _Errand) else None
         self._given = threading.Event()
+        self.lost = False
 
     def give(self) -> None:
-        """Let them go on."""
+        """Let them go on; `lost` where nobody can any more, because the errand's loop was closed."""
         self._given.set()
         if self._waiting is not None:
-            self._waiting.errand.loop.call_soon_threadsafe(self._waiting.end)
+            try:
+                self._waiting.errand.loop.call_soon_threadsafe(self._waiting.end)
+            except RuntimeError:
+                self.lost = True
 
     def wait(self, seconds: float | None = None) -> bool:
         """Whether it was given within so many seconds."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import gc
 import select
 import socket
 import threading
@@ -227,4 +228,19 @@ def test_a_turn_that_nobody_waits_for_any_more_goes_to_the_next() -> None:
     uvloop.run(scene())
     assert had[-2:] == [2, 3] and 1 not in had
     assert turns.take(0.01)
+    assert not turns.take(0.01)
+
+
+def test_a_turn_is_not_given_to_an_errand_whose_loop_is_gone() -> None:
+    turns = Turns(1)
+
+    async def leave() -> asyncio.Future[bool]:
+        return attended(turns.take, asyncio.to_thread)
+
+    with turns:
+        left = uvloop.run(leave())
+    assert not left.done()
+    assert turns.take(20)
+    del left
+    gc.collect()  # which ends the errand where it waits
     assert not turns.take(0.01)
