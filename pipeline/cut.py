@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pipeline.cutting.pauses import Place, Reach, find_cut
 from pipeline.cutting.rhythm import Beat
 from pipeline.cutting.speech_detector import (
+    AT_ONCE,
     BATCH,
     FRAME,
     LOOK_AHEAD,
@@ -32,7 +33,8 @@ from pipeline.transcript import SAMPLE_RATE
 
 ENOUGH_SPEECH = SAMPLE_RATE // 4  # below a quarter second no provider is asked: it would only invent something
 
-_STEP = BATCH * FRAME  # samples measured at once
+_STEP = BATCH * FRAME  # samples that become known at once
+_PIECE = AT_ONCE * FRAME  # samples measured at once
 _SEARCH = 15 * SAMPLE_RATE  # at most so far before the end a forced cut looks for its place, and a quarter of the chunk
 _SOFT, _HARD = SAMPLE_RATE // 2, 3 * SAMPLE_RATE // 2  # overlap on each side of the cut
 _MARGIN = round(0.4 * SAMPLE_RATE)  # silence left before and after the speech of a chunk
@@ -121,23 +123,24 @@ class _Cutter:
 
     def take(self, block: bytes) -> Iterator[Chunk]:
         self._pcm += block
-        while self._pcm_start + len(self._pcm) // 2 >= self._known + _STEP:
-            self._measure(self._known + _STEP)
-            if self._known >= self._audio_start + self._longest + self._rest:
-                yield self._next()
+        while self._pcm_start + len(self._pcm) // 2 >= self._known + _PIECE:
+            yield from self._measure(self._known + _PIECE)
 
     def finish(self) -> Iterator[Chunk]:
         if (end := self._pcm_start + len(self._pcm) // 2) > self._known:
-            self._measure(end)
+            yield from self._measure(end)
         while self._known - self._audio_start > self._longest:
             yield self._next()
         if self._known > self._own_start:
             yield self._chunk(Place(self._known, "end"), self._known)
 
-    def _measure(self, until: int) -> None:
-        pcm = self._sound(self._known, until)
-        self._measured.add(self._detector.measure(pcm))
-        self._known = until
+    def _measure(self, until: int) -> Iterator[Chunk]:
+        """A batch is known after the other, as if each were measured alone: what comes later decides nothing yet."""
+        for batch in self._detector.measure(self._sound(self._known, until)):
+            self._measured.add(batch)
+            self._known = min(self._known + _STEP, until)
+            if self._known >= self._audio_start + self._longest + self._rest:
+                yield self._next()
 
     def _next(self) -> Chunk:
         """End the chunk at the best place and begin the next one, which shares the overlap of a forced seam."""

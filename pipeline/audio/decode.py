@@ -7,7 +7,6 @@ picture of a film is preceded by silence, so that times are the player's.
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from types import TracebackType
 from pipeline.audio.child import BLOCK_BYTES, STALL_SECONDS, Child
 from pipeline.audio.ffmpeg import Ffmpeg, find_ffmpeg
 from pipeline.audio.log import AudioStream
+from pipeline.audio.processors import keep_together
 from pipeline.audio.recipe import SAMPLE_RATE, decode_arguments
 from pipeline.audio.sandbox import Level, sandbox_level
 from pipeline.audio.sniff import Container
@@ -121,7 +121,7 @@ class Decoding:
             stdin=descriptor,
             stall_seconds=self._stall_seconds,
         )
-        _in_batches(child.pid)
+        keep_together(child.pid)
         return child
 
     def _begin(self, child: Child, container: Container) -> None:
@@ -172,13 +172,6 @@ class Decoding:
             raise failure(child.log, child.returncode)
         if not self.samples:
             raise EmptyMedia("The recording has no sound in it: zero samples.")
-
-
-def _in_batches(pid: int) -> None:
-    """Its threads hand each frame on, and would interrupt one another every time: an eighth of the time that it takes."""
-    if hasattr(os, "SCHED_BATCH"):
-        with contextlib.suppress(OSError):  # gone already, or not allowed: then it takes a little longer
-            os.sched_setscheduler(pid, os.SCHED_BATCH, os.sched_param(0))
 
 
 def _unstated_delay(container: Container, track: AudioStream, sample_rate: int) -> int:

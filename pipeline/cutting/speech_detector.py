@@ -9,9 +9,9 @@ pauses.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
-from itertools import pairwise
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -21,12 +21,14 @@ from numpy.typing import NDArray
 from pipeline.transcript import SAMPLE_RATE
 
 FRAME = 480  # samples, 30 ms: the longest WebRTC's detector takes, and enough for bands of 200 Hz
-BATCH = 32  # frames measured at once, aligned to the recording, so that the reader's block sizes change nothing
+BATCH = 32  # frames that share their levels, aligned to the recording, so that the reader's block sizes change nothing
+AT_ONCE = 8 * BATCH  # frames measured at once: for fewer, numpy's overhead is more than the work
 ROOM_HALF_LIFE = 30.0  # seconds after which a level counts half in the percentiles
 SPEECH_HALF_LIFE = 300.0  # the same for the loudness of speech, which is remembered through long silences
 LOOK_AHEAD = 8  # batches: levels of a frame know its past and about this much of its future
 INAUDIBLE = 5.0  # dB over one unit of 16 bits (rms): rounding and dither live below, no speech does
 
+_IN_CACHE = 128  # frames whose spectra the processor's cache holds
 _BAND_EDGES = (
     100,
     300,
@@ -70,44 +72,52 @@ class Frames:
         return len(self.energy)
 
     def __getitem__(self, part: slice) -> Frames:
-        return Frames(*(getattr(self, field.name)[part] for field in fields(self)))
+        return Frames(*[column[part] for column in _columns(self)])
+
+
+_columns: Callable[[Frames], tuple[NDArray[Any], ...]] = attrgetter(*(field.name for field in fields(Frames)))
 
 
 def joined(parts: Iterable[Frames]) -> Frames:
     """Consecutive measurements as one; at least one part."""
-    columns = zip(*(tuple(getattr(part, field.name) for field in fields(Frames)) for part in parts), strict=True)
-    return Frames(*(np.concatenate(column) for column in columns))
+    return Frames(*map(np.concatenate, zip(*map(_columns, parts), strict=True)))
 
 
 class SpeechDetector:
-    """Measures a recording batch by batch; remembers percentiles, never samples."""
+    """Measures a recording piece by piece; remembers percentiles, never samples."""
 
     def __init__(self) -> None:
         self._webrtc: Any = pocketsphinx.Vad(mode=3, sample_rate=SAMPLE_RATE, frame_length=FRAME / SAMPLE_RATE)
-        self._bands, self._window = _band_weights(), np.hanning(FRAME).astype(np.float32)
+        self._spectra = _Spectra()
         self._before: NDArray[np.float32] | None = None
         self._room, self._speech = Levels(ROOM_HALF_LIFE), Levels(SPEECH_HALF_LIFE)
 
-    def measure(self, pcm: bytes) -> Frames:
-        """The next frames of s16le mono; a last incomplete frame is filled up with silence."""
+    def measure(self, pcm: bytes) -> list[Frames]:
+        """The next frames of s16le mono, at most AT_ONCE, batch by batch; each piece but the last is of whole batches.
+
+        A last incomplete frame is filled up with silence.
+        """
         pcm += bytes(-len(pcm) % (2 * FRAME))
-        samples = np.frombuffer(pcm, dtype="<i2").reshape(-1, FRAME)
-        spectrum = np.fft.rfft(samples * self._window, axis=1)
-        power = (spectrum.real**2 + spectrum.imag**2) @ self._bands
-        decibels = (10 * np.log10(power + 1e-2)).astype(np.float32)
+        decibels = self._spectra.decibels(np.frombuffer(pcm, dtype="<i2").reshape(-1, FRAME))
         energy = decibels[:, -1]
         path = self._path(decibels[:, :-1])
         jump = _jumps(path)
         floor, peak = self._levels(energy, jump)
-        everywhere = np.ones(len(energy), dtype=np.float32)
-        return Frames(energy, self._voiced(pcm), jump, _rise(path, peak), floor * everywhere, peak * everywhere)
+        frames = Frames(energy, self._voiced(pcm), jump, _rise(path, peak), floor, peak)
+        return [frames[at : at + BATCH] for at in range(0, len(frames), BATCH)]
 
-    def _levels(self, energy: NDArray[np.float32], jump: NDArray[np.bool_]) -> tuple[float, float]:
-        """The floor and the peak after these frames; the peak is that of lively frames, however long ago, if they were louder."""
-        self._room.add(energy)
-        self._speech.add(energy[jump], len(energy))
-        floor, peak = self._room.percentiles(0.10, 0.95)
-        return floor, max(peak, *self._speech.percentiles(0.95)) if self._speech.frames > _FEW else peak
+    def _levels(
+        self, energy: NDArray[np.float32], jump: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Each frame's floor and peak, as they are after its batch.
+
+        The peak is that of lively frames, however long ago, if they were louder.
+        """
+        self._room.add(energy, energy > 0)  # digital silence says nothing about the room
+        self._speech.add(energy, (energy > 0) & jump)
+        floor, peak = self._room.percentile(0.10), self._room.percentile(0.95)
+        spoken = np.where(self._speech.frames > _FEW, self._speech.percentile(0.95), peak)
+        return self._room.each_frame(floor), self._room.each_frame(np.maximum(peak, spoken))
 
     def _voiced(self, pcm: bytes) -> NDArray[np.bool_]:
         step, is_speech = 2 * FRAME, self._webrtc.is_speech
@@ -121,42 +131,85 @@ class SpeechDetector:
         return path
 
 
+class _Spectra:
+    """The levels of the bands. Its memory is used again for each piece: fetching it anew takes longer than the transform.
+
+    In double precision, because numpy's transform knows no other; sums and no matrix product, because for that numpy wakes
+    threads, which take from ffmpeg what they save here.
+    """
+
+    def __init__(self) -> None:
+        self._window = np.hanning(FRAME)
+        self._windowed = np.empty((_IN_CACHE, FRAME))
+        self._spectrum = np.empty((_IN_CACHE, FRAME // 2 + 1), dtype=np.complex128)
+        self._starts = np.searchsorted(np.fft.rfftfreq(FRAME, 1 / SAMPLE_RATE), _BAND_EDGES)
+        power = (self._window**2).sum()
+        self._per_band, self._per_frame = 1 / np.diff(self._starts) / power, 2 / FRAME / power
+
+    def decibels(self, samples: NDArray[np.int16]) -> NDArray[np.float32]:
+        """One row per frame: each band's mean power, and last everything above 100 Hz."""
+        powers = np.concatenate(
+            [self._powers(samples[at : at + _IN_CACHE]) for at in range(0, len(samples), _IN_CACHE)]
+        )
+        return (10 * np.log10(powers + 1e-2)).astype(np.float32)
+
+    def _powers(self, samples: NDArray[np.int16]) -> NDArray[np.float64]:
+        windowed, spectrum = self._windowed[: len(samples)], self._spectrum[: len(samples)]
+        np.multiply(samples, self._window, out=windowed)
+        np.fft.rfft(windowed, axis=1, out=spectrum)
+        parts = spectrum.view(np.float64)  # real and imaginary
+        np.square(parts, out=parts)
+        powers: NDArray[np.float64] = np.add.reduceat(parts, 2 * self._starts, axis=1)  # last what lies above the bands
+        powers[:, -1] = powers.sum(axis=1) * self._per_frame
+        powers[:, :-1] *= self._per_band
+        return powers
+
+
 def _jumps(path: NDArray[np.float32]) -> NDArray[np.bool_]:
     change = path[2:] - path[:-2]
     together = np.maximum((change > _JUMP).sum(axis=1), (change < -_JUMP).sum(axis=1))
     return np.asarray(together >= _JUMPING_BANDS)
 
 
-def _rise(path: NDArray[np.float32], peak: float) -> NDArray[np.float32]:
-    heard = np.maximum(path[1:], peak - _FAINT)
-    rise = np.minimum(np.maximum(heard[1:] - heard[:-1], 0.0), LARGEST_RISE)
-    return np.asarray(rise.mean(axis=1), dtype=np.float32)
+def _rise(path: NDArray[np.float32], peak: NDArray[np.float32]) -> NDArray[np.float32]:
+    faint = (peak - _FAINT)[:, np.newaxis]
+    rise = np.maximum(path[2:], faint) - np.maximum(path[1:-1], faint)
+    return np.asarray(np.clip(rise, 0.0, LARGEST_RISE).mean(axis=1), dtype=np.float32)
 
 
 class Levels:
-    """The distribution of recent frame energies: a histogram of 1 dB steps that forgets."""
+    """The distribution of recent frame energies, after each batch of a piece: a histogram of 1 dB steps that forgets."""
 
     def __init__(self, half_life: float) -> None:
-        self._counts = np.zeros(_STEPS)
         self._kept = 0.5 ** (FRAME / SAMPLE_RATE / half_life)
+        self._last = np.zeros(_STEPS)
+        self._lengths = np.zeros(0, dtype=np.intp)  # frames of each batch
+        self._totals = np.zeros((0, _STEPS))  # of each batch: how many frames are at most so loud
 
-    def add(self, energy: NDArray[np.float32], passed: int | None = None) -> None:
-        """Take in some frames, out of `passed` (default: as many) that went by."""
-        heard = energy[energy > 0]  # digital silence says nothing about the room
-        self._counts *= self._kept ** (len(energy) if passed is None else passed)
-        self._counts += np.bincount(heard.astype(np.intp), minlength=_STEPS)
+    def add(self, energy: NDArray[np.float32], heard: NDArray[np.bool_]) -> None:
+        """Take in a piece; what was not heard only passes time."""
+        batches = np.arange(len(energy)) // BATCH
+        self._lengths = np.bincount(batches)
+        steps = (energy.astype(np.intp) + _STEPS * batches)[heard]
+        counts = np.bincount(steps, minlength=_STEPS * len(self._lengths)).reshape(-1, _STEPS).astype(np.float64)
+        for batch, kept in enumerate(self._kept**self._lengths):
+            counts[batch] += self._last * kept
+            self._last = counts[batch]
+        self._totals = counts.cumsum(axis=1)
 
     @property
-    def frames(self) -> float:
-        """How many frames are remembered, older ones counting less."""
-        return float(self._counts.sum())
+    def frames(self) -> NDArray[np.float64]:
+        """How many frames are remembered after each batch, older ones counting less."""
+        return self._totals[:, -1]
 
-    def percentiles(self, *shares: float) -> tuple[float, ...]:
-        """In dB, the upper ends of their steps; INAUDIBLE where nothing was heard."""
-        total = self._counts.cumsum()
-        if total[-1] < _FORGOTTEN:
-            return (INAUDIBLE,) * len(shares)
-        return tuple((total.searchsorted(np.multiply(shares, total[-1])) + 1.0).tolist())
+    def percentile(self, share: float) -> NDArray[np.float64]:
+        """After each batch, in dB, the upper end of its step; INAUDIBLE where nothing was heard."""
+        steps = (self._totals < share * self.frames[:, np.newaxis]).sum(axis=1)
+        return np.where(self.frames < _FORGOTTEN, INAUDIBLE, steps + 1.0)
+
+    def each_frame(self, levels: NDArray[np.float64]) -> NDArray[np.float32]:
+        """The same for each frame of the piece."""
+        return np.repeat(levels, self._lengths).astype(np.float32)
 
 
 def sounding(frames: Frames) -> NDArray[np.bool_]:
@@ -188,15 +241,3 @@ def long_runs(flags: NDArray[np.bool_], least: int) -> NDArray[np.bool_]:
     stretches = stretches[stretches[:, 1] - stretches[:, 0] >= least]
     kept[stretches[:, 0]], kept[stretches[:, 1]] = 1, -1
     return kept.cumsum()[:-1].astype(np.bool_)
-
-
-def _band_weights() -> NDArray[np.float32]:
-    """From a power spectrum to mean powers per band and, last, the power of everything above 100 Hz."""
-    frequencies = np.fft.rfftfreq(FRAME, 1 / SAMPLE_RATE)
-    window_power = float((np.hanning(FRAME) ** 2).sum())
-    columns = []
-    for low, high in pairwise(_BAND_EDGES):
-        inside = (frequencies >= low) & (frequencies < high)
-        columns.append(inside / inside.sum() / window_power)
-    columns.append(2 * (frequencies >= _BAND_EDGES[0]) / FRAME / window_power)
-    return np.array(columns, dtype=np.float32).T

@@ -214,7 +214,7 @@ def test_chunks_come_while_the_recording_is_still_being_read() -> None:
             yield block
 
     first = next(cut(blocks(), CutProfile()))
-    assert taken <= 35
+    assert taken <= 40  # seconds: the longest chunk, the least that a last one has, and what is measured at once
     assert first.span.index == 0
 
 

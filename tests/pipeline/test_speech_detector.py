@@ -1,16 +1,29 @@
 """What counts as speech: any level, any noise under it; and what does not, however loud."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 
-from pipeline.cutting.speech_detector import BATCH, FRAME, Frames, SpeechDetector, joined, long_runs, runs, speech
+from pipeline.cutting.speech_detector import (
+    AT_ONCE,
+    BATCH,
+    FRAME,
+    Frames,
+    SpeechDetector,
+    joined,
+    long_runs,
+    runs,
+    speech,
+)
 from pipeline.transcript import SAMPLE_RATE
 from tests.pipeline import sounds
 
 
-def measured(sound: bytes) -> Frames:
+def measured(sound: bytes, at_once: int = AT_ONCE) -> Frames:
     detector = SpeechDetector()
-    return joined(detector.measure(block) for block in sounds.in_blocks(sound, 2 * FRAME * BATCH))
+    pieces = sounds.in_blocks(sound, 2 * FRAME * at_once)
+    return joined(batch for piece in pieces for batch in detector.measure(piece))
 
 
 def seconds_of_speech(numbers: sounds.Samples) -> float:
@@ -76,6 +89,22 @@ def test_an_offset_of_the_zero_line_changes_nothing() -> None:
 
 def test_a_last_incomplete_frame_is_measured() -> None:
     assert len(measured(sounds.pcm(sounds.white(1, 100)[: FRAME * 3 + 1]))) == 4
+
+
+@pytest.mark.parametrize("batches", [1, 3])
+def test_how_much_is_measured_at_once_changes_nothing(batches: int) -> None:
+    sound = sounds.pcm(
+        np.concatenate((sounds.silence(5), sounds.samples(sounds.oracle("natural", 33)[0]), sounds.white(7, 40)))
+    )
+    few, many = measured(sound, batches * BATCH), measured(sound)
+    for field in fields(Frames):
+        np.testing.assert_array_equal(getattr(few, field.name), getattr(many, field.name), field.name)
+
+
+def test_what_is_known_comes_batch_by_batch() -> None:
+    batches = SpeechDetector().measure(sounds.pcm(sounds.white(4, 100)))
+    assert [len(batch) for batch in batches] == [BATCH] * 4 + [6]
+    assert all(len(set(batch.floor)) == len(set(batch.peak)) == 1 for batch in batches)
 
 
 def test_runs_are_found_and_short_ones_dropped() -> None:
