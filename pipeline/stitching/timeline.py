@@ -29,7 +29,7 @@ def _tidy(segment: Segment, first: int, last: int) -> Segment:
     text = _clean(segment.text) or " ".join(word.text for word in words)
     start, end = _inside(segment.start + first, first, last), _inside(segment.end + first, first, last)
     if words:
-        start = min(start, *(word.start for word in words))
+        start = min(start, *[word.start for word in words])
     suspect = segment.suspect
     if astray or _astray(segment.start + segment.end, last - first):
         suspect = tuple(dict.fromkeys((*suspect, "clock")))
@@ -48,7 +48,9 @@ def _words(words: Iterable[Word], first: int, last: int) -> tuple[tuple[Word, ..
             if not first <= start <= end <= last:
                 astray = astray or _astray(word.start + word.end, last - first)
                 start, end = _inside(start, first, last), _inside(end, first, last)
-            tidy.append(Word(text, start, end, confidence if confidence is None else _share(confidence)))
+            if confidence is not None and not 0.0 <= confidence <= 1.0:
+                confidence = _share(confidence)
+            tidy.append(Word(text, start, end, confidence))
     return tuple(tidy), astray
 
 
@@ -141,8 +143,10 @@ def _between(kept: dict[int, int], count: int) -> list[int]:
 def _settled(segment: Segment, starts: Sequence[int]) -> Segment:
     """`starts`: the segment's own, its words', and that of whatever follows it, before which it ends."""
     words = tuple(
-        word if word.start == start <= word.end <= limit else _moved(word, start, limit)
-        for word, start, limit in zip(segment.words, starts[1:-1], starts[2:], strict=True)
+        [
+            word if word.start == start <= word.end <= limit else _moved(word, start, limit)
+            for word, start, limit in zip(segment.words, starts[1:-1], starts[2:], strict=True)
+        ]
     )
     end = max(starts[0], min(segment.end, starts[-1]))
     end = max(end, words[-1].end) if words else end
@@ -152,7 +156,8 @@ def _settled(segment: Segment, starts: Sequence[int]) -> Segment:
 
 
 def _moved(word: Word, start: int, limit: int) -> Word:
-    return Word(word.text, start, max(start, min(word.end, limit)), word.confidence)
+    end = word.end if word.end < limit else limit
+    return Word(word.text, start, end if end > start else start, word.confidence)
 
 
 def runs_forward(segments: Sequence[Segment]) -> bool:
