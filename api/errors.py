@@ -16,6 +16,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from pipeline.errors import (
     BrokerUnavailable,
@@ -112,6 +113,7 @@ PLAIN_WORDS = {  # for what pydantic says in words of its own trade
     "too_long": "at most {max_length} entries",
     "too_short": "at least {min_length} entries",
 }
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 ROUTE_CODES = {404: "not_found", 405: "method_not_allowed", 413: "request_too_large"}
 
 
@@ -209,13 +211,26 @@ async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if isinstance(error.__cause__, StenopoolError):
         return render(error.__cause__)
+    headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["allow"] = _allowed(request)
     messages = {
         404: f"Unknown request URL: {request.method} {request.url.path}.",
-        405: f"{request.method} is not allowed for {request.url.path}.",
+        405: f"{request.method} is not allowed for {request.url.path}; {headers.get('allow')} can be used.",
     }
     message = messages.get(error.status_code, str(error.detail))
     code = ROUTE_CODES.get(error.status_code, "invalid_request")
-    return error_response(error.status_code, error_body(error.status_code, message, code=code), error.headers)
+    return error_response(error.status_code, error_body(error.status_code, message, code=code), headers)
+
+
+def _allowed(request: Request) -> str:
+    """The methods of all routes at this path (RFC 9110, 10.2.1); the router names those of the first that it finds."""
+
+    def takes(method: str) -> bool:
+        asked = {**request.scope, "method": method}
+        return any(route.matches(asked)[0] is Match.FULL for route in request.app.routes)
+
+    return ", ".join(filter(takes, METHODS))
 
 
 def install(app: FastAPI) -> None:

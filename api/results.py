@@ -39,7 +39,7 @@ class CaptionQuery(Lenient):
     max_lines: int | None = Field(None, ge=1, le=8, description="Lines of a caption; 2.")
     min_cue: int | None = Field(None, ge=0, le=10_000, description="Shortest caption in ms; 833.")
     max_cue: int | None = Field(None, ge=1000, le=60_000, description="Longest caption in ms; 7000.")
-    min_gap: int | None = Field(None, ge=0, le=5000, description="Gap between captions in ms; 84.")
+    min_gap: int | None = Field(None, ge=0, le=1000, description="Gap between captions in ms; 84.")
     chars_per_second: float | None = Field(None, ge=5, le=100, allow_inf_nan=False, description="Reading speed; 20.")
     paragraphs: bool | None = Field(None, description="true: text in paragraphs, an empty line between.")
     suspect: Shown = Field("keep", description="Text that may be made up: `keep`, `mark` it [? so ?], or `drop` it.")

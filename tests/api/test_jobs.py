@@ -417,3 +417,10 @@ def test_answers_are_json_even_for_odd_requests(house: House) -> None:
         assert answer.status_code == status, path
         assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
         assert json.loads(answer.content)["error"]["type"] == "invalid_request"
+
+
+def test_what_is_not_allowed_is_answered_with_what_is(house: House) -> None:
+    for method, path, allowed in (("PUT", JOBS, "GET, POST"), ("PATCH", f"{JOBS}/x", "GET, DELETE")):
+        answer = house.client.request(method, path, headers=house.auth())
+        assert answer.headers["allow"] == allowed
+        assert allowed in answer.json()["error"]["message"]
