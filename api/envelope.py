@@ -15,13 +15,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.errors import ClientGone, ServerBusy, render, unexpected
 from infra.database.ids import new_request_id
 from infra.logs import log_context
-from pipeline.errors import StenopoolError
+from pipeline.errors import InvalidRequest, StenopoolError
 
 log = logging.getLogger("stenopool.api")
 
 SYNCHRONOUS = frozenset({"/v1/audio/speech", "/v1/audio/transcriptions", "/v1/audio/translations"})
 PUBLIC = frozenset({"/", "/healthz", "/readyz", "/metrics", "/version", "/docs", "/openapi.json", "/redoc"})
 SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+LONGEST_CLIENT_ID = 512  # characters of X-Client-Request-Id, as OpenAI has it
 METHODS = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
 EXPOSED = (
     b"x-request-id, x-perf-request-id, x-perf-model-used, x-perf-cost-usd, x-perf-latency-ms, openai-processing-ms, "
@@ -36,6 +37,13 @@ def request_id(headers: Headers, own: str) -> str:
     """The caller's own id where it is harmless to repeat, else ours."""
     given = headers.get("x-request-id", "")
     return given if SANE_ID.fullmatch(given) else own
+
+
+def check_client_id(given: str | None) -> None:
+    """Of the id by which the caller's own log knows the request, as ours does then. Raises InvalidRequest."""
+    if given is not None and not (given.isascii() and len(given) <= LONGEST_CLIENT_ID):
+        told = f"X-Client-Request-Id has at most {LONGEST_CLIENT_ID} characters, all of them ASCII."
+        raise InvalidRequest(told, param="X-Client-Request-Id")
 
 
 @dataclass
@@ -97,14 +105,16 @@ class Envelope:
             return
         self.inside += 1
         try:
-            with log_context(request_id=answer.request_id):
-                await self._serve(scope, receive, answer)
+            theirs = headers.get("x-client-request-id")
+            with log_context(request_id=answer.request_id, client_request_id=theirs):
+                await self._serve(scope, receive, answer, theirs)
                 _measure(scope, answer)
         finally:
             self.inside -= 1
 
-    async def _serve(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
+    async def _serve(self, scope: Scope, receive: Receive, answer: _Answer, client_id: str | None) -> None:
         try:
+            check_client_id(client_id)
             await self.app(scope, receive, answer)
         except Exception as error:  # noqa: BLE001 - nothing below may leave a caller without an answer
             _note(error)

@@ -1,10 +1,15 @@
 """What load balancers, Prometheus and people with a browser see."""
 
+import io
+import json
+import logging
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from infra.logs import HANDLER, set_up_logs
 from pipeline.errors import DatabaseUnavailable, StorageUnavailable
 from tests.api.conftest import JOBS, House
 
@@ -99,3 +104,29 @@ def test_request_ids_are_echoed_where_they_are_harmless(house: House, given: str
     assert re.fullmatch(r"req_[0-9a-f]{32}", ours)
     assert (ours == answer.headers["x-request-id"]) == (given != "my-id.1:2")
     assert answer.headers["openai-processing-ms"].isdigit()
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    """What a machine would read on stderr."""
+    root, stream = logging.getLogger(), io.StringIO()
+    level = root.level
+    set_up_logs("INFO", stream=stream)
+    yield stream
+    root.handlers = [handler for handler in root.handlers if handler.get_name() != HANDLER]
+    root.setLevel(level)
+
+
+def test_the_callers_own_id_is_in_the_log(house: House, log: io.StringIO) -> None:
+    assert house.get("/v1/models", headers=house.auth() | {"X-Client-Request-Id": "order 66/b"}).status_code == 200
+    assert house.get("/v1/models").status_code == 200
+    lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    ours = [line.get("client_request_id") for line in lines if line["message"] == "GET /v1/models 200"]
+    assert ours == ["order 66/b", None]
+
+
+@pytest.mark.parametrize("given", ["x" * 513, "é"])
+def test_a_callers_id_that_no_log_should_hold_is_refused(house: House, given: str) -> None:
+    answer = house.get("/v1/models", headers=house.auth() | {"X-Client-Request-Id": given.encode("latin-1")})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "X-Client-Request-Id")
+    assert "512" in answer.json()["error"]["message"]
