@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import accumulate, pairwise
 
 from pipeline.cut import Span
@@ -19,9 +19,10 @@ _LONG_PHRASE = 10_000  # ms; a sentence that lasts longer is divided
 _SHORT_PHRASE = 3_000  # ms; not into pieces shorter than this
 _MARKS = ".,;:!?…。，、！？"  # noqa: RUF001 - they are what is meant
 _PHRASE_ENDS = (",", ";", ":", "،", "，", "、", "；", "：", "–", "—")  # noqa: RUF001 - they are what is meant
-
-
 _ENDS = frozenset("".join((*SENTENCE_ENDS, *_PHRASE_ENDS)))
+
+# Half the time of Token(...): hours of speech have hundreds of thousands.
+_token: Callable[[Iterable[object]], Token] = partial(tuple.__new__, Token)
 
 
 class SegmentWords:
@@ -195,14 +196,22 @@ def _parts(before: str, after: str) -> bool:
 
 def _spread(segment: Segment, places: Sequence[tuple[int, int]], inside: Sequence[tuple[int, int]]) -> list[Token]:
     """Share the time in which there is speech, `inside` the segment, among the words by their length."""
-    marks = [0, *accumulate(end - start for start, end in inside)]
-    letters = [0, *accumulate(stop - begin + 1 for begin, stop in places)]
+    letters = [0, *accumulate([stop - begin + 1 for begin, stop in places])]
+    times = _evenly(letters, inside[0]) if len(inside) == 1 else list(_over_pauses(letters, inside))
+    said = [segment.text[begin:stop] for begin, stop in places]
+    return list(map(_token, zip(said, times, times[1:], strict=False)))
 
-    times, whole, stretch = [], letters[-1], 0
+
+def _evenly(letters: Sequence[int], stretch: tuple[int, int]) -> list[int]:
+    start, length, whole = stretch[0], stretch[1] - stretch[0], letters[-1]
+    return [start + length * letter // whole for letter in letters]
+
+
+def _over_pauses(letters: Sequence[int], inside: Sequence[tuple[int, int]]) -> Iterator[int]:
+    marks = [0, *accumulate(end - start for start, end in inside)]
+    whole, stretch = letters[-1], 0
     for letter in letters:
         spoken = marks[-1] * letter // whole
         while stretch < len(inside) - 1 and spoken >= marks[stretch + 1]:
             stretch += 1
-        times.append(inside[stretch][0] + spoken - marks[stretch])
-    said = [segment.text[begin:stop] for begin, stop in places]
-    return list(map(Token, said, times, times[1:]))
+        yield inside[stretch][0] + spoken - marks[stretch]
