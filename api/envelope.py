@@ -12,7 +12,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import ClientGone, ServerBusy, render, unexpected
+from api.errors import METHODS, ClientGone, ServerBusy, render, unexpected
 from infra.database.ids import new_request_id
 from infra.logs import log_context
 from pipeline.errors import InvalidRequest, StenopoolError
@@ -23,7 +23,6 @@ SYNCHRONOUS = frozenset({"/v1/audio/speech", "/v1/audio/transcriptions", "/v1/au
 PUBLIC = frozenset({"/", "/healthz", "/readyz", "/metrics", "/version", "/docs", "/openapi.json", "/redoc"})
 SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 LONGEST_CLIENT_ID = 512  # characters of X-Client-Request-Id, as OpenAI has it
-METHODS = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
 EXPOSED = (
     b"x-request-id, x-perf-request-id, x-perf-model-used, x-perf-cost-usd, x-perf-latency-ms, openai-processing-ms, "
     b"location, retry-after, x-should-retry, etag, idempotent-replayed, content-disposition, "
@@ -40,7 +39,7 @@ def request_id(headers: Headers, own: str) -> str:
 
 
 def check_client_id(given: str | None) -> None:
-    """Of the id by which the caller's own log knows the request, as ours does then. Raises InvalidRequest."""
+    """The id by which the caller's own log knows the request must be fit for ours. Raises InvalidRequest."""
     if given is not None and not (given.isascii() and len(given) <= LONGEST_CLIENT_ID):
         told = f"X-Client-Request-Id has at most {LONGEST_CLIENT_ID} characters, all of them ASCII."
         raise InvalidRequest(told, param="X-Client-Request-Id")
@@ -150,7 +149,7 @@ def _measure(scope: Scope, answer: _Answer) -> None:
 def _preflight(headers: Headers) -> Response:
     """Browsers ask first. Keys travel in a header, never in a cookie, so any origin may ask."""
     allowed = {
-        "access-control-allow-methods": METHODS,
+        "access-control-allow-methods": ", ".join((*METHODS, "OPTIONS")),
         "access-control-allow-headers": headers.get("access-control-request-headers", "authorization, content-type"),
         "access-control-max-age": PREFLIGHT_SECONDS,
         "vary": "access-control-request-headers",

@@ -113,7 +113,7 @@ PLAIN_WORDS = {  # for what pydantic says in words of its own trade
     "too_long": "at most {max_length} entries",
     "too_short": "at least {min_length} entries",
 }
-METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 ROUTE_CODES = {404: "not_found", 405: "method_not_allowed", 413: "request_too_large"}
 
 
