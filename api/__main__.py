@@ -7,9 +7,9 @@ import logging
 import os
 import sys
 
+from api.http.server import GRACE_SECONDS, server
 from api.main import create_app
-from api.server import GRACE_SECONDS, server
-from infra.collector import spare_the_collector
+from infra.gc_tuning import spare_the_collector
 from infra.logs import set_up_logs
 from infra.settings import Settings
 from pipeline.errors import InvalidRequest

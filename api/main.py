@@ -12,29 +12,20 @@ import anyio.to_thread
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 
-from api import errors
-from api.application import Application
-from api.auth import KeyCheck
-from api.body import BodyGuard
-from api.deps import Desk
-from api.direct import Direct
-from api.documented import document
-from api.envelope import Envelope
-from api.renewing import renewing
-from api.routes import (
-    admin,
-    admin_money,
-    estimates,
-    health,
-    job_results,
-    jobs,
-    models,
-    pages,
-    speech,
-    transcriptions,
-    usage,
-    webhooks,
-)
+from api.access.authentication import KeyCheck
+from api.dependencies import Desk
+from api.http import error_responses
+from api.http.fast_path import Direct
+from api.http.middleware_stack import Application
+from api.http.request_body import BodyGuard
+from api.http.request_middleware import Envelope
+from api.openapi.document import document
+from api.routes.account import models, usage, webhooks
+from api.routes.admin import accounts, money
+from api.routes.audio import speech, transcriptions
+from api.routes.jobs import estimates, jobs, results
+from api.routes.system import docs_page, health
+from api.sync.hold_renewal import renewing
 from infra.settings import Settings
 from infra.wiring import Services, build
 
@@ -62,7 +53,7 @@ def create_app(services: Services | None = None, *, settings: Settings | None = 
         telemetry=UNTRACED,
     )
     app.openapi = partial(document, app)  # type: ignore[method-assign]  # FastAPI's own way to change the document
-    errors.install(app)
+    error_responses.install(app)
     app.layers = (
         partial(Direct, handlers=transcriptions.DIRECT),
         KeyCheck,
@@ -74,14 +65,14 @@ def create_app(services: Services | None = None, *, settings: Settings | None = 
         speech,
         models,
         jobs,
-        job_results,
+        results,
         webhooks,
         usage,
         estimates,
-        admin,
-        admin_money,
+        accounts,
+        money,
         health,
-        pages,
+        docs_page,
     ):
         app.include_router(module.router)
     return app

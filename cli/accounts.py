@@ -8,12 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from cli import exits
-from cli.office import AsCsv, AsJson, Office, moment, open_office
-from cli.screen import print_json, print_table, remark
+from cli.operator_database import AsCsv, AsJson, Office, moment, open_office
+from cli.output import print_json, print_table, remark
 from infra.database.tables import Account, LedgerEntry
 from infra.keys.accounts import STATUSES
 from infra.keys.tiers import Limits, limits_of
-from infra.money.bookings import Kind
+from infra.money.adjustments import Kind
 from infra.money.export import ledger_csv
 from infra.money.ledger import SIGN
 from infra.money.usage import Wanted

@@ -20,10 +20,10 @@ import typer
 
 from cli.client import Client
 from cli.environment import settings
-from cli.follow import follow
-from cli.receiver import Receiver
-from cli.screen import print_table, remark
-from infra.tether import tethered
+from cli.job_progress import follow
+from cli.output import print_table, remark
+from cli.webhook_receiver import Receiver
+from infra.parent_death import tethered
 from pipeline.errors import StenopoolError
 from pipeline.lifecycle import JobStatus
 

@@ -17,26 +17,26 @@ from urllib.parse import urlsplit
 import typer
 from rich.text import Text
 
+from cli.embedded_notice import stand_ins
 from cli.environment import settings
 from cli.exits import FAILED, OK
-from cli.office import AsJson
-from cli.screen import print_json, stdout
-from cli.stand_ins import stand_ins
+from cli.operator_database import AsJson
+from cli.output import print_json, stdout
 from infra.broker import JobQueue
 from infra.database.session import Database
-from infra.embedded import private_redis_url, redis_server_path
+from infra.embedded_redis import private_redis_url, redis_server_path
 from infra.money.ledger import Ledger
 from infra.settings import Settings
 from infra.storage import open_storage
-from infra.workers import WorkerStore
-from pipeline.audio.ffmpeg import ffmpeg_path, ffmpeg_version
-from pipeline.audio.sandbox import sandbox_level
+from infra.worker_heartbeats import WorkerStore
+from pipeline.audio.ffmpeg.binary import ffmpeg_path, ffmpeg_version
+from pipeline.audio.ffmpeg.sandbox import sandbox_level
 from pipeline.catalog import load_catalog
 from pipeline.errors import StenopoolError
 from pipeline.options import SpeechOptions, TranscriptionOptions
+from pipeline.provider_registry import Toolbox
 from pipeline.providers import trouble
 from pipeline.run import speak, transcribe
-from pipeline.toolbox import Toolbox
 
 SUPPORTED = ((3, 11), (3, 13))
 ROOMY, TIGHT = 5 * 1024**3, 512 * 1024**2  # bytes free: below the first a warning, below the second broken

@@ -8,13 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
+from cli.atomic_output import write_whole
 from cli.client import Client
 from cli.exits import FAILED
-from cli.files import write_whole
-from cli.follow import follow
-from cli.job_desk import open_desk
-from cli.office import AsJson, moment
-from cli.screen import complain, print_json, print_table, remark
+from cli.job_backends import open_desk
+from cli.job_progress import follow
+from cli.operator_database import AsJson, moment
+from cli.output import complain, print_json, print_table, remark
 from pipeline.errors import InvalidRequest, StenopoolError
 from pipeline.lifecycle import JobStatus
 

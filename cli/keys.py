@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.office import AsJson, moment, open_office
-from cli.screen import print_json, print_table, remark
+from cli.operator_database import AsJson, moment, open_office
+from cli.output import print_json, print_table, remark
 from infra.database.tables import ApiKey
 from infra.keys.accounts import OVERLAP_SECONDS
 from infra.keys.scopes import SCOPES

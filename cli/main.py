@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from cli.exits import exit_code
-from cli.screen import complain
+from cli.output import complain
 from pipeline.errors import StenopoolError
 
 COMMANDS = {

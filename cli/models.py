@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
+from cli.embedded_notice import served_by, stand_ins
 from cli.environment import settings
-from cli.screen import print_json, print_table
-from cli.stand_ins import served_by, stand_ins
+from cli.output import print_json, print_table
 from pipeline.catalog import Catalog, load_catalog
 
 app = typer.Typer()

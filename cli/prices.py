@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from cli.models import open_catalog
-from cli.office import AsJson, open_office
-from cli.screen import print_json, print_table, remark
+from cli.operator_database import AsJson, open_office
+from cli.output import print_json, print_table, remark
 from infra.money.ratios import EVERY_MODEL, Ratios
 from pipeline.catalog import Catalog, Model
 from pipeline.errors import InvalidRequest

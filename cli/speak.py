@@ -12,19 +12,19 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
+from cli.atomic_output import write_whole
 from cli.environment import settings
-from cli.files import write_whole
-from cli.screen import print_json, remark
+from cli.output import print_json, remark
 from pipeline import formats
 from pipeline.catalog import load_catalog
 from pipeline.errors import InvalidRequest
 from pipeline.formats.base import Format, RenderOptions
 from pipeline.options import SPEECH_FORMATS, SpeechOptions
+from pipeline.provider_registry import Toolbox
 from pipeline.run import speak as run_speak
-from pipeline.speech import PASSAGE, passages
-from pipeline.toolbox import Toolbox
-from pipeline.voice.reading import Reading
-from pipeline.voice.recital import recital_from_bytes, recital_to_bytes, recite
+from pipeline.tts.long_text import Reading
+from pipeline.tts.passage import recital_from_bytes, recital_to_bytes, recite
+from pipeline.tts.text_splitter import PASSAGE, passages
 
 STDIN = STDOUT = "-"
 

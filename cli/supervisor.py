@@ -1,7 +1,7 @@
 """Keeps the roles running as child processes, each tied to this process, and stops them in order.
 
 Every role leads a process group of its own: a Ctrl-C in the terminal reaches only the supervisor, and what a role leaves
-behind when it dies can be ended as a group. The tether (infra/tether.py) is for the case that the supervisor itself is
+behind when it dies can be ended as a group. The tether (infra/parent_death.py) is for the case that the supervisor itself is
 killed.
 """
 
@@ -16,8 +16,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from infra.embedded import PrivateRedis
-from infra.tether import tethered
+from infra.embedded_redis import PrivateRedis
+from infra.parent_death import tethered
 
 POLL_SECONDS = 0.05
 STOP_SECONDS = (

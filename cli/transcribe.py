@@ -15,20 +15,20 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from cli.atomic_output import write_whole
 from cli.environment import settings
 from cli.exits import OK, exit_code
-from cli.files import write_whole
-from cli.screen import complain, print_json, remark, stderr
+from cli.output import complain, print_json, remark, stderr
 from pipeline import formats
 from pipeline.catalog import load_catalog
-from pipeline.cutting.part import Part
-from pipeline.cutting.sound import WHOLE
+from pipeline.cut.channel_chunks import WHOLE
+from pipeline.cut.time_range import Part
 from pipeline.errors import InvalidRequest, StenopoolError
 from pipeline.formats.base import Format, RenderOptions
 from pipeline.options import TranscriptionOptions
+from pipeline.provider_registry import Toolbox
 from pipeline.run import Progress as OnProgress
 from pipeline.run import transcribe as run_transcribe
-from pipeline.toolbox import Toolbox
 from pipeline.transcript import Transcript, transcript_as_dict
 
 STDIN = "-"

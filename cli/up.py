@@ -16,21 +16,21 @@ from typing import Annotated
 import typer
 
 from cli.client import Client
+from cli.embedded_notice import stand_ins
 from cli.environment import settings
 from cli.exits import INTERRUPTED
+from cli.output import remark
 from cli.roles import role_command
-from cli.screen import remark
-from cli.stand_ins import stand_ins
 from cli.supervisor import POLL_SECONDS, Role, Supervisor
 from infra.broker import JobQueue
 from infra.database.session import Database
-from infra.embedded import PrivateRedis, only_one
+from infra.embedded_redis import PrivateRedis, only_one
 from infra.keys.accounts import Accounts
 from infra.money.ledger import Ledger
 from infra.settings import Settings
 from infra.storage import open_storage
-from infra.workers import WorkerStore
-from pipeline.audio.sandbox import sandbox_level
+from infra.worker_heartbeats import WorkerStore
+from pipeline.audio.ffmpeg.sandbox import sandbox_level
 from pipeline.catalog import Catalog, load_catalog
 from pipeline.errors import StenopoolError, WrongState
 from pipeline.money import MICRO

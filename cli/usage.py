@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.office import AsCsv, AsJson, day, open_office
-from cli.screen import print_json, print_table
+from cli.operator_database import AsCsv, AsJson, day, open_office
+from cli.output import print_json, print_table
 from infra.money.spreadsheet import csv_lines
 from infra.money.usage import Group, Sums, Wanted
 from pipeline.errors import InvalidRequest

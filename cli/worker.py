@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli.liveness import check_alive
+from cli.health_check import check_alive
 from cli.roles import become
 
 app = typer.Typer()

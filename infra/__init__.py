@@ -1,0 +1,1 @@
+"""The outside world: settings, database, object store, broker, limits, logs and metrics."""

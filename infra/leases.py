@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-from infra.jobs import Lease
+from infra.jobs.store import Lease
 from pipeline.errors import LeaseLost, StenopoolError
 
 log = logging.getLogger(__name__)

@@ -10,9 +10,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from infra.broker import JobQueue
-from infra.jobs import JobStore
-from infra.webhooks import WebhookStore
-from infra.workers import WorkerStore
+from infra.jobs.store import JobStore
+from infra.webhooks.store import WebhookStore
+from infra.worker_heartbeats import WorkerStore
 from pipeline.errors import StenopoolError
 
 MEDIA_TYPE = CONTENT_TYPE_LATEST

@@ -10,30 +10,30 @@ from typing import Self
 
 from infra.broker import JobQueue
 from infra.database.session import Database
-from infra.embedded import broker_url
+from infra.embedded_redis import broker_url
 from infra.idempotency import IdempotencyStore
-from infra.jobs import JobStore
+from infra.jobs.store import JobStore
 from infra.keys.accounts import Accounts
-from infra.keys.founding import Founding
-from infra.limits import RateLimits
+from infra.keys.idempotent_creation import Founding
 from infra.media import MediaStore
 from infra.metrics import Metrics
-from infra.money.bookings import Bookings
-from infra.money.books import Books
+from infra.money.adjustments import Bookings
+from infra.money.hold_renewal import Renewal
 from infra.money.ledger import Ledger
 from infra.money.quota import Quota
 from infra.money.ratios import Ratios
 from infra.money.receipts import Receipts
-from infra.money.renewal import Renewal
+from infra.money.statements import Books
 from infra.money.usage import Usage
-from infra.outside.outbound import Outbound
-from infra.overview import Overview
+from infra.operator_queries import Overview
+from infra.outbound.client import Outbound
+from infra.rate_limits import RateLimits
 from infra.settings import Settings
 from infra.storage import ObjectStore, open_storage
-from infra.webhooks import WebhookStore
-from infra.workers import WorkerStore
+from infra.webhooks.store import WebhookStore
+from infra.worker_heartbeats import WorkerStore
 from pipeline.catalog import Catalog, load_catalog
-from pipeline.toolbox import Toolbox
+from pipeline.provider_registry import Toolbox
 
 
 @dataclass

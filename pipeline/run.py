@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from pipeline.audio.encode import encode
-from pipeline.calls.spare import spare_route
 from pipeline.catalog import Route
-from pipeline.cut import Chunk, CutProfile, Span
-from pipeline.cutting.part import Part
-from pipeline.cutting.sound import WHOLE, Sound
+from pipeline.cut.channel_chunks import WHOLE, Sound
+from pipeline.cut.cutter import Chunk, CutProfile, Span
+from pipeline.cut.time_range import Part
 from pipeline.errors import (
     InvalidRequest,
     ProviderError,
@@ -26,16 +25,17 @@ from pipeline.errors import (
     StenopoolError,
     UnsupportedValue,
 )
-from pipeline.honesty.pin import VOTERS, may_vote, pinned, wants_pin
-from pipeline.honesty.second_hearing import hear_well
 from pipeline.options import SpeechOptions, TranscriptionOptions
+from pipeline.provider_registry import Toolbox
 from pipeline.providers.base import Speaker, Transcriber, Voice, is_particular
-from pipeline.speech import passages
-from pipeline.stitch import Stitcher
-from pipeline.stitching.channels import together
-from pipeline.toolbox import Toolbox
+from pipeline.quality.language_pin import VOTERS, may_vote, pinned, wants_pin
+from pipeline.quality.retry_suspect import hear_well
+from pipeline.resilience.fallback import spare_route
+from pipeline.stitch.channels import together
+from pipeline.stitch.stitcher import Stitcher
+from pipeline.text.speaker_labels import told_apart
 from pipeline.transcript import Heard, Segment, TokenUsage, Transcript, samples_to_ms
-from pipeline.writing.speakers import told_apart
+from pipeline.tts.text_splitter import passages
 
 Progress = Callable[[int, int], None]  # (ms transcribed, ms decoded so far)
 Length = Callable[[int], None]  # (ms of sound that are about to be heard, from the beginning)

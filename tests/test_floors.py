@@ -18,10 +18,10 @@ MAY_IMPORT = {
 }
 HOMES = {
     "ffmpeg": ("pipeline/audio/",),
-    "greenlet": ("pipeline/calls/waiting.py",),
+    "greenlet": ("pipeline/concurrency/greenlet_io.py",),
     "imageio_ffmpeg": ("pipeline/audio/",),
     "soundfile": ("pipeline/audio/",),
-    "pocketsphinx": ("pipeline/providers/pocketsphinx", "pipeline/cutting/speech_detector.py"),
+    "pocketsphinx": ("pipeline/providers/pocketsphinx", "pipeline/cut/vad.py"),
     "espeakng_loader": ("pipeline/providers/espeak",),
     "boto3": ("infra/storage/",),
     "botocore": ("infra/storage/",),

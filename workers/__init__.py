@@ -1,0 +1,1 @@
+"""The messages' door: Celery workers and the scheduler."""

@@ -17,16 +17,16 @@ from celery.exceptions import SecurityWarning
 from celery.worker.consumer import Consumer
 
 from infra.broker import CHUNK, DELIVERY, JOB, celery_app
-from infra.collector import spare_the_collector
-from infra.embedded import broker_url
+from infra.embedded_redis import broker_url
+from infra.gc_tuning import spare_the_collector
 from infra.logs import set_up_logs
+from infra.parent_death import die_with_parent
 from infra.settings import Settings
-from infra.tether import die_with_parent
 from pipeline.errors import BrokerUnavailable, StenopoolError
-from workers.advance import advance
-from workers.deliver import deliver
-from workers.desk import Desk, DeskMaker, Role, StopTime
-from workers.transcribe import transcribe
+from workers.steps.deliver import deliver
+from workers.steps.next_step import advance
+from workers.steps.transcribe import transcribe
+from workers.worker_context import Desk, DeskMaker, Role, StopTime
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ import time
 from types import FrameType
 
 from infra.settings import Settings
-from workers.desk import Desk, DeskMaker, StopTime
 from workers.sweep import EVERY_MINUTE, EVERY_NIGHT, EVERY_SWEEP, Sweeper
+from workers.worker_context import Desk, DeskMaker, StopTime
 
 log = logging.getLogger(__name__)
 

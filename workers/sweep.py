@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from infra.jobs import Bell
+from infra.jobs.store import Bell
 from infra.wiring import Services
 from pipeline.errors import StenopoolError
 

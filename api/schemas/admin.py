@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator
 
+from api.schemas.billing import ReceiptQuery, UsageQuery
 from api.schemas.job_object import CURRENCY, epoch
-from api.schemas.money import ReceiptQuery, UsageQuery
 from infra.database.tables import Account, ApiKey
 from infra.keys.accounts import OVERLAP_SECONDS
 from infra.keys.api_keys import PREFIX

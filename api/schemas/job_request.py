@@ -8,9 +8,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from api.schemas.options import MAX_INPUT, AnyVoice, Lenient, Many, Parsed, TranscriptionFields, Unset, VoiceId
-from infra.webhook.outbox import JOB_EVENTS
-from infra.webhook.signing_secrets import check_secret
+from api.schemas.audio_options import MAX_INPUT, AnyVoice, Lenient, Many, Parsed, TranscriptionFields, Unset, VoiceId
+from infra.webhooks.outbox import JOB_EVENTS
+from infra.webhooks.signing_secrets import check_secret
 from pipeline.errors import InvalidRequest
 from pipeline.options import Task
 

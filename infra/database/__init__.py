@@ -1,0 +1,1 @@
+"""Rows: the schema and its migrations, sessions, and what is peculiar to SQLite."""

@@ -15,11 +15,11 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, InterfaceError, OperationalError, TimeoutError
 from sqlalchemy.orm import Session
 
-from infra.database.brief import Brief, Rows
-from infra.database.busy import BUSY_SECONDS, insist
-from infra.database.log_keeper import PAGE
+from infra.database.busy_retry import BUSY_SECONDS, insist
 from infra.database.migrations import schema
-from pipeline.calls.turns import Turns
+from infra.database.raw_transaction import Brief, Rows
+from infra.database.wal_checkpointer import PAGE
+from pipeline.concurrency.fair_semaphore import Turns
 from pipeline.errors import DatabaseUnavailable, InvalidRequest
 
 _POSTGRES_SESSION = {

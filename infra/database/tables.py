@@ -178,7 +178,7 @@ class Chunk(SQLModel, table=True):
     )
     job_id: str = Field(foreign_key="jobs.id", primary_key=True)
     idx: int = Field(primary_key=True)
-    span: dict[str, Any] = _json(nullable=False)  # pipeline.cut.Span as plain values
+    span: dict[str, Any] = _json(nullable=False)  # pipeline.cut.cutter.Span as plain values
     queue: str = "cpu"
     sound_key: str | None = None  # None for a chunk without speech, and once the sound is deleted
     status: str = "pending"

@@ -29,8 +29,8 @@ from infra.database.clock import now
 from infra.database.ids import new_id
 from infra.database.session import Database, Transaction, dialect_of, run
 from infra.database.tables import Account, LedgerEntry, OpenHold
-from infra.money.audit import imbalances
 from infra.money.receipts import NewReceipt, Settled, first_receipt, write_receipt
+from infra.money.reconciliation import imbalances
 from pipeline.errors import InsufficientBalance, InvalidRequest, NotFound
 from pipeline.money import usd_text
 

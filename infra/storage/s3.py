@@ -22,9 +22,9 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from infra.storage.base import BLOCK_BYTES, ObjectWriter, StoredObject, check_folder, check_key
-from infra.storage.fetched import fetched_file
 from infra.storage.s3_errors import VENDOR_ERRORS, code_of, translated, typed_errors
 from infra.storage.s3_writer import PartWriter
+from infra.storage.temp_copy import fetched_file
 from pipeline.errors import InputMissing, InvalidRequest, StorageUnavailable
 
 RESUMES = 3  # how often in a row a broken download is taken up again where it broke

@@ -1,0 +1,1 @@
+"""Sound files: what they are, how long they last, decoded and encoded."""

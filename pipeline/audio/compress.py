@@ -7,7 +7,7 @@ from typing import Literal
 
 import soundfile
 
-from pipeline.audio.recipe import SAMPLE_RATE
+from pipeline.audio.ffmpeg.arguments import SAMPLE_RATE
 from pipeline.audio.source import scratch
 from pipeline.errors import SandboxFailed
 

@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from pipeline.audio.child import BLOCK_BYTES, STALL_SECONDS, Child
-from pipeline.audio.ffmpeg import Ffmpeg, find_ffmpeg
-from pipeline.audio.log import AudioStream
-from pipeline.audio.processors import keep_together
-from pipeline.audio.recipe import SAMPLE_RATE, decode_arguments
-from pipeline.audio.sandbox import Level, sandbox_level
+from pipeline.audio.ffmpeg.arguments import SAMPLE_RATE, decode_arguments
+from pipeline.audio.ffmpeg.binary import Ffmpeg, find_ffmpeg
+from pipeline.audio.ffmpeg.cpu_affinity import keep_together
+from pipeline.audio.ffmpeg.error_mapping import failure, refuse_strange
+from pipeline.audio.ffmpeg.log_parser import AudioStream
+from pipeline.audio.ffmpeg.process import BLOCK_BYTES, STALL_SECONDS, Child
+from pipeline.audio.ffmpeg.sandbox import Level, sandbox_level
 from pipeline.audio.sniff import Container
 from pipeline.audio.source import container_of, opened
-from pipeline.audio.verdict import failure, refuse_strange
 from pipeline.errors import EmptyMedia, MediaTooLong
 
 _SAMPLE_BYTES = 2

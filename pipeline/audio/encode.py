@@ -16,10 +16,10 @@ from typing import IO, Any
 
 import ffmpeg
 
-from pipeline.audio.child import STALL_SECONDS, Child
-from pipeline.audio.ffmpeg import find_ffmpeg
-from pipeline.audio.recipe import QUIETLY
-from pipeline.audio.sandbox import Level
+from pipeline.audio.ffmpeg.arguments import QUIETLY
+from pipeline.audio.ffmpeg.binary import find_ffmpeg
+from pipeline.audio.ffmpeg.process import STALL_SECONDS, Child
+from pipeline.audio.ffmpeg.sandbox import Level
 from pipeline.errors import SandboxFailed, UnsupportedValue
 
 MEDIA_TYPES = {

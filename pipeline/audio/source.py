@@ -8,7 +8,7 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from pipeline.audio.boxes import HEADER_BYTES, check_complete
+from pipeline.audio.mp4_boxes import HEADER_BYTES, check_complete
 from pipeline.audio.sniff import MP4, Container, sniff_file
 from pipeline.errors import InputMissing, UnsupportedMedia
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from pipeline.errors import UnsupportedValue
 from pipeline.formats.base import Format, RenderOptions, gaps
+from pipeline.text.speaker_turns import label, written
 from pipeline.transcript import Segment, Transcript
-from pipeline.writing.turns import label, written
 
 NOBODY = "unknown"  # a speaker is required; this is one of whom nothing is known beside others of whom something is
 

@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 from pipeline.formats.base import Format, RenderOptions, gaps
+from pipeline.text.speaker_turns import written
 from pipeline.transcript import Logprob, Transcript
-from pipeline.writing.turns import written
 
 
 class Json:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pipeline.formats.base import Format, RenderOptions
+from pipeline.text.caption_labels import labelled_cues
 from pipeline.transcript import Transcript
-from pipeline.writing.caption_labels import labelled_cues
 
 
 class Srt:

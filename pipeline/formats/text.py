@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pipeline.formats.base import Format, RenderOptions
+from pipeline.text.paragraphs import paragraphs
+from pipeline.text.speaker_turns import with_gaps, written
 from pipeline.transcript import Transcript
-from pipeline.writing.paragraphs import paragraphs
-from pipeline.writing.turns import with_gaps, written
 
 
 class Text:

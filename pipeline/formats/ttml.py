@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from xml.sax.saxutils import escape, quoteattr
 
-from pipeline.captions import Cue
+from pipeline.caption_layout import Cue
 from pipeline.formats.base import Format, RenderOptions
+from pipeline.text.caption_labels import labelled_cues
 from pipeline.transcript import Transcript
-from pipeline.writing.caption_labels import labelled_cues
 
 _HEAD = """<?xml version="1.0" encoding="UTF-8"?>
 <tt xmlns="http://www.w3.org/ns/ttml" xmlns:ttp="http://www.w3.org/ns/ttml#parameter"

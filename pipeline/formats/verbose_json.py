@@ -8,8 +8,8 @@ import zlib
 from typing import Any
 
 from pipeline.formats.base import Format, RenderOptions, gaps
+from pipeline.text.languages import english_name
 from pipeline.transcript import Segment, Transcript, Word
-from pipeline.writing.languages import english_name
 
 
 class VerboseJson:

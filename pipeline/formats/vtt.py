@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pipeline.captions import Cue, cues
+from pipeline.caption_layout import Cue, cues
 from pipeline.formats.base import Format, RenderOptions
+from pipeline.text.speaker_turns import with_gaps
 from pipeline.transcript import Transcript
-from pipeline.writing.turns import with_gaps
 
 
 class Vtt:

@@ -7,7 +7,7 @@ import posixpath
 from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 
-from pipeline.openai_api.server import Config
+from pipeline.openai_api.client import Config
 from pipeline.options import TranscriptionOptions
 
 Fields = dict[str, str | list[str]]

@@ -21,7 +21,7 @@ function `check(config)`, which raises CatalogBroken for settings that cannot wo
 With a function `trouble(config)` it tells what keeps it from working on this machine and what to do, or nothing: `doctor` asks it.
 
 A local provider computes on this machine and belongs to the cpu workers; if it holds the GIL or has global state, it works
-through `pipeline.engines.EnginePool`. A remote one waits for somebody else's machine and belongs to the io workers. Both
+through an `EnginePool` (pipeline/engines). A remote one waits for somebody else's machine and belongs to the io workers. Both
 are called from any thread, several at once.
 """
 
@@ -31,7 +31,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, TypeGuard, runtime_checkable
 
-from pipeline.cut import CutProfile
+from pipeline.cut.cutter import CutProfile
 from pipeline.errors import ProviderRefused
 from pipeline.options import SpeechOptions, TranscriptionOptions
 from pipeline.transcript import Heard, Segment, TokenUsage, Word
@@ -91,7 +91,7 @@ class HearsFiles(Transcriber, Protocol):
     """What a transcriber has besides if it takes whole files."""
 
     takes: Takes
-    in_errands: bool  # whether `hear_file` waits in no other way than `pipeline.calls.waiting` offers
+    in_errands: bool  # whether `hear_file` waits in no other way than `pipeline.concurrency.greenlet_io` offers
 
     def hear_file(  # noqa: PLR0917  # as `hear`, with what a file is besides
         self, data: bytes, filename: str, media_type: str, duration_ms: int, options: TranscriptionOptions, model: str

@@ -19,13 +19,13 @@ from typing import Any
 
 import espeakng_loader
 
-from pipeline.engines import EnginePool
+from pipeline.engines.process_pool import EnginePool
 from pipeline.errors import ProviderError, UnsupportedValue
 from pipeline.options import SpeechOptions
 from pipeline.providers.base import Provider
-from pipeline.speech import sentences
-from pipeline.voice.time_stretch import slower
-from pipeline.voice.utterance import Marks, Utterance, marked
+from pipeline.tts.text_splitter import sentences
+from pipeline.tts.time_stretch import slower
+from pipeline.tts.word_timing import Marks, Utterance, marked
 
 SAMPLE_RATE = 22_050
 _WORDS_PER_MINUTE = 175  # speed 1

@@ -16,10 +16,10 @@ It needs `pip install 'stenopool[faster-whisper]'`. Settings in `[providers.<nam
     processes           models at once in each of our processes
     load_s, pace        seconds to wait for the model (and its download), and for each second of sound
 
-The model lives in an engine process (`pipeline.engines`), loaded at the first call and shared by all threads. CTranslate2 lets go
-of the GIL, so that a thread would do, too. But this way the API and the workers never load the library; a crash or a lack of
-memory in it costs one chunk and not the server; a call that hangs can be ended; and the features, which are computed in Python,
-hold up nobody's event loop.
+The model lives in an engine process (pipeline/engines), loaded at the first call and shared by all threads. CTranslate2 lets go of
+the GIL, so that a thread would do, too. But this way the API and the workers never load the library; a crash or a lack of memory in
+it costs one chunk and not the server; a call that hangs can be ended; and the features, which are computed in Python, hold up
+nobody's event loop.
 
 A chunk is cut in silence into windows, which are decoded in one batch without time tokens and with the times of words, then
 stitched. With time tokens a batch would drop whatever follows the last one. Whisper's own voice detector is not used: chunks
@@ -41,14 +41,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline.cut import Chunk, CutProfile, Span, cut
-from pipeline.engines import EnginePool
+from pipeline.cut.cutter import Chunk, CutProfile, Span, cut
+from pipeline.engines.process_pool import EnginePool
 from pipeline.errors import CatalogBroken, ProviderError, ProviderRefused, ProviderUnavailable, UnsupportedValue
 from pipeline.options import TranscriptionOptions
 from pipeline.providers.base import Provider
-from pipeline.stitch import Stitcher
+from pipeline.stitch.stitcher import Stitcher
 from pipeline.transcript import SAMPLE_RATE, Heard, samples_to_ms
-from pipeline.whisper_answers import Found, FoundWord, is_doubtful, is_silence, more_likely, segments
+from pipeline.whisper_filter import Found, FoundWord, is_doubtful, is_silence, more_likely, segments
 
 if TYPE_CHECKING:
     from faster_whisper import WhisperModel

@@ -31,9 +31,6 @@ from urllib.parse import urlsplit
 import httpx2
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline.calls.circuit import Circuit
-from pipeline.calls.deadline import Deadline
-from pipeline.calls.tries import Tries
 from pipeline.errors import (
     CatalogBroken,
     ProviderError,
@@ -42,10 +39,13 @@ from pipeline.errors import (
     ProviderUnavailable,
     UnsupportedValue,
 )
-from pipeline.gemini_answers import SAMPLE_RATE, Parts, refusal
+from pipeline.gemini_response import SAMPLE_RATE, Parts, refusal
 from pipeline.options import SpeechOptions
 from pipeline.providers.base import Provider, Voice
-from pipeline.voice.time_stretch import stretched
+from pipeline.resilience.circuit_breaker import Circuit
+from pipeline.resilience.deadline import Deadline
+from pipeline.resilience.retry import Tries
+from pipeline.tts.time_stretch import stretched
 
 if TYPE_CHECKING:
     from google.genai import Client, types

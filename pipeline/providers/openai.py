@@ -41,19 +41,19 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
-from pipeline.calls.deadline import Deadline
-from pipeline.cut import CutProfile
+from pipeline.cut.cutter import CutProfile
 from pipeline.errors import CatalogBroken, ProviderError, ProviderRefused, UnsupportedValue
-from pipeline.openai_api.answers import heard
-from pipeline.openai_api.form import form
-from pipeline.openai_api.joined import joined
-from pipeline.openai_api.refusals import ParameterRefused, TooLarge
+from pipeline.http_client.multipart_body import form
+from pipeline.openai_api.audio_payload import Sound, as_file, quietest
+from pipeline.openai_api.client import Config, Reply, Server, bounded
+from pipeline.openai_api.error_mapping import ParameterRefused, TooLarge
+from pipeline.openai_api.merge_halves import joined
 from pipeline.openai_api.request import Abilities, fields
-from pipeline.openai_api.server import Config, Reply, Server, bounded
-from pipeline.openai_api.sound import Sound, as_file, quietest
+from pipeline.openai_api.response import heard
 from pipeline.openai_api.speech import samples
 from pipeline.options import SpeechOptions, TranscriptionOptions
 from pipeline.providers.base import FileRefused, Provider, Takes, Voice
+from pipeline.resilience.deadline import Deadline
 from pipeline.transcript import SAMPLE_RATE, Heard, samples_to_ms
 
 _SHORTEST = SAMPLE_RATE // 10  # samples; OpenAI refuses less

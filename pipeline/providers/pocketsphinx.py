@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipeline.cut import CutProfile
-from pipeline.engines import EnginePool
+from pipeline.cut.cutter import CutProfile
+from pipeline.engines.process_pool import EnginePool
 from pipeline.options import TranscriptionOptions
 from pipeline.providers.base import Provider, phrases
 from pipeline.transcript import SAMPLE_RATE, Heard, Word

@@ -17,10 +17,10 @@ from infra.settings import Settings
 from infra.wiring import Services, build
 from pipeline.oracle.speech import generate
 from tests.support.accounts import rich
-from workers.advance import advance
-from workers.deliver import deliver
-from workers.desk import Desk as Workbench
-from workers.transcribe import transcribe
+from workers.steps.deliver import deliver
+from workers.steps.next_step import advance
+from workers.steps.transcribe import transcribe
+from workers.worker_context import Desk as Workbench
 
 JOBS = "/v1/audio/jobs"
 ADMIN_KEY = "the administrator's own"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from api.server import server
+from api.http.server import server
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.audio.decode import decode
-from pipeline.audio.ffmpeg import ffmpeg_path
-from pipeline.cut import CutProfile, cut
+from pipeline.audio.ffmpeg.binary import ffmpeg_path
+from pipeline.cut.cutter import CutProfile, cut
 from tests.benchmarks.report import Figure
 from tests.benchmarks.sounds import oracle_recording, repeated
 

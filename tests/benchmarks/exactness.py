@@ -10,8 +10,8 @@ import numpy as np
 from pipeline.catalog import load_catalog
 from pipeline.options import TranscriptionOptions
 from pipeline.oracle.speech import Spoken
+from pipeline.provider_registry import Toolbox
 from pipeline.run import transcribe
-from pipeline.toolbox import Toolbox
 from pipeline.transcript import Transcript
 from tests.benchmarks.report import Figure
 from tests.benchmarks.sounds import CODECS, oracle_recording, truth

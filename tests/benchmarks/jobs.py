@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from infra.embedded import PrivateRedis
-from infra.jobs import Bell, NewJob
+from infra.embedded_redis import PrivateRedis
+from infra.jobs.store import Bell, NewJob
 from infra.settings import Settings
 from infra.wiring import Services, build
 from tests.benchmarks.noop import app, note

@@ -22,12 +22,12 @@ import numpy as np
 from infra.settings import Settings
 from infra.wiring import build
 from pipeline.audio.decode import decode
-from pipeline.audio.ffmpeg import ffmpeg_path
+from pipeline.audio.ffmpeg.binary import ffmpeg_path
 from pipeline.catalog import load_catalog
-from pipeline.engines import EnginePool
+from pipeline.engines.process_pool import EnginePool
 from pipeline.options import SpeechOptions, TranscriptionOptions
+from pipeline.provider_registry import Toolbox
 from pipeline.run import speak, transcribe
-from pipeline.toolbox import Toolbox
 from pipeline.transcript import SAMPLE_RATE
 from tests.benchmarks.cutter import bare_ffmpeg
 from tests.benchmarks.far_server import LATENCY

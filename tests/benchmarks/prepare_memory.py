@@ -13,7 +13,7 @@ PREPARE = """
 import resource, sys
 from pathlib import Path
 from pipeline.audio.decode import decode
-from pipeline.cut import CutProfile, cut
+from pipeline.cut.cutter import CutProfile, cut
 with decode(Path(sys.argv[1])) as audio:
     chunks = sum(1 for _ in cut(audio, CutProfile()))
     seconds = audio.samples / 16000

@@ -19,11 +19,11 @@ import numpy as np
 
 from pipeline.audio.decode import decode
 from pipeline.catalog import load_catalog
-from pipeline.cut import CutProfile, cut
-from pipeline.engines import EnginePool
+from pipeline.cut.cutter import CutProfile, cut
+from pipeline.engines.process_pool import EnginePool
 from pipeline.options import TranscriptionOptions
+from pipeline.provider_registry import Toolbox
 from pipeline.run import transcribe
-from pipeline.toolbox import Toolbox
 from pipeline.transcript import SAMPLE_RATE
 from tests.benchmarks.report import Figure
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import jiwer
 import numpy as np
 
-from infra.collector import spare_the_collector
+from infra.gc_tuning import spare_the_collector
 from pipeline.catalog import load_catalog
-from pipeline.cut import Span
+from pipeline.cut.cutter import Span
 from pipeline.options import TranscriptionOptions
+from pipeline.provider_registry import Toolbox
 from pipeline.run import transcribe
-from pipeline.stitch import stitch
-from pipeline.stitching.timeline import runs_forward
-from pipeline.toolbox import Toolbox
+from pipeline.stitch.stitcher import stitch
+from pipeline.stitch.timeline import runs_forward
 from pipeline.transcript import Heard, Transcript, Word
 from tests.benchmarks.report import Figure
 from tests.benchmarks.sounds import oracle_recording, truth

@@ -14,8 +14,8 @@ from cli import main
 from cli.exits import MEANINGS
 from infra.settings import PREFIX, Settings
 from pipeline.lifecycle import JOB_MOVES, TERMINAL, JobStatus, Stage
+from tests.support.repository import ROOT
 
-ROOT = Path(__file__).parent.parent.parent
 DOCS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 CLIENT_VARIABLES = {"STENOPOOL_BASE_URL", "STENOPOOL_API_KEY"}
 SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes ...").decode()

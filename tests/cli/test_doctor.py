@@ -13,7 +13,7 @@ from cli import exits
 from cli.doctor import _redis as look_at_redis
 from infra.database.session import Database
 from infra.database.tables import Account
-from infra.embedded import PrivateRedis
+from infra.embedded_redis import PrivateRedis
 from infra.settings import Settings
 from tests.cli.conftest import Ran, Run
 

@@ -8,7 +8,7 @@ import pytest
 
 from api.main import create_app
 from cli import exits
-from infra.jobs import NewJob
+from infra.jobs.store import NewJob
 from infra.settings import Settings
 from infra.wiring import Services, build
 from pipeline.lifecycle import JobStatus

@@ -12,7 +12,7 @@ import pytest
 from cli import supervisor as supervising
 from cli.supervisor import Role, Supervisor
 from cli.up import API_GRACE
-from infra import embedded
+from infra import embedded_redis
 from tests.support.waiting import wait_until
 from workers.main import GRACE, LAST_CALL
 
@@ -84,7 +84,7 @@ def test_stop_is_orderly_and_ends_the_stubborn_too(supervise, monkeypatch: pytes
 
 def test_a_stop_is_over_within_five_seconds_whoever_is_slow() -> None:
     assert max(GRACE + LAST_CALL, API_GRACE) < supervising.STOP_SECONDS, "what is in hand is given back before the KILL"
-    assert supervising.STOP_SECONDS + embedded.STOP_SECONDS <= 4.0, "a second is left for the processes to go"
+    assert supervising.STOP_SECONDS + embedded_redis.STOP_SECONDS <= 4.0, "a second is left for the processes to go"
 
 
 def test_abandon_kills_and_does_not_even_reap(supervise) -> None:  # type: ignore[no-untyped-def]

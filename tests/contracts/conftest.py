@@ -3,10 +3,10 @@
 import pytest
 
 from infra.database.session import Database
-from infra.jobs import JobStore
+from infra.jobs.store import JobStore
 from infra.keys.accounts import Accounts
 from infra.media import MediaStore
-from tests.contracts.job_desk import JobDesk
+from tests.contracts.job_store_harness import JobDesk
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from pipeline.errors import UnsupportedValue
 from pipeline.formats import load, names
 from pipeline.formats.base import RenderOptions
-from pipeline.stitching.timeline import forward
+from pipeline.stitch.timeline import forward
 from pipeline.transcript import Gap, Logprob, Segment, Transcript, Word
 
 MS = timedelta(milliseconds=1)

@@ -2,11 +2,11 @@
 
 import pytest
 
-from infra.jobs import NewJob
+from infra.jobs.store import NewJob
 from infra.keys.accounts import Accounts
 from infra.money.quota import MINUTE, Quota
 from pipeline.errors import QuotaExceeded, TooManyJobs
-from tests.contracts.job_desk import ERROR, JobDesk, span
+from tests.contracts.job_store_harness import ERROR, JobDesk, span
 
 SECOND = 1000  # ms; the desk's chunks are a second long
 

@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from infra.jobs import Finished, HeardChunk
+from infra.jobs.store import Finished, HeardChunk
 from pipeline.errors import InputMissing
-from tests.contracts.job_desk import CHUNK, ERROR, JobDesk, span
+from tests.contracts.job_store_harness import CHUNK, ERROR, JobDesk, span
 
 PARTIAL = {"on_chunk_failure": "partial"}
 

@@ -4,9 +4,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from infra.jobs import Finished, HeardChunk, Lease
+from infra.jobs.store import Finished, HeardChunk, Lease
 from pipeline.errors import LeaseLost
-from tests.contracts.job_desk import ERROR, JobDesk, span
+from tests.contracts.job_store_harness import ERROR, JobDesk, span
 
 
 def test_a_message_sent_fifty_times_is_one_claim(desk: JobDesk) -> None:

@@ -7,10 +7,10 @@ import pytest
 
 from infra.database.tables import Job
 from infra.idempotency import Idempotency, IdempotencyStore
-from infra.jobs import NewJob
+from infra.jobs.store import NewJob
 from infra.keys.accounts import Accounts
 from pipeline.errors import IdempotencyConflict, InputMissing, InvalidRequest, NotFound
-from tests.contracts.job_desk import JobDesk
+from tests.contracts.job_store_harness import JobDesk
 
 
 def new(desk: JobDesk, **given: Any) -> NewJob:

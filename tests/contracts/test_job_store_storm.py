@@ -10,10 +10,10 @@ from sqlalchemy import update
 from sqlmodel import col
 
 from infra.database.tables import Chunk, Job
-from infra.jobs import Bell, Finished, Lease
+from infra.jobs.store import Bell, Finished, Lease
 from pipeline.errors import Expired, LeaseLost, NotFound, WrongState
 from pipeline.lifecycle import TERMINAL
-from tests.contracts.job_desk import CHUNK, ERROR, JobDesk, span
+from tests.contracts.job_store_harness import CHUNK, ERROR, JobDesk, span
 
 CHUNKS = 4
 THREADS = 8

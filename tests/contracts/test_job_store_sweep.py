@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import update
 
 from infra.database.tables import Erasure, Job
-from infra.jobs import Bell, JobStore, Sound
-from infra.webhooks import WebhookStore
-from tests.contracts.job_desk import ERROR, JobDesk, span
+from infra.jobs.store import Bell, JobStore, Sound
+from infra.webhooks.store import WebhookStore
+from tests.contracts.job_store_harness import ERROR, JobDesk, span
 
 HOOK = "https://example.com/hook"
 

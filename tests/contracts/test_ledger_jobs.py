@@ -9,7 +9,7 @@ import pytest
 
 from infra.database.tables import Job
 from infra.idempotency import Idempotency
-from infra.jobs import Finished, HeardChunk, NewJob
+from infra.jobs.store import Finished, HeardChunk, NewJob
 from infra.keys.accounts import Accounts
 from infra.money.job_money import PARTS, Terms, cost_facts
 from infra.money.ledger import Ledger
@@ -19,7 +19,7 @@ from pipeline.errors import CostLimitExceeded, InsufficientBalance, LeaseLost, T
 from pipeline.lifecycle import JobStatus
 from pipeline.pricing import Usage
 from pipeline.transcript import TokenUsage
-from tests.contracts.job_desk import CHUNK, ERROR, JobDesk, span
+from tests.contracts.job_store_harness import CHUNK, ERROR, JobDesk, span
 
 SECOND = 100  # micro-dollars: whisper-1; every chunk is a second long
 MINUTE = Prices(audio_minute=Decimal("0.006"))

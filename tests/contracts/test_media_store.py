@@ -9,7 +9,7 @@ from sqlalchemy import update
 from infra.database.tables import Media
 from infra.keys.accounts import Accounts
 from pipeline.errors import InputMissing, NotFound
-from tests.contracts.job_desk import ERROR, JobDesk
+from tests.contracts.job_store_harness import ERROR, JobDesk
 
 
 def age(desk: JobDesk) -> None:

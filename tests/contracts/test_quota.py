@@ -5,7 +5,6 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 from sqlalchemy import update
@@ -17,8 +16,7 @@ from infra.keys.accounts import Accounts
 from infra.money import quota
 from infra.money.quota import MINUTE, Quota
 from pipeline.errors import QuotaExceeded, TooManyJobs
-
-ROOT = Path(__file__).parents[2]
+from tests.support.repository import ROOT
 
 
 def take(database: Database, account: str, subject: str, ms: int, minutes: int | None = 10) -> None:

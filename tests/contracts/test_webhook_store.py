@@ -13,9 +13,9 @@ from sqlmodel import col
 from infra.database.session import Database
 from infra.database.tables import WebhookEndpoint, WebhookMessage
 from infra.keys.accounts import Accounts
-from infra.webhooks import Delivery, Outcome, WebhookStore
+from infra.webhooks.store import Delivery, Outcome, WebhookStore
 from pipeline.errors import InvalidRequest, NotFound
-from tests.contracts.job_desk import JobDesk
+from tests.contracts.job_store_harness import JobDesk
 
 HOOK = "https://example.com/hook"
 

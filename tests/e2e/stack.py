@@ -17,18 +17,18 @@ from typing import Any
 import psutil
 
 from infra.database.tables import Job
-from infra.embedded import PrivateRedis
-from infra.jobs import Bell, NewJob
+from infra.embedded_redis import PrivateRedis
+from infra.jobs.store import Bell, NewJob
+from infra.parent_death import tethered
 from infra.settings import Settings
-from infra.tether import tethered
 from infra.wiring import Services, build
 from pipeline.lifecycle import TERMINAL, JobStatus
 from pipeline.transcript import Transcript, transcript_from_json
 from tests.support.accounts import rich
 from tests.support.recordings import Recording
+from tests.support.repository import ROOT
 from tests.support.waiting import wait_until
 
-ROOT = Path(__file__).parents[2]
 CATALOG = """
 [providers.oracle]
 scripted = true

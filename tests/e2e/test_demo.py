@@ -11,9 +11,9 @@ import pytest
 
 from cli.demo import PARAGRAPH
 from infra.database.session import Database
-from infra.embedded import PrivateRedis
+from infra.embedded_redis import PrivateRedis
 from infra.keys.accounts import Accounts
-from infra.overview import Overview
+from infra.operator_queries import Overview
 from infra.storage import open_storage
 from tests.e2e.processes import Marked, marked
 from tests.support.recordings import Recording, short

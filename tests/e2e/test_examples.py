@@ -13,8 +13,9 @@ import pytest
 
 from tests.api.conftest import recording
 from tests.e2e.conftest import Installation
+from tests.support.repository import ROOT
 
-DOCUMENT = (Path(__file__).parents[2] / "docs" / "openai-clients.md").read_text("utf-8")
+DOCUMENT = (ROOT / "docs" / "openai-clients.md").read_text("utf-8")
 EXECUTED = re.compile(r"<!-- executed by tests/e2e/test_examples.py -->\n```(\w+)\n(.*?)```", re.DOTALL)
 EXAMPLES = EXECUTED.findall(DOCUMENT)
 SOUND, SAID = recording(3.0, seed=4)

@@ -11,7 +11,7 @@ import psutil
 import pytest
 from standardwebhooks import Webhook
 
-from infra.webhook.signing_secrets import new_secret
+from infra.webhooks.signing_secrets import new_secret
 from pipeline.lifecycle import JobStatus
 from tests.e2e.scenarios import (
     BACK_TO_WORK,

@@ -7,7 +7,7 @@ import pytest
 
 from tests.e2e.scenarios import a_worker_freezes_and_thaws, a_worker_is_killed, everything_in_the_broker_is_lost
 from tests.e2e.stack import Stack
-from tests.support.databases import PostgresServer
+from tests.support.database_servers import PostgresServer
 from tests.support.recordings import short
 
 

@@ -19,12 +19,12 @@ import pytest
 from sqlalchemy import func, select
 
 from infra.database.tables import Job, LedgerEntry, Media
-from infra.tether import tethered
+from infra.parent_death import tethered
 from pipeline.lifecycle import JobStatus
 from tests.e2e.scenarios import LONG, worker_of
 from tests.e2e.stack import ROOT, Stack
+from tests.pipeline.audio.ffmpeg.test_malicious import ogg_crc
 from tests.pipeline.audio.sounds import ffmpeg
-from tests.pipeline.audio.test_malicious import ogg_crc
 from tests.support.recordings import Recording, long, short
 from tests.support.waiting import wait_until
 

@@ -21,9 +21,9 @@ from infra.database.tables import LedgerEntry, OpenHold, Receipt
 from infra.keys.accounts import Accounts
 from infra.money.ledger import Ledger
 from tests.api.conftest import recording
+from tests.support.repository import ROOT
 from tests.support.waiting import wait_until
 
-ROOT = Path(__file__).parents[2]
 HEAR = "/v1/audio/transcriptions"
 PRICE = 200  # micro-dollars: two seconds of whisper-1
 CATALOG = """

@@ -47,8 +47,8 @@ def seen(
         build(Settings(home=home, catalog=home / "catalog.toml"), engine_processes=1) as services,
         running(create_app(services)) as place,
     ):
-        patch.setattr("api.hearing.JSON_PATIENCE", 1.5)
-        patch.setattr("api.hearing.KEEPALIVE_SECONDS", 0.4)
+        patch.setattr("api.sync.transcription_response.JSON_PATIENCE", 1.5)
+        patch.setattr("api.sync.transcription_response.KEEPALIVE_SECONDS", 0.4)
         key, _ = services.accounts.create_key(rich(services.database, "node"))
         yield asked(node_package, f"{place.url}/v1", key)
 

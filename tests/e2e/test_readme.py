@@ -14,8 +14,9 @@ from cli import exits
 from tests.e2e.processes import Marked, marked
 from tests.e2e.test_up import Up, free_port
 from tests.support.recordings import short
+from tests.support.repository import ROOT
 
-README = (Path(__file__).parent.parent.parent / "README.md").read_text("utf-8")
+README = (ROOT / "README.md").read_text("utf-8")
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from infra.broker import BACK_OFF, CHUNK, DELIVERY, JOB, JobQueue, celery_app, celery_url, redis_py_url
-from infra.embedded import PrivateRedis
+from infra.embedded_redis import PrivateRedis
 from pipeline.errors import BrokerUnavailable
 
 

@@ -3,7 +3,6 @@
 import re
 import shlex
 import tomllib
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +11,8 @@ import yaml
 
 from cli import main
 from infra.settings import PREFIX, Settings
+from tests.support.repository import ROOT
 
-ROOT = Path(__file__).parent.parent.parent
 ROLES = {"api", "worker-cpu", "worker-io", "scheduler"}
 SERVERS = {"postgres", "redis", "s3"}
 AWS = {"AWS_ENDPOINT_URL", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}

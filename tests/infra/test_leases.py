@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from infra.job.claims import Lease
+from infra.jobs.claims import Lease
 from infra.leases import LeaseKeeper
 from pipeline.errors import DatabaseUnavailable, LeaseLost
 from tests.support.waiting import wait_until

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.embedded import broker_url
+from infra.embedded_redis import broker_url
 from infra.settings import Settings
 from infra.wiring import build
 from pipeline.errors import BrokerUnavailable, InvalidRequest

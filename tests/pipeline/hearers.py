@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from typing import Literal
 
-from pipeline.cut import Span
+from pipeline.cut.cutter import Span
 from pipeline.oracle.words import VOCABULARY
 from pipeline.providers.base import phrases
 from pipeline.transcript import SAMPLES_PER_MS, Heard, Segment, Word, samples_to_ms
 
 Style = Literal["natural", "dense"]
 Detail = Literal["word", "segment", "text"]
-OVERLAP = {"silence": 0, "soft": 500, "hard": 1500}  # ms on each side of a cut, as in pipeline.cut
+OVERLAP = {"silence": 0, "soft": 500, "hard": 1500}  # ms on each side of a cut, as in pipeline.cut.cutter
 
 
 def timeline(seconds: float, style: Style, seed: int = 1) -> list[Word]:

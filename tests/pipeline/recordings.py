@@ -4,7 +4,7 @@ import random
 from collections.abc import Sequence
 from itertools import pairwise
 
-from pipeline.cut import Span
+from pipeline.cut.cutter import Span
 from pipeline.transcript import SAMPLES_PER_MS, Heard, Segment, Word, samples_to_ms
 
 REACH = {"silence": 0, "soft": 500, "hard": 1500}  # ms heard beyond the cut

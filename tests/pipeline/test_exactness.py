@@ -8,8 +8,8 @@ import pytest
 
 from pipeline.catalog import load_catalog
 from pipeline.options import TranscriptionOptions
+from pipeline.provider_registry import Toolbox
 from pipeline.run import transcribe
-from pipeline.toolbox import Toolbox
 from tests.benchmarks.sounds import CODECS, oracle_recording, truth
 
 SECONDS = 300.0

@@ -25,8 +25,8 @@ from pipeline.errors import (
 from pipeline.options import SPEECH_FORMATS, SpeechOptions, TranscriptionOptions
 from pipeline.oracle.speech import generate as speech
 from pipeline.oracle.speech import say, write_wav
+from pipeline.provider_registry import Toolbox
 from pipeline.run import cut_profile, hear, is_local, speak, transcribe
-from pipeline.toolbox import Toolbox
 
 CATALOG = """
 [providers.oracle]
@@ -296,7 +296,7 @@ USES: dict[str, Callable[[Toolbox], object]] = {
 def engines() -> set[int]:
     """The engines that are children of this process and alive."""
     living = [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
-    return {child.pid for child in living if "engine_process" in " ".join(child.cmdline())}
+    return {child.pid for child in living if "child_process" in " ".join(child.cmdline())}
 
 
 @pytest.mark.parametrize("use", USES)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from infra.database.session import Database
-from tests.support.databases import PostgresServer, migrate, postgres_server
+from tests.support.database_servers import PostgresServer, migrate, postgres_server
 
 KINDS = ("sqlite", "postgresql")
 

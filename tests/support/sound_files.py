@@ -4,7 +4,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.audio.ffmpeg import ffmpeg_path
+from pipeline.audio.ffmpeg.binary import ffmpeg_path
 
 _QUIETLY = ("-nostdin", "-v", "error", "-y")
 _PCM = ("-f", "s16le", "-ar", "16000", "-ac", "1", "-i", "pipe:0")

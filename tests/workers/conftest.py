@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from infra.database.tables import Job
-from infra.jobs import NewJob
+from infra.jobs.store import NewJob
 from infra.leases import LeaseKeeper
 from infra.settings import Settings
 from infra.wiring import build
@@ -16,7 +16,7 @@ from pipeline.errors import BrokerUnavailable
 from pipeline.transcript import transcript_from_json
 from tests.support.accounts import rich
 from tests.support.recordings import Recording
-from workers.desk import Desk, Role
+from workers.worker_context import Desk, Role
 
 CATALOG = """
 [providers.oracle]

@@ -9,8 +9,8 @@ from infra.broker import TASKS
 from infra.settings import Settings
 from pipeline.errors import BrokerUnavailable, DatabaseUnavailable
 from workers.__main__ import main
-from workers.desk import DeskMaker, StopTime
 from workers.main import run_worker, worker_app
+from workers.worker_context import DeskMaker, StopTime
 
 NOWHERE = "redis://127.0.0.1:1/0"
 

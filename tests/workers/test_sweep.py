@@ -7,16 +7,16 @@ import pytest
 from sqlmodel import select
 
 from infra.database.tables import Erasure
-from infra.jobs import Bell
+from infra.jobs.store import Bell
 from infra.wiring import Services
 from pipeline.errors import DatabaseUnavailable
 from pipeline.lifecycle import JobStatus
 from tests.support.recordings import short
 from tests.workers.conftest import Office
 from workers import sweep
-from workers.advance import advance
-from workers.desk import StopTime
 from workers.schedule import sweep_until
+from workers.steps.next_step import advance
+from workers.worker_context import StopTime
 
 
 def test_what_was_never_rung_is_rung_once(office: Office) -> None:

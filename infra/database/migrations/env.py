@@ -1,7 +1,7 @@
 """What Alembic runs to apply the steps, on the connection that schema.upgrade gives it.
 
 To add a step, change tables.py, write the next numbered file under versions/, and let
-tests/infra/test_database_schema.py tell whether the two agree.
+tests/infra/database/test_schema.py tell whether the two agree.
 """
 
 from __future__ import annotations

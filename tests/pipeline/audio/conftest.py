@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.audio.sandbox import Level, sandbox_level
+from pipeline.audio.ffmpeg.sandbox import Level, sandbox_level
 from tests.pipeline.audio import sounds
 
 LEVELS: tuple[Level, ...] = ("limits", "bubblewrap") if sandbox_level() == "bubblewrap" else ("limits",)

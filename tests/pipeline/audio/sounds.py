@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.audio.ffmpeg import ffmpeg_path
+from pipeline.audio.ffmpeg.binary import ffmpeg_path
 
 SECONDS = 4
 ONSETS = (0.5, 1.5, 2.5, 3.5)

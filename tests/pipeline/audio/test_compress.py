@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.audio.compress import compress
 from pipeline.audio.decode import decode
-from pipeline.audio.measured import measured_ms
+from pipeline.audio.duration.exact import measured_ms
 from pipeline.transcript import SAMPLE_RATE
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from pipeline.audio.decode import AudioFacts, Decoding, decode
-from pipeline.audio.ffmpeg import Ffmpeg, find_ffmpeg
-from pipeline.audio.sandbox import Level
+from pipeline.audio.ffmpeg.binary import Ffmpeg, find_ffmpeg
+from pipeline.audio.ffmpeg.sandbox import Level
 from pipeline.errors import (
     DamagedMedia,
     EmptyMedia,

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.audio.decode import AudioFacts, decode
 from pipeline.audio.encode import MEDIA_TYPES, encode
-from pipeline.audio.sandbox import Level
+from pipeline.audio.ffmpeg.sandbox import Level
 from pipeline.errors import SandboxFailed, StenopoolError, UnsupportedValue
 from pipeline.options import SPEECH_FORMATS
 from tests.pipeline.audio.sounds import ONSETS, SECONDS, heard, tones

@@ -1,0 +1,1 @@
+"""Who may do what, and how often: keys, scopes, the administrator's key, rate limits."""

@@ -1,0 +1,97 @@
+"""What the routes are handed: the services, who asks, and threads for everything that blocks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeVar
+
+import anyio
+import anyio.to_thread
+from fastapi import Depends, Request
+
+from api.jobs.live_transcript import Followed
+from api.thread_pool import Crew
+from infra.keys.accounts import Principal
+from infra.wiring import Services
+from pipeline.concurrency.greenlet_io import attended
+
+Result = TypeVar("Result")
+STORE_THREADS = 40  # short calls: the database, small objects
+TRANSFER_THREADS = 32  # writes of uploads and reads of results
+BELL_THREADS = 8  # sends to the broker, which may hang for a second
+JOBS = "/v1/audio/jobs"
+
+
+class Desk:
+    """The services, with bounded pools, so that long work never holds up short questions."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        self.followed = Followed()
+        self.leaving = False  # the server is asked to stop: whoever only waits shall end
+        self._store = anyio.CapacityLimiter(STORE_THREADS)
+        self._transfer = anyio.CapacityLimiter(TRANSFER_THREADS)
+        self._ring = anyio.CapacityLimiter(BELL_THREADS)
+        self._utter = anyio.CapacityLimiter(services.settings.io_threads)
+        self._work = Crew(services.settings.io_threads, "work")
+        self._measure = anyio.CapacityLimiter(services.settings.cpu_processes)
+
+    async def ask(self, call: Callable[[], Result]) -> Result:
+        """Run a short blocking call: a store's transaction."""
+        return await anyio.to_thread.run_sync(call, limiter=self._store)
+
+    async def move(self, call: Callable[[], Result]) -> Result:
+        """Run a blocking call that moves bytes to or from storage."""
+        return await anyio.to_thread.run_sync(call, limiter=self._transfer)
+
+    async def ring(self, call: Callable[[], Result]) -> Result:
+        """Run a blocking call to the broker."""
+        return await anyio.to_thread.run_sync(call, limiter=self._ring)
+
+    async def work(self, call: Callable[[], Result]) -> Result:
+        """Run a long blocking call: a transcription."""
+        return await self._work.do(call)
+
+    def attend(self, call: Callable[[], Result]) -> Awaitable[Result]:
+        """Run a call that does little but wait, and waits by `greenlet_io`; what it has to block for is work."""
+        return attended(call, self._work.do)
+
+    async def measure(self, call: Callable[[], Result]) -> Result:
+        """Run a blocking call that decodes a recording only to know how long it is."""
+        return await anyio.to_thread.run_sync(call, limiter=self._measure)
+
+    async def utter(self, call: Callable[[], Result]) -> Result:
+        """Run a blocking call that waits for the next piece of speech."""
+        return await anyio.to_thread.run_sync(call, limiter=self._utter)
+
+    def close(self) -> None:
+        """Let the threads go."""
+        self._work.close()
+
+    async def closing(self, call: Callable[[], object]) -> None:
+        """Run a blocking call that lets go of something, even while the request is being cancelled."""
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(call)
+
+
+async def desk_of(request: Request) -> Desk:
+    """The application's desk."""
+    desk: Desk = request.app.state.desk
+    return desk
+
+
+async def principal_of(request: Request) -> Principal:
+    """Who asks, as the key check found."""
+    principal: Principal = request.state.principal
+    return principal
+
+
+def milliseconds(request: Request) -> int:
+    """How long this request has been in the house."""
+    began: float = request.state.started_at
+    return round((time.monotonic() - began) * 1000)
+
+
+TheDesk = Annotated[Desk, Depends(desk_of)]
+Caller = Annotated[Principal, Depends(principal_of)]

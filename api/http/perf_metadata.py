@@ -1,0 +1,65 @@
+"""What an answer says of how it was made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import Request
+
+from api.dependencies import milliseconds
+from pipeline.money import usd, usd_text
+from pipeline.transcript import TokenUsage, Transcript
+
+NOBODY = "none"  # a recording without speech is sent to nobody
+
+
+def perf_headers(request: Request, model_used: str) -> dict[str, str]:
+    """The headers of every answer with sound or about sound, where its making is known when they leave."""
+    latency = str(milliseconds(request))
+    told = {"x-perf-model-used": model_used or NOBODY, "x-perf-latency-ms": latency}
+    micro = cost(request)
+    return told if micro is None else told | {"x-perf-cost-usd": cost_text(micro)}
+
+
+def cost_text(micro: int) -> str:
+    """As headers write it."""
+    return usd_text(micro) if micro else "0"
+
+
+def cost(request: Request) -> int | None:
+    """Micro-dollars; None while nobody can know."""
+    micro: int | None = getattr(request.state, "cost", 0)
+    return micro
+
+
+def perf(request: Request, model_used: str, audio_ms: int) -> dict[str, Any]:
+    """The same in a body."""
+    return {
+        "request_id": request.state.own_id,
+        "model_used": model_used or NOBODY,
+        "audio_duration_seconds": audio_ms / 1000,
+        "cost_usd": usd(cost(request) or 0),
+        "latency_ms": milliseconds(request),
+    }
+
+
+def usage(transcript: Transcript, response_format: str) -> dict[str, Any]:
+    """What was used: tokens where the provider counted them for every chunk, else measured seconds of sound.
+
+    verbose_json knows seconds only (contract.md section 1.3).
+    """
+    if transcript.usage is not None and response_format != "verbose_json":
+        return tokens(transcript.usage)
+    return {"type": "duration", "seconds": transcript.duration / 1000}
+
+
+def tokens(used: TokenUsage) -> dict[str, Any]:
+    """A provider's count as OpenAI writes it."""
+    into, out = used.text_in + used.audio_in, used.text_out + used.audio_out
+    return {
+        "type": "tokens",
+        "input_tokens": into,
+        "input_token_details": {"text_tokens": used.text_in, "audio_tokens": used.audio_in},
+        "output_tokens": out,
+        "total_tokens": into + out,
+    }

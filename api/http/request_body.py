@@ -1,0 +1,190 @@
+"""How a request's body is read: never faster than it is used, never slower than is bearable, never for nothing.
+
+`BodyGuard` stands between the server and everything that reads. It cuts off clients that send (almost) nothing, and
+when an answer goes out before the body has been read it empties the pipe before it closes, because a client that is still
+sending would otherwise see a broken connection instead of the answer (contract.md section 6).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import AsyncIterator, Awaitable
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.http.error_responses import ClientGone, RequestTimeout, as_invalid_request
+from pipeline.errors import InvalidRequest
+
+PROGRESS = 4096  # bytes; a client that sends less than this within the read timeout is as good as silent
+GLANCE, GLANCE_SECONDS = (
+    64 * 1024,
+    0.05,
+)  # what is about to arrive anyway is taken first, so that the connection can go on
+STRANGER_DRAIN, STRANGER_SECONDS = 512 * 1024, 1.0  # what is read and thrown away for a caller without a key
+JSON_LIMIT = 1024 * 1024  # bytes
+SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")  # rare, and looked at closely then
+
+Schema = TypeVar("Schema", bound=BaseModel)
+
+
+class _Body:
+    """One request's `receive`, watched."""
+
+    def __init__(self, receive: Receive, headers: Headers, patience: float) -> None:
+        self._receive = receive
+        self._patience = patience
+        self._waited = 0.0  # seconds spent waiting since the last PROGRESS bytes; our own work does not count
+        self._since = 0
+        self.invited = headers.get("expect", "").lower() != "100-continue"
+        self.finished = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
+        self.stalled = False
+
+    async def __call__(self) -> Message:
+        self.invited = True
+        if self.finished:
+            return await self._receive()
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(max(0.0, self._patience - self._waited)):
+                message = await self._receive()
+        except TimeoutError:
+            self.stalled = True
+            raise RequestTimeout from None
+        self._count(len(message.get("body", b"")), time.monotonic() - began)
+        self.finished = message["type"] == "http.disconnect" or not message.get("more_body", False)
+        return message
+
+    def _count(self, size: int, waited: float) -> None:
+        self._waited += waited
+        self._since += size
+        if self._since >= PROGRESS:
+            self._since, self._waited = 0, 0.0
+
+    async def drain(self, limit: int) -> None:
+        """Read and forget up to `limit` bytes, unless the client waits for our word before it sends any."""
+        while limit > 0 and self.invited and not self.finished and not self.stalled:
+            try:
+                message = await self()
+            except RequestTimeout:
+                return
+            limit -= len(message.get("body", b""))
+
+
+class BodyGuard:
+    """Read deadline, and the emptying of pipes. At most `drain` bytes are thrown away for one request."""
+
+    def __init__(self, app: ASGIApp, *, patience: float, drain: int) -> None:
+        self.app = app
+        self.patience = patience
+        self.drain = drain
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        body = _Body(receive, Headers(scope=scope), self.patience)
+        await self.app(scope, body, _Farewell(send, body, self.drain))
+
+
+class _Farewell:
+    """One request's `send`. A refusal that goes out before the body was read is sent whole and at once; then the pipe is
+    emptied, and only then the connection is closed: a close that overtakes what the client still sends destroys the answer.
+    """
+
+    def __init__(self, send: Send, body: _Body, drain: int) -> None:
+        self._send = send
+        self._body = body
+        self._drain = drain
+        self._stranger = False
+        self._early = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            await self._begin(message)
+        elif self._early and not message.get("more_body", False):
+            await self._send({**message, "more_body": True})
+            await self._empty()
+            message = {"type": "http.response.body", "body": b"", "more_body": False}
+        await self._send(message)
+
+    async def _begin(self, message: Message) -> None:
+        if message["status"] < HTTPStatus.BAD_REQUEST or self._body.finished:
+            return
+        await _within(GLANCE_SECONDS, self._body.drain(GLANCE))
+        self._early = not self._body.finished
+        if self._early:
+            MutableHeaders(scope=message)["connection"] = "close"
+        self._stranger = message["status"] == HTTPStatus.UNAUTHORIZED
+
+    async def _empty(self) -> None:
+        if self._stranger:
+            await _within(STRANGER_SECONDS, self._body.drain(STRANGER_DRAIN))
+        else:
+            await self._body.drain(self._drain)
+
+
+async def _within(seconds: float, waiting: Awaitable[None]) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await waiting
+    except TimeoutError:
+        return
+
+
+async def blocks(request: Request) -> AsyncIterator[bytes]:
+    """The body as it arrives. Raises ClientGone when it ends too early, RequestTimeout when it does not arrive."""
+    while True:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        if message.get("body"):
+            yield message["body"]
+        if not message.get("more_body", False):
+            return
+
+
+async def read_json(request: Request, *, limit: int = JSON_LIMIT, empty: Any = None, number: Any = float) -> Any:
+    """The body as JSON; `empty` stands for no body at all; `number` makes fractions of their digits: Decimal where they
+    are money. Raises InvalidRequest when it is too large or not JSON."""
+    content = bytearray()
+    async for block in blocks(request):
+        content += block
+        if len(content) > limit:
+            raise InvalidRequest(f"The JSON body is larger than {limit} bytes.")
+    if not content and empty is not None:
+        return empty
+    try:
+        value = json.loads(content, parse_float=number)
+        if SURROGATE.search(content):
+            _check_sayable(value)
+    except (ValueError, RecursionError, ArithmeticError) as error:  # the last: no Decimal has such an exponent
+        raise InvalidRequest("The body is not valid JSON.") from error
+    return value
+
+
+def _check_sayable(value: Any) -> None:
+    """Raises InvalidRequest for half of a pair such as \\ud83d\\ude00: what is left where a text was cut by its UTF-16 units."""
+    try:
+        json.dumps(value, ensure_ascii=False, default=str).encode()
+    except UnicodeEncodeError as error:
+        raise InvalidRequest(
+            "A text ends or begins with half a character: one \\ud800 … \\udfff without its partner."
+        ) from error
+
+
+def checked(schema: type[Schema], value: Any) -> Schema:
+    """`value` as `schema`. Raises InvalidRequest naming the first field that is wrong."""
+    if not isinstance(value, dict):
+        raise InvalidRequest("The body must be a JSON object.")
+    try:
+        return schema.model_validate(value)
+    except ValidationError as error:
+        raise as_invalid_request(error) from error

@@ -1,0 +1,157 @@
+"""What every answer carries, whatever happens inside: a request id, the time it took, permission for browsers."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.http.error_responses import METHODS, ClientGone, ServerBusy, render, unexpected
+from infra.database.ids import new_request_id
+from infra.logs import log_context
+from pipeline.errors import InvalidRequest, StenopoolError
+
+log = logging.getLogger("stenopool.api")
+
+SYNCHRONOUS = frozenset({"/v1/audio/speech", "/v1/audio/transcriptions", "/v1/audio/translations"})
+PUBLIC = frozenset({"/", "/healthz", "/readyz", "/metrics", "/version", "/docs", "/openapi.json", "/redoc"})
+SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+LONGEST_CLIENT_ID = 512  # characters of X-Client-Request-Id, as OpenAI has it
+EXPOSED = (
+    b"x-request-id, x-perf-request-id, x-perf-model-used, x-perf-cost-usd, x-perf-latency-ms, openai-processing-ms, "
+    b"location, retry-after, x-should-retry, etag, idempotent-replayed, content-disposition, "
+    b"x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, ratelimit, ratelimit-policy"
+)
+PREFLIGHT_SECONDS = "86400"
+LIST_NAME = re.compile(rb"(^|&)([^=&]*)(?:\[\]|%5[Bb]%5[Dd])=")
+
+
+def request_id(headers: Headers, own: str) -> str:
+    """The caller's own id where it is harmless to repeat, else ours."""
+    given = headers.get("x-request-id", "")
+    return given if SANE_ID.fullmatch(given) else own
+
+
+def check_client_id(given: str | None) -> None:
+    """The id by which the caller's own log knows the request must be fit for ours. Raises InvalidRequest."""
+    if given is not None and not (given.isascii() and len(given) <= LONGEST_CLIENT_ID):
+        told = f"X-Client-Request-Id has at most {LONGEST_CLIENT_ID} characters, all of them ASCII."
+        raise InvalidRequest(told, param="X-Client-Request-Id")
+
+
+@dataclass
+class _Answer:
+    """What is known of the answer while it goes out."""
+
+    send: Send
+    path: str
+    request_id: str
+    own_id: str
+    started_at: float
+    started: bool = False
+    status: int = 0
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            self.status = message["status"]
+            message = {**message, "headers": [*message["headers"], *self._headers()]}
+        await self.send(message)
+
+    def _headers(self) -> list[tuple[bytes, bytes]]:
+        """What no answer brings itself, so nothing has to be looked for."""
+        latency = b"%d" % round((time.monotonic() - self.started_at) * 1000)
+        told = [
+            (b"x-request-id", self.request_id.encode()),
+            (b"x-perf-request-id", self.own_id.encode()),
+            (b"openai-processing-ms", latency),
+            (b"access-control-allow-origin", b"*"),
+            (b"access-control-expose-headers", EXPOSED),
+        ]
+        if self.path in SYNCHRONOUS and self.status >= HTTPStatus.BAD_REQUEST:  # failed work is free
+            told += [(b"x-perf-latency-ms", latency), (b"x-perf-cost-usd", b"0")]
+        return told
+
+
+class Envelope:
+    """The outermost middleware. At most `limit` requests are inside at once; more are told to come back."""
+
+    def __init__(self, app: ASGIApp, *, limit: int) -> None:
+        self.app = app
+        self.limit = limit
+        self.inside = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        scope["query_string"] = LIST_NAME.sub(rb"\1\2=", scope["query_string"])  # as SDKs write lists: `name[]=`
+        own = new_request_id()  # in the ledger and on the receipt: never what a caller sends, who may send it twice
+        answer = _Answer(send, scope["path"], request_id(headers, own), own, time.monotonic())
+        scope.setdefault("state", {}).update(request_id=answer.request_id, own_id=own, started_at=answer.started_at)
+        if scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
+            await _preflight(headers)(scope, receive, answer)
+            return
+        if self.inside >= self.limit:
+            await render(ServerBusy())(scope, receive, answer)
+            return
+        self.inside += 1
+        try:
+            theirs = headers.get("x-client-request-id")
+            with log_context(request_id=answer.request_id, client_request_id=theirs):
+                await self._serve(scope, receive, answer, theirs)
+                _measure(scope, answer)
+        finally:
+            self.inside -= 1
+
+    async def _serve(self, scope: Scope, receive: Receive, answer: _Answer, client_id: str | None) -> None:
+        try:
+            check_client_id(client_id)
+            await self.app(scope, receive, answer)
+        except Exception as error:  # noqa: BLE001 - nothing below may leave a caller without an answer
+            _note(error)
+            if not answer.started:
+                fault = render(error) if isinstance(error, StenopoolError) else unexpected()
+                await fault(scope, receive, answer)
+            # else: the server sees an unfinished answer and cuts the connection, which is the one way to tell the client
+
+
+def _note(error: Exception) -> None:
+    if isinstance(error, ClientGone):
+        log.info("the client hung up")
+    elif isinstance(error, StenopoolError):
+        log.warning("%s: %s", error.code, error.message)
+    else:
+        log.error("a request failed", exc_info=error)
+
+
+def _measure(scope: Scope, answer: _Answer) -> None:
+    """A line in the log, never with the query, which may hold a secret; and a timing by the route's template, so that ids
+    do not make a thousand series."""
+    route = getattr(scope.get("route"), "path", "none")
+    seconds = time.monotonic() - answer.started_at
+    level = logging.DEBUG if scope["path"] in PUBLIC else logging.INFO
+    facts = {"method": scope["method"], "route": route, "status": answer.status, "ms": round(1000 * seconds)}
+    path = scope.get("raw_path", b"").decode("latin-1")  # still encoded: a line stays one line
+    log.log(level, "%s %s %d", scope["method"], path, answer.status, extra=facts)
+    desk = getattr(scope["app"].state, "desk", None)
+    if desk is not None:
+        desk.services.metrics.http.labels(scope["method"], route, str(answer.status)).observe(seconds)
+
+
+def _preflight(headers: Headers) -> Response:
+    """Browsers ask first. Keys travel in a header, never in a cookie, so any origin may ask."""
+    allowed = {
+        "access-control-allow-methods": ", ".join((*METHODS, "OPTIONS")),
+        "access-control-allow-headers": headers.get("access-control-request-headers", "authorization, content-type"),
+        "access-control-max-age": PREFLIGHT_SECONDS,
+        "vary": "access-control-request-headers",
+    }
+    return Response(status_code=204, headers=allowed)

@@ -1,0 +1,94 @@
+"""Jobs that are read while they run: what their finished chunks say, each fetched and stitched once, however often it is asked."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from infra.database.tables import Chunk
+from infra.wiring import Services
+from pipeline.cut.cutter import span_from_dict
+from pipeline.lifecycle import ChunkStatus
+from pipeline.stitch.stitcher import Stitcher
+from pipeline.transcript import Gap, Heard, Segment, Transcript, heard_from_json, samples_to_ms, transcript_from_json
+
+_JOBS, _TRANSCRIPTS = 8, 4  # remembered; ten hours of speech take about 40 MB
+
+
+class Followed:
+    """Called from any thread. Forgets what was asked for least recently."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._readings: OrderedDict[str, _Reading] = OrderedDict()
+        self._transcripts: OrderedDict[str, Transcript] = OrderedDict()
+
+    def segments(self, services: Services, job_id: str) -> Sequence[Segment]:
+        """What is certain by now: of the finished chunks up to the first unfinished one. Raises StorageUnavailable."""
+        with self._lock:
+            reading = self._readings.setdefault(job_id, _Reading())
+            self._readings.move_to_end(job_id)
+            while len(self._readings) > _JOBS:
+                self._readings.popitem(last=False)
+        return reading.read(services, services.jobs.chunks(job_id))
+
+    def transcript(self, services: Services, key: str) -> Transcript:
+        """The finished job's transcript; its object never changes. Raises InputMissing, StorageUnavailable."""
+        with self._lock:
+            known = self._transcripts.get(key)
+        whole = known or transcript_from_json(services.storage.get(key))
+        with self._lock:
+            self._transcripts[key] = whole
+            self._transcripts.move_to_end(key)
+            while len(self._transcripts) > _TRANSCRIPTS:
+                self._transcripts.popitem(last=False)
+        return whole
+
+
+class _Reading:
+    """One job, read up to somewhere."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._start_over()
+
+    def _start_over(self) -> None:
+        self._stitcher = Stitcher()
+        self._taken: list[str] = []
+        self._settled: Sequence[Segment] = ()
+
+    def read(self, services: Services, rows: Sequence[Chunk]) -> Sequence[Segment]:
+        with self._lock:
+            ready = _ready(rows)
+            if self._taken != ready[: len(self._taken)]:  # a chunk was heard anew, or the recording cut anew
+                self._start_over()
+            fresh = rows[len(self._taken) : len(ready)]
+            for row in fresh:
+                self._stitcher.add(span_from_dict(row.span), _part(services, row))
+                self._taken.append(_source(row))
+            if fresh:
+                self._settled = self._stitcher.settled
+            return self._settled
+
+
+def _ready(rows: Sequence[Chunk]) -> list[str]:
+    """Where the finished chunks up to the first unfinished one have their text from."""
+    found = []
+    for row in rows:
+        if row.status not in (ChunkStatus.COMPLETED, ChunkStatus.FAILED):
+            break
+        found.append(_source(row))
+    return found
+
+
+def _source(row: Chunk) -> str:
+    return f"{row.status} {row.result_key} {row.span['own_end']}"
+
+
+def _part(services: Services, row: Chunk) -> Heard | Gap:
+    if row.status == ChunkStatus.FAILED:
+        span = span_from_dict(row.span)
+        code = str((row.error or {}).get("code", "internal_error"))
+        return Gap(samples_to_ms(span.own_start), samples_to_ms(span.own_end), code, row.idx)
+    return heard_from_json(services.storage.get(row.result_key)) if row.result_key else Heard()

@@ -1,0 +1,160 @@
+"""A job's text, whole or as far as it is known, read back from storage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Annotated, Any
+
+from fastapi import Response
+from pydantic import Field, model_validator
+
+from api.dependencies import JOBS, Desk
+from api.http.perf_metadata import cost_text, tokens
+from api.schemas.audio_options import Lenient, Many
+from api.schemas.job_object import terminal
+from infra.database.tables import Job
+from pipeline import formats
+from pipeline.caption_layout import Layout
+from pipeline.errors import Expired, InputMissing, InvalidRequest, UnsupportedValue, WrongState
+from pipeline.formats.base import RenderOptions
+from pipeline.lifecycle import ACTIONS
+from pipeline.options import Granularity
+from pipeline.quality.suspects import Shown, shown
+from pipeline.text.search import find
+from pipeline.transcript import SAMPLE_RATE, Segment, Transcript
+
+TELLS_SUSPECTS = ("verbose_json",)  # formats in which a suspect segment says so by itself
+WHAT_GOES = "The job's results have been deleted."
+
+
+class CaptionQuery(Lenient):
+    """How a transcript is to be written; unset: as the job's request said."""
+
+    format: str | None = Field(None, description=", ".join(formats.names()))
+    timestamp_granularities: Annotated[list[Granularity] | None, Many()] = Field(
+        None, description="`segment`, `word` or both, for verbose_json."
+    )
+    max_line_chars: int | None = Field(None, ge=10, le=250, description="Columns of a caption's line; 42.")
+    max_lines: int | None = Field(None, ge=1, le=8, description="Lines of a caption; 2.")
+    min_cue: int | None = Field(None, ge=0, le=10_000, description="Shortest caption in ms; 833.")
+    max_cue: int | None = Field(None, ge=1000, le=60_000, description="Longest caption in ms; 7000.")
+    min_gap: int | None = Field(None, ge=0, le=1000, description="Gap between captions in ms; 84.")
+    chars_per_second: float | None = Field(None, ge=5, le=100, allow_inf_nan=False, description="Reading speed; 20.")
+    paragraphs: bool | None = Field(None, description="true: text in paragraphs, an empty line between.")
+    suspect: Shown = Field("keep", description="Text that may be made up: `keep`, `mark` it [? so ?], or `drop` it.")
+
+    @model_validator(mode="after")
+    def _possible(self) -> CaptionQuery:
+        usual = Layout()
+        shortest = usual.min_cue if self.min_cue is None else self.min_cue
+        longest = usual.max_cue if self.max_cue is None else self.max_cue
+        if shortest > longest:
+            told = f"A caption cannot last at least {shortest} ms and at most {longest} ms."
+            raise UnsupportedValue(told, param="min_cue" if self.max_cue is None else "max_cue")
+        return self
+
+    def layout(self) -> dict[str, Any]:
+        """The caption options that were given."""
+        return self.model_dump(exclude={"format", "timestamp_granularities", "suspect"}, exclude_none=True)
+
+
+def finished(job: Job) -> Job:
+    """Raises WrongState unless the job is completed, Expired when its results are deleted."""
+    if job.purged_at is not None:
+        raise Expired(WHAT_GOES)
+    if job.status not in ACTIONS["transcript"]:
+        raise WrongState(
+            "The transcript is there once the job is completed.",
+            current_status=job.status,
+            allowed_statuses=sorted(ACTIONS["transcript"]),
+        )
+    return job
+
+
+async def transcript_of(desk: Desk, job: Job) -> Transcript:
+    """Raises Expired when its object is gone, StorageUnavailable."""
+    assert job.result_key is not None
+    try:
+        return await desk.move(partial(desk.followed.transcript, desk.services, job.result_key))
+    except InputMissing as error:
+        raise Expired(WHAT_GOES) from error
+
+
+def sound_of(job: Job) -> tuple[str, str, int]:
+    """(storage key, format, bytes) of a speech job's sound. Raises InvalidRequest for another task, WrongState, Expired."""
+    if job.task != "speech":
+        raise InvalidRequest(
+            f"A job of the task {job.task} makes no sound; its result is at {JOBS}/{job.id}/transcript."
+        )
+    sound = finished(job).sound
+    assert sound is not None
+    return sound["key"], sound["format"], sound["bytes"]
+
+
+def rendered(job: Job, transcript: Transcript, query: CaptionQuery) -> Response:
+    """The transcript in the format asked for now, else in the one asked for then. Raises UnsupportedValue."""
+    asked = None if job.task == "speech" else job.request.get("response_format")  # which is the sound's
+    name = query.format or asked or "json"
+    wanted = query.timestamp_granularities or job.request.get("timestamp_granularities") or ("segment",)
+    shape = formats.load(name)
+    used = _usage(job, transcript, shape.name) if job.task == "transcription" else {}
+    if query.suspect == "drop" or shape.name not in TELLS_SUSPECTS:
+        transcript = shown(transcript, query.suspect)
+    body = shape.render(transcript, RenderOptions(granularities=tuple(wanted), extra=used, **query.layout()))
+    headers = {
+        "content-disposition": f'inline; filename="{job.id}.{shape.extension.removeprefix(".")}"',
+        "x-perf-model-used": transcript.model_used,
+        "x-perf-cost-usd": cost_text(job.captured_micro),
+    }
+    return Response(body, media_type=shape.media_type, headers=headers)
+
+
+def _usage(job: Job, transcript: Transcript, format_name: str) -> dict[str, Any]:
+    """As on the synchronous endpoint: tokens that the provider counted, else seconds."""
+    if transcript.usage is not None and format_name != "verbose_json":
+        return {"usage": tokens(transcript.usage)}
+    return {
+        "usage": {"type": "duration", "seconds": job.samples_done / SAMPLE_RATE}
+    }  # without the gaps, which are free
+
+
+async def so_far(desk: Desk, job: Job) -> tuple[Sequence[Segment], bool]:
+    """The segments that are certain by now, and whether they are all there will be."""
+    if job.purged_at is not None:
+        raise Expired(WHAT_GOES)
+    if job.result_key is not None and job.status in ACTIONS["transcript"]:
+        whole = await transcript_of(desk, job)
+        return whole.segments, True
+    if job.task == "speech" or job.request.get("channels") == "separate":  # in order only when all is there
+        return [], terminal(job)
+    return await desk.move(partial(desk.followed.segments, desk.services, job.id)), terminal(job)
+
+
+def numbered(segments: Sequence[Segment], first: int = 0) -> list[dict[str, Any]]:
+    """Segments as the API shows them, the first one's id being `first`; times in seconds, as everywhere."""
+    return [
+        {
+            "id": number,
+            "object": "audio.segment",
+            "start": segment.start / 1000,
+            "end": segment.end / 1000,
+            "text": segment.text.strip(),
+            "words": [
+                {"word": word.text, "start": word.start / 1000, "end": word.end / 1000, "confidence": word.confidence}
+                for word in segment.words
+            ],
+            "suspect": list(segment.suspect),
+        }
+        | {name: value for name in ("speaker", "channel") if (value := getattr(segment, name)) is not None}
+        for number, segment in enumerate(segments, start=first)
+    ]
+
+
+def found(segments: Sequence[Segment], query: str) -> list[dict[str, Any]]:
+    """The segments in which the query's words are said, as the API shows them, each with its matches."""
+    by_segment: dict[int, list[dict[str, Any]]] = {}
+    for match in find(segments, query):
+        shown_match = {"text": match.text, "start": match.start / 1000, "end": match.end / 1000}
+        by_segment.setdefault(match.segment, []).append(shown_match)
+    return [{**numbered([segments[at]], first=at)[0], "matches": matches} for at, matches in by_segment.items()]

@@ -1,0 +1,231 @@
+"""How a job comes in: a form with a file, streamed to storage, or JSON with a URL or a text; then one commit, then the bell."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from fastapi import Request, Response
+from starlette.responses import JSONResponse
+
+from api.access.rate_limits import count_speech_job
+from api.dependencies import JOBS, Desk
+from api.http.idempotency import REPLAYED, idempotency, idempotency_key
+from api.http.request_body import checked, read_json
+from api.jobs.quote import heard_ms, job_terms, sure_ms_of
+from api.schemas.job_object import job_object
+from api.schemas.job_request import JobFields, SpeechJobFields, shown_url
+from api.uploads.form import Form, read_form
+from api.uploads.sinks import StorageSink, beyond, refuse_announced
+from infra.database.tables import Job, Media
+from infra.jobs.store import Bell, NewJob
+from infra.keys.accounts import Principal
+from infra.money.job_money import Terms
+from infra.webhooks.signing_secrets import new_secret
+from pipeline.audio.duration.estimate import UNKNOWN_MS, Ends, Estimate
+from pipeline.errors import DatabaseUnavailable, InvalidRequest, OutboundRefused
+from pipeline.options import Task
+
+Fields = JobFields | SpeechJobFields
+JSON_LIMIT = 8 * 1024**2  # bytes: the longest text, escaped, and its options
+RETRY_AFTER = "1"  # seconds until the first look at a new job is worth it
+ONE_INPUT = "Send exactly one of a multipart `file` and a `url`."
+NO_TEXT = 'This job hears a recording and takes no `text`. To have a `text` spoken, set `task` to "speech".'
+
+
+@dataclass(frozen=True)
+class _Input:
+    """What there is to hear: an upload that is in storage, or a URL to fetch."""
+
+    facts: dict[str, Any]
+    media: Media | None = None
+    source: dict[str, Any] | None = None
+    ends: Ends | None = None
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Who asks for a job, and how."""
+
+    request: Request
+    desk: Desk
+    caller: Principal
+    key: str | None  # the Idempotency-Key
+
+
+def wants_async(request: Request) -> bool:
+    """`Prefer: respond-async` (RFC 7240)."""
+    preferences = ",".join(request.headers.getlist("prefer")).split(",")
+    return any(one.split(";")[0].strip().lower() == "respond-async" for one in preferences)
+
+
+async def create_job(request: Request, desk: Desk, caller: Principal, *, task: Task | None = None) -> Response:
+    """202 with the new job; `task` overrules the request's own. Raises what is wrong with the request."""
+    asked = _Asked(request, desk, caller, idempotency_key(request))
+    limit = desk.services.settings.max_upload_bytes
+    sink = StorageSink(desk, caller, limit=limit)
+    if request.headers.get("content-type", "").lower().startswith("application/json"):
+        form = Form(await read_json(request, limit=JSON_LIMIT), None)
+    else:
+        refuse_announced(request, limit, beyond(limit))
+        form = await read_form(request, sink)
+    try:
+        fields = _job_fields(desk, form.fields, task)
+        if fields.task == "speech" and task is None:  # else the endpoint has been counted already
+            await count_speech_job(desk.services, caller)
+        answer = await _submit(asked, fields, await _input(asked, fields, form, sink))
+    except DatabaseUnavailable:
+        raise  # the commit may have happened: the sweep knows whether a job uses the upload
+    except BaseException:
+        await sink.abort()
+        raise
+    if "idempotent-replayed" in answer.headers:
+        await sink.abort()
+    return answer
+
+
+def _job_fields(desk: Desk, given: Any, task: str | None) -> Fields:
+    """Everything that can be refused without looking at the sound is refused here."""
+    told = {**given, "task": task} if task and isinstance(given, dict) else given
+    speech = isinstance(told, dict) and told.get("task") == "speech"
+    if not speech and isinstance(told, dict) and told.get("text"):
+        raise InvalidRequest(NO_TEXT, param="text")
+    fields: Fields = checked(SpeechJobFields, told) if speech else checked(JobFields, told)
+    services = desk.services
+    services.catalog.routes(fields.model, fields.task)
+    if getattr(fields, "channels", None) != "separate":  # channels tell who speaks, whoever hears them
+        usual = "mp3" if isinstance(fields, SpeechJobFields) else "json"
+        services.catalog.check_format(fields.model, fields.task, fields.response_format or usual)
+    if fields.webhook is not None:
+        check_target(desk, fields.webhook.url, param="webhook.url")
+    for name, most in (
+        ("timeout_seconds", services.settings.job_timeout_seconds),
+        ("retention_seconds", services.settings.retention_seconds),
+    ):
+        if (getattr(fields, name) or 0) > most:
+            raise InvalidRequest(f"{name}: at most {most} on this server.", param=name)
+    return fields
+
+
+async def _input(asked: _Asked, fields: Fields, form: Form, sink: StorageSink) -> _Input:
+    if isinstance(fields, SpeechJobFields):
+        if form.filename is not None:
+            raise InvalidRequest("A speech job takes its `text` as a field, not as a file.", param="file")
+        return await _written(fields, sink)
+    return _fetched(asked.desk, fields) if form.filename is None else _uploaded(fields, sink)
+
+
+async def _written(fields: SpeechJobFields, sink: StorageSink) -> _Input:
+    """The text is kept where recordings are, so that it goes when they go."""
+    await sink.begin("")
+    await sink.write(fields.text.encode())
+    await sink.finish()
+    assert sink.media is not None
+    facts = {"type": "text", "bytes": sink.media.bytes, "sha256": sink.media.sha256, "characters": len(fields.text)}
+    return _Input(facts, media=sink.media)
+
+
+def _uploaded(fields: JobFields, sink: StorageSink) -> _Input:
+    media = sink.media
+    assert media is not None
+    if fields.url is not None:
+        raise InvalidRequest(ONE_INPUT, param="url")
+    facts: dict[str, Any] = {
+        "type": "file",
+        "filename": media.filename,
+        "bytes": media.bytes,
+        "sha256": media.sha256,
+    }
+    length = sink.ends.estimate()
+    if not length.guessed:
+        facts["expected_ms"] = heard_ms(fields, length)
+    return _Input(facts, media=media, ends=sink.ends)
+
+
+def check_target(desk: Desk, url: str, *, param: str) -> None:
+    """Raises OutboundRefused for a URL that may not be called, whatever its name resolves to: that is checked later."""
+    try:
+        desk.services.outbound.check(url)
+    except OutboundRefused as error:
+        raise OutboundRefused(error.message, param=param) from error
+
+
+def _fetched(desk: Desk, fields: JobFields) -> _Input:
+    if fields.url is None:
+        raise InvalidRequest(ONE_INPUT, param="file")
+    check_target(desk, fields.url, param="url")
+    shown = shown_url(fields.url)
+    facts = {"type": "url", "filename": shown.rsplit("/", maxsplit=1)[-1] or None, "url": shown}
+    return _Input(facts, source={"url": fields.url, "headers": fields.headers or {}})
+
+
+async def _submit(asked: _Asked, fields: Fields, heard: _Input) -> Response:
+    desk = asked.desk
+    terms, sure_ms = await desk.ask(partial(_terms, desk, fields, heard))
+    new = _new_job(asked, fields, heard, terms=terms, sure_ms=sure_ms)
+    made_up = new.webhook_secret if fields.webhook is not None and fields.webhook.secret is None else None
+    answer = partial(_answer, secret=made_up)
+    once = idempotency(asked.key, f"POST {JOBS}", _said(fields, heard), answer)
+    job, replayed = await desk.ask(partial(desk.services.jobs.create, new, once))
+    headers = {"location": f"{JOBS}/{job.id}", "retry-after": RETRY_AFTER}
+    if wants_async(asked.request):
+        headers["preference-applied"] = "respond-async"
+    if replayed is not None:
+        return JSONResponse(replayed, status_code=202, headers=headers | REPLAYED)
+    await ring(desk, job)
+    return JSONResponse(answer(job), status_code=202, headers=headers)
+
+
+def _terms(desk: Desk, fields: Fields, heard: _Input) -> tuple[Terms | None, int]:
+    """What it will cost, and the ms of sound that are sure to be heard."""
+    length = heard.ends.estimate() if heard.ends else Estimate(UNKNOWN_MS)
+    return job_terms(desk.services, fields, length), sure_ms_of(fields, length)
+
+
+def _new_job(asked: _Asked, fields: Fields, heard: _Input, *, terms: Terms | None, sure_ms: int) -> NewJob:
+    webhook, settings = fields.webhook, asked.desk.services.settings
+    return NewJob(
+        account_id=asked.caller.account_id,
+        key_id=asked.caller.key_id,
+        task=fields.task,
+        model=fields.model,
+        request=fields.request(),
+        media=heard.media,
+        input=heard.facts,
+        source=heard.source,
+        client_reference_id=fields.client_reference_id,
+        meta=fields.metadata,
+        priority=fields.priority or 0,
+        queue="cpu" if heard.media is not None else "io",  # a slow download must not hold up a processor
+        webhook_url=webhook.url if webhook else None,
+        webhook_events=webhook.events if webhook else None,
+        webhook_secret=(webhook.secret or new_secret()) if webhook else None,
+        timeout_seconds=fields.timeout_seconds or settings.job_timeout_seconds,
+        retention_seconds=fields.retention_seconds or settings.retention_seconds,
+        request_id=asked.request.state.request_id,
+        terms=terms,
+        sure_ms=sure_ms,
+    )
+
+
+def _answer(job: Job, *, secret: str | None) -> dict[str, Any]:
+    """The job, and once the webhook's secret if we made it: nobody could verify our signatures otherwise."""
+    body = job_object(job, now=time.time())
+    if secret is not None:
+        body["webhook"]["secret"] = secret
+    return body
+
+
+def _said(fields: Fields, heard: _Input) -> list[Any]:
+    """What makes two requests the same one: every field they give and the sound's own hash."""
+    facts = {name: heard.facts.get(name) for name in ("filename", "bytes", "sha256")}
+    return [fields.model_dump(mode="json", exclude_unset=True), facts]
+
+
+async def ring(desk: Desk, job: Job) -> None:
+    """Tell the workers. A bell that does not ring is no error: the sweep rings again."""
+    services = desk.services
+    if await desk.ring(partial(services.queue.ring_job, job.id, job.queue)):
+        await desk.ask(partial(services.jobs.mark_rung, Bell("job", job.id, None, job.queue)))

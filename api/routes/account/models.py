@@ -1,0 +1,109 @@
+"""GET /v1/models: the catalog, in OpenAI's shape with our facts beside."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from api.dependencies import Desk, TheDesk
+from api.openapi.code_samples import ENDPOINTS, address_of, snippets
+from api.openapi.document import answers
+from api.schemas.audio_options import MAX_INPUT
+from api.uploads.sinks import SYNC_LIMIT
+from pipeline.catalog import Catalog, Model
+from pipeline.options import Task
+
+router = APIRouter(prefix="/v1", tags=["models"])
+CREATED = 1_767_225_600  # 2026-01-01; the catalog does not say when its models were made, and SDKs want a number
+
+
+def model_object(catalog: Catalog, model: Model) -> dict[str, Any]:
+    """One model: what every client expects, then tasks, formats, prices, availability. Light: there are many in a list."""
+    prices = model.prices.model_dump(mode="json", exclude_none=True)
+    written = [name for task in model.tasks for name in catalog.formats(model.id, task)]
+    return {
+        "id": model.id,
+        "object": "model",
+        "created": CREATED,
+        "owned_by": model.owned_by,
+        "shutdown_date": None,
+        "task": model.tasks[0],  # what it is for in the first place, and where to ask for that
+        "endpoint": ENDPOINTS[model.tasks[0]],
+        "tasks": list(model.tasks),
+        "formats": list(dict.fromkeys(written)),
+        "prices": {"currency": "usd", **prices},
+        "available": catalog.available(model.id),
+    }
+
+
+def whole_model(desk: Desk, model: Model, *, base: str) -> dict[str, Any]:
+    """The same with all that one wants to know before using it; `base` is this server's URL for clients."""
+    catalog = desk.services.catalog
+    voices = [voice.model_dump() for voice in catalog.voices(model.id)]
+    names = [voice["id"] for voice in voices]
+    voice = "alloy" if "alloy" in names or not names else names[0]
+    return {
+        **model_object(catalog, model),
+        "description": model.description,
+        "aliases": list(model.aliases),
+        "endpoints": [_endpoint(catalog, model, task) for task in model.tasks],
+        "languages": list(model.languages),
+        "voices": voices,
+        "limits": _limits(desk, model),
+        "examples": {task: snippets(base, model.id, task, voice=voice) for task in model.tasks},
+    }
+
+
+def _endpoint(catalog: Catalog, model: Model, task: Task) -> dict[str, Any]:
+    """Where to ask for a task, in which formats, and who does the work: the first of `served_by`, else the next."""
+    served = catalog.served(model.id, task)
+    return {
+        "task": task,
+        "path": ENDPOINTS[task],
+        "formats": list(catalog.formats(model.id, task)),
+        "available": bool(served),
+        "stand_in": catalog.stands_in(model.id, task),
+        "served_by": [{"provider": route.provider, "model": _shown(route.model)} for route in served],
+    }
+
+
+def _shown(name: str) -> str:
+    """A model's name at its provider; of a folder on this machine, its last part only."""
+    return PurePath(name).name if name.startswith(("/", "~", ".")) else name
+
+
+def _limits(desk: Desk, model: Model) -> dict[str, Any]:
+    """Of one call, and of a job, for what the model does."""
+    settings, own = desk.services.settings, model.limits
+    told: dict[str, Any] = {}
+    if "speech" in model.tasks:
+        told["max_characters"] = least(own.max_characters, MAX_INPUT)
+    if model.tasks != ("speech",):
+        told["max_bytes"] = least(own.max_bytes, SYNC_LIMIT)
+        told["max_seconds"] = own.seconds(settings.max_audio_seconds)
+        told["jobs"] = {"max_bytes": settings.max_upload_bytes, "max_seconds": settings.max_audio_seconds}
+    return told
+
+
+def least(own: int | None, general: int) -> int:
+    """The narrower of a model's own limit and everybody's."""
+    return general if own is None else min(own, general)
+
+
+@router.head("/models", include_in_schema=False)
+@router.get("/models", summary="List the models")
+async def list_models(desk: TheDesk) -> dict[str, Any]:
+    """Every model of the catalog; not paginated, as OpenAI's."""
+    catalog = desk.services.catalog
+    return {"object": "list", "data": [model_object(catalog, model) for model in catalog.models.values()]}
+
+
+@router.head("/models/{model_id:path}", include_in_schema=False)
+@router.get("/models/{model_id:path}", summary="Show one model", responses=answers(s404="No such model."))
+async def show_model(model_id: str, request: Request, desk: TheDesk) -> dict[str, Any]:
+    """With its voices, languages, limits, and an example to run for each of its tasks. An id may contain slashes, which
+    SDKs percent-encode; another name of a model shows that model."""
+    model = desk.services.catalog.model(model_id)
+    return whole_model(desk, model, base=address_of(str(request.base_url)))

@@ -1,0 +1,71 @@
+"""What an account has, has used and has paid: balance, usage, receipts."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+
+from api.dependencies import Caller, Desk, TheDesk
+from api.openapi.document import answers
+from api.schemas.billing import ReceiptQuery, UsageQuery, balance_object, receipt_object, sums_object, usage_object
+from api.schemas.job_object import CURRENCY
+from api.schemas.pagination import page
+from infra.money.usage import Wanted
+
+router = APIRouter(prefix="/v1", tags=["money"])
+NO_RECEIPT = answers(s404="No such receipt.")
+
+
+@router.get("/balance", summary="The balance")
+async def balance(desk: TheDesk, caller: Caller) -> dict[str, Any]:
+    """One balance that every endpoint shares. `held` is set aside for what is under way: what it costs in the end is
+    captured, the rest comes back. Audio is pay-as-you-go whatever the account's plan."""
+    return await desk.ask(partial(balance_of, desk, caller.account_id))
+
+
+def balance_of(desk: Desk, account_id: str) -> dict[str, Any]:
+    """The balance object of an account. Raises NotFound."""
+    available = desk.services.ledger.balance(account_id)
+    return balance_object(account_id, available, desk.services.books.held(account_id))
+
+
+@router.get("/usage", summary="What was used, and what it cost")
+async def usage(desk: TheDesk, caller: Caller, query: Annotated[UsageQuery, Query()]) -> dict[str, Any]:
+    """Added up from the receipts: one line for each day (UTC), model or key, and `total` for the whole period."""
+    since, until = query.days()
+    wanted = Wanted(caller.account_id, query.key_id, query.model, since, until)
+    return await desk.ask(partial(report, desk, wanted, query.group_by, limit=query.limit, after=query.after))
+
+
+def report(desk: Desk, wanted: Wanted, by: Any, *, limit: int, after: str | None) -> dict[str, Any]:
+    """A page of a usage report with its totals. Raises InvalidRequest for a cursor that makes no sense."""
+    groups, more = desk.services.usage.grouped(wanted, by, limit=limit, after=after)
+    return {
+        **page([usage_object(group, by) for group in groups], has_more=more),
+        "group_by": by,
+        "from": str(wanted.since),
+        "to": str(wanted.until),
+        "currency": CURRENCY,
+        "total": sums_object(desk.services.usage.total(wanted)),
+    }
+
+
+@router.get("/receipts", summary="List receipts")
+async def receipts(desk: TheDesk, caller: Caller, query: Annotated[ReceiptQuery, Query()]) -> dict[str, Any]:
+    """The newest first: one for each request and each job that has cost something or could have."""
+    return await desk.ask(partial(listed, desk, query, caller.account_id))
+
+
+def listed(desk: Desk, query: ReceiptQuery, account_id: str | None) -> dict[str, Any]:
+    """A page of an account's receipts, or of everybody's."""
+    read = desk.services.books.receipts
+    found, more = read(query.wanted(account_id), subject=query.subject(), limit=query.limit, after=query.after)
+    return page([receipt_object(receipt) for receipt in found], has_more=more)
+
+
+@router.get("/receipts/{receipt_id}", summary="Show a receipt", responses=NO_RECEIPT)
+async def receipt(desk: TheDesk, caller: Caller, receipt_id: str) -> dict[str, Any]:
+    """What was measured, the prices and the audio ratio in force, and what they made."""
+    return receipt_object(await desk.ask(partial(desk.services.receipts.get, caller.account_id, receipt_id)))

@@ -1,0 +1,1 @@
+"""What only the administrator's key opens."""

@@ -1,0 +1,1 @@
+"""The synchronous endpoints of OpenAI's audio API."""

@@ -1,0 +1,106 @@
+"""The synchronous endpoint that speaks."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncGenerator, Callable
+from functools import partial
+
+from fastapi import APIRouter, Request, Response
+
+from api.dependencies import Caller, Desk, TheDesk
+from api.http.perf_metadata import perf, perf_headers
+from api.http.request_body import checked, read_json
+from api.http.sse import EVENT_STREAM, STREAM_HEADERS, Stream, event
+from api.jobs.submission import create_job, wants_async
+from api.openapi.document import answers, shown_as, takes
+from api.schemas.audio_options import SpeechFields
+from api.sync.billing import Bill, subject_of
+from pipeline import run
+from pipeline.audio.encode import MEDIA_TYPES
+from pipeline.options import SpeechOptions
+from pipeline.provider_registry import Toolbox
+from pipeline.transcript import TokenUsage
+
+router = APIRouter(prefix="/v1/audio", tags=["audio"])
+
+
+@router.post(
+    "/speech",
+    summary="Speak a text",
+    responses=shown_as("audio/*", EVENT_STREAM)
+    | answers(
+        s400="A field that is wrong.",
+        s402="The balance does not cover it.",
+        s404="No such model.",
+        s503="No provider could do it.",
+    ),
+    openapi_extra=takes(json=SpeechFields),
+)
+async def speech(request: Request, desk: TheDesk, caller: Caller) -> Response:
+    """At most 4,096 characters; a job takes any length. The first sound is sent as soon as it is there.
+    `Prefer: respond-async` makes a job of it."""
+    if wants_async(request):
+        return await create_job(request, desk, caller, task="speech")
+    fields = checked(SpeechFields, await read_json(request))
+    options = fields.options()
+    desk.services.catalog.routes(options.model, "speech")
+    desk.services.catalog.check_format(options.model, "speech", options.response_format)
+    desk.services.catalog.model(options.model).limits.check_text(options.input)
+    bill = Bill(desk.services, caller, subject_of(request), options)
+    spoken = await desk.utter(partial(_begun, bill, options, desk.services.toolbox))
+    request.state.cost = bill.cost_ahead
+    headers = perf_headers(request, spoken.model_used)
+    if fields.stream_format == "sse":
+        source = _as_events(request, _blocks(desk, spoken, bill), spoken, bill)
+        return Stream(source, media_type=EVENT_STREAM, headers=headers | STREAM_HEADERS)
+    return Stream(_blocks(desk, spoken, bill), media_type=MEDIA_TYPES[options.response_format], headers=headers)
+
+
+def _begun(bill: Bill, options: SpeechOptions, toolbox: Toolbox) -> run.Speech:
+    """Paid for as far as it can be, and with its first sound."""
+    try:
+        bill.expect_speech()
+        return run.speak(options, toolbox)
+    except BaseException:
+        bill.release()
+        raise
+
+
+async def _blocks(desk: Desk, spoken: run.Speech, bill: Bill) -> AsyncGenerator[bytes, None]:
+    settle: Callable[[], None] = partial(bill.settle_spoken, spoken)  # also for a client that leaves: it has got sound
+    try:
+        while block := await desk.utter(partial(next, spoken, b"")):
+            yield block
+    except Exception:
+        settle = bill.release
+        raise
+    finally:
+        await desk.closing(partial(_ended, spoken, settle))
+
+
+def _ended(spoken: run.Speech, settle: Callable[[], None]) -> None:
+    try:
+        spoken.close()
+    finally:
+        settle()
+
+
+async def _as_events(
+    request: Request, blocks: AsyncGenerator[bytes, None], spoken: run.Speech, bill: Bill
+) -> AsyncGenerator[bytes, None]:
+    """contract.md section 3. Where the provider counts no tokens, a character counts as one."""
+    try:
+        async for block in blocks:
+            yield event({"type": "speech.audio.delta", "audio": base64.b64encode(block).decode()})
+        request.state.cost = bill.micro  # by now it is settled
+        done = {"usage": _usage(spoken, bill.characters), "perf": perf(request, spoken.model_used, spoken.milliseconds)}
+        yield event({"type": "speech.audio.done", **done})
+    finally:
+        await blocks.aclose()
+
+
+def _usage(spoken: run.Speech, characters: int) -> dict[str, int]:
+    used = spoken.usage or TokenUsage(text_in=characters)
+    into, out = used.text_in + used.audio_in, used.text_out + used.audio_out
+    return {"input_tokens": into, "output_tokens": out, "total_tokens": into + out}

@@ -1,0 +1,53 @@
+"""A transcription as the events of OpenAI's stream (contract.md section 1.5): deltas, with diarized_json segments, an end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from api.http.perf_metadata import tokens
+from pipeline.formats.diarized_json import check_told, diarized
+from pipeline.formats.json import languages, logprob
+from pipeline.options import TranscriptionOptions
+from pipeline.text.word_spacing import joined, space_between
+from pipeline.transcript import Segment, Transcript
+
+Event = dict[str, Any]
+
+
+class Telling:
+    """Hand it the segments as they become certain, in order. All deltas together are the text of the last event."""
+
+    def __init__(self, options: TranscriptionOptions) -> None:
+        self._options = options
+        self._told = 0  # segments
+        self._last = ""
+
+    def segments(self, fresh: Sequence[Segment]) -> Iterator[Event]:
+        """What to say of them."""
+        if not self._options.diarized:
+            yield from self._delta([segment.text for segment in fresh])
+            return
+        for segment in fresh:
+            shown = diarized(self._told, segment)
+            yield from ({**delta, "segment_id": shown["id"]} for delta in self._delta([segment.text]))
+            yield shown
+            self._told += 1
+
+    def _delta(self, texts: Sequence[str]) -> Iterator[Event]:
+        text = joined(stripped for one in texts if (stripped := one.strip()))
+        if text:
+            yield {"type": "transcript.text.delta", "delta": space_between(self._last, text) + text}
+            self._last = text[-1]  # its script decides whether a space comes next
+
+    def end(self, transcript: Transcript) -> Event:
+        """The last event. Its `usage` is of one kind only, counted tokens; without a count there is none.
+
+        Raises UnsupportedValue when speakers were to be told apart and nobody did.
+        """
+        if self._options.diarized:
+            check_told(transcript)
+        event: Event = {"type": "transcript.text.done", "text": transcript.text, **languages(transcript)}
+        if transcript.logprobs and "logprobs" in self._options.include:
+            event["logprobs"] = [logprob(one) for one in transcript.logprobs]
+        return event | ({"usage": tokens(transcript.usage)} if transcript.usage else {})

@@ -1,0 +1,115 @@
+"""Three ways to answer a synchronous transcription: at once, as JSON that takes its time, as events.
+
+An answer with a status and a length is the best one. But Node gives up after 300 s without headers, and proxies earlier
+(contract.md section 6), so JSON that is not there after `JSON_PATIENCE` begins without it: 200, the headers, then a
+space every so often, which every JSON parser skips. A failure after that can have no status any more. The body then ends
+with the usual error object, for people to read, and the connection is cut inside the body: a whole body of status 200
+would be taken by SDKs for a transcript without text; this way they raise a connection error.
+
+text, srt and vtt know no byte that means nothing. They come when they are there; who waits for long takes JSON, a stream
+or a job.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any
+
+from fastapi import Request, Response
+
+from api.http.error_responses import content_of
+from api.http.perf_metadata import perf, perf_headers, usage
+from api.http.sse import EVENT_STREAM, KEEPALIVE, KEEPALIVE_SECONDS, STREAM_HEADERS, Stream, event
+from api.sync.background_work import Underway
+from api.sync.transcript_events import Telling
+from pipeline import formats
+from pipeline.errors import StenopoolError
+from pipeline.formats.base import RenderOptions
+from pipeline.options import TranscriptionOptions
+from pipeline.transcript import Segment, Transcript
+
+Told = tuple[Sequence[Segment], str]  # what has become certain, and who heard most so far
+Hearing = Underway[Transcript, Told]
+JSON_PATIENCE = (
+    45.0  # seconds, less than proxies have; a provider that hangs over a short recording is given up before that
+)
+STREAM_PATIENCE = 10.0  # seconds in which a stream's failure can still be told by a status
+JSON = "application/json"
+SPACE = b" "
+
+
+async def as_body(request: Request, hearing: Hearing, options: TranscriptionOptions) -> Response:
+    """The transcript in the format that was asked for. Raises what the work raises, while there is a status to tell it."""
+    shape = formats.load(options.response_format)
+    patience = JSON_PATIENCE if shape.media_type == JSON else None
+    if not await hearing.attended(request.receive, seconds=patience):
+        return Stream(_spaced(request, hearing, options), media_type=JSON, headers=STREAM_HEADERS)
+    transcript = hearing.result()
+    headers = perf_headers(request, transcript.model_used)
+    return Response(_written(request, transcript, options), media_type=shape.media_type, headers=headers)
+
+
+async def as_events(request: Request, hearing: Hearing, options: TranscriptionOptions) -> Response:
+    """Deltas as chunks are heard. What fails before the first is told by a status, later by an error event."""
+    headers, first = STREAM_HEADERS, list[Told]()
+    if await hearing.attended(request.receive, seconds=STREAM_PATIENCE):
+        first = hearing.take()
+        if hearing.ended:
+            headers = headers | perf_headers(request, hearing.result().model_used)
+        elif first:
+            headers = headers | perf_headers(request, first[-1][1])
+    return Stream(_events(request, hearing, options, first), media_type=EVENT_STREAM, headers=headers)
+
+
+def _written(request: Request, transcript: Transcript, options: TranscriptionOptions) -> bytes:
+    extra: dict[str, Any] = {"perf": perf(request, transcript.model_used, transcript.duration)}
+    if options.task == "transcription":
+        extra = {"usage": usage(transcript, options.response_format), **extra}
+    how = RenderOptions(granularities=options.timestamp_granularities, extra=extra)
+    return formats.load(options.response_format).render(transcript, how).encode()
+
+
+async def _spaced(request: Request, hearing: Hearing, options: TranscriptionOptions) -> AsyncGenerator[bytes, None]:
+    try:
+        yield SPACE
+        while not await hearing.news(seconds=KEEPALIVE_SECONDS):
+            yield SPACE
+        try:
+            transcript = hearing.result()
+        except Exception as error:
+            yield json.dumps(content_of(error), ensure_ascii=False).encode()
+            raise  # an answer that breaks off
+        yield _written(request, transcript, options)
+    finally:
+        hearing.leave()
+
+
+async def _events(
+    request: Request, hearing: Hearing, options: TranscriptionOptions, first: Sequence[Told]
+) -> AsyncGenerator[bytes, None]:
+    """The deltas, put together, are the text of the last event. Always at least that one, or an error."""
+    telling, ended = Telling(options), False
+    try:
+        for segments, _ in first:
+            for told in telling.segments(segments):
+                yield event(told)
+        while not ended:
+            if not await hearing.news(seconds=KEEPALIVE_SECONDS):
+                yield KEEPALIVE
+                continue
+            ended = hearing.ended
+            for segments, _ in hearing.take():
+                for told in telling.segments(segments):
+                    yield event(told)
+        try:
+            transcript = hearing.result()
+            end = telling.end(transcript)
+        except Exception as error:
+            yield event(content_of(error))
+            if isinstance(error, StenopoolError):
+                return
+            raise  # to be logged
+        yield event({**end, "perf": perf(request, transcript.model_used, transcript.duration)})
+    finally:
+        hearing.leave()

@@ -1,0 +1,145 @@
+"""Where an uploaded file goes: straight into storage for a job, into memory for a synchronous answer."""
+
+from __future__ import annotations
+
+import logging
+import time
+from functools import partial
+
+import anyio
+from starlette.requests import Request
+
+from api.dependencies import Desk
+from api.uploads.form import MAX_FIELDS
+from infra.database.tables import Media
+from infra.keys.accounts import Principal
+from infra.storage.base import ObjectWriter
+from pipeline.audio.duration.estimate import Ends
+from pipeline.errors import EmptyMedia, MediaTooLarge, StenopoolError
+
+log = logging.getLogger("stenopool.api")
+
+PIECE = 1024 * 1024  # bytes per write: one thread hop each
+MARGIN = 1024 * 1024  # bytes of a form's own framing, at most
+TOUCH_SECONDS = 15.0  # how often a running upload says that it lives
+SYNC_LIMIT = 25 * 1024 * 1024  # bytes: what OpenAI's synchronous endpoints take
+TOO_LARGE = "File size exceeds maximum of 25MB. Larger files are taken by POST /v1/audio/jobs."
+
+
+def refuse_announced(request: Request, limit: int, message: str) -> None:
+    """Raises MediaTooLarge for a body whose own length says that its file cannot be within the limit."""
+    announced = request.headers.get("content-length", "")
+    if announced.isdigit() and int(announced) > limit + MAX_FIELDS + MARGIN:
+        raise MediaTooLarge(message, param="file")
+
+
+def beyond(limit: int) -> str:
+    """What is said of a file that is larger than a job may be."""
+    return f"The file is larger than the configured limit of {limit} bytes."
+
+
+class MemorySink:
+    """Holds one file of at most 25 MiB."""
+
+    def __init__(self) -> None:
+        self._blocks: list[bytes] = []
+        self._total = 0
+
+    async def begin(self, filename: str) -> None:
+        """Nothing to prepare."""
+
+    async def write(self, data: bytes) -> None:
+        """Raises MediaTooLarge above the limit."""
+        self._blocks.append(data)
+        self._total += len(data)
+        if self._total > SYNC_LIMIT:
+            raise MediaTooLarge(TOO_LARGE, param="file")
+
+    async def finish(self) -> None:
+        """Raises EmptyMedia where nothing came."""
+        if not self._total:
+            raise EmptyMedia("The file is empty.", param="file")
+
+    async def abort(self) -> None:
+        """Let go of the bytes."""
+        self._blocks = []
+
+    def take(self) -> bytes:
+        """The whole file; the sink keeps no second copy."""
+        blocks, self._blocks = self._blocks, []
+        return b"".join(blocks)
+
+
+class StorageSink:
+    """Streams one file into storage, with its row committed before the first byte.
+
+    Memory is bounded by one piece, whatever the file's size; the client is slowed down to storage's speed.
+    """
+
+    def __init__(self, desk: Desk, principal: Principal, *, limit: int) -> None:
+        self._desk = desk
+        self._principal = principal
+        self._limit = limit
+        self._piece = bytearray()
+        self._writer: ObjectWriter | None = None
+        self._total = 0
+        self._touched_at = time.monotonic()
+        self.media: Media | None = None
+        self.ends = Ends()  # what tells how long it lasts, about
+
+    async def begin(self, filename: str) -> None:
+        """Commit the row, open the object."""
+        services = self._desk.services
+        self.media = await self._desk.ask(partial(services.media.begin, self._principal.account_id, filename))
+        self._writer = await self._desk.move(partial(services.storage.writer, self.media.storage_key))
+
+    async def write(self, data: bytes) -> None:
+        """Raises MediaTooLarge above the limit, StorageUnavailable and StorageFull from storage."""
+        self._total += len(data)
+        if self._total > self._limit:
+            raise MediaTooLarge(beyond(self._limit), param="file")
+        self._piece += data
+        self.ends.add(data)
+        if len(self._piece) >= PIECE:
+            await self._flush()
+
+    async def finish(self) -> None:
+        """Make the object visible and its row say so. Raises EmptyMedia where nothing came."""
+        assert self.media is not None
+        if not self._total:
+            raise EmptyMedia("The file is empty.", param="file")
+        await self._flush()
+        writer = self._writer
+        assert writer is not None
+        await self._desk.move(writer.commit)
+        self._writer = None
+        self.media = await self._desk.ask(
+            partial(self._desk.services.media.stored, self.media.id, writer.bytes, writer.sha256)
+        )
+
+    async def abort(self) -> None:
+        """Remove whatever arrived. Never raises: what cannot be removed now, the sweep finds by the media row."""
+        with anyio.CancelScope(shield=True):
+            try:
+                await self._discard()
+            except StenopoolError as error:
+                log.warning("an unfinished upload stays for the sweep: %s", error.code)
+
+    async def _discard(self) -> None:
+        if self._writer is not None:
+            writer, self._writer = self._writer, None
+            await self._desk.move(writer.abort)
+        if self.media is not None:
+            media, self.media = self.media, None
+            await self._desk.move(partial(self._desk.services.storage.delete, media.storage_key))
+            await self._desk.ask(partial(self._desk.services.media.forget, media.id))
+
+    async def _flush(self) -> None:
+        assert self._writer is not None
+        assert self.media is not None
+        piece, self._piece = self._piece, bytearray()
+        if piece:
+            await self._desk.move(partial(self._writer.write, piece))
+        if time.monotonic() - self._touched_at > TOUCH_SECONDS:
+            self._touched_at = time.monotonic()
+            await self._desk.ask(partial(self._desk.services.media.touch, self.media.id))

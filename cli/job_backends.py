@@ -1,0 +1,118 @@
+"""The two ways to look after jobs: over HTTP as one account, or in the database as the operator of all of them."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from cli.client import Client
+from cli.environment import settings
+from infra.database.session import Database
+from infra.database.tables import Job
+from infra.jobs.store import JobStore
+from infra.operator_queries import Overview
+from pipeline.lifecycle import JobStatus
+from pipeline.transcript import SAMPLE_RATE
+
+
+class JobDesk(Protocol):
+    """Jobs as plain values: the API's job object, or the part of it that the row holds."""
+
+    def list(self, *, limit: int, status: str | None) -> list[dict[str, Any]]: ...
+
+    def show(self, job_id: str) -> dict[str, Any]: ...
+
+    def act(self, job_id: str, action: str) -> dict[str, Any]:
+        """`cancel` or `retry`. Raises WrongState, NotFound, or ApiRefused."""
+        ...
+
+
+class HttpDesk:
+    """What the key's account may see."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def list(self, *, limit: int, status: str | None) -> list[dict[str, Any]]:
+        return list(itertools.islice(self._client.jobs(limit=min(limit, 100), status=status), limit))
+
+    def show(self, job_id: str) -> dict[str, Any]:
+        return self._client.job(job_id)
+
+    def act(self, job_id: str, action: str) -> dict[str, Any]:
+        return self._client.act(job_id, action)
+
+
+class DirectDesk:
+    """Every account's jobs. What it changes is told to the workers by the sweep, within a second."""
+
+    def __init__(self, store: JobStore, overview: Overview) -> None:
+        self._store = store
+        self._overview = overview
+
+    def list(self, *, limit: int, status: str | None) -> list[dict[str, Any]]:
+        return [job_facts(job) for job in self._overview.jobs(limit=limit, status=status)]
+
+    def show(self, job_id: str) -> dict[str, Any]:
+        return job_facts(self._overview.job(job_id))
+
+    def act(self, job_id: str, action: str) -> dict[str, Any]:
+        move = {"cancel": self._store.cancel, "retry": self._store.retry}[action]
+        return job_facts(move(self._overview.job(job_id).account_id, job_id))
+
+
+@contextlib.contextmanager
+def open_desk(base_url: str | None, api_key: str | None) -> Iterator[JobDesk]:
+    """Over HTTP where a base URL is given, else the configured database."""
+    if base_url:
+        with Client(base_url, api_key) as client:
+            yield HttpDesk(client)
+        return
+    chosen = settings()
+    with contextlib.closing(Database(chosen.database)) as database:
+        database.migrate()
+        store = JobStore(database, lease_seconds=chosen.lease_seconds, max_attempts=chosen.max_attempts)
+        yield DirectDesk(store, Overview(database))
+
+
+def job_facts(job: Job) -> dict[str, Any]:
+    """A row under the names of the API's job object, and the account it belongs to."""
+    return {
+        "id": job.id,
+        "account_id": job.account_id,
+        "task": job.task,
+        "status": job.status,
+        "created_at": job.created_at,
+        "processing_at": job.processing_at,
+        "completed_at": job.completed_at,
+        "failed_at": job.failed_at,
+        "client_reference_id": job.client_reference_id,
+        "input": job.input,
+        "model": job.model,
+        "model_used": job.model_used,
+        "progress": {
+            "stage": job.stage,
+            "percent": _percent(job),
+            "chunks": {
+                "total": job.chunks_total if job.cut_done else None,
+                "completed": job.chunks_completed,
+                "failed": job.chunks_failed,
+                "retried": job.chunks_retried,
+            },
+        },
+        "partial": job.partial,
+        "error": job.error,
+        "attempt": job.attempt,
+        "worker": job.worker,
+        "expires_at": job.expires_at,
+    }
+
+
+def _percent(job: Job) -> float:
+    if job.status == JobStatus.COMPLETED:
+        return 100.0
+    expected = float(job.input.get("duration") or (job.input.get("expected_ms") or 0) / 1000) * SAMPLE_RATE
+    total = job.audio_samples if job.cut_done else expected and max(expected, job.audio_samples)
+    return min(99.9, round(100 * job.samples_done / total, 1)) if total else 0.0

@@ -1,0 +1,72 @@
+"""Accounts and money, directly in the configured database: what `accounts`, `keys`, `prices` and `usage` work with."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from cli.environment import settings
+from infra.database.session import Database
+from infra.keys.accounts import Accounts
+from infra.money.adjustments import Bookings
+from infra.money.ledger import Ledger
+from infra.money.statements import Books
+from infra.money.usage import Usage
+from infra.operator_queries import Overview
+from pipeline.errors import InvalidRequest
+
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON value on stdout, for scripts.")]
+AsCsv = Annotated[bool, typer.Option("--csv", help="CSV on stdout, for spreadsheets.")]
+
+
+@dataclass(frozen=True)
+class Office:
+    """The stores over one database."""
+
+    database: Database
+    accounts: Accounts
+    ledger: Ledger
+    bookings: Bookings
+    books: Books
+    usage: Usage
+    overview: Overview
+
+
+@contextlib.contextmanager
+def open_office() -> Iterator[Office]:
+    """Over the configured database, its schema up to date. Raises DatabaseUnavailable."""
+    chosen = settings()
+    chosen.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with contextlib.closing(Database(chosen.database)) as database:
+        database.migrate()
+        yield Office(
+            database=database,
+            accounts=Accounts(database, chosen.peppers),
+            ledger=Ledger(database),
+            bookings=Bookings(database),
+            books=Books(database),
+            usage=Usage(database),
+            overview=Overview(database),
+        )
+
+
+def moment(seconds: float | None) -> str:
+    """Epoch seconds as local time, to the second; nothing for None."""
+    if seconds is None:
+        return ""
+    return datetime.datetime.fromtimestamp(seconds, tz=datetime.UTC).astimezone().isoformat(" ", "seconds")[:19]
+
+
+def day(text: str | None, *, option: str) -> datetime.date | None:
+    """A day in UTC as it is typed. Raises InvalidRequest naming the option."""
+    if text is None:
+        return None
+    try:
+        return datetime.date.fromisoformat(text)
+    except ValueError as error:
+        raise InvalidRequest(f"{option}: write a day as 2026-11-23, not {text!r}.", param=option) from error

@@ -1,0 +1,275 @@
+"""A job's way from its bytes to its chunks, and the chunks' way to their results.
+
+The job's counters always say what its chunk rows say: both change in one transaction, under the job's lock. That lock is
+also why exactly one caller hears that a chunk was the last one.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+from sqlmodel import col
+
+from infra.database.clock import read_clock
+from infra.database.tables import Chunk, Job, Media
+from infra.jobs.transitions import (
+    Lease,
+    Store,
+    all_heard,
+    drop_chunk_lease,
+    drop_job_lease,
+    end,
+    erase,
+    held_chunk,
+    held_job,
+    lock_chunk,
+    note,
+    put_chunk_back,
+)
+from infra.media import want_stored
+from infra.money.job_money import capture, cover, expect, note_usage
+from pipeline.lifecycle import ChunkStatus, JobStatus, Stage
+from pipeline.pricing import Usage, tokens_as_dict
+
+SAMPLE_RATE = 16_000  # of everything that is cut
+
+
+class ChunkProgress(Store):
+    """start_fetch, note_input, cover, add_chunk, cut_done, complete_chunk, fail_chunk. All raise LeaseLost when fenced."""
+
+    def start_fetch(self, lease: Lease) -> None:
+        """Stage fetching."""
+        with self._database.write() as session:
+            job = held_job(session, lease)
+            job.stage = Stage.FETCHING
+            job.version += 1
+            note(session, job, Stage.FETCHING, read_clock(session))
+
+    def note_input(
+        self,
+        lease: Lease,
+        facts: dict[str, Any],
+        media: Media | None = None,
+        audio_ms: int | None = None,
+        *,
+        samples: int | None = None,
+    ) -> Job:
+        """Add learned facts to `input`; with `media`, attach what was fetched and empty `source`. Stage preparing, or with
+        `samples`, the whole recording's, transcribing: it is one chunk, and whoever prepared it goes on to hear it.
+
+        `audio_ms` is what the recording is now thought to last: money is held for it, as far as the balance goes. Raises
+        InputMissing when the media is not stored.
+        """
+        with self._database.write() as session:
+            job = held_job(session, lease)
+            job.input = {**job.input, **facts}
+            if media is not None:
+                want_stored(session, media)
+                job.media_id = media.id
+                job.source = None
+                job.queue = "cpu"  # whoever fetched it, preparing is for processors
+            if audio_ms is not None:
+                expect(session, job, audio_ms)
+            if samples is not None:
+                note_duration(job, samples)
+            job.stage = Stage.PREPARING if samples is None else Stage.TRANSCRIBING
+            job.version += 1
+        return job
+
+    def cover(self, lease: Lease, samples: int) -> None:
+        """Hold enough for so much sound before anybody hears it. Raises InsufficientBalance, CostLimitExceeded."""
+        with self._database.write() as session:
+            cover(session, held_job(session, lease), samples)
+
+    def add_chunk(
+        self,
+        lease: Lease,
+        idx: int,
+        span: dict[str, Any],
+        sound_key: str | None,
+        queue: str = "cpu",
+        *,
+        samples: int | None = None,
+    ) -> bool:
+        """True: the chunk waits to be heard, ring it. False: nothing to ring; it is silent (no sound key), or a row for
+        the same span is there already and is kept: finished work is not redone, and the sound just stored is erased.
+
+        `samples` is how many were sent so far, this chunk's among them; where it is not given, the chunk's own end.
+        Raises InsufficientBalance and CostLimitExceeded when they cost more than can be held.
+        """
+        span = json.loads(json.dumps(span))  # as the column will give it back: lists, no tuples
+        with self._database.write() as session:
+            job = held_job(session, lease)
+            cover(session, job, int(span["own_end"]) if samples is None else samples)
+            chunk = lock_chunk(session, job.id, idx)
+            time = read_clock(session)
+            if chunk is not None and chunk.span == span and not _unarmed(chunk):
+                if sound_key not in (None, chunk.sound_key):
+                    erase(session, str(sound_key), time)
+                return False
+            if chunk is None:
+                chunk = Chunk(job_id=job.id, idx=idx, span=span, run_at=time)
+                session.add(chunk)
+                job.chunks_total += 1
+            else:
+                disarm(session, job, chunk, time)
+            chunk.queue, chunk.sound_key = queue, sound_key
+            _arm(session, job, chunk, span, time)
+        return sound_key is not None
+
+    def cut_done(self, lease: Lease, audio_samples: int, chunks_total: int) -> bool:
+        """Every chunk is a row: stage transcribing, the lease ends. True: nothing is left to hear, claim and finish it."""
+        with self._database.write() as session:
+            job = held_job(session, lease)
+            time = read_clock(session)
+            for chunk in session.scalars(
+                select(Chunk).where(col(Chunk.job_id) == job.id, col(Chunk.idx) >= chunks_total).with_for_update()
+            ).all():  # a run before this one cut more pieces
+                disarm(session, job, chunk, time)
+                session.delete(chunk)
+                job.chunks_total -= 1
+            assert job.chunks_total == chunks_total, f"{job.chunks_total} rows for {chunks_total} chunks"
+            job.cut_done = True
+            note_duration(job, audio_samples)
+            job.lost = job.failures = 0
+            job.stage = Stage.TRANSCRIBING
+            drop_job_lease(job)
+            job.dispatched_at = time  # whoever hears the last chunk goes on; the sweep rings only if it dies first
+            job.version += 1
+            note(session, job, Stage.TRANSCRIBING, time, chunks=chunks_total)
+            return all_heard(job)
+
+    def complete_chunk(
+        self, lease: Lease, result_key: str, model_used: str | None = None, usage: Usage | None = None
+    ) -> bool:
+        """The result is in storage, and what it cost is captured: of `usage` the tokens; the seconds are the chunk's own.
+
+        True for exactly one caller: it was the last one, claim the job and finish it.
+        """
+        with self._database.write() as session:
+            job, chunk = held_chunk(session, lease)
+            drop_chunk_lease(chunk, ChunkStatus.COMPLETED)
+            chunk.result_key = result_key
+            chunk.model_used = model_used
+            chunk.error = None
+            heard(session, job, chunk, usage)
+            return was_last(session, job)
+
+    def fail_chunk(self, lease: Lease, error: dict[str, Any], retry_in: float | None = None) -> bool:
+        """Again in `retry_in` seconds; None: for good, which fails the job, or leaves a gap with on_chunk_failure=partial.
+
+        True: it was the last one of a job that goes on: claim the job and finish it.
+        """
+        with self._database.write() as session:
+            job, chunk = held_chunk(session, lease)
+            time = read_clock(session)
+            chunk.failures += 1
+            chunk.error = error
+            if retry_in is None:
+                return give_up_chunk(session, job, chunk, error, time)
+            put_chunk_back(chunk, time + retry_in)
+            job.chunks_retried += 1
+            job.version += 1
+            note(session, job, "chunk.retrying", time, chunk=chunk.idx, error=error, retry_in=retry_in)
+            return False
+
+
+def give_up_chunk(session: Session, job: Job, chunk: Chunk, error: dict[str, Any], now: float) -> bool:
+    """No more tries: the job fails, or goes on with a gap. True: nothing is left to hear of a job that goes on."""
+    drop_chunk_lease(chunk, ChunkStatus.FAILED)
+    chunk.error = {**error, "chunk": chunk.idx}
+    count(job, chunk, 1)
+    note(session, job, "chunk.failed", now, chunk=chunk.idx, error=error)
+    if job.request.get("on_chunk_failure") == "partial":
+        return was_last(session, job)
+    end(session, job, JobStatus.FAILED, now, chunk.error)
+    return False
+
+
+def count(job: Job, chunk: Chunk, step: int) -> None:
+    """Add a terminal chunk to the job's counters, or (-1) take it out."""
+    if chunk.status == ChunkStatus.COMPLETED:
+        job.chunks_completed += step
+        job.samples_done += step * _samples(chunk.span)
+        note_usage(job, chunk, step)
+    elif chunk.status == ChunkStatus.FAILED:
+        job.chunks_failed += step
+
+
+def heard(session: Session, job: Job, chunk: Chunk, usage: Usage | None = None) -> None:
+    """Count a chunk that has just been completed, and capture what it cost."""
+    if usage is not None:
+        chunk.tokens, chunk.counted = tokens_as_dict(usage.tokens), usage.counted
+    count(job, chunk, 1)
+    capture(session, job, chunk.idx)
+
+
+def note_duration(job: Job, audio_samples: int) -> None:
+    """The exact length, counted in decoded samples."""
+    job.audio_samples = audio_samples
+    if job.task == "speech":  # its chunks count characters
+        return
+    channels = int(job.input.get("channels") or 1) if job.request.get("channels") == "separate" else 1
+    job.input = {**job.input, "duration": round(audio_samples / channels / SAMPLE_RATE, 3)}
+
+
+def gaps(session: Session, job: Job) -> list[dict[str, Any]]:
+    """What could not be heard: [{start, end (seconds), code, chunk, channel of a job that hears each by itself}]."""
+    failed = select(Chunk).where(col(Chunk.job_id) == job.id, col(Chunk.status) == ChunkStatus.FAILED)
+    return [
+        {
+            "start": round(chunk.span["own_start"] / SAMPLE_RATE, 3),
+            "end": round(chunk.span["own_end"] / SAMPLE_RATE, 3),
+            "code": (chunk.error or {}).get("code", "internal_error"),
+            "chunk": chunk.idx,
+        }
+        | ({} if chunk.span.get("channel") is None else {"channel": chunk.span["channel"]})
+        for chunk in session.scalars(failed.order_by(col(Chunk.idx)))
+    ]
+
+
+def rows_of(session: Session, job: Job) -> int:
+    """How many chunk rows there are."""
+    return session.execute(select(func.count()).where(col(Chunk.job_id) == job.id)).scalar_one()
+
+
+def _samples(span: dict[str, Any]) -> int:
+    return int(span["own_end"]) - int(span["own_start"])
+
+
+def _unarmed(chunk: Chunk) -> bool:
+    """Waits for its sound: `retry` wants it heard once more."""
+    return chunk.status == ChunkStatus.PENDING and chunk.sound_key is None
+
+
+def disarm(session: Session, job: Job, chunk: Chunk, now: float) -> None:
+    """Make a row as good as new; only `attempt` keeps growing, so that no object is written twice."""
+    count(job, chunk, -1)
+    drop_chunk_lease(chunk, ChunkStatus.PENDING)
+    if chunk.sound_key is not None:
+        erase(session, chunk.sound_key, now)
+    chunk.lost = chunk.failures = 0
+    chunk.sound_key = chunk.result_key = chunk.model_used = chunk.tokens = chunk.error = None
+
+
+def _arm(session: Session, job: Job, chunk: Chunk, span: dict[str, Any], now: float) -> None:
+    chunk.span = span
+    chunk.run_at = chunk.dispatched_at = now  # the caller rings it right away
+    chunk.status = ChunkStatus.COMPLETED if chunk.sound_key is None else ChunkStatus.PENDING
+    if chunk.sound_key is None:
+        heard(
+            session, job, chunk
+        )  # silence is decoded and cut like anything else: its seconds count, tokens it has none
+    job.audio_samples = max(job.audio_samples, int(span["audio_end"]))
+    job.version += 1
+
+
+def was_last(session: Session, job: Job) -> bool:
+    job.version += 1
+    last = all_heard(job)
+    if last:
+        job.dispatched_at = read_clock(session)  # the caller goes on; the sweep rings only if it dies first
+    return last

@@ -1,0 +1,111 @@
+"""The end of a job, once per run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+from sqlmodel import col
+
+from infra.database.clock import read_clock
+from infra.database.tables import Chunk, Job
+from infra.jobs.chunks import disarm, gaps, heard, note_duration
+from infra.jobs.transitions import Lease, Store, all_heard, end, held_job, note, put_back
+from pipeline.errors import unusable_media
+from pipeline.lifecycle import ChunkStatus, JobStatus
+from pipeline.pricing import Usage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """What came out. `gaps` None: the store computes them from the failed chunks."""
+
+    result_key: str
+    model_used: str | None = None
+    language: str | None = None
+    partial: bool = False
+    gaps: list[dict[str, Any]] | None = None
+    quality: dict[str, Any] | None = None
+    duration_samples: int | None = None
+    sound: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeardChunk:
+    """The only chunk of a short recording, heard by the worker that prepared it. `span`: pipeline.cut.cutter.span_as_dict."""
+
+    span: dict[str, Any]
+    result_key: str | None = None
+    model_used: str | None = None
+    usage: Usage | None = None
+
+
+class Finishing(Store):
+    """finish, fail. Both raise LeaseLost when fenced."""
+
+    def finish(self, lease: Lease, finished: Finished, single_chunk: HeardChunk | None = None) -> Job:
+        """Completed, with event and outbox rows, in one transaction."""
+        with self._database.write() as session:
+            job = held_job(session, lease)
+            time = read_clock(session)
+            if single_chunk is not None:
+                _keep_single(session, job, single_chunk, time)
+            assert all_heard(job), f"{job.id} is not heard to its end"
+            job.result_key = finished.result_key
+            job.model_used = finished.model_used
+            job.language = finished.language
+            job.gaps = finished.gaps if finished.gaps is not None else _gaps_if_any(session, job)
+            job.partial = finished.partial or bool(job.gaps)
+            job.quality = finished.quality
+            job.sound = finished.sound
+            if finished.duration_samples is not None:
+                note_duration(job, finished.duration_samples)
+            end(session, job, JobStatus.COMPLETED, time)
+        return job
+
+    def fail(self, lease: Lease, error: dict[str, Any], retry_in: float | None = None) -> Job:
+        """Failed for good; or put back, due in `retry_in` seconds, with `failures` + 1."""
+        with self._database.write() as session:
+            job = held_job(session, lease)
+            time = read_clock(session)
+            if retry_in is None:
+                if unusable_media(error):
+                    job.input = {**job.input, "unusable": error}
+                end(session, job, JobStatus.FAILED, time, error)
+            else:
+                job.failures += 1
+                put_back(job, time + retry_in)
+                note(session, job, "retrying", time, error=error, retry_in=retry_in)
+        return job
+
+
+def _gaps_if_any(session: Session, job: Job) -> list[dict[str, Any]]:
+    return gaps(session, job) if job.chunks_failed else []
+
+
+def _keep_single(session: Session, job: Job, single: HeardChunk, now: float) -> None:
+    """The chunk was never sent out: its row appears completed. Rows of an earlier run that cut otherwise go."""
+    if job.chunks_total:
+        earlier = select(Chunk).where(col(Chunk.job_id) == job.id).order_by(col(Chunk.idx)).with_for_update()
+        for chunk in session.scalars(earlier).all():
+            disarm(session, job, chunk, now)
+            session.delete(chunk)
+        session.flush()
+    chunk = Chunk(
+        job_id=job.id,
+        idx=0,
+        span=json.loads(json.dumps(single.span)),
+        status=ChunkStatus.COMPLETED,
+        attempt=1,
+        run_at=now,
+        result_key=single.result_key,
+        model_used=single.model_used,
+    )
+    session.add(chunk)
+    job.chunks_total = 1
+    job.cut_done = True
+    heard(session, job, chunk, single.usage)
+    job.audio_samples = max(job.audio_samples, int(single.span["audio_end"]))

@@ -1,0 +1,186 @@
+"""Create jobs and read them."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, Select, select, tuple_
+from sqlalchemy.orm import Session
+from sqlmodel import col
+
+from infra.database.clock import read_clock
+from infra.database.ids import new_id
+from infra.database.tables import Chunk, Job, JobEvent, Media
+from infra.idempotency import Idempotency, create_once
+from infra.jobs.transitions import Store, note
+from infra.media import want_stored
+from infra.money.job_minutes import admit
+from infra.money.job_money import Terms, hold
+from pipeline.errors import InvalidRequest, NotFound
+from pipeline.lifecycle import JobStatus, Stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewJob:
+    """What a door knows about a job it wants made. Times in seconds."""
+
+    account_id: str
+    task: str
+    model: str
+    key_id: str | None = None
+    request: dict[str, Any] = field(default_factory=dict)  # the caller's options, verbatim
+    media: Media | None = None
+    input: dict[str, Any] = field(default_factory=dict)
+    source: dict[str, Any] | None = None  # url and headers to fetch
+    client_reference_id: str | None = None
+    meta: dict[str, str] | None = None
+    priority: int = 0
+    queue: str = "cpu"
+    webhook_url: str | None = None
+    webhook_events: list[str] | None = None  # None: every type
+    webhook_secret: str | None = None
+    timeout_seconds: float | None = None
+    retention_seconds: float | None = None
+    request_id: str | None = None
+    terms: Terms | None = None  # None: it costs nothing
+    sure_ms: int = 0  # of sound to be heard, at least
+
+
+Within = Callable[[Session, Job], None]  # something of somebody else's that belongs into the same transaction
+
+
+class JobRows(Store):
+    """Create, get, find, list, events, chunks."""
+
+    def create(
+        self, new: NewJob, idempotency: Idempotency | None = None, *, within: Within | None = None
+    ) -> tuple[Job, dict[str, Any] | None]:
+        """(job, None), or (the first job, its first answer) when the key was used with the same fingerprint.
+
+        The job and the money held for it are there together, or neither is. Raises IdempotencyConflict for another
+        fingerprint, InputMissing when the media is not (or no longer) stored, InsufficientBalance, TooManyJobs, QuotaExceeded,
+        what `within` raises.
+        """
+        insert, pay = partial(_insert, new=new), partial(_pay, sure_ms=new.sure_ms, within=within)
+        return create_once(self._database, new.account_id, idempotency, Job, insert, afterwards=pay)
+
+    def get(self, account_id: str, job_id: str) -> Job:
+        """Raises NotFound: unknown and foreign look the same."""
+        with self._database.read() as session:
+            return _own(session, account_id, job_id)
+
+    def find(self, job_id: str) -> Job | None:
+        """Any account's job, for workers; None when it was deleted."""
+        with self._database.read() as session:
+            return session.get(Job, job_id)
+
+    def list(
+        self,
+        account_id: str,
+        *,
+        limit: int = 20,
+        after: str | None = None,
+        before: str | None = None,
+        order: Literal["asc", "desc"] = "desc",
+        status: str | None = None,
+        task: str | None = None,
+        model: str | None = None,
+        client_reference_id: str | None = None,
+        created_after: float | None = None,
+        created_before: float | None = None,
+    ) -> tuple[builtins.list[Job], bool]:
+        """A page by creation time, and whether more follows it (with `before`: precedes it).
+
+        Raises InvalidRequest for a cursor that is not one of the account's jobs.
+        """
+        wanted = {"status": status, "task": task, "model": model, "client_reference_id": client_reference_id}
+        statement = select(Job).where(
+            col(Job.account_id) == account_id,
+            *(getattr(Job, name) == value for name, value in wanted.items() if value is not None),
+        )
+        if created_after is not None:
+            statement = statement.where(col(Job.created_at) > created_after)
+        if created_before is not None:
+            statement = statement.where(col(Job.created_at) < created_before)
+        with self._database.read() as session:
+            for name, cursor, forwards in (("after", after, True), ("before", before, False)):
+                if cursor is not None:
+                    statement = statement.where(
+                        _beyond(session, account_id, name, cursor, forwards == (order == "asc"))
+                    )
+            # The page next to `before` is read backwards from it.
+            backwards = before is not None and after is None
+            page = _ordered(statement, (order == "desc") != backwards).limit(limit + 1)
+            rows = session.scalars(page).all()
+        jobs = builtins.list(rows[:limit])
+        return jobs[::-1] if backwards else jobs, len(rows) > limit
+
+    def events(self, account_id: str, job_id: str, after_id: int = 0, limit: int = 1000) -> builtins.list[JobEvent]:
+        """The audit timeline. Raises NotFound."""
+        timeline = select(JobEvent).where(col(JobEvent.job_id) == job_id, col(JobEvent.id) > after_id)
+        with self._database.read() as session:
+            _own(session, account_id, job_id)
+            return builtins.list(session.scalars(timeline.order_by(col(JobEvent.id)).limit(limit)))
+
+    def chunks(self, job_id: str) -> builtins.list[Chunk]:
+        """All chunk rows in index order."""
+        rows = select(Chunk).where(col(Chunk.job_id) == job_id).order_by(col(Chunk.idx))
+        with self._database.read() as session:
+            return builtins.list(session.scalars(rows))
+
+
+def _own(session: Session, account_id: str, job_id: str) -> Job:
+    job = session.get(Job, job_id)
+    if job is None or job.account_id != account_id:
+        raise NotFound("No such job.")
+    return job
+
+
+def _insert(session: Session, new: NewJob) -> Job:
+    time = read_clock(session)
+    want_stored(session, new.media)
+    given = {
+        name: getattr(new, name) for name in NewJob.__dataclass_fields__ if name not in ("media", "terms", "sure_ms")
+    }
+    job = Job(
+        id=new_id("job"),
+        **given,
+        **(new.terms.columns() if new.terms else {}),
+        media_id=new.media.id if new.media else None,
+        status=JobStatus.QUEUED,
+        stage=Stage.WAITING,
+        run_at=time,
+        created_at=time,
+        queued_at=time,
+        deadline_at=None if new.timeout_seconds is None else time + new.timeout_seconds,
+    )
+    session.add(job)
+    session.flush()
+    note(session, job, "created", time)
+    return job
+
+
+def _pay(session: Session, job: Job, sure_ms: int, within: Within | None) -> None:
+    """After the idempotency key is ours: of many creations with one key only one asks for room, minutes and money."""
+    admit(session, job, sure_ms)
+    if within is not None:
+        within(session, job)
+    hold(session, job)
+
+
+def _beyond(session: Session, account_id: str, name: str, cursor: str, later: bool) -> ColumnElement[bool]:
+    try:
+        job = _own(session, account_id, cursor)
+    except NotFound as error:
+        raise InvalidRequest(f"No such job: {name}={cursor}", param=name) from error
+    key = tuple_(col(Job.created_at), col(Job.id))
+    return key > (job.created_at, job.id) if later else key < (job.created_at, job.id)
+
+
+def _ordered(statement: Select[Job], descending: bool) -> Select[Job]:
+    keys = (col(Job.created_at), col(Job.id))
+    return statement.order_by(*(key.desc() if descending else key.asc() for key in keys))

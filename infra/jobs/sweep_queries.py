@@ -1,0 +1,259 @@
+"""The queries of the sweep, which keeps promises when processes died.
+
+Any number of sweeps may run at once: rows that somebody else has locked are skipped, and every move looks again under the
+row's lock. A row on which a move fails is logged and passed over, so that it cannot starve those behind it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, Select, exists, func, or_, select, tuple_, update
+from sqlalchemy.orm import Mapped, Session
+from sqlmodel import col
+
+from infra.database.clock import now, read_clock
+from infra.database.tables import Chunk, Job
+from infra.jobs.chunks import give_up_chunk
+from infra.jobs.transitions import Store, claimable, close_if_idle, end, lock_job, note, put_back, put_chunk_back
+from pipeline.errors import DatabaseUnavailable, DeadlineExceeded, WorkerLost
+from pipeline.lifecycle import JOB_MOVES, ChunkStatus, JobStatus
+
+log = logging.getLogger(__name__)
+
+PAGES = 20  # at most, of `limit` rows each, in one call
+MAY_EXPIRE = tuple(status for status, targets in JOB_MOVES.items() if JobStatus.EXPIRED in targets)
+
+
+@dataclass(frozen=True)
+class Bell:
+    """A message that should be on its way: to advance a job, or to hear a chunk."""
+
+    kind: Literal["job", "chunk"]
+    job_id: str
+    idx: int | None
+    queue: str
+
+
+class Sweeping(Store):
+    """rescue, to_ring, stale_bells, mark_rung, close_cancelled, expire_overdue, counts."""
+
+    def rescue(self, limit: int = 500) -> int:
+        """Take work back from workers that fell silent: due again with lost + 1, or failed as worker_lost after max_attempts.
+
+        Returns how many jobs and chunks.
+        """
+        jobs = self._each(_silent_jobs(), limit, self._rescue_job)
+        chunks = self._each(_with_silent_chunks(), limit, self._rescue_chunks)
+        return sum(jobs.values()) + sum(chunks.values())
+
+    def to_ring(self, limit: int = 500) -> list[Bell]:
+        """Due and never rung since they last became due. Marks them as rung."""
+        with self._database.write() as session:
+            jobs = _ring_jobs(session, col(Job.dispatched_at).is_(None), col(Job.run_at), limit)
+            return jobs + _ring_chunks(session, col(Chunk.dispatched_at).is_(None), col(Chunk.run_at), limit)
+
+    def stale_bells(self, older_than_seconds: float, limit: int = 500) -> list[Bell]:
+        """Rung that long ago and still nobody's: the message may be lost. Marks them as rung now."""
+        with self._database.write() as session:
+            jobs, chunks = col(Job.dispatched_at), col(Chunk.dispatched_at)  # the longest silent first
+            bells = _ring_jobs(session, jobs < now() - older_than_seconds, jobs, limit)
+            return bells + _ring_chunks(session, chunks < now() - older_than_seconds, chunks, limit)
+
+    def mark_rung(self, *bells: Bell) -> None:
+        """The caller has sent these messages itself."""
+        jobs = sorted(bell.job_id for bell in bells if bell.idx is None)
+        chunks = sorted((bell.job_id, bell.idx) for bell in bells if bell.idx is not None)
+        with self._database.write() as session:
+            if jobs:
+                session.execute(
+                    update(Job)
+                    .where(col(Job.id).in_(jobs), col(Job.dispatched_at).is_(None))
+                    .values(dispatched_at=now())
+                )
+            if chunks:
+                session.execute(_rung_chunks(chunks))
+
+    def close_cancelled(self, limit: int = 100) -> list[str]:
+        """Cancelling jobs without a live lease become cancelled; returns their ids."""
+
+        def close(session: Session, job: Job, time: float) -> int:
+            return int(job.status == JobStatus.CANCELLING and close_if_idle(session, job, time))
+
+        return list(self._each(_idle_cancelling(), limit, close))
+
+    def expire_overdue(self, limit: int = 100) -> list[str]:
+        """Live jobs past their deadline become expired; returns their ids."""
+        overdue = select(col(Job.id)).where(col(Job.status).in_(MAY_EXPIRE), col(Job.deadline_at) <= now())
+
+        def expire(session: Session, job: Job, time: float) -> int:
+            if job.status not in MAY_EXPIRE or job.deadline_at is None or job.deadline_at > time:
+                return 0
+            end(session, job, JobStatus.EXPIRED, time, DeadlineExceeded(stage=job.stage).as_dict())
+            return 1
+
+        return list(self._each(overdue, limit, expire))
+
+    def rung(self) -> dict[str, int]:
+        """How many bells were rung and are still nobody's, by queue: as many messages should wait there."""
+        with self._database.read() as session:
+            return _rung(session)
+
+    def counts(self) -> dict[str, Any]:
+        """{"jobs": {status: n}, "chunks": {status: n} of live ones, "oldest_queued_seconds", "rung": as from `rung`}."""
+        oldest = select(now() - func.min(Job.run_at)).where(col(Job.status) == JobStatus.QUEUED)
+        with self._database.read() as session:
+            jobs = session.execute(select(col(Job.status), func.count()).group_by(col(Job.status))).all()
+            chunks = session.execute(
+                select(col(Chunk.status), func.count())
+                .where(col(Chunk.status).in_((ChunkStatus.PENDING, ChunkStatus.RUNNING)))
+                .group_by(col(Chunk.status))
+            ).all()
+            waited = session.execute(oldest).scalar_one()
+            rung = _rung(session)
+        return {
+            "jobs": dict(jobs),
+            "chunks": dict(chunks),
+            "oldest_queued_seconds": max(0.0, waited or 0.0),
+            "rung": rung,
+        }
+
+    def _each(self, ids: Select[str], limit: int, act: Callable[[Session, Job, float], int]) -> dict[str, int]:
+        """Do `act` to every job in `ids`, each in a transaction of its own under its lock; returns what acted on how much."""
+        done: dict[str, int] = {}
+        after = ""
+        for _ in range(PAGES):
+            with self._database.read() as session:
+                page = list(session.scalars(ids.where(col(Job.id) > after).order_by(col(Job.id)).limit(limit)))
+            done |= {job_id: n for job_id in page if (n := self._try(job_id, act))}
+            if len(page) < limit:
+                break
+            after = page[-1]
+        return done
+
+    def _try(self, job_id: str, act: Callable[[Session, Job, float], int]) -> int:
+        try:
+            with self._database.write() as session:
+                job = lock_job(session, job_id, skip_locked=True)
+                return 0 if job is None else act(session, job, read_clock(session))
+        except DatabaseUnavailable:
+            raise
+        except Exception:
+            log.exception("the sweep passes over job %s", job_id)
+            return 0
+
+    def _rescue_job(self, session: Session, job: Job, time: float) -> int:
+        if job.status != JobStatus.PROCESSING or job.lease_until is None or job.lease_until >= time:
+            return 0
+        job.lost += 1
+        note(session, job, "worker_lost", time, attempt=job.attempt, worker=job.worker, lost=job.lost)
+        if job.lost >= self._max_attempts:
+            end(session, job, JobStatus.FAILED, time, WorkerLost(stage=job.stage, attempts=job.lost).as_dict())
+        else:
+            put_back(job, time)
+        return 1
+
+    def _rescue_chunks(self, session: Session, job: Job, time: float) -> int:
+        if job.status != JobStatus.PROCESSING:
+            return 0
+        silent = select(Chunk).where(col(Chunk.job_id) == job.id, *_silent(time)).order_by(col(Chunk.idx))
+        rescued = 0
+        for chunk in session.scalars(silent.with_for_update()).all():
+            rescued += 1
+            self._rescue_chunk(session, job, chunk, time)
+            if job.status != JobStatus.PROCESSING:
+                break
+        return rescued
+
+    def _rescue_chunk(self, session: Session, job: Job, chunk: Chunk, time: float) -> None:
+        chunk.lost += 1
+        job.chunks_retried += 1
+        job.version += 1
+        note(session, job, "chunk.worker_lost", time, chunk=chunk.idx, worker=chunk.worker, lost=chunk.lost)
+        if chunk.lost < self._max_attempts:
+            put_chunk_back(chunk, time)
+            return
+        error = WorkerLost(stage=job.stage, attempts=chunk.lost).as_dict()
+        if give_up_chunk(session, job, chunk, error, time):
+            job.dispatched_at = None  # nobody is at hand to finish it: ring
+
+
+def _silent_jobs() -> Select[str]:
+    return select(col(Job.id)).where(col(Job.status) == JobStatus.PROCESSING, col(Job.lease_until) < now())
+
+
+def _with_silent_chunks() -> Select[str]:
+    silent = exists().where(col(Chunk.job_id) == col(Job.id), *_silent(now()))
+    return select(col(Job.id)).where(col(Job.status) == JobStatus.PROCESSING, silent)
+
+
+def _silent(time: Any) -> tuple[ColumnElement[bool], ...]:
+    return (col(Chunk.status) == ChunkStatus.RUNNING, col(Chunk.lease_until) < time)
+
+
+def _idle_cancelling() -> Select[str]:
+    heard = exists().where(
+        col(Chunk.job_id) == col(Job.id), col(Chunk.status) == ChunkStatus.RUNNING, col(Chunk.lease_until) > now()
+    )
+    idle = or_(col(Job.lease_until).is_(None), col(Job.lease_until) <= now())
+    return select(col(Job.id)).where(col(Job.status) == JobStatus.CANCELLING, idle, ~heard)
+
+
+def _ring_jobs(session: Session, when: ColumnElement[bool], first: Mapped[Any], limit: int) -> list[Bell]:
+    due = (
+        select(col(Job.id), col(Job.queue))
+        .where(claimable(), col(Job.run_at) <= now(), when)
+        .order_by(col(Job.priority).desc(), first)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    bells = [Bell("job", job_id, None, queue) for job_id, queue in session.execute(due)]
+    if bells:
+        these = col(Job.id).in_([bell.job_id for bell in bells])
+        session.execute(update(Job).where(these).values(dispatched_at=now()))
+    return bells
+
+
+def _ring_chunks(session: Session, when: ColumnElement[bool], first: Mapped[Any], limit: int) -> list[Bell]:
+    due = (
+        select(col(Chunk.job_id), col(Chunk.idx), col(Chunk.queue))
+        .join(Job, col(Job.id) == col(Chunk.job_id))
+        .where(*_waiting(), col(Chunk.run_at) <= now(), when)
+        .order_by(col(Job.priority).desc(), first)
+        .limit(limit)
+        .with_for_update(of=Chunk, skip_locked=True)
+    )
+    bells = [Bell("chunk", job_id, idx, queue) for job_id, idx, queue in session.execute(due)]
+    if bells:
+        session.execute(_rung_chunks([(bell.job_id, bell.idx) for bell in bells]))
+    return bells
+
+
+def _waiting() -> tuple[ColumnElement[bool], ...]:
+    """Chunks that somebody could hear, joined with their jobs."""
+    return (
+        col(Job.status) == JobStatus.PROCESSING,
+        col(Chunk.status) == ChunkStatus.PENDING,
+        col(Chunk.sound_key).is_not(None),
+    )
+
+
+def _rung_chunks(keys: list[tuple[str, Any]]) -> Any:
+    return update(Chunk).where(tuple_(col(Chunk.job_id), col(Chunk.idx)).in_(keys)).values(dispatched_at=now())
+
+
+def _rung(session: Session) -> dict[str, int]:
+    jobs = select(col(Job.queue), func.count()).where(claimable(), col(Job.dispatched_at).is_not(None))
+    chunks = (
+        select(col(Chunk.queue), func.count())
+        .join(Job, col(Job.id) == col(Chunk.job_id))
+        .where(*_waiting(), col(Chunk.dispatched_at).is_not(None))
+    )
+    total: dict[str, int] = {}
+    for statement in (jobs.group_by(col(Job.queue)), chunks.group_by(col(Chunk.queue))):
+        for queue, n in session.execute(statement):
+            total[queue] = total.get(queue, 0) + n
+    return total

@@ -1,1 +1,0 @@
-"""The way out to addresses that a user gave us."""

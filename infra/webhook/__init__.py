@@ -1,1 +1,0 @@
-"""The parts of the webhook store, and the sending; `infra.webhooks` is the whole."""

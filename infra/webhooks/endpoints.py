@@ -1,0 +1,166 @@
+"""Where accounts want their events."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from sqlalchemy import select, tuple_, update
+from sqlalchemy.orm import Session
+from sqlmodel import col
+
+from infra.database.clock import read_clock
+from infra.database.ids import new_id
+from infra.database.session import Database
+from infra.database.tables import WebhookEndpoint, WebhookMessage
+from infra.idempotency import Idempotency, create_once, forget_made
+from infra.webhooks.outbox import TEST_EVENT, event_body
+from infra.webhooks.signing_secrets import new_secret
+from pipeline.errors import InvalidRequest, NotFound
+
+OVERLAP_SECONDS = 24 * 3600.0  # how long the old secret signs as well
+
+
+class WebhookEndpoints:
+    """An account's endpoints. Every method raises NotFound for what is not this account's."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create_endpoint(self, account_id: str, **wanted: Any) -> WebhookEndpoint:
+        """A new endpoint, wanted as `create_endpoint_once` has it."""
+        return self.create_endpoint_once(account_id, None, **wanted)[0]
+
+    def create_endpoint_once(
+        self,
+        account_id: str,
+        idempotency: Idempotency | None,
+        *,
+        name: str,
+        url: str,
+        event_types: list[str],
+        secret: str | None = None,
+    ) -> tuple[WebhookEndpoint, dict[str, Any] | None]:
+        """(new endpoint, None), or the one of a repeated request with its first answer, as `create_once` has it.
+
+        Its `secret` (whsec_…) is made here unless given, and shown by the door in that answer only.
+        """
+
+        def insert(session: Session) -> WebhookEndpoint:
+            time = read_clock(session)
+            endpoint = WebhookEndpoint(
+                id=new_id("whe"),
+                account_id=account_id,
+                name=name,
+                url=url,
+                event_types=event_types,
+                secret=secret or new_secret(),
+                created_at=time,
+                updated_at=time,
+            )
+            session.add(endpoint)
+            return endpoint
+
+        return create_once(self._database, account_id, idempotency, WebhookEndpoint, insert)
+
+    def endpoint(self, account_id: str, endpoint_id: str) -> WebhookEndpoint:
+        """One of them."""
+        with self._database.read() as session:
+            return own_endpoint(session, account_id, endpoint_id)
+
+    def endpoints(
+        self, account_id: str, *, limit: int = 20, after: str | None = None, order: Literal["asc", "desc"] = "desc"
+    ) -> tuple[list[WebhookEndpoint], bool]:
+        """A page by creation time and whether there is more. Raises InvalidRequest for an unknown cursor."""
+        key = tuple_(col(WebhookEndpoint.created_at), col(WebhookEndpoint.id))
+        page = select(WebhookEndpoint).where(col(WebhookEndpoint.account_id) == account_id)
+        with self._database.read() as session:
+            if after is not None:
+                try:
+                    last = own_endpoint(session, account_id, after)
+                except NotFound as error:
+                    raise InvalidRequest(f"No such webhook endpoint: after={after}", param="after") from error
+                edge = (last.created_at, last.id)
+                page = page.where(key > edge if order == "asc" else key < edge)
+            columns = (col(WebhookEndpoint.created_at), col(WebhookEndpoint.id))
+            page = page.order_by(*(column.asc() if order == "asc" else column.desc() for column in columns))
+            rows = list(session.scalars(page.limit(limit + 1)))
+        return rows[:limit], len(rows) > limit
+
+    def update_endpoint(
+        self,
+        account_id: str,
+        endpoint_id: str,
+        *,
+        name: str | None = None,
+        url: str | None = None,
+        event_types: list[str] | None = None,
+        status: Literal["active", "disabled"] | None = None,
+    ) -> WebhookEndpoint:
+        """Change what is given. Waiting messages follow the endpoint to its new URL."""
+        changes: dict[str, Any] = {"name": name, "url": url, "event_types": event_types, "status": status}
+        with self._database.write() as session:
+            endpoint = own_endpoint(session, account_id, endpoint_id, lock=True)
+            for field, value in changes.items():
+                if value is not None:
+                    setattr(endpoint, field, value)
+            endpoint.updated_at = read_clock(session)
+        return endpoint
+
+    def delete_endpoint(self, account_id: str, endpoint_id: str) -> None:
+        """Its waiting messages are dropped; the log of what was sent stays."""
+        with self._database.write() as session:
+            endpoint = own_endpoint(session, account_id, endpoint_id, lock=True)
+            drop_waiting(session, endpoint.id)
+            forget_made(session, account_id, endpoint.id)
+            session.delete(endpoint)
+
+    def rotate_secret(self, account_id: str, endpoint_id: str, *, keep_old: bool = False) -> WebhookEndpoint:
+        """A new secret; with `keep_old` messages are signed with both for 24 h."""
+        with self._database.write() as session:
+            endpoint = own_endpoint(session, account_id, endpoint_id, lock=True)
+            time = read_clock(session)
+            endpoint.old_secret = endpoint.secret if keep_old else None
+            endpoint.old_secret_until = time + OVERLAP_SECONDS if keep_old else None
+            endpoint.secret = new_secret()
+            endpoint.updated_at = time
+        return endpoint
+
+    def send_test(self, account_id: str, endpoint_id: str, event_type: str = TEST_EVENT) -> WebhookMessage:
+        """Put a test message into the outbox, whatever types the endpoint subscribes to."""
+        with self._database.write() as session:
+            endpoint = own_endpoint(session, account_id, endpoint_id)
+            time = read_clock(session)
+            message_id = new_id("evt")
+            message = WebhookMessage(
+                id=message_id,
+                account_id=account_id,
+                subject=message_id,
+                target=endpoint.id,
+                endpoint_id=endpoint.id,
+                type=event_type,
+                url=endpoint.url,
+                body=event_body(
+                    message_id, event_type, time, {"id": endpoint.id, "object": "webhook_endpoint", "test": True}
+                ),
+                next_attempt_at=time,
+                created_at=time,
+            )
+            session.add(message)
+        return message
+
+
+def own_endpoint(session: Session, account_id: str, endpoint_id: str, *, lock: bool = False) -> WebhookEndpoint:
+    """Raises NotFound: unknown and foreign look the same."""
+    endpoint = session.get(WebhookEndpoint, endpoint_id, with_for_update=lock or None)
+    if endpoint is None or endpoint.account_id != account_id:
+        raise NotFound("No such webhook endpoint.")
+    return endpoint
+
+
+def drop_waiting(session: Session, endpoint_id: str) -> None:
+    """Nobody is there any more to take what waits."""
+    session.execute(
+        update(WebhookMessage)
+        .where(col(WebhookMessage.endpoint_id) == endpoint_id, col(WebhookMessage.status) == "pending")
+        .values(status="dropped", next_attempt_at=None, lease_token=None, lease_until=None)
+    )

@@ -1,0 +1,57 @@
+"""AAC in ADTS, and what a frame of AAC says of its loudness (ISO/IEC 14496-3)."""
+
+from __future__ import annotations
+
+from pipeline.audio.duration.frame_count import Extent
+from pipeline.audio.duration.mpeg_frames import aac_frame
+from pipeline.audio.sniff import tag_length
+
+RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)  # Hz, by index
+FRAME_SAMPLES = 1024  # of the core codec; where a finer band is added, both rate and samples double
+_DELAY = 1024  # samples that a decoder adds; see audio.decode
+_GAIN_STEP = 20 * 0.25 * 0.30103  # dB
+_SINGLE, _PAIR = 0, 1  # elements with one and two channels
+_SHORT_WINDOWS = 2
+
+
+def extent(data: bytes) -> Extent | None:
+    """None where the frames do not follow each other to the end."""
+    at = tag_length(data[:10])
+    rate, levels, total = None, [], len(data)
+    while at < total:
+        frame = aac_frame(data[at : at + 7])
+        if frame is None:
+            return None
+        length, header, index = frame
+        if rate is not None and RATES[index] != rate:
+            return None
+        rate = RATES[index]
+        if at + length > total:
+            break
+        levels.append(loudness(data[at + header : at + header + 8]))
+        at += length
+    return Extent(len(levels) * FRAME_SAMPLES - _DELAY, rate, levels) if rate else None
+
+
+def loudness(frame: bytes) -> float:
+    """dB by the gain of the frame's first channel, from its first eight bytes; 0 where it is not where it usually is."""
+    if len(frame) < 4:  # noqa: PLR2004  # too short for any sound
+        return 0.0
+    bits = int.from_bytes(frame[:8].ljust(8, b"\0"), "big")
+
+    def take(at: int, count: int) -> int:
+        return bits >> (64 - at - count) & (1 << count) - 1
+
+    element = take(0, 3)
+    if element == _SINGLE:
+        return _GAIN_STEP * take(7, 8)
+    if element != _PAIR:
+        return 0.0
+    if not take(7, 1):  # each channel for itself
+        return _GAIN_STEP * take(8, 8)
+    short = take(9, 2) == _SHORT_WINDOWS
+    bands, at = (take(12, 4), 23) if short else (take(12, 6), 19)
+    if take(at, 2) != 1:  # no mask of bands
+        return _GAIN_STEP * take(at + 2, 8)
+    end = at + 2 + (bands if not short else 64)
+    return _GAIN_STEP * take(end, 8) if end + 8 <= 64 else 0.0  # noqa: PLR2004

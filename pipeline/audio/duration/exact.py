@@ -1,0 +1,57 @@
+"""How long a file in memory sounds, counted frame by frame in this process, without decoding it.
+
+A header that says how long a file is decides nothing: what counts are the frames that are there, and where a header and they
+disagree nothing is said. The answer is what `decode` would count, within one frame of the codec; None where that cannot be
+known exactly and cheaply, and then the file is decoded.
+
+While the frames are walked over, each also tells how loud it is, as its codec writes it: mp3 and AAC have a gain, FLAC and Opus
+need more bytes for louder sound. Speech rises and falls; a file whose levels do neither may be silence or noise, and is not
+shown to hold speech.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping
+
+from pipeline.audio.duration import aac, flac, matroska, mp3, mp4, ogg, wav
+from pipeline.audio.duration.frame_count import Extent
+from pipeline.audio.sniff import AAC, FLAC, MATROSKA, MP3, MP4, OGG, WAV, Container, sniff_file
+from pipeline.errors import StenopoolError
+
+_LOOK = 16 * 1024  # bytes; `decode` looks at more, of which nothing further behind is ever asked
+_MEASURERS: Mapping[Container, Callable[[bytes], Extent | None]] = {
+    WAV: wav.extent,
+    MP3: mp3.extent,
+    AAC: aac.extent,
+    FLAC: flac.extent,
+    OGG: ogg.extent,
+    MP4: mp4.extent,
+    MATROSKA: matroska.extent,
+}
+_BROKEN = (IndexError, KeyError, ValueError, OverflowError, ZeroDivisionError, struct.error)  # what garbage leads to
+
+
+def container_of(data: bytes) -> Container | None:
+    """What the file is by its first bytes; None where `decode` would refuse it."""
+    try:
+        return sniff_file(lambda offset: data[offset : offset + _LOOK])
+    except StenopoolError:
+        return None
+
+
+def measured(data: bytes, container: Container) -> Extent | None:
+    """The file's extent, None where it cannot be told. Never raises, whatever the bytes are."""
+    measurer = _MEASURERS.get(container)
+    try:
+        found = measurer(data) if measurer else None
+    except _BROKEN:
+        return None
+    return found if found is not None and found.plausible else None
+
+
+def measured_ms(data: bytes) -> int | None:
+    """The length in ms, None where it cannot be told exactly and fast."""
+    container = container_of(data)
+    found = measured(data, container) if container else None
+    return found.ms if found else None

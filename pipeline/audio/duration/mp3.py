@@ -1,0 +1,109 @@
+"""mp3, frame by frame: what a tag at its front says of its length is not believed."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+
+from pipeline.audio.duration.frame_count import ENOUGH_LEVELS, Extent
+from pipeline.audio.duration.mpeg_frames import MpegFrame, mpeg_frame
+from pipeline.audio.sniff import tag_length
+
+_DELAY = 1105  # samples that a decoder adds; see audio.decode
+_LAYER3 = 3
+_SILENT = -150.0  # dB; for a frame without a bit of sound in it
+_GAIN_STEP = 20 * 0.25 * 0.30103  # dB; the gain's unit is a fourth of a power of two
+_XING = (b"Xing", b"Info")
+_LAME = (b"LAME", b"Lavf", b"Lavc")  # whose delays ffmpeg believes
+_XING_FIELDS = ((1, 4), (2, 4), (4, 100), (8, 4))  # (flag, bytes)
+
+
+def extent(data: bytes) -> Extent | None:
+    """None where the frames do not follow each other to the end, or change their kind."""
+    at = 0
+    while step := tag_length(data[at : at + 10]):
+        at += step
+    first = mpeg_frame(data[at : at + 4])
+    if first is None:
+        return None
+    trimmed = _trimmed(data[at : at + first.length], first)
+    if trimmed is None:
+        trimmed = _DELAY if first.layer == _LAYER3 else 0
+    else:
+        at += first.length
+    frames, end = _walk(data, at, first)
+    if not _may_end(data, end):
+        return None
+    return Extent(len(frames) * first.samples - trimmed, first.rate, _levels(data, frames, first))
+
+
+def _walk(data: bytes, at: int, first: MpegFrame) -> tuple[Sequence[int], int]:
+    """(where each frame begins, where the last one ends). Headers repeat, so each is understood once."""
+    lengths: dict[bytes, int] = {}
+    frames = _alike(data, at, first)
+    total = len(data)
+    at = frames[-1] + first.length if frames else at
+    while at < total:
+        length = lengths.get(data[at : at + 4])
+        if length is None:
+            frame = mpeg_frame(data[at : at + 4])
+            if frame is None or not frame.same_stream(first):
+                break
+            length = lengths[data[at : at + 4]] = frame.length
+        if at + length > total:  # the last one is cut off: a decoder drops it
+            return frames, total
+        frames.append(at)
+        at += length
+    return frames, at
+
+
+def _alike(data: bytes, at: int, first: MpegFrame) -> list[int]:
+    """All frames at once where every whole one has the same header, as in most files of a constant bit rate that a padding is
+    foreign to; none where they differ."""
+    end = len(data) - (len(data) - at) % first.length
+    headers = [data[at + byte : end : first.length] for byte in range(4)]
+    if mpeg_frame(data[at : at + 4]) != first or any(len(one) != one.count(one[:1]) for one in headers):
+        return []
+    return list(range(at, end, first.length))
+
+
+def _levels(data: bytes, frames: Sequence[int], first: MpegFrame) -> list[float]:
+    """How loud some of the frames are, evenly chosen."""
+    side, gain_at, bits_at = _places(first)
+    if not side:
+        return []
+    begin = 6 if first.checked else 4
+    some = frames[:: max(1, len(frames) // ENOUGH_LEVELS)]
+    eights = struct.unpack(f">{len(some)}Q", b"".join([data[at + begin : at + begin + 8] for at in some]))
+    return [_GAIN_STEP * (bits >> gain_at & 0xFF) if bits >> bits_at & 0xFFF else _SILENT for bits in eights]
+
+
+def _places(frame: MpegFrame) -> tuple[bool, int, int]:
+    """Whether there is side information, and how far the first granule's gain and its number of bits of sound are from the end
+    of the first eight bytes of it. Only the third layer has such a thing."""
+    if frame.layer != _LAYER3:
+        return False, 0, 0
+    begins = (18 if frame.mono else 20) if frame.version1 else (9 if frame.mono else 10)
+    return True, 64 - (begins + 21) - 8, 64 - begins - 12
+
+
+def _trimmed(frame: bytes, kind: MpegFrame) -> int | None:
+    """Samples that are not sound, if this first frame is a Xing tag and not sound itself; None where it is sound."""
+    if kind.layer != _LAYER3:
+        return None
+    side = (17 if kind.mono else 32) if kind.version1 else (9 if kind.mono else 17)
+    at = 4 + side
+    if frame[at : at + 4] not in _XING:
+        return None
+    (flags,) = struct.unpack_from(">I", frame, at + 4)
+    at += 8 + sum(size for flag, size in _XING_FIELDS if flags & flag)
+    if frame[at : at + 4] not in _LAME:
+        return _DELAY
+    delays = int.from_bytes(frame[at + 21 : at + 24], "big")
+    return (delays >> 12) + (delays & 0xFFF)
+
+
+def _may_end(data: bytes, at: int) -> bool:
+    """Whether sound may end here: at the end, or before what players put behind it."""
+    rest = data[at : at + 128]
+    return not rest or rest.startswith((b"TAG", b"APETAGEX", b"LYRICSBEGIN")) or not data[at:].strip(b"\0")

@@ -1,0 +1,163 @@
+"""AAC in MP4: the frames of its sample table, as far as their bytes are there (ISO/IEC 14496-12)."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+from pipeline.audio.duration.aac import FRAME_SAMPLES, RATES, loudness
+from pipeline.audio.duration.frame_count import ENOUGH_LEVELS, Extent
+
+_EXPLICIT, _SBR, _LC = 15, 5, 2
+_SLACK = 2  # frames that the times in the table may differ from the frames: the last one is often cut short
+
+
+def extent(data: bytes) -> Extent | None:
+    """None for anything but one track of AAC, written in one piece, whose table and times are those of its frames."""
+    outer = dict(_boxes(data, 0, len(data)))
+    moov = [box for box in outer if box[0] == b"moov"]
+    if b"moof" in {name for name, _ in outer} or len(moov) != 1:
+        return None
+    tracks = [place for (name, _), place in _boxes_of(data, outer[moov[0]]) if name == b"trak"]
+    if len(tracks) != 1:
+        return None
+    return _track(data, tracks[0], _timescale(data, _child(data, outer[moov[0]], b"mvhd")))
+
+
+Place = tuple[int, int]  # first byte of a box's content, and its end
+
+
+def _track(data: bytes, track: Place, movie_scale: int) -> Extent | None:
+    media = _child(data, track, b"mdia")
+    table = _child(data, _child(data, media, b"minf"), b"stbl")
+    rate = _aac_rate(data, _child(data, table, b"stsd"))
+    sizes = _sizes(data, _child(data, table, b"stsz"))
+    places = _places(data, table, sizes)
+    scale = _timescale(data, _child(data, media, b"mdhd")) / rate  # units of the track's clock for one sample
+    stated = _stated(data, _child(data, table, b"stts")) / scale
+    samples = len(sizes) * FRAME_SAMPLES
+    if not sizes or abs(stated - samples) > _SLACK * FRAME_SAMPLES:
+        return None
+    step = max(1, len(sizes) // ENOUGH_LEVELS)
+    levels = [loudness(data[place : place + 8]) for place in places[::step]]
+    begin, length = _edit(data, track)
+    left = min(samples, round(stated)) - round(begin / scale)
+    shown = round(length * rate / movie_scale) if length else left
+    return Extent(min(left, shown), rate, levels) if left - shown < _SLACK * FRAME_SAMPLES else None
+
+
+def _edit(data: bytes, track: Place) -> tuple[int, int]:
+    """(what is left out at the beginning, on the track's clock; what is shown, on the movie's, 0: the rest): by its edit
+    list a player leaves out the encoder's delay. Raises ValueError where that list does more."""
+    lists = [place for (name, _), place in _boxes_of(data, track) if name == b"edts"]
+    if not lists:
+        return 0, 0
+    at, _ = _child(data, lists[0], b"elst")
+    version, count = data[at], struct.unpack_from(">I", data, at + 4)[0]
+    length, begin, speed = struct.unpack_from(">Qqi" if version else ">Iii", data, at + 8)
+    if count != 1 or begin < 0 or speed != 1 << 16:
+        raise ValueError
+    return begin, length
+
+
+def _boxes(data: bytes, at: int, end: int) -> Iterator[tuple[tuple[bytes, int], Place]]:
+    """((name, offset), place) of the boxes in a row. Raises ValueError where one is not whole."""
+    while at + 8 <= end:
+        length, name = struct.unpack_from(">I4s", data, at)
+        head = 8
+        if length == 1:
+            (length,), head = struct.unpack_from(">Q", data, at + 8), 16
+        length = length or end - at
+        if length < head or at + length > end:
+            raise ValueError
+        yield (name, at), (at + head, at + length)
+        at += length
+
+
+def _boxes_of(data: bytes, place: Place) -> Iterator[tuple[tuple[bytes, int], Place]]:
+    return _boxes(data, *place)
+
+
+def _child(data: bytes, place: Place, name: bytes) -> Place:
+    """The one box of this name inside. Raises ValueError where there is none or there are several."""
+    (found,) = [inner for (known, _), inner in _boxes_of(data, place) if known == name]
+    return found
+
+
+def _timescale(data: bytes, place: Place) -> int:
+    at, _ = place
+    (scale,) = struct.unpack_from(">I", data, at + (20 if data[at] else 12))
+    return int(scale)
+
+
+def _stated(data: bytes, place: Place) -> int:
+    """How long all samples are by the table of times, in its own scale."""
+    at, end = place
+    (count,) = struct.unpack_from(">I", data, at + 4)
+    if 8 + 8 * count > end - at:
+        raise ValueError
+    return sum(many * each for many, each in struct.iter_unpack(">II", data[at + 8 : at + 8 + 8 * count]))
+
+
+def _sizes(data: bytes, place: Place) -> tuple[int, ...]:
+    at, end = place
+    fixed, count = struct.unpack_from(">II", data, at + 4)
+    if fixed or 12 + 4 * count > end - at:
+        raise ValueError
+    return struct.unpack_from(f">{count}I", data, at + 12)
+
+
+def _places(data: bytes, table: Place, sizes: tuple[int, ...]) -> list[int]:
+    """The offset of each frame. Raises ValueError where one is not in the file, or two overlap."""
+    at, _ = _child(data, table, b"stsc")
+    (count,) = struct.unpack_from(">I", data, at + 4)
+    runs = [struct.unpack_from(">III", data, at + 8 + 12 * entry) for entry in range(min(count, len(sizes)))]
+    at, _ = _child(data, table, b"stco")
+    (count,) = struct.unpack_from(">I", data, at + 4)
+    chunks = struct.unpack_from(f">{count}I", data, at + 8)
+    places: list[int] = []
+    sample = run = end = 0
+    for number, chunk in enumerate(chunks, 1):
+        while run + 1 < len(runs) and runs[run + 1][0] <= number:
+            run += 1
+        if chunk < end:
+            raise ValueError
+        for _ in range(runs[run][1]):
+            places.append(chunk)
+            chunk += sizes[sample]  # noqa: PLW2901
+            sample += 1
+        end = chunk
+    if sample != len(sizes) or end > len(data):
+        raise ValueError
+    return places
+
+
+def _aac_rate(data: bytes, place: Place) -> int:
+    """Hz of the core codec, by the decoder's own configuration. Raises ValueError for what is not AAC LC or HE."""
+    at, end = place
+    if (
+        struct.unpack_from(">I", data, at + 4)[0] != 1
+        or data[at + 12 : at + 16] != b"mp4a"
+        or data[at + 24 : at + 26] != b"\0\0"
+    ):
+        raise ValueError
+    begin = data.index(b"esds", at + 16, end)
+    config = _decoder_config(data[begin + 8 : end])
+    bits = int.from_bytes(config[:2], "big")
+    kind, index = bits >> 11, bits >> 7 & 15
+    if kind not in (_LC, _SBR) or index >= len(RATES) or (kind == _LC and bits & 4):  # the last: frames of 960
+        raise ValueError
+    return RATES[index]
+
+
+def _decoder_config(descriptors: bytes) -> bytes:
+    """The content of the innermost descriptor: 3 (stream) holds 4 (decoder) holds 5 (its configuration)."""
+    at = 0
+    for tag, fixed in ((3, 3), (4, 13), (5, 0)):
+        if descriptors[at] != tag:
+            raise ValueError
+        at += 1
+        while descriptors[at] & 0x80:
+            at += 1
+        at += 1 + fixed
+    return descriptors[at : at + 2]

@@ -1,0 +1,63 @@
+"""WAV: the samples that are there, whatever its sizes say (a recorder that streams writes none)."""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.audio.duration.frame_count import ENOUGH_LEVELS, MOST_CHANNELS, Extent
+
+_PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
+_TYPES = {(_PCM, 16): "<i2", (_PCM, 32): "<i4", (_FLOAT, 32): "<f4"}  # others are measured, not listened to
+_WIDTHS = {_PCM: (8, 16, 24, 32), _FLOAT: (32, 64)}
+_FRAMES_A_SECOND = 32
+_UNSAID = (0, 0xFFFFFFFF)
+
+
+def extent(data: bytes) -> Extent | None:
+    """None for everything but linear PCM of one to eight channels."""
+    offset, layout = 12, None
+    while offset + 8 <= len(data):
+        name, size = struct.unpack_from("<4sI", data, offset)
+        offset += 8
+        if name == b"fmt ":
+            layout = _layout(data[offset : offset + size])
+        elif name == b"data":
+            return _counted(data, offset, size, layout) if layout else None
+        elif name == b"ds64":  # sizes of 64 bits: larger than anything that is passed on
+            return None
+        offset += size + size % 2
+    return None
+
+
+def _layout(fmt: bytes) -> tuple[int, int, int, int] | None:
+    """(kind, channels, Hz, bits)."""
+    kind, channels, rate, _, width, bits = struct.unpack_from("<HHIIHH", fmt)
+    if kind == _EXTENSIBLE and len(fmt) >= 26:  # noqa: PLR2004
+        (kind,) = struct.unpack_from("<H", fmt, 24)
+    sound = bits in _WIDTHS.get(kind, ()) and 1 <= channels <= MOST_CHANNELS and width == channels * bits // 8
+    return (kind, channels, rate, bits) if sound else None
+
+
+def _counted(data: bytes, offset: int, size: int, layout: tuple[int, int, int, int]) -> Extent:
+    kind, channels, rate, bits = layout
+    there = len(data) - offset
+    present = there if size in _UNSAID else min(size, there)
+    samples = present // (channels * bits // 8)
+    dtype = _TYPES.get((kind, bits))
+    if dtype is None:
+        return Extent(samples, rate)
+    sound = np.frombuffer(data, dtype, count=samples * channels, offset=offset)
+    return Extent(samples, rate, _levels(sound[::channels], max(1, rate // _FRAMES_A_SECOND)))
+
+
+def _levels(sound: NDArray[np.number], length: int) -> list[float]:
+    """dB of frames of `length` samples, of at most so many, evenly spread."""
+    frames = sound[: len(sound) // length * length].reshape(-1, length)
+    frames = frames[:: max(1, len(frames) // ENOUGH_LEVELS)].astype(np.float32)
+    scale = 1.0 if sound.dtype.kind == "f" else float(2 ** (8 * sound.itemsize - 1))
+    power = np.var(frames / scale, axis=1)
+    found: list[float] = (10 * np.log10(np.nan_to_num(power, nan=0.0, posinf=0.0) + 1e-10)).tolist()
+    return found

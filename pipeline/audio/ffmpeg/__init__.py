@@ -1,0 +1,1 @@
+"""The one place that starts ffmpeg: which program, its arguments, its sandbox, its log."""

@@ -1,1 +1,0 @@
-"""Calls to somebody else's machine: their deadlines, tries and circuits."""

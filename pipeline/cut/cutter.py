@@ -1,0 +1,225 @@
+"""A stream of samples in, chunks out, cut in silence.
+
+All bookkeeping is in integer samples at 16 kHz on the recording's clock. A chunk *owns* `[own_start, own_end)`; the owned
+stretches tile the recording. What a provider hears, `[audio_start, audio_end)`, reaches further than that at a forced seam
+(so that the stitcher can choose where to switch) and less far where the chunk begins or ends in silence.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.cut.music_detector import Beat
+from pipeline.cut.pauses import Place, Reach, find_cut
+from pipeline.cut.vad import AT_ONCE, BATCH, FRAME, LOOK_AHEAD, Frames, SpeechDetector, joined, runs, sounding, speech
+from pipeline.transcript import SAMPLE_RATE
+
+ENOUGH_SPEECH = SAMPLE_RATE // 4  # below a quarter second no provider is asked: it would only invent something
+
+_STEP = BATCH * FRAME  # samples that become known at once
+_PIECE = AT_ONCE * FRAME  # samples measured at once
+_SEARCH = 15 * SAMPLE_RATE  # at most so far before the end a forced cut looks for its place, and a quarter of the chunk
+_SOFT, _HARD = SAMPLE_RATE // 2, 3 * SAMPLE_RATE // 2  # overlap on each side of the cut
+_MARGIN = round(0.4 * SAMPLE_RATE)  # silence left before and after the speech of a chunk
+_BRIDGE = round(0.3 * SAMPLE_RATE)  # gaps in the speech map below this are breath
+_FREE_EDGES = ("start", "silence", "end")
+
+
+@dataclass(frozen=True)
+class CutProfile:
+    """How a provider wants its chunks: no longer than `max_s`, no shorter than `min_s` unless the recording is."""
+
+    max_s: float = 30.0
+    min_s: float = 10.0
+
+    def __post_init__(self) -> None:
+        assert self.max_s >= 1 and 0 <= self.min_s <= self.max_s, self
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where a chunk lies. Samples at 16 kHz; edges are "start", "silence", "soft", "hard" or "end".
+
+    `speech_map` lists the stretches of speech on the recording's clock; `switch_point` is the best place near the right edge to
+    change from this chunk's words to the next one's.
+    """
+
+    index: int
+    audio_start: int
+    audio_end: int
+    own_start: int
+    own_end: int
+    left_edge: str
+    right_edge: str
+    speech_samples: int
+    speech_map: tuple[tuple[int, int], ...]
+    switch_point: int
+    channel: int | None = None  # from 0, where each is heard by itself
+
+    @property
+    def has_speech(self) -> bool:
+        """Whether a provider should hear it at all."""
+        return self.speech_samples >= ENOUGH_SPEECH
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A span with its sound: s16le mono for `[audio_start, audio_end)`, or nothing when it holds no speech."""
+
+    span: Span
+    pcm: bytes
+
+
+def span_as_dict(span: Span) -> dict[str, Any]:
+    """Plain JSON values, for the chunks table."""
+    return asdict(span) | {"speech_map": [list(stretch) for stretch in span.speech_map]}
+
+
+def span_from_dict(values: Mapping[str, Any]) -> Span:
+    """The inverse of `span_as_dict`, also after a trip through JSON."""
+    return Span(**{**values, "speech_map": tuple((start, end) for start, end in values["speech_map"])})
+
+
+def cut(blocks: Iterable[bytes], profile: CutProfile) -> Iterator[Chunk]:
+    """Cut a stream of s16le mono 16 kHz blocks; each chunk is yielded as soon as it is decided.
+
+    Memory is that of one chunk, whatever the recording's length, and the result does not depend on the sizes of the blocks.
+    """
+    cutter = _Cutter(profile)
+    for block in blocks:
+        yield from cutter.take(block)
+    yield from cutter.finish()
+
+
+class _Cutter:
+    """The chunk that is being collected: its sound, what was measured in it, and where it began."""
+
+    def __init__(self, profile: CutProfile) -> None:
+        self._longest, self._shortest = round(profile.max_s * SAMPLE_RATE), round(profile.min_s * SAMPLE_RATE)
+        self._search = min(self._longest // 4, _SEARCH)
+        self._rest = max(self._shortest // 4, _STEP)  # a last chunk has at least this much, so we wait to see it
+        self._overlap = {"silence": 0, "soft": min(_SOFT, self._longest // 16), "hard": min(_HARD, self._longest // 8)}
+        self._detector, self._beat = SpeechDetector(), Beat()
+        self._pcm, self._pcm_start = bytearray(), 0
+        self._measured, self._known = Measured(), 0
+        self._index, self._own_start, self._audio_start, self._left_edge = 0, 0, 0, "start"
+
+    def take(self, block: bytes) -> Iterator[Chunk]:
+        self._pcm += block
+        while self._pcm_start + len(self._pcm) // 2 >= self._known + _PIECE:
+            yield from self._measure(self._known + _PIECE)
+
+    def finish(self) -> Iterator[Chunk]:
+        if (end := self._pcm_start + len(self._pcm) // 2) > self._known:
+            yield from self._measure(end)
+        while self._known - self._audio_start > self._longest:
+            yield self._next()
+        if self._known > self._own_start:
+            yield self._chunk(Place(self._known, "end"), self._known)
+
+    def _measure(self, until: int) -> Iterator[Chunk]:
+        """A batch is known after the other, as if each were measured alone: what comes later decides nothing yet."""
+        for batch in self._detector.measure(self._sound(self._known, until)):
+            self._measured.add(batch)
+            self._known = min(self._known + _STEP, until)
+            if self._known >= self._audio_start + self._longest + self._rest:
+                yield self._next()
+
+    def _next(self) -> Chunk:
+        """End the chunk at the best place and begin the next one, which shares the overlap of a forced seam."""
+        place = find_cut(self._measured.frames(), self._measured.start, self._reach())
+        overlap = self._overlap[place.kind]
+        chunk = self._chunk(place, min(place.at + overlap, self._known))
+        self._index, self._own_start, self._left_edge = self._index + 1, place.at, place.kind
+        self._audio_start = max(place.at - overlap, self._audio_start)
+        del self._pcm[: 2 * (self._audio_start - self._pcm_start)]
+        self._pcm_start = self._audio_start
+        self._measured.forget(self._audio_start)
+        return chunk
+
+    def _reach(self) -> Reach:
+        earliest, rest = self._own_start + self._shortest, self._known - self._rest
+        ends = {kind: min(self._audio_start + self._longest - lap, rest) for kind, lap in self._overlap.items()}
+        soft, hard = (max(earliest, ends[kind] - self._search) for kind in ("soft", "hard"))
+        starts = {"silence": earliest, "soft": soft, "hard": hard}
+        return Reach(**{kind: (min(starts[kind], end), end) for kind, end in ends.items()})
+
+    def _chunk(self, place: Place, audio_end: int) -> Chunk:
+        frames, origin = self._measured.frames(), self._measured.start
+        first, last = self._audio_start, audio_end
+        stretches = _clipped(runs(speech(frames)), origin, first, last)
+        spoken = sum(end - start for start, end in stretches)
+        own = frames[(self._own_start - origin) // FRAME : -(-(place.at - origin) // FRAME)]
+        if self._beat.kept_in(own) and spoken >= ENOUGH_SPEECH:
+            stretches, spoken = [], 0
+        if spoken >= ENOUGH_SPEECH:
+            first, last = self._trimmed(
+                place.kind, _clipped(runs(sounding(frames) | frames.voiced), origin, first, last), last
+            )
+        span = Span(
+            self._index, first, last, self._own_start, place.at, self._left_edge, place.kind,
+            spoken, _bridged(stretches), place.at,
+        )  # fmt: skip
+        return Chunk(span, self._sound(first, last) if span.has_speech else b"")
+
+    def _trimmed(self, kind: str, audible: list[tuple[int, int]], last: int) -> tuple[int, int]:
+        """The audio without the silence before and after, except where a forced seam needs it."""
+        first = self._audio_start
+        if self._left_edge in _FREE_EDGES:
+            first = max(first, audible[0][0] - _MARGIN)
+        if kind in _FREE_EDGES:
+            last = min(last, audible[-1][1] + _MARGIN)
+        return first, last
+
+    def _sound(self, start: int, end: int) -> bytes:
+        with memoryview(self._pcm) as sound:
+            return bytes(sound[2 * (start - self._pcm_start) : 2 * (end - self._pcm_start)])
+
+
+class Measured:
+    """The frames of the current chunk and a second before it, each with the levels of its surroundings."""
+
+    def __init__(self) -> None:
+        self.start = 0  # sample
+        self._parts: deque[Frames] = deque()
+
+    def add(self, frames: Frames) -> None:
+        """The next batch of measurements."""
+        self._parts.append(frames)
+
+    def forget(self, before: int) -> None:
+        """Drop the batches that ended more than a second before this sample."""
+        while self._parts and self.start + _STEP + SAMPLE_RATE < before:
+            self._parts.popleft()
+            self.start += _STEP
+
+    def frames(self) -> Frames:
+        """Everything kept; floor and peak are those known some batches later, because the past alone tells little."""
+        parts = list(self._parts)
+        later = [parts[min(at + LOOK_AHEAD, len(parts) - 1)] for at in range(len(parts))]
+        lengths = [len(part) for part in parts]
+        floor, peak = (np.repeat([getattr(then, name)[0] for then in later], lengths) for name in ("floor", "peak"))
+        return replace(joined(parts), floor=floor, peak=peak)
+
+
+def _clipped(stretches: NDArray[np.intp], origin: int, first: int, last: int) -> list[tuple[int, int]]:
+    """Frame numbers as samples, inside [first, last)."""
+    samples = np.clip(stretches * FRAME + origin, first, last).tolist()
+    return [(start, end) for start, end in samples if start < end]
+
+
+def _bridged(stretches: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """The same with the short gaps closed."""
+    bridged: list[tuple[int, int]] = []
+    for start, end in stretches:
+        if bridged and start - bridged[-1][1] < _BRIDGE:
+            bridged[-1] = (bridged[-1][0], end)
+        else:
+            bridged.append((start, end))
+    return tuple(bridged)

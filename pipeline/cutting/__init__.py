@@ -1,1 +1,0 @@
-"""Where a recording may be cut: speech, pauses, parts."""

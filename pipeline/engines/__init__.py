@@ -1,0 +1,1 @@
+"""Local engines in warm processes of their own."""

@@ -1,1 +1,0 @@
-"""What is said of text that may be wrong: suspects, coverage, a second hearing, one language."""

@@ -1,0 +1,1 @@
+"""HTTP to providers: pooled connections, responses, multipart bodies, deadlines down to the socket."""

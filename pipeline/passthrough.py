@@ -1,0 +1,265 @@
+"""A recording handed to a provider as it came, byte for byte: no decoder is started, no sample is made of it.
+
+That is possible when the model's first route takes such a file whole (its container, its bytes, its length), and when we know
+by ourselves how long it sounds (`audio.measured` counts its frames: a header alone decides nothing) and that its loudness rises
+and falls as that of speech does. Everything else is decoded: what cannot be measured; what is silent or steady, so that the
+speech detector keeps the promise that silence is sent to nobody; what is longer than the provider takes in one call.
+
+What comes back goes through the same stitcher as any chunk, so that times are inside the recording and run forward. Three answers
+are not the last word:
+
+* A provider that refuses the file gets it decoded. One that fails is followed by the model's next routes, which get the file as it
+  is if they take it, and decoded sound if not.
+* Where the provider reports another length than was counted, the sound is decoded after all, and that is counted.
+* A text that looks made up (a loop, too fast for a mouth) is heard again the decoding way, chunk by chunk.
+
+A provider that tells no times has its text laid over the places where somebody speaks. To find them for a format that shows times
+the sound is decoded here, while the provider is not asked again.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from pipeline.audio.decode import decode
+from pipeline.audio.duration.exact import container_of, measured, measured_ms
+from pipeline.catalog import Route
+from pipeline.concurrency.greenlet_io import elsewhere
+from pipeline.cut.cutter import CutProfile, Span, cut
+from pipeline.errors import (
+    InvalidRequest,
+    ProviderError,
+    RoutesExhausted,
+    SandboxFailed,
+    StenopoolError,
+    UnsupportedValue,
+)
+from pipeline.options import TranscriptionOptions
+from pipeline.provider_registry import Toolbox
+from pipeline.providers.base import FileRefused, HearsFiles, hears_files, is_particular
+from pipeline.resilience.fallback import spare_route
+from pipeline.run import Length, Listener, Progress, first_that_can
+from pipeline.run import transcribe as transcribe_decoded
+from pipeline.stitch.stitcher import Stitcher
+from pipeline.transcript import SAMPLES_PER_MS, Heard, Transcript, samples_to_ms
+
+_NAMES = {  # container: (a name's ending that providers know, media type)
+    "wav": ("wav", "audio/wav"),
+    "mp3": ("mp3", "audio/mpeg"),
+    "flac": ("flac", "audio/flac"),
+    "ogg": ("ogg", "audio/ogg"),
+    "mp4": ("m4a", "audio/mp4"),
+    "matroska": ("webm", "audio/webm"),
+    "aac": ("aac", "audio/aac"),
+}
+_SMALL = 128 * 1024  # bytes; counting the frames of more takes its time
+_AGREEMENT_MS = 1_100  # that a provider's figure may differ: some round up to whole seconds
+_AGREEMENT = 0.02  # or this share of the length
+_TIMELESS = ("json", "text")  # formats that show no times
+_MADE_UP = frozenset(("repetition", "too_fast", "no_speech"))
+_MOSTLY = 0.25  # of the characters
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A file that may be handed on: its bytes, what it is, and how long it was measured to be."""
+
+    data: bytes
+    container: str
+    ms: int
+
+    @property
+    def filename(self) -> str:
+        """Never the caller's: providers go by the ending, and callers' endings lie."""
+        return f"audio.{_NAMES[self.container][0]}"
+
+    @property
+    def media_type(self) -> str:
+        return _NAMES[self.container][1]
+
+
+def transcribe(
+    data: bytes,
+    options: TranscriptionOptions,
+    toolbox: Toolbox,
+    *,
+    on_progress: Progress | None = None,
+    on_segments: Listener | None = None,
+    on_length: Length | None = None,
+    workers: int = 1,
+    max_seconds: float | None = None,
+) -> Transcript:
+    """As `run.transcribe`, over bytes, which go to the provider untouched where that is possible."""
+
+    def decoded(toolbox: Toolbox) -> Transcript:
+        return elsewhere(
+            partial(
+                transcribe_decoded,
+                data,
+                options,
+                toolbox,
+                on_progress=on_progress,
+                on_segments=on_segments,
+                on_length=on_length,
+                workers=workers,
+                max_seconds=max_seconds,
+            )
+        )
+
+    routes = toolbox.catalog.routes(options.model, options.task, diarized=options.diarized)
+    parcel = packed(data, options, toolbox, routes[0])
+    if on_length and (ms := parcel.ms if parcel else measured_ms(data)) is not None:
+        on_length(ms)  # what cannot be measured is told chunk by chunk, as it is decoded
+    if parcel is None or (max_seconds is not None and parcel.ms > 1000 * max_seconds):
+        return decoded(toolbox)
+    heard, failed = handed_on(parcel, options, toolbox, routes)
+    transcript = _written(parcel, heard, options) if heard else None
+    if transcript is None or _made_up(transcript):
+        return _after(failed, options, toolbox, routes, decoded)
+    if on_segments and transcript.segments:
+        on_segments(transcript.segments, transcript.model_used)
+    if on_progress:
+        on_progress(transcript.duration, transcript.duration)
+    return transcript
+
+
+def is_errand(data: bytes, options: TranscriptionOptions, toolbox: Toolbox) -> bool:
+    """Whether `transcribe` may run in a greenlet (pipeline.concurrency), because it will do little but wait for the provider."""
+    if len(data) > _SMALL:
+        return False
+    first = toolbox.transcriber(toolbox.catalog.routes(options.model, options.task, diarized=options.diarized)[0])
+    return not first.local and hears_files(first) and first.in_errands
+
+
+def packed(data: bytes, options: TranscriptionOptions, toolbox: Toolbox, route: Route) -> Parcel | None:
+    """The file as something to hand to this route; None where it has to be decoded."""
+    transcriber = toolbox.transcriber(route)
+    if transcriber.local or not hears_files(transcriber) or len(data) > transcriber.takes.max_bytes:
+        return None
+    container = container_of(data)
+    if container is None or container.name not in transcriber.takes.containers or container.name not in _NAMES:
+        return None
+    extent = measured(data, container)
+    if extent is None or not extent.lively:
+        return None
+    parcel = Parcel(data, container.name, extent.ms)
+    return parcel if _takes(toolbox, route, parcel, options) else None
+
+
+def _takes(toolbox: Toolbox, route: Route, parcel: Parcel, options: TranscriptionOptions) -> HearsFiles | None:
+    """Who takes this file for the route, if anybody does: no more at once than would be put into one chunk."""
+    transcriber = toolbox.transcriber(route)
+    if not hears_files(transcriber):
+        return None
+    takes = transcriber.takes
+    chunk = transcriber.profile_for(options, route.model) if is_particular(transcriber) else transcriber.profile
+    longest = min(takes.max_s, chunk.max_s)
+    fits = parcel.container in takes.containers and len(parcel.data) <= takes.max_bytes and parcel.ms <= 1000 * longest
+    return transcriber if fits else None
+
+
+Failures = list[tuple[Route, StenopoolError]]
+
+
+def handed_on(
+    parcel: Parcel, options: TranscriptionOptions, toolbox: Toolbox, routes: Sequence[Route]
+) -> tuple[Heard | None, Failures]:
+    """The first route's answer that is one, and whose failed before it. None where the next one wants decoded sound."""
+    failed: Failures = []
+    for route in routes:
+        transcriber = _takes(toolbox, route, parcel, options)
+        if transcriber is None:
+            break
+        try:
+            with spare_route(route is not routes[-1]):
+                heard = _heard(transcriber, parcel, options, route.model)
+        except FileRefused:
+            break
+        except (ProviderError, UnsupportedValue) as error:
+            failed.append((route, error))
+        else:
+            return heard if heard.model_used else replace(heard, model_used=route.model), failed
+    return None, failed
+
+
+def _heard(transcriber: HearsFiles, parcel: Parcel, options: TranscriptionOptions, model: str) -> Heard:
+    ask = partial(transcriber.hear_file, parcel.data, parcel.filename, parcel.media_type, parcel.ms, options, model)
+    return ask() if transcriber.in_errands else elsewhere(ask)
+
+
+def _after(
+    failed: Failures,
+    options: TranscriptionOptions,
+    toolbox: Toolbox,
+    routes: Sequence[Route],
+    decoded: Callable[[Toolbox], Transcript],
+) -> Transcript:
+    """Decoded sound for the routes that have not failed. Raises what they raise, together with what failed before."""
+    errors = dict(failed)
+
+    def again(route: Route) -> Transcript:
+        if route in errors:
+            raise errors[route]
+        return decoded(_only(toolbox, options, [route for route in routes if route not in errors]))
+
+    try:
+        return first_that_can([*errors, *[route for route in routes if route not in errors][:1]], again)
+    except RoutesExhausted as error:
+        told = {
+            route.provider: {"provider": route.provider, "model": route.model, "code": failure.code}
+            for route, failure in failed
+        }
+        later = [one for one in error.details.get("tried", ()) if one["provider"] not in told]
+        raise type(error)(tried=[*told.values(), *later]) from error
+
+
+def _only(toolbox: Toolbox, options: TranscriptionOptions, routes: Sequence[Route]) -> Toolbox:
+    """The same providers, with these routes for the model that is asked for."""
+    view, catalog = copy.copy(toolbox), toolbox.catalog
+    model = catalog.model(options.model).model_copy(update={"routes": tuple(routes)})
+    view.catalog = replace(catalog, models={**catalog.models, options.model: model})
+    return view
+
+
+def _written(parcel: Parcel, heard: Heard, options: TranscriptionOptions) -> Transcript:
+    """The answer as a transcript: one chunk of the whole length."""
+    span, ms = whole(parcel.ms * SAMPLES_PER_MS), parcel.ms
+    timeless = not heard.timed and options.response_format not in _TIMELESS and not options.diarized
+    if timeless or not _agree(heard.duration, parcel.ms):
+        span, ms = elsewhere(partial(_listened, parcel, span))
+    stitcher = Stitcher()
+    stitcher.add(span, heard)
+    task = "translate" if options.task == "translation" else "transcribe"
+    transcript = stitcher.finish(duration=ms, task=task)
+    return transcript if transcript.language else replace(transcript, language=options.language)
+
+
+def whole(samples: int, speech: tuple[tuple[int, int], ...] = ()) -> Span:
+    """A recording as one chunk; without better knowledge there may be speech everywhere in it."""
+    found = speech or ((0, samples),)
+    spoken = sum(end - start for start, end in found)
+    return Span(0, 0, samples, 0, samples, "start", "end", spoken, found, samples)
+
+
+def _agree(told: int | None, counted: int) -> bool:
+    return told is None or abs(told - counted) <= max(_AGREEMENT_MS, _AGREEMENT * counted)
+
+
+def _listened(parcel: Parcel, span: Span) -> tuple[Span, int]:
+    """Where somebody speaks, and the length in decoded ms; what was counted, where the sound cannot be decoded here."""
+    try:
+        with decode(parcel.data) as decoding:
+            spans = [chunk.span for chunk in cut(decoding, CutProfile())]
+    except (InvalidRequest, SandboxFailed):
+        return span, parcel.ms
+    speech = tuple(stretch for one in spans for stretch in one.speech_map)
+    return whole(decoding.samples, speech), samples_to_ms(decoding.samples)
+
+
+def _made_up(transcript: Transcript) -> bool:
+    """Whether much of the text looks as if nobody had said it."""
+    doubtful = sum(len(segment.text) for segment in transcript.segments if _MADE_UP & set(segment.suspect))
+    return doubtful > _MOSTLY * max(1, len(transcript.text))

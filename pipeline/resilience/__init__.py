@@ -1,0 +1,1 @@
+"""Calls to somebody else's machine that fail: deadlines, retries, circuit breakers, fallback routes."""

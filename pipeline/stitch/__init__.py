@@ -1,0 +1,1 @@
+"""The chunks' transcripts into one, nothing lost, nothing twice."""

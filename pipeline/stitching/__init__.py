@@ -1,1 +1,0 @@
-"""How the texts of chunks become one: seams, words in time, channels."""

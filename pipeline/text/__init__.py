@@ -1,0 +1,1 @@
+"""Written words: spacing by script, words matched, paragraphs, speakers, search, words for captions."""

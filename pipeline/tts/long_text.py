@@ -1,0 +1,84 @@
+"""A long text read aloud: its recitals laid end to end into one file, and the transcript of what is said when.
+
+The recitals come one after the other, so that a book needs no more memory than a page.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from pipeline.audio.encode import encode
+from pipeline.transcript import Segment, Transcript, Word
+from pipeline.tts.passage import SAMPLE_RATE, Recital
+
+_BLOCK = 1 << 20
+_FLAC_COUNT = slice(18, 26)  # STREAMINFO's eight bytes whose low 36 bits are the number of samples
+_FLAC_UNTIL = _FLAC_COUNT.stop
+_WAV_MOST = 0xFFFFFFFF - 36  # bytes of samples that a RIFF header can tell
+
+
+class Reading:
+    """Takes the recitals as they pass by; afterwards it knows the whole."""
+
+    def __init__(self) -> None:
+        self.samples = 0
+        self.model_used = ""
+        self._sentences: list[Segment] = []
+
+    @property
+    def duration(self) -> int:
+        """What has passed so far, in ms."""
+        return _ms(self.samples)
+
+    def file(self, recitals: Iterable[Recital], target: str, *, samples: int) -> Iterator[bytes]:
+        """The encoded file in one of the six formats, block by block. `samples`: how many there will be, at 24 kHz, for the
+        formats whose header tells it. Raises UnsupportedValue, SandboxFailed, and whatever `recitals` raises.
+        """
+        sound = self._passing(recitals)
+        if target == "wav":
+            return _wav(sound, samples)
+        encoded = encode(sound, sample_rate=SAMPLE_RATE, target=target)
+        return _counted(encoded, samples) if target == "flac" else encoded
+
+    def transcript(self) -> Transcript:
+        """What was said, once every recital has passed."""
+        return Transcript(tuple(self._sentences), self.duration, task="speech", model_used=self.model_used)
+
+    def _passing(self, recitals: Iterable[Recital]) -> Iterator[bytes]:
+        for recital in recitals:
+            at = self.duration
+            self._sentences += (_later(sentence, at) for sentence in recital.sentences)
+            self.samples += recital.samples
+            self.model_used = self.model_used or recital.model_used
+            yield from (recital.pcm[start : start + _BLOCK] for start in range(0, len(recital.pcm), _BLOCK))
+
+
+def _later(sentence: Segment, by: int) -> Segment:
+    words = tuple(Word(word.text, word.start + by, word.end + by, word.confidence) for word in sentence.words)
+    return replace(sentence, start=sentence.start + by, end=sentence.end + by, words=words)
+
+
+def _wav(sound: Iterator[bytes], samples: int) -> Iterator[bytes]:
+    """A RIFF header that tells the true length, which ffmpeg cannot write into a pipe; beyond 4 GiB, the largest it can tell."""
+    size = min(2 * samples, _WAV_MOST)
+    shape = struct.pack("<IHHIIHH", 16, 1, 1, SAMPLE_RATE, 2 * SAMPLE_RATE, 2, 16)
+    yield b"RIFF" + struct.pack("<I", 36 + size) + b"WAVEfmt " + shape + b"data" + struct.pack("<I", size)
+    yield from sound
+
+
+def _counted(flac: Iterator[bytes], samples: int) -> Iterator[bytes]:
+    """The same file with its number of samples in the header, without which players cannot tell its length or seek."""
+    head = b""
+    for block in flac:
+        head += block
+        if len(head) >= _FLAC_UNTIL:
+            break
+    count = int.from_bytes(head[_FLAC_COUNT], "big") | samples
+    yield head[: _FLAC_COUNT.start] + count.to_bytes(8, "big") + head[_FLAC_UNTIL:]
+    yield from flac
+
+
+def _ms(samples: int) -> int:
+    return round(1000 * samples / SAMPLE_RATE)

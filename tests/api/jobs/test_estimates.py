@@ -1,0 +1,246 @@
+"""POST /v1/audio/estimates: what a job would be, without making one and without a trace."""
+
+import contextlib
+import http.server
+import io
+import threading
+import time
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from api.main import create_app
+from tests.api.conftest import House, recording
+from tests.api.serving import running
+
+URL = "/v1/audio/estimates"
+
+
+def estimate(house: House, *, file: bytes | None = None, **fields: Any) -> Any:
+    if file is None:
+        return house.post(URL, json=fields)
+    return house.post(URL, data=fields, files={"file": ("talk.wav", file)})
+
+
+def left_behind(house: House) -> list[str]:
+    """Files of the data folder, besides those of the database; and what descriptors still hold."""
+    home = house.services.settings.home
+    named = [path.name for path in home.iterdir() if path.is_file() and "stenopool.db" not in path.name]
+    held = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # the one that lists the folder is gone by now
+            held.append(str(descriptor.readlink()))
+    return [name for name in named if name != "catalog.toml"] + [
+        name for name in held if "(deleted)" in name and str(home) in name
+    ]
+
+
+def test_the_documented_prices(house: House) -> None:
+    for fields, cost in (
+        ({"model": "whisper-1", "duration_seconds": 12.5}, 0.00125),
+        ({"model": "whisper-1", "duration_seconds": 2.5}, 0.00025),
+        ({"model": "whisper-large-v3", "duration_seconds": 3600}, 0.111),
+        ({"model": "tts-1", "text": "x" * 1000}, 0.015),
+        ({"model": "tts-1-hd", "input": "x" * 1000, "response_format": "mp3"}, 0.03),
+        ({"model": "oracle", "duration_seconds": 60}, 0),
+    ):
+        answer = estimate(house, **fields)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["cost"] == {"currency": "usd", "estimated": cost}
+
+
+def test_a_stated_length(house: House) -> None:
+    told = estimate(house, model="whisper-1", duration_seconds=100, task="translation").json()
+    assert told | {"balance": None} == {
+        "object": "audio.estimate", "task": "translation", "model": "whisper-1", "duration_seconds": 100,
+        "characters": None, "chunks": 3, "measured": False, "counted": "measured",
+        "prices": {"audio_minute": "0.006"}, "audio_ratio": "1", "cost": {"currency": "usd", "estimated": 0.01},
+        "balance": None,
+    }  # fmt: skip
+
+
+def test_a_text(house: House) -> None:
+    told = estimate(house, model="gpt-4o-mini-tts", text="One sentence of some words. " * 150).json()
+    assert (told["task"], told["characters"], told["chunks"], told["counted"]) == ("speech", 4200, 3, "estimated")
+    assert told["duration_seconds"] > 100
+    assert told["cost"]["estimated"] > 0
+
+
+def test_whether_the_balance_covers_it(house: House) -> None:
+    house.services.ledger.adjust(house.account_id, 1000 - house.services.ledger.balance(house.account_id) or 1)
+    for seconds, enough in ((10, True), (10.01, False)):
+        told = estimate(house, model="whisper-1", duration_seconds=seconds).json()["balance"]
+        assert told == {"currency": "usd", "available": 0.001, "sufficient": enough}
+
+
+def test_a_file_is_measured_as_a_job_would_and_nothing_is_kept(house: House) -> None:
+    sound, _ = recording(70)
+    entries = house.services.books.entries(house.account_id)
+    told = estimate(house, file=sound, model="oracle").json()
+    assert (told["duration_seconds"], told["measured"]) == (70, True)
+    job = house.submit(sound)
+    house.work()
+    done = house.get(f"/v1/audio/jobs/{job['id']}").json()
+    assert told["chunks"] == done["progress"]["chunks"]["total"] > 1
+    assert told["duration_seconds"] == done["progress"]["audio_seconds_total"]
+    assert len(house.get("/v1/audio/jobs").json()["data"]) == 1
+    assert house.services.books.entries(house.account_id) == entries
+    assert left_behind(house) == []
+
+
+def stereo(seconds: float) -> bytes:
+    """Two channels of speech."""
+    mono, held = recording(seconds)[0][44:], io.BytesIO()
+    with wave.open(held, "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes(b"".join(mono[at : at + 2] * 2 for at in range(0, len(mono), 2)))
+    return held.getvalue()
+
+
+def test_a_part_and_separate_channels(house: House) -> None:
+    """What would be heard: of a part only the part, of channels each."""
+    sound = stereo(40)
+    for fields, seconds in (
+        ({}, 40),
+        ({"range": "10-22.5"}, 12.5),
+        ({"range": "30-"}, 10),
+        ({"channels": "separate"}, 80),
+    ):
+        told = estimate(house, file=sound, model="whisper-1", **fields).json()
+        assert (told["duration_seconds"], told["cost"]["estimated"]) == (seconds, seconds / 10_000), fields
+    stated = estimate(house, model="whisper-1", duration_seconds=40, range="10-22.5").json()
+    assert (stated["duration_seconds"], stated["cost"]["estimated"]) == (12.5, 0.00125)
+    refused = estimate(house, model="whisper-1", duration_seconds=40, channels="separate").json()["error"]
+    assert refused["param"] == "channels"
+    assert estimate(house, file=sound, model="whisper-1", range="50-").json()["error"]["param"] == "range"
+
+
+def test_a_header_that_lies_is_not_believed(house: House) -> None:
+    sound = bytearray(recording(2)[0])
+    sound[40:44] = (0x7FFFFFF0).to_bytes(4, "little")  # the size of the sound, as its header says it
+    told = estimate(house, file=bytes(sound), model="whisper-1").json()
+    assert (told["duration_seconds"], told["cost"]["estimated"]) == (2, 0.0002)
+
+
+@contextlib.contextmanager
+def web(content: bytes) -> Iterator[str]:
+    """A server on loopback with one file."""
+
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/talk.wav" else 404)
+            self.send_header("content-length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_url_is_fetched_measured_and_forgotten(house: House) -> None:
+    with web(recording(3)[0]) as site:
+        told = estimate(house, model="oracle", url=f"{site}/talk.wav")
+        assert (told.status_code, told.json()["duration_seconds"], told.json()["measured"]) == (200, 3, True)
+        missing = estimate(house, model="oracle", url=f"{site}/other.wav")
+        assert (missing.status_code, missing.json()["error"]["code"]) == (400, "download_failed")
+    assert left_behind(house) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "code", "param"),
+    [
+        ({"model": "whisper-1"}, 400, "invalid_request", "file"),
+        (
+            {"model": "whisper-1", "duration_seconds": 1, "url": "http://x.example/a"},
+            400,
+            "invalid_request",
+            "duration_seconds",
+        ),
+        ({"model": "whisper-1", "text": "x"}, 400, "unsupported_value", "model"),
+        ({"model": "tts-1", "duration_seconds": 3}, 400, "unsupported_value", "model"),
+        ({"model": "tts-1", "duration_seconds": 3, "task": "speech"}, 400, "invalid_request", "duration_seconds"),
+        ({"model": "nothing", "duration_seconds": 3}, 404, "model_not_found", "model"),
+        ({"model": "whisper-1", "duration_seconds": 0}, 400, "invalid_request", "duration_seconds"),
+        ({"model": "whisper-1", "duration_seconds": "long"}, 400, "invalid_request", "duration_seconds"),
+        ({"model": "whisper-1", "duration_seconds": 100_000}, 400, "media_too_long", "duration_seconds"),
+        ({"model": "whisper-1", "url": "http://10.1.1.1/a.wav"}, 400, "outbound_refused", "url"),
+        ({"duration_seconds": 3}, 400, "invalid_request", "model"),
+    ],
+)
+def test_what_is_refused(house: House, fields: dict[str, Any], status: int, code: str, param: str) -> None:
+    answer = estimate(house, **fields)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], error["param"]) == (status, code, param)
+    assert error["message"]
+
+
+@pytest.mark.parametrize(
+    ("file", "fields", "code"),
+    [
+        (b"", {"model": "oracle"}, "empty_media"),
+        (b"This is no music." * 100, {"model": "oracle"}, "unsupported_media"),
+        (b"RIFF", {"model": "oracle", "duration_seconds": "3"}, "invalid_request"),
+        (b"RIFF", {"model": "nothing"}, "model_not_found"),
+    ],
+)
+def test_files_that_are_refused_leave_nothing(house: House, file: bytes, fields: dict[str, Any], code: str) -> None:
+    assert estimate(house, file=file, **fields).json()["error"]["code"] == code
+    assert left_behind(house) == []
+
+
+def test_a_client_that_leaves_stops_the_work(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The recording never ends; only the client's leaving ends the work."""
+    begun, ended = threading.Event(), threading.Event()
+
+    class Endless:
+        facts = None
+
+        samples = 0
+
+        def __init__(self, _path: Path, **_: object) -> None:
+            pass
+
+        def __enter__(self) -> "Endless":
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            ended.set()
+
+        def __iter__(self) -> Iterator[bytes]:
+            begun.set()
+            while True:
+                time.sleep(0.01)
+                yield bytes(320)
+
+    monkeypatch.setattr("pipeline.cut.channel_chunks.decode", Endless)
+    with running(create_app(house.services)) as server, server.connection() as connection:
+        body = (
+            b"--b\r\nContent-Disposition: form-data; name=model\r\n\r\noracle\r\n"
+            b'--b\r\nContent-Disposition: form-data; name=file; filename="a.wav"\r\n\r\n'
+            + recording(2)[0]
+            + b"\r\n--b--\r\n"
+        )
+        head = (
+            f"POST {URL} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {house.key}\r\n"
+            f"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        connection.sendall(head.encode() + body)
+        assert begun.wait(20)
+        connection.close()
+        assert ended.wait(20)
+    deadline = time.monotonic() + 20
+    while left_behind(house) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert left_behind(house) == []

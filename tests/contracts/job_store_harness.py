@@ -1,0 +1,134 @@
+"""A job store on a fresh database, with the short cuts that its tests share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlmodel import col
+
+from infra.database.session import Database
+from infra.database.tables import Chunk, Erasure, Job, JobEvent, Media, WebhookMessage
+from infra.jobs.store import Finished, HeardChunk, JobStore, Lease, NewJob
+from infra.media import MediaStore
+from pipeline.lifecycle import ChunkStatus
+
+CHUNK = 16_000  # samples: every test chunk is one second long
+ERROR = {"code": "provider_refused", "message": "no", "retryable": False}
+
+
+def span(idx: int, *, start: int | None = None) -> dict[str, Any]:
+    """A chunk's span as add_chunk takes it."""
+    begin = idx * CHUNK if start is None else start
+    end = (idx + 1) * CHUNK
+    return {"index": idx, "audio_start": begin, "audio_end": end, "own_start": begin, "own_end": end, "map": ((0, 1),)}
+
+
+@dataclass
+class JobDesk:
+    """Everything a test does to jobs. `jobs` has leases of 60 s: they end when a test says so, by `silence`."""
+
+    database: Database
+    jobs: JobStore
+    media: MediaStore
+    account: str
+
+    def submit(self, **given: Any) -> Job:
+        """A queued job."""
+        job, replayed = self.jobs.create(NewJob(account_id=self.account, task="transcription", model="oracle", **given))
+        assert replayed is None
+        return job
+
+    def upload(self, name: str = "talk.wav") -> Media:
+        """Stored media."""
+        return self.media.stored(self.media.begin(self.account, name).id, 12, "ab" * 32)
+
+    def claim(self, job: Job, worker: str = "w1") -> Lease:
+        """Claim what must be claimable."""
+        claimed = self.jobs.claim(job.id, worker)
+        assert claimed is not None
+        return claimed[0]
+
+    def claim_chunk(self, job: Job, idx: int, worker: str = "w2") -> Lease:
+        """Claim what must be claimable."""
+        claimed = self.jobs.claim_chunk(job.id, idx, worker)
+        assert claimed is not None
+        return claimed[0]
+
+    def cut(self, job: Job, chunks: int = 2, lease: Lease | None = None) -> None:
+        """Prepare a job into that many chunks with sound."""
+        lease = lease or self.claim(job)
+        for idx in range(chunks):
+            self.jobs.add_chunk(lease, idx, span(idx), f"sound/{lease.attempt}-{idx}")
+        self.jobs.cut_done(lease, chunks * CHUNK, chunks)
+
+    def hear(self, job: Job, idx: int) -> bool:
+        """Claim and complete one chunk."""
+        lease = self.claim_chunk(job, idx)
+        return self.jobs.complete_chunk(lease, f"heard/{idx}-{lease.attempt}", "oracle")
+
+    def break_chunk(self, job: Job, idx: int, retry_in: float | None = None) -> bool:
+        """Claim and fail one chunk."""
+        return self.jobs.fail_chunk(self.claim_chunk(job, idx), ERROR, retry_in)
+
+    def finish_short(self, job: Job) -> Job:
+        """A job of one chunk from queued to completed."""
+        lease = self.claim(job)
+        return self.jobs.finish(lease, Finished(result_key="t/1", duration_samples=CHUNK), HeardChunk(span=span(0)))
+
+    def finish(self, job: Job, **given: Any) -> Job:
+        """Claim and finish a job that is heard."""
+        return self.jobs.finish(self.claim(job), Finished(result_key="t/1", model_used="oracle", **given))
+
+    def now(self, job: Job) -> Job:
+        """The row as it is."""
+        found = self.jobs.find(job.id)
+        assert found is not None
+        return found
+
+    def shift(self, job: Job, **columns: Any) -> None:
+        """Turn back the clock for one job: set columns of its row."""
+        with self.database.write() as session:
+            session.execute(update(Job).where(col(Job.id) == job.id).values(**columns))
+
+    def shift_chunk(self, job: Job, idx: int, **columns: Any) -> None:
+        """The same for one chunk."""
+        these = (col(Chunk.job_id) == job.id, col(Chunk.idx) == idx)
+        with self.database.write() as session:
+            session.execute(update(Chunk).where(*these).values(**columns))
+
+    def silence(self, job: Job, *chunks: int) -> None:
+        """The workers of these chunks, or without any the job's own, fell silent long ago."""
+        for idx in chunks:
+            self.shift_chunk(job, idx, lease_until=1.0)
+        if not chunks:
+            self.shift(job, lease_until=1.0)
+
+    def messages(self, job: Job) -> list[WebhookMessage]:
+        """The outbox of a job."""
+        wanted = select(WebhookMessage).where(col(WebhookMessage.job_id) == job.id)
+        with self.database.read() as session:
+            return list(session.scalars(wanted.order_by(col(WebhookMessage.created_at))))
+
+    def timeline(self, job: Job) -> list[str]:
+        """The types of its events."""
+        return [event.type for event in self.jobs.events(self.account, job.id)]
+
+    def erasures(self) -> set[str]:
+        """All places that wait to be erased, due or not."""
+        with self.database.read() as session:
+            return set(session.scalars(select(Erasure.place)))
+
+    def rows(self, table: type[Chunk] | type[JobEvent] | type[Job]) -> int:
+        """How many there are."""
+        with self.database.read() as session:
+            return session.execute(select(func.count()).select_from(table)).scalar_one()
+
+    def check_counters(self, job: Job) -> None:
+        """The job's numbers are what its rows say."""
+        row, chunks = self.now(job), self.jobs.chunks(job.id)
+        completed = [chunk for chunk in chunks if chunk.status == ChunkStatus.COMPLETED]
+        failed = [chunk for chunk in chunks if chunk.status == ChunkStatus.FAILED]
+        assert (row.chunks_total, row.chunks_completed, row.chunks_failed) == (len(chunks), len(completed), len(failed))
+        assert row.samples_done == sum(chunk.span["own_end"] - chunk.span["own_start"] for chunk in completed)

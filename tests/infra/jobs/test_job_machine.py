@@ -1,0 +1,384 @@
+"""Anything may happen to jobs in any order; what must hold, holds after every step. In the end every job comes to its end.
+
+Workers claim, work, die, come back as zombies; callers cancel, retry and delete; the sweep passes by. The rules do not
+know what is legal: they try, and the store decides.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from sqlalchemy import select, update
+from sqlmodel import col
+
+from infra.database.session import Database
+from infra.database.tables import Chunk, Job, WebhookMessage
+from infra.jobs.store import Bell, Finished, HeardChunk, JobStore, Lease
+from infra.keys.accounts import Accounts
+from infra.media import MediaStore
+from pipeline.errors import LeaseLost, WrongState
+from pipeline.lifecycle import LIVE, TERMINAL, ChunkStatus, JobStatus
+from tests.contracts.job_store_harness import CHUNK, ERROR, JobDesk, span
+
+MAX_ATTEMPTS = 3
+pick = st.integers(0, 11)
+seldom = st.integers(0, 15)
+
+
+class JobMachine(RuleBasedStateMachine):
+    """Some jobs, everybody's leases (also the void ones), and what was seen so far."""
+
+    def __init__(self, template: Path, folder: Path) -> None:
+        super().__init__()
+        path = folder / "machine.db"
+        for stale in folder.glob("machine.db*"):
+            stale.unlink()
+        shutil.copy(template, path)
+        self.database = Database(f"sqlite:///{path}")
+        account = Accounts(self.database).create_account("machine", "enterprise").id
+        store = JobStore(self.database, lease_seconds=600, max_attempts=MAX_ATTEMPTS)
+        self.desk = JobDesk(self.database, store, MediaStore(self.database), account)
+        self.jobs = store
+        self.sizes: dict[str, int] = {}  # job -> chunks its recording has
+        self.leases: list[Lease] = []
+        self.ended: dict[tuple[str, int], str] = {}  # (job, run) -> the status it ended in
+        self.results: Counter[tuple[str, int]] = Counter()
+        self.last: Counter[tuple[str, int]] = Counter()
+        self.deaths: Counter[tuple[str, int | None, int]] = Counter()  # (job, chunk, run) -> rescued runs of this stage
+
+    # callers
+
+    @initialize(partial=st.booleans())
+    def begin_with_two(self, partial: bool) -> None:
+        self._submit(3, partial)
+        self._submit(1, partial)
+
+    @precondition(lambda self: len(self.sizes) < 3)
+    @rule(chunks=st.sampled_from([3, 2, 1, 0]), partial=st.booleans())
+    def submit(self, chunks: int, partial: bool) -> None:
+        self._submit(chunks, partial)
+
+    def _submit(self, chunks: int, partial: bool) -> None:
+        request = {"on_chunk_failure": "partial"} if partial else {}
+        job = self.desk.submit(request=request, webhook_url="https://example.com", timeout_seconds=3600)
+        self.sizes[job.id] = chunks
+
+    @precondition(lambda self: self.sizes)
+    @rule(n=seldom)
+    def cancel(self, n: int) -> None:
+        if job := self._seldom(n):
+            before = self._row(job).status
+            try:
+                self.jobs.cancel(self.desk.account, job)
+            except WrongState as error:
+                assert before in TERMINAL - {JobStatus.CANCELLED}
+                assert error.details["current_status"] == before
+
+    @precondition(lambda self: self.sizes)
+    @rule()
+    def retry(self) -> None:
+        for job in list(self.sizes):
+            row = self._row(job)
+            try:
+                self.jobs.retry(self.desk.account, job)
+            except WrongState:
+                assert row.status not in ("failed", "completed") or (row.status == "completed" and not row.partial)
+
+    @precondition(lambda self: self.sizes)
+    @rule(n=seldom, force=st.booleans())
+    def delete(self, n: int, force: bool) -> None:
+        if job := self._seldom(n):
+            live = self._row(job).status in LIVE
+            try:
+                self.jobs.delete(self.desk.account, job, force)
+                del self.sizes[job]
+            except WrongState:
+                assert live and not force
+
+    # workers
+
+    @precondition(lambda self: self.sizes)
+    @rule(n=pick, times=st.integers(1, 8), how=st.sampled_from(["work", "fail later", "release", "fail"]))
+    def steps(self, n: int, times: int, how: str) -> None:
+        """Somebody who holds a lease does the next thing; where nobody does, somebody claims one. The last may go wrong."""
+        for step in range(times):
+            lease = self._some(n + step, held=True) or self._claim_something(n + step)
+            if lease is None:
+                return
+            self._act(lease, "work" if step < times - 1 else how)
+
+    @precondition(lambda self: self.sizes)
+    @rule(n=pick)
+    def begin(self, n: int) -> None:
+        self._claim_something(n)
+
+    @precondition(lambda self: self.sizes)
+    @rule(n=pick, idx=st.one_of(st.none(), st.integers(0, 3)))
+    def late_message(self, n: int, idx: int | None) -> None:
+        """A bell that was rung too often, or for something that is gone."""
+        job = sorted(self.sizes)[n % len(self.sizes)]
+        self._answer(Bell("job" if idx is None else "chunk", job, idx, "cpu"), work=False)
+
+    @precondition(lambda self: self.leases)
+    @rule(n=pick, how=st.sampled_from(["work", "fail", "fail later"]))
+    def zombie(self, n: int, how: str) -> None:
+        """Somebody whose lease is void goes on as if it were not."""
+        if lease := self._some(n, held=False):
+            with pytest.raises(LeaseLost):
+                self._act(lease, how)
+            self.jobs.release(lease)
+
+    @precondition(lambda self: self.sizes)
+    @rule(n=pick, times=st.integers(1, 3))
+    def die(self, n: int, times: int) -> None:
+        """A piece of work that kills its workers."""
+        for _ in range(times):
+            if lease := self._some(n, held=True) or self._claim_something(n):
+                self._die(lease)
+                self.rescue()
+
+    @precondition(lambda self: self.leases)
+    @rule()
+    def heartbeat(self) -> None:
+        held = {lease for lease in self.leases if self._held(lease)}
+        assert self.jobs.heartbeat(self.leases) == held
+
+    # the sweep
+
+    @precondition(lambda self: self.leases)
+    @rule()
+    def rescue(self) -> None:
+        silent = [lease for lease in self.leases if self._silent(lease)]
+        before = {lease: self._leased(lease) for lease in silent}
+        runs = {lease: self._row(lease.job_id).run for lease in silent}
+        self.jobs.rescue()
+        for lease, row in before.items():
+            assert row is not None
+            self.deaths[lease.job_id, lease.idx, runs[lease]] += 1
+            assert not self._held(lease)
+            if row.lost + 1 < MAX_ATTEMPTS:  # or its job has failed by another chunk
+                assert self._row(lease.job_id).status != JobStatus.FAILED or len(silent) > 1
+
+    @precondition(lambda self: self.leases)
+    @rule()
+    def sweep(self) -> None:
+        self.jobs.close_cancelled()
+        assert self.jobs.close_cancelled() == []
+        self.jobs.to_ring()
+        assert self.jobs.to_ring() == []
+
+    @precondition(lambda self: self.sizes)
+    @rule(n=seldom)
+    def run_out_of_time(self, n: int) -> None:
+        if job := self._seldom(n):
+            self.desk.shift(self._row(job), deadline_at=1.0)
+            self.jobs.expire_overdue()
+            assert self._row(job).status in TERMINAL | {JobStatus.CANCELLING}
+            self.desk.shift(self._row(job), deadline_at=None)
+
+    # what must hold
+
+    @invariant()
+    def everything_holds(self) -> None:
+        with self.database.read() as session:
+            jobs = list(session.scalars(select(Job)))
+            chunks = list(session.scalars(select(Chunk)))
+            messages = list(session.scalars(select(WebhookMessage)))
+        for job in jobs:
+            own = [chunk for chunk in chunks if chunk.job_id == job.id]
+            self._counters_are_what_the_rows_say(job, own)
+            self._a_run_ends_once_and_is_told_once(job, [message for message in messages if message.job_id == job.id])
+            self._nothing_runs_too_often(job, own)
+            if job.status in TERMINAL:
+                assert job.lease_token is None and job.ended_at is not None
+                assert not {chunk.status for chunk in own} & {"pending", "running"}
+
+    def _counters_are_what_the_rows_say(self, job: Job, chunks: list[Chunk]) -> None:
+        count = Counter(chunk.status for chunk in chunks)
+        assert (job.chunks_total, job.chunks_completed, job.chunks_failed) == (
+            len(chunks),
+            count["completed"],
+            count["failed"],
+        )
+        assert job.samples_done == count["completed"] * CHUNK
+
+    def _a_run_ends_once_and_is_told_once(self, job: Job, messages: list[WebhookMessage]) -> None:
+        ended = self.ended.get((job.id, job.run))
+        assert ended is None or ended == job.status, f"{ended} became {job.status}"
+        if job.status in TERMINAL:
+            self.ended[job.id, job.run] = job.status
+        told = [(message.subject, message.type) for message in messages]
+        runs = [(run, status) for (job_id, run), status in self.ended.items() if job_id == job.id]
+        assert sorted(told) == sorted((f"{job.id}/{run}", f"audio.job.{status}") for run, status in runs)
+        assert self.results[job.id, job.run] == int(job.status == JobStatus.COMPLETED)
+        assert self.last[job.id, job.run] <= 1
+
+    def _nothing_runs_too_often(self, job: Job, chunks: list[Chunk]) -> None:
+        assert job.lost < MAX_ATTEMPTS or (job.lost == MAX_ATTEMPTS and job.status == JobStatus.FAILED)
+        for chunk in chunks:
+            assert chunk.lost < MAX_ATTEMPTS or (chunk.lost == MAX_ATTEMPTS and chunk.status == ChunkStatus.FAILED)
+            assert self.deaths[job.id, chunk.idx, job.run] <= MAX_ATTEMPTS
+
+    def teardown(self) -> None:
+        """All workers die; honest ones take over. Every job comes to its end, by bells alone."""
+        for _ in range(20):
+            if not self._live():
+                break
+            self._silence_everybody()
+            self.jobs.rescue()
+            self.jobs.close_cancelled()
+            for bell in self.jobs.to_ring() + self.jobs.stale_bells(-1):
+                self._answer(bell)
+        assert not self._live()
+        self.everything_holds()
+        self.database.close()
+
+    # how it is done
+
+    def _seldom(self, n: int) -> str | None:
+        """One job in a quarter of the cases: most of what happens is work."""
+        return sorted(self.sizes)[n // 4 % len(self.sizes)] if n % 4 == 3 else None
+
+    def _some(self, n: int, *, held: bool) -> Lease | None:
+        found = [lease for lease in self.leases if self._held(lease) is held]
+        return found[n % len(found)] if found else None
+
+    def _claim_something(self, n: int) -> Lease | None:
+        """What is due, of any job; to begin with the n-th."""
+        for job in (sorted(self.sizes) * 2)[n % len(self.sizes) :][: len(self.sizes)]:
+            for idx in (*range(self.sizes[job]), None):
+                lease = self._claim(job) if idx is None else self._claim_chunk(job, idx)
+                if lease:
+                    return lease
+        return None
+
+    def _row(self, job_id: str) -> Job:
+        row = self.jobs.find(job_id)
+        assert row is not None
+        return row
+
+    def _live(self) -> list[str]:
+        return [job for job in self.sizes if self._row(job).status in LIVE]
+
+    def _leased(self, lease: Lease) -> Job | Chunk | None:
+        """The row whose lease this is, if it still is."""
+        with self.database.read() as session:
+            row = session.get(Job, lease.job_id) if lease.idx is None else session.get(Chunk, (lease.job_id, lease.idx))
+        return row if row is not None and row.lease_token == lease.token else None
+
+    def _held(self, lease: Lease) -> bool:
+        return self._leased(lease) is not None and self._row(lease.job_id).status == JobStatus.PROCESSING
+
+    def _silent(self, lease: Lease) -> bool:
+        row = self._leased(lease)
+        return self._held(lease) and row is not None and row.lease_until == 1.0
+
+    def _silence_everybody(self) -> None:
+        with self.database.write() as session:
+            session.execute(update(Job).where(col(Job.lease_until).is_not(None)).values(lease_until=1.0))
+            session.execute(update(Chunk).where(col(Chunk.lease_until).is_not(None)).values(lease_until=1.0))
+
+    def _claim(self, job_id: str) -> Lease | None:
+        rivals = [lease for lease in self.leases if lease.job_id == job_id and lease.idx is None and self._held(lease)]
+        claimed = self.jobs.claim(job_id, "w")
+        if claimed is None:
+            return None
+        assert not rivals
+        self.leases.append(claimed[0])
+        return claimed[0]
+
+    def _claim_chunk(self, job_id: str, idx: int) -> Lease | None:
+        rivals = [lease for lease in self.leases if (lease.job_id, lease.idx) == (job_id, idx) and self._held(lease)]
+        claimed = self.jobs.claim_chunk(job_id, idx, "w")
+        if claimed is None:
+            return None
+        lease, chunk, job = claimed
+        assert not rivals
+        assert chunk.sound_key is not None and chunk.result_key is None and job.status == JobStatus.PROCESSING
+        self.leases.append(lease)
+        return lease
+
+    def _act(self, lease: Lease, how: str) -> None:
+        if how == "release":
+            self.jobs.release(lease)
+        elif how.startswith("fail"):
+            retry_in = 0.0 if how == "fail later" else None
+            if lease.idx is None:
+                self.jobs.fail(lease, ERROR, retry_in)
+            else:
+                self._was_last(lease, self.jobs.fail_chunk(lease, ERROR, retry_in))
+        elif lease.idx is None:
+            self._advance(lease)
+        else:
+            self._was_last(lease, self.jobs.complete_chunk(lease, f"heard/{lease.idx}-{lease.attempt}"))
+
+    def _die(self, lease: Lease) -> None:
+        row = self._leased(lease)
+        if isinstance(row, Job):
+            self.desk.silence(row)
+        elif isinstance(row, Chunk):
+            self.desk.silence(self._row(lease.job_id), row.idx)
+
+    def _advance(self, lease: Lease) -> None:
+        """One step of the job's own work; which one, its row says."""
+        row = self.jobs.find(lease.job_id)
+        if row is None or not self._held(lease):
+            self.jobs.cut_done(lease, 0, 0)  # a zombie tries whatever it was about to do; this raises
+            return
+        size = self.sizes[row.id]
+        present = {chunk.idx for chunk in self.jobs.chunks(row.id) if not self._unarmed(chunk)}
+        if row.cut_done:
+            self._finish(lease, row, None)
+        elif size == 1:
+            self._finish(lease, row, HeardChunk(span=span(0), result_key="heard"))
+        elif len(present) < size:
+            idx = min(set(range(size)) - present)
+            self.jobs.add_chunk(lease, idx, span(idx), f"sound/{lease.attempt}-{idx}" if idx else None)
+        else:
+            self._was_last(lease, self.jobs.cut_done(lease, size * CHUNK, size))
+
+    def _unarmed(self, chunk: Chunk) -> bool:
+        return chunk.status == ChunkStatus.PENDING and chunk.sound_key is None
+
+    def _finish(self, lease: Lease, row: Job, single: HeardChunk | None) -> None:
+        done = self.jobs.finish(lease, Finished(result_key=f"t/{lease.attempt}"), single)
+        assert done.partial == bool(done.chunks_failed) == bool(done.gaps)
+        assert done.chunks_total == self.sizes[row.id]
+        self.results[done.id, done.run] += 1
+
+    def _was_last(self, lease: Lease, last: bool) -> None:
+        row = self._row(lease.job_id)
+        self.last[row.id, row.run] += last
+        assert not last or row.chunks_completed + row.chunks_failed == row.chunks_total == self.sizes[row.id]
+
+    def _answer(self, bell: Bell, *, work: bool = True) -> None:
+        lease = self._claim(bell.job_id) if bell.idx is None else self._claim_chunk(bell.job_id, bell.idx)
+        while work and lease is not None and self._held(lease):
+            self._act(lease, "work")
+
+
+def test_in_any_order(sqlite_template: Path, tmp_path: Path) -> None:
+    run_state_machine_as_test(
+        lambda: JobMachine(sqlite_template, tmp_path),
+        settings=settings(
+            max_examples=25,
+            stateful_step_count=40,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            print_blob=True,
+            phases=(Phase.reuse, Phase.generate),  # shrinking takes minutes; add Phase.shrink to see less
+        ),
+    )

@@ -1,0 +1,107 @@
+"""How long a recording lasts, guessed from its two ends: near enough to hold money for, and never believed beyond reason."""
+
+import struct
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.audio.decode import decode
+from pipeline.audio.duration.estimate import GUESSED_RATE, HEAD_BYTES, TAIL_BYTES, Ends, Estimate, estimate
+from pipeline.transcript import samples_to_ms
+from tests.pipeline.audio.sounds import ffmpeg, wav
+
+SECONDS = 4  # of every recording
+GUESSED = {"film.mpeg", "late-film.mpeg", "stream.mpeg", "pieces.mp4", "bare.wv"}  # say nothing that we read
+SURE = {"original.wav", "pcm.wav", "float.wav"}
+
+
+def of(data: bytes) -> Estimate:
+    return estimate(data[:HEAD_BYTES], data[-TAIL_BYTES:], len(data))
+
+
+def test_every_container_tells(recordings: Path) -> None:
+    files = [path for path in sorted(recordings.iterdir()) if path.name not in GUESSED]
+    found = {path.name: of(path.read_bytes()) for path in files}
+    assert len(found) > 20
+    off = {name: guess.ms for name, guess in found.items() if not -50 <= guess.ms - 1000 * SECONDS <= 800}
+    assert not off
+    assert {name for name, guess in found.items() if guess.sure} == SURE
+
+
+def test_who_says_nothing_is_guessed_at(recordings: Path) -> None:
+    for name in GUESSED & {path.name for path in recordings.iterdir()}:
+        data = (recordings / name).read_bytes()
+        assert of(data) == Estimate(len(data) * 1000 // GUESSED_RATE, guessed=True), name
+    assert of(b"no sound at all") == Estimate(1, guessed=True)
+    assert of(b"") == Estimate(0, guessed=True)
+
+
+@pytest.mark.parametrize(
+    ("ending", "codec"), [("ogg", "libopus"), ("mp3", "libmp3lame"), ("m4a", "aac"), ("aac", "aac")]
+)
+def test_minutes_are_known_from_both_ends_of_what_streams_by(tmp_path: Path, ending: str, codec: str) -> None:
+    """More than the two ends hold, in blocks of any size."""
+    path = tmp_path / f"long.{ending}"
+    ffmpeg("-f", "lavfi", "-i", "anoisesrc=d=150:c=pink:r=48000:a=0.5", "-c:a", codec, "-b:a", "128k", path)
+    data, ends = path.read_bytes(), Ends()
+    assert len(data) > HEAD_BYTES + TAIL_BYTES
+    for start in range(0, len(data), 70_001):
+        ends.add(data[start : start + 70_001])
+    assert ends.estimate().ms == pytest.approx(150_000, rel=0.03)
+
+
+@pytest.mark.parametrize("claimed", [36_000, 0xFFFFFFFF])
+def test_a_wav_counts_as_many_bytes_as_there_are(claimed: int) -> None:
+    assert of(wav(bytes(32_000), data_size=claimed)) == Estimate(1000, sure=True)
+
+
+def test_a_wav_of_one_sample_a_second_is_not_believed() -> None:
+    guess = of(wav(bytes(32_000), sample_rate=1))
+    assert guess.ms <= 32_044 * 1000 // 400
+    assert not guess.sure
+
+
+def test_no_header_is_believed_beyond_what_its_bytes_can_hold(recordings: Path) -> None:
+    data = bytearray((recordings / "voice.ogg").read_bytes())
+    last = data.rindex(b"OggS")
+    data[last + 6 : last + 14] = struct.pack("<q", 48_000 * 365 * 86_400)
+    assert of(bytes(data)).ms <= len(data) * 1000 // 400
+    film = bytearray((recordings / "music.m4a").read_bytes())
+    header = film.index(b"mvhd")
+    film[header + 20 : header + 24] = b"\xff" * 4
+    assert of(bytes(film)).ms <= len(film) * 1000 // 400
+
+
+@given(data=st.binary(max_size=4000))
+def test_nothing_breaks_it(recordings: Path, data: bytes) -> None:
+    for name in (
+        "original.wav",
+        "apple.aiff",
+        "music.flac",
+        "lame.mp3",
+        "voice.ogg",
+        "music.m4a",
+        "film.webm",
+        "raw.aac",
+    ):
+        head = (recordings / name).read_bytes()[: 10 + len(data) % 200]
+        guess = of(head + data)
+        assert guess.ms >= 0
+        assert guess.sure or guess.ms <= max(1, len(head + data)) * 1000
+
+
+@pytest.mark.parametrize("name", ["lame.mp3", "voice.ogg", "music.flac", "music.m4a", "raw.aac"])
+def test_a_short_recording_holds_what_it_will_cost(recordings: Path, name: str) -> None:
+    """To the millisecond: of money for ten recordings of this length, ten must be accepted."""
+    path = recordings / name
+    with decode(path) as sound:
+        for _ in sound:
+            pass
+    assert of(path.read_bytes()).ms == samples_to_ms(sound.samples)
+
+
+@pytest.mark.parametrize(("rate", "samples", "ms"), [(22_050, 113_600, 5_152), (16_000, 16_007, 1_000), (8_000, 4, 1)])
+def test_milliseconds_are_rounded_as_those_that_are_billed(rate: int, samples: int, ms: int) -> None:
+    assert of(wav(bytes(2 * samples), sample_rate=rate)) == Estimate(ms, sure=True)

@@ -1,0 +1,202 @@
+"""Engine processes: warm, bounded, replaced when they die, and never older than their parent."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import billiard
+import psutil
+import pytest
+
+from pipeline.engines.process_pool import EnginePool
+from pipeline.errors import EngineLost, ProviderBusy, ProviderError
+from tests.support.repository import ROOT
+
+CALCULATOR = "tests.pipeline.engines.engine_targets:Calculator"
+
+
+@pytest.fixture
+def pool() -> Iterator[EnginePool]:
+    with EnginePool("calculator", CALCULATOR, (2,), processes=2) as pool:
+        yield pool
+
+
+def until_gone(pid: int, seconds: float = 30.0) -> bool:
+    """Whether the process ends (a zombie has ended) within the time."""
+    for _ in range(int(seconds / 0.02)):
+        try:
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def until_written(path: Path, seconds: float = 30.0) -> str:
+    for _ in range(int(seconds / 0.02)):
+        if path.exists():
+            return path.read_text()
+        time.sleep(0.02)
+    raise AssertionError(f"{path.name} never appeared")
+
+
+def test_an_engine_stays_warm(pool: EnginePool) -> None:
+    assert [pool.call("add", timeout=30) for _ in range(3)] == [2, 4, 6]
+
+
+def test_large_messages_pass_both_ways(pool: EnginePool) -> None:
+    data = os.urandom(5_000_000)
+    assert pool.call("echo", data, timeout=30) == data
+
+
+def test_no_more_engines_than_allowed_and_both_at_work(pool: EnginePool) -> None:
+    with ThreadPoolExecutor(6) as threads:
+        pids = set(threads.map(lambda _: pool.call("nap", 0.1, timeout=60), range(12)))
+    assert len(pids) == 2
+
+
+def test_an_engines_exception_is_its_callers_and_the_engine_lives_on(pool: EnginePool) -> None:
+    pool.call("add", timeout=30)
+    with pytest.raises(ProviderError) as failure:
+        pool.call("fail", timeout=30)
+    assert "vendor" not in failure.value.message
+    assert isinstance(failure.value.__cause__, ValueError)
+    with pytest.raises(ProviderError):
+        pool.call("unsendable", timeout=30)
+    assert pool.call("add", timeout=30) == 4
+
+
+def test_an_engine_that_dies_is_replaced(pool: EnginePool) -> None:
+    before = pool.call("pid", timeout=30)
+    with pytest.raises(EngineLost) as failure:
+        pool.call("die", timeout=30)
+    assert failure.value.retryable
+    assert failure.value.details == {"provider": "calculator"}
+    assert pool.call("pid", timeout=30) != before
+
+
+def test_an_engine_that_died_while_idle_is_replaced_unnoticed(pool: EnginePool) -> None:
+    before = pool.call("pid", timeout=30)
+    os.kill(before, signal.SIGKILL)
+    assert until_gone(before)
+    assert pool.call("pid", timeout=30) != before
+
+
+def test_an_engine_that_overruns_is_stopped(pool: EnginePool) -> None:
+    before = pool.call("pid", timeout=30)
+    with pytest.raises(EngineLost):
+        pool.call("nap", 60, timeout=0.2)
+    assert until_gone(before)
+    assert pool.call("pid", timeout=30) != before
+
+
+def test_an_engine_that_cannot_be_made() -> None:
+    with (
+        EnginePool("broken", "tests.pipeline.engines.engine_targets:Broken", processes=1) as pool,
+        pytest.raises(ProviderError),
+    ):
+        pool.call("anything", timeout=30)
+
+
+def test_waiting_for_a_free_engine_has_an_end(tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    with EnginePool("calculator", CALCULATOR, processes=1, patience_s=0.05) as pool, ThreadPoolExecutor(1) as threads:
+        holder = threads.submit(pool.call, "hold_the_gil", 60, str(started), timeout=60)
+        until_written(started)
+        with pytest.raises(ProviderBusy):
+            pool.call("add", timeout=30)
+        pool.close()  # stops the engine at work as well
+        assert isinstance(holder.exception(timeout=30), EngineLost)
+        with pytest.raises(EngineLost):
+            pool.call("add", timeout=30)
+
+
+def test_close_ends_every_process() -> None:
+    pool = EnginePool("calculator", CALCULATOR, processes=2)
+    pid = pool.call("pid", timeout=30)
+    pool.close()
+    pool.close()
+    assert not psutil.pid_exists(pid)
+
+
+PARENT = f"""
+import os, sys
+from pipeline.engines.process_pool import EnginePool
+pool = EnginePool("calculator", {CALCULATOR!r}, processes=1)
+pool.call("add", timeout=30)
+if sys.argv[2] == "forked":            # a fork keeps every descriptor that only an exec would close
+    if os.fork() == 0:
+        open(sys.argv[1] + ".sibling", "w").write(str(os.getpid()))
+        __import__("time").sleep(60)
+        os._exit(0)
+pool.call("hold_the_gil", 60, sys.argv[1], timeout=90)
+"""
+
+
+@pytest.mark.parametrize("siblings", ["alone", "forked"])
+def test_an_engine_dies_with_its_parent_even_while_it_holds_the_gil(tmp_path: Path, siblings: str) -> None:
+    started = tmp_path / "started"
+    parent = subprocess.Popen([sys.executable, "-W", "ignore", "-c", PARENT, str(started), siblings], cwd=ROOT)
+    sibling = None
+    try:
+        engine = int(until_written(started))
+        if siblings == "forked":
+            sibling = int(until_written(Path(f"{started}.sibling")))
+        assert psutil.pid_exists(engine)
+        parent.kill()
+        parent.wait()
+        assert until_gone(engine)
+        assert sibling is None or psutil.pid_exists(sibling)
+    finally:
+        parent.kill()
+        if sibling:
+            os.kill(sibling, signal.SIGKILL)
+
+
+def _ask_in_a_worker(answers: billiard.Queue) -> None:
+    with EnginePool("calculator", CALCULATOR, processes=1) as pool:
+        answers.put(pool.call("add", timeout=30))
+
+
+def test_works_inside_a_daemonic_worker_of_celery() -> None:
+    """Celery's prefork children are billiard's daemons, which plain multiprocessing forbids to have children."""
+    context = billiard.get_context("spawn")
+    answers = context.Queue()
+    worker = context.Process(target=_ask_in_a_worker, args=(answers,), daemon=True)
+    worker.start()
+    try:
+        assert answers.get(timeout=60) == 1
+    finally:
+        worker.join(30)
+        answers.close()
+        answers.join_thread()
+
+
+FORKING = f"""
+import os
+from pipeline.engines.process_pool import EnginePool
+pool = EnginePool("calculator", {CALCULATOR!r}, processes=1)
+print(pool.call("pid", timeout=30), flush=True)
+child = os.fork()
+print(pool.call("pid", timeout=30), flush=True)
+pool.close()
+if child:
+    os.waitpid(child, 0)
+"""
+
+
+def test_a_pool_survives_a_fork_in_both_processes() -> None:
+    """A pool that was warm before a fork starts its own engine in the child, and the parent keeps its own."""
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", FORKING], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    before, *after = run.stdout.split()
+    assert before in after
+    assert len(set(after)) == 2
+    assert not run.stderr

@@ -1,0 +1,278 @@
+"""Turns, tries and the circuit of a remote provider."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import pytest
+
+from pipeline.errors import ProviderBusy, ProviderError, ProviderNonsense, ProviderRefused, ProviderUnavailable
+from pipeline.resilience.circuit_breaker import Circuit
+from pipeline.resilience.deadline import Deadline
+from pipeline.resilience.fallback import has_spare_route, spare_route
+from pipeline.resilience.retry import Tries
+from tests.support.waiting import wait_until
+
+
+class Asked:
+    """Fails as often as it is told to, and counts."""
+
+    def __init__(self, *failures: ProviderError) -> None:
+        self.failures = list(failures)
+        self.times = 0
+
+    def __call__(self, deadline: Deadline) -> str:
+        self.times += 1
+        if self.failures:
+            raise self.failures.pop(0)
+        return "good"
+
+
+def tries(circuit: Circuit | None = None, *, retry_s: float = 30.0, concurrency: int = 4, most: int = 3) -> Tries:
+    return Tries("p", timeout_s=60, retry_s=retry_s, concurrency=concurrency, most=most, circuit=circuit)
+
+
+@pytest.mark.parametrize(
+    ("failures", "times"),
+    [
+        ([ProviderUnavailable()], 2),
+        ([ProviderUnavailable(retry_after=0.2), ProviderBusy()], 3),
+        ([ProviderNonsense()], 2),
+    ],
+)
+def test_what_may_pass_is_tried_again(failures: list[ProviderError], times: int) -> None:
+    asked = Asked(*failures)
+    assert tries().persist(asked) == "good"
+    assert asked.times == times
+
+
+@pytest.mark.parametrize(
+    ("failure", "times"),
+    [
+        (ProviderUnavailable(), 3),
+        (ProviderNonsense(), 2),
+        (ProviderRefused(), 1),
+        (ProviderBusy(retry_after=3600), 1),
+    ],
+)
+def test_it_ends(failure: ProviderError, times: int) -> None:
+    asked = Asked(*[failure] * 9)
+    with pytest.raises(type(failure)):
+        tries().persist(asked)
+    assert asked.times == times
+
+
+def test_nobody_waits_for_a_busy_provider_while_another_route_can_answer() -> None:
+    busy, moody = Asked(*[ProviderBusy()] * 2), Asked(ProviderUnavailable())
+    with spare_route(True):
+        with pytest.raises(ProviderBusy):
+            tries().persist(busy)
+        assert tries().persist(moody) == "good", "a moment's failure is no reason to go elsewhere"
+        with spare_route(False):
+            assert tries().persist(busy) == "good"
+    assert (busy.times, moody.times) == (3, 2)
+    assert not has_spare_route()
+
+
+def test_nothing_is_tried_again_after_its_time() -> None:
+    asked = Asked(ProviderUnavailable())
+    with pytest.raises(ProviderUnavailable):
+        tries(retry_s=0).persist(asked)
+    assert asked.times == 1
+
+
+def test_a_deadline_stays_within_another() -> None:
+    whole = Deadline(5)
+    inner = Deadline(60, within=whole)
+    assert inner.at == whole.at
+    inner.again(1)
+    assert inner.at < whole.at
+    inner.within = None
+    inner.again(60)
+    assert inner.at > whole.at
+    with pytest.raises(TimeoutError):
+        Deadline(0).left()
+
+
+def test_no_more_at_once_than_there_are_turns() -> None:
+    shared, lock = tries(concurrency=3), threading.Lock()
+    inside, most = 0, 0
+
+    def work(deadline: Deadline) -> None:
+        nonlocal inside, most
+        with shared.turn(deadline):
+            with lock:
+                inside += 1
+                most = max(most, inside)
+            threading.Event().wait(0.01)
+            with lock:
+                inside -= 1
+
+    with ThreadPoolExecutor(12) as threads:
+        list(threads.map(lambda _: shared.persist(work), range(30)))
+    assert most == 3
+
+
+def test_who_gets_no_turn_is_told_so() -> None:
+    shared = tries(concurrency=1, most=1)
+    with shared.turn(Deadline(5)), pytest.raises(ProviderBusy), shared.turn(Deadline(0.01)):
+        raise AssertionError("no turn")
+
+
+def test_waiting_for_a_turn_costs_no_time() -> None:
+    shared, free = tries(concurrency=1), threading.Event()
+    holding = threading.Event()
+
+    def hold() -> None:
+        with shared.turn(Deadline(30)):
+            holding.set()
+            free.wait(20)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert holding.wait(20)
+    deadline = Deadline(20)
+    at = deadline.at
+    threading.Timer(0.05, free.set).start()
+    with shared.turn(deadline):
+        assert deadline.at > at
+    thread.join()
+
+
+def test_closing_ends_the_waiting() -> None:
+    shared = tries(retry_s=60)
+    asked = Asked(*[ProviderUnavailable(retry_after=50)] * 9)
+    with ThreadPoolExecutor(1) as threads:
+        answer = threads.submit(shared.persist, asked)
+        wait_until(lambda: asked.times == 1)
+        shared.close()
+        assert isinstance(answer.exception(timeout=20), ProviderUnavailable)
+    with pytest.raises(ProviderUnavailable), shared.turn(Deadline(5)):
+        raise AssertionError("closed")
+
+
+def failing(circuit: Circuit, error: Exception | None, times: int = 1) -> None:
+    for _ in range(times):
+        with suppress(Exception), circuit.watching():
+            if error:
+                raise error
+
+
+def is_open(circuit: Circuit) -> bool:
+    watched = circuit.watching()
+    try:
+        watched.__enter__()
+    except ProviderUnavailable:
+        return True
+    with suppress(KeyboardInterrupt):  # which decides nothing
+        watched.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+    return False
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def circuit(clock: Clock) -> Circuit:
+    return Circuit("p", failures=3, seconds=10, clock=clock)
+
+
+def test_one_call_with_all_its_tries_is_one_failure(circuit: Circuit) -> None:
+    asked = Asked(*[ProviderUnavailable()] * 9)
+    with pytest.raises(ProviderUnavailable):
+        tries(circuit, most=4).persist(asked)
+    assert asked.times == 4 and not is_open(circuit)
+
+
+@pytest.mark.parametrize("error", [ProviderRefused(), ProviderBusy(), ValueError()])
+def test_what_does_not_open_it(circuit: Circuit, error: Exception) -> None:
+    failing(circuit, error, 9)
+    assert not is_open(circuit)
+
+
+@pytest.mark.parametrize(("error", "opens"), [(None, False), (ProviderRefused(), False), (ProviderBusy(), True)])
+def test_what_comes_between_failures(circuit: Circuit, error: Exception | None, opens: bool) -> None:
+    failing(circuit, ProviderUnavailable(), 2)
+    failing(circuit, error)
+    failing(circuit, ProviderNonsense())
+    assert is_open(circuit) is opens
+
+
+def test_exactly_one_asks_whether_it_is_back(circuit: Circuit, clock: Clock) -> None:
+    failing(circuit, ProviderUnavailable(), 3)
+    assert is_open(circuit)
+    clock.now = 11
+    gate, asked = threading.Barrier(20), []
+
+    def ask(_: int) -> bool:
+        gate.wait(20)
+        try:
+            with circuit.watching():
+                asked.append(1)
+                wait_until(lambda: refused == 19)
+        except ProviderUnavailable:
+            return False
+        return True
+
+    refused = 0
+    with ThreadPoolExecutor(20) as threads:
+        answers = [threads.submit(ask, nth) for nth in range(20)]
+        wait_until(lambda: sum(answer.done() for answer in answers) >= 19)
+        refused = sum(answer.done() and not answer.result() for answer in answers)
+    assert refused == 19 and len(asked) == 1 and not is_open(circuit)
+
+
+def test_a_failed_probe_opens_it_again(circuit: Circuit, clock: Clock) -> None:
+    failing(circuit, ProviderUnavailable(), 3)
+    clock.now = 11
+    asked = Asked(*[ProviderUnavailable()] * 9)
+    with pytest.raises(ProviderUnavailable):
+        tries(circuit).persist(asked)
+    assert asked.times == 1 and is_open(circuit)
+    clock.now = 22
+    failing(circuit, None)
+    assert not is_open(circuit)
+
+
+@pytest.mark.parametrize("late", [None, ProviderUnavailable()])
+def test_a_late_answer_from_before_decides_nothing(circuit: Circuit, clock: Clock, late: Exception | None) -> None:
+    def before(then: Callable[[], None]) -> None:
+        with circuit.watching():
+            then()
+            if late:
+                raise late
+
+    def meanwhile() -> None:
+        failing(circuit, ProviderUnavailable(), 3)
+        clock.now = 11
+        probe = circuit.watching()
+        probe.__enter__()
+        probes.append(probe)
+
+    probes: list[object] = []
+    try:
+        before(meanwhile)
+    except ProviderUnavailable:
+        assert late
+    assert is_open(circuit), "the probe is still under way"
+    probes[0].__exit__(None, None, None)  # type: ignore[attr-defined]
+    assert not is_open(circuit)
+
+
+def test_a_probe_that_was_given_up_leaves_its_place(circuit: Circuit, clock: Clock) -> None:
+    failing(circuit, ProviderUnavailable(), 3)
+    clock.now = 11
+    with pytest.raises(KeyboardInterrupt), circuit.watching():
+        raise KeyboardInterrupt
+    failing(circuit, None)
+    assert not is_open(circuit)

@@ -1,0 +1,1 @@
+"""The steps of a job and of a webhook delivery, with no Celery inside."""

@@ -1,0 +1,73 @@
+"""Fetch a job's input from the URL its caller gave, straight into storage."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import PurePosixPath
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from infra.storage import ObjectWriter
+from infra.wiring import Services
+from pipeline.audio.duration.estimate import Ends
+from pipeline.errors import DownloadFailed, DownloadInterrupted, EmptyMedia
+from workers.job_context import Turn
+
+TOUCH_SECONDS = 60.0  # an upload nobody touches for an hour is an orphan
+DEADLINE_SECONDS = 6 * 3600.0
+LONGEST_NAME = 255
+MAY_PASS = ("dns", "connection_refused", "connection_failed", "connection_lost", "timeout")
+TOO_MANY, SERVER_ERROR = 429, 500  # the answers after which asking again makes sense
+
+
+def fetch(turn: Turn) -> Turn:
+    """The turn with its media attached. Raises OutboundRefused, DownloadFailed, MediaTooLarge, StorageUnavailable."""
+    services, source = turn.services, turn.job.source or {}
+    services.jobs.start_fetch(turn.hold.lease)
+    media = services.media.begin(turn.job.account_id, filename(source["url"]))
+    with services.storage.writer(media.storage_key) as writer:
+        sink = _Sink(turn, media.id, writer)
+        _download(services, source, sink)
+        if not writer.bytes:
+            raise EmptyMedia()
+    stored = services.media.stored(media.id, writer.bytes, writer.sha256)
+    facts: dict[str, Any] = {"bytes": writer.bytes, "sha256": writer.sha256, "filename": stored.filename}
+    length = sink.ends.estimate()
+    if not length.guessed and not turn.job.request.get("range"):
+        facts["expected_ms"] = length.ms
+    return turn.with_job(services.jobs.note_input(turn.hold.lease, facts, stored, length.ms))
+
+
+def _download(services: Services, source: Mapping[str, Any], sink: Callable[[bytes], None]) -> None:
+    limit, headers = services.settings.max_upload_bytes, source.get("headers") or {}
+    try:
+        services.outbound.download(source["url"], headers, sink, max_bytes=limit, deadline_s=DEADLINE_SECONDS)
+    except DownloadFailed as error:
+        failure, status = error.details.get("failure"), error.details.get("status")
+        if failure in MAY_PASS or status == TOO_MANY or (status or 0) >= SERVER_ERROR:
+            raise DownloadInterrupted(error.message, **error.details) from error
+        raise
+
+
+def filename(url: str) -> str | None:
+    """What to call the recording: the last part of the URL's path, never its query, which may hold a signature."""
+    name = PurePosixPath(unquote(urlsplit(url).path)).name
+    return "".join(letter for letter in name if letter.isprintable())[:LONGEST_NAME] or None
+
+
+class _Sink:
+    """Takes the bytes as they come, looks whether the work is still ours, and says that bytes still arrive."""
+
+    def __init__(self, turn: Turn, media_id: str, writer: ObjectWriter) -> None:
+        self._turn, self._media_id, self._writer = turn, media_id, writer
+        self._touched = time.monotonic()
+        self.ends = Ends()
+
+    def __call__(self, data: bytes) -> None:
+        self._turn.hold.check()
+        self._writer.write(data)
+        self.ends.add(data)
+        if time.monotonic() - self._touched > TOUCH_SECONDS:
+            self._turn.services.media.touch(self._media_id)
+            self._touched = time.monotonic()

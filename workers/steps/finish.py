@@ -1,0 +1,113 @@
+"""Finish a job: stitch what its chunks heard, store the transcript, and say so in one transaction."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+from collections.abc import Iterator, Sequence
+
+from infra.database.tables import Chunk, Job
+from infra.jobs.completion import Finished, HeardChunk
+from pipeline.cut.cutter import Span, span_as_dict, span_from_dict
+from pipeline.errors import StenopoolError
+from pipeline.lifecycle import ChunkStatus
+from pipeline.stitch.channels import together
+from pipeline.stitch.stitcher import stitch
+from pipeline.stitch.timeline import runs_forward
+from pipeline.transcript import Gap, Heard, Transcript, heard_from_json, samples_to_ms, transcript_to_json
+from workers.job_context import Turn
+from workers.steps import speak
+from workers.steps.usage_metering import used
+
+log = logging.getLogger(__name__)
+
+Part = tuple[Span, Heard | Gap]
+
+
+def finish(turn: Turn) -> None:
+    """All chunks are terminal: one transcript out of theirs."""
+    services, job = turn.services, turn.job
+    rows = services.jobs.chunks(job.id)
+    if [row.idx for row in rows] != list(range(job.chunks_total)):
+        raise StenopoolError("The job's chunks are not complete.", chunks=len(rows), expected=job.chunks_total)
+    if job.task == "speech":
+        speak.finish(turn, rows)
+        return
+    failed = [row for row in rows if row.status == ChunkStatus.FAILED]
+    if failed and not any(row.result_key for row in rows):  # gaps and nothing else are no partial result
+        services.jobs.fail(turn.hold.lease, failed[0].error or StenopoolError().as_dict())
+        return
+    _publish(turn, list(_parts(turn, rows)), job.audio_samples)
+    with contextlib.suppress(StenopoolError):  # what stays is found when the job is purged
+        services.storage.delete_prefix(turn.sound_folder)
+
+
+def finish_single(turn: Turn, span: Span, heard: Heard, samples: int) -> None:
+    """The recording's only chunk, already heard. `samples` is what was decoded, at 16 kHz."""
+    usage = used(turn.job, span, heard)
+    single = HeardChunk(span=span_as_dict(span), model_used=heard.model_used or None, usage=usage)
+    _publish(turn, [(span, heard)], samples, single)
+
+
+def _parts(turn: Turn, rows: Sequence[Chunk]) -> Iterator[Part]:
+    for row in rows:
+        turn.hold.check()
+        span = span_from_dict(row.span)
+        if row.status == ChunkStatus.FAILED:
+            code = str((row.error or {}).get("code", StenopoolError.code))
+            yield span, Gap(samples_to_ms(span.own_start), samples_to_ms(span.own_end), code, row.idx)
+        elif row.result_key is None:
+            yield span, Heard()
+        else:
+            yield span, heard_from_json(turn.services.storage.get(row.result_key))
+
+
+def _publish(turn: Turn, parts: Sequence[Part], samples: int, single: HeardChunk | None = None) -> None:
+    transcript = _stitched(turn.job, parts)
+    turn.services.storage.put(turn.transcript_key, transcript_to_json(transcript))
+    turn.hold.check()
+    finished = Finished(
+        result_key=turn.transcript_key,
+        model_used=transcript.model_used or None,
+        language=transcript.language,
+        partial=bool(transcript.gaps),
+        quality=_quality(transcript),
+        duration_samples=samples,
+    )
+    turn.services.jobs.finish(turn.hold.lease, finished, single)
+    log.info("completed: %d ms of sound, %d segments", transcript.duration, len(transcript.segments))
+
+
+def _stitched(job: Job, parts: Sequence[Part]) -> Transcript:
+    """Each channel by itself, then all together; the end of what was heard is on the whole recording's clock."""
+    end = samples_to_ms(max((span.own_end for span, _ in parts), default=0))
+    if job.request.get("channels") != "separate":
+        return _channel(job, parts, end)
+    by_channel = itertools.groupby(parts, key=lambda part: part[0].channel)
+    return together([_channel(job, list(mine), end) for _, mine in by_channel])
+
+
+def _channel(job: Job, parts: Sequence[Part], end: int) -> Transcript:
+    heard = [part for _, part in parts if isinstance(part, Heard)]
+    return stitch(
+        parts,
+        duration=end,
+        language=job.request.get("language"),
+        task="translate" if job.task == "translation" else "transcribe",
+        model_used=next((part.model_used for part in heard if part.model_used), ""),
+    )
+
+
+def _quality(transcript: Transcript) -> dict[str, object]:
+    seams, coverage = transcript.seams, transcript.coverage
+    return {
+        "seams": {"silence": seams.silence, "soft": seams.soft, "hard": seams.hard},
+        "suspect_segments": sum(1 for segment in transcript.segments if segment.suspect),
+        "timeline_monotonic": runs_forward(transcript.segments),
+        "coverage": {
+            "speech_seconds": coverage.speech / 1000,
+            "transcribed_seconds": coverage.transcribed / 1000,
+            "chunks_short": list(coverage.chunks_short),
+        },
+    }

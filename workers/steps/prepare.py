@@ -1,0 +1,105 @@
+"""Prepare a job: decode its media, cut it, and send each chunk on while later sound is still being decoded.
+
+A recording of one chunk is heard and finished right here, without a trip through storage and broker, when the model's
+provider belongs to this worker's role.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from contextvars import copy_context
+
+from infra.broker import CPU, IO
+from pipeline.cut.channel_chunks import Sound
+from pipeline.cut.cutter import Chunk, span_as_dict
+from pipeline.errors import InputMissing
+from pipeline.lifecycle import ChunkStatus, Stage
+from pipeline.run import cut_profile, hear_chunk, is_local
+from pipeline.transcript import SAMPLE_RATE
+from workers.failure_policy import Try
+from workers.job_context import Turn
+from workers.steps.finish import finish_single
+from workers.steps.recording import sound_of
+
+
+def prepare(role: str, turn: Turn, work: Try) -> bool:
+    """True when every chunk is terminal already, so that the job can be claimed again and finished. `work` is told when it
+    is about hearing and no more about preparing."""
+    services, toolbox = turn.services, turn.services.toolbox
+    profile = cut_profile(turn.options, toolbox)
+    queue = CPU if is_local(turn.options, toolbox) else IO
+    with services.storage.local_file(_media_key(turn)) as path, ExitStack() as stack:
+        sound = sound_of(turn, path)
+        if turn.job.max_cost_micro is not None:  # it is refused before anybody is paid to hear it
+            services.jobs.cover(turn.hold.lease, sound.measure())
+        chunks = stack.enter_context(closing(sound.chunks(profile)))
+        first, second = next(chunks, None), next(chunks, None)
+        if first is not None and second is None and (queue == role or not first.span.has_speech):
+            _note_facts(turn, sound, samples=sound.samples)
+            work.stage, work.chunk = Stage.TRANSCRIBING, first.span.index
+            _hear_single(turn, first, sound.samples)
+            return False
+        _note_facts(turn, sound)
+        count = _send(_Sender(turn, queue), itertools.chain(filter(None, (first, second)), chunks))
+        services.metrics.audio.inc(sound.samples / SAMPLE_RATE)
+        return services.jobs.cut_done(turn.hold.lease, sound.samples, count)
+
+
+def _media_key(turn: Turn) -> str:
+    if turn.job.media_id is None:
+        raise InputMissing()
+    return turn.services.media.get(turn.job.account_id, turn.job.media_id).storage_key
+
+
+def _note_facts(turn: Turn, sound: Sound, *, samples: int | None = None) -> None:
+    facts = sound.facts
+    assert facts is not None
+    learned = {"codec": facts.codec, "channels": facts.channels, "sample_rate": facts.sample_rate}
+    turn.services.jobs.note_input(turn.hold.lease, learned, samples=samples)
+
+
+def _send(sender: _Sender, chunks: Iterator[Chunk]) -> int:
+    """All of them, in order; returns how many. The next one is cut while one is on its way to the disk and the database."""
+    count, under_way = 0, None
+    with ThreadPoolExecutor(1, thread_name_prefix="send") as thread:
+        for chunk in chunks:
+            if under_way:
+                under_way.result()
+            under_way = thread.submit(copy_context().run, sender.send, chunk)
+            count += 1
+        if under_way:
+            under_way.result()
+    return count
+
+
+class _Sender:
+    """Stores each chunk's sound, makes its row, rings its bell; what an earlier attempt finished is left as it is."""
+
+    def __init__(self, turn: Turn, queue: str) -> None:
+        self._turn, self._queue = turn, queue
+        rows = turn.services.jobs.chunks(turn.job.id) if turn.hold.lease.attempt > 1 else []
+        self._completed = {row.idx: row.span for row in rows if row.status == ChunkStatus.COMPLETED}
+        self._samples = 0  # sent so far
+
+    def send(self, chunk: Chunk) -> None:
+        """Raises what the stores raise, LeaseLost among it."""
+        turn, services = self._turn, self._turn.services
+        turn.hold.check()
+        idx, span = chunk.span.index, span_as_dict(chunk.span)
+        self._samples += chunk.span.own_end - chunk.span.own_start
+        key = turn.sound_key(idx) if chunk.span.has_speech else None
+        if key is not None and self._completed.get(idx) != span:
+            services.storage.put(key, chunk.pcm)
+        if services.jobs.add_chunk(turn.hold.lease, idx, span, key, self._queue, samples=self._samples):
+            services.queue.ring_chunk(turn.job.id, idx, self._queue)
+
+
+def _hear_single(turn: Turn, chunk: Chunk, samples: int) -> None:
+    if turn.job.prices:
+        turn.services.jobs.cover(turn.hold.lease, samples)
+    heard = hear_chunk(chunk, turn.options, turn.services.toolbox)
+    turn.hold.check()
+    finish_single(turn, chunk.span, heard, samples)

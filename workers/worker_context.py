@@ -1,0 +1,139 @@
+"""What a worker process has at hand: the services, the keeper of its leases, and its name in the rows."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import mmap
+import os
+import socket
+import struct
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from infra.leases import LeaseKeeper
+from infra.settings import Settings
+from infra.wiring import Services, build
+from pipeline.audio.ffmpeg.binary import ffmpeg_version
+from pipeline.audio.ffmpeg.sandbox import sandbox_level
+from pipeline.errors import StenopoolError
+from workers.steps.job_language import Languages
+
+log = logging.getLogger(__name__)
+
+Role = Literal["cpu", "io", "scheduler"]
+PRESENCE_SECONDS = 5.0  # between two signs of life in the workers table
+LOOK_SECONDS = 0.5  # between two looks whether to leave
+LEAVE_SECONDS = 2 * LOOK_SECONDS  # to notice the stop and say goodbye
+STUCK_SECONDS = 120.0  # void work that does not notice for this long costs its process
+
+
+class StopTime:
+    """When this worker has to be gone; set once in the main process and seen by every process forked from it.
+
+    CLOCK_MONOTONIC is the same for all processes of a machine.
+    """
+
+    def __init__(self) -> None:
+        self._shared = mmap.mmap(-1, 8)
+
+    def set(self, seconds_from_now: float) -> None:
+        """The first call counts."""
+        if self.at() is None:
+            self._shared[:] = struct.pack("d", time.monotonic() + seconds_from_now)
+
+    def at(self) -> float | None:
+        """By time.monotonic(); None while nobody wants it to stop."""
+        return struct.unpack("d", self._shared[:])[0] or None
+
+
+@dataclass(frozen=True)
+class Desk:
+    """One process' services, and who it is."""
+
+    services: Services
+    leases: LeaseKeeper
+    role: Role
+    worker: str
+    languages: Languages = field(default_factory=Languages)
+
+    def beat(self) -> None:
+        """Tell the database that this process lives."""
+        self.services.workers.beat(self.worker, self.role, socket.gethostname(), os.getpid(), facts(self.services))
+
+    def close(self) -> None:
+        """Stop beating and close the services."""
+        self.leases.close()
+        self.services.workers.leave(self.worker)
+        self.services.close()
+
+
+class DeskMaker:
+    """Makes the desk when it is first needed, once per process; never before a fork."""
+
+    def __init__(self, settings: Settings, role: Role, stop_time: StopTime) -> None:
+        self.settings = settings
+        self.role: Role = role
+        self.stop_time = stop_time
+        self._lock = threading.Lock()
+        self._desk: Desk | None = None
+        self._presence: threading.Thread | None = None
+
+    def get(self) -> Desk:
+        """The desk of this process."""
+        with self._lock:
+            if self._desk is None:
+                # A pool child works on one thing at a time, so one warm engine is enough for it.
+                services = build(self.settings, engine_processes=1 if self.role == "cpu" else None)
+                leases = LeaseKeeper(services.jobs, self.settings.lease_seconds, self.stop_time.at)
+                self._desk = Desk(services, leases, self.role, f"{self.role}@{socket.gethostname()}:{os.getpid()}")
+            return self._desk
+
+    def show_up(self) -> None:
+        """Start the thread that makes the desk ready before the first message, and tells the database we live."""
+        self._presence = threading.Thread(target=self._be_present, name="presence", daemon=True)
+        self._presence.start()
+
+    def take_leave(self) -> None:
+        """Before this process ends in good order: wait until the database has been told."""
+        if self._presence is not None:
+            self._presence.join(LEAVE_SECONDS)
+
+    def _be_present(self) -> None:
+        next_sign = 0.0
+        while self.stop_time.at() is None:
+            if time.monotonic() >= next_sign:
+                self._show_sign()
+                next_sign = time.monotonic() + PRESENCE_SECONDS
+            time.sleep(LOOK_SECONDS)
+        with contextlib.suppress(StenopoolError):
+            desk = self.get()
+            desk.services.workers.leave(desk.worker)
+
+    def _show_sign(self) -> None:
+        try:
+            desk = self.get()
+            desk.beat()
+            self._leave_if_stuck(desk)
+        except StenopoolError as error:
+            log.warning("cannot tell the database that this worker lives: %s", error)
+        except Exception:
+            log.exception("the sign of life failed")
+
+    def _leave_if_stuck(self, desk: Desk) -> None:
+        """A pool child whose work does not notice that it is void makes room for a fresh one."""
+        if self.role == "cpu" and desk.leases.stuck_for() > STUCK_SECONDS:
+            log.error("void work did not end; replacing this process")
+            os._exit(os.EX_SOFTWARE)
+
+
+def facts(services: Services) -> dict[str, Any]:
+    """What /readyz and `doctor` want to know of a worker."""
+    return {
+        "sandbox": sandbox_level(),
+        "ffmpeg": ffmpeg_version(),
+        "catalog": str(services.settings.catalog or "shipped"),
+        "ledger_differences": services.ledger.differences,
+    }
