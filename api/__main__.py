@@ -9,7 +9,7 @@ import sys
 
 from api.http.server import GRACE_SECONDS, server
 from api.main import create_app
-from infra.gc_tuning import spare_the_collector
+from infra.gc_tuning import tune_gc
 from infra.logs import set_up_logs
 from infra.settings import Settings
 from pipeline.errors import InvalidRequest
@@ -30,7 +30,7 @@ def main() -> int:
     set_up_logs(settings.log_level)
     logging.getLogger("uvicorn.error").addFilter(_without_colours)
     app = create_app(settings=settings)
-    spare_the_collector()
+    tune_gc()
     serving = server(app, host=arguments.host, port=arguments.port, grace=arguments.grace)
     serving.run()
     return 0 if serving.started else 3

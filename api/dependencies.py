@@ -10,75 +10,75 @@ import anyio
 import anyio.to_thread
 from fastapi import Depends, Request
 
-from api.jobs.live_transcript import Followed
-from api.thread_pool import Crew
+from api.jobs.live_transcript import TranscriptCache
+from api.thread_pool import ThreadPool
 from infra.keys.accounts import Principal
 from infra.wiring import Services
-from pipeline.concurrency.greenlet_io import attended
+from pipeline.concurrency.greenlet_io import run_in_greenlet
 
 Result = TypeVar("Result")
 STORE_THREADS = 40  # short calls: the database, small objects
 TRANSFER_THREADS = 32  # writes of uploads and reads of results
-BELL_THREADS = 8  # sends to the broker, which may hang for a second
+BROKER_THREADS = 8  # sends to the broker, which may hang for a second
 JOBS = "/v1/audio/jobs"
 
 
-class Desk:
+class AppContext:
     """The services, with bounded pools, so that long work never holds up short questions."""
 
     def __init__(self, services: Services) -> None:
         self.services = services
-        self.followed = Followed()
-        self.leaving = False  # the server is asked to stop: whoever only waits shall end
+        self.transcript_cache = TranscriptCache()
+        self.shutting_down = False  # the server is asked to stop: whoever only waits shall end
         self._store = anyio.CapacityLimiter(STORE_THREADS)
         self._transfer = anyio.CapacityLimiter(TRANSFER_THREADS)
-        self._ring = anyio.CapacityLimiter(BELL_THREADS)
-        self._utter = anyio.CapacityLimiter(services.settings.io_threads)
-        self._work = Crew(services.settings.io_threads, "work")
+        self._publish = anyio.CapacityLimiter(BROKER_THREADS)
+        self._synthesize = anyio.CapacityLimiter(services.settings.io_threads)
+        self._work = ThreadPool(services.settings.io_threads, "work")
         self._measure = anyio.CapacityLimiter(services.settings.cpu_processes)
 
-    async def ask(self, call: Callable[[], Result]) -> Result:
+    async def query(self, call: Callable[[], Result]) -> Result:
         """Run a short blocking call: a store's transaction."""
         return await anyio.to_thread.run_sync(call, limiter=self._store)
 
-    async def move(self, call: Callable[[], Result]) -> Result:
+    async def transfer(self, call: Callable[[], Result]) -> Result:
         """Run a blocking call that moves bytes to or from storage."""
         return await anyio.to_thread.run_sync(call, limiter=self._transfer)
 
-    async def ring(self, call: Callable[[], Result]) -> Result:
+    async def publish(self, call: Callable[[], Result]) -> Result:
         """Run a blocking call to the broker."""
-        return await anyio.to_thread.run_sync(call, limiter=self._ring)
+        return await anyio.to_thread.run_sync(call, limiter=self._publish)
 
     async def work(self, call: Callable[[], Result]) -> Result:
         """Run a long blocking call: a transcription."""
-        return await self._work.do(call)
+        return await self._work.run(call)
 
-    def attend(self, call: Callable[[], Result]) -> Awaitable[Result]:
+    def run_in_greenlet(self, call: Callable[[], Result]) -> Awaitable[Result]:
         """Run a call that does little but wait, and waits by `greenlet_io`; what it has to block for is work."""
-        return attended(call, self._work.do)
+        return run_in_greenlet(call, self._work.run)
 
     async def measure(self, call: Callable[[], Result]) -> Result:
         """Run a blocking call that decodes a recording only to know how long it is."""
         return await anyio.to_thread.run_sync(call, limiter=self._measure)
 
-    async def utter(self, call: Callable[[], Result]) -> Result:
+    async def synthesize(self, call: Callable[[], Result]) -> Result:
         """Run a blocking call that waits for the next piece of speech."""
-        return await anyio.to_thread.run_sync(call, limiter=self._utter)
+        return await anyio.to_thread.run_sync(call, limiter=self._synthesize)
 
     def close(self) -> None:
         """Let the threads go."""
         self._work.close()
 
-    async def closing(self, call: Callable[[], object]) -> None:
+    async def clean_up(self, call: Callable[[], object]) -> None:
         """Run a blocking call that lets go of something, even while the request is being cancelled."""
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(call)
 
 
-async def desk_of(request: Request) -> Desk:
-    """The application's desk."""
-    desk: Desk = request.app.state.desk
-    return desk
+async def context_of(request: Request) -> AppContext:
+    """The application's context."""
+    context: AppContext = request.app.state.context
+    return context
 
 
 async def principal_of(request: Request) -> Principal:
@@ -88,10 +88,10 @@ async def principal_of(request: Request) -> Principal:
 
 
 def milliseconds(request: Request) -> int:
-    """How long this request has been in the house."""
+    """How long this request has been here."""
     began: float = request.state.started_at
     return round((time.monotonic() - began) * 1000)
 
 
-TheDesk = Annotated[Desk, Depends(desk_of)]
+Context = Annotated[AppContext, Depends(context_of)]
 Caller = Annotated[Principal, Depends(principal_of)]

@@ -12,20 +12,20 @@ import anyio.to_thread
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 
-from api.access.authentication import KeyCheck
-from api.dependencies import Desk
+from api.access.authentication import Authentication
+from api.dependencies import AppContext
 from api.http import error_responses
-from api.http.fast_path import Direct
+from api.http.fast_path import FastPath
 from api.http.middleware_stack import Application
 from api.http.request_body import BodyGuard
-from api.http.request_middleware import Envelope
+from api.http.request_middleware import RequestMiddleware
 from api.openapi.document import document
 from api.routes.account import models, usage, webhooks
 from api.routes.admin import accounts, money
 from api.routes.audio import speech, transcriptions
 from api.routes.jobs import estimates, jobs, results
 from api.routes.system import docs_page, health
-from api.sync.hold_renewal import renewing
+from api.sync.hold_renewal import hold_renewal_task
 from infra.settings import Settings
 from infra.wiring import Services, build
 
@@ -55,10 +55,10 @@ def create_app(services: Services | None = None, *, settings: Settings | None = 
     app.openapi = partial(document, app)  # type: ignore[method-assign]  # FastAPI's own way to change the document
     error_responses.install(app)
     app.layers = (
-        partial(Direct, handlers=transcriptions.DIRECT),
-        KeyCheck,
+        partial(FastPath, handlers=transcriptions.FAST_PATHS),
+        Authentication,
         partial(BodyGuard, patience=known.read_timeout_seconds, drain=known.max_upload_bytes),
-        partial(Envelope, limit=MAX_REQUESTS),
+        partial(RequestMiddleware, limit=MAX_REQUESTS),
     )
     for module in (
         transcriptions,
@@ -94,12 +94,12 @@ def _lifespan(services: Services | None, settings: Settings) -> Callable[[FastAP
 
 @asynccontextmanager
 async def _open(app: FastAPI, services: Services, *, greet: bool = False) -> AsyncIterator[None]:
-    desk = app.state.desk = Desk(services)
+    context = app.state.context = AppContext(services)
     if greet:
         await services.limits.greet()
     try:
-        async with renewing(desk):
+        async with hold_renewal_task(context):
             yield
     finally:
-        desk.close()
+        context.close()
         await services.limits.close()

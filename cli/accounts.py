@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from cli import exits
-from cli.operator_database import AsCsv, AsJson, Office, moment, open_office
+from cli.operator_database import AsCsv, AsJson, OperatorDatabase, moment, open_operator_database
 from cli.output import print_json, print_table, remark
 from infra.database.tables import Account, LedgerEntry
 from infra.keys.accounts import STATUSES
@@ -52,11 +52,11 @@ def create(
 ) -> None:
     """Make an account. It has no key yet: `stenopool keys create --account` makes one."""
     micro = opening_micro(balance, param="--balance")
-    with open_office() as office:
-        account = office.accounts.create_account(name, tier, plan=plan, limits=_limits(own_limit))
+    with open_operator_database() as operator:
+        account = operator.accounts.create_account(name, tier, plan=plan, limits=_limits(own_limit))
         if micro:
-            office.bookings.book("top_up", account.id, micro, note="to begin with")
-        facts = _facts(office, [office.accounts.account(account.id)])[0]
+            operator.adjustments.book("top_up", account.id, micro, note="to begin with")
+        facts = _facts(operator, [operator.accounts.account(account.id)])[0]
     if as_json:
         print_json(facts)
         return
@@ -73,9 +73,9 @@ def list_accounts(
     as_json: AsJson = False,
 ) -> None:
     """List the accounts and their balances, the newest first."""
-    with open_office() as office:
-        found, more = office.overview.accounts(limit=limit, tier=tier, status=status)
-        facts = [fact for at in range(0, len(found), PAGE) for fact in _facts(office, found[at : at + PAGE])]
+    with open_operator_database() as operator:
+        found, more = operator.operator_queries.accounts(limit=limit, tier=tier, status=status)
+        facts = [fact for at in range(0, len(found), PAGE) for fact in _facts(operator, found[at : at + PAGE])]
     if as_json:
         print_json(facts)
         return
@@ -90,9 +90,9 @@ def list_accounts(
 @app.command()
 def show(account_id: AccountId, *, as_json: AsJson = False) -> None:
     """Show everything about one account."""
-    with open_office() as office:
-        facts = _facts(office, [office.accounts.account(account_id)])[0]
-        facts["held_usd"] = usd(office.books.held(account_id))
+    with open_operator_database() as operator:
+        facts = _facts(operator, [operator.accounts.account(account_id)])[0]
+        facts["held_usd"] = usd(operator.statements.held(account_id))
     if as_json:
         print_json(facts)
         return
@@ -114,13 +114,13 @@ def change(
     as_json: AsJson = False,
 ) -> None:
     """Change an account: what is given, in force within 5 seconds everywhere. --own-limit keeps its other own numbers."""
-    with open_office() as office:
-        own = {} if no_limits else office.accounts.account(account_id).limits or {}
+    with open_operator_database() as operator:
+        own = {} if no_limits else operator.accounts.account(account_id).limits or {}
         limits = {**own, **(_limits(own_limit) or {})} if own_limit or no_limits else None
-        account = office.accounts.update(
+        account = operator.accounts.update(
             account_id, name=name, tier=tier, plan=plan, status=status, limits=limits
         )  # fmt: skip
-        facts = _facts(office, [account])[0]
+        facts = _facts(operator, [account])[0]
     if as_json:
         print_json(facts)
     else:
@@ -167,14 +167,14 @@ def ledger(
     first."""
     if kind is not None and kind not in SIGN:
         raise InvalidRequest(f"There is no kind {kind!r}. Kinds: {', '.join(SIGN)}.", param="--kind")
-    with open_office() as office:
+    with open_operator_database() as operator:
         if account_id is not None:
-            office.accounts.account(account_id)
+            operator.accounts.account(account_id)
         if as_csv:
-            for part in ledger_csv(office.database, Wanted(account_id=account_id)):
+            for part in ledger_csv(operator.database, Wanted(account_id=account_id)):
                 typer.echo(part, nl=False)
             return
-        found, _ = office.books.entries(account_id, kind=kind, subject=subject, limit=limit)
+        found, _ = operator.statements.entries(account_id, kind=kind, subject=subject, limit=limit)
     if as_json:
         print_json([_entry(row) for row in found])
         return
@@ -185,8 +185,8 @@ def ledger(
 @app.command()
 def check(*, as_json: AsJson = False) -> None:
     """Compare balances, ledger, holds and jobs, as the scheduler does every night. Exit code 1 when they differ."""
-    with open_office() as office:
-        differences = office.ledger.check()
+    with open_operator_database() as operator:
+        differences = operator.ledger.check()
     if as_json:
         print_json({"ok": not differences, "differences": differences})
     else:
@@ -195,8 +195,8 @@ def check(*, as_json: AsJson = False) -> None:
 
 
 def _book(kind: Kind, account_id: str, micro: int, note: str, once: str | None, *, as_json: bool) -> None:
-    with open_office() as office:
-        entry, balance, replayed = office.bookings.book(kind, account_id, micro, note=note, key=once)
+    with open_operator_database() as operator:
+        entry, balance, replayed = operator.adjustments.book(kind, account_id, micro, note=note, key=once)
     if as_json:
         print_json({**_entry(entry), "balance_usd": usd(balance), "replayed": replayed})
     else:
@@ -216,8 +216,8 @@ def _limits(given: Sequence[str] | None) -> dict[str, int | None] | None:
     return limits
 
 
-def _facts(office: Office, accounts: Sequence[Account]) -> list[dict[str, Any]]:
-    counts = office.overview.key_counts([account.id for account in accounts])
+def _facts(operator: OperatorDatabase, accounts: Sequence[Account]) -> list[dict[str, Any]]:
+    counts = operator.operator_queries.key_counts([account.id for account in accounts])
     return [
         {
             "account_id": account.id,

@@ -23,7 +23,7 @@ from cli.environment import settings
 from cli.job_progress import follow
 from cli.output import print_table, remark
 from cli.webhook_receiver import Receiver
-from infra.parent_death import tethered
+from infra.parent_death import tied_to_parent
 from pipeline.errors import StenopoolError
 from pipeline.lifecycle import JobStatus
 
@@ -186,7 +186,7 @@ class _Stack:
         """Until it says that it is ready. Raises DemoFailed when it ends instead."""
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                tethered([sys.executable, "-P", "-m", "cli", "up", "--port", str(self._port)]),
+                tied_to_parent([sys.executable, "-P", "-m", "cli", "up", "--port", str(self._port)]),
                 env=self._environ,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

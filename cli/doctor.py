@@ -34,7 +34,7 @@ from pipeline.audio.ffmpeg.sandbox import sandbox_level
 from pipeline.catalog import load_catalog
 from pipeline.errors import StenopoolError
 from pipeline.options import SpeechOptions, TranscriptionOptions
-from pipeline.provider_registry import Toolbox
+from pipeline.provider_registry import ProviderRegistry
 from pipeline.providers import trouble
 from pipeline.run import speak, transcribe
 
@@ -193,10 +193,10 @@ def _models(chosen: Settings) -> Finding:
 def _engines(chosen: Settings) -> Finding:
     """The embedded voice says something, through ffmpeg and its sandbox, and the embedded ear hears it."""
     catalog = load_catalog(chosen.catalog, embedded_engines=chosen.embedded_engines, stock=chosen.stock_providers)
-    with Toolbox(catalog, engine_processes=1) as toolbox:
+    with ProviderRegistry(catalog, engine_processes=1) as registry:
         said = SpeechOptions(model="espeak-ng", input="Good morning.", response_format="wav")
-        sound = b"".join(speak(said, toolbox))
-        heard = transcribe(sound, TranscriptionOptions(model="pocketsphinx-en-us", language="en"), toolbox)
+        sound = b"".join(speak(said, registry))
+        heard = transcribe(sound, TranscriptionOptions(model="pocketsphinx-en-us", language="en"), registry)
     if not heard.text:
         return Finding("engines", "broken", f"espeak-ng spoke {len(sound)} bytes, but pocketsphinx heard nothing")
     return ok("engines", f"espeak-ng said “Good morning.”, pocketsphinx heard “{heard.text}”")

@@ -12,12 +12,12 @@ from cli.environment import settings
 from infra.database.session import Database
 from infra.database.tables import Job
 from infra.jobs.store import JobStore
-from infra.operator_queries import Overview
+from infra.operator_queries import OperatorQueries
 from pipeline.lifecycle import JobStatus
 from pipeline.transcript import SAMPLE_RATE
 
 
-class JobDesk(Protocol):
+class JobBackend(Protocol):
     """Jobs as plain values: the API's job object, or the part of it that the row holds."""
 
     def list(self, *, limit: int, status: str | None) -> list[dict[str, Any]]: ...
@@ -29,7 +29,7 @@ class JobDesk(Protocol):
         ...
 
 
-class HttpDesk:
+class HttpJobs:
     """What the key's account may see."""
 
     def __init__(self, client: Client) -> None:
@@ -45,12 +45,12 @@ class HttpDesk:
         return self._client.act(job_id, action)
 
 
-class DirectDesk:
+class DatabaseJobs:
     """Every account's jobs. What it changes is told to the workers by the sweep, within a second."""
 
-    def __init__(self, store: JobStore, overview: Overview) -> None:
+    def __init__(self, store: JobStore, operator_queries: OperatorQueries) -> None:
         self._store = store
-        self._overview = overview
+        self._overview = operator_queries
 
     def list(self, *, limit: int, status: str | None) -> list[dict[str, Any]]:
         return [job_facts(job) for job in self._overview.jobs(limit=limit, status=status)]
@@ -64,17 +64,17 @@ class DirectDesk:
 
 
 @contextlib.contextmanager
-def open_desk(base_url: str | None, api_key: str | None) -> Iterator[JobDesk]:
+def open_job_backend(base_url: str | None, api_key: str | None) -> Iterator[JobBackend]:
     """Over HTTP where a base URL is given, else the configured database."""
     if base_url:
         with Client(base_url, api_key) as client:
-            yield HttpDesk(client)
+            yield HttpJobs(client)
         return
     chosen = settings()
     with contextlib.closing(Database(chosen.database)) as database:
         database.migrate()
         store = JobStore(database, lease_seconds=chosen.lease_seconds, max_attempts=chosen.max_attempts)
-        yield DirectDesk(store, Overview(database))
+        yield DatabaseJobs(store, OperatorQueries(database))
 
 
 def job_facts(job: Job) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import typer
 from cli.atomic_output import write_whole
 from cli.client import Client
 from cli.exits import FAILED
-from cli.job_backends import open_desk
+from cli.job_backends import open_job_backend
 from cli.job_progress import follow
 from cli.operator_database import AsJson, moment
 from cli.output import complain, print_json, print_table, remark
@@ -43,8 +43,8 @@ def list_jobs(
     as_json: AsJson = False,
 ) -> None:
     """List jobs, the latest first."""
-    with open_desk(base_url, api_key) as desk:
-        found = desk.list(limit=limit, status=status.value if status else None)
+    with open_job_backend(base_url, api_key) as backend:
+        found = backend.list(limit=limit, status=status.value if status else None)
     if as_json:
         print_json(found)
         return
@@ -54,8 +54,8 @@ def list_jobs(
 @app.command()
 def show(job_id: JobId, *, base_url: BaseUrl = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
     """Show everything about one job."""
-    with open_desk(base_url, api_key) as desk:
-        job = desk.show(job_id)
+    with open_job_backend(base_url, api_key) as backend:
+        job = backend.show(job_id)
     _print_job(job, as_json=as_json)
 
 
@@ -131,8 +131,8 @@ def audio(
 
 
 def _act(job_id: str, action: str, base_url: str | None, api_key: str | None, *, as_json: bool) -> None:
-    with open_desk(base_url, api_key) as desk:
-        job = desk.act(job_id, action)
+    with open_job_backend(base_url, api_key) as backend:
+        job = backend.act(job_id, action)
     if as_json:
         print_json(job)
     else:

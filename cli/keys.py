@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.operator_database import AsJson, moment, open_office
+from cli.operator_database import AsJson, moment, open_operator_database
 from cli.output import print_json, print_table, remark
 from infra.database.tables import ApiKey
 from infra.keys.accounts import OVERLAP_SECONDS
@@ -56,12 +56,12 @@ def create(
     micro = opening_micro(balance, param="--balance")
     _check_scopes(scope)
     ends = None if expires_in_days is None else time.time() + expires_in_days * DAY
-    with open_office() as office:
-        owner = account or office.accounts.create_account(name or "default", (tier or Tier.FREE).value).id
-        secret, key = office.accounts.create_key(owner, name, ends, scopes=scope)
+    with open_operator_database() as operator:
+        owner = account or operator.accounts.create_account(name or "default", (tier or Tier.FREE).value).id
+        secret, key = operator.accounts.create_key(owner, name, ends, scopes=scope)
         if micro:
-            office.bookings.book("top_up", owner, micro, note=f"with key {key.id}")
-        left = office.ledger.balance(owner)
+            operator.adjustments.book("top_up", owner, micro, note=f"with key {key.id}")
+        left = operator.ledger.balance(owner)
     _show_new(secret, key, f"its account {owner} has {usd_text(left)} USD", as_json=as_json)
 
 
@@ -70,9 +70,9 @@ def list_keys(
     *, account: Annotated[str | None, typer.Option(help="Only of this account.")] = None, as_json: AsJson = False
 ) -> None:
     """List the keys, without their secrets."""
-    with open_office() as office:
-        owners = [owner for owner in office.accounts.list_accounts() if account in (None, owner.id)]
-        found = [(owner, key) for owner in owners for key in office.accounts.list_keys(owner.id)]
+    with open_operator_database() as operator:
+        owners = [owner for owner in operator.accounts.list_accounts() if account in (None, owner.id)]
+        found = [(owner, key) for owner in owners for key in operator.accounts.list_keys(owner.id)]
     if as_json:
         print_json([_as_dict(key) | {"account_name": owner.name, "tier": owner.tier} for owner, key in found])
         return
@@ -92,16 +92,16 @@ def rotate(
     as_json: AsJson = False,
 ) -> None:
     """Replace a key by a new one that may do the same. The new one is shown this once; the old one works on for a while."""
-    with open_office() as office:
-        secret, key = office.accounts.rotate_key(key_id, overlap_hours * 3600)
+    with open_operator_database() as operator:
+        secret, key = operator.accounts.rotate_key(key_id, overlap_hours * 3600)
     _show_new(secret, key, f"key {key_id} works for {overlap_hours:g} hours more", as_json=as_json)
 
 
 @app.command()
 def revoke(key_id: KeyId, *, as_json: AsJson = False) -> None:
     """Make a key worthless, within 5 seconds everywhere."""
-    with open_office() as office:
-        key = office.accounts.revoke_key(key_id)
+    with open_operator_database() as operator:
+        key = operator.accounts.revoke_key(key_id)
     if as_json:
         print_json(_as_dict(key))
     else:
@@ -111,8 +111,8 @@ def revoke(key_id: KeyId, *, as_json: AsJson = False) -> None:
 @app.command()
 def show(key_id: KeyId, *, as_json: AsJson = False) -> None:
     """Show everything about one key but its secret."""
-    with open_office() as office:
-        facts = _as_dict(office.overview.key(key_id))
+    with open_operator_database() as operator:
+        facts = _as_dict(operator.operator_queries.key(key_id))
     if as_json:
         print_json(facts)
         return

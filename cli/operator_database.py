@@ -13,11 +13,11 @@ import typer
 from cli.environment import settings
 from infra.database.session import Database
 from infra.keys.accounts import Accounts
-from infra.money.adjustments import Bookings
+from infra.money.adjustments import Adjustments
 from infra.money.ledger import Ledger
-from infra.money.statements import Books
+from infra.money.statements import Statements
 from infra.money.usage import Usage
-from infra.operator_queries import Overview
+from infra.operator_queries import OperatorQueries
 from pipeline.errors import InvalidRequest
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON value on stdout, for scripts.")]
@@ -25,33 +25,33 @@ AsCsv = Annotated[bool, typer.Option("--csv", help="CSV on stdout, for spreadshe
 
 
 @dataclass(frozen=True)
-class Office:
+class OperatorDatabase:
     """The stores over one database."""
 
     database: Database
     accounts: Accounts
     ledger: Ledger
-    bookings: Bookings
-    books: Books
+    adjustments: Adjustments
+    statements: Statements
     usage: Usage
-    overview: Overview
+    operator_queries: OperatorQueries
 
 
 @contextlib.contextmanager
-def open_office() -> Iterator[Office]:
+def open_operator_database() -> Iterator[OperatorDatabase]:
     """Over the configured database, its schema up to date. Raises DatabaseUnavailable."""
     chosen = settings()
     chosen.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     with contextlib.closing(Database(chosen.database)) as database:
         database.migrate()
-        yield Office(
+        yield OperatorDatabase(
             database=database,
             accounts=Accounts(database, chosen.peppers),
             ledger=Ledger(database),
-            bookings=Bookings(database),
-            books=Books(database),
+            adjustments=Adjustments(database),
+            statements=Statements(database),
             usage=Usage(database),
-            overview=Overview(database),
+            operator_queries=OperatorQueries(database),
         )
 
 

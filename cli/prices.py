@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from cli.models import open_catalog
-from cli.operator_database import AsJson, open_office
+from cli.operator_database import AsJson, open_operator_database
 from cli.output import print_json, print_table, remark
 from infra.money.ratios import EVERY_MODEL, Ratios
 from pipeline.catalog import Catalog, Model
@@ -50,8 +50,8 @@ def ratio(
     if len(left) != (model is not None and not clear) or (clear and model is None):
         raise typer.BadParameter("write MODEL VALUE, --all VALUE, MODEL --clear or --all --clear", param_hint="words")
     catalog = open_catalog()
-    with open_office() as office:
-        ratios = Ratios(office.database, catalog)
+    with open_operator_database() as operator:
+        ratios = Ratios(operator.database, catalog)
         if model is not None and clear:
             ratios.clear(model)
         elif model is not None:
@@ -73,8 +73,8 @@ def _value(text: str) -> Decimal:
 
 def _list(*, as_json: bool) -> None:
     catalog = open_catalog()
-    with open_office() as office:
-        ratios = _in_force(catalog, Ratios(office.database, catalog))
+    with open_operator_database() as operator:
+        ratios = _in_force(catalog, Ratios(operator.database, catalog))
     models = catalog.models.values()
     if as_json:
         print_json(

@@ -20,7 +20,7 @@ from pipeline.catalog import load_catalog
 from pipeline.errors import InvalidRequest
 from pipeline.formats.base import Format, RenderOptions
 from pipeline.options import SPEECH_FORMATS, SpeechOptions
-from pipeline.provider_registry import Toolbox
+from pipeline.provider_registry import ProviderRegistry
 from pipeline.run import speak as run_speak
 from pipeline.tts.long_text import Reading
 from pipeline.tts.passage import recital_from_bytes, recital_to_bytes, recite
@@ -63,14 +63,14 @@ def speak(
     catalog = load_catalog(chosen.catalog, embedded_engines=chosen.embedded_engines, stock=chosen.stock_providers)
     catalog.routes(options.model, "speech")  # a wrong model is told before any work
     form = _form(captions) if captions else None
-    with Toolbox(catalog, engine_processes=1) as toolbox:
+    with ProviderRegistry(catalog, engine_processes=1) as registry:
         if captions and form:
             reading = Reading()
-            written = _write(target, _read_aloud(options, toolbox, reading))
+            written = _write(target, _read_aloud(options, registry, reading))
             transcript, model_used = reading.transcript(), reading.model_used
             write_whole(captions, [form.render(transcript, RenderOptions(granularities=("word", "segment"))).encode()])
         else:
-            with contextlib.closing(run_speak(options, toolbox)) as speech:
+            with contextlib.closing(run_speak(options, registry)) as speech:
                 written = _write(target, speech)
                 model_used = speech.model_used
     if as_json:
@@ -88,12 +88,12 @@ def _form(captions: Path) -> Format:
     return formats.load(name)
 
 
-def _read_aloud(options: SpeechOptions, toolbox: Toolbox, reading: Reading) -> Iterator[bytes]:
+def _read_aloud(options: SpeechOptions, registry: ProviderRegistry, reading: Reading) -> Iterator[bytes]:
     """As a job does it, passage by passage; they wait on the disk, because some headers tell the length of the whole."""
     with tempfile.TemporaryFile() as kept:
         sizes, samples = list[int](), 0
         for passage in passages(options.input, longest=PASSAGE):
-            recital = recite(options.model_copy(update={"input": passage}), toolbox)
+            recital = recite(options.model_copy(update={"input": passage}), registry)
             sizes.append(kept.write(recital_to_bytes(recital)))
             samples += recital.samples
         kept.seek(0)

@@ -1,8 +1,8 @@
 """Keeps the roles running as child processes, each tied to this process, and stops them in order.
 
 Every role leads a process group of its own: a Ctrl-C in the terminal reaches only the supervisor, and what a role leaves
-behind when it dies can be ended as a group. The tether (infra/parent_death.py) is for the case that the supervisor itself is
-killed.
+behind when it dies can be ended as a group. The parent-death signal (infra/parent_death.py) is for
+the case that the supervisor itself is killed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from infra.embedded_redis import PrivateRedis
-from infra.parent_death import tethered
+from infra.parent_death import tied_to_parent
 
 POLL_SECONDS = 0.05
 STOP_SECONDS = (
@@ -41,7 +41,7 @@ class Role:
 
 
 class Supervisor:
-    """Use it from the main thread only: the tether follows the thread that spawns."""
+    """Use it from the main thread only: the parent-death signal follows the thread that spawns."""
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class Supervisor:
     def _spawn(self, role: Role) -> None:
         role.started = time.monotonic()
         role.process = subprocess.Popen(
-            tethered(role.command),
+            tied_to_parent(role.command),
             env=self._environ,
             stdin=subprocess.DEVNULL,
             stdout=sys.stderr,  # our stdout carries only what `up` itself has to say

@@ -26,7 +26,7 @@ from pipeline.cut.time_range import Part
 from pipeline.errors import InvalidRequest, StenopoolError
 from pipeline.formats.base import Format, RenderOptions
 from pipeline.options import TranscriptionOptions
-from pipeline.provider_registry import Toolbox
+from pipeline.provider_registry import ProviderRegistry
 from pipeline.run import Progress as OnProgress
 from pipeline.run import transcribe as run_transcribe
 from pipeline.transcript import Transcript, transcript_as_dict
@@ -89,7 +89,7 @@ def transcribe(
     asked = RenderOptions(granularities=("word", "segment"), paragraphs=paragraphs)
     targets = _targets(files, output, form)
     first_failure = OK
-    with Toolbox(catalog, engine_processes=chosen.cpu_processes) as toolbox:
+    with ProviderRegistry(catalog, engine_processes=chosen.cpu_processes) as registry:
         for name in files:
             try:
                 began = time.monotonic()
@@ -97,7 +97,7 @@ def transcribe(
                     transcript = run_transcribe(
                         _source(name),
                         options,
-                        toolbox,
+                        registry,
                         on_progress=on_progress,
                         workers=chosen.cpu_processes,
                         part=stretch or WHOLE,

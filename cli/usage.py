@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.operator_database import AsCsv, AsJson, day, open_office
+from cli.operator_database import AsCsv, AsJson, day, open_operator_database
 from cli.output import print_json, print_table
 from infra.money.spreadsheet import csv_lines
 from infra.money.usage import Group, Sums, Wanted
@@ -48,11 +48,11 @@ def usage(
     )  # fmt: skip
     if wanted.since and wanted.until and wanted.since > wanted.until:
         raise InvalidRequest(f"--from {since} is after --to {until}.", param="--from")
-    with open_office() as office:
+    with open_operator_database() as operator:
         if account is not None:
-            office.accounts.account(account)
-        groups, _ = office.usage.grouped(wanted, by.value, limit=EVERYTHING)
-        total = office.usage.total(wanted)
+            operator.accounts.account(account)
+        groups, _ = operator.usage.grouped(wanted, by.value, limit=EVERYTHING)
+        total = operator.usage.total(wanted)
     _print(by, groups, total, as_csv=as_csv, as_json=as_json)
 
 

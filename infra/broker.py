@@ -1,6 +1,6 @@
-"""The bells: Celery on Redis. A message carries an id and nothing else; the database says what is true.
+"""The message broker: Celery on Redis. A message carries an id and nothing else; the database says what is true.
 
-Losing a message is therefore no accident but a delay: the sweep rings again. That is why messages are acknowledged
+Losing a message is therefore no accident but a delay: the sweep sends it again. That is why messages are acknowledged
 early (a worker that dies is noticed by its lease, not by a visibility timeout), why there is no result backend, and why
 nothing is retried or scheduled here.
 """
@@ -97,7 +97,7 @@ def redis_py_url(url: str) -> str:
 
 
 class JobQueue:
-    """Rings the workers' bells. A ring never raises and never hangs; False means that the sweep will ring again.
+    """Wakes the workers. Sending never raises and never hangs; False means that the sweep will send again.
 
     `find_url` is asked again after every failure, because a private Redis may come back under another address; it
     returns None where there is no broker (yet).
@@ -110,15 +110,15 @@ class JobQueue:
         self._redis: redis.Redis | None = None
         self._silent_until = 0.0  # time.monotonic()
 
-    def ring_job(self, job_id: str, queue: str = CPU) -> bool:
+    def send_job(self, job_id: str, queue: str = CPU) -> bool:
         """Ask a worker to advance a job."""
         return self._ring(JOB, [job_id], queue)
 
-    def ring_chunk(self, job_id: str, idx: int, queue: str) -> bool:
+    def send_chunk(self, job_id: str, idx: int, queue: str) -> bool:
         """Ask a worker to hear one chunk."""
         return self._ring(CHUNK, [job_id, idx], queue)
 
-    def ring_delivery(self, message_id: str) -> bool:
+    def send_delivery(self, message_id: str) -> bool:
         """Ask a worker to deliver one webhook message."""
         return self._ring(DELIVERY, [message_id], IO)
 

@@ -24,14 +24,14 @@ from urllib.parse import urlsplit
 
 import redis
 
-from infra.parent_death import tethered
+from infra.parent_death import tied_to_parent
 from infra.settings import Settings
 from pipeline.errors import BrokerUnavailable, WrongState
 
 HOST = "127.0.0.1"
 URL_FILE = "redis.url"
 START_SECONDS = 10.0  # loading the append-only file included
-STOP_SECONDS = 1.0  # from the TERM to the KILL, which costs bells and nothing else
+STOP_SECONDS = 1.0  # from the TERM to the KILL, which costs messages and nothing else
 START_ATTEMPTS = 3  # another program may take the chosen port between our look and Redis' bind
 
 
@@ -87,7 +87,7 @@ def only_one(home: Path) -> Iterator[None]:
 
 
 class PrivateRedis:
-    """Start it from the supervisor's main thread: the tether follows the thread that spawned it."""
+    """Start it from the supervisor's main thread: the parent-death signal follows the thread that spawned it."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -140,7 +140,7 @@ class PrivateRedis:
         self.stop()
 
     def _drop_data(self) -> None:
-        """Give up a log that Redis will not read, by damage or by version: it holds only bells, and the sweep rings again."""
+        """Give up a log that Redis will not read, damaged or of another version: the sweep sends its messages again."""
         for path in self._folder.glob("appendonly*"):
             if path.is_dir():
                 shutil.rmtree(path)
@@ -160,7 +160,7 @@ class PrivateRedis:
         _write_private(config, _configuration(self._folder, port, password))
         with self._log().open("wb") as log:
             self._process = subprocess.Popen(
-                tethered([redis_server_path(), str(config)]),
+                tied_to_parent([redis_server_path(), str(config)]),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -190,7 +190,7 @@ class PrivateRedis:
 
 
 def _configuration(folder: Path, port: int, password: str) -> str:
-    """noeviction: a full Redis refuses a message, and the sweep rings again later; it must never drop one silently."""
+    """noeviction: a full Redis refuses a message, and the sweep sends it again later; it must never drop one silently."""
     return "\n".join(
         (
             f"bind {HOST}",

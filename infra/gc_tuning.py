@@ -9,7 +9,7 @@ NEW_OBJECTS = 10_000  # between two looks; Python's own 700 are soon made
 OLDER = (5, 5)
 
 
-def spare_the_collector() -> None:
+def tune_gc() -> None:
     """For a process that has loaded all it needs: 160,000 objects stay to its end, and are left alone from now on.
 
     What a request or a task leaves behind is nearly all gone without the collector. Called before children are forked, it keeps

@@ -16,7 +16,7 @@ from pipeline.errors import InvalidRequest, NotFound
 Row = TypeVar("Row", Account, ApiKey)
 
 
-class Overview:
+class OperatorQueries:
     """Read-only, one short transaction per question."""
 
     def __init__(self, database: Database) -> None:

@@ -16,10 +16,10 @@ from collections.abc import Sequence
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 USAGE = 64  # EX_USAGE
-GONE = 70  # EX_SOFTWARE: the parent died before the tether was tied
+GONE = 70  # EX_SOFTWARE: the parent died before the signal was asked for
 
 
-def tethered(command: Sequence[str], *, parent: int | None = None) -> list[str]:
+def tied_to_parent(command: Sequence[str], *, parent: int | None = None) -> list[str]:
     """The argument list that runs `command` tied to the process `parent` (default: this one)."""
     # Isolated and without site-packages: it starts in 10 ms and cannot be misled by the folder it is started in.
     return [sys.executable, "-I", "-S", __file__, f"--parent={parent or os.getpid()}", *command]

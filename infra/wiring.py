@@ -14,18 +14,18 @@ from infra.embedded_redis import broker_url
 from infra.idempotency import IdempotencyStore
 from infra.jobs.store import JobStore
 from infra.keys.accounts import Accounts
-from infra.keys.idempotent_creation import Founding
+from infra.keys.idempotent_creation import IdempotentCreation
 from infra.media import MediaStore
 from infra.metrics import Metrics
-from infra.money.adjustments import Bookings
-from infra.money.hold_renewal import Renewal
+from infra.money.adjustments import Adjustments
+from infra.money.hold_renewal import HoldRenewal
 from infra.money.ledger import Ledger
 from infra.money.quota import Quota
 from infra.money.ratios import Ratios
 from infra.money.receipts import Receipts
-from infra.money.statements import Books
+from infra.money.statements import Statements
 from infra.money.usage import Usage
-from infra.operator_queries import Overview
+from infra.operator_queries import OperatorQueries
 from infra.outbound.client import Outbound
 from infra.rate_limits import RateLimits
 from infra.settings import Settings
@@ -33,7 +33,7 @@ from infra.storage import ObjectStore, open_storage
 from infra.webhooks.store import WebhookStore
 from infra.worker_heartbeats import WorkerStore
 from pipeline.catalog import Catalog, load_catalog
-from pipeline.provider_registry import Toolbox
+from pipeline.provider_registry import ProviderRegistry
 
 
 @dataclass
@@ -43,26 +43,26 @@ class Services:
     settings: Settings
     database: Database
     accounts: Accounts
-    founding: Founding
+    idempotent_creation: IdempotentCreation
     media: MediaStore
     jobs: JobStore
     webhooks: WebhookStore
     idempotency: IdempotencyStore
     ledger: Ledger
-    renewal: Renewal
+    renewal: HoldRenewal
     receipts: Receipts
-    bookings: Bookings
-    books: Books
+    adjustments: Adjustments
+    statements: Statements
     usage: Usage
     ratios: Ratios
     limits: RateLimits
     quota: Quota
-    overview: Overview
+    operator_queries: OperatorQueries
     workers: WorkerStore
     storage: ObjectStore
     queue: JobQueue
     catalog: Catalog
-    toolbox: Toolbox
+    registry: ProviderRegistry
     outbound: Outbound
     metrics: Metrics
     _closing: contextlib.ExitStack = field(default_factory=contextlib.ExitStack, repr=False)
@@ -98,8 +98,8 @@ def build(settings: Settings, *, engine_processes: int | None = None) -> Service
         catalog = load_catalog(
             settings.catalog, embedded_engines=settings.embedded_engines, stock=settings.stock_providers
         )
-        toolbox = Toolbox(catalog, engine_processes=engine_processes or settings.cpu_processes)
-        opened.callback(toolbox.close)
+        registry = ProviderRegistry(catalog, engine_processes=engine_processes or settings.cpu_processes)
+        opened.callback(registry.close)
         outbound = Outbound(settings.outbound_allow, settings.outbound_http)
         opened.callback(outbound.close)
         accounts = Accounts(database, settings.peppers)
@@ -107,26 +107,26 @@ def build(settings: Settings, *, engine_processes: int | None = None) -> Service
             settings=settings,
             database=database,
             accounts=accounts,
-            founding=Founding(database, accounts),
+            idempotent_creation=IdempotentCreation(database, accounts),
             media=MediaStore(database),
             jobs=JobStore(database, lease_seconds=settings.lease_seconds, max_attempts=settings.max_attempts),
             webhooks=WebhookStore(database),
             idempotency=IdempotencyStore(database),
             ledger=Ledger(database),
-            renewal=Renewal(database),
+            renewal=HoldRenewal(database),
             receipts=Receipts(database),
-            bookings=Bookings(database),
-            books=Books(database),
+            adjustments=Adjustments(database),
+            statements=Statements(database),
             usage=Usage(database),
             ratios=Ratios(database, catalog),
             limits=RateLimits(partial(broker_url, settings)),
             quota=Quota(database),
-            overview=Overview(database),
+            operator_queries=OperatorQueries(database),
             workers=WorkerStore(database),
             storage=storage,
             queue=queue,
             catalog=catalog,
-            toolbox=toolbox,
+            registry=registry,
             outbound=outbound,
             metrics=Metrics(),
             _closing=opened.pop_all(),

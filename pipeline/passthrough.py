@@ -27,7 +27,7 @@ from functools import partial
 from pipeline.audio.decode import decode
 from pipeline.audio.duration.exact import container_of, measured, measured_ms
 from pipeline.catalog import Route
-from pipeline.concurrency.greenlet_io import elsewhere
+from pipeline.concurrency.greenlet_io import run_in_thread
 from pipeline.cut.cutter import CutProfile, Span, cut
 from pipeline.errors import (
     InvalidRequest,
@@ -38,9 +38,9 @@ from pipeline.errors import (
     UnsupportedValue,
 )
 from pipeline.options import TranscriptionOptions
-from pipeline.provider_registry import Toolbox
-from pipeline.providers.base import FileRefused, HearsFiles, hears_files, is_particular
-from pipeline.resilience.fallback import spare_route
+from pipeline.provider import FileRefused, HearsFiles, hears_files, is_particular
+from pipeline.provider_registry import ProviderRegistry
+from pipeline.resilience.fallback import fallback_available
 from pipeline.run import Length, Listener, Progress, first_that_can
 from pipeline.run import transcribe as transcribe_decoded
 from pipeline.stitch.stitcher import Stitcher
@@ -84,7 +84,7 @@ class Parcel:
 def transcribe(
     data: bytes,
     options: TranscriptionOptions,
-    toolbox: Toolbox,
+    registry: ProviderRegistry,
     *,
     on_progress: Progress | None = None,
     on_segments: Listener | None = None,
@@ -94,13 +94,13 @@ def transcribe(
 ) -> Transcript:
     """As `run.transcribe`, over bytes, which go to the provider untouched where that is possible."""
 
-    def decoded(toolbox: Toolbox) -> Transcript:
-        return elsewhere(
+    def decoded(registry: ProviderRegistry) -> Transcript:
+        return run_in_thread(
             partial(
                 transcribe_decoded,
                 data,
                 options,
-                toolbox,
+                registry,
                 on_progress=on_progress,
                 on_segments=on_segments,
                 on_length=on_length,
@@ -109,16 +109,16 @@ def transcribe(
             )
         )
 
-    routes = toolbox.catalog.routes(options.model, options.task, diarized=options.diarized)
-    parcel = packed(data, options, toolbox, routes[0])
+    routes = registry.catalog.routes(options.model, options.task, diarized=options.diarized)
+    parcel = packed(data, options, registry, routes[0])
     if on_length and (ms := parcel.ms if parcel else measured_ms(data)) is not None:
         on_length(ms)  # what cannot be measured is told chunk by chunk, as it is decoded
     if parcel is None or (max_seconds is not None and parcel.ms > 1000 * max_seconds):
-        return decoded(toolbox)
-    heard, failed = handed_on(parcel, options, toolbox, routes)
+        return decoded(registry)
+    heard, failed = handed_on(parcel, options, registry, routes)
     transcript = _written(parcel, heard, options) if heard else None
     if transcript is None or _made_up(transcript):
-        return _after(failed, options, toolbox, routes, decoded)
+        return _after(failed, options, registry, routes, decoded)
     if on_segments and transcript.segments:
         on_segments(transcript.segments, transcript.model_used)
     if on_progress:
@@ -126,17 +126,17 @@ def transcribe(
     return transcript
 
 
-def is_errand(data: bytes, options: TranscriptionOptions, toolbox: Toolbox) -> bool:
+def runs_in_greenlet(data: bytes, options: TranscriptionOptions, registry: ProviderRegistry) -> bool:
     """Whether `transcribe` may run in a greenlet (pipeline.concurrency), because it will do little but wait for the provider."""
     if len(data) > _SMALL:
         return False
-    first = toolbox.transcriber(toolbox.catalog.routes(options.model, options.task, diarized=options.diarized)[0])
-    return not first.local and hears_files(first) and first.in_errands
+    first = registry.transcriber(registry.catalog.routes(options.model, options.task, diarized=options.diarized)[0])
+    return not first.local and hears_files(first) and first.in_greenlets
 
 
-def packed(data: bytes, options: TranscriptionOptions, toolbox: Toolbox, route: Route) -> Parcel | None:
+def packed(data: bytes, options: TranscriptionOptions, registry: ProviderRegistry, route: Route) -> Parcel | None:
     """The file as something to hand to this route; None where it has to be decoded."""
-    transcriber = toolbox.transcriber(route)
+    transcriber = registry.transcriber(route)
     if transcriber.local or not hears_files(transcriber) or len(data) > transcriber.takes.max_bytes:
         return None
     container = container_of(data)
@@ -146,12 +146,14 @@ def packed(data: bytes, options: TranscriptionOptions, toolbox: Toolbox, route: 
     if extent is None or not extent.lively:
         return None
     parcel = Parcel(data, container.name, extent.ms)
-    return parcel if _takes(toolbox, route, parcel, options) else None
+    return parcel if _takes(registry, route, parcel, options) else None
 
 
-def _takes(toolbox: Toolbox, route: Route, parcel: Parcel, options: TranscriptionOptions) -> HearsFiles | None:
+def _takes(
+    registry: ProviderRegistry, route: Route, parcel: Parcel, options: TranscriptionOptions
+) -> HearsFiles | None:
     """Who takes this file for the route, if anybody does: no more at once than would be put into one chunk."""
-    transcriber = toolbox.transcriber(route)
+    transcriber = registry.transcriber(route)
     if not hears_files(transcriber):
         return None
     takes = transcriber.takes
@@ -165,16 +167,16 @@ Failures = list[tuple[Route, StenopoolError]]
 
 
 def handed_on(
-    parcel: Parcel, options: TranscriptionOptions, toolbox: Toolbox, routes: Sequence[Route]
+    parcel: Parcel, options: TranscriptionOptions, registry: ProviderRegistry, routes: Sequence[Route]
 ) -> tuple[Heard | None, Failures]:
     """The first route's answer that is one, and whose failed before it. None where the next one wants decoded sound."""
     failed: Failures = []
     for route in routes:
-        transcriber = _takes(toolbox, route, parcel, options)
+        transcriber = _takes(registry, route, parcel, options)
         if transcriber is None:
             break
         try:
-            with spare_route(route is not routes[-1]):
+            with fallback_available(route is not routes[-1]):
                 heard = _heard(transcriber, parcel, options, route.model)
         except FileRefused:
             break
@@ -187,15 +189,15 @@ def handed_on(
 
 def _heard(transcriber: HearsFiles, parcel: Parcel, options: TranscriptionOptions, model: str) -> Heard:
     ask = partial(transcriber.hear_file, parcel.data, parcel.filename, parcel.media_type, parcel.ms, options, model)
-    return ask() if transcriber.in_errands else elsewhere(ask)
+    return ask() if transcriber.in_greenlets else run_in_thread(ask)
 
 
 def _after(
     failed: Failures,
     options: TranscriptionOptions,
-    toolbox: Toolbox,
+    registry: ProviderRegistry,
     routes: Sequence[Route],
-    decoded: Callable[[Toolbox], Transcript],
+    decoded: Callable[[ProviderRegistry], Transcript],
 ) -> Transcript:
     """Decoded sound for the routes that have not failed. Raises what they raise, together with what failed before."""
     errors = dict(failed)
@@ -203,7 +205,7 @@ def _after(
     def again(route: Route) -> Transcript:
         if route in errors:
             raise errors[route]
-        return decoded(_only(toolbox, options, [route for route in routes if route not in errors]))
+        return decoded(_only(registry, options, [route for route in routes if route not in errors]))
 
     try:
         return first_that_can([*errors, *[route for route in routes if route not in errors][:1]], again)
@@ -216,9 +218,9 @@ def _after(
         raise type(error)(tried=[*told.values(), *later]) from error
 
 
-def _only(toolbox: Toolbox, options: TranscriptionOptions, routes: Sequence[Route]) -> Toolbox:
+def _only(registry: ProviderRegistry, options: TranscriptionOptions, routes: Sequence[Route]) -> ProviderRegistry:
     """The same providers, with these routes for the model that is asked for."""
-    view, catalog = copy.copy(toolbox), toolbox.catalog
+    view, catalog = copy.copy(registry), registry.catalog
     model = catalog.model(options.model).model_copy(update={"routes": tuple(routes)})
     view.catalog = replace(catalog, models={**catalog.models, options.model: model})
     return view
@@ -229,7 +231,7 @@ def _written(parcel: Parcel, heard: Heard, options: TranscriptionOptions) -> Tra
     span, ms = whole(parcel.ms * SAMPLES_PER_MS), parcel.ms
     timeless = not heard.timed and options.response_format not in _TIMELESS and not options.diarized
     if timeless or not _agree(heard.duration, parcel.ms):
-        span, ms = elsewhere(partial(_listened, parcel, span))
+        span, ms = run_in_thread(partial(_listened, parcel, span))
     stitcher = Stitcher()
     stitcher.add(span, heard)
     task = "translate" if options.task == "translation" else "transcribe"

@@ -7,10 +7,10 @@ import threading
 from pipeline import providers
 from pipeline.catalog import Catalog, Route
 from pipeline.errors import EngineLost, ModelUnavailable
-from pipeline.providers.base import Provider, Speaker, Transcriber
+from pipeline.provider import Provider, Speaker, Transcriber
 
 
-class Toolbox:
+class ProviderRegistry:
     """The catalog's providers, opened when first needed and shared by all threads; `close` ends their processes."""
 
     def __init__(self, catalog: Catalog, *, engine_processes: int) -> None:
@@ -43,7 +43,7 @@ class Toolbox:
         for provider in opened:
             provider.close()
 
-    def __enter__(self) -> Toolbox:
+    def __enter__(self) -> ProviderRegistry:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -26,11 +26,11 @@ from pipeline.errors import (
     UnsupportedValue,
 )
 from pipeline.options import SpeechOptions, TranscriptionOptions
-from pipeline.provider_registry import Toolbox
-from pipeline.providers.base import Speaker, Transcriber, Voice, is_particular
-from pipeline.quality.language_pin import VOTERS, may_vote, pinned, wants_pin
-from pipeline.quality.retry_suspect import hear_well
-from pipeline.resilience.fallback import spare_route
+from pipeline.provider import Speaker, Transcriber, Voice, is_particular
+from pipeline.provider_registry import ProviderRegistry
+from pipeline.recognition.language_pin import VOTERS, may_vote, pinned, wants_pin
+from pipeline.recognition.retry_suspect import hear_well
+from pipeline.resilience.fallback import fallback_available
 from pipeline.stitch.channels import together
 from pipeline.stitch.stitcher import Stitcher
 from pipeline.text.speaker_labels import told_apart
@@ -51,7 +51,7 @@ LONGEST_UTTERANCE = 4096  # characters: what every provider of speech takes in o
 def transcribe(
     source: Path | bytes,
     options: TranscriptionOptions,
-    toolbox: Toolbox,
+    registry: ProviderRegistry,
     *,
     on_progress: Progress | None = None,
     on_segments: Listener | None = None,
@@ -70,8 +70,8 @@ def transcribe(
     """
     sound, told, heard_ms, end = Sound(source, part=part, separate=separate, max_seconds=max_seconds), 0, 0, 0
     stitchers: dict[int | None, Stitcher] = {} if separate else {None: Stitcher()}
-    with closing(sound.chunks(cut_profile(options, toolbox))) as chunks:
-        for span, heard in _hear_all(_announced(chunks, on_length), options, toolbox, workers):
+    with closing(sound.chunks(cut_profile(options, registry))) as chunks:
+        for span, heard in _hear_all(_announced(chunks, on_length), options, registry, workers):
             stitchers.setdefault(span.channel, Stitcher()).add(span, heard)
             told += 0 if separate else _tell(on_segments, stitchers[None], told)
             heard_ms, end = heard_ms + samples_to_ms(span.own_end - span.own_start), max(end, span.own_end)
@@ -83,26 +83,26 @@ def transcribe(
     return replace(transcript, language=transcript.language or options.language)
 
 
-def hear_chunk(chunk: Chunk, options: TranscriptionOptions, toolbox: Toolbox) -> Heard:
+def hear_chunk(chunk: Chunk, options: TranscriptionOptions, registry: ProviderRegistry) -> Heard:
     """What is said in one chunk; asked again where the answer looks wrong. Raises what `hear` raises; silence costs no call."""
     if not chunk.span.has_speech:
         return Heard()
-    heard = hear_well(chunk, options, lambda pcm, asked: hear(pcm, asked, toolbox))
+    heard = hear_well(chunk, options, lambda pcm, asked: hear(pcm, asked, registry))
     return told_apart(heard, chunk.span, options.known_speaker_names)
 
 
-def hear(chunk_pcm: bytes, options: TranscriptionOptions, toolbox: Toolbox) -> Heard:
+def hear(chunk_pcm: bytes, options: TranscriptionOptions, registry: ProviderRegistry) -> Heard:
     """What is said in one chunk, by the first route that can tell. Raises the one ProviderError, or RoutesExhausted."""
 
     def ask(route: Route) -> Heard:
-        heard = toolbox.transcriber(route).hear(chunk_pcm, options, route.model)
+        heard = registry.transcriber(route).hear(chunk_pcm, options, route.model)
         return replace(heard, model_used=heard.model_used or route.model)
 
-    routes = toolbox.catalog.routes(options.model, options.task, diarized=options.diarized)
+    routes = registry.catalog.routes(options.model, options.task, diarized=options.diarized)
     return first_that_can(routes, ask)
 
 
-def speak(options: SpeechOptions, toolbox: Toolbox) -> Speech:
+def speak(options: SpeechOptions, registry: ProviderRegistry) -> Speech:
     """The text's sound in `options.response_format`. Returns when the first block is there: earlier failures raise here."""
     utterances = list(passages(options.input, longest=LONGEST_UTTERANCE))
     if not utterances:
@@ -110,9 +110,9 @@ def speak(options: SpeechOptions, toolbox: Toolbox) -> Speech:
 
     def ask(route: Route) -> Speech:
         spoken = Spoken(route.model)
-        return Speech(_spoken(utterances, options, toolbox.speaker(route), route, spoken), spoken)
+        return Speech(_spoken(utterances, options, registry.speaker(route), route, spoken), spoken)
 
-    return first_that_can(toolbox.catalog.routes(options.model, "speech"), ask)
+    return first_that_can(registry.catalog.routes(options.model, "speech"), ask)
 
 
 @dataclass
@@ -157,11 +157,11 @@ class Speech(Iterator[bytes]):
             close()
 
 
-def cut_profile(options: TranscriptionOptions, toolbox: Toolbox) -> CutProfile:
+def cut_profile(options: TranscriptionOptions, registry: ProviderRegistry) -> CutProfile:
     """How to cut for the model's routes: no chunk is longer than any of them takes."""
-    routes = toolbox.catalog.routes(options.model, options.task, diarized=options.diarized)
+    routes = registry.catalog.routes(options.model, options.task, diarized=options.diarized)
     return min(
-        (_profile(toolbox.transcriber(route), options, route) for route in routes), key=lambda profile: profile.max_s
+        (_profile(registry.transcriber(route), options, route) for route in routes), key=lambda profile: profile.max_s
     )
 
 
@@ -169,12 +169,12 @@ def _profile(transcriber: Transcriber, options: TranscriptionOptions, route: Rou
     return transcriber.profile_for(options, route.model) if is_particular(transcriber) else transcriber.profile
 
 
-def is_local(options: TranscriptionOptions | SpeechOptions, toolbox: Toolbox) -> bool:
+def is_local(options: TranscriptionOptions | SpeechOptions, registry: ProviderRegistry) -> bool:
     """Whether the model's first route computes on this machine."""
     if isinstance(options, SpeechOptions):
-        return toolbox.speaker(toolbox.catalog.routes(options.model, "speech")[0]).local
-    routes = toolbox.catalog.routes(options.model, options.task, diarized=options.diarized)
-    return toolbox.transcriber(routes[0]).local
+        return registry.speaker(registry.catalog.routes(options.model, "speech")[0]).local
+    routes = registry.catalog.routes(options.model, options.task, diarized=options.diarized)
+    return registry.transcriber(routes[0]).local
 
 
 def _finished(stitchers: Mapping[int | None, Stitcher], duration: int, options: TranscriptionOptions) -> Transcript:
@@ -200,7 +200,7 @@ def _tell(listener: Listener | None, stitcher: Stitcher, told: int) -> int:
 
 
 def _hear_all(
-    chunks: Iterable[Chunk], options: TranscriptionOptions, toolbox: Toolbox, workers: int
+    chunks: Iterable[Chunk], options: TranscriptionOptions, registry: ProviderRegistry, workers: int
 ) -> Iterator[tuple[Span, Heard]]:
     """Every chunk's answer in order. A few chunks are heard ahead, never more: memory does not grow with length."""
     asked, voters = options, list[Heard]()
@@ -209,7 +209,7 @@ def _hear_all(
     patient = True
     try:
         for chunk in chunks:
-            waiting.append((chunk.span, threads.submit(hear_chunk, chunk, asked, toolbox)))
+            waiting.append((chunk.span, threads.submit(hear_chunk, chunk, asked, registry)))
             while len(waiting) > 2 * workers or (waiting and waiting[0][1].done()):
                 span, answer = waiting.popleft()
                 heard = answer.result()
@@ -219,7 +219,7 @@ def _hear_all(
                 yield span, heard
         yield from ((span, answer.result()) for span, answer in waiting)
     except KeyboardInterrupt:
-        patient = False  # the caller goes on to close the toolbox, which ends the engines at once; chunks take long
+        patient = False  # the caller goes on to close the providers, which ends the engines at once; chunks take long
         raise
     finally:
         threads.shutdown(wait=patient, cancel_futures=True)
@@ -268,7 +268,7 @@ def first_that_can(routes: Sequence[Route], ask: Callable[[Route], Answer]) -> A
     failures: list[tuple[Route, StenopoolError]] = []
     for route in routes:
         try:
-            with spare_route(route is not routes[-1]):
+            with fallback_available(route is not routes[-1]):
                 return ask(route)
         except (ProviderError, UnsupportedValue) as error:
             failures.append((route, error))

@@ -19,7 +19,7 @@ LONGEST_RETRY = 60.0
 
 
 @dataclass
-class Try:
+class Attempt:
     """One try at a piece of work: `failures` came before it, of `tries` allowed. `stage` moves on while it works."""
 
     fail: Callable[[dict[str, Any], float | None], object]
@@ -34,12 +34,12 @@ class Try:
 
 def retry_delay(failures: int, asked: float | None = None) -> float:
     """Seconds before the next try after `failures` failed ones: doubling, half of it jitter; never earlier than asked."""
-    ceiling = min(LONGEST_RETRY, FIRST_RETRY * 2 ** max(0, failures - 1))
+    ceiling: float = min(LONGEST_RETRY, FIRST_RETRY * 2 ** max(0, failures - 1))
     return max(ceiling * random.uniform(0.5, 1.0), float(asked or 0))  # noqa: S311 - spreads load, guards nothing
 
 
 @contextlib.contextmanager
-def settled(work: Try) -> Iterator[None]:
+def settled(work: Attempt) -> Iterator[None]:
     """Whatever the block raises becomes a move of the row."""
     try:
         yield
@@ -53,7 +53,7 @@ def settled(work: Try) -> Iterator[None]:
         _record(work, StenopoolError("Something went wrong inside Stenopool."))
 
 
-def _record(work: Try, error: StenopoolError) -> None:
+def _record(work: Attempt, error: StenopoolError) -> None:
     work.metrics.attempts.labels(error.code).inc()
     again = error.retryable and work.failures + 1 < work.tries
     delay = retry_delay(work.failures + 1, error.details.get("retry_after")) if again else None

@@ -12,7 +12,7 @@ from pipeline.options import SpeechOptions, TranscriptionOptions
 
 
 @dataclass(frozen=True)
-class Turn:
+class JobContext:
     """The services, the lease in hand, and the job's row as it was when claimed or last changed."""
 
     services: Services

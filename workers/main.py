@@ -18,7 +18,7 @@ from celery.worker.consumer import Consumer
 
 from infra.broker import CHUNK, DELIVERY, JOB, celery_app
 from infra.embedded_redis import broker_url
-from infra.gc_tuning import spare_the_collector
+from infra.gc_tuning import tune_gc
 from infra.logs import set_up_logs
 from infra.parent_death import die_with_parent
 from infra.settings import Settings
@@ -26,7 +26,7 @@ from pipeline.errors import BrokerUnavailable, StenopoolError
 from workers.steps.deliver import deliver
 from workers.steps.next_step import advance
 from workers.steps.transcribe import transcribe
-from workers.worker_context import Desk, DeskMaker, Role, StopTime
+from workers.worker_context import Role, StopTime, WorkerContext, WorkerContextFactory
 
 log = logging.getLogger(__name__)
 
@@ -34,13 +34,13 @@ GRACE = 1.5  # seconds that running work gets to end by itself when the worker i
 LAST_CALL = 1.0  # seconds after that until the process ends, whatever hangs
 
 
-def worker_app(url: str, desks: DeskMaker) -> Celery:
+def worker_app(url: str, contexts: WorkerContextFactory) -> Celery:
     """The app with its three tasks. A message for something that does not exist (any more) is no error."""
     app = celery_app(url)
 
     def task(name: str, work: Callable[..., None]) -> None:
         def run(*args: Any) -> None:
-            _answer(name, work, desks.get, args)
+            _answer(name, work, contexts.get, args)
 
         app.task(run, name=name, shared=False)
 
@@ -61,10 +61,10 @@ def run_worker(settings: Settings, role: Role, *, concurrency: int | None = None
             "No message broker: set STENOPOOL_REDIS_URL, or start `stenopool up` in this home first."
         )
     stop_time = StopTime()
-    desks = DeskMaker(settings, role, stop_time)
+    contexts = WorkerContextFactory(settings, role, stop_time)
     warnings.simplefilter("ignore", SecurityWarning)  # about root and pickle; nothing here is ever unpickled
-    app = worker_app(url, desks)
-    _connect_signals(settings, role, desks, stop_time)
+    app = worker_app(url, contexts)
+    _connect_signals(settings, role, contexts, stop_time)
     prefork = role == "cpu"
     worker = app.Worker(
         hostname=f"{role}@{socket.gethostname()}",
@@ -78,9 +78,9 @@ def run_worker(settings: Settings, role: Role, *, concurrency: int | None = None
         without_mingle=True,
         without_heartbeat=True,
     )
-    spare_the_collector()
+    tune_gc()
     worker.start()
-    desks.take_leave()
+    contexts.take_leave()
     return 0 if stop_time.at() else int(worker.exitcode or 0)  # Celery calls a Ctrl-C a failure
 
 
@@ -109,17 +109,17 @@ def patient_consumer(has_moved: Callable[[], bool]) -> type[Consumer]:
     return PatientConsumer
 
 
-def _answer(name: str, work: Callable[..., None], desk: Callable[[], Desk], args: tuple[Any, ...]) -> None:
-    """Do what the bell asks. The sweep rings again for whatever could not even begin, so nothing is retried here."""
+def _answer(name: str, work: Callable[..., None], worker: Callable[[], WorkerContext], args: tuple[Any, ...]) -> None:
+    """Do what the message asks. The sweep dispatches again whatever could not even begin, so nothing is retried here."""
     try:
-        work(desk(), *args)
+        work(worker(), *args)
     except StenopoolError as error:
         log.warning("%s %s could not be done now: %s", name, args, error)
     except Exception:
         log.exception("%s %s failed outside its row", name, args)
 
 
-def _connect_signals(settings: Settings, role: Role, desks: DeskMaker, stop_time: StopTime) -> None:
+def _connect_signals(settings: Settings, role: Role, contexts: WorkerContextFactory, stop_time: StopTime) -> None:
     main_pid = os.getpid()
 
     def logs(**_: Any) -> None:
@@ -129,7 +129,7 @@ def _connect_signals(settings: Settings, role: Role, desks: DeskMaker, stop_time
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the main process decides when and how its children stop
         if not die_with_parent(main_pid):
             os._exit(os.EX_SOFTWARE)
-        desks.show_up()
+        contexts.show_up()
 
     def stopping(**_: Any) -> None:
         stop_time.set(GRACE)
@@ -139,9 +139,9 @@ def _connect_signals(settings: Settings, role: Role, desks: DeskMaker, stop_time
     signals.worker_shutting_down.connect(stopping, weak=False)
     if role == "cpu":
         signals.worker_process_init.connect(child_started, weak=False)
-        signals.worker_process_shutdown.connect(lambda **_: desks.take_leave(), weak=False)
+        signals.worker_process_shutdown.connect(lambda **_: contexts.take_leave(), weak=False)
     else:
-        signals.worker_ready.connect(lambda **_: desks.show_up(), weak=False)
+        signals.worker_ready.connect(lambda **_: contexts.show_up(), weak=False)
 
 
 def _leave_after(seconds: float) -> None:

@@ -10,7 +10,7 @@ from types import FrameType
 
 from infra.settings import Settings
 from workers.sweep import EVERY_MINUTE, EVERY_NIGHT, EVERY_SWEEP, Sweeper
-from workers.worker_context import Desk, DeskMaker, StopTime
+from workers.worker_context import StopTime, WorkerContext, WorkerContextFactory
 
 log = logging.getLogger(__name__)
 
@@ -27,19 +27,19 @@ def run_scheduler(settings: Settings) -> int:
 
     signal.signal(signal.SIGTERM, leave)
     signal.signal(signal.SIGINT, leave)
-    maker = DeskMaker(settings, "scheduler", StopTime())
-    desk = maker.get()
+    maker = WorkerContextFactory(settings, "scheduler", StopTime())
+    worker = maker.get()
     maker.show_up()
     log.info("the scheduler sweeps every %g s", settings.sweep_seconds)
-    sweep_until(desk, stop)
+    sweep_until(worker, stop)
     maker.stop_time.set(0)
-    desk.close()
+    worker.close()
     return 0
 
 
-def sweep_until(desk: Desk, stop: threading.Event) -> None:
+def sweep_until(worker: WorkerContext, stop: threading.Event) -> None:
     """The loop itself. A pass that takes longer than its interval is followed at once by the next one."""
-    sweeper = Sweeper(desk.services)
+    sweeper = Sweeper(worker.services)
     next_minute = next_night = time.monotonic()
     while not stop.is_set():
         began = time.monotonic()
@@ -50,4 +50,4 @@ def sweep_until(desk: Desk, stop: threading.Event) -> None:
         if began >= next_night:
             sweeper.perform(EVERY_NIGHT)
             next_night = began + NIGHT
-        stop.wait(max(0.0, began + desk.services.settings.sweep_seconds - time.monotonic()))
+        stop.wait(max(0.0, began + worker.services.settings.sweep_seconds - time.monotonic()))

@@ -6,13 +6,13 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from infra.jobs.store import Bell
+from infra.jobs.store import Dispatch
 from infra.wiring import Services
 from pipeline.errors import StenopoolError
 
 log = logging.getLogger(__name__)
 
-RINGS_AT_ONCE = 500
+DISPATCHES_AT_ONCE = 500
 UPLOAD_GIVEN_UP = 3600.0  # seconds without a byte
 IDEMPOTENCY_SECONDS = 24 * 3600.0
 WORKER_FORGOTTEN = 600.0
@@ -28,33 +28,33 @@ def rescue(services: Services) -> None:
         log.warning("rescued %d pieces of work from silent workers", rescued)
 
 
-def ring_new(services: Services) -> None:
-    """Ring for what was never rung: a submit whose broker was away, a retry whose time has come."""
-    services.queue.lengths()  # a dead broker raises here, before rows are marked as rung
-    while bells := services.jobs.to_ring(RINGS_AT_ONCE):
-        if not _ring(services, bells, "new") or len(bells) < RINGS_AT_ONCE:
+def dispatch_new(services: Services) -> None:
+    """Dispatch what never was: a submit whose broker was away, a retry whose time has come."""
+    services.queue.lengths()  # a dead broker raises here, before rows are marked as dispatched
+    while messages := services.jobs.to_dispatch(DISPATCHES_AT_ONCE):
+        if not _send(services, messages, "new") or len(messages) < DISPATCHES_AT_ONCE:
             return
 
 
-def ring_again(services: Services) -> None:
-    """Ring once more where the message must be lost: more work was rung for than messages wait.
+def dispatch_again(services: Services) -> None:
+    """Dispatch once more where the message must be lost: more work was dispatched than messages wait.
 
     A long backlog is not doubled: its messages are all still in the queue.
     """
-    rung = services.jobs.rung()
-    if not any(rung.values()):
+    dispatched = services.jobs.dispatched()
+    if not any(dispatched.values()):
         return
     lengths = services.queue.lengths()
-    missing = sum(max(0, count - lengths.get(name, 0)) for name, count in rung.items())
+    missing = sum(max(0, count - lengths.get(name, 0)) for name, count in dispatched.items())
     if missing:
         age = services.settings.redispatch_seconds
-        _ring(services, services.jobs.stale_bells(age, min(missing, RINGS_AT_ONCE)), "lost")
+        _send(services, services.jobs.stale_dispatches(age, min(missing, DISPATCHES_AT_ONCE)), "lost")
 
 
 def deliver_due(services: Services) -> None:
-    """Ring for webhook messages whose time has come."""
+    """Dispatch webhook messages whose time has come."""
     for message_id in services.webhooks.due():
-        services.queue.ring_delivery(message_id)
+        services.queue.send_delivery(message_id)
 
 
 def close_cancelled(services: Services) -> None:
@@ -159,8 +159,8 @@ EVERY_SWEEP: tuple[Duty, ...] = (
     rescue,
     close_cancelled,
     expire_overdue,
-    ring_new,
-    ring_again,
+    dispatch_new,
+    dispatch_again,
     deliver_due,
     drop_sound,
 )
@@ -201,16 +201,16 @@ class Sweeper:
             log.info("%s works again", duty.__name__)
 
 
-def _ring(services: Services, bells: Sequence[Bell], why: str) -> bool:
-    """False when the broker is away: those already marked as rung are found again as lost ones."""
+def _send(services: Services, dispatches: Sequence[Dispatch], why: str) -> bool:
+    """False when the broker is away: those already marked as dispatched are found again as lost ones."""
     sent = Counter[bool]()
-    for bell in bells:
-        if bell.idx is None:
-            rung = services.queue.ring_job(bell.job_id, bell.queue)
+    for one in dispatches:
+        if one.idx is None:
+            accepted = services.queue.send_job(one.job_id, one.queue)
         else:
-            rung = services.queue.ring_chunk(bell.job_id, bell.idx, bell.queue)
-        sent[rung] += 1
-    services.metrics.rung.labels(why).inc(sent[True])
+            accepted = services.queue.send_chunk(one.job_id, one.idx, one.queue)
+        sent[accepted] += 1
+    services.metrics.dispatched.labels(why).inc(sent[True])
     if sent[True]:
-        log.info("rang %d bells: %s", sent[True], why)
+        log.info("sent %d messages: %s", sent[True], why)
     return not sent[False]

@@ -50,49 +50,51 @@ class StopTime:
 
 
 @dataclass(frozen=True)
-class Desk:
+class WorkerContext:
     """One process' services, and who it is."""
 
     services: Services
     leases: LeaseKeeper
     role: Role
-    worker: str
+    name: str
     languages: Languages = field(default_factory=Languages)
 
     def beat(self) -> None:
         """Tell the database that this process lives."""
-        self.services.workers.beat(self.worker, self.role, socket.gethostname(), os.getpid(), facts(self.services))
+        self.services.workers.beat(self.name, self.role, socket.gethostname(), os.getpid(), facts(self.services))
 
     def close(self) -> None:
         """Stop beating and close the services."""
         self.leases.close()
-        self.services.workers.leave(self.worker)
+        self.services.workers.leave(self.name)
         self.services.close()
 
 
-class DeskMaker:
-    """Makes the desk when it is first needed, once per process; never before a fork."""
+class WorkerContextFactory:
+    """Makes the context when it is first needed, once per process; never before a fork."""
 
     def __init__(self, settings: Settings, role: Role, stop_time: StopTime) -> None:
         self.settings = settings
         self.role: Role = role
         self.stop_time = stop_time
         self._lock = threading.Lock()
-        self._desk: Desk | None = None
+        self._worker: WorkerContext | None = None
         self._presence: threading.Thread | None = None
 
-    def get(self) -> Desk:
-        """The desk of this process."""
+    def get(self) -> WorkerContext:
+        """The context of this process."""
         with self._lock:
-            if self._desk is None:
+            if self._worker is None:
                 # A pool child works on one thing at a time, so one warm engine is enough for it.
                 services = build(self.settings, engine_processes=1 if self.role == "cpu" else None)
                 leases = LeaseKeeper(services.jobs, self.settings.lease_seconds, self.stop_time.at)
-                self._desk = Desk(services, leases, self.role, f"{self.role}@{socket.gethostname()}:{os.getpid()}")
-            return self._desk
+                self._worker = WorkerContext(
+                    services, leases, self.role, f"{self.role}@{socket.gethostname()}:{os.getpid()}"
+                )
+            return self._worker
 
     def show_up(self) -> None:
-        """Start the thread that makes the desk ready before the first message, and tells the database we live."""
+        """Start the thread that makes the context ready before the first message, and tells the database we live."""
         self._presence = threading.Thread(target=self._be_present, name="presence", daemon=True)
         self._presence.start()
 
@@ -109,22 +111,22 @@ class DeskMaker:
                 next_sign = time.monotonic() + PRESENCE_SECONDS
             time.sleep(LOOK_SECONDS)
         with contextlib.suppress(StenopoolError):
-            desk = self.get()
-            desk.services.workers.leave(desk.worker)
+            worker = self.get()
+            worker.services.workers.leave(worker.name)
 
     def _show_sign(self) -> None:
         try:
-            desk = self.get()
-            desk.beat()
-            self._leave_if_stuck(desk)
+            worker = self.get()
+            worker.beat()
+            self._leave_if_stuck(worker)
         except StenopoolError as error:
             log.warning("cannot tell the database that this worker lives: %s", error)
         except Exception:
             log.exception("the sign of life failed")
 
-    def _leave_if_stuck(self, desk: Desk) -> None:
+    def _leave_if_stuck(self, worker: WorkerContext) -> None:
         """A pool child whose work does not notice that it is void makes room for a fresh one."""
-        if self.role == "cpu" and desk.leases.stuck_for() > STUCK_SECONDS:
+        if self.role == "cpu" and worker.leases.stuck_for() > STUCK_SECONDS:
             log.error("void work did not end; replacing this process")
             os._exit(os.EX_SOFTWARE)
 

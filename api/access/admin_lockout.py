@@ -1,4 +1,4 @@
-"""Guessing the admin key is slow: so many wrong ones a minute from an address, then none is looked at for a while.
+"""Lock-out: so many wrong admin keys a minute from an address, then none is looked at for a while.
 
 Counted in this process alone, which is exact enough for a brake. The right key waits as well while its address is refused:
 an answer that tells it from the others would be what a guesser is after.
@@ -17,7 +17,7 @@ MINUTE = 60.0  # seconds
 ADDRESSES = 10_000  # remembered at once
 
 
-class Guesses:
+class AdminLockout:
     """Wrong keys by address."""
 
     def __init__(self, most: int = WRONG_A_MINUTE) -> None:
@@ -25,7 +25,7 @@ class Guesses:
         self._wrong: OrderedDict[str, deque[float]] = OrderedDict()
 
     def check(self, address: str) -> None:
-        """Raises RateLimited for an address that has guessed too often."""
+        """Raises RateLimited for an address that has sent too many wrong keys."""
         times = self._wrong.get(address)
         if times and len(times) == self._most and (wait := times[0] + MINUTE - time.monotonic()) > 0:
             seconds = math.ceil(wait)

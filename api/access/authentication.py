@@ -9,10 +9,10 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.access.admin_key import check_admin, is_admin_path
-from api.access.admin_lockout import Guesses
+from api.access.admin_lockout import AdminLockout
 from api.access.rate_limits import Counted, count, refusal
 from api.access.scopes import check_scope
-from api.dependencies import Desk
+from api.dependencies import AppContext
 from api.http.error_responses import render
 from api.http.request_middleware import PUBLIC
 from infra.keys.api_keys import parse_key
@@ -30,55 +30,55 @@ def bearer(headers: Headers) -> str:
     return secret.strip()
 
 
-class KeyCheck:
+class Authentication:
     """Lets only holders of a key in that may do this, and no more of them than the account's rates allow; notes in the
     request's state on whose account they act. See api/access/admin_key.py for the administrator's key."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
-        self._guesses = Guesses()
+        self._lockout = AdminLockout()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in PUBLIC:
             await self.app(scope, receive, send)
             return
-        desk: Desk = scope["app"].state.desk
+        context: AppContext = scope["app"].state.context
         try:
-            standings = await _let_in(scope, desk, self._guesses)
+            standings = await _let_in(scope, context, self._lockout)
         except StenopoolError as error:
             await render(error)(scope, receive, send)
             return
         if standings:
             send = Counted(send, standings)
-        refused = refusal(desk.services, standings)
+        refused = refusal(context.services, standings)
         await (render(refused) if refused else self.app)(scope, receive, send)
 
 
-async def _let_in(scope: Scope, desk: Desk, guesses: Guesses) -> Sequence[Standing]:
+async def _let_in(scope: Scope, context: AppContext, lockout: AdminLockout) -> Sequence[Standing]:
     """How the account stands with its rates. Raises Unauthenticated, Forbidden, RateLimited, NotFound for an administration that is
     switched off."""
-    headers, services = Headers(scope=scope), desk.services
+    headers, services = Headers(scope=scope), context.services
     if is_admin_path(scope["path"]):
         _let_administer(
-            scope, bearer(headers) if services.settings.admin_key else "", services.settings.admin_key, guesses
+            scope, bearer(headers) if services.settings.admin_key else "", services.settings.admin_key, lockout
         )
         return ()
     secret = bearer(headers)
     principal = services.accounts.recall(secret)
     if principal is None:
-        principal = await desk.ask(partial(services.accounts.authenticate, secret))
+        principal = await context.query(partial(services.accounts.authenticate, secret))
     check_scope(principal, scope["method"], scope["path"], headers)
     scope["state"]["principal"] = principal
     return await count(services, principal, scope["method"], scope["path"])
 
 
-def _let_administer(scope: Scope, secret: str, admin_key: str | None, guesses: Guesses) -> None:
+def _let_administer(scope: Scope, secret: str, admin_key: str | None, lockout: AdminLockout) -> None:
     """Raises as check_admin, and RateLimited for an address that has been wrong too often."""
     address = (scope.get("client") or ("", 0))[0]
-    guesses.check(address)
+    lockout.check(address)
     try:
         check_admin(secret, admin_key)
     except Unauthenticated:
-        if parse_key(secret) is None:  # an account's key is a mistake, and no guess
-            guesses.wrong(address)
+        if parse_key(secret) is None:  # an account's key is a mistake, and no attempt at guessing
+            lockout.wrong(address)
         raise

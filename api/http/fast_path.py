@@ -26,7 +26,7 @@ class Place:
     path: str
 
 
-class Direct:
+class FastPath:
     """The innermost middleware: `handlers` by path."""
 
     def __init__(self, app: ASGIApp, *, handlers: Mapping[str, Handler]) -> None:

@@ -91,10 +91,10 @@ class BodyGuard:
             await self.app(scope, receive, send)
             return
         body = _Body(receive, Headers(scope=scope), self.patience)
-        await self.app(scope, body, _Farewell(send, body, self.drain))
+        await self.app(scope, body, DrainAfterResponse(send, body, self.drain))
 
 
-class _Farewell:
+class DrainAfterResponse:
     """One request's `send`. A refusal that goes out before the body was read is sent whole and at once; then the pipe is
     emptied, and only then the connection is closed: a close that overtakes what the client still sends destroys the answer.
     """
@@ -180,7 +180,7 @@ def _check_sayable(value: Any) -> None:
         ) from error
 
 
-def checked(schema: type[Schema], value: Any) -> Schema:
+def validated(schema: type[Schema], value: Any) -> Schema:
     """`value` as `schema`. Raises InvalidRequest naming the first field that is wrong."""
     if not isinstance(value, dict):
         raise InvalidRequest("The body must be a JSON object.")

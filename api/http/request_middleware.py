@@ -46,7 +46,7 @@ def check_client_id(given: str | None) -> None:
 
 
 @dataclass
-class _Answer:
+class _Response:
     """What is known of the answer while it goes out."""
 
     send: Send
@@ -79,7 +79,7 @@ class _Answer:
         return told
 
 
-class Envelope:
+class RequestMiddleware:
     """The outermost middleware. At most `limit` requests are inside at once; more are told to come back."""
 
     def __init__(self, app: ASGIApp, *, limit: int) -> None:
@@ -94,7 +94,7 @@ class Envelope:
         headers = Headers(scope=scope)
         scope["query_string"] = LIST_NAME.sub(rb"\1\2=", scope["query_string"])  # as SDKs write lists: `name[]=`
         own = new_request_id()  # in the ledger and on the receipt: never what a caller sends, who may send it twice
-        answer = _Answer(send, scope["path"], request_id(headers, own), own, time.monotonic())
+        answer = _Response(send, scope["path"], request_id(headers, own), own, time.monotonic())
         scope.setdefault("state", {}).update(request_id=answer.request_id, own_id=own, started_at=answer.started_at)
         if scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
             await _preflight(headers)(scope, receive, answer)
@@ -107,11 +107,11 @@ class Envelope:
             theirs = headers.get("x-client-request-id")
             with log_context(request_id=answer.request_id, client_request_id=theirs):
                 await self._serve(scope, receive, answer, theirs)
-                _measure(scope, answer)
+                _record(scope, answer)
         finally:
             self.inside -= 1
 
-    async def _serve(self, scope: Scope, receive: Receive, answer: _Answer, client_id: str | None) -> None:
+    async def _serve(self, scope: Scope, receive: Receive, answer: _Response, client_id: str | None) -> None:
         try:
             check_client_id(client_id)
             await self.app(scope, receive, answer)
@@ -132,7 +132,7 @@ def _note(error: Exception) -> None:
         log.error("a request failed", exc_info=error)
 
 
-def _measure(scope: Scope, answer: _Answer) -> None:
+def _record(scope: Scope, answer: _Response) -> None:
     """A line in the log, never with the query, which may hold a secret; and a timing by the route's template, so that ids
     do not make a thousand series."""
     route = getattr(scope.get("route"), "path", "none")
@@ -141,9 +141,9 @@ def _measure(scope: Scope, answer: _Answer) -> None:
     facts = {"method": scope["method"], "route": route, "status": answer.status, "ms": round(1000 * seconds)}
     path = scope.get("raw_path", b"").decode("latin-1")  # still encoded: a line stays one line
     log.log(level, "%s %s %d", scope["method"], path, answer.status, extra=facts)
-    desk = getattr(scope["app"].state, "desk", None)
-    if desk is not None:
-        desk.services.metrics.http.labels(scope["method"], route, str(answer.status)).observe(seconds)
+    context = getattr(scope["app"].state, "context", None)
+    if context is not None:
+        context.services.metrics.http.labels(scope["method"], route, str(answer.status)).observe(seconds)
 
 
 def _preflight(headers: Headers) -> Response:

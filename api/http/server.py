@@ -20,7 +20,7 @@ KEEP_ALIVE_SECONDS = 65  # longer than the usual proxy's 60, so that it is never
 GRACE_SECONDS = 3  # for running requests when the server is asked to stop
 
 
-class PatientButNotForever(HttpToolsProtocol):
+class TimeoutProtocol(HttpToolsProtocol):
     """Closes connections whose headers do not come, or do not end; speaks our error shape below the application too."""
 
     _deadline: asyncio.TimerHandle | None = None
@@ -90,13 +90,13 @@ def _raw(status: int, message: str, code: str) -> bytes:
 
 
 class _Server(uvicorn.Server):
-    """Tells the desk before it waits for running requests, so that those who only wait themselves end at once."""
+    """Tells the application before it waits for running requests, so that those who only wait themselves end at once."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         app = self.config.app
-        desk = getattr(app.state, "desk", None) if isinstance(app, FastAPI) else None
-        if desk is not None:
-            desk.leaving = True
+        context = getattr(app.state, "context", None) if isinstance(app, FastAPI) else None
+        if context is not None:
+            context.shutting_down = True
         await super().shutdown(sockets)
 
     @contextlib.contextmanager
@@ -114,7 +114,7 @@ def server(app: FastAPI, *, host: str, port: int, grace: int = GRACE_SECONDS) ->
         host=host,
         port=port,
         loop="uvloop",
-        http=PatientButNotForever,
+        http=TimeoutProtocol,
         ws="none",
         lifespan="on",
         log_config=None,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any
@@ -13,7 +12,7 @@ import anyio
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from api.http.error_responses import ClientGone
+from api.http.client_disconnect import disconnected
 
 log = logging.getLogger("stenopool.api")
 
@@ -68,31 +67,5 @@ class Stream(Response):
 
 
 async def _cancel_when_gone(receive: Receive, scope: anyio.CancelScope) -> None:
-    await _gone(receive)
+    await disconnected(receive)
     scope.cancel()
-
-
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-class Absence:
-    """Says to a working thread whether its client still waits."""
-
-    def __init__(self) -> None:
-        self._gone = threading.Event()
-
-    def check(self, *_: object) -> None:
-        """Raises ClientGone once the client has left; takes and ignores a progress callback's arguments."""
-        if self._gone.is_set():
-            raise ClientGone
-
-    def leave(self) -> None:
-        """Nobody waits any more."""
-        self._gone.set()
-
-    async def watch(self, receive: Receive) -> None:
-        """Wait for the client to leave."""
-        await _gone(receive)
-        self.leave()

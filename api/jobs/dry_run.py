@@ -15,9 +15,9 @@ from typing import IO
 
 from fastapi import Request
 
-from api.dependencies import Desk
-from api.http.sse import Absence
-from api.sync.background_work import Underway
+from api.dependencies import AppContext
+from api.http.client_disconnect import ClientDisconnect
+from api.sync.background_work import BackgroundWork
 from api.uploads.sinks import PIECE, beyond
 from infra.storage.base import disk_errors
 from pipeline.cut.channel_chunks import Sound
@@ -42,8 +42,8 @@ class Hearing:
 class Scratch:
     """A file without a name, for one recording of at most `limit` bytes. A sink for a form, and for a download."""
 
-    def __init__(self, desk: Desk, *, limit: int) -> None:
-        self._desk = desk
+    def __init__(self, context: AppContext, *, limit: int) -> None:
+        self._context = context
         self._limit = limit
         self._piece = bytearray()
         self._total = 0
@@ -51,7 +51,7 @@ class Scratch:
 
     async def begin(self, filename: str) -> None:
         """Open the file. Raises StorageFull."""
-        await self._desk.move(self.open)
+        await self._context.transfer(self.open)
 
     async def write(self, data: bytes) -> None:
         """Raises MediaTooLarge above the limit, StorageFull."""
@@ -72,7 +72,7 @@ class Scratch:
     def open(self) -> None:
         """In the data folder, where there is room for recordings."""
         with disk_errors():
-            self._file = tempfile.TemporaryFile(dir=self._desk.services.settings.home)  # noqa: SIM115 - closed by `close`
+            self._file = tempfile.TemporaryFile(dir=self._context.services.settings.home)  # noqa: SIM115 - closed by `close`
 
     def take(self, data: bytes) -> None:
         """The next bytes, from a thread. Raises StorageFull."""
@@ -81,15 +81,15 @@ class Scratch:
             self._file.write(data)
         self._total += len(data)
 
-    def measured(self, how: Hearing, absence: Absence) -> Measured:
+    def measured(self, how: Hearing, disconnect: ClientDisconnect) -> Measured:
         """Blocks for as long as it takes to decode. Raises EmptyMedia and what else is wrong with it, ClientGone."""
         assert self._file is not None
         if not self._total:
             raise EmptyMedia("The file is empty.", param="file")
         with disk_errors():
             self._file.flush()
-        path, most = Path(f"/dev/fd/{self._file.fileno()}"), self._desk.services.settings.max_audio_seconds
-        sound = Sound(path, part=how.part, separate=how.separate, max_seconds=most, watch=absence.check)
+        path, most = Path(f"/dev/fd/{self._file.fileno()}"), self._context.services.settings.max_audio_seconds
+        sound = Sound(path, part=how.part, separate=how.separate, max_seconds=most, watch=disconnect.check)
         chunks = sum(1 for _ in sound.chunks(how.profile))
         return samples_to_ms(sound.samples), chunks
 
@@ -102,42 +102,44 @@ class Scratch:
     async def _flush(self) -> None:
         piece, self._piece = bytes(self._piece), bytearray()
         if piece:
-            await self._desk.move(partial(self.take, piece))
+            await self._context.transfer(partial(self.take, piece))
 
 
-async def measure(request: Request, desk: Desk, scratch: Scratch, how: Hearing) -> Measured:
+async def measure(request: Request, context: AppContext, scratch: Scratch, how: Hearing) -> Measured:
     """The recording in `scratch`, which is closed afterwards; given up when the client leaves."""
-    return await _attended(request, desk, scratch, partial(scratch.measured, how))
+    return await _watched(request, context, scratch, partial(scratch.measured, how))
 
 
 async def fetch_and_measure(
-    request: Request, desk: Desk, url: str, headers: Mapping[str, str], how: Hearing
+    request: Request, context: AppContext, url: str, headers: Mapping[str, str], how: Hearing
 ) -> Measured:
     """The same for what is behind a URL. Raises OutboundRefused, DownloadFailed, MediaTooLarge."""
-    most = desk.services.settings.max_upload_bytes
-    scratch = Scratch(desk, limit=most)
+    most = context.services.settings.max_upload_bytes
+    scratch = Scratch(context, limit=most)
 
-    def whole(absence: Absence) -> Measured:
+    def whole(disconnect: ClientDisconnect) -> Measured:
         def sink(data: bytes) -> None:
-            absence.check()
+            disconnect.check()
             scratch.take(data)
 
         scratch.open()
-        desk.services.outbound.download(url, headers, sink, max_bytes=most, deadline_s=FETCH_SECONDS)
-        return scratch.measured(how, absence)
+        context.services.outbound.download(url, headers, sink, max_bytes=most, deadline_s=FETCH_SECONDS)
+        return scratch.measured(how, disconnect)
 
-    return await _attended(request, desk, scratch, whole)
+    return await _watched(request, context, scratch, whole)
 
 
-async def _attended(request: Request, desk: Desk, scratch: Scratch, call: Callable[[Absence], Measured]) -> Measured:
-    """What `call` finds out in a thread, with somebody watching the door meanwhile."""
+async def _watched(
+    request: Request, context: AppContext, scratch: Scratch, call: Callable[[ClientDisconnect], Measured]
+) -> Measured:
+    """What `call` finds out in a thread, while the client is watched."""
 
-    async def work(absence: Absence, _hand_out: object) -> Measured:
+    async def work(disconnect: ClientDisconnect, _hand_out: object) -> Measured:
         try:
-            return await desk.measure(partial(call, absence))
+            return await context.measure(partial(call, disconnect))
         finally:
             scratch.close()
 
-    working: Underway[Measured, object] = Underway(work)
-    await working.attended(request.receive, seconds=None)
+    working: BackgroundWork[Measured, object] = BackgroundWork(work)
+    await working.watched(request.receive, seconds=None)
     return working.result()

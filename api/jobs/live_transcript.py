@@ -16,7 +16,7 @@ from pipeline.transcript import Gap, Heard, Segment, Transcript, heard_from_json
 _JOBS, _TRANSCRIPTS = 8, 4  # remembered; ten hours of speech take about 40 MB
 
 
-class Followed:
+class TranscriptCache:
     """Called from any thread. Forgets what was asked for least recently."""
 
     def __init__(self) -> None:

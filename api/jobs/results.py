@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import Response
 from pydantic import Field, model_validator
 
-from api.dependencies import JOBS, Desk
+from api.dependencies import JOBS, AppContext
 from api.http.perf_metadata import cost_text, tokens
 from api.schemas.audio_options import Lenient, Many
 from api.schemas.job_object import terminal
@@ -72,11 +72,11 @@ def finished(job: Job) -> Job:
     return job
 
 
-async def transcript_of(desk: Desk, job: Job) -> Transcript:
+async def transcript_of(context: AppContext, job: Job) -> Transcript:
     """Raises Expired when its object is gone, StorageUnavailable."""
     assert job.result_key is not None
     try:
-        return await desk.move(partial(desk.followed.transcript, desk.services, job.result_key))
+        return await context.transfer(partial(context.transcript_cache.transcript, context.services, job.result_key))
     except InputMissing as error:
         raise Expired(WHAT_GOES) from error
 
@@ -119,16 +119,16 @@ def _usage(job: Job, transcript: Transcript, format_name: str) -> dict[str, Any]
     }  # without the gaps, which are free
 
 
-async def so_far(desk: Desk, job: Job) -> tuple[Sequence[Segment], bool]:
+async def so_far(context: AppContext, job: Job) -> tuple[Sequence[Segment], bool]:
     """The segments that are certain by now, and whether they are all there will be."""
     if job.purged_at is not None:
         raise Expired(WHAT_GOES)
     if job.result_key is not None and job.status in ACTIONS["transcript"]:
-        whole = await transcript_of(desk, job)
+        whole = await transcript_of(context, job)
         return whole.segments, True
     if job.task == "speech" or job.request.get("channels") == "separate":  # in order only when all is there
         return [], terminal(job)
-    return await desk.move(partial(desk.followed.segments, desk.services, job.id)), terminal(job)
+    return await context.transfer(partial(context.transcript_cache.segments, context.services, job.id)), terminal(job)
 
 
 def numbered(segments: Sequence[Segment], first: int = 0) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""How a job comes in: a form with a file, streamed to storage, or JSON with a URL or a text; then one commit, then the bell."""
+"""How a job comes in: a form with a file, streamed to storage, or JSON with a URL or a text; then one commit, then the message."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from fastapi import Request, Response
 from starlette.responses import JSONResponse
 
 from api.access.rate_limits import count_speech_job
-from api.dependencies import JOBS, Desk
+from api.dependencies import JOBS, AppContext
 from api.http.idempotency import REPLAYED, idempotency, idempotency_key
-from api.http.request_body import checked, read_json
+from api.http.request_body import read_json, validated
 from api.jobs.quote import heard_ms, job_terms, sure_ms_of
 from api.schemas.job_object import job_object
 from api.schemas.job_request import JobFields, SpeechJobFields, shown_url
 from api.uploads.form import Form, read_form
 from api.uploads.sinks import StorageSink, beyond, refuse_announced
 from infra.database.tables import Job, Media
-from infra.jobs.store import Bell, NewJob
+from infra.jobs.store import Dispatch, NewJob
 from infra.keys.accounts import Principal
 from infra.money.job_money import Terms
 from infra.webhooks.signing_secrets import new_secret
@@ -50,7 +50,7 @@ class _Asked:
     """Who asks for a job, and how."""
 
     request: Request
-    desk: Desk
+    context: AppContext
     caller: Principal
     key: str | None  # the Idempotency-Key
 
@@ -61,20 +61,20 @@ def wants_async(request: Request) -> bool:
     return any(one.split(";")[0].strip().lower() == "respond-async" for one in preferences)
 
 
-async def create_job(request: Request, desk: Desk, caller: Principal, *, task: Task | None = None) -> Response:
+async def create_job(request: Request, context: AppContext, caller: Principal, *, task: Task | None = None) -> Response:
     """202 with the new job; `task` overrules the request's own. Raises what is wrong with the request."""
-    asked = _Asked(request, desk, caller, idempotency_key(request))
-    limit = desk.services.settings.max_upload_bytes
-    sink = StorageSink(desk, caller, limit=limit)
+    asked = _Asked(request, context, caller, idempotency_key(request))
+    limit = context.services.settings.max_upload_bytes
+    sink = StorageSink(context, caller, limit=limit)
     if request.headers.get("content-type", "").lower().startswith("application/json"):
         form = Form(await read_json(request, limit=JSON_LIMIT), None)
     else:
         refuse_announced(request, limit, beyond(limit))
         form = await read_form(request, sink)
     try:
-        fields = _job_fields(desk, form.fields, task)
+        fields = _job_fields(context, form.fields, task)
         if fields.task == "speech" and task is None:  # else the endpoint has been counted already
-            await count_speech_job(desk.services, caller)
+            await count_speech_job(context.services, caller)
         answer = await _submit(asked, fields, await _input(asked, fields, form, sink))
     except DatabaseUnavailable:
         raise  # the commit may have happened: the sweep knows whether a job uses the upload
@@ -86,20 +86,20 @@ async def create_job(request: Request, desk: Desk, caller: Principal, *, task: T
     return answer
 
 
-def _job_fields(desk: Desk, given: Any, task: str | None) -> Fields:
+def _job_fields(context: AppContext, given: Any, task: str | None) -> Fields:
     """Everything that can be refused without looking at the sound is refused here."""
     told = {**given, "task": task} if task and isinstance(given, dict) else given
     speech = isinstance(told, dict) and told.get("task") == "speech"
     if not speech and isinstance(told, dict) and told.get("text"):
         raise InvalidRequest(NO_TEXT, param="text")
-    fields: Fields = checked(SpeechJobFields, told) if speech else checked(JobFields, told)
-    services = desk.services
+    fields: Fields = validated(SpeechJobFields, told) if speech else validated(JobFields, told)
+    services = context.services
     services.catalog.routes(fields.model, fields.task)
     if getattr(fields, "channels", None) != "separate":  # channels tell who speaks, whoever hears them
         usual = "mp3" if isinstance(fields, SpeechJobFields) else "json"
         services.catalog.check_format(fields.model, fields.task, fields.response_format or usual)
     if fields.webhook is not None:
-        check_target(desk, fields.webhook.url, param="webhook.url")
+        check_target(context, fields.webhook.url, param="webhook.url")
     for name, most in (
         ("timeout_seconds", services.settings.job_timeout_seconds),
         ("retention_seconds", services.settings.retention_seconds),
@@ -114,7 +114,7 @@ async def _input(asked: _Asked, fields: Fields, form: Form, sink: StorageSink) -
         if form.filename is not None:
             raise InvalidRequest("A speech job takes its `text` as a field, not as a file.", param="file")
         return await _written(fields, sink)
-    return _fetched(asked.desk, fields) if form.filename is None else _uploaded(fields, sink)
+    return _fetched(asked.context, fields) if form.filename is None else _uploaded(fields, sink)
 
 
 async def _written(fields: SpeechJobFields, sink: StorageSink) -> _Input:
@@ -144,48 +144,48 @@ def _uploaded(fields: JobFields, sink: StorageSink) -> _Input:
     return _Input(facts, media=media, ends=sink.ends)
 
 
-def check_target(desk: Desk, url: str, *, param: str) -> None:
+def check_target(context: AppContext, url: str, *, param: str) -> None:
     """Raises OutboundRefused for a URL that may not be called, whatever its name resolves to: that is checked later."""
     try:
-        desk.services.outbound.check(url)
+        context.services.outbound.check(url)
     except OutboundRefused as error:
         raise OutboundRefused(error.message, param=param) from error
 
 
-def _fetched(desk: Desk, fields: JobFields) -> _Input:
+def _fetched(context: AppContext, fields: JobFields) -> _Input:
     if fields.url is None:
         raise InvalidRequest(ONE_INPUT, param="file")
-    check_target(desk, fields.url, param="url")
+    check_target(context, fields.url, param="url")
     shown = shown_url(fields.url)
     facts = {"type": "url", "filename": shown.rsplit("/", maxsplit=1)[-1] or None, "url": shown}
     return _Input(facts, source={"url": fields.url, "headers": fields.headers or {}})
 
 
 async def _submit(asked: _Asked, fields: Fields, heard: _Input) -> Response:
-    desk = asked.desk
-    terms, sure_ms = await desk.ask(partial(_terms, desk, fields, heard))
+    context = asked.context
+    terms, sure_ms = await context.query(partial(_terms, context, fields, heard))
     new = _new_job(asked, fields, heard, terms=terms, sure_ms=sure_ms)
     made_up = new.webhook_secret if fields.webhook is not None and fields.webhook.secret is None else None
     answer = partial(_answer, secret=made_up)
     once = idempotency(asked.key, f"POST {JOBS}", _said(fields, heard), answer)
-    job, replayed = await desk.ask(partial(desk.services.jobs.create, new, once))
+    job, replayed = await context.query(partial(context.services.jobs.create, new, once))
     headers = {"location": f"{JOBS}/{job.id}", "retry-after": RETRY_AFTER}
     if wants_async(asked.request):
         headers["preference-applied"] = "respond-async"
     if replayed is not None:
         return JSONResponse(replayed, status_code=202, headers=headers | REPLAYED)
-    await ring(desk, job)
+    await wake_workers(context, job)
     return JSONResponse(answer(job), status_code=202, headers=headers)
 
 
-def _terms(desk: Desk, fields: Fields, heard: _Input) -> tuple[Terms | None, int]:
+def _terms(context: AppContext, fields: Fields, heard: _Input) -> tuple[Terms | None, int]:
     """What it will cost, and the ms of sound that are sure to be heard."""
     length = heard.ends.estimate() if heard.ends else Estimate(UNKNOWN_MS)
-    return job_terms(desk.services, fields, length), sure_ms_of(fields, length)
+    return job_terms(context.services, fields, length), sure_ms_of(fields, length)
 
 
 def _new_job(asked: _Asked, fields: Fields, heard: _Input, *, terms: Terms | None, sure_ms: int) -> NewJob:
-    webhook, settings = fields.webhook, asked.desk.services.settings
+    webhook, settings = fields.webhook, asked.context.services.settings
     return NewJob(
         account_id=asked.caller.account_id,
         key_id=asked.caller.key_id,
@@ -224,8 +224,8 @@ def _said(fields: Fields, heard: _Input) -> list[Any]:
     return [fields.model_dump(mode="json", exclude_unset=True), facts]
 
 
-async def ring(desk: Desk, job: Job) -> None:
-    """Tell the workers. A bell that does not ring is no error: the sweep rings again."""
-    services = desk.services
-    if await desk.ring(partial(services.queue.ring_job, job.id, job.queue)):
-        await desk.ask(partial(services.jobs.mark_rung, Bell("job", job.id, None, job.queue)))
+async def wake_workers(context: AppContext, job: Job) -> None:
+    """Tell the workers. A message that cannot be sent is no error: the sweep sends it again."""
+    services = context.services
+    if await context.publish(partial(services.queue.send_job, job.id, job.queue)):
+        await context.query(partial(services.jobs.mark_dispatched, Dispatch("job", job.id, None, job.queue)))

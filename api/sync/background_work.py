@@ -8,30 +8,32 @@ from typing import Generic, TypeVar
 
 from starlette.types import Receive
 
-from api.http.sse import Absence
+from api.http.client_disconnect import ClientDisconnect
 
 Result = TypeVar("Result")
 Piece = TypeVar("Piece")
 UNWATCHED_SECONDS = 0.25  # most work is done by then, and nobody can be seen to leave for less than it costs to look
 
 
-class Underway(Generic[Result, Piece]):
-    """`work(absence, hand_out)` in the background; it may hand out pieces of what it makes, from any thread.
+class BackgroundWork(Generic[Result, Piece]):
+    """`work(disconnect, hand_out)` in the background; it may hand out pieces of what it makes, from any thread.
+
+    Unlike Starlette's BackgroundTask it runs before the answer, not after it.
 
     Whoever holds it sees it to its end or leaves it; work that was left stops when it next looks for its client.
     """
 
-    def __init__(self, work: Callable[[Absence, Callable[[Piece], None]], Awaitable[Result]]) -> None:
-        self._absence = Absence()
+    def __init__(self, work: Callable[[ClientDisconnect, Callable[[Piece], None]], Awaitable[Result]]) -> None:
+        self._disconnect = ClientDisconnect()
         self._pieces: list[Piece] = []
-        self._rung = False
+        self._news = False
         self._waiting: asyncio.Future[None] | None = None
         self._loop = asyncio.get_running_loop()
-        self._task = asyncio.ensure_future(work(self._absence, self._hand_out))
-        self._task.add_done_callback(self._ring)
+        self._task = asyncio.ensure_future(work(self._disconnect, self._hand_out))
+        self._task.add_done_callback(self._notify)
 
-    def _ring(self, _: object = None) -> None:
-        self._rung = True
+    def _notify(self, _: object = None) -> None:
+        self._news = True
         self._wake()
 
     def _wake(self) -> None:
@@ -43,11 +45,11 @@ class Underway(Generic[Result, Piece]):
 
     def _keep(self, piece: Piece) -> None:
         self._pieces.append(piece)
-        self._ring()
+        self._notify()
 
     async def news(self, *, seconds: float | None) -> bool:
         """Whether there are pieces to take, or the end has come, within so many seconds. For one who waits at a time."""
-        if self._rung:
+        if self._news:
             return True
         self._waiting = self._loop.create_future()
         timer = None if seconds is None else self._loop.call_later(seconds, self._wake)
@@ -57,16 +59,16 @@ class Underway(Generic[Result, Piece]):
             self._waiting = None
             if timer is not None:
                 timer.cancel()
-        return self._rung
+        return self._news
 
-    async def attended(self, receive: Receive, *, seconds: float | None) -> bool:
-        """The same with somebody watching the door; for the time before anything is sent."""
+    async def watched(self, receive: Receive, *, seconds: float | None) -> bool:
+        """The same while the client is watched; for the time before anything is sent."""
         first = UNWATCHED_SECONDS if seconds is None else min(UNWATCHED_SECONDS, seconds)
         watching = None
         try:
             if await self.news(seconds=first):
                 return True
-            watching = asyncio.ensure_future(self._absence.watch(receive))
+            watching = asyncio.ensure_future(self._disconnect.watch(receive))
             return await self.news(seconds=None if seconds is None else seconds - first)
         except BaseException:
             self.leave()
@@ -85,7 +87,7 @@ class Underway(Generic[Result, Piece]):
         """The pieces handed out since the last time."""
         pieces, self._pieces = self._pieces, []
         if not self.ended:
-            self._rung = False
+            self._news = False
         return pieces
 
     def result(self) -> Result:
@@ -94,5 +96,5 @@ class Underway(Generic[Result, Piece]):
 
     def leave(self) -> None:
         """Nobody waits for the rest, and nobody asks how it ended. Harmless after the end."""
-        self._absence.leave()
+        self._disconnect.leave()
         self._task.add_done_callback(lambda task: task.cancelled() or task.exception())

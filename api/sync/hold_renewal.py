@@ -7,7 +7,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator
 
-from api.dependencies import Desk
+from api.dependencies import AppContext
 from pipeline.errors import StenopoolError
 
 log = logging.getLogger("stenopool.api")
@@ -16,9 +16,9 @@ BEATS = 4  # in the time after which a hold is thought dead, so that a few may f
 
 
 @contextlib.asynccontextmanager
-async def renewing(desk: Desk) -> AsyncIterator[None]:
+async def hold_renewal_task(context: AppContext) -> AsyncIterator[None]:
     """Renews inside."""
-    task = asyncio.create_task(_beat(desk, desk.services.settings.request_hold_seconds / BEATS))
+    task = asyncio.create_task(_beat(context, context.services.settings.request_hold_seconds / BEATS))
     try:
         yield
     finally:
@@ -27,10 +27,10 @@ async def renewing(desk: Desk) -> AsyncIterator[None]:
             await task
 
 
-async def _beat(desk: Desk, seconds: float) -> None:
+async def _beat(context: AppContext, seconds: float) -> None:
     while True:
         await asyncio.sleep(seconds)
         try:
-            await desk.ask(desk.services.renewal.renew)
+            await context.query(context.services.renewal.renew)
         except StenopoolError as error:
             log.warning("what requests hold could not be renewed: %s", error.code)

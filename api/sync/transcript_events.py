@@ -15,7 +15,7 @@ from pipeline.transcript import Segment, Transcript
 Event = dict[str, Any]
 
 
-class Telling:
+class TranscriptEvents:
     """Hand it the segments as they become certain, in order. All deltas together are the text of the last event."""
 
     def __init__(self, options: TranscriptionOptions) -> None:

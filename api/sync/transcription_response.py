@@ -21,8 +21,8 @@ from fastapi import Request, Response
 from api.http.error_responses import content_of
 from api.http.perf_metadata import perf, perf_headers, usage
 from api.http.sse import EVENT_STREAM, KEEPALIVE, KEEPALIVE_SECONDS, STREAM_HEADERS, Stream, event
-from api.sync.background_work import Underway
-from api.sync.transcript_events import Telling
+from api.sync.background_work import BackgroundWork
+from api.sync.transcript_events import TranscriptEvents
 from pipeline import formats
 from pipeline.errors import StenopoolError
 from pipeline.formats.base import RenderOptions
@@ -30,7 +30,7 @@ from pipeline.options import TranscriptionOptions
 from pipeline.transcript import Segment, Transcript
 
 Told = tuple[Sequence[Segment], str]  # what has become certain, and who heard most so far
-Hearing = Underway[Transcript, Told]
+Hearing = BackgroundWork[Transcript, Told]
 JSON_PATIENCE = (
     45.0  # seconds, less than proxies have; a provider that hangs over a short recording is given up before that
 )
@@ -43,7 +43,7 @@ async def as_body(request: Request, hearing: Hearing, options: TranscriptionOpti
     """The transcript in the format that was asked for. Raises what the work raises, while there is a status to tell it."""
     shape = formats.load(options.response_format)
     patience = JSON_PATIENCE if shape.media_type == JSON else None
-    if not await hearing.attended(request.receive, seconds=patience):
+    if not await hearing.watched(request.receive, seconds=patience):
         return Stream(_spaced(request, hearing, options), media_type=JSON, headers=STREAM_HEADERS)
     transcript = hearing.result()
     headers = perf_headers(request, transcript.model_used)
@@ -53,7 +53,7 @@ async def as_body(request: Request, hearing: Hearing, options: TranscriptionOpti
 async def as_events(request: Request, hearing: Hearing, options: TranscriptionOptions) -> Response:
     """Deltas as chunks are heard. What fails before the first is told by a status, later by an error event."""
     headers, first = STREAM_HEADERS, list[Told]()
-    if await hearing.attended(request.receive, seconds=STREAM_PATIENCE):
+    if await hearing.watched(request.receive, seconds=STREAM_PATIENCE):
         first = hearing.take()
         if hearing.ended:
             headers = headers | perf_headers(request, hearing.result().model_used)
@@ -89,10 +89,10 @@ async def _events(
     request: Request, hearing: Hearing, options: TranscriptionOptions, first: Sequence[Told]
 ) -> AsyncGenerator[bytes, None]:
     """The deltas, put together, are the text of the last event. Always at least that one, or an error."""
-    telling, ended = Telling(options), False
+    written, ended = TranscriptEvents(options), False
     try:
         for segments, _ in first:
-            for told in telling.segments(segments):
+            for told in written.segments(segments):
                 yield event(told)
         while not ended:
             if not await hearing.news(seconds=KEEPALIVE_SECONDS):
@@ -100,11 +100,11 @@ async def _events(
                 continue
             ended = hearing.ended
             for segments, _ in hearing.take():
-                for told in telling.segments(segments):
+                for told in written.segments(segments):
                     yield event(told)
         try:
             transcript = hearing.result()
-            end = telling.end(transcript)
+            end = written.end(transcript)
         except Exception as error:
             yield event(content_of(error))
             if isinstance(error, StenopoolError):

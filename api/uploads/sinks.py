@@ -9,7 +9,7 @@ from functools import partial
 import anyio
 from starlette.requests import Request
 
-from api.dependencies import Desk
+from api.dependencies import AppContext
 from api.uploads.form import MAX_FIELDS
 from infra.database.tables import Media
 from infra.keys.accounts import Principal
@@ -76,8 +76,8 @@ class StorageSink:
     Memory is bounded by one piece, whatever the file's size; the client is slowed down to storage's speed.
     """
 
-    def __init__(self, desk: Desk, principal: Principal, *, limit: int) -> None:
-        self._desk = desk
+    def __init__(self, context: AppContext, principal: Principal, *, limit: int) -> None:
+        self._context = context
         self._principal = principal
         self._limit = limit
         self._piece = bytearray()
@@ -89,9 +89,9 @@ class StorageSink:
 
     async def begin(self, filename: str) -> None:
         """Commit the row, open the object."""
-        services = self._desk.services
-        self.media = await self._desk.ask(partial(services.media.begin, self._principal.account_id, filename))
-        self._writer = await self._desk.move(partial(services.storage.writer, self.media.storage_key))
+        services = self._context.services
+        self.media = await self._context.query(partial(services.media.begin, self._principal.account_id, filename))
+        self._writer = await self._context.transfer(partial(services.storage.writer, self.media.storage_key))
 
     async def write(self, data: bytes) -> None:
         """Raises MediaTooLarge above the limit, StorageUnavailable and StorageFull from storage."""
@@ -111,10 +111,10 @@ class StorageSink:
         await self._flush()
         writer = self._writer
         assert writer is not None
-        await self._desk.move(writer.commit)
+        await self._context.transfer(writer.commit)
         self._writer = None
-        self.media = await self._desk.ask(
-            partial(self._desk.services.media.stored, self.media.id, writer.bytes, writer.sha256)
+        self.media = await self._context.query(
+            partial(self._context.services.media.stored, self.media.id, writer.bytes, writer.sha256)
         )
 
     async def abort(self) -> None:
@@ -128,18 +128,18 @@ class StorageSink:
     async def _discard(self) -> None:
         if self._writer is not None:
             writer, self._writer = self._writer, None
-            await self._desk.move(writer.abort)
+            await self._context.transfer(writer.abort)
         if self.media is not None:
             media, self.media = self.media, None
-            await self._desk.move(partial(self._desk.services.storage.delete, media.storage_key))
-            await self._desk.ask(partial(self._desk.services.media.forget, media.id))
+            await self._context.transfer(partial(self._context.services.storage.delete, media.storage_key))
+            await self._context.query(partial(self._context.services.media.forget, media.id))
 
     async def _flush(self) -> None:
         assert self._writer is not None
         assert self.media is not None
         piece, self._piece = self._piece, bytearray()
         if piece:
-            await self._desk.move(partial(self._writer.write, piece))
+            await self._context.transfer(partial(self._writer.write, piece))
         if time.monotonic() - self._touched_at > TOUCH_SECONDS:
             self._touched_at = time.monotonic()
-            await self._desk.ask(partial(self._desk.services.media.touch, self.media.id))
+            await self._context.query(partial(self._context.services.media.touch, self.media.id))

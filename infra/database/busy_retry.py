@@ -8,13 +8,13 @@ from __future__ import annotations
 import sqlite3
 import time
 
-from pipeline.concurrency.greenlet_io import pause
+from pipeline.concurrency.greenlet_io import sleep
 
 BUSY_SECONDS = 30
 _PAUSE, _LONGEST_PAUSE = 0.001, 0.05  # seconds; each twice the one before
 
 
-def insist(connection: sqlite3.Connection, statement: str) -> None:
+def retry_while_busy(connection: sqlite3.Connection, statement: str) -> None:
     """Run it, again and again while the file is busy. Raises sqlite3.OperationalError when it still is after BUSY_SECONDS."""
     until, wait = time.monotonic() + BUSY_SECONDS, _PAUSE
     while True:
@@ -25,5 +25,5 @@ def insist(connection: sqlite3.Connection, statement: str) -> None:
                 raise
         else:
             return
-        pause(wait)
+        sleep(wait)
         wait = min(2 * wait, _LONGEST_PAUSE)

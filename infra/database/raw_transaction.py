@@ -19,8 +19,8 @@ from sqlalchemy import Dialect, Engine, Executable
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from infra.database.busy_retry import insist
-from infra.database.wal_checkpointer import LogKeeper
+from infra.database.busy_retry import retry_while_busy
+from infra.database.wal_checkpointer import WalCheckpointer
 
 
 class Rows(list[Any]):
@@ -77,7 +77,7 @@ def _encoders(compiled: SQLCompiler, dialect: Dialect) -> dict[str, Callable[[An
     return {name: encode for name, encode in found.items() if encode and name in (compiled.positiontup or ())}
 
 
-class Brief:
+class RawTransaction:
     """One connection for all of a process' short transactions; whoever uses it holds the database's turn.
 
     It does not wait for the disk: see `Database.brief`.
@@ -95,7 +95,7 @@ class Brief:
         driver.execute("PRAGMA synchronous=NORMAL")
         driver.execute("PRAGMA busy_timeout=0")  # who begins waits by himself; after that there is nothing to wait for
         driver.execute("PRAGMA wal_autocheckpoint=0")  # that is the log keeper's
-        self._keeper = LogKeeper(engine.url.database, turn)
+        self._keeper = WalCheckpointer(engine.url.database, turn)
 
     def run(self, statement: Executable, values: Mapping[str, Any]) -> Rows:
         """A statement that is built once and kept, always with values of the same names."""
@@ -114,7 +114,7 @@ class Brief:
 
     def begin(self) -> None:
         """At once as a writer, as all of our transactions that may write."""
-        insist(self._connection, "BEGIN IMMEDIATE")
+        retry_while_busy(self._connection, "BEGIN IMMEDIATE")
 
     def commit(self) -> None:
         """Other processes see it from here on."""

@@ -15,11 +15,11 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, InterfaceError, OperationalError, TimeoutError
 from sqlalchemy.orm import Session
 
-from infra.database.busy_retry import BUSY_SECONDS, insist
+from infra.database.busy_retry import BUSY_SECONDS, retry_while_busy
 from infra.database.migrations import schema
-from infra.database.raw_transaction import Brief, Rows
+from infra.database.raw_transaction import RawTransaction, Rows
 from infra.database.wal_checkpointer import PAGE
-from pipeline.concurrency.fair_semaphore import Turns
+from pipeline.concurrency.fair_semaphore import FairSemaphore
 from pipeline.errors import DatabaseUnavailable, InvalidRequest
 
 _POSTGRES_SESSION = {
@@ -47,9 +47,9 @@ class Database:
         self._writer = self._engine.execution_options(writes=True)
         # SQLite's busy handler polls, and starves somebody: threads of one process queue up here instead.
         self._turn: contextlib.AbstractContextManager[Any] = (
-            Turns(1) if self.kind == "sqlite" else contextlib.nullcontext()
+            FairSemaphore(1) if self.kind == "sqlite" else contextlib.nullcontext()
         )
-        self._brief: Brief | None = None
+        self._raw_transaction: RawTransaction | None = None
 
     @contextmanager
     def write(self) -> Iterator[Session]:
@@ -60,11 +60,11 @@ class Database:
 
     @property
     def is_prompt(self) -> bool:
-        """Whether `brief` may be used in an errand: it waits for nothing but its turn."""
+        """Whether `raw_transaction` may be used in a greenlet: it waits for nothing but its turn."""
         return self.kind == "sqlite"
 
     @contextmanager
-    def brief(self) -> Iterator[Transaction]:
+    def raw_transaction(self) -> Iterator[Transaction]:
         """As `write`, for statements that are all given to `run`: five times as fast on SQLite.
 
         There it does not wait for the disk: other processes see it at once, and it survives their death and ours, but a power
@@ -75,14 +75,14 @@ class Database:
                 yield session
             return
         with _TRANSLATED, self._turn:
-            if self._brief is None:
-                self._brief = Brief(self._engine, self._turn)
-            self._brief.begin()
+            if self._raw_transaction is None:
+                self._raw_transaction = RawTransaction(self._engine, self._turn)
+            self._raw_transaction.begin()
             try:
-                yield self._brief
-                self._brief.commit()
+                yield self._raw_transaction
+                self._raw_transaction.commit()
             except BaseException:
-                self._brief.roll_back()
+                self._raw_transaction.roll_back()
                 raise
 
     @contextmanager
@@ -120,13 +120,13 @@ class Database:
     def close(self) -> None:
         """Close every connection."""
         with self._turn:
-            brief, self._brief = self._brief, None
-        if brief is not None:
-            brief.close()
+            raw_transaction, self._raw_transaction = self._raw_transaction, None
+        if raw_transaction is not None:
+            raw_transaction.close()
         self._engine.dispose()
 
 
-Transaction = Session | Brief
+Transaction = Session | RawTransaction
 
 
 def run(session: Transaction, statement: Executable, values: Mapping[str, Any]) -> CursorResult[Any] | Rows:
@@ -135,7 +135,7 @@ def run(session: Transaction, statement: Executable, values: Mapping[str, Any]) 
     It goes past the session's own machinery, which would cost as much again: for statements that every request runs, each built
     once and always given values of the same names.
     """
-    if isinstance(session, Brief):
+    if isinstance(session, RawTransaction):
         return session.run(statement, values)
     session.flush()
     return session.connection().execute(statement, values)
@@ -143,7 +143,7 @@ def run(session: Transaction, statement: Executable, values: Mapping[str, Any]) 
 
 def dialect_of(session: Transaction) -> str:
     """sqlite or postgresql."""
-    return "sqlite" if isinstance(session, Brief) else session.get_bind().dialect.name
+    return "sqlite" if isinstance(session, RawTransaction) else session.get_bind().dialect.name
 
 
 class _Translated:
@@ -194,7 +194,7 @@ def _sqlite(url: URL) -> Engine:
         connection.isolation_level = None  # the driver must not begin transactions of its own: see _begin
         connection.execute(f"PRAGMA page_size={PAGE}")  # of a new file; an old one keeps its own
         # A file keeps it; while several switch a new one, SQLite waits for nobody.
-        insist(connection, "PRAGMA journal_mode=WAL")
+        retry_while_busy(connection, "PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")  # what was acknowledged survives a power cut as well
         connection.execute("PRAGMA foreign_keys=ON")
 

@@ -119,7 +119,7 @@ class Job(SQLModel, table=True):
     lease_until: float | None = _time(index=True)
     worker: str | None = None
     run_at: float = Field(sa_type=Double)  # not before
-    dispatched_at: float | None = _time()  # when its bell was last rung
+    dispatched_at: float | None = _time()  # when its message was last sent
 
     cut_done: bool = False  # every chunk is a row
     audio_samples: int = Field(default=0, sa_type=BigInteger)  # decoded so far, at 16 kHz

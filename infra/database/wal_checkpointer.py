@@ -21,7 +21,7 @@ COMMITS = 4_000  # between two times, with pages of this size; larger ones fill 
 _PATIENCE = 0.05  # seconds in which readers and other processes must let it begin anew; else the next time does
 
 
-class LogKeeper:
+class WalCheckpointer:
     """Copies in two goes: the bulk while others go on writing, then, in the process' turn, the little that has come meanwhile.
     After that nothing is left, and the next writer begins the log anew; otherwise it would grow as long as there is work.
     """

@@ -25,7 +25,7 @@ from pipeline.lifecycle import ACTIONS, ChunkStatus, JobStatus, Stage
 LATE_WRITES = 60.0  # seconds after a deletion in which a worker that was thought dead might still write an object
 
 
-class Steering(Store):
+class CancelRetryDelete(Store):
     """cancel, retry, delete. All raise NotFound, and WrongState(current_status, allowed_statuses)."""
 
     def cancel(self, account_id: str, job_id: str) -> Job:

@@ -94,7 +94,7 @@ class ChunkProgress(Store):
         *,
         samples: int | None = None,
     ) -> bool:
-        """True: the chunk waits to be heard, ring it. False: nothing to ring; it is silent (no sound key), or a row for
+        """True: the chunk waits to be heard, dispatch it. False: nothing to dispatch; it is silent (no sound key), or a row for
         the same span is there already and is kept: finished work is not redone, and the sound just stored is erased.
 
         `samples` is how many were sent so far, this chunk's among them; where it is not given, the chunk's own end.
@@ -137,7 +137,7 @@ class ChunkProgress(Store):
             job.lost = job.failures = 0
             job.stage = Stage.TRANSCRIBING
             drop_job_lease(job)
-            job.dispatched_at = time  # whoever hears the last chunk goes on; the sweep rings only if it dies first
+            job.dispatched_at = time  # whoever hears the last chunk goes on; the sweep dispatches only if it dies first
             job.version += 1
             note(session, job, Stage.TRANSCRIBING, time, chunks=chunks_total)
             return all_heard(job)
@@ -257,7 +257,7 @@ def disarm(session: Session, job: Job, chunk: Chunk, now: float) -> None:
 
 def _arm(session: Session, job: Job, chunk: Chunk, span: dict[str, Any], now: float) -> None:
     chunk.span = span
-    chunk.run_at = chunk.dispatched_at = now  # the caller rings it right away
+    chunk.run_at = chunk.dispatched_at = now  # the caller dispatches it right away
     chunk.status = ChunkStatus.COMPLETED if chunk.sound_key is None else ChunkStatus.PENDING
     if chunk.sound_key is None:
         heard(
@@ -271,5 +271,5 @@ def was_last(session: Session, job: Job) -> bool:
     job.version += 1
     last = all_heard(job)
     if last:
-        job.dispatched_at = read_clock(session)  # the caller goes on; the sweep rings only if it dies first
+        job.dispatched_at = read_clock(session)  # the caller goes on; the sweep dispatches only if it dies first
     return last

@@ -145,7 +145,7 @@ class Claims(Store):
         return held
 
     def release(self, lease: Lease) -> None:
-        """Give it back at a graceful shutdown: no attempt is counted, the sweep rings it at once. A void lease is no error."""
+        """Give it back at a graceful shutdown: no attempt is counted, the sweep dispatches it at once. A void lease is no error."""
         with contextlib.suppress(LeaseLost), self._database.write() as session:
             if lease.idx is None:
                 job = held_job(session, lease)

@@ -43,7 +43,7 @@ class HeardChunk:
     usage: Usage | None = None
 
 
-class Finishing(Store):
+class Completion(Store):
     """finish, fail. Both raise LeaseLost when fenced."""
 
     def finish(self, lease: Lease, finished: Finished, single_chunk: HeardChunk | None = None) -> Job:

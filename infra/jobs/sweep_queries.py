@@ -29,7 +29,7 @@ MAY_EXPIRE = tuple(status for status, targets in JOB_MOVES.items() if JobStatus.
 
 
 @dataclass(frozen=True)
-class Bell:
+class Dispatch:
     """A message that should be on its way: to advance a job, or to hear a chunk."""
 
     kind: Literal["job", "chunk"]
@@ -38,8 +38,8 @@ class Bell:
     queue: str
 
 
-class Sweeping(Store):
-    """rescue, to_ring, stale_bells, mark_rung, close_cancelled, expire_overdue, counts."""
+class SweepQueries(Store):
+    """rescue, to_dispatch, stale_dispatches, mark_dispatched, close_cancelled, expire_overdue, counts."""
 
     def rescue(self, limit: int = 500) -> int:
         """Take work back from workers that fell silent: due again with lost + 1, or failed as worker_lost after max_attempts.
@@ -50,23 +50,23 @@ class Sweeping(Store):
         chunks = self._each(_with_silent_chunks(), limit, self._rescue_chunks)
         return sum(jobs.values()) + sum(chunks.values())
 
-    def to_ring(self, limit: int = 500) -> list[Bell]:
-        """Due and never rung since they last became due. Marks them as rung."""
+    def to_dispatch(self, limit: int = 500) -> list[Dispatch]:
+        """Due and never dispatched since they last became due. Marks them as dispatched."""
         with self._database.write() as session:
-            jobs = _ring_jobs(session, col(Job.dispatched_at).is_(None), col(Job.run_at), limit)
-            return jobs + _ring_chunks(session, col(Chunk.dispatched_at).is_(None), col(Chunk.run_at), limit)
+            jobs = _dispatch_jobs(session, col(Job.dispatched_at).is_(None), col(Job.run_at), limit)
+            return jobs + _dispatch_chunks(session, col(Chunk.dispatched_at).is_(None), col(Chunk.run_at), limit)
 
-    def stale_bells(self, older_than_seconds: float, limit: int = 500) -> list[Bell]:
-        """Rung that long ago and still nobody's: the message may be lost. Marks them as rung now."""
+    def stale_dispatches(self, older_than_seconds: float, limit: int = 500) -> list[Dispatch]:
+        """Dispatched that long ago and still nobody's: the message may be lost. Marks them as dispatched now."""
         with self._database.write() as session:
             jobs, chunks = col(Job.dispatched_at), col(Chunk.dispatched_at)  # the longest silent first
-            bells = _ring_jobs(session, jobs < now() - older_than_seconds, jobs, limit)
-            return bells + _ring_chunks(session, chunks < now() - older_than_seconds, chunks, limit)
+            dispatches = _dispatch_jobs(session, jobs < now() - older_than_seconds, jobs, limit)
+            return dispatches + _dispatch_chunks(session, chunks < now() - older_than_seconds, chunks, limit)
 
-    def mark_rung(self, *bells: Bell) -> None:
+    def mark_dispatched(self, *dispatches: Dispatch) -> None:
         """The caller has sent these messages itself."""
-        jobs = sorted(bell.job_id for bell in bells if bell.idx is None)
-        chunks = sorted((bell.job_id, bell.idx) for bell in bells if bell.idx is not None)
+        jobs = sorted(dispatch.job_id for dispatch in dispatches if dispatch.idx is None)
+        chunks = sorted((dispatch.job_id, dispatch.idx) for dispatch in dispatches if dispatch.idx is not None)
         with self._database.write() as session:
             if jobs:
                 session.execute(
@@ -75,7 +75,7 @@ class Sweeping(Store):
                     .values(dispatched_at=now())
                 )
             if chunks:
-                session.execute(_rung_chunks(chunks))
+                session.execute(_dispatched_chunks(chunks))
 
     def close_cancelled(self, limit: int = 100) -> list[str]:
         """Cancelling jobs without a live lease become cancelled; returns their ids."""
@@ -97,13 +97,13 @@ class Sweeping(Store):
 
         return list(self._each(overdue, limit, expire))
 
-    def rung(self) -> dict[str, int]:
-        """How many bells were rung and are still nobody's, by queue: as many messages should wait there."""
+    def dispatched(self) -> dict[str, int]:
+        """How many were dispatched and are still nobody's, by queue: as many messages should wait there."""
         with self._database.read() as session:
-            return _rung(session)
+            return _dispatched(session)
 
     def counts(self) -> dict[str, Any]:
-        """{"jobs": {status: n}, "chunks": {status: n} of live ones, "oldest_queued_seconds", "rung": as from `rung`}."""
+        """{"jobs": {status: n}, "chunks": {status: n} of live ones, "oldest_queued_seconds", "dispatched": as above}."""
         oldest = select(now() - func.min(Job.run_at)).where(col(Job.status) == JobStatus.QUEUED)
         with self._database.read() as session:
             jobs = session.execute(select(col(Job.status), func.count()).group_by(col(Job.status))).all()
@@ -113,12 +113,12 @@ class Sweeping(Store):
                 .group_by(col(Chunk.status))
             ).all()
             waited = session.execute(oldest).scalar_one()
-            rung = _rung(session)
+            dispatched = _dispatched(session)
         return {
             "jobs": dict(jobs),
             "chunks": dict(chunks),
             "oldest_queued_seconds": max(0.0, waited or 0.0),
-            "rung": rung,
+            "dispatched": dispatched,
         }
 
     def _each(self, ids: Select[str], limit: int, act: Callable[[Session, Job, float], int]) -> dict[str, int]:
@@ -178,7 +178,7 @@ class Sweeping(Store):
             return
         error = WorkerLost(stage=job.stage, attempts=chunk.lost).as_dict()
         if give_up_chunk(session, job, chunk, error, time):
-            job.dispatched_at = None  # nobody is at hand to finish it: ring
+            job.dispatched_at = None  # nobody is at hand to finish it: dispatch
 
 
 def _silent_jobs() -> Select[str]:
@@ -202,7 +202,7 @@ def _idle_cancelling() -> Select[str]:
     return select(col(Job.id)).where(col(Job.status) == JobStatus.CANCELLING, idle, ~heard)
 
 
-def _ring_jobs(session: Session, when: ColumnElement[bool], first: Mapped[Any], limit: int) -> list[Bell]:
+def _dispatch_jobs(session: Session, when: ColumnElement[bool], first: Mapped[Any], limit: int) -> list[Dispatch]:
     due = (
         select(col(Job.id), col(Job.queue))
         .where(claimable(), col(Job.run_at) <= now(), when)
@@ -210,14 +210,14 @@ def _ring_jobs(session: Session, when: ColumnElement[bool], first: Mapped[Any], 
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    bells = [Bell("job", job_id, None, queue) for job_id, queue in session.execute(due)]
-    if bells:
-        these = col(Job.id).in_([bell.job_id for bell in bells])
+    dispatches = [Dispatch("job", job_id, None, queue) for job_id, queue in session.execute(due)]
+    if dispatches:
+        these = col(Job.id).in_([dispatch.job_id for dispatch in dispatches])
         session.execute(update(Job).where(these).values(dispatched_at=now()))
-    return bells
+    return dispatches
 
 
-def _ring_chunks(session: Session, when: ColumnElement[bool], first: Mapped[Any], limit: int) -> list[Bell]:
+def _dispatch_chunks(session: Session, when: ColumnElement[bool], first: Mapped[Any], limit: int) -> list[Dispatch]:
     due = (
         select(col(Chunk.job_id), col(Chunk.idx), col(Chunk.queue))
         .join(Job, col(Job.id) == col(Chunk.job_id))
@@ -226,10 +226,10 @@ def _ring_chunks(session: Session, when: ColumnElement[bool], first: Mapped[Any]
         .limit(limit)
         .with_for_update(of=Chunk, skip_locked=True)
     )
-    bells = [Bell("chunk", job_id, idx, queue) for job_id, idx, queue in session.execute(due)]
-    if bells:
-        session.execute(_rung_chunks([(bell.job_id, bell.idx) for bell in bells]))
-    return bells
+    dispatches = [Dispatch("chunk", job_id, idx, queue) for job_id, idx, queue in session.execute(due)]
+    if dispatches:
+        session.execute(_dispatched_chunks([(dispatch.job_id, dispatch.idx) for dispatch in dispatches]))
+    return dispatches
 
 
 def _waiting() -> tuple[ColumnElement[bool], ...]:
@@ -241,11 +241,11 @@ def _waiting() -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def _rung_chunks(keys: list[tuple[str, Any]]) -> Any:
+def _dispatched_chunks(keys: list[tuple[str, Any]]) -> Any:
     return update(Chunk).where(tuple_(col(Chunk.job_id), col(Chunk.idx)).in_(keys)).values(dispatched_at=now())
 
 
-def _rung(session: Session) -> dict[str, int]:
+def _dispatched(session: Session) -> dict[str, int]:
     jobs = select(col(Job.queue), func.count()).where(claimable(), col(Job.dispatched_at).is_not(None))
     chunks = (
         select(col(Chunk.queue), func.count())

@@ -14,7 +14,7 @@ from infra.idempotency import Idempotency, create_once
 from infra.keys.accounts import Accounts
 
 
-class Founding:
+class IdempotentCreation:
     """Each answer is the row, and where the request was there before its first answer."""
 
     def __init__(self, database: Database, accounts: Accounts) -> None:

@@ -17,7 +17,7 @@ from pipeline.errors import IdempotencyConflict
 Kind = Literal["top_up", "adjust"]
 
 
-class Bookings:
+class Adjustments:
     """Top-ups and adjustments, each answered with its row of the ledger."""
 
     def __init__(self, database: Database) -> None:

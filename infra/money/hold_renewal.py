@@ -16,7 +16,7 @@ from infra.database.session import Database
 from infra.database.tables import OpenHold, OpenMinutes
 
 
-class Renewal:
+class HoldRenewal:
     """The requests under way in this process, safe between threads."""
 
     def __init__(self, database: Database) -> None:

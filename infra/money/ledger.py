@@ -84,7 +84,7 @@ class Ledger:
         """
         if price == 0 and within is None:
             return 0
-        with self._database.brief() as session:
+        with self._database.raw_transaction() as session:
             micro = price if isinstance(price, int) else price(session)
             if micro > 0 and not add(session, account_id, subject, HOLD, micro):
                 return micro
@@ -99,7 +99,7 @@ class Ledger:
         """Hold so much more. Raises InsufficientBalance, NotFound when nothing is held (any more)."""
         if micro <= 0:
             return
-        with self._database.brief() as session:
+        with self._database.raw_transaction() as session:
             row = run(session, _EXTEND, {"name": subject, "more": micro}).one_or_none()
             if row is None:
                 raise NotFound("Nothing is held for this request.")
@@ -112,7 +112,7 @@ class Ledger:
         It captures no more than is held and, where that is too little, what the balance has to add. Of a hold that the
         sweep has released as dead nothing is captured: the receipt says 0.
         """
-        with self._database.brief() as session:
+        with self._database.raw_transaction() as session:
             if within is not None:
                 within(session)
             row = run(session, _CLOSE, {"name": subject}).one_or_none()
@@ -123,7 +123,7 @@ class Ledger:
 
     def release(self, subject: str, *, within: Within | None = None) -> None:
         """Give all of it back: failed work is free. No error where nothing is held."""
-        with self._database.brief() as session:
+        with self._database.raw_transaction() as session:
             if within is not None:
                 within(session)
             row = run(session, _CLOSE, {"name": subject}).one_or_none()

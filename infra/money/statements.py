@@ -14,7 +14,7 @@ from infra.money.usage import Wanted, narrowed
 from pipeline.errors import InvalidRequest, NotFound
 
 
-class Books:
+class Statements:
     """Read-only, one short transaction per question. An account's id of None means all accounts."""
 
     def __init__(self, database: Database) -> None:

@@ -21,7 +21,7 @@ from infra.webhooks.endpoints import drop_waiting
 from pipeline.errors import InvalidRequest, NotFound
 
 LEASE_SECONDS = 60.0  # an attempt has a deadline of 15 s
-RING_AGAIN = 10.0  # seconds until a message that `due` has named, and nobody claimed, is named again
+NAMED_AGAIN = 10.0  # seconds until a message that `due` has named, and nobody claimed, is named again
 MOST_CLAIMS = 30  # per schedule of 10: only senders that die before they record get there
 
 Logged = tuple[WebhookMessage, list[WebhookAttempt]]
@@ -95,7 +95,7 @@ class WebhookMessages:
         )
         with self._database.write() as session:
             messages = session.scalars(some).all()
-            until = read_clock(session) + RING_AGAIN
+            until = read_clock(session) + NAMED_AGAIN
             for message in messages:
                 message.lease_token = None
                 message.lease_until = until

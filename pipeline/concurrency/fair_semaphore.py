@@ -1,4 +1,4 @@
-"""A semaphore that lets those in first who came first, threads and errands alike."""
+"""A semaphore that lets those in first who came first, threads and greenlets alike."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Self
 from pipeline.concurrency.greenlet_io import Signal
 
 
-class Turns:
+class FairSemaphore:
     """`count` at once. As a context manager it waits as long as it takes."""
 
     def __init__(self, count: int) -> None:
@@ -17,7 +17,7 @@ class Turns:
         self._free = count
         self._waiting: deque[Signal] = deque()
 
-    def take(self, seconds: float | None = None) -> bool:
+    def acquire(self, seconds: float | None = None) -> bool:
         """Whether there was one within so many seconds."""
         with self._lock:
             if self._free:
@@ -29,10 +29,10 @@ class Turns:
             return signal.wait(seconds) or not self._withdrawn(signal)
         except BaseException:
             if not self._withdrawn(signal) and not signal.lost:
-                self.give_back()
+                self.release()
             raise
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         """To whoever waits longest."""
         while True:
             with self._lock:
@@ -53,8 +53,8 @@ class Turns:
         return True
 
     def __enter__(self) -> Self:
-        self.take()
+        self.acquire()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.give_back()
+        self.release()

@@ -4,10 +4,10 @@ A request's work is written as plain calls, one after the other, and most of its
 Given a thread of its own it pays for that: two threads of one process trip over each other at Python's lock, and what one core has
 in its caches the other has to fetch. With sixteen requests at once that was two fifths of all processor time.
 
-`attended` runs such a call on the event loop's own thread, as an errand: a greenlet, which is left where it has to wait, and gone
-on with by the very callback that says it need not wait any longer, while the loop serves others. Whatever an errand may wait for
-asks this module to wait; called anywhere else, the same functions block their thread. What has to block, or computes for long, is
-handed to a thread after all by `elsewhere`.
+`run_in_greenlet` runs such a call on the event loop's own thread: in a greenlet, which is left where it has to wait, and gone on
+with by the very callback that says it need not wait any longer, while the loop serves others. Whatever the call may wait for asks
+this module to wait; called anywhere else, the same functions block their thread. What has to block, or computes for long, is
+handed to a thread after all by `run_in_thread`.
 """
 
 from __future__ import annotations
@@ -34,44 +34,44 @@ class Threads(Protocol):
     def __call__(self, call: Callable[[], Result], /) -> Awaitable[Result]: ...
 
 
-def attended(call: Callable[[], Result], threads: Threads) -> asyncio.Future[Result]:
+def run_in_greenlet(call: Callable[[], Result], threads: Threads) -> asyncio.Future[Result]:
     """What the call returns or raises. It runs on this thread, and has begun when this returns; cancelled, it is cancelled where it
     waits."""
-    errand = _Errand(call, threads)
-    errand.switch()
-    return errand.outcome
+    task = _GreenletTask(call, threads)
+    task.switch()
+    return task.outcome
 
 
-def elsewhere(call: Callable[[], Result], *, short: bool = False) -> Result:
-    """What the call returns or raises: in a thread for an errand, which waits; else at once.
+def run_in_thread(call: Callable[[], Result], *, short: bool = False) -> Result:
+    """What the call returns or raises: in a thread for a greenlet, which waits; else at once.
 
-    A `short` call, one that waits for nothing that another errand may have, does not queue up behind those that do.
+    A `short` call, one that waits for nothing that another greenlet may have, does not queue up behind those that do.
     """
-    errand = getcurrent()
-    if not isinstance(errand, _Errand):
+    task = getcurrent()
+    if not isinstance(task, _GreenletTask):
         return call()
-    waiting, within = _Waiting(errand), partial(copy_context().run, call)
-    done = errand.loop.run_in_executor(None, within) if short else asyncio.ensure_future(errand.threads(within))
-    done.add_done_callback(waiting.end)
-    waiting.last()
+    suspension, within = _Suspension(task), partial(copy_context().run, call)
+    done = task.loop.run_in_executor(None, within) if short else asyncio.ensure_future(task.threads(within))
+    done.add_done_callback(suspension.resume)
+    suspension.suspend()
     result: Result = done.result()
     return result
 
 
-def pause(seconds: float) -> None:
+def sleep(seconds: float) -> None:
     """Do nothing for so long."""
-    errand = getcurrent()
-    if isinstance(errand, _Errand):
-        _Waiting(errand).last(seconds)
+    task = getcurrent()
+    if isinstance(task, _GreenletTask):
+        _Suspension(task).suspend(seconds)
     else:
         time.sleep(seconds)
 
 
-def until_ready(connection: socket.socket, event: int, seconds: float) -> None:
+def wait_until_ready(connection: socket.socket, event: int, seconds: float) -> None:
     """Until `select.POLLIN` or `POLLOUT` holds. Raises TimeoutError."""
-    errand = getcurrent()
-    if isinstance(errand, _Errand):
-        ready = _ready(errand, connection.fileno(), event, seconds)
+    task = getcurrent()
+    if isinstance(task, _GreenletTask):
+        ready = _ready(task, connection.fileno(), event, seconds)
     else:
         poll = select.poll()
         poll.register(connection, event)
@@ -81,32 +81,32 @@ def until_ready(connection: socket.socket, event: int, seconds: float) -> None:
 
 
 class Signal:
-    """Given once, from any thread, to the thread or errand that has made it and waits for it."""
+    """Given once, from any thread, to the thread or greenlet that has made it and waits for it."""
 
     def __init__(self) -> None:
-        errand = getcurrent()
-        self._waiting = _Waiting(errand) if isinstance(errand, _Errand) else None
+        task = getcurrent()
+        self._suspension = _Suspension(task) if isinstance(task, _GreenletTask) else None
         self._given = threading.Event()
         self.lost = False
 
     def give(self) -> None:
-        """Let them go on; `lost` where nobody can any more, because the errand's loop was closed."""
+        """Let them go on; `lost` where nobody can any more, because the greenlet's loop was closed."""
         self._given.set()
-        if self._waiting is not None:
+        if self._suspension is not None:
             try:
-                self._waiting.errand.loop.call_soon_threadsafe(self._waiting.end)
+                self._suspension.task.loop.call_soon_threadsafe(self._suspension.resume)
             except RuntimeError:
                 self.lost = True
 
     def wait(self, seconds: float | None = None) -> bool:
         """Whether it was given within so many seconds."""
-        if self._waiting is not None and not self._given.is_set():
-            self._waiting.last(seconds)
+        if self._suspension is not None and not self._given.is_set():
+            self._suspension.suspend(seconds)
             seconds = 0
         return self._given.wait(seconds)
 
 
-class _Errand(greenlet):
+class _GreenletTask(greenlet):
     """A call under way on an event loop."""
 
     def __init__(self, call: Callable[[], Any], threads: Threads) -> None:
@@ -140,32 +140,32 @@ class _Errand(greenlet):
             self.throw(asyncio.CancelledError)
 
 
-class _Waiting:
-    """One errand that waits once."""
+class _Suspension:
+    """One greenlet that waits once."""
 
-    def __init__(self, errand: _Errand) -> None:
-        self.errand = errand
+    def __init__(self, task: _GreenletTask) -> None:
+        self.task = task
         self._over = self._begun = False
 
-    def last(self, seconds: float | None = None) -> bool:
-        """Leave the errand until `end`, or for so many seconds; whether it was `end`."""
+    def suspend(self, seconds: float | None = None) -> bool:
+        """Leave the greenlet until `resume`, or for so many seconds; whether it was `resume`."""
         if self._over:
             return True
-        assert self.errand.parent is not None
-        timer = None if seconds is None else self.errand.loop.call_later(seconds, self._late)
+        assert self.task.parent is not None
+        timer = None if seconds is None else self.task.loop.call_later(seconds, self._time_out)
         self._begun = True
         try:
-            return bool(self.errand.parent.switch())
+            return bool(self.task.parent.switch())
         finally:
             self._over = True
             if timer is not None:
                 timer.cancel()
 
-    def end(self, _: object = None) -> None:
+    def resume(self, _: object = None) -> None:
         """It need not wait any longer; called on the loop's thread."""
         self._go_on(in_time=True)
 
-    def _late(self) -> None:
+    def _time_out(self) -> None:
         self._go_on(in_time=False)
 
     def _go_on(self, *, in_time: bool) -> None:
@@ -173,19 +173,19 @@ class _Waiting:
             return
         self._over = True
         if self._begun:
-            self.errand.switch(in_time)
+            self.task.switch(in_time)
 
 
-def _ready(errand: _Errand, descriptor: int, event: int, seconds: float) -> bool:
+def _ready(task: _GreenletTask, descriptor: int, event: int, seconds: float) -> bool:
     """Whether something could be read from the descriptor, or written to it, in time."""
-    loop, waiting = errand.loop, _Waiting(errand)
+    loop, suspension = task.loop, _Suspension(task)
     if event == select.POLLIN:
-        loop.add_reader(descriptor, waiting.end)
+        loop.add_reader(descriptor, suspension.resume)
         remove = loop.remove_reader
     else:
-        loop.add_writer(descriptor, waiting.end)
+        loop.add_writer(descriptor, suspension.resume)
         remove = loop.remove_writer
     try:
-        return waiting.last(seconds)
+        return suspension.suspend(seconds)
     finally:
         remove(descriptor)

@@ -1,10 +1,10 @@
 """The child side of `pipeline.engines.process_pool`: one process that holds one engine and answers its calls, one after the other.
 
-Run as a script with the channel's and the tether's descriptors. The channel is a stream socket; each message is a length of
-8 bytes and a pickle, both ends being the same program. The first message is (sys.path, "module:class", arguments); every
-later one (method, arguments), answered by (True, result) or (False, exception).
+Run as a script with the descriptors of the channel and of the parent pipe. The channel is a stream socket; each message is a
+length of 8 bytes and a pickle, both ends being the same program. The first message is (sys.path, "module:class", arguments);
+every later one (method, arguments), answered by (True, result) or (False, exception).
 
-The tether is a pipe that nobody ever writes to and whose other end only the parent holds: when the parent dies, however it
+The parent pipe is one that nobody ever writes to and whose other end only the parent holds: when the parent dies, however it
 dies, the kernel closes that end and sends SIGIO, whose default action kills this process even while a library holds the GIL.
 """
 
@@ -70,14 +70,14 @@ def main() -> None:
         _answer(channel, answer)
 
 
-def _die_with_the_parent(tether: int) -> None:
-    """Have the kernel kill this process when the tether's other end is closed; it may already be."""
+def _die_with_the_parent(parent_pipe: int) -> None:
+    """Have the kernel kill this process when the pipe's other end is closed; it may already be."""
     signal.signal(signal.SIGIO, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGIO})
-    fcntl.fcntl(tether, fcntl.F_SETOWN, os.getpid())
-    fcntl.fcntl(tether, fcntl.F_SETFL, fcntl.fcntl(tether, fcntl.F_GETFL) | os.O_ASYNC)
+    fcntl.fcntl(parent_pipe, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(parent_pipe, fcntl.F_SETFL, fcntl.fcntl(parent_pipe, fcntl.F_GETFL) | os.O_ASYNC)
     watch = select.poll()
-    watch.register(tether, select.POLLHUP)
+    watch.register(parent_pipe, select.POLLHUP)
     if watch.poll(0):
         os._exit(1)
 

@@ -152,18 +152,18 @@ class EnginePool:
 
 
 class _Engine:
-    """One child process, with its channel and its tether."""
+    """One child process, with its channel and its parent pipe."""
 
     def __init__(self, target: str, arguments: tuple[Any, ...]) -> None:
         ours, theirs = socket.socketpair()
-        tether_theirs, self._tether = os.pipe()
+        parent_pipe_theirs, self._parent_pipe = os.pipe()
         self._channel = ours
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", _CHILD, str(theirs.fileno()), str(tether_theirs)],
+                [sys.executable, "-P", _CHILD, str(theirs.fileno()), str(parent_pipe_theirs)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(), tether_theirs),
+                pass_fds=(theirs.fileno(), parent_pipe_theirs),
                 process_group=0,  # Ctrl-C in a terminal is for us; we end our engines when we are done with them
             )
             child_process.send(ours, (sys.path, target, arguments))
@@ -172,7 +172,7 @@ class _Engine:
             raise
         finally:
             theirs.close()
-            os.close(tether_theirs)
+            os.close(parent_pipe_theirs)
 
     def ask(self, message: Any, deadline: float) -> tuple[bool, Any]:
         """Send a call and wait for its answer. Raises TimeoutError, EOFError, OSError."""
@@ -203,9 +203,9 @@ class _Engine:
 
     def _let_go(self) -> None:
         self._channel.close()
-        if self._tether >= 0:
-            os.close(self._tether)
-            self._tether = -1
+        if self._parent_pipe >= 0:
+            os.close(self._parent_pipe)
+            self._parent_pipe = -1
 
 
 _POOLS: weakref.WeakSet[EnginePool] = weakref.WeakSet()

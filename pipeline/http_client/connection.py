@@ -22,8 +22,8 @@ from typing import TypeVar
 
 import httpx2
 
-from pipeline.concurrency.greenlet_io import elsewhere, until_ready
-from pipeline.http_client.response_parser import Answer
+from pipeline.concurrency.greenlet_io import run_in_thread, wait_until_ready
+from pipeline.http_client.response_parser import Response
 from pipeline.resilience.deadline import Deadline
 
 Origin = tuple[str, str, int]  # scheme, host, port
@@ -60,21 +60,21 @@ def header_lines(headers: Mapping[str, str]) -> bytes:
     return "".join(f"{line}\r\n" for line in lines).encode("latin-1")
 
 
-class Wire:
+class HttpConnectionPool:
     """At most `keep` idle connections for each origin. Raises OSError, of which AnswerBroken is one, and InvalidTarget."""
 
     def __init__(self, keep: int) -> None:
         self._keep = keep
         self._lock = threading.Lock()
-        self._idle: dict[Origin, deque[_Line]] = {}
-        self._busy: set[_Line] = set()
+        self._idle: dict[Origin, deque[_Connection]] = {}
+        self._busy: set[_Connection] = set()
         self._tls: ssl.SSLContext | None = None
         self._closed = False
 
     @contextmanager
     def post(
         self, target: Target, headers: Mapping[str, str], content: Content, deadline: Deadline, connect_s: float
-    ) -> Iterator[Answer]:
+    ) -> Iterator[Response]:
         """The answer, whose body is read as it is asked for; opening a connection takes at most `connect_s` of the deadline."""
         line = self._line(target.origin, min(connect_s, deadline.left()))
         line.deadline = deadline
@@ -82,7 +82,7 @@ class Wire:
         try:
             size = b"content-length: %d\r\n\r\n" % sum(map(len, content))
             line.ask((target.head + header_lines(headers) + size, *content))
-            answer = Answer(line.read)
+            answer = Response(line.read)
             yield answer
         finally:
             if answer is not None:
@@ -92,7 +92,7 @@ class Wire:
             else:
                 self._drop(line)
 
-    def _give_back(self, line: _Line) -> None:
+    def _give_back(self, line: _Connection) -> None:
         """The line's answer was read to its end, and another one may follow."""
         line.idle_since = time.monotonic()
         with self._lock:
@@ -103,7 +103,7 @@ class Wire:
                 return
         line.close()
 
-    def _drop(self, line: _Line) -> None:
+    def _drop(self, line: _Connection) -> None:
         """Nothing more may follow on it."""
         with self._lock:
             self._busy.discard(line)
@@ -120,13 +120,13 @@ class Wire:
         for line in idle:
             line.close()
 
-    def _line(self, origin: Origin, seconds: float) -> _Line:
+    def _line(self, origin: Origin, seconds: float) -> _Connection:
         """One that is open already, the last used first, or a new one."""
         while (line := self._taken(origin)) is not None:
             if line.usable:
                 return line
             self._drop(line)
-        line = _Line(origin, elsewhere(partial(self._connected, origin, seconds), short=True))
+        line = _Connection(origin, run_in_thread(partial(self._connected, origin, seconds), short=True))
         with self._lock:
             self._busy.add(line)
             closed = self._closed
@@ -135,7 +135,7 @@ class Wire:
             raise OSError("closed")
         return line
 
-    def _taken(self, origin: Origin) -> _Line | None:
+    def _taken(self, origin: Origin) -> _Connection | None:
         with self._lock:
             idle = self._idle.get(origin)
             line = idle.pop() if idle else None
@@ -161,7 +161,7 @@ class Wire:
             return self._tls
 
 
-class _Line:
+class _Connection:
     """One open connection, and until when what happens on it may take."""
 
     deadline: Deadline
@@ -211,7 +211,7 @@ class _Line:
                 return step()
             except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
                 needed = _NEEDED.get(type(error), event)
-            until_ready(self._socket, needed, self.deadline.left())
+            wait_until_ready(self._socket, needed, self.deadline.left())
 
     def shut(self) -> None:
         """From another thread than the one that reads, which comes to the end and closes it."""

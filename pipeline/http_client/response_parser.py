@@ -17,15 +17,15 @@ _ANY_ZLIB = zlib.MAX_WBITS | 32  # gzip's or zlib's own wrapping, whichever it i
 _PLAIN, _COMPRESSED = ("", "identity"), ("gzip", "x-gzip", "deflate")
 
 
-class AnswerBroken(ConnectionError):
+class ResponseBroken(ConnectionError):
     """What came is no answer, or not the whole of one."""
 
 
-class AnswerUnreadable(ValueError):
+class ResponseUnreadable(ValueError):
     """The body is packed in a way that nobody asked for and we do not know, or not as it says."""
 
 
-class Answer:
+class Response:
     """`status_code` and `headers`, whose names are in lower case; of a header that comes twice the values are joined.
 
     `read` returns the next bytes of the connection, none once the server has hung up.
@@ -45,7 +45,7 @@ class Answer:
         while not self.status_code:
             came += self._feed()
             if came > _LARGEST_HEAD and not self.status_code:
-                raise AnswerBroken("The head does not end.")
+                raise ResponseBroken("The head does not end.")
 
     @property
     def reusable(self) -> bool:
@@ -63,7 +63,7 @@ class Answer:
             return self._body()
         if packing in _COMPRESSED:
             return _unpacked(self._body())
-        raise AnswerUnreadable("packed in an unknown way")
+        raise ResponseUnreadable("packed in an unknown way")
 
     def _body(self) -> Iterator[bytes]:
         while True:
@@ -83,7 +83,7 @@ class Answer:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
             if not self._complete:
-                raise AnswerBroken("Not HTTP.") from error
+                raise ResponseBroken("Not HTTP.") from error
             self.surplus = True
         return len(data)
 
@@ -91,7 +91,7 @@ class Answer:
         """The end of an answer that has no other; anywhere else something is missing."""
         bounded = "content-length" in self.headers or "transfer-encoding" in self.headers
         if not self.status_code or bounded:
-            raise AnswerBroken("The answer was cut off.")
+            raise ResponseBroken("The answer was cut off.")
         self._complete = self.surplus = True
 
     # What the parser calls.
@@ -136,6 +136,6 @@ def _unpacked(blocks: Iterator[bytes]) -> Iterator[bytes]:
                 yield unpacker.decompress(rest, _LARGEST_BLOCK)
         yield unpacker.flush()
     except zlib.error as error:
-        raise AnswerUnreadable("not packed as it says") from error
+        raise ResponseUnreadable("not packed as it says") from error
     if not unpacker.eof:
-        raise AnswerBroken("The packed body was cut off.")
+        raise ResponseBroken("The packed body was cut off.")

@@ -20,13 +20,13 @@ from pipeline.errors import (
     ProviderRefused,
     ProviderUnavailable,
 )
-from pipeline.http_client.connection import Content, InvalidTarget, Target, Wire
-from pipeline.http_client.response_parser import AnswerUnreadable
+from pipeline.http_client.connection import Content, HttpConnectionPool, InvalidTarget, Target
+from pipeline.http_client.response_parser import ResponseUnreadable
 from pipeline.http_client.socket_deadline import watch_over
 from pipeline.openai_api.error_mapping import refusal
-from pipeline.resilience.circuit_breaker import Circuit
+from pipeline.resilience.circuit_breaker import CircuitBreaker
 from pipeline.resilience.deadline import Deadline
-from pipeline.resilience.retry import Tries
+from pipeline.resilience.retry import RetryPolicy
 
 T = TypeVar("T")
 
@@ -106,21 +106,21 @@ class Server:
             self._headers["authorization"] = f"Bearer {config.api_key}"
         # A proxy in the environment is asked by a client that knows how, and takes longer.
         proxied = transport is not None or bool(getproxies())
-        self._wire = Wire(config.concurrency)
+        self._wire = HttpConnectionPool(config.concurrency)
         self._client = _client(transport, config.concurrency) if proxied else None
         self._targets: dict[str, Target] = {}  # by path
-        self._tries = Tries(
+        self._tries = RetryPolicy(
             config.name,
             timeout_s=config.timeout_s,
             retry_s=config.retry_s,
             concurrency=config.concurrency,
             most=config.tries,
-            circuit=Circuit(config.name, failures=config.circuit_failures, seconds=config.circuit_seconds),
+            circuit=CircuitBreaker(config.name, failures=config.circuit_failures, seconds=config.circuit_seconds),
         )
 
     @property
-    def in_errands(self) -> bool:
-        """Whether `persist` may be used in an errand; the client that knows proxies blocks its thread."""
+    def in_greenlets(self) -> bool:
+        """Whether `persist` may be used in a greenlet; the client that knows proxies blocks its thread."""
         return self._client is None
 
     def persist(self, ask: Callable[[Deadline], T], seconds: float) -> T:
@@ -192,7 +192,7 @@ def translated(error: Exception, provider: str) -> ProviderError:
         return ProviderUnavailable(LATE, provider=provider)
     if isinstance(error, (httpx2.InvalidURL, httpx2.UnsupportedProtocol, httpx2.LocalProtocolError, InvalidTarget)):
         return ProviderRefused("The provider's address or key cannot be used", provider=provider)
-    if isinstance(error, (httpx2.DecodingError, httpx2.TooManyRedirects, AnswerUnreadable)):
+    if isinstance(error, (httpx2.DecodingError, httpx2.TooManyRedirects, ResponseUnreadable)):
         return ProviderNonsense(provider=provider)
     return ProviderUnavailable(provider=provider)
 

@@ -19,7 +19,7 @@ from pipeline.errors import (
     ProviderUnavailable,
     UnsupportedValue,
 )
-from pipeline.providers.base import OPENAI_VOICES
+from pipeline.provider import OPENAI_VOICES
 
 # What we add of our own accord, or what a model may lack without harm: asked again without it.
 DROPPABLE = ("response_format", "timestamp_granularities", "include", "keywords", "languages", "chunking_strategy")

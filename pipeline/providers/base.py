@@ -1,10 +1,10 @@
-"""What a provider is, and how to add one.
+"""How to add a provider. What it is to the others stands in `pipeline/provider.py`, and is re-exported here for its author.
 
 A provider turns sound into text, or text into sound, or both. It is one file in this folder; the file's name is the
 provider's kind. To add one:
 
 1. write `pipeline/providers/<kind>.py` with a function `open_provider(config, engine_processes) -> Provider`;
-2. give it a `Transcriber`, a `Speaker`, or both, with exactly the attributes below;
+2. give it a `Transcriber`, a `Speaker`, or both, with exactly the attributes of `pipeline/provider.py`;
 3. raise nothing but `ProviderError` and its children from `hear` and `speak` (or `UnsupportedValue` for a parameter of the
    caller's that nobody could serve): a vendor's exception never leaves its file;
 4. import the vendor's library there and nowhere else. The folder is listed without importing, so a process that never
@@ -25,151 +25,33 @@ through an `EnginePool` (pipeline/engines). A remote one waits for somebody else
 are called from any thread, several at once.
 """
 
-from __future__ import annotations
-
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Protocol, TypeGuard, runtime_checkable
-
-from pipeline.cut.cutter import CutProfile
-from pipeline.errors import ProviderRefused
-from pipeline.options import SpeechOptions, TranscriptionOptions
-from pipeline.transcript import Heard, Segment, TokenUsage, Word
-
-OPENAI_VOICES = (
-    "alloy",
-    "ash",
-    "ballad",
-    "cedar",
-    "coral",
-    "echo",
-    "fable",
-    "marin",
-    "nova",
-    "onyx",
-    "sage",
-    "shimmer",
-    "verse",
+from pipeline.provider import (
+    OPENAI_VOICES as OPENAI_VOICES,
 )
-
-
-@runtime_checkable
-class Transcriber(Protocol):
-    """Turns sound into text. `profile` says how long its chunks may be."""
-
-    name: str
-    local: bool
-    profile: CutProfile
-
-    def hear(self, pcm: bytes, options: TranscriptionOptions, model: str) -> Heard:
-        """Text and times of s16le mono 16 kHz sound; times are in ms from its first sample. Raises ProviderError."""
-        ...
-
-
-@dataclass(frozen=True)
-class Takes:
-    """Which files go to a provider as they are: containers as `audio.sniff` calls them, bytes and seconds at most."""
-
-    containers: frozenset[str]
-    max_bytes: int
-    max_s: float
-
-
-class FileRefused(ProviderRefused):
-    """The provider does not take this file as it is."""
-
-
-class Particular(Transcriber, Protocol):
-    """What a transcriber has besides if its models want different chunks."""
-
-    def profile_for(self, options: TranscriptionOptions, model: str) -> CutProfile:
-        """How to cut what is asked of this model."""
-        ...
-
-
-class HearsFiles(Transcriber, Protocol):
-    """What a transcriber has besides if it takes whole files."""
-
-    takes: Takes
-    in_errands: bool  # whether `hear_file` waits in no other way than `pipeline.concurrency.greenlet_io` offers
-
-    def hear_file(  # noqa: PLR0917  # as `hear`, with what a file is besides
-        self, data: bytes, filename: str, media_type: str, duration_ms: int, options: TranscriptionOptions, model: str
-    ) -> Heard:
-        """As `hear`, of a file that `takes` permits. Raises ProviderError; FileRefused when it should be decoded after all."""
-        ...
-
-
-def is_particular(transcriber: Transcriber) -> TypeGuard[Particular]:
-    """By its method's name alone: every request asks, and `isinstance` with a protocol is slow."""
-    return hasattr(transcriber, "profile_for")
-
-
-def hears_files(transcriber: Transcriber) -> TypeGuard[HearsFiles]:
-    """Whether it takes whole files; asked in the same way."""
-    return hasattr(transcriber, "hear_file")
-
-
-@runtime_checkable
-class Speaker(Protocol):
-    """Turns text into sound of `sample_rate` Hz."""
-
-    name: str
-    local: bool
-    sample_rate: int
-
-    def speak(self, options: SpeechOptions, model: str) -> Iterator[bytes]:
-        """Blocks of s16le mono sound, the first as early as possible. Raises ProviderError; UnsupportedValue(param=...)."""
-        ...
-
-
-class Voice(Iterator[bytes]):
-    """The blocks of a speech, and who speaks it, which is known from the first block on.
-
-    `usage` is what it cost in tokens, after the last block and where the provider counts them.
-    """
-
-    model_used: str
-    usage: TokenUsage | None = None
-
-    def close(self) -> None:
-        """Let go of what is behind it, when it is left early."""
-
-
-class Closable(Protocol):
-    """Something that holds processes or connections."""
-
-    def close(self) -> None:
-        """Let go of everything; calling it again does nothing."""
-        ...
-
-
-@dataclass(frozen=True)
-class Provider:
-    """What `open_provider` returns: what it can do, and what must be closed at the end."""
-
-    transcriber: Transcriber | None = None
-    speaker: Speaker | None = None
-    resources: tuple[Closable, ...] = ()
-
-    def close(self) -> None:
-        """Close what the provider opened."""
-        for resource in self.resources:
-            resource.close()
-
-
-def phrases(words: Iterable[Word], *, pause_ms: int = 500, longest_ms: int = 10_000) -> Iterator[Segment]:
-    """Segments for a provider that knows words only: a new one begins after a pause, or when one would grow too long."""
-    held: list[Word] = []
-    for word in words:
-        if held and (word.start - held[-1].end >= pause_ms or word.end - held[0].start > longest_ms):
-            yield _phrase(held)
-            held = []
-        held.append(word)
-    if held:
-        yield _phrase(held)
-
-
-def _phrase(words: list[Word]) -> Segment:
-    text = " ".join(word.text for word in words)
-    return Segment(text=text, start=words[0].start, end=words[-1].end, words=tuple(words))
+from pipeline.provider import (
+    FileRefused as FileRefused,
+)
+from pipeline.provider import (
+    HearsFiles as HearsFiles,
+)
+from pipeline.provider import (
+    Particular as Particular,
+)
+from pipeline.provider import (
+    Provider as Provider,
+)
+from pipeline.provider import (
+    Speaker as Speaker,
+)
+from pipeline.provider import (
+    Takes as Takes,
+)
+from pipeline.provider import (
+    Transcriber as Transcriber,
+)
+from pipeline.provider import (
+    Voice as Voice,
+)
+from pipeline.provider import (
+    phrases as phrases,
+)

@@ -42,9 +42,9 @@ from pipeline.errors import (
 from pipeline.gemini_response import SAMPLE_RATE, Parts, refusal
 from pipeline.options import SpeechOptions
 from pipeline.providers.base import Provider, Voice
-from pipeline.resilience.circuit_breaker import Circuit
+from pipeline.resilience.circuit_breaker import CircuitBreaker
 from pipeline.resilience.deadline import Deadline
-from pipeline.resilience.retry import Tries
+from pipeline.resilience.retry import RetryPolicy
 from pipeline.tts.time_stretch import stretched
 
 if TYPE_CHECKING:
@@ -106,8 +106,8 @@ class Gemini:
     def __init__(self, config: Config) -> None:
         self.name = config.name
         self._config = config
-        circuit = Circuit(config.name, failures=config.circuit_failures, seconds=config.circuit_seconds)
-        self._tries = Tries(
+        circuit = CircuitBreaker(config.name, failures=config.circuit_failures, seconds=config.circuit_seconds)
+        self._tries = RetryPolicy(
             config.name,
             timeout_s=config.timeout_s,
             retry_s=config.retry_s,

@@ -81,7 +81,7 @@ class OpenAI:
         self.profile = _profile(config.max_s, config.min_s)
         longest = max(config.max_s, config.diarize_max_s)
         self.takes = Takes(frozenset(config.containers), max_bytes=config.max_bytes, max_s=longest)
-        self.in_errands = server.in_errands
+        self.in_greenlets = server.in_greenlets
         self._server, self._config = server, config
         self._abilities: dict[str, Abilities] = {}
         self._wav_only: set[str] = set()  # models that do not speak bare samples

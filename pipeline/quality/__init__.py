@@ -1,1 +1,1 @@
-"""Text that may be wrong: hallucination suspects, coverage, a retry of suspect chunks, one language."""
+"""Text that may be wrong: hallucination suspects, and how much of the speech is covered by words."""

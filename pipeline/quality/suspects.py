@@ -19,8 +19,8 @@ from itertools import islice
 from operator import eq
 from typing import Literal
 
-from pipeline.stitch.overlap import normal
 from pipeline.text.segment_words import SegmentWords
+from pipeline.text.word_match import normal
 from pipeline.transcript import Segment, Transcript
 
 Shown = Literal["keep", "mark", "drop"]

@@ -16,7 +16,7 @@ from pipeline.errors import ProviderBusy, ProviderNonsense, ProviderUnavailable
 _FAILURES = (ProviderUnavailable, ProviderNonsense)
 
 
-class Circuit:
+class CircuitBreaker:
     """Opens after `failures` consecutive ones, for `seconds`; then exactly one call at a time decides. Thread-safe."""
 
     def __init__(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 
-_SPARE: ContextVar[bool] = ContextVar("spare", default=False)
+_FALLBACK: ContextVar[bool] = ContextVar("fallback", default=False)
 
 
-class spare_route:  # noqa: N801 - it is used as a function with a block
+class fallback_available:  # noqa: N801 - it is used as a function with a block
     """Around one route's call; `there` is whether a further route would be asked next. Counts in this context only."""
 
     __slots__ = ("_there", "_token")
@@ -16,12 +16,12 @@ class spare_route:  # noqa: N801 - it is used as a function with a block
         self._there = there
 
     def __enter__(self) -> None:
-        self._token = _SPARE.set(self._there)
+        self._token = _FALLBACK.set(self._there)
 
     def __exit__(self, *_: object) -> None:
-        _SPARE.reset(self._token)
+        _FALLBACK.reset(self._token)
 
 
-def has_spare_route() -> bool:
+def has_fallback() -> bool:
     """What the innermost `spare_route` around us says; False outside of any."""
-    return _SPARE.get()
+    return _FALLBACK.get()

@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
-from pipeline.concurrency.fair_semaphore import Turns
-from pipeline.concurrency.greenlet_io import elsewhere
+from pipeline.concurrency.fair_semaphore import FairSemaphore
+from pipeline.concurrency.greenlet_io import run_in_thread
 from pipeline.errors import ProviderBusy, ProviderError, ProviderNonsense, ProviderUnavailable
-from pipeline.resilience.circuit_breaker import Circuit
+from pipeline.resilience.circuit_breaker import CircuitBreaker
 from pipeline.resilience.deadline import Deadline
-from pipeline.resilience.fallback import has_spare_route
+from pipeline.resilience.fallback import has_fallback
 
 T = TypeVar("T")
 
@@ -24,8 +24,8 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 8.0
 _OF_NONSENSE = 2  # tries; who does not understand itself the second time either is not having a bad moment
 
 
-class Tries:
-    """One provider's calls, from any thread and any errand, `concurrency` of them at once.
+class RetryPolicy:
+    """One provider's calls, from any thread and any greenlet, `concurrency` of them at once.
 
     A call with all its tries takes `timeout_s` seconds at most; a failed try is repeated within the first `retry_s`, and there
     are no more than `most` tries. Who is over its limit is not waited for where another route can answer.
@@ -39,12 +39,12 @@ class Tries:
         retry_s: float,
         concurrency: int,
         most: int = 5,
-        circuit: Circuit | None = None,
+        circuit: CircuitBreaker | None = None,
     ) -> None:
         self._provider = provider
         self._timeout_s, self._retry_s, self._most = timeout_s, min(retry_s, timeout_s), most
-        self._turns = Turns(concurrency)
-        self._circuit = circuit or Circuit(provider)
+        self._semaphore = FairSemaphore(concurrency)
+        self._circuit = circuit or CircuitBreaker(provider)
         self._closing = threading.Event()
 
     def persist(self, ask: Callable[[Deadline], T], seconds: float | None = None) -> T:
@@ -63,12 +63,12 @@ class Tries:
         """Wait before the next try; False when there should be none."""
         jittered = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**nth) * random.uniform(0.5, 1)  # noqa: S311 - spreads the tries
         wait = max(float(error.details.get("retry_after") or 0), jittered)
-        if isinstance(error, ProviderBusy) and has_spare_route():
+        if isinstance(error, ProviderBusy) and has_fallback():
             return False
         most = min(self._most, _OF_NONSENSE) if isinstance(error, ProviderNonsense) else self._most
         if nth + 1 >= most or self._circuit.doubtful or time.monotonic() + wait > again.at:
             return False
-        return not elsewhere(partial(self._closing.wait, wait))
+        return not run_in_thread(partial(self._closing.wait, wait))
 
     @contextmanager
     def turn(self, deadline: Deadline) -> Iterator[None]:
@@ -79,13 +79,13 @@ class Tries:
         if self._closing.is_set():
             raise ProviderUnavailable("The provider is closed", provider=self._provider)
         seconds = deadline.at - time.monotonic()
-        if seconds <= 0 or not self._turns.take(seconds):
+        if seconds <= 0 or not self._semaphore.acquire(seconds):
             raise ProviderBusy("Too many calls to this provider at once", provider=self._provider)
         try:
             deadline.again(seconds)
             yield
         finally:
-            self._turns.give_back()
+            self._semaphore.release()
 
     def close(self) -> None:
         """Nothing is asked any more, and nobody waits for a next try."""

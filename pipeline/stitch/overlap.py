@@ -8,15 +8,12 @@ at the moment that drops the fewest words which the other side does not have.
 
 from __future__ import annotations
 
-import difflib
-import functools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import NamedTuple
 
-from pipeline.transcript import Word
+from pipeline.text.word_match import Spoken, likeness, normal
 
 _FAR = 3000  # ms around the overlap in which a clock offset is looked for
 _NEAR = 350  # ms around it in which words are matched: a recogniser's boundaries are no better
@@ -32,17 +29,6 @@ _RUN_CREDIT = 250  # ms nearer to the cut, per match in the same run, up to four
 _SUBSTITUTION, _GAP = -0.7, -0.4
 _TWIN = 200  # ms between two hearings of one word
 _COVERED = 0.3  # of a word, to say that the other side has it too
-
-
-class Token(NamedTuple):
-    """A word that its provider gave no time; times in ms on the recording's clock."""
-
-    text: str
-    start: int
-    end: int
-
-
-Spoken = Token | Word  # for matching
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +62,6 @@ def switch(left: Sequence[Spoken], right: Sequence[Spoken], overlap: Overlap, *,
         return first + mine + 1, theirs + 1
     kept, skipped = _by_time(tail, head, overlap)
     return first + kept, skipped
-
-
-@functools.lru_cache(maxsize=1 << 16)
-def normal(text: str) -> str:
-    """What two spellings of a word have in common."""
-    return "".join(character for character in text.casefold() if character.isalnum()) or text
-
-
-def same(one: Spoken, other: Spoken) -> bool:
-    """Whether they are the same word, however it is spelled."""
-    return normal(one.text) == normal(other.text)
 
 
 def _delay(left: Sequence[Spoken], right: Sequence[Spoken], pair: tuple[int, int]) -> int:
@@ -181,14 +156,6 @@ def _worth(one: str, other: str, late: float) -> float:
     """`late`: in sigmas."""
     alike = 1.0 if one == other else likeness(one, other)
     return max(2.0 * alike - 1.5 * late * late, _SUBSTITUTION)
-
-
-@functools.lru_cache(maxsize=1 << 16)
-def likeness(one: str, other: str) -> float:
-    """0 to 1, of two words as `normal` makes them; 0 also for words that neither begin nor end alike."""
-    if one[:1] != other[:1] and one[-1:] != other[-1:]:
-        return 0.0
-    return 1.0 if one == other else difflib.SequenceMatcher(None, one, other, autojunk=False).ratio()
 
 
 def _best_match(matches: list[tuple[int, int]], left: Sequence[Spoken], cut: int) -> tuple[int, int]:

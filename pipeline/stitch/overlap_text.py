@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import accumulate, islice, repeat
 
-from pipeline.stitch.overlap import Overlap, Spoken, normal
+from pipeline.stitch.overlap import Overlap
+from pipeline.text.word_match import Spoken, normal
 
 _REACH, _MORE = 1.8, 4  # times the expected words, and some, that are looked at on each side
 _MATCH, _SUBSTITUTION, _GAP = 1.0, -0.7, -0.6

@@ -13,11 +13,12 @@ from dataclasses import replace
 from pipeline.cut.cutter import Span
 from pipeline.quality.coverage import Reckoning
 from pipeline.quality.suspects import judged
-from pipeline.stitch.overlap import Overlap, Spoken, normal, same, switch
+from pipeline.stitch.overlap import Overlap, switch
 from pipeline.stitch.overlap_text import switch_texts
 from pipeline.stitch.timeline import forward, on_recording
 from pipeline.stitch.totals import Tally, letters
 from pipeline.text.segment_words import SegmentWords, punctuated, speech_ms, without_loops
+from pipeline.text.word_match import Spoken, normal, same
 from pipeline.transcript import Gap, Heard, Seams, Segment, Transcript, samples_to_ms
 
 _LOOK_BACK = 10_000  # ms before and after an overlap in which words may take part in a seam

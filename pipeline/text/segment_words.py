@@ -9,8 +9,8 @@ from functools import cached_property, partial
 from itertools import accumulate, pairwise
 
 from pipeline.cut.cutter import Span
-from pipeline.stitch.overlap import Spoken, Token
 from pipeline.text.caption_words import CLOSING, SENTENCE_ENDS
+from pipeline.text.word_match import Spoken, Token
 from pipeline.text.word_spacing import has_solid, joined, may_part, solid
 from pipeline.transcript import Segment, samples_to_ms
 

@@ -20,8 +20,8 @@ from pipeline.audio.encode import encode
 from pipeline.catalog import Route
 from pipeline.errors import ProviderNonsense
 from pipeline.options import SpeechOptions
-from pipeline.provider_registry import Toolbox
-from pipeline.providers.base import Speaker, Voice
+from pipeline.provider import Speaker, Voice
+from pipeline.provider_registry import ProviderRegistry
 from pipeline.run import first_that_can
 from pipeline.transcript import Segment, Word
 from pipeline.tts.text_splitter import sentences
@@ -69,7 +69,7 @@ class _Told:
 _TOLD = TypeAdapter(_Told)
 
 
-def recite(options: SpeechOptions, toolbox: Toolbox) -> Recital:
+def recite(options: SpeechOptions, registry: ProviderRegistry) -> Recital:
     """`options.input`, at most what one request takes, spoken and timed. A text of marks alone is a pause, and no call.
 
     Raises the one ProviderError, or RoutesExhausted.
@@ -79,13 +79,13 @@ def recite(options: SpeechOptions, toolbox: Toolbox) -> Recital:
         return _joined(iter([Utterance(options.input, b"", SAMPLE_RATE, _mute(options.input))]), SAMPLE_RATE, pause_ms)
 
     def ask(route: Route) -> Recital:
-        speaker, used = toolbox.speaker(route), [route.model]
+        speaker, used = registry.speaker(route), [route.model]
         spoken = _joined(_utterances(speaker, options, route, used), speaker.sample_rate, pause_ms)
         if not spoken.pcm:
             raise ProviderNonsense("The provider returned no sound", provider=route.provider)
         return replace(spoken, pcm=_resampled(spoken.pcm, speaker.sample_rate), model_used=used[-1])
 
-    return first_that_can(toolbox.catalog.routes(options.model, "speech"), ask)
+    return first_that_can(registry.catalog.routes(options.model, "speech"), ask)
 
 
 def sounds(text: str) -> bool:

@@ -20,7 +20,7 @@ from tests.support.accounts import rich
 from workers.steps.deliver import deliver
 from workers.steps.next_step import advance
 from workers.steps.transcribe import transcribe
-from workers.worker_context import Desk as Workbench
+from workers.worker_context import WorkerContext
 
 JOBS = "/v1/audio/jobs"
 ADMIN_KEY = "the administrator's own"
@@ -62,7 +62,7 @@ class House:
     account_id: str
     key: str
     other_key: str
-    _bench: list[Workbench] = field(default_factory=list)
+    _bench: list[WorkerContext] = field(default_factory=list)
 
     def auth(self, key: str | None = None) -> dict[str, str]:
         return {"Authorization": f"Bearer {key or self.key}"}
@@ -84,16 +84,16 @@ class House:
         return answer.json()  # type: ignore[no-any-return]
 
     def work(self, *, chunks: int | None = None) -> None:
-        """Be the workers until no bell is left to ring, or until so many chunks are heard."""
+        """Be the workers until nothing is left to dispatch, or until so many chunks are heard."""
         bench, jobs = self.bench(), self.services.jobs
-        while bells := jobs.to_ring(1) or jobs.stale_bells(0, 1):
-            (bell,) = bells
-            if bell.idx is None:
-                advance(bench, bell.job_id)
+        while dispatches := jobs.to_dispatch(1) or jobs.stale_dispatches(0, 1):
+            (dispatch,) = dispatches
+            if dispatch.idx is None:
+                advance(bench, dispatch.job_id)
             elif chunks == 0:
                 return
             else:
-                transcribe(bench, bell.job_id, bell.idx)
+                transcribe(bench, dispatch.job_id, dispatch.idx)
                 chunks = None if chunks is None else chunks - 1
 
     def deliver(self) -> None:
@@ -101,10 +101,10 @@ class House:
         for message_id in self.services.webhooks.due():
             deliver(self.bench(), message_id)
 
-    def bench(self) -> Workbench:
+    def bench(self) -> WorkerContext:
         if not self._bench:
             leases = LeaseKeeper(self.services.jobs, self.services.settings.lease_seconds, lambda: None)
-            self._bench.append(Workbench(self.services, leases, "cpu", "test"))
+            self._bench.append(WorkerContext(self.services, leases, "cpu", "test"))
         return self._bench[0]
 
     def stored(self) -> list[str]:

@@ -8,41 +8,41 @@ from collections.abc import Callable
 
 import pytest
 
-from api.thread_pool import Crew
+from api.thread_pool import ThreadPool
 
 ASKED: contextvars.ContextVar[str] = contextvars.ContextVar("asked", default="nobody")
 
 
 @pytest.fixture
-def crew() -> Crew:
-    return Crew(3, "crew under test")
+def pool() -> ThreadPool:
+    return ThreadPool(3, "pool under test")
 
 
-def test_what_a_call_returns_and_raises_comes_back(crew: Crew) -> None:
+def test_what_a_call_returns_and_raises_comes_back(pool: ThreadPool) -> None:
     async def ask() -> tuple[int, str]:
         with pytest.raises(ZeroDivisionError):
-            await crew.do(lambda: 1 // 0)
+            await pool.run(lambda: 1 // 0)
         with pytest.raises(RuntimeError, match="StopIteration"):
-            await crew.do(lambda: next(iter(())))
-        return await crew.do(lambda: 6 * 7), await crew.do(lambda: threading.current_thread().name)
+            await pool.run(lambda: next(iter(())))
+        return await pool.run(lambda: 6 * 7), await pool.run(lambda: threading.current_thread().name)
 
     assert asyncio.run(ask()) == (42, "crew under test-1")
-    crew.close()
+    pool.close()
 
 
-def test_a_call_knows_for_whom_it_works(crew: Crew) -> None:
+def test_a_call_knows_for_whom_it_works(pool: ThreadPool) -> None:
     async def ask(who: str) -> str:
         ASKED.set(who)
-        return await crew.do(ASKED.get)
+        return await pool.run(ASKED.get)
 
     async def all_at_once() -> list[str]:
         return await asyncio.gather(*(ask(str(number)) for number in range(9)))
 
     assert asyncio.run(all_at_once()) == [str(number) for number in range(9)]
-    crew.close()
+    pool.close()
 
 
-def test_no_more_threads_than_are_needed_and_no_more_than_there_may_be(crew: Crew) -> None:
+def test_no_more_threads_than_are_needed_and_no_more_than_there_may_be(pool: ThreadPool) -> None:
     async def busy(count: int) -> set[str]:
         meet = threading.Barrier(count)
 
@@ -50,16 +50,16 @@ def test_no_more_threads_than_are_needed_and_no_more_than_there_may_be(crew: Cre
             meet.wait(10)
             return threading.current_thread().name
 
-        return set(await asyncio.gather(*(crew.do(call) for _ in range(count))))
+        return set(await asyncio.gather(*(pool.run(call) for _ in range(count))))
 
     async def many() -> list[str]:
-        return await asyncio.gather(*(crew.do(lambda: threading.current_thread().name) for _ in range(50)))
+        return await asyncio.gather(*(pool.run(lambda: threading.current_thread().name) for _ in range(50)))
 
     assert len(asyncio.run(busy(1))) == 1
     assert len(asyncio.run(busy(2))) == 2
     assert len(asyncio.run(busy(3))) == 3
     assert len(set(asyncio.run(many()))) <= 3
-    crew.close()
+    pool.close()
 
 
 def until(true: Callable[[], bool]) -> None:
@@ -70,7 +70,7 @@ def until(true: Callable[[], bool]) -> None:
     raise AssertionError("it did not come true")
 
 
-def test_who_is_cancelled_leaves_the_call_to_itself(crew: Crew) -> None:
+def test_who_is_cancelled_leaves_the_call_to_itself(pool: ThreadPool) -> None:
     go, done = threading.Event(), threading.Event()
 
     def call() -> None:
@@ -78,29 +78,29 @@ def test_who_is_cancelled_leaves_the_call_to_itself(crew: Crew) -> None:
         done.set()
 
     async def leave() -> str:
-        task = asyncio.ensure_future(crew.do(call))
+        task = asyncio.ensure_future(pool.run(call))
         await asyncio.sleep(0.01)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
         go.set()
-        return await crew.do(lambda: "the next one")
+        return await pool.run(lambda: "the next one")
 
     assert asyncio.run(leave()) == "the next one"
     assert done.wait(10)
-    crew.close()
+    pool.close()
 
 
-def test_a_loop_that_is_gone_harms_nobody(crew: Crew) -> None:
+def test_a_loop_that_is_gone_harms_nobody(pool: ThreadPool) -> None:
     go = threading.Event()
 
     async def leave() -> None:
-        task = asyncio.ensure_future(crew.do(lambda: go.wait(10)))
+        task = asyncio.ensure_future(pool.run(lambda: go.wait(10)))
         await asyncio.sleep(0.01)
         task.cancel()
 
     asyncio.run(leave())
     go.set()
-    assert asyncio.run(crew.do(lambda: "alive")) == "alive"
-    crew.close()
-    until(lambda: not [one for one in threading.enumerate() if one.name.startswith("crew under test")])
+    assert asyncio.run(pool.run(lambda: "alive")) == "alive"
+    pool.close()
+    until(lambda: not [one for one in threading.enumerate() if one.name.startswith("pool under test")])

@@ -10,7 +10,7 @@ import numpy as np
 from pipeline.catalog import load_catalog
 from pipeline.options import TranscriptionOptions
 from pipeline.oracle.speech import Spoken
-from pipeline.provider_registry import Toolbox
+from pipeline.provider_registry import ProviderRegistry
 from pipeline.run import transcribe
 from pipeline.transcript import Transcript
 from tests.benchmarks.report import Figure
@@ -32,7 +32,7 @@ def compare(transcript: Transcript, spoken: Sequence[Spoken]) -> tuple[bool, flo
 
 def run() -> Iterator[Figure]:
     spoken = truth(seconds=SECONDS, style="natural")
-    toolbox = Toolbox(load_catalog(None, embedded_engines="auto"), engine_processes=1)
+    registry = ProviderRegistry(load_catalog(None, embedded_engines="auto"), engine_processes=1)
     options = TranscriptionOptions(model="oracle", timestamp_granularities=("word",))
     try:
         with tempfile.TemporaryDirectory() as folder:
@@ -40,11 +40,11 @@ def run() -> Iterator[Figure]:
                 Path(folder), seconds=SECONDS, style="natural", suffixes=list(CODECS)
             ).items():
                 started = time.monotonic()
-                transcript = transcribe(path, options, toolbox, workers=2)
+                transcript = transcribe(path, options, registry, workers=2)
                 took = time.monotonic() - started
                 same, worst, drift = compare(transcript, spoken)
                 title = f"{suffix}: {len(spoken)} words, {len(transcript.words)} heard, in {took:.0f} s"
                 good = same and worst <= 20 and abs(drift) <= 5
                 yield Figure(title, f"{worst:.1f} ms", f"drift {drift:.2f} ms", None, "all, <= 20 ms", good)
     finally:
-        toolbox.close()
+        registry.close()

@@ -26,7 +26,7 @@ from pipeline.audio.ffmpeg.binary import ffmpeg_path
 from pipeline.catalog import load_catalog
 from pipeline.engines.process_pool import EnginePool
 from pipeline.options import SpeechOptions, TranscriptionOptions
-from pipeline.provider_registry import Toolbox
+from pipeline.provider_registry import ProviderRegistry
 from pipeline.run import speak, transcribe
 from pipeline.transcript import SAMPLE_RATE
 from tests.benchmarks.cutter import bare_ffmpeg
@@ -114,9 +114,9 @@ def least(recording: Path, place: Place) -> tuple[float, float]:
 
 def in_one_process(recording: Path, place: Place) -> float:
     """Seconds of the pipeline alone."""
-    with Toolbox(load_catalog(place.catalog, embedded_engines="auto"), engine_processes=1) as toolbox:
+    with ProviderRegistry(load_catalog(place.catalog, embedded_engines="auto"), engine_processes=1) as registry:
         began = time.monotonic()
-        found = transcribe(recording, TranscriptionOptions(model="distant"), toolbox, workers=AT_ONCE)
+        found = transcribe(recording, TranscriptionOptions(model="distant"), registry, workers=AT_ONCE)
         took = time.monotonic() - began
     assert len(found.text.split()) > HOUR, "the answers are there"
     return took
@@ -165,10 +165,10 @@ def compared(title: str, ours: float, what: str, baseline: float, most: float) -
 def spoken(folder: Path, minutes: float) -> Path:
     """A WAV of so much speech by eSpeak, at PocketSphinx' rate, with pauses between the sentences."""
     catalog = load_catalog(None, embedded_engines="auto")
-    with Toolbox(catalog, engine_processes=1) as toolbox:
+    with ProviderRegistry(catalog, engine_processes=1) as registry:
         options = SpeechOptions(model="espeak-ng", input=" ".join(LINES), response_format="wav")
         file = folder / "lines.wav"
-        file.write_bytes(b"".join(speak(options, toolbox)))
+        file.write_bytes(b"".join(speak(options, registry)))
     with decode(file) as decoding:
         once = b"".join(decoding) + np.zeros(SAMPLE_RATE // 2, dtype="<i2").tobytes()
     target = folder / "spoken.wav"
@@ -200,10 +200,10 @@ def local_engine(folder: Path) -> Figure:
     pieces = [sound[at : at + PIECE] for at in range(0, len(sound), PIECE)]
     half = len(pieces) // 2
     before = bare_engine(pieces[:half])
-    with Toolbox(load_catalog(None, embedded_engines="auto"), engine_processes=2) as toolbox:
+    with ProviderRegistry(load_catalog(None, embedded_engines="auto"), engine_processes=2) as registry:
         options = TranscriptionOptions(model="pocketsphinx-en-us")
         started = time.monotonic()
-        transcribe(recording, options, toolbox, workers=2)
+        transcribe(recording, options, registry, workers=2)
         took = time.monotonic() - started
     bare = before + bare_engine(pieces[half:])
     return compared(f"{SPOKEN_MINUTES:g} min through PocketSphinx, two processes", took, "one", bare, 0.55)

@@ -22,7 +22,7 @@ from pipeline.catalog import load_catalog
 from pipeline.cut.cutter import CutProfile, cut
 from pipeline.engines.process_pool import EnginePool
 from pipeline.options import TranscriptionOptions
-from pipeline.provider_registry import Toolbox
+from pipeline.provider_registry import ProviderRegistry
 from pipeline.run import transcribe
 from pipeline.transcript import SAMPLE_RATE
 from tests.benchmarks.report import Figure
@@ -92,8 +92,8 @@ def heard(recording: Recording) -> list[str]:
         with wave.open(str(path), "wb") as file:
             file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
             file.writeframes(recording.pcm)
-        with Toolbox(load_catalog(None, embedded_engines="auto"), engine_processes=2) as toolbox:
-            return spelled(transcribe(path, TranscriptionOptions(model="pocketsphinx-en-us"), toolbox, workers=2).text)
+        with ProviderRegistry(load_catalog(None, embedded_engines="auto"), engine_processes=2) as registry:
+            return spelled(transcribe(path, TranscriptionOptions(model="pocketsphinx-en-us"), registry, workers=2).text)
 
 
 def inside(recording: Recording) -> tuple[int, int]:

@@ -9,11 +9,11 @@ from pathlib import Path
 import jiwer
 import numpy as np
 
-from infra.gc_tuning import spare_the_collector
+from infra.gc_tuning import tune_gc
 from pipeline.catalog import load_catalog
 from pipeline.cut.cutter import Span
 from pipeline.options import TranscriptionOptions
-from pipeline.provider_registry import Toolbox
+from pipeline.provider_registry import ProviderRegistry
 from pipeline.run import transcribe
 from pipeline.stitch.stitcher import stitch
 from pipeline.stitch.timeline import runs_forward
@@ -73,10 +73,10 @@ def simulated(style: Style, hours: int, detail: Detail, jitter: int, bias: int) 
     return Figure(title, f"{rate:.3f} a seam", f"worst {late} ms" if detail == "word" else "", None, target, good)
 
 
-def with_sound(detail: Detail, toolbox: Toolbox, recording: Path) -> Figure:
+def with_sound(detail: Detail, registry: ProviderRegistry, recording: Path) -> Figure:
     spoken = [word.text for word in truth(seconds=HOUR, style="dense")]
     options = TranscriptionOptions(model="oracle", prompt=f"oracle: detail={detail}")
-    whole = transcribe(recording, options, toolbox, workers=2)
+    whole = transcribe(recording, options, registry, workers=2)
     errors = wrong(spoken, whole.text.split())
     forced = whole.seams.hard + whole.seams.soft
     rate, moved = sum(errors) / forced, 0.0
@@ -93,7 +93,7 @@ def speed(style: Style, detail: Detail) -> Figure:
     said = timeline(10 * HOUR, style)
     spans = cut_timeline(said, 10 * HOUR * 1000)
     parts = [(span, Hearer(said, detail, 60).hear(span)) for span in spans]
-    spare_the_collector()
+    tune_gc()
     took = []
     for _ in range(3):
         started = time.perf_counter()
@@ -113,8 +113,10 @@ def run() -> Iterator[Figure]:
         folder = Path(name)
         (folder / "catalog.toml").write_text(CATALOG)
         recording = oracle_recording(folder, seconds=HOUR, style="dense", suffixes=["flac"])["flac"]
-        with Toolbox(load_catalog(folder / "catalog.toml", embedded_engines="off"), engine_processes=1) as toolbox:
+        with ProviderRegistry(
+            load_catalog(folder / "catalog.toml", embedded_engines="off"), engine_processes=1
+        ) as registry:
             for detail in details:
-                yield with_sound(detail, toolbox, recording)
+                yield with_sound(detail, registry, recording)
     for style, detail in (("natural", "word"), ("dense", "word"), ("dense", "segment"), ("dense", "text")):
         yield speed(style, detail)  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ from infra.database.session import Database
 from infra.jobs.store import JobStore
 from infra.keys.accounts import Accounts
 from infra.media import MediaStore
-from tests.contracts.job_store_harness import JobDesk
+from tests.contracts.job_store_harness import JobStoreHarness
 
 
 @pytest.fixture
@@ -15,5 +15,7 @@ def account(database: Database) -> str:
 
 
 @pytest.fixture
-def desk(database: Database, account: str) -> JobDesk:
-    return JobDesk(database, JobStore(database, lease_seconds=60, max_attempts=3), MediaStore(database), account)
+def harness(database: Database, account: str) -> JobStoreHarness:
+    return JobStoreHarness(
+        database, JobStore(database, lease_seconds=60, max_attempts=3), MediaStore(database), account
+    )

@@ -26,7 +26,7 @@ def span(idx: int, *, start: int | None = None) -> dict[str, Any]:
 
 
 @dataclass
-class JobDesk:
+class JobStoreHarness:
     """Everything a test does to jobs. `jobs` has leases of 60 s: they end when a test says so, by `silence`."""
 
     database: Database

@@ -6,23 +6,25 @@ from infra.jobs.store import NewJob
 from infra.keys.accounts import Accounts
 from infra.money.quota import MINUTE, Quota
 from pipeline.errors import QuotaExceeded, TooManyJobs
-from tests.contracts.job_store_harness import ERROR, JobDesk, span
+from tests.contracts.job_store_harness import ERROR, JobStoreHarness, span
 
 SECOND = 1000  # ms; the desk's chunks are a second long
 
 
 @pytest.fixture
-def free(desk: JobDesk) -> JobDesk:
+def free(harness: JobStoreHarness) -> JobStoreHarness:
     """An account of one minute a day and two live jobs."""
-    Accounts(desk.database).update(desk.account, limits={"transcription_minutes_per_day": 1, "concurrent_jobs": 2})
-    return desk
+    Accounts(harness.database).update(
+        harness.account, limits={"transcription_minutes_per_day": 1, "concurrent_jobs": 2}
+    )
+    return harness
 
 
-def used(desk: JobDesk) -> int:
-    return Quota(desk.database).used_today(desk.account)
+def used(harness: JobStoreHarness) -> int:
+    return Quota(harness.database).used_today(harness.account)
 
 
-def test_a_job_takes_what_it_is_sure_of_and_counts_what_it_heard(free: JobDesk) -> None:
+def test_a_job_takes_what_it_is_sure_of_and_counts_what_it_heard(free: JobStoreHarness) -> None:
     job = free.submit(sure_ms=10 * SECOND)
     assert used(free) == 10 * SECOND
     lease = free.claim(job)
@@ -34,7 +36,7 @@ def test_a_job_takes_what_it_is_sure_of_and_counts_what_it_heard(free: JobDesk) 
     assert used(free) == 2 * SECOND
 
 
-def test_what_turns_out_longer_is_taken_before_it_is_heard(free: JobDesk) -> None:
+def test_what_turns_out_longer_is_taken_before_it_is_heard(free: JobStoreHarness) -> None:
     job = free.submit()
     assert used(free) == 1
     lease = free.claim(job)
@@ -47,13 +49,13 @@ def test_what_turns_out_longer_is_taken_before_it_is_heard(free: JobDesk) -> Non
     assert used(free) == 3 * SECOND
 
 
-def test_failed_work_uses_no_minutes(free: JobDesk) -> None:
+def test_failed_work_uses_no_minutes(free: JobStoreHarness) -> None:
     job = free.submit(sure_ms=30 * SECOND)
     free.jobs.fail(free.claim(job), ERROR)
     assert used(free) == 0
 
 
-def test_a_job_that_would_cross_the_day_is_refused_whole(free: JobDesk) -> None:
+def test_a_job_that_would_cross_the_day_is_refused_whole(free: JobStoreHarness) -> None:
     free.submit(sure_ms=MINUTE - 1)
     with pytest.raises(QuotaExceeded):
         free.submit(sure_ms=2)
@@ -63,7 +65,7 @@ def test_a_job_that_would_cross_the_day_is_refused_whole(free: JobDesk) -> None:
     assert len(free.jobs.list(free.account)[0]) == 2
 
 
-def test_a_third_live_job_waits_for_one_to_end(free: JobDesk) -> None:
+def test_a_third_live_job_waits_for_one_to_end(free: JobStoreHarness) -> None:
     first, _ = free.submit(), free.submit()
     with pytest.raises(TooManyJobs, match="2 live jobs"):
         free.submit()
@@ -78,6 +80,6 @@ def test_a_third_live_job_waits_for_one_to_end(free: JobDesk) -> None:
         free.jobs.retry(free.account, third.id)
 
 
-def test_speech_uses_no_minutes(free: JobDesk) -> None:
+def test_speech_uses_no_minutes(free: JobStoreHarness) -> None:
     free.jobs.create(NewJob(account_id=free.account, task="speech", model="oracle", input={"characters": 5}))
     assert used(free) == 0

@@ -10,11 +10,11 @@ from infra.idempotency import Idempotency, IdempotencyStore
 from infra.jobs.store import NewJob
 from infra.keys.accounts import Accounts
 from pipeline.errors import IdempotencyConflict, InputMissing, InvalidRequest, NotFound
-from tests.contracts.job_store_harness import JobDesk
+from tests.contracts.job_store_harness import JobStoreHarness
 
 
-def new(desk: JobDesk, **given: Any) -> NewJob:
-    return NewJob(account_id=desk.account, task="transcription", model="oracle", **given)
+def new(harness: JobStoreHarness, **given: Any) -> NewJob:
+    return NewJob(account_id=harness.account, task="transcription", model="oracle", **given)
 
 
 def with_key(key: str, fingerprint: str = "f") -> Idempotency:
@@ -23,128 +23,130 @@ def with_key(key: str, fingerprint: str = "f") -> Idempotency:
     )
 
 
-def test_a_new_job_is_queued_with_what_the_caller_said(desk: JobDesk) -> None:
-    media = desk.upload()
-    job = desk.submit(media=media, request={"language": "en"}, meta={"a": "ü"}, timeout_seconds=60, priority=3)
-    found = desk.jobs.get(desk.account, job.id)
+def test_a_new_job_is_queued_with_what_the_caller_said(harness: JobStoreHarness) -> None:
+    media = harness.upload()
+    job = harness.submit(media=media, request={"language": "en"}, meta={"a": "ü"}, timeout_seconds=60, priority=3)
+    found = harness.jobs.get(harness.account, job.id)
     assert (found.status, found.stage, found.version, found.attempt) == ("queued", "waiting", 1, 0)
     assert (found.request, found.meta, found.media_id, found.priority) == ({"language": "en"}, {"a": "ü"}, media.id, 3)
     assert found.deadline_at == pytest.approx(found.created_at + 60)
     assert found.source is None and found.gaps is None
-    assert desk.timeline(job) == ["created"]
+    assert harness.timeline(job) == ["created"]
 
 
-def test_unknown_and_foreign_look_the_same(desk: JobDesk) -> None:
-    stranger = Accounts(desk.database).create_account("other").id
-    job = desk.submit()
-    asks = (desk.jobs.get, desk.jobs.events, desk.jobs.cancel, desk.jobs.retry, desk.jobs.delete)
+def test_unknown_and_foreign_look_the_same(harness: JobStoreHarness) -> None:
+    stranger = Accounts(harness.database).create_account("other").id
+    job = harness.submit()
+    asks = (harness.jobs.get, harness.jobs.events, harness.jobs.cancel, harness.jobs.retry, harness.jobs.delete)
     for ask in asks:
         with pytest.raises(NotFound) as foreign:
             ask(stranger, job.id)
         with pytest.raises(NotFound) as unknown:
-            ask(desk.account, "job_nothing")
+            ask(harness.account, "job_nothing")
         assert foreign.value.as_dict() == unknown.value.as_dict()
 
 
-def test_media_that_is_not_stored_makes_no_job(desk: JobDesk) -> None:
-    pending = desk.media.begin(desk.account, "late.wav")
+def test_media_that_is_not_stored_makes_no_job(harness: JobStoreHarness) -> None:
+    pending = harness.media.begin(harness.account, "late.wav")
     with pytest.raises(InputMissing):
-        desk.submit(media=pending)
-    assert desk.rows(Job) == 0
+        harness.submit(media=pending)
+    assert harness.rows(Job) == 0
 
 
-def test_the_same_key_gives_the_first_answer(desk: JobDesk) -> None:
-    job, answer = desk.jobs.create(new(desk), with_key("k"))
+def test_the_same_key_gives_the_first_answer(harness: JobStoreHarness) -> None:
+    job, answer = harness.jobs.create(new(harness), with_key("k"))
     assert answer is None
-    again, replayed = desk.jobs.create(new(desk), with_key("k"))
+    again, replayed = harness.jobs.create(new(harness), with_key("k"))
     assert again.id == job.id
     assert replayed == {"id": job.id, "created_at": job.created_at}
-    assert desk.rows(Job) == 1
+    assert harness.rows(Job) == 1
 
 
-def test_the_same_key_for_another_request_is_a_conflict(desk: JobDesk) -> None:
-    desk.jobs.create(new(desk), with_key("k"))
+def test_the_same_key_for_another_request_is_a_conflict(harness: JobStoreHarness) -> None:
+    harness.jobs.create(new(harness), with_key("k"))
     with pytest.raises(IdempotencyConflict):
-        desk.jobs.create(new(desk), with_key("k", "other"))
-    assert desk.rows(Job) == 1
+        harness.jobs.create(new(harness), with_key("k", "other"))
+    assert harness.rows(Job) == 1
 
 
-def test_keys_belong_to_an_account(desk: JobDesk) -> None:
-    stranger = Accounts(desk.database).create_account("other").id
-    desk.jobs.create(new(desk), with_key("k"))
-    job, answer = desk.jobs.create(NewJob(account_id=stranger, task="transcription", model="m"), with_key("k", "other"))
+def test_keys_belong_to_an_account(harness: JobStoreHarness) -> None:
+    stranger = Accounts(harness.database).create_account("other").id
+    harness.jobs.create(new(harness), with_key("k"))
+    job, answer = harness.jobs.create(
+        NewJob(account_id=stranger, task="transcription", model="m"), with_key("k", "other")
+    )
     assert answer is None and job.account_id == stranger
 
 
-def test_one_key_from_many_threads_makes_one_job(desk: JobDesk) -> None:
+def test_one_key_from_many_threads_makes_one_job(harness: JobStoreHarness) -> None:
     with ThreadPoolExecutor(16) as threads:
-        made = list(threads.map(lambda _: desk.jobs.create(new(desk), with_key("k")), range(32)))
+        made = list(threads.map(lambda _: harness.jobs.create(new(harness), with_key("k")), range(32)))
     assert len({job.id for job, _ in made}) == 1
     assert sum(answer is None for _, answer in made) == 1
-    assert desk.rows(Job) == 1
+    assert harness.rows(Job) == 1
 
 
-def test_a_deleted_job_frees_its_key(desk: JobDesk) -> None:
-    job, _ = desk.jobs.create(new(desk), with_key("k"))
-    desk.jobs.delete(desk.account, job.id, force=True)
-    again, answer = desk.jobs.create(new(desk), with_key("k", "other"))
+def test_a_deleted_job_frees_its_key(harness: JobStoreHarness) -> None:
+    job, _ = harness.jobs.create(new(harness), with_key("k"))
+    harness.jobs.delete(harness.account, job.id, force=True)
+    again, answer = harness.jobs.create(new(harness), with_key("k", "other"))
     assert answer is None and again.id != job.id
 
 
-def test_keys_are_found_and_forgotten(desk: JobDesk) -> None:
-    keys = IdempotencyStore(desk.database)
-    job, _ = desk.jobs.create(new(desk), with_key("k"))
-    found = keys.find(desk.account, "POST /v1/audio/jobs", "k")
+def test_keys_are_found_and_forgotten(harness: JobStoreHarness) -> None:
+    keys = IdempotencyStore(harness.database)
+    job, _ = harness.jobs.create(new(harness), with_key("k"))
+    found = keys.find(harness.account, "POST /v1/audio/jobs", "k")
     assert found is not None and found.object_id == job.id
     assert keys.forget(3600) == 0
     assert keys.forget(-1) == 1
-    assert keys.find(desk.account, "POST /v1/audio/jobs", "k") is None
+    assert keys.find(harness.account, "POST /v1/audio/jobs", "k") is None
 
 
-def test_pages_cover_everything_once_in_both_orders(desk: JobDesk) -> None:
-    ids = [desk.submit().id for _ in range(7)]
+def test_pages_cover_everything_once_in_both_orders(harness: JobStoreHarness) -> None:
+    ids = [harness.submit().id for _ in range(7)]
     for order in ("asc", "desc"):
         seen: list[str] = []
         more = True
         while more:
-            page, more = desk.jobs.list(desk.account, limit=3, after=seen[-1] if seen else None, order=order)
+            page, more = harness.jobs.list(harness.account, limit=3, after=seen[-1] if seen else None, order=order)
             seen += [job.id for job in page]
         assert seen == (ids if order == "asc" else ids[::-1])
 
 
-def test_the_page_before_a_cursor_is_the_one_next_to_it(desk: JobDesk) -> None:
-    ids = [desk.submit().id for _ in range(6)]
-    page, more = desk.jobs.list(desk.account, limit=2, before=ids[4], order="asc")
+def test_the_page_before_a_cursor_is_the_one_next_to_it(harness: JobStoreHarness) -> None:
+    ids = [harness.submit().id for _ in range(6)]
+    page, more = harness.jobs.list(harness.account, limit=2, before=ids[4], order="asc")
     assert ([job.id for job in page], more) == (ids[2:4], True)
-    page, more = desk.jobs.list(desk.account, limit=9, before=ids[4], order="desc")
+    page, more = harness.jobs.list(harness.account, limit=9, before=ids[4], order="desc")
     assert ([job.id for job in page], more) == (ids[:4:-1], False)
 
 
-def test_jobs_of_one_instant_are_paged_too(desk: JobDesk) -> None:
-    jobs = [desk.submit() for _ in range(4)]
+def test_jobs_of_one_instant_are_paged_too(harness: JobStoreHarness) -> None:
+    jobs = [harness.submit() for _ in range(4)]
     for job in jobs:
-        desk.shift(job, created_at=1000.0)
-    first, _ = desk.jobs.list(desk.account, limit=2)
-    rest, more = desk.jobs.list(desk.account, limit=2, after=first[-1].id)
+        harness.shift(job, created_at=1000.0)
+    first, _ = harness.jobs.list(harness.account, limit=2)
+    rest, more = harness.jobs.list(harness.account, limit=2, after=first[-1].id)
     assert {job.id for job in [*first, *rest]} == {job.id for job in jobs}
     assert not more
 
 
 @pytest.mark.parametrize("side", ["after", "before"])
-def test_a_cursor_that_is_nobodys_is_the_callers_mistake(desk: JobDesk, side: str) -> None:
+def test_a_cursor_that_is_nobodys_is_the_callers_mistake(harness: JobStoreHarness, side: str) -> None:
     with pytest.raises(InvalidRequest) as raised:
-        desk.jobs.list(desk.account, **{side: "job_nothing"})  # type: ignore[arg-type]
+        harness.jobs.list(harness.account, **{side: "job_nothing"})  # type: ignore[arg-type]
     assert raised.value.param == side
 
 
-def test_filters(desk: JobDesk) -> None:
-    one = desk.submit(client_reference_id="r1")
-    two = desk.submit(client_reference_id="r2")
-    desk.jobs.cancel(desk.account, two.id)
-    desk.shift(one, created_at=1000.0)
+def test_filters(harness: JobStoreHarness) -> None:
+    one = harness.submit(client_reference_id="r1")
+    two = harness.submit(client_reference_id="r2")
+    harness.jobs.cancel(harness.account, two.id)
+    harness.shift(one, created_at=1000.0)
 
     def ids(**given: Any) -> list[str]:
-        return [job.id for job in desk.jobs.list(desk.account, **given)[0]]
+        return [job.id for job in harness.jobs.list(harness.account, **given)[0]]
 
     assert ids(status="queued") == [one.id]
     assert ids(client_reference_id="r2") == [two.id]
@@ -153,10 +155,12 @@ def test_filters(desk: JobDesk) -> None:
     assert ids(created_before=1001.0) == [one.id]
 
 
-def test_events_go_on_after_a_cursor(desk: JobDesk) -> None:
-    job = desk.submit()
-    desk.finish_short(job)
-    events = desk.jobs.events(desk.account, job.id)
+def test_events_go_on_after_a_cursor(harness: JobStoreHarness) -> None:
+    job = harness.submit()
+    harness.finish_short(job)
+    events = harness.jobs.events(harness.account, job.id)
     assert [event.type for event in events] == ["created", "preparing", "completed"]
     assert events[1].data is not None and events[1].data["worker"] == "w1"
-    assert [event.type for event in desk.jobs.events(desk.account, job.id, after_id=events[1].id or 0)] == ["completed"]
+    assert [event.type for event in harness.jobs.events(harness.account, job.id, after_id=events[1].id or 0)] == [
+        "completed"
+    ]

@@ -10,10 +10,10 @@ from sqlalchemy import update
 from sqlmodel import col
 
 from infra.database.tables import Chunk, Job
-from infra.jobs.store import Bell, Finished, Lease
+from infra.jobs.store import Dispatch, Finished, Lease
 from pipeline.errors import Expired, LeaseLost, NotFound, WrongState
 from pipeline.lifecycle import TERMINAL
-from tests.contracts.job_store_harness import CHUNK, ERROR, JobDesk, span
+from tests.contracts.job_store_harness import CHUNK, ERROR, JobStoreHarness, span
 
 CHUNKS = 4
 THREADS = 8
@@ -23,8 +23,8 @@ STEPS = 60
 class Worker:
     """One thread: does whatever its dice say to any job, with any lease it ever had."""
 
-    def __init__(self, desk: JobDesk, jobs: list[Job], seed: int) -> None:
-        self.desk, self.jobs, self.dice = desk, jobs, random.Random(seed)
+    def __init__(self, harness: JobStoreHarness, jobs: list[Job], seed: int) -> None:
+        self.harness, self.jobs, self.dice = harness, jobs, random.Random(seed)
         self.leases: list[Lease] = []
         self.lasts: Counter[str] = Counter()
 
@@ -35,36 +35,38 @@ class Worker:
                 self.dice.choice(moves)()
 
     def claim(self) -> None:
-        if claimed := self.desk.jobs.claim(self.dice.choice(self.jobs).id, "w"):
+        if claimed := self.harness.jobs.claim(self.dice.choice(self.jobs).id, "w"):
             self.leases.append(claimed[0])
 
     def hear(self) -> None:
-        if claimed := self.desk.jobs.claim_chunk(self.dice.choice(self.jobs).id, self.dice.randrange(CHUNKS), "w"):
+        if claimed := self.harness.jobs.claim_chunk(self.dice.choice(self.jobs).id, self.dice.randrange(CHUNKS), "w"):
             self.leases.append(claimed[0])
 
     def go_on(self) -> None:
         if self.leases:
-            work(self.desk, self.dice.choice(self.leases[-6:]), fail=self.dice.random() < 0.1)
+            work(self.harness, self.dice.choice(self.leases[-6:]), fail=self.dice.random() < 0.1)
 
     def beat(self) -> None:
-        held = self.desk.jobs.heartbeat(self.leases)
+        held = self.harness.jobs.heartbeat(self.leases)
         self.leases = [lease for lease in self.leases if lease in held]
 
     def sweep(self) -> None:
-        jobs = self.desk.jobs
+        jobs = self.harness.jobs
         if self.leases and self.dice.random() < 0.5:
             lease = self.dice.choice(self.leases)
-            self.desk.silence(Job(id=lease.job_id), *([] if lease.idx is None else [lease.idx]))
-        self.dice.choice([jobs.rescue, jobs.to_ring, jobs.close_cancelled, lambda: jobs.stale_bells(0), jobs.counts])()
+            self.harness.silence(Job(id=lease.job_id), *([] if lease.idx is None else [lease.idx]))
+        self.dice.choice(
+            [jobs.rescue, jobs.to_dispatch, jobs.close_cancelled, lambda: jobs.stale_dispatches(0), jobs.counts]
+        )()
 
     def steer(self) -> None:
-        jobs, job = self.desk.jobs, self.dice.choice(self.jobs)
-        self.dice.choice([jobs.cancel, jobs.retry, jobs.retry, jobs.delete])(self.desk.account, job.id)
+        jobs, job = self.harness.jobs, self.dice.choice(self.jobs)
+        self.dice.choice([jobs.cancel, jobs.retry, jobs.retry, jobs.delete])(self.harness.account, job.id)
 
 
-def work(desk: JobDesk, lease: Lease, *, fail: bool = False) -> None:
+def work(harness: JobStoreHarness, lease: Lease, *, fail: bool = False) -> None:
     """The next step under this lease. Raises LeaseLost."""
-    jobs = desk.jobs
+    jobs = harness.jobs
     if lease.idx is not None:
         if fail:
             jobs.fail_chunk(lease, ERROR, retry_in=None if lease.attempt > 2 else 0)
@@ -82,41 +84,47 @@ def work(desk: JobDesk, lease: Lease, *, fail: bool = False) -> None:
         jobs.cut_done(lease, CHUNKS * CHUNK, CHUNKS)
 
 
-def answer(desk: JobDesk, bell: Bell) -> None:
+def answer(harness: JobStoreHarness, dispatch: Dispatch) -> None:
     """An honest worker."""
-    jobs = desk.jobs
-    claimed = jobs.claim(bell.job_id, "h") if bell.idx is None else jobs.claim_chunk(bell.job_id, bell.idx, "h")
+    jobs = harness.jobs
+    claimed = (
+        jobs.claim(dispatch.job_id, "h")
+        if dispatch.idx is None
+        else jobs.claim_chunk(dispatch.job_id, dispatch.idx, "h")
+    )
     if claimed is not None:
-        work(desk, claimed[0])
+        work(harness, claimed[0])
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_a_storm(desk: JobDesk, seed: int) -> None:
-    jobs = [desk.submit(webhook_url="https://example.com", request={"on_chunk_failure": "partial"}) for _ in range(6)]
-    workers = [Worker(desk, jobs, seed * 100 + number) for number in range(THREADS)]
+def test_a_storm(harness: JobStoreHarness, seed: int) -> None:
+    jobs = [
+        harness.submit(webhook_url="https://example.com", request={"on_chunk_failure": "partial"}) for _ in range(6)
+    ]
+    workers = [Worker(harness, jobs, seed * 100 + number) for number in range(THREADS)]
     with ThreadPoolExecutor(THREADS) as threads:
         for running in [threads.submit(worker.run) for worker in workers]:
             running.result()
-    left = [job for job in jobs if desk.jobs.find(job.id)]
-    calm(desk, left)
+    left = [job for job in jobs if harness.jobs.find(job.id)]
+    calm(harness, left)
     for job in left:
-        row = desk.now(job)
+        row = harness.now(job)
         assert row.status in TERMINAL
-        desk.check_counters(job)
-        told = Counter(message.subject for message in desk.messages(job))
+        harness.check_counters(job)
+        told = Counter(message.subject for message in harness.messages(job))
         assert set(told) == {f"{job.id}/{run}" for run in range(1, row.run + 1)}
         assert set(told.values()) == {1}
 
 
-def calm(desk: JobDesk, jobs: list[Job]) -> None:
+def calm(harness: JobStoreHarness, jobs: list[Job]) -> None:
     """Everybody is dead; bells bring every job to its end."""
     for _ in range(10):
-        with desk.database.write() as session:
+        with harness.database.write() as session:
             session.execute(update(Job).where(col(Job.lease_until).is_not(None)).values(lease_until=1.0))
             session.execute(update(Chunk).where(col(Chunk.lease_until).is_not(None)).values(lease_until=1.0))
-        desk.jobs.rescue()
-        desk.jobs.close_cancelled()
-        for bell in desk.jobs.to_ring() + desk.jobs.stale_bells(-1):
-            answer(desk, bell)
-        if all(desk.now(job).status in TERMINAL for job in jobs):
+        harness.jobs.rescue()
+        harness.jobs.close_cancelled()
+        for dispatch in harness.jobs.to_dispatch() + harness.jobs.stale_dispatches(-1):
+            answer(harness, dispatch)
+        if all(harness.now(job).status in TERMINAL for job in jobs):
             return

@@ -260,7 +260,7 @@ def test_ratios_multiply_and_are_in_force_at_once_everywhere(database: Database)
     here.set(EVERY_MODEL, Decimal(2))
     assert [here.of(model) for model in ("whisper-1", "tts-1")] == [3, 2]
     assert elsewhere.of("whisper-1") == 3
-    with database.brief() as session:
+    with database.raw_transaction() as session:
         assert elsewhere.within(session, "whisper-1") == 3
     here.clear("whisper-1")
     assert here.of("whisper-1") == 2

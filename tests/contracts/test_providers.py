@@ -16,7 +16,7 @@ from pipeline import providers
 from pipeline.errors import ProviderError, UnsupportedValue
 from pipeline.options import SpeechOptions, TranscriptionOptions
 from pipeline.oracle.speech import say
-from pipeline.providers.base import OPENAI_VOICES, Provider, Speaker, Transcriber
+from pipeline.provider import OPENAI_VOICES, Provider, Speaker, Transcriber
 from pipeline.transcript import Heard, heard_from_json, heard_to_json
 from tests.api.serving import running
 from tests.support import tiny_whisper

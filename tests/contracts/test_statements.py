@@ -13,7 +13,7 @@ from infra.database.session import Database
 from infra.database.tables import LedgerEntry, OpenHold, Receipt
 from infra.keys.accounts import Accounts
 from infra.money.export import ledger_csv, receipts_csv, usage_csv
-from infra.money.statements import Books
+from infra.money.statements import Statements
 from infra.money.usage import Wanted
 from pipeline.errors import InvalidRequest
 
@@ -53,39 +53,39 @@ def test_the_ledger_page_by_page(database: Database, account: str, other: str) -
     kept(
         database, *(entry(account, at) for at in range(5)), entry(other, 9), entry(account, 7, kind="adjust", delta=-1)
     )
-    books = Books(database)
-    first, more = books.entries(account, limit=4)
-    rest, none = books.entries(account, limit=4, after=first[-1].id)
+    statements = Statements(database)
+    first, more = statements.entries(account, limit=4)
+    rest, none = statements.entries(account, limit=4, after=first[-1].id)
     assert [row.subject for row in first + rest] == ["s7", "s4", "s3", "s2", "s1", "s0"]
     assert (more, none) == (True, False)
-    assert [row.subject for row in books.entries(account, kind="adjust")[0]] == ["s7"]
-    assert [row.subject for row in books.entries(account, subject="s3")[0]] == ["s3"]
-    assert books.entries(account, subject="s9") == ([], False)
-    assert len(books.entries(None)[0]) == 7
+    assert [row.subject for row in statements.entries(account, kind="adjust")[0]] == ["s7"]
+    assert [row.subject for row in statements.entries(account, subject="s3")[0]] == ["s3"]
+    assert statements.entries(account, subject="s9") == ([], False)
+    assert len(statements.entries(None)[0]) == 7
 
 
 def test_receipts_page_by_page(database: Database, account: str, other: str) -> None:
     kept(database, *(receipt(account, at) for at in range(5)), receipt(other, 9))
-    books = Books(database)
+    statements = Statements(database)
     mine = Wanted(account_id=account)
-    first, more = books.receipts(mine, limit=3)
-    rest, none = books.receipts(mine, limit=3, after=first[-1].id)
+    first, more = statements.receipts(mine, limit=3)
+    rest, none = statements.receipts(mine, limit=3, after=first[-1].id)
     assert [row.subject for row in first + rest] == [f"req_{at}" for at in (4, 3, 2, 1, 0)]
     assert (more, none) == (True, False)
-    assert [row.cost for row in books.receipts(mine, subject="req_2")[0]] == [2]
-    assert books.receipts(mine, subject="req_9") == ([], False)
-    (foreign,), _ = books.receipts(Wanted(account_id=other))
+    assert [row.cost for row in statements.receipts(mine, subject="req_2")[0]] == [2]
+    assert statements.receipts(mine, subject="req_9") == ([], False)
+    (foreign,), _ = statements.receipts(Wanted(account_id=other))
     for cursor in (foreign.id, "rcpt_nothing"):
         with pytest.raises(InvalidRequest):
-            books.receipts(mine, after=cursor)
+            statements.receipts(mine, after=cursor)
 
 
 def test_what_is_held(database: Database, account: str, other: str) -> None:
-    books = Books(database)
-    assert books.held(account) == 0
+    statements = Statements(database)
+    assert statements.held(account) == 0
     holds = ((account, 2), (account, 30), (other, 400))
     kept(database, *(OpenHold(subject=f"r{held}", account_id=own, held=held, opened_at=1.0) for own, held in holds))
-    assert (books.held(account), books.held(other)) == (32, 400)
+    assert (statements.held(account), statements.held(other)) == (32, 400)
 
 
 def test_the_whole_ledger_as_csv(database: Database, account: str, other: str) -> None:

@@ -15,7 +15,7 @@ from infra.database.tables import WebhookEndpoint, WebhookMessage
 from infra.keys.accounts import Accounts
 from infra.webhooks.store import Delivery, Outcome, WebhookStore
 from pipeline.errors import InvalidRequest, NotFound
-from tests.contracts.job_store_harness import JobDesk
+from tests.contracts.job_store_harness import JobStoreHarness
 
 HOOK = "https://example.com/hook"
 
@@ -107,12 +107,12 @@ def test_a_test_message_is_a_message(hooks: WebhookStore, endpoint: WebhookEndpo
     assert claimed(hooks, message.id).message.url == HOOK
 
 
-def test_the_jobs_own_webhook_is_signed_with_its_own_secret(desk: JobDesk, hooks: WebhookStore) -> None:
-    job = desk.submit(
+def test_the_jobs_own_webhook_is_signed_with_its_own_secret(harness: JobStoreHarness, hooks: WebhookStore) -> None:
+    job = harness.submit(
         webhook_url=HOOK, webhook_secret="whsec_c2VjcmV0", client_reference_id="r-1", meta={"titel": "Grüße"}
     )
-    desk.finish_short(job)
-    message = desk.messages(job)[0]
+    harness.finish_short(job)
+    message = harness.messages(job)[0]
     delivery = claimed(hooks, message.id)
     assert delivery.secrets == ("whsec_c2VjcmV0",)
     body = json.loads(delivery.message.body)
@@ -227,10 +227,10 @@ def test_gone_disables_the_endpoint(hooks: WebhookStore, endpoint: WebhookEndpoi
     assert hooks.claim_due(sent.id) is not None
 
 
-def test_a_jobs_webhook_that_is_gone_is_dropped(desk: JobDesk, hooks: WebhookStore) -> None:
-    job = desk.submit(webhook_url=HOOK)
-    desk.finish_short(job)
-    delivery = claimed(hooks, desk.messages(job)[0].id)
+def test_a_jobs_webhook_that_is_gone_is_dropped(harness: JobStoreHarness, hooks: WebhookStore) -> None:
+    job = harness.submit(webhook_url=HOOK)
+    harness.finish_short(job)
+    delivery = claimed(hooks, harness.messages(job)[0].id)
     assert delivery.secrets == ()
     row = hooks.record(delivery, Outcome(410), delivered=False, retry_in=None, gone=True)
     assert row is not None and row.status == "dropped"
@@ -249,17 +249,19 @@ def test_waiting_messages_follow_the_endpoint_and_end_with_it(
     assert hooks.due() == []
 
 
-def test_the_log_is_paged_and_filtered(desk: JobDesk, hooks: WebhookStore, endpoint: WebhookEndpoint) -> None:
-    job = desk.submit(webhook_url=HOOK)
-    desk.finish_short(job)
-    tests = [hooks.send_test(desk.account, endpoint.id).id for _ in range(3)]
-    of_job, more = hooks.messages(desk.account, job_id=job.id)
+def test_the_log_is_paged_and_filtered(
+    harness: JobStoreHarness, hooks: WebhookStore, endpoint: WebhookEndpoint
+) -> None:
+    job = harness.submit(webhook_url=HOOK)
+    harness.finish_short(job)
+    tests = [hooks.send_test(harness.account, endpoint.id).id for _ in range(3)]
+    of_job, more = hooks.messages(harness.account, job_id=job.id)
     assert ({message.target for message, _ in of_job}, more) == ({"job", endpoint.id}, False)
-    first, more = hooks.messages(desk.account, endpoint_id=endpoint.id, limit=2)
+    first, more = hooks.messages(harness.account, endpoint_id=endpoint.id, limit=2)
     assert ([message.id for message, _ in first], more) == (tests[:0:-1], True)
-    rest, more = hooks.messages(desk.account, endpoint_id=endpoint.id, limit=2, after=tests[1])
+    rest, more = hooks.messages(harness.account, endpoint_id=endpoint.id, limit=2, after=tests[1])
     assert ([message.type for message, _ in rest], more) == (["webhook.test", "audio.job.completed"], False)
-    stranger = Accounts(desk.database).create_account("other").id
+    stranger = Accounts(harness.database).create_account("other").id
     assert hooks.messages(stranger) == ([], False)
     with pytest.raises(NotFound):
         hooks.message(stranger, tests[0])

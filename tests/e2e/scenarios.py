@@ -40,7 +40,7 @@ def everything_in_the_broker_is_lost(stack: Stack, *, queued: int) -> None:
     jobs = {stack.submit(short(number), f"latency={2 + queued / 12:.0f}"): short(number) for number in range(100, 104)}
     wait_until(lambda: stack.running(list(jobs)) == 4)
     jobs |= {stack.submit(short(number), "latency=0.05"): short(number) for number in range(104, 104 + queued)}
-    assert stack.services.jobs.counts()["rung"]["cpu"] == queued
+    assert stack.services.jobs.counts()["dispatched"]["cpu"] == queued
     with redis.Redis.from_url(stack.redis.url) as client:
         client.flushall()
     began = time.monotonic()

@@ -18,8 +18,8 @@ import psutil
 
 from infra.database.tables import Job
 from infra.embedded_redis import PrivateRedis
-from infra.jobs.store import Bell, NewJob
-from infra.parent_death import tethered
+from infra.jobs.store import Dispatch, NewJob
+from infra.parent_death import tied_to_parent
 from infra.settings import Settings
 from infra.wiring import Services, build
 from pipeline.lifecycle import TERMINAL, JobStatus
@@ -93,7 +93,7 @@ class Stack:
         for name in names:
             with (self.home / f"{name}.log").open("ab") as log:
                 self._processes[name] = subprocess.Popen(
-                    tethered([sys.executable, "-m", "workers", name.split("-")[0]]),
+                    tied_to_parent([sys.executable, "-m", "workers", name.split("-")[0]]),
                     env=self._environment(),
                     cwd=ROOT,
                     stdin=subprocess.DEVNULL,
@@ -190,8 +190,8 @@ class Stack:
         request = {"model": model, "prompt": f"oracle: {prompt}", **more.pop("request", {})}
         new = NewJob(account_id=self.account, task="transcription", model=model, request=request, media=media, **more)
         job, _ = services.jobs.create(new)
-        if ring and services.queue.ring_job(job.id, job.queue):
-            services.jobs.mark_rung(Bell("job", job.id, None, job.queue))
+        if ring and services.queue.send_job(job.id, job.queue):
+            services.jobs.mark_dispatched(Dispatch("job", job.id, None, job.queue))
         return job.id
 
     def job(self, job_id: str) -> Job:

@@ -117,14 +117,14 @@ def events(answer: httpx2.Response) -> list[dict[str, Any]]:
 def test_without_the_api(cascade: Cascade) -> None:
     sound, said = recording(40.0)  # long enough to be sent as FLAC
     asked = TranscriptionOptions(model="whisper-1")
-    assert not is_local(asked, cascade.services.toolbox)
-    heard = transcribe(sound, asked, cascade.services.toolbox)
+    assert not is_local(asked, cascade.services.registry)
+    heard = transcribe(sound, asked, cascade.services.registry)
     assert heard.text.split() == said
     assert (heard.model_used, heard.language) == ("oracle", "en")
     assert [word.text for word in heard.words] == said
-    spoken = speak(SpeechOptions(model="tts-1", input="seven river", response_format="wav"), cascade.services.toolbox)
+    spoken = speak(SpeechOptions(model="tts-1", input="seven river", response_format="wav"), cascade.services.registry)
     assert spoken.model_used == "oracle"
-    again = transcribe(b"".join(spoken), TranscriptionOptions(model="oracle"), cascade.services.toolbox)
+    again = transcribe(b"".join(spoken), TranscriptionOptions(model="oracle"), cascade.services.registry)
     assert again.text == "seven river"
 
 

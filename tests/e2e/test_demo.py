@@ -13,7 +13,7 @@ from cli.demo import PARAGRAPH
 from infra.database.session import Database
 from infra.embedded_redis import PrivateRedis
 from infra.keys.accounts import Accounts
-from infra.operator_queries import Overview
+from infra.operator_queries import OperatorQueries
 from infra.storage import open_storage
 from tests.e2e.processes import Marked, marked
 from tests.support.recordings import Recording, short
@@ -66,7 +66,7 @@ def test_a_recording_of_ones_own_on_servers_of_ones_own(
         assert " ".join(short(4).words) in words(run.stdout)
         assert redis.pid is not None
     with contextlib.closing(Database(postgres_url)) as database:
-        assert Overview(database).jobs(limit=10) == []
+        assert OperatorQueries(database).jobs(limit=10) == []
         accounts = Accounts(database)
         (key,) = accounts.list_keys(accounts.list_accounts()[0].id)
         assert key.revoked_at is not None

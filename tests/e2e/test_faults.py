@@ -78,7 +78,7 @@ def test_fifty_messages_are_one_execution(stack: Stack) -> None:
     recording = short(400)
     job_id = stack.submit(recording, "latency=0.5", ring=False)
     for _ in range(50):
-        assert stack.services.queue.ring_job(job_id)
+        assert stack.services.queue.send_job(job_id)
     (job,) = stack.ended(job_id)
     stack.assert_exact(job, recording)
     wait_until(lambda: stack.services.queue.lengths()["cpu"] == 0)

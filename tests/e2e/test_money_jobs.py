@@ -19,13 +19,14 @@ import pytest
 from sqlalchemy import func, select
 
 from infra.database.tables import Job, LedgerEntry, Media
-from infra.parent_death import tethered
+from infra.parent_death import tied_to_parent
 from pipeline.lifecycle import JobStatus
 from tests.e2e.scenarios import LONG, worker_of
-from tests.e2e.stack import ROOT, Stack
+from tests.e2e.stack import Stack
 from tests.pipeline.audio.ffmpeg.test_malicious import ogg_crc
 from tests.pipeline.audio.sounds import ffmpeg
 from tests.support.recordings import Recording, long, short
+from tests.support.repository import ROOT
 from tests.support.waiting import wait_until
 
 JOBS = "/v1/audio/jobs"
@@ -47,7 +48,7 @@ class Shop(Stack):
     def _open(self, name: str) -> str:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = str(listener.getsockname()[1])
-        command = tethered([sys.executable, "-m", "api", "--port", port])
+        command = tied_to_parent([sys.executable, "-m", "api", "--port", port])
         with (self.home / f"{name}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(
                 command, env=self._environment(), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log
@@ -183,7 +184,7 @@ def test_a_message_delivered_twenty_times_bills_once(shop: Shop) -> None:
     customer = shop.customer(DOLLAR)
     job = customer.ordered(LONG.wav, "latency=0.2")
     for _ in range(20):
-        shop.services.queue.ring_job(job)
+        shop.services.queue.send_job(job)
     body = customer.ended(job)
     assert len(customer.captures(job)) == body["progress"]["chunks"]["total"]
     assert DOLLAR - customer.balance == price_of(body)

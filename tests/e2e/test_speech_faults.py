@@ -57,7 +57,7 @@ def submit(stack: Stack, text: str, orders: str = "", *, rings: int = 1) -> str:
         )
     )
     for _ in range(rings):
-        assert services.queue.ring_job(job.id, job.queue)
+        assert services.queue.send_job(job.id, job.queue)
     return job.id
 
 

@@ -26,9 +26,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateRedis]:
 def queue(server: PrivateRedis) -> Iterator[JobQueue]:
     with redis.Redis.from_url(server.url) as client:
         client.flushall()
-    bells = JobQueue(lambda: server.url)
-    yield bells
-    bells.close()
+    dispatches = JobQueue(lambda: server.url)
+    yield dispatches
+    dispatches.close()
 
 
 @pytest.fixture
@@ -48,36 +48,36 @@ def messages(server: PrivateRedis, name: str) -> list[tuple[str, list[object]]]:
     ]
 
 
-def test_a_bell_names_its_task_and_carries_ids_only(queue: JobQueue, server: PrivateRedis) -> None:
-    assert queue.ring_job("job_1")
-    assert queue.ring_chunk("job_1", 3, "io")
-    assert queue.ring_delivery("evt_1")
+def test_a_message_names_its_task_and_carries_ids_only(queue: JobQueue, server: PrivateRedis) -> None:
+    assert queue.send_job("job_1")
+    assert queue.send_chunk("job_1", 3, "io")
+    assert queue.send_delivery("evt_1")
     assert messages(server, "cpu") == [(JOB, ["job_1"])]
     assert messages(server, "io") == [(CHUNK, ["job_1", 3]), (DELIVERY, ["evt_1"])]
     assert queue.lengths() == {"cpu": 1, "io": 2}
 
 
-def test_a_bell_needs_no_binding(queue: JobQueue, server: PrivateRedis) -> None:
-    assert queue.ring_job("before")
+def test_a_message_needs_no_binding(queue: JobQueue, server: PrivateRedis) -> None:
+    assert queue.send_job("before")
     with redis.Redis.from_url(server.url) as client:
         client.flushall()
-    assert queue.ring_job("after")
+    assert queue.send_job("after")
     assert messages(server, "cpu") == [(JOB, ["after"])]
 
 
 def test_an_unknown_queue_is_refused_not_made(queue: JobQueue) -> None:
-    assert not queue.ring_job("job_1", "typo")
+    assert not queue.send_job("job_1", "typo")
 
 
 def test_a_frozen_broker_delays_nobody_for_long(queue: JobQueue, frozen: None) -> None:
     began = time.monotonic()
-    threads = [threading.Thread(target=queue.ring_job, args=(f"job_{n}",)) for n in range(20)]
+    threads = [threading.Thread(target=queue.send_job, args=(f"job_{n}",)) for n in range(20)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert time.monotonic() - began < 5  # bounded is the point; about one second is usual
-    assert not queue.ring_job("job_x")
+    assert not queue.send_job("job_x")
     with pytest.raises(BrokerUnavailable):
         queue.check()
 
@@ -85,27 +85,27 @@ def test_a_frozen_broker_delays_nobody_for_long(queue: JobQueue, frozen: None) -
 def test_it_recovers_by_itself(queue: JobQueue, server: PrivateRedis) -> None:
     assert server.pid
     os.kill(server.pid, signal.SIGSTOP)
-    assert not queue.ring_job("job_1")
+    assert not queue.send_job("job_1")
     os.kill(server.pid, signal.SIGCONT)
     time.sleep(BACK_OFF + 0.1)
-    assert queue.ring_job("job_1")
+    assert queue.send_job("job_1")
 
 
 def test_no_broker_at_all_is_no_accident() -> None:
-    bells = JobQueue(lambda: None)
-    assert not bells.ring_job("job_1")
+    dispatches = JobQueue(lambda: None)
+    assert not dispatches.send_job("job_1")
     with pytest.raises(BrokerUnavailable):
-        bells.lengths()
-    bells.close()
+        dispatches.lengths()
+    dispatches.close()
 
 
 def test_a_broker_that_moves_is_found_again(server: PrivateRedis) -> None:
     urls = iter([None, server.url])
-    bells = JobQueue(lambda: next(urls))
-    assert not bells.ring_job("job_1")
+    dispatches = JobQueue(lambda: next(urls))
+    assert not dispatches.send_job("job_1")
     time.sleep(BACK_OFF + 0.1)
-    assert bells.ring_job("job_1")
-    bells.close()
+    assert dispatches.send_job("job_1")
+    dispatches.close()
 
 
 def test_check_tells_whether_messages_are_kept(queue: JobQueue, server: PrivateRedis) -> None:
@@ -118,10 +118,10 @@ def test_check_tells_whether_messages_are_kept(queue: JobQueue, server: PrivateR
         client.config_set("maxmemory-policy", "noeviction")
 
 
-def test_a_full_broker_is_a_bell_not_rung(queue: JobQueue, server: PrivateRedis) -> None:
+def test_a_full_broker_is_a_message_not_sent(queue: JobQueue, server: PrivateRedis) -> None:
     with redis.Redis.from_url(server.url) as client:
         client.config_set("maxmemory", "1")
-        assert not queue.ring_job("job_1")
+        assert not queue.send_job("job_1")
         client.config_set("maxmemory", "0")
 
 

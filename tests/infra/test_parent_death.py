@@ -7,7 +7,7 @@ import sys
 
 import psutil
 
-from infra.parent_death import GONE, USAGE, tethered
+from infra.parent_death import GONE, USAGE, tied_to_parent
 from tests.support.repository import ROOT
 from tests.support.waiting import wait_until
 
@@ -16,13 +16,13 @@ PARENT_DEATH = str(ROOT / "infra" / "parent_death.py")
 
 def test_the_command_takes_the_process_place() -> None:
     run = subprocess.run(
-        tethered([sys.executable, "-c", "import os; print(os.getpid())"]), stdout=subprocess.PIPE, check=True
+        tied_to_parent([sys.executable, "-c", "import os; print(os.getpid())"]), stdout=subprocess.PIPE, check=True
     )
     assert run.stdout.strip().isdigit()
 
 
 def test_the_exit_code_is_the_commands() -> None:
-    assert subprocess.run(tethered(["sh", "-c", "exit 7"])).returncode == 7
+    assert subprocess.run(tied_to_parent(["sh", "-c", "exit 7"])).returncode == 7
 
 
 def test_a_killed_parent_takes_its_child_along() -> None:
@@ -40,7 +40,7 @@ def test_a_killed_parent_takes_its_child_along() -> None:
     assert not alive
 
 
-def test_a_parent_that_died_before_the_tether_was_tied_is_noticed() -> None:
+def test_a_parent_that_died_before_the_child_was_tied_is_noticed() -> None:
     dead = subprocess.Popen(["true"])
     dead.wait()
     command = [sys.executable, PARENT_DEATH, f"--parent={dead.pid}", "sh", "-c", "exit 0"]
@@ -53,6 +53,6 @@ def test_it_wants_a_command() -> None:
 
 def test_the_environment_reaches_the_command() -> None:
     run = subprocess.run(
-        tethered(["sh", "-c", 'echo "$COLOUR"']), env={**os.environ, "COLOUR": "blue"}, stdout=subprocess.PIPE
+        tied_to_parent(["sh", "-c", 'echo "$COLOUR"']), env={**os.environ, "COLOUR": "blue"}, stdout=subprocess.PIPE
     )
     assert run.stdout == b"blue\n"

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.catalog import load_catalog
 from pipeline.options import TranscriptionOptions
-from pipeline.provider_registry import Toolbox
+from pipeline.provider_registry import ProviderRegistry
 from pipeline.run import transcribe
 from tests.benchmarks.sounds import CODECS, oracle_recording, truth
 
@@ -17,10 +17,10 @@ STYLES = ("natural", "sparse")
 
 
 @pytest.fixture(scope="module")
-def toolbox() -> Iterator[Toolbox]:
-    toolbox = Toolbox(load_catalog(None, embedded_engines="auto"), engine_processes=1)
-    yield toolbox
-    toolbox.close()
+def registry() -> Iterator[ProviderRegistry]:
+    registry = ProviderRegistry(load_catalog(None, embedded_engines="auto"), engine_processes=1)
+    yield registry
+    registry.close()
 
 
 @pytest.fixture(scope="module")
@@ -36,11 +36,11 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str]
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("suffix", CODECS)
 def test_every_word_once_and_in_its_place(
-    suffix: str, style: str, recordings: dict[tuple[str, str], Path], toolbox: Toolbox
+    suffix: str, style: str, recordings: dict[tuple[str, str], Path], registry: ProviderRegistry
 ) -> None:
     spoken = truth(seconds=SECONDS, style=style)
     options = TranscriptionOptions(model="oracle", timestamp_granularities=("word",))
-    words = transcribe(recordings[style, suffix], options, toolbox, workers=2).words
+    words = transcribe(recordings[style, suffix], options, registry, workers=2).words
     assert [word.text for word in words] == [word.text for word in spoken]
     starts = np.array([word.start / 16 for word in spoken])
     errors = np.array([word.start for word in words]) - starts

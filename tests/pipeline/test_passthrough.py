@@ -16,7 +16,7 @@ from pipeline.catalog import load_catalog
 from pipeline.errors import ProviderUnavailable, RoutesExhausted
 from pipeline.options import TranscriptionOptions
 from pipeline.oracle.speech import generate
-from pipeline.provider_registry import Toolbox
+from pipeline.provider_registry import ProviderRegistry
 from pipeline.transcript import Transcript
 from tests.support.sound_files import encoded
 from tests.support.tcp_server import Reply, Scripted, http, scripted
@@ -74,12 +74,12 @@ class Scene:
 
     one: Scripted
     two: Scripted
-    toolbox: Toolbox
+    registry: ProviderRegistry
     decoders: list[object]
 
     def hear(self, data: bytes, **options: Any) -> Transcript:
         asked = TranscriptionOptions(model="m", **options)
-        return passthrough.transcribe(data, asked, self.toolbox, max_seconds=3600)
+        return passthrough.transcribe(data, asked, self.registry, max_seconds=3600)
 
 
 @pytest.fixture
@@ -110,9 +110,9 @@ def scene(
     with scripted(*one) as first, scripted(*two) as second:
         catalog = folder / "catalog.toml"
         catalog.write_text(CATALOG.format(one=first.url, two=second.url, more=more, model=model, settings=settings))
-        with Toolbox(load_catalog(catalog, embedded_engines="off"), engine_processes=1) as toolbox:
+        with ProviderRegistry(load_catalog(catalog, embedded_engines="off"), engine_processes=1) as registry:
             decoders.clear()
-            yield Scene(first, second, toolbox, decoders)
+            yield Scene(first, second, registry, decoders)
 
 
 def test_the_bytes_arrive_as_they_were_and_nothing_is_decoded(
@@ -124,7 +124,7 @@ def test_the_bytes_arrive_as_they_were_and_nothing_is_decoded(
         transcript = passthrough.transcribe(
             mp3,
             TranscriptionOptions(model="m"),
-            place.toolbox,
+            place.registry,
             on_segments=lambda segments, _: heard.extend(segment.text for segment in segments),
             on_length=lengths.append,
         )

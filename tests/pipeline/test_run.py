@@ -25,7 +25,7 @@ from pipeline.errors import (
 from pipeline.options import SPEECH_FORMATS, SpeechOptions, TranscriptionOptions
 from pipeline.oracle.speech import generate as speech
 from pipeline.oracle.speech import say, write_wav
-from pipeline.provider_registry import Toolbox
+from pipeline.provider_registry import ProviderRegistry
 from pipeline.run import cut_profile, hear, is_local, speak, transcribe
 
 CATALOG = """
@@ -59,11 +59,11 @@ WORDS = ["river", "garden", "seven"]
 
 
 @pytest.fixture
-def toolbox(tmp_path: Path) -> Iterator[Toolbox]:
+def registry(tmp_path: Path) -> Iterator[ProviderRegistry]:
     catalog = tmp_path / "catalog.toml"
     catalog.write_text(CATALOG.format(folder=tmp_path))
-    with Toolbox(load_catalog(catalog, embedded_engines="auto"), engine_processes=1) as toolbox:
-        yield toolbox
+    with ProviderRegistry(load_catalog(catalog, embedded_engines="auto"), engine_processes=1) as registry:
+        yield registry
 
 
 def asked(**values: object) -> TranscriptionOptions:
@@ -83,11 +83,11 @@ def calls(folder: Path) -> int:
     return len(log.read_text().splitlines()) if log.exists() else 0
 
 
-def test_the_whole_way_in_order_with_progress(toolbox: Toolbox, tmp_path: Path) -> None:
+def test_the_whole_way_in_order_with_progress(registry: ProviderRegistry, tmp_path: Path) -> None:
     recording = tmp_path / "speech.wav"
     truth = write_wav(recording, speech(seconds=60, style="natural", seed=1))
     progress: list[tuple[int, int]] = []
-    transcript = transcribe(recording, asked(), toolbox, workers=3, on_progress=lambda *done: progress.append(done))
+    transcript = transcribe(recording, asked(), registry, workers=3, on_progress=lambda *done: progress.append(done))
     assert [word.text for word in transcript.words] == [word.text for word in truth]
     assert transcript.duration == 60_000
     assert (transcript.language, transcript.task, transcript.model_used) == ("en", "transcribe", "oracle")
@@ -99,7 +99,7 @@ def test_the_whole_way_in_order_with_progress(toolbox: Toolbox, tmp_path: Path) 
 
 @pytest.mark.parametrize(("style", "detail"), [("natural", "word"), ("dense", "word"), ("dense", "text")])
 def test_segments_are_handed_out_while_it_works_each_once(
-    style: str, detail: str, toolbox: Toolbox, tmp_path: Path
+    style: str, detail: str, registry: ProviderRegistry, tmp_path: Path
 ) -> None:
     recording = tmp_path / "speech.wav"
     write_wav(recording, speech(seconds=45, style=style, seed=4))  # type: ignore[arg-type]
@@ -112,7 +112,7 @@ def test_segments_are_handed_out_while_it_works_each_once(
     transcript = transcribe(
         recording,
         asked(prompt=f"oracle: detail={detail}"),
-        toolbox,
+        registry,
         workers=2,
         on_progress=on_progress,
         on_segments=lambda fresh, _: told.extend(segment.text for segment in fresh),
@@ -121,111 +121,117 @@ def test_segments_are_handed_out_while_it_works_each_once(
     assert len({count for _, count in progress}) > len(progress) // 2, "most chunks add to what is known"
 
 
-def test_bytes_are_a_source_too_and_answers_that_come_late_stay_in_order(toolbox: Toolbox, tmp_path: Path) -> None:
+def test_bytes_are_a_source_too_and_answers_that_come_late_stay_in_order(
+    registry: ProviderRegistry, tmp_path: Path
+) -> None:
     recording = tmp_path / "speech.wav"
     truth = write_wav(recording, speech(seconds=20, style="dense", seed=2))
     slow_middle = asked(prompt=f"oracle: hang=0.3 at={truth[len(truth) // 4].text}")
-    transcript = transcribe(recording.read_bytes(), slow_middle, toolbox, workers=4)
+    transcript = transcribe(recording.read_bytes(), slow_middle, registry, workers=4)
     assert [word.text for word in transcript.words] == [word.text for word in truth]
 
 
-def test_nobody_is_asked_about_silence(toolbox: Toolbox, tmp_path: Path) -> None:
+def test_nobody_is_asked_about_silence(registry: ProviderRegistry, tmp_path: Path) -> None:
     recording = tmp_path / "speech.wav"
     truth = write_wav(recording, speech(seconds=120, style="sparse", seed=3))
-    transcript = transcribe(recording, asked(), toolbox)
+    transcript = transcribe(recording, asked(), registry)
     assert [word.text for word in transcript.words] == [word.text for word in truth]
     assert 0 < calls(tmp_path) <= len(transcript.segments)
 
 
 @pytest.mark.parametrize("level", [0, 12])
-def test_a_recording_without_speech_costs_no_call(level: int, toolbox: Toolbox, tmp_path: Path) -> None:
+def test_a_recording_without_speech_costs_no_call(level: int, registry: ProviderRegistry, tmp_path: Path) -> None:
     noise = np.random.default_rng(1).normal(0, 1, 16_000 * 20) * level
     with wave.open(str(tmp_path / "quiet.wav"), "wb") as sound:
         sound.setnchannels(1)
         sound.setsampwidth(2)
         sound.setframerate(16_000)
         sound.writeframes(noise.astype("<i2").tobytes())
-    transcript = transcribe(tmp_path / "quiet.wav", asked(language="de"), toolbox)
+    transcript = transcribe(tmp_path / "quiet.wav", asked(language="de"), registry)
     assert (transcript.text, transcript.duration, transcript.language) == ("", 20_000, "de")
     assert calls(tmp_path) == 0
 
 
-def test_a_chunk_that_fails_fails_the_recording_and_leaves_no_thread(toolbox: Toolbox, tmp_path: Path) -> None:
+def test_a_chunk_that_fails_fails_the_recording_and_leaves_no_thread(
+    registry: ProviderRegistry, tmp_path: Path
+) -> None:
     recording = tmp_path / "speech.wav"
     truth = write_wav(recording, speech(seconds=30, style="natural", seed=4))
     before = threading.active_count()
     with pytest.raises(ProviderRefused):
-        transcribe(recording, asked(prompt=f"oracle: fail=9 error=refused at={truth[20].text}"), toolbox, workers=2)
+        transcribe(recording, asked(prompt=f"oracle: fail=9 error=refused at={truth[20].text}"), registry, workers=2)
     assert threading.active_count() == before
 
 
-def test_the_next_route_hears_when_the_first_cannot(toolbox: Toolbox) -> None:
-    heard = hear(say(WORDS), asked(model="backed-up", prompt="oracle: fail=9 error=refused"), toolbox)
+def test_the_next_route_hears_when_the_first_cannot(registry: ProviderRegistry) -> None:
+    heard = hear(say(WORDS), asked(model="backed-up", prompt="oracle: fail=9 error=refused"), registry)
     assert texts(heard) == WORDS
 
 
-def test_one_failure_is_told_as_it_is_and_several_with_their_names(toolbox: Toolbox) -> None:
+def test_one_failure_is_told_as_it_is_and_several_with_their_names(registry: ProviderRegistry) -> None:
     with pytest.raises(ProviderRefused) as one:
-        hear(say(WORDS), asked(prompt="oracle: fail=9 error=refused"), toolbox)
+        hear(say(WORDS), asked(prompt="oracle: fail=9 error=refused"), registry)
     assert one.value.details == {"provider": "oracle"}
     with pytest.raises(RoutesExhausted) as all_of_them:
-        hear(say(WORDS[:2]), asked(model="twice-scripted", prompt="oracle: fail=9 error=busy"), toolbox)
+        hear(say(WORDS[:2]), asked(model="twice-scripted", prompt="oracle: fail=9 error=busy"), registry)
     assert all_of_them.value.details["tried"] == [
         {"provider": "oracle", "model": "first", "code": "provider_busy"},
         {"provider": "oracle", "model": "second", "code": "provider_busy"},
     ]
 
 
-def test_a_second_try_may_succeed(toolbox: Toolbox) -> None:
+def test_a_second_try_may_succeed(registry: ProviderRegistry) -> None:
     options = asked(prompt="oracle: fail=1 error=nonsense")
     with pytest.raises(ProviderNonsense):
-        hear(say(WORDS), options, toolbox)
-    assert texts(hear(say(WORDS), options, toolbox)) == WORDS
+        hear(say(WORDS), options, registry)
+    assert texts(hear(say(WORDS), options, registry)) == WORDS
 
 
 @pytest.mark.parametrize("orders", ["oracle: latency=long", "oracle: error=explosive", "oracle: detail=everything"])
-def test_orders_that_make_no_sense_are_refused(orders: str, toolbox: Toolbox) -> None:
+def test_orders_that_make_no_sense_are_refused(orders: str, registry: ProviderRegistry) -> None:
     with pytest.raises(ProviderRefused):
-        hear(say(WORDS), asked(prompt=orders), toolbox)
+        hear(say(WORDS), asked(prompt=orders), registry)
 
 
-def test_without_leave_the_oracle_takes_no_orders(toolbox: Toolbox) -> None:
-    assert texts(hear(say(WORDS), asked(model="remote", prompt="oracle: die=1 fail=9"), toolbox)) == WORDS
+def test_without_leave_the_oracle_takes_no_orders(registry: ProviderRegistry) -> None:
+    assert texts(hear(say(WORDS), asked(model="remote", prompt="oracle: die=1 fail=9"), registry)) == WORDS
 
 
 @pytest.mark.parametrize(("detail", "segments", "words"), [("word", 1, 3), ("segment", 1, 0), ("text", 1, 0)])
-def test_the_oracle_tells_as_much_as_ordered(detail: str, segments: int, words: int, toolbox: Toolbox) -> None:
-    heard = hear(say(WORDS), asked(prompt=f"oracle: detail={detail}"), toolbox)
+def test_the_oracle_tells_as_much_as_ordered(
+    detail: str, segments: int, words: int, registry: ProviderRegistry
+) -> None:
+    heard = hear(say(WORDS), asked(prompt=f"oracle: detail={detail}"), registry)
     assert (len(heard.segments), len(texts(heard))) == (segments, words)
     assert heard.segments[0].text == " ".join(WORDS)
 
 
-def test_unknown_models_and_providers_that_cannot(toolbox: Toolbox) -> None:
+def test_unknown_models_and_providers_that_cannot(registry: ProviderRegistry) -> None:
     with pytest.raises(ModelNotFound):
-        hear(say(WORDS), asked(model="nobody"), toolbox)
+        hear(say(WORDS), asked(model="nobody"), registry)
     with pytest.raises(ModelUnavailable):
-        hear(say(WORDS), asked(model="misrouted"), toolbox)
+        hear(say(WORDS), asked(model="misrouted"), registry)
     with pytest.raises(ModelUnavailable):
-        toolbox.speaker(Route(provider="pocketsphinx", model="x"))
+        registry.speaker(Route(provider="pocketsphinx", model="x"))
 
 
-def test_where_it_runs_and_how_it_is_cut(toolbox: Toolbox) -> None:
-    assert is_local(asked(), toolbox)
-    assert is_local(to_say(model="tts-1"), toolbox)
-    assert not is_local(asked(model="remote"), toolbox)
-    assert not is_local(to_say(model="remote"), toolbox)
-    assert cut_profile(asked(model="remote"), toolbox).max_s == 30
-    assert cut_profile(asked(model="backed-up"), toolbox).max_s == 6
+def test_where_it_runs_and_how_it_is_cut(registry: ProviderRegistry) -> None:
+    assert is_local(asked(), registry)
+    assert is_local(to_say(model="tts-1"), registry)
+    assert not is_local(asked(model="remote"), registry)
+    assert not is_local(to_say(model="remote"), registry)
+    assert cut_profile(asked(model="remote"), registry).max_s == 30
+    assert cut_profile(asked(model="backed-up"), registry).max_s == 6
 
 
 @pytest.mark.parametrize("target", SPEECH_FORMATS)
-def test_what_is_spoken_can_be_heard_in_every_format(target: str, toolbox: Toolbox) -> None:
-    stream = speak(to_say(response_format=target), toolbox)
+def test_what_is_spoken_can_be_heard_in_every_format(target: str, registry: ProviderRegistry) -> None:
+    stream = speak(to_say(response_format=target), registry)
     assert stream.model_used == "oracle"
     sound = b"".join(stream)
     if target == "pcm":
         sound = as_wav(sound, 24_000)
-    assert transcribe(sound, asked(), toolbox).text == "river garden seven"
+    assert transcribe(sound, asked(), registry).text == "river garden seven"
 
 
 def as_wav(pcm: bytes, rate: int) -> bytes:
@@ -238,15 +244,15 @@ def as_wav(pcm: bytes, rate: int) -> bytes:
     return file.getvalue()
 
 
-def test_long_texts_are_spoken_whole(toolbox: Toolbox) -> None:
+def test_long_texts_are_spoken_whole(registry: ProviderRegistry) -> None:
     sentence = "River garden seven ocean castle. "
-    sound = b"".join(speak(to_say(input=sentence * 140, response_format="pcm", speed=4), toolbox))
-    text = transcribe(as_wav(sound, 24_000), asked(), toolbox, workers=2).text
+    sound = b"".join(speak(to_say(input=sentence * 140, response_format="pcm", speed=4), registry))
+    text = transcribe(as_wav(sound, 24_000), asked(), registry, workers=2).text
     assert text == " ".join(["river garden seven ocean castle"] * 140)
 
 
-def test_speech_falls_back_before_its_first_sound(toolbox: Toolbox) -> None:
-    stream = speak(to_say(model="backed-up", instructions="oracle: fail=9", response_format="wav"), toolbox)
+def test_speech_falls_back_before_its_first_sound(registry: ProviderRegistry) -> None:
+    stream = speak(to_say(model="backed-up", instructions="oracle: fail=9", response_format="wav"), registry)
     assert stream.model_used == "second"
     assert len(b"".join(stream)) > 10_000
 
@@ -262,34 +268,34 @@ def test_speech_falls_back_before_its_first_sound(toolbox: Toolbox) -> None:
     ],
 )
 def test_speech_that_cannot_begin_fails_at_once(
-    options: dict[str, str], error: type[Exception], param: str | None, toolbox: Toolbox
+    options: dict[str, str], error: type[Exception], param: str | None, registry: ProviderRegistry
 ) -> None:
     with pytest.raises(error) as failure:
-        speak(to_say(**options), toolbox)
+        speak(to_say(**options), registry)
     assert getattr(failure.value, "param", None) == param
 
 
-def test_speech_that_is_not_listened_to_leaves_nothing_behind(toolbox: Toolbox) -> None:
+def test_speech_that_is_not_listened_to_leaves_nothing_behind(registry: ProviderRegistry) -> None:
     before = set(psutil.Process().children(recursive=True))
-    stream = speak(to_say(input="River garden. " * 300, response_format="mp3"), toolbox)
+    stream = speak(to_say(input="River garden. " * 300, response_format="mp3"), registry)
     assert next(stream)
     stream.close()
     stream.close()
     assert set(psutil.Process().children(recursive=True)) <= before
 
 
-def test_the_embedded_engines_stand_in_and_say_so(toolbox: Toolbox) -> None:
-    stream = speak(to_say(model="tts-1", input="One two three four five six seven.", response_format="flac"), toolbox)
+def test_the_embedded_engines_stand_in_and_say_so(registry: ProviderRegistry) -> None:
+    stream = speak(to_say(model="tts-1", input="One two three four five six seven.", response_format="flac"), registry)
     assert stream.model_used == "espeak-ng"
-    transcript = transcribe(b"".join(stream), asked(model="whisper-1", task="translation"), toolbox)
+    transcript = transcribe(b"".join(stream), asked(model="whisper-1", task="translation"), registry)
     assert (transcript.task, transcript.language, transcript.model_used) == ("translate", "en", "pocketsphinx-en-us")
     assert len(set(transcript.text.split()) & {"one", "two", "three", "four", "five", "six", "seven"}) >= 3
     assert all(0 <= word.start < word.end <= transcript.duration for word in transcript.words)
 
 
-USES: dict[str, Callable[[Toolbox], object]] = {
-    "hear": lambda toolbox: hear(say(WORDS), asked(model="whisper-1"), toolbox),
-    "speak": lambda toolbox: speak(to_say(model="tts-1"), toolbox),
+USES: dict[str, Callable[[ProviderRegistry], object]] = {
+    "hear": lambda registry: hear(say(WORDS), asked(model="whisper-1"), registry),
+    "speak": lambda registry: speak(to_say(model="tts-1"), registry),
 }
 
 
@@ -301,12 +307,12 @@ def engines() -> set[int]:
 
 @pytest.mark.parametrize("use", USES)
 @pytest.mark.parametrize("warm", [True, False])
-def test_a_closed_toolbox_has_no_processes_and_starts_none(warm: bool, use: str, toolbox: Toolbox) -> None:
+def test_a_closed_toolbox_has_no_processes_and_starts_none(warm: bool, use: str, registry: ProviderRegistry) -> None:
     others = engines()  # of tests whose fixtures live longer
     if warm:
-        USES[use](toolbox)
+        USES[use](registry)
         assert engines() - others
-    toolbox.close()
+    registry.close()
     assert not engines() - others
     with pytest.raises(EngineLost):
-        USES[use](toolbox)
+        USES[use](registry)

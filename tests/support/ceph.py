@@ -119,10 +119,10 @@ class _Cluster:
 
     def _daemon(self, running: ExitStack, program: str, *arguments: str) -> subprocess.Popen[bytes]:
         # setpriv (util-linux) makes the daemon end with the tests even where they are killed.
-        tether = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
+        parent_pipe = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
         log = running.enter_context((self.home / "out" / f"{program}.stderr").open("ab"))
         process = subprocess.Popen(
-            [*tether, program, "-f", "-c", str(self.config), *arguments],
+            [*parent_pipe, program, "-f", "-c", str(self.config), *arguments],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

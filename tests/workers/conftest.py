@@ -16,7 +16,7 @@ from pipeline.errors import BrokerUnavailable
 from pipeline.transcript import transcript_from_json
 from tests.support.accounts import rich
 from tests.support.recordings import Recording
-from workers.worker_context import Desk, Role
+from workers.worker_context import Role, WorkerContext
 
 CATALOG = """
 [providers.oracle]
@@ -37,37 +37,37 @@ routes = [{{ provider = "far", model = "oracle" }}]
 """
 
 
-class Bells:
+class SentMessages:
     """Remembers what was rung; `away` makes it a broker that does not answer."""
 
     def __init__(self) -> None:
-        self.rung: list[tuple[Any, ...]] = []
+        self.sent: list[tuple[Any, ...]] = []
         self.away = False
 
-    def ring_job(self, job_id: str, queue: str = "cpu") -> bool:
-        return self._ring(queue, job_id)
+    def send_job(self, job_id: str, queue: str = "cpu") -> bool:
+        return self._send(queue, job_id)
 
-    def ring_chunk(self, job_id: str, idx: int, queue: str) -> bool:
-        return self._ring(queue, job_id, idx)
+    def send_chunk(self, job_id: str, idx: int, queue: str) -> bool:
+        return self._send(queue, job_id, idx)
 
-    def ring_delivery(self, message_id: str) -> bool:
-        return self._ring("io", message_id)
+    def send_delivery(self, message_id: str) -> bool:
+        return self._send("io", message_id)
 
     def lengths(self) -> dict[str, int]:
         if self.away:
             raise BrokerUnavailable()
-        return {name: sum(bell[0] == name for bell in self.rung) for name in ("cpu", "io")}
+        return {name: sum(message[0] == name for message in self.sent) for name in ("cpu", "io")}
 
     def close(self) -> None:
         pass
 
-    def _ring(self, *bell: Any) -> bool:
+    def _send(self, *message: Any) -> bool:
         if not self.away:
-            self.rung.append(bell)
+            self.sent.append(message)
         return not self.away
 
 
-class Office:
+class WorkerHarness:
     """Desks of any role over the same services, and the account whose jobs they do."""
 
     def __init__(self, home: Path) -> None:
@@ -78,14 +78,14 @@ class Office:
             home=home, catalog=catalog, outbound_allow="127.0.0.0/8", webhook_time_scale=0.001, redispatch_seconds=0.001
         )
         self.services = build(settings, engine_processes=1)
-        self.bells = Bells()
+        self.messages = SentMessages()
         self.services.queue.close()
-        self.services.queue = self.bells  # type: ignore[assignment]
-        self.account = rich(self.services.database, "office")
+        self.services.queue = self.messages  # type: ignore[assignment]
+        self.account = rich(self.services.database, "workers")
         self._keeper = LeaseKeeper(self.services.jobs, 6.0)
 
-    def desk(self, role: Role = "cpu") -> Desk:
-        return Desk(self.services, self._keeper, role, f"{role}@here:1")
+    def worker(self, role: Role = "cpu") -> WorkerContext:
+        return WorkerContext(self.services, self._keeper, role, f"{role}@here:1")
 
     def submit(self, recording: Recording, prompt: str = "", **more: Any) -> str:
         """Store the recording and make a job of it; returns the job's id."""
@@ -126,8 +126,8 @@ class Office:
 
 
 @pytest.fixture
-def office(tmp_path: Path, sqlite_template: Path) -> Iterator[Office]:
+def harness(tmp_path: Path, sqlite_template: Path) -> Iterator[WorkerHarness]:
     shutil.copy(sqlite_template, tmp_path / "stenopool.db")
-    made = Office(tmp_path)
+    made = WorkerHarness(tmp_path)
     yield made
     made.close()

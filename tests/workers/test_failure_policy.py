@@ -13,7 +13,7 @@ from pipeline.errors import (
     ProviderBusy,
     ProviderUnavailable,
 )
-from workers.failure_policy import LONGEST_RETRY, Try, retry_delay, settled
+from workers.failure_policy import LONGEST_RETRY, Attempt, retry_delay, settled
 
 
 class Row:
@@ -28,8 +28,8 @@ class Row:
         return self.answer
 
 
-def settle(row: Row, error: Exception, *, failures: int = 0, chunk: int | None = None) -> Try:
-    work = Try(row.fail, Metrics(), failures=failures, tries=3, stage="transcribing", chunk=chunk)
+def settle(row: Row, error: Exception, *, failures: int = 0, chunk: int | None = None) -> Attempt:
+    work = Attempt(row.fail, Metrics(), failures=failures, tries=3, stage="transcribing", chunk=chunk)
     with settled(work):
         raise error
     return work

@@ -10,26 +10,26 @@ from infra.settings import Settings
 from pipeline.errors import BrokerUnavailable, DatabaseUnavailable
 from workers.__main__ import main
 from workers.main import run_worker, worker_app
-from workers.worker_context import DeskMaker, StopTime
+from workers.worker_context import StopTime, WorkerContextFactory
 
 NOWHERE = "redis://127.0.0.1:1/0"
 
 
-def test_every_bell_has_a_task(tmp_path: Path) -> None:
-    app = worker_app(NOWHERE, DeskMaker(Settings(home=tmp_path), "cpu", StopTime()))
+def test_every_message_has_a_task(tmp_path: Path) -> None:
+    app = worker_app(NOWHERE, WorkerContextFactory(Settings(home=tmp_path), "cpu", StopTime()))
     assert {name for name in app.tasks if not name.startswith("celery.")} == set(TASKS)
 
 
 def test_two_apps_do_not_share_their_tasks(tmp_path: Path) -> None:
-    one, two = (worker_app(NOWHERE, DeskMaker(Settings(home=tmp_path), "cpu", StopTime())) for _ in range(2))
+    one, two = (worker_app(NOWHERE, WorkerContextFactory(Settings(home=tmp_path), "cpu", StopTime())) for _ in range(2))
     assert one.tasks[TASKS[0]] is not two.tasks[TASKS[0]]
 
 
 @pytest.mark.parametrize("trouble", [DatabaseUnavailable(), ZeroDivisionError("a bug")])
-def test_a_bell_that_cannot_be_answered_is_left_to_the_sweep(
+def test_a_message_that_cannot_be_acted_on_is_left_to_the_sweep(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, trouble: Exception
 ) -> None:
-    class Closed(DeskMaker):
+    class Closed(WorkerContextFactory):
         def get(self) -> None:  # type: ignore[override]
             raise trouble
 

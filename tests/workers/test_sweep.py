@@ -7,57 +7,59 @@ import pytest
 from sqlmodel import select
 
 from infra.database.tables import Erasure
-from infra.jobs.store import Bell
+from infra.jobs.store import Dispatch
 from infra.wiring import Services
 from pipeline.errors import DatabaseUnavailable
 from pipeline.lifecycle import JobStatus
 from tests.support.recordings import short
-from tests.workers.conftest import Office
+from tests.workers.conftest import WorkerHarness
 from workers import sweep
 from workers.schedule import sweep_until
 from workers.steps.next_step import advance
 from workers.worker_context import StopTime
 
 
-def test_what_was_never_rung_is_rung_once(office: Office) -> None:
-    job_ids = {office.submit(short(number)) for number in range(3)}
-    sweep.ring_new(office.services)
-    sweep.ring_new(office.services)
-    assert {bell[1] for bell in office.bells.rung} == job_ids
-    assert len(office.bells.rung) == 3
+def test_what_was_never_rung_is_rung_once(harness: WorkerHarness) -> None:
+    job_ids = {harness.submit(short(number)) for number in range(3)}
+    sweep.dispatch_new(harness.services)
+    sweep.dispatch_new(harness.services)
+    assert {message[1] for message in harness.messages.sent} == job_ids
+    assert len(harness.messages.sent) == 3
 
 
-def test_a_broker_that_is_away_marks_nothing_as_rung(office: Office) -> None:
-    office.submit(short(1))
-    office.bells.away = True
-    sweep.Sweeper(office.services).perform(sweep.EVERY_SWEEP)
-    office.bells.away = False
-    sweep.ring_new(office.services)
-    assert len(office.bells.rung) == 1
+def test_a_broker_that_is_away_marks_nothing_as_rung(harness: WorkerHarness) -> None:
+    harness.submit(short(1))
+    harness.messages.away = True
+    sweep.Sweeper(harness.services).perform(sweep.EVERY_SWEEP)
+    harness.messages.away = False
+    sweep.dispatch_new(harness.services)
+    assert len(harness.messages.sent) == 1
 
 
-def test_a_lost_message_is_rung_again(office: Office) -> None:
-    job_id = office.submit(short(1))
-    office.services.jobs.mark_rung(Bell("job", job_id, None, "cpu"))
+def test_a_lost_message_is_rung_again(harness: WorkerHarness) -> None:
+    job_id = harness.submit(short(1))
+    harness.services.jobs.mark_dispatched(Dispatch("job", job_id, None, "cpu"))
     threading.Event().wait(0.05)
-    sweep.ring_again(office.services)
-    assert office.bells.rung == [("cpu", job_id)]
+    sweep.dispatch_again(harness.services)
+    assert harness.messages.sent == [("cpu", job_id)]
 
 
-def test_a_long_backlog_is_not_doubled(office: Office) -> None:
+def test_a_long_backlog_is_not_doubled(harness: WorkerHarness) -> None:
     for number in range(5):
-        office.submit(short(number))
-    sweep.ring_new(office.services)
+        harness.submit(short(number))
+    sweep.dispatch_new(harness.services)
     threading.Event().wait(0.05)
     for _ in range(3):
-        sweep.ring_again(office.services)
-    assert len(office.bells.rung) == 5
-    office.bells.rung.pop()
-    sweep.ring_again(office.services)
-    assert len(office.bells.rung) >= 5
+        sweep.dispatch_again(harness.services)
+    assert len(harness.messages.sent) == 5
+    harness.messages.sent.pop()
+    sweep.dispatch_again(harness.services)
+    assert len(harness.messages.sent) >= 5
 
 
-def test_one_failing_duty_stops_no_other_and_is_told_once(office: Office, caplog: pytest.LogCaptureFixture) -> None:
+def test_one_failing_duty_stops_no_other_and_is_told_once(
+    harness: WorkerHarness, caplog: pytest.LogCaptureFixture
+) -> None:
     done: list[str] = []
 
     def sick(_: Services) -> None:
@@ -69,67 +71,69 @@ def test_one_failing_duty_stops_no_other_and_is_told_once(office: Office, caplog
     def healthy(_: Services) -> None:
         done.append("done")
 
-    sweeper = sweep.Sweeper(office.services)
+    sweeper = sweep.Sweeper(harness.services)
     for _ in range(3):
         sweeper.perform((sick, buggy, healthy))
     assert len(done) == 3
     assert [record.getMessage() for record in caplog.records if "sick" in record.getMessage()] == [
         "sick fails: The database did not answer."
     ]
-    assert b'sweeper_failures_total{duty="sick"} 3.0' in office.services.metrics.render(
-        office.services.jobs, office.services.queue, office.services.webhooks, office.services.workers
+    assert b'sweeper_failures_total{duty="sick"} 3.0' in harness.services.metrics.render(
+        harness.services.jobs, harness.services.queue, harness.services.webhooks, harness.services.workers
     )
 
 
-def test_a_duty_that_works_again_says_so(office: Office, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_duty_that_works_again_says_so(harness: WorkerHarness, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    office.submit(short(1))
-    sweeper = sweep.Sweeper(office.services)
-    office.bells.away = True
-    sweeper.perform((sweep.ring_new,))
-    office.bells.away = False
-    sweeper.perform((sweep.ring_new,))
-    assert "ring_new works again" in caplog.text
+    harness.submit(short(1))
+    sweeper = sweep.Sweeper(harness.services)
+    harness.messages.away = True
+    sweeper.perform((sweep.dispatch_new,))
+    harness.messages.away = False
+    sweeper.perform((sweep.dispatch_new,))
+    assert "dispatch_new works again" in caplog.text
 
 
-def test_every_duty_of_the_minute_works_on_an_empty_house(office: Office, caplog: pytest.LogCaptureFixture) -> None:
-    sweep.Sweeper(office.services).perform(sweep.EVERY_SWEEP + sweep.EVERY_MINUTE + sweep.EVERY_NIGHT)
+def test_every_duty_of_the_minute_works_on_an_empty_house(
+    harness: WorkerHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    sweep.Sweeper(harness.services).perform(sweep.EVERY_SWEEP + sweep.EVERY_MINUTE + sweep.EVERY_NIGHT)
     assert "fails" not in caplog.text
 
 
-def test_a_job_past_its_time_leaves_nothing_in_storage(office: Office) -> None:
-    job_id = office.submit(short(1), retention_seconds=0.01)
-    advance(office.desk(), job_id)
-    assert office.job(job_id).status == JobStatus.COMPLETED
+def test_a_job_past_its_time_leaves_nothing_in_storage(harness: WorkerHarness) -> None:
+    job_id = harness.submit(short(1), retention_seconds=0.01)
+    advance(harness.worker(), job_id)
+    assert harness.job(job_id).status == JobStatus.COMPLETED
     threading.Event().wait(0.05)
-    sweep.purge(office.services)
-    assert not office.stored(f"jobs/{job_id}")
+    sweep.purge(harness.services)
+    assert not harness.stored(f"jobs/{job_id}")
 
 
-def test_what_a_deleted_job_left_behind_is_erased(office: Office) -> None:
-    job_id = office.submit(short(1))
-    advance(office.desk(), job_id)
-    office.services.jobs.delete(office.account, job_id)
-    with office.services.database.write() as session:
+def test_what_a_deleted_job_left_behind_is_erased(harness: WorkerHarness) -> None:
+    job_id = harness.submit(short(1))
+    advance(harness.worker(), job_id)
+    harness.services.jobs.delete(harness.account, job_id)
+    with harness.services.database.write() as session:
         for erasure in session.scalars(select(Erasure)):
             erasure.due_at = 0.0  # it waits for writes that may still be on their way
-    sweep.erase(office.services)
-    assert not office.stored()
-    assert not office.services.jobs.to_erase()
+    sweep.erase(harness.services)
+    assert not harness.stored()
+    assert not harness.services.jobs.to_erase()
 
 
-def test_the_scheduler_sweeps_until_it_is_told_to_stop(office: Office) -> None:
+def test_the_scheduler_sweeps_until_it_is_told_to_stop(harness: WorkerHarness) -> None:
     stop = threading.Event()
-    job_id = office.submit(short(1))
-    thread = threading.Thread(target=sweep_until, args=(office.desk("scheduler"), stop))
+    job_id = harness.submit(short(1))
+    thread = threading.Thread(target=sweep_until, args=(harness.worker("scheduler"), stop))
     thread.start()
     try:
-        while not office.bells.rung:
+        while not harness.messages.sent:
             threading.Event().wait(0.02)
     finally:
         stop.set()
         thread.join(5)
-    assert office.bells.rung == [("cpu", job_id)]
+    assert harness.messages.sent == [("cpu", job_id)]
     assert not thread.is_alive()
 
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import logging
 
 from infra.logs import log_context
-from infra.webhooks.signature import attempt, verdict
+from infra.webhooks.retry_schedule import verdict
+from infra.webhooks.signature import attempt
 from infra.webhooks.store import Outcome
-from workers.worker_context import Desk
+from workers.worker_context import WorkerContext
 
 log = logging.getLogger(__name__)
 
 EXCERPT = 4096  # bytes of the answer kept in the log of attempts
 
 
-def deliver(desk: Desk, message_id: str) -> None:
+def deliver(worker: WorkerContext, message_id: str) -> None:
     """Claim the message and post it. Nothing when it is not due, or somebody else sends it."""
-    services = desk.services
+    services = worker.services
     delivery = services.webhooks.claim_due(message_id)
     if delivery is None:
         return

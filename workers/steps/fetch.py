@@ -12,7 +12,7 @@ from infra.storage import ObjectWriter
 from infra.wiring import Services
 from pipeline.audio.duration.estimate import Ends
 from pipeline.errors import DownloadFailed, DownloadInterrupted, EmptyMedia
-from workers.job_context import Turn
+from workers.job_context import JobContext
 
 TOUCH_SECONDS = 60.0  # an upload nobody touches for an hour is an orphan
 DEADLINE_SECONDS = 6 * 3600.0
@@ -21,22 +21,22 @@ MAY_PASS = ("dns", "connection_refused", "connection_failed", "connection_lost",
 TOO_MANY, SERVER_ERROR = 429, 500  # the answers after which asking again makes sense
 
 
-def fetch(turn: Turn) -> Turn:
+def fetch(context: JobContext) -> JobContext:
     """The turn with its media attached. Raises OutboundRefused, DownloadFailed, MediaTooLarge, StorageUnavailable."""
-    services, source = turn.services, turn.job.source or {}
-    services.jobs.start_fetch(turn.hold.lease)
-    media = services.media.begin(turn.job.account_id, filename(source["url"]))
+    services, source = context.services, context.job.source or {}
+    services.jobs.start_fetch(context.hold.lease)
+    media = services.media.begin(context.job.account_id, filename(source["url"]))
     with services.storage.writer(media.storage_key) as writer:
-        sink = _Sink(turn, media.id, writer)
+        sink = _Sink(context, media.id, writer)
         _download(services, source, sink)
         if not writer.bytes:
             raise EmptyMedia()
     stored = services.media.stored(media.id, writer.bytes, writer.sha256)
     facts: dict[str, Any] = {"bytes": writer.bytes, "sha256": writer.sha256, "filename": stored.filename}
     length = sink.ends.estimate()
-    if not length.guessed and not turn.job.request.get("range"):
+    if not length.guessed and not context.job.request.get("range"):
         facts["expected_ms"] = length.ms
-    return turn.with_job(services.jobs.note_input(turn.hold.lease, facts, stored, length.ms))
+    return context.with_job(services.jobs.note_input(context.hold.lease, facts, stored, length.ms))
 
 
 def _download(services: Services, source: Mapping[str, Any], sink: Callable[[bytes], None]) -> None:
@@ -59,8 +59,8 @@ def filename(url: str) -> str | None:
 class _Sink:
     """Takes the bytes as they come, looks whether the work is still ours, and says that bytes still arrive."""
 
-    def __init__(self, turn: Turn, media_id: str, writer: ObjectWriter) -> None:
-        self._turn, self._media_id, self._writer = turn, media_id, writer
+    def __init__(self, context: JobContext, media_id: str, writer: ObjectWriter) -> None:
+        self._turn, self._media_id, self._writer = context, media_id, writer
         self._touched = time.monotonic()
         self.ends = Ends()
 

@@ -16,7 +16,7 @@ from pipeline.stitch.channels import together
 from pipeline.stitch.stitcher import stitch
 from pipeline.stitch.timeline import runs_forward
 from pipeline.transcript import Gap, Heard, Transcript, heard_from_json, samples_to_ms, transcript_to_json
-from workers.job_context import Turn
+from workers.job_context import JobContext
 from workers.steps import speak
 from workers.steps.usage_metering import used
 
@@ -25,34 +25,34 @@ log = logging.getLogger(__name__)
 Part = tuple[Span, Heard | Gap]
 
 
-def finish(turn: Turn) -> None:
+def finish(context: JobContext) -> None:
     """All chunks are terminal: one transcript out of theirs."""
-    services, job = turn.services, turn.job
+    services, job = context.services, context.job
     rows = services.jobs.chunks(job.id)
     if [row.idx for row in rows] != list(range(job.chunks_total)):
         raise StenopoolError("The job's chunks are not complete.", chunks=len(rows), expected=job.chunks_total)
     if job.task == "speech":
-        speak.finish(turn, rows)
+        speak.finish(context, rows)
         return
     failed = [row for row in rows if row.status == ChunkStatus.FAILED]
     if failed and not any(row.result_key for row in rows):  # gaps and nothing else are no partial result
-        services.jobs.fail(turn.hold.lease, failed[0].error or StenopoolError().as_dict())
+        services.jobs.fail(context.hold.lease, failed[0].error or StenopoolError().as_dict())
         return
-    _publish(turn, list(_parts(turn, rows)), job.audio_samples)
+    _publish(context, list(_parts(context, rows)), job.audio_samples)
     with contextlib.suppress(StenopoolError):  # what stays is found when the job is purged
-        services.storage.delete_prefix(turn.sound_folder)
+        services.storage.delete_prefix(context.sound_folder)
 
 
-def finish_single(turn: Turn, span: Span, heard: Heard, samples: int) -> None:
+def finish_single(context: JobContext, span: Span, heard: Heard, samples: int) -> None:
     """The recording's only chunk, already heard. `samples` is what was decoded, at 16 kHz."""
-    usage = used(turn.job, span, heard)
+    usage = used(context.job, span, heard)
     single = HeardChunk(span=span_as_dict(span), model_used=heard.model_used or None, usage=usage)
-    _publish(turn, [(span, heard)], samples, single)
+    _publish(context, [(span, heard)], samples, single)
 
 
-def _parts(turn: Turn, rows: Sequence[Chunk]) -> Iterator[Part]:
+def _parts(context: JobContext, rows: Sequence[Chunk]) -> Iterator[Part]:
     for row in rows:
-        turn.hold.check()
+        context.hold.check()
         span = span_from_dict(row.span)
         if row.status == ChunkStatus.FAILED:
             code = str((row.error or {}).get("code", StenopoolError.code))
@@ -60,22 +60,22 @@ def _parts(turn: Turn, rows: Sequence[Chunk]) -> Iterator[Part]:
         elif row.result_key is None:
             yield span, Heard()
         else:
-            yield span, heard_from_json(turn.services.storage.get(row.result_key))
+            yield span, heard_from_json(context.services.storage.get(row.result_key))
 
 
-def _publish(turn: Turn, parts: Sequence[Part], samples: int, single: HeardChunk | None = None) -> None:
-    transcript = _stitched(turn.job, parts)
-    turn.services.storage.put(turn.transcript_key, transcript_to_json(transcript))
-    turn.hold.check()
+def _publish(context: JobContext, parts: Sequence[Part], samples: int, single: HeardChunk | None = None) -> None:
+    transcript = _stitched(context.job, parts)
+    context.services.storage.put(context.transcript_key, transcript_to_json(transcript))
+    context.hold.check()
     finished = Finished(
-        result_key=turn.transcript_key,
+        result_key=context.transcript_key,
         model_used=transcript.model_used or None,
         language=transcript.language,
         partial=bool(transcript.gaps),
         quality=_quality(transcript),
         duration_samples=samples,
     )
-    turn.services.jobs.finish(turn.hold.lease, finished, single)
+    context.services.jobs.finish(context.hold.lease, finished, single)
     log.info("completed: %d ms of sound, %d segments", transcript.duration, len(transcript.segments))
 
 

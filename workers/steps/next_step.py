@@ -1,54 +1,54 @@
-"""Advance a job: the one thing a job's bell asks for. What there is to do is in its row."""
+"""Advance a job: the one thing a job's message asks for. What there is to do is in its row."""
 
 from __future__ import annotations
 
 import logging
 from functools import partial
 
-from infra.jobs.store import Bell
+from infra.jobs.store import Dispatch
 from infra.logs import log_context
 from pipeline.errors import UNUSABLE_MEDIA, StenopoolError, unusable_media
 from pipeline.lifecycle import Stage
-from workers.failure_policy import Try, settled
-from workers.job_context import Turn
+from workers.failure_policy import Attempt, settled
+from workers.job_context import JobContext
 from workers.steps import speak
 from workers.steps.fetch import fetch
 from workers.steps.finish import finish
 from workers.steps.prepare import prepare
-from workers.worker_context import Desk
+from workers.worker_context import WorkerContext
 
 log = logging.getLogger(__name__)
 
 
-def advance(desk: Desk, job_id: str) -> None:
+def advance(worker: WorkerContext, job_id: str) -> None:
     """Claim the job and do the next thing: fetch its input, prepare it, or finish it. Nothing when it is not ours to do."""
-    claimed = desk.services.jobs.claim(job_id, desk.worker)
+    claimed = worker.services.jobs.claim(job_id, worker.name)
     if claimed is None:
         return
     lease, job = claimed
     with (
         log_context(job_id=job.id, request_id=job.request_id, attempt=lease.attempt),
-        desk.leases.holding(lease) as hold,
+        worker.leases.holding(lease) as hold,
     ):
-        to_finish = _step(desk, Turn(desk.services, hold, job))
+        to_finish = _step(worker, JobContext(worker.services, hold, job))
     if to_finish:
-        advance(desk, job_id)
+        advance(worker, job_id)
 
 
-def _hand_over(turn: Turn) -> bool:
+def _hand_over(context: JobContext) -> bool:
     """What comes next is for workers of another role."""
-    jobs, job = turn.services.jobs, turn.job
-    jobs.release(turn.hold.lease)
-    if turn.services.queue.ring_job(job.id, job.queue):
-        jobs.mark_rung(Bell("job", job.id, None, job.queue))
+    jobs, job = context.services.jobs, context.job
+    jobs.release(context.hold.lease)
+    if context.services.queue.send_job(job.id, job.queue):
+        jobs.mark_dispatched(Dispatch("job", job.id, None, job.queue))
     return False
 
 
-def _step(desk: Desk, turn: Turn) -> bool:
+def _step(worker: WorkerContext, context: JobContext) -> bool:
     """True when preparing left nothing to hear: the job can be claimed once more and finished."""
-    services, job = turn.services, turn.job
-    work = Try(
-        fail=partial(services.jobs.fail, turn.hold.lease),
+    services, job = context.services, context.job
+    work = Attempt(
+        fail=partial(services.jobs.fail, context.hold.lease),
         metrics=services.metrics,
         failures=job.failures,
         tries=services.settings.max_attempts,
@@ -59,23 +59,23 @@ def _step(desk: Desk, turn: Turn) -> bool:
             raise known
         if job.cut_done:
             work.stage = Stage.STITCHING
-            finish(turn)
+            finish(context)
             return False
         if job.source:
             work.stage = Stage.FETCHING
-            turn = fetch(turn)
-            if turn.job.queue != desk.role:
-                return _hand_over(turn)
+            context = fetch(context)
+            if context.job.queue != worker.role:
+                return _hand_over(context)
             work.stage = Stage.PREPARING
-        return speak.prepare(turn) if job.task == "speech" else prepare(desk.role, turn, work)
+        return speak.prepare(context) if job.task == "speech" else prepare(worker.role, context, work)
     if isinstance(work.cause, UNUSABLE_MEDIA):
-        _let_go(turn)
+        _let_go(context)
     return False
 
 
-def _let_go(turn: Turn) -> None:
+def _let_go(context: JobContext) -> None:
     """A recording that nobody can ever hear is not kept until its time is over. What fails here, the sweep does."""
-    services, media_id = turn.services, turn.job.media_id
+    services, media_id = context.services, context.job.media_id
     try:
         for media in services.media.useless(media_id) if media_id else ():
             services.storage.delete(media.storage_key)

@@ -19,46 +19,46 @@ from pipeline.errors import InputMissing
 from pipeline.lifecycle import ChunkStatus, Stage
 from pipeline.run import cut_profile, hear_chunk, is_local
 from pipeline.transcript import SAMPLE_RATE
-from workers.failure_policy import Try
-from workers.job_context import Turn
+from workers.failure_policy import Attempt
+from workers.job_context import JobContext
 from workers.steps.finish import finish_single
 from workers.steps.recording import sound_of
 
 
-def prepare(role: str, turn: Turn, work: Try) -> bool:
+def prepare(role: str, context: JobContext, work: Attempt) -> bool:
     """True when every chunk is terminal already, so that the job can be claimed again and finished. `work` is told when it
     is about hearing and no more about preparing."""
-    services, toolbox = turn.services, turn.services.toolbox
-    profile = cut_profile(turn.options, toolbox)
-    queue = CPU if is_local(turn.options, toolbox) else IO
-    with services.storage.local_file(_media_key(turn)) as path, ExitStack() as stack:
-        sound = sound_of(turn, path)
-        if turn.job.max_cost_micro is not None:  # it is refused before anybody is paid to hear it
-            services.jobs.cover(turn.hold.lease, sound.measure())
+    services, registry = context.services, context.services.registry
+    profile = cut_profile(context.options, registry)
+    queue = CPU if is_local(context.options, registry) else IO
+    with services.storage.local_file(_media_key(context)) as path, ExitStack() as stack:
+        sound = sound_of(context, path)
+        if context.job.max_cost_micro is not None:  # it is refused before anybody is paid to hear it
+            services.jobs.cover(context.hold.lease, sound.measure())
         chunks = stack.enter_context(closing(sound.chunks(profile)))
         first, second = next(chunks, None), next(chunks, None)
         if first is not None and second is None and (queue == role or not first.span.has_speech):
-            _note_facts(turn, sound, samples=sound.samples)
+            _note_facts(context, sound, samples=sound.samples)
             work.stage, work.chunk = Stage.TRANSCRIBING, first.span.index
-            _hear_single(turn, first, sound.samples)
+            _hear_single(context, first, sound.samples)
             return False
-        _note_facts(turn, sound)
-        count = _send(_Sender(turn, queue), itertools.chain(filter(None, (first, second)), chunks))
+        _note_facts(context, sound)
+        count = _send(_Sender(context, queue), itertools.chain(filter(None, (first, second)), chunks))
         services.metrics.audio.inc(sound.samples / SAMPLE_RATE)
-        return services.jobs.cut_done(turn.hold.lease, sound.samples, count)
+        return services.jobs.cut_done(context.hold.lease, sound.samples, count)
 
 
-def _media_key(turn: Turn) -> str:
-    if turn.job.media_id is None:
+def _media_key(context: JobContext) -> str:
+    if context.job.media_id is None:
         raise InputMissing()
-    return turn.services.media.get(turn.job.account_id, turn.job.media_id).storage_key
+    return context.services.media.get(context.job.account_id, context.job.media_id).storage_key
 
 
-def _note_facts(turn: Turn, sound: Sound, *, samples: int | None = None) -> None:
+def _note_facts(context: JobContext, sound: Sound, *, samples: int | None = None) -> None:
     facts = sound.facts
     assert facts is not None
     learned = {"codec": facts.codec, "channels": facts.channels, "sample_rate": facts.sample_rate}
-    turn.services.jobs.note_input(turn.hold.lease, learned, samples=samples)
+    context.services.jobs.note_input(context.hold.lease, learned, samples=samples)
 
 
 def _send(sender: _Sender, chunks: Iterator[Chunk]) -> int:
@@ -76,30 +76,30 @@ def _send(sender: _Sender, chunks: Iterator[Chunk]) -> int:
 
 
 class _Sender:
-    """Stores each chunk's sound, makes its row, rings its bell; what an earlier attempt finished is left as it is."""
+    """Stores each chunk's sound, makes its row, dispatches it; what an earlier attempt finished is left as it is."""
 
-    def __init__(self, turn: Turn, queue: str) -> None:
-        self._turn, self._queue = turn, queue
-        rows = turn.services.jobs.chunks(turn.job.id) if turn.hold.lease.attempt > 1 else []
+    def __init__(self, context: JobContext, queue: str) -> None:
+        self._turn, self._queue = context, queue
+        rows = context.services.jobs.chunks(context.job.id) if context.hold.lease.attempt > 1 else []
         self._completed = {row.idx: row.span for row in rows if row.status == ChunkStatus.COMPLETED}
         self._samples = 0  # sent so far
 
     def send(self, chunk: Chunk) -> None:
         """Raises what the stores raise, LeaseLost among it."""
-        turn, services = self._turn, self._turn.services
-        turn.hold.check()
+        context, services = self._turn, self._turn.services
+        context.hold.check()
         idx, span = chunk.span.index, span_as_dict(chunk.span)
         self._samples += chunk.span.own_end - chunk.span.own_start
-        key = turn.sound_key(idx) if chunk.span.has_speech else None
+        key = context.sound_key(idx) if chunk.span.has_speech else None
         if key is not None and self._completed.get(idx) != span:
             services.storage.put(key, chunk.pcm)
-        if services.jobs.add_chunk(turn.hold.lease, idx, span, key, self._queue, samples=self._samples):
-            services.queue.ring_chunk(turn.job.id, idx, self._queue)
+        if services.jobs.add_chunk(context.hold.lease, idx, span, key, self._queue, samples=self._samples):
+            services.queue.send_chunk(context.job.id, idx, self._queue)
 
 
-def _hear_single(turn: Turn, chunk: Chunk, samples: int) -> None:
-    if turn.job.prices:
-        turn.services.jobs.cover(turn.hold.lease, samples)
-    heard = hear_chunk(chunk, turn.options, turn.services.toolbox)
-    turn.hold.check()
-    finish_single(turn, chunk.span, heard, samples)
+def _hear_single(context: JobContext, chunk: Chunk, samples: int) -> None:
+    if context.job.prices:
+        context.services.jobs.cover(context.hold.lease, samples)
+    heard = hear_chunk(chunk, context.options, context.services.registry)
+    context.hold.check()
+    finish_single(context, chunk.span, heard, samples)

@@ -18,79 +18,79 @@ from pipeline.transcript import transcript_to_json
 from pipeline.tts.long_text import Reading
 from pipeline.tts.passage import SAMPLE_RATE, Recital, recital_from_bytes, recital_samples, recital_to_bytes, recite
 from pipeline.tts.text_splitter import PASSAGE, passages
-from workers.job_context import Turn
+from workers.job_context import JobContext
 from workers.steps.usage_metering import spoken
 
 
-def prepare(turn: Turn) -> bool:
+def prepare(context: JobContext) -> bool:
     """Send every passage on. True when all are spoken already, so that the job can be claimed again and finished."""
-    services, job = turn.services, turn.job
+    services, job = context.services, context.job
     if job.media_id is None:
         raise InputMissing
     text = services.storage.get(services.media.get(job.account_id, job.media_id).storage_key).decode()
-    queue = CPU if is_local(turn.speech_options, services.toolbox) else IO
+    queue = CPU if is_local(context.speech_options, services.registry) else IO
     at = count = 0
     for passage in passages(text, longest=PASSAGE):
-        _send(turn, count, passage, at, queue)
+        _send(context, count, passage, at, queue)
         at += len(passage)
         count += 1
-    return services.jobs.cut_done(turn.hold.lease, at, count)
+    return services.jobs.cut_done(context.hold.lease, at, count)
 
 
-def _send(turn: Turn, idx: int, passage: str, at: int, queue: str) -> None:
-    turn.hold.check()
+def _send(context: JobContext, idx: int, passage: str, at: int, queue: str) -> None:
+    context.hold.check()
     end = at + len(passage)
     span = {"index": idx, "audio_start": at, "audio_end": end, "own_start": at, "own_end": end}
-    turn.services.storage.put(turn.text_key(idx), passage.encode())
-    if turn.services.jobs.add_chunk(turn.hold.lease, idx, span, turn.text_key(idx), queue):
-        turn.services.queue.ring_chunk(turn.job.id, idx, queue)
+    context.services.storage.put(context.text_key(idx), passage.encode())
+    if context.services.jobs.add_chunk(context.hold.lease, idx, span, context.text_key(idx), queue):
+        context.services.queue.send_chunk(context.job.id, idx, queue)
 
 
-def speak(turn: Turn, chunk: Chunk) -> bool:
+def speak(context: JobContext, chunk: Chunk) -> bool:
     """Speak one passage. True when it was the job's last one."""
     if chunk.sound_key is None:
         raise InputMissing("The passage's text is no longer in storage.")
-    services = turn.services
+    services = context.services
     passage = services.storage.get(chunk.sound_key).decode()
-    recital = recite(turn.speech_options.model_copy(update={"input": passage}), services.toolbox)
-    turn.hold.check()
-    services.storage.put(turn.recital_key, recital_to_bytes(recital))
-    usage = spoken(turn.job, passage, recital.samples * 1000 // SAMPLE_RATE)
-    return services.jobs.complete_chunk(turn.hold.lease, turn.recital_key, recital.model_used, usage)
+    recital = recite(context.speech_options.model_copy(update={"input": passage}), services.registry)
+    context.hold.check()
+    services.storage.put(context.recital_key, recital_to_bytes(recital))
+    usage = spoken(context.job, passage, recital.samples * 1000 // SAMPLE_RATE)
+    return services.jobs.complete_chunk(context.hold.lease, context.recital_key, recital.model_used, usage)
 
 
-def finish(turn: Turn, rows: Sequence[Chunk]) -> None:
+def finish(context: JobContext, rows: Sequence[Chunk]) -> None:
     """All passages are spoken: one file of sound, and the transcript of what is said when."""
-    services, reading = turn.services, Reading()
-    target = turn.speech_options.response_format
-    samples = sum(_samples(turn, row) for row in rows)
-    with services.storage.writer(turn.speech_key(target)) as writer:
-        for block in reading.file(_recitals(turn, rows), target, samples=samples):
+    services, reading = context.services, Reading()
+    target = context.speech_options.response_format
+    samples = sum(_samples(context, row) for row in rows)
+    with services.storage.writer(context.speech_key(target)) as writer:
+        for block in reading.file(_recitals(context, rows), target, samples=samples):
             writer.write(block)
-    services.storage.put(turn.transcript_key, transcript_to_json(reading.transcript()))
-    turn.hold.check()
+    services.storage.put(context.transcript_key, transcript_to_json(reading.transcript()))
+    context.hold.check()
     sound = {
-        "key": turn.speech_key(target),
+        "key": context.speech_key(target),
         "format": target,
         "bytes": writer.bytes,
         "duration": reading.duration / 1000,
     }
-    finished = Finished(result_key=turn.transcript_key, model_used=reading.model_used or None, sound=sound)
-    services.jobs.finish(turn.hold.lease, finished)
+    finished = Finished(result_key=context.transcript_key, model_used=reading.model_used or None, sound=sound)
+    services.jobs.finish(context.hold.lease, finished)
     with contextlib.suppress(StenopoolError):  # what stays is found when the job is purged
-        services.storage.delete_prefix(turn.recital_folder)
-        services.storage.delete_prefix(turn.sound_folder)
+        services.storage.delete_prefix(context.recital_folder)
+        services.storage.delete_prefix(context.sound_folder)
 
 
-def _recitals(turn: Turn, rows: Sequence[Chunk]) -> Iterator[Recital]:
+def _recitals(context: JobContext, rows: Sequence[Chunk]) -> Iterator[Recital]:
     for row in rows:
-        turn.hold.check()
-        yield recital_from_bytes(turn.services.storage.get(_spoken(row)))
+        context.hold.check()
+        yield recital_from_bytes(context.services.storage.get(_spoken(row)))
 
 
-def _samples(turn: Turn, row: Chunk) -> int:
+def _samples(context: JobContext, row: Chunk) -> int:
     """Told by the object's size and its first block, so that no sound is read twice."""
-    size, blocks = turn.services.storage.size(_spoken(row)), turn.services.storage.blocks(_spoken(row))
+    size, blocks = context.services.storage.size(_spoken(row)), context.services.storage.blocks(_spoken(row))
     if size is None:
         raise InputMissing("A passage's sound is no longer in storage.")
     return recital_samples(next(blocks), size)

@@ -12,31 +12,31 @@ from pipeline.errors import InputMissing
 from pipeline.lifecycle import Stage
 from pipeline.run import hear_chunk
 from pipeline.transcript import heard_to_json
-from workers.failure_policy import Try, settled
-from workers.job_context import Turn
+from workers.failure_policy import Attempt, settled
+from workers.job_context import JobContext
 from workers.steps import speak
 from workers.steps.next_step import advance
 from workers.steps.usage_metering import used
-from workers.worker_context import Desk
+from workers.worker_context import WorkerContext
 
 
-def transcribe(desk: Desk, job_id: str, idx: int) -> None:
+def transcribe(worker: WorkerContext, job_id: str, idx: int) -> None:
     """Claim the chunk and hear it; nothing when it is not ours to do. Who ends the last chunk goes on with the job."""
-    claimed = desk.services.jobs.claim_chunk(job_id, idx, desk.worker)
+    claimed = worker.services.jobs.claim_chunk(job_id, idx, worker.name)
     if claimed is None:
         return
     lease, chunk, job = claimed
-    context = log_context(job_id=job.id, chunk=idx, request_id=job.request_id, attempt=lease.attempt)
-    with context, desk.leases.holding(lease) as hold:
-        was_last = _step(desk, Turn(desk.services, hold, job), chunk)
+    logged = log_context(job_id=job.id, chunk=idx, request_id=job.request_id, attempt=lease.attempt)
+    with logged, worker.leases.holding(lease) as hold:
+        was_last = _step(worker, JobContext(worker.services, hold, job), chunk)
     if was_last:
-        advance(desk, job_id)
+        advance(worker, job_id)
 
 
-def _step(desk: Desk, turn: Turn, chunk: Chunk) -> bool:
-    services = turn.services
-    work = Try(
-        fail=partial(services.jobs.fail_chunk, turn.hold.lease),
+def _step(worker: WorkerContext, context: JobContext, chunk: Chunk) -> bool:
+    services = context.services
+    work = Attempt(
+        fail=partial(services.jobs.fail_chunk, context.hold.lease),
         metrics=services.metrics,
         failures=chunk.failures,
         tries=services.settings.max_attempts,
@@ -44,18 +44,18 @@ def _step(desk: Desk, turn: Turn, chunk: Chunk) -> bool:
         chunk=chunk.idx,
     )
     with settled(work):
-        return speak.speak(turn, chunk) if turn.job.task == "speech" else _hear(desk, turn, chunk)
+        return speak.speak(context, chunk) if context.job.task == "speech" else _hear(worker, context, chunk)
     return work.failed is True
 
 
-def _hear(desk: Desk, turn: Turn, chunk: Chunk) -> bool:
+def _hear(worker: WorkerContext, context: JobContext, chunk: Chunk) -> bool:
     """True when it was the job's last chunk."""
     if chunk.sound_key is None:
         raise InputMissing("The chunk's sound is no longer in storage.")
-    services, span = turn.services, span_from_dict(chunk.span)
+    services, span = context.services, span_from_dict(chunk.span)
     sound = Sound(span, services.storage.get(chunk.sound_key))
-    heard = hear_chunk(sound, desk.languages.options(turn, chunk), services.toolbox)
-    turn.hold.check()
-    services.storage.put(turn.heard_key, heard_to_json(heard))
-    usage = used(turn.job, span, heard)
-    return services.jobs.complete_chunk(turn.hold.lease, turn.heard_key, heard.model_used, usage)
+    heard = hear_chunk(sound, worker.languages.options(context, chunk), services.registry)
+    context.hold.check()
+    services.storage.put(context.heard_key, heard_to_json(heard))
+    usage = used(context.job, span, heard)
+    return services.jobs.complete_chunk(context.hold.lease, context.heard_key, heard.model_used, usage)

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from api.dependencies import Desk, TheDesk
+from api.dependencies import AppContext, Context
 from api.openapi.code_samples import ENDPOINTS, address_of, snippets
 from api.openapi.document import answers
 from api.schemas.audio_options import MAX_INPUT
@@ -38,9 +38,9 @@ def model_object(catalog: Catalog, model: Model) -> dict[str, Any]:
     }
 
 
-def whole_model(desk: Desk, model: Model, *, base: str) -> dict[str, Any]:
+def whole_model(context: AppContext, model: Model, *, base: str) -> dict[str, Any]:
     """The same with all that one wants to know before using it; `base` is this server's URL for clients."""
-    catalog = desk.services.catalog
+    catalog = context.services.catalog
     voices = [voice.model_dump() for voice in catalog.voices(model.id)]
     names = [voice["id"] for voice in voices]
     voice = "alloy" if "alloy" in names or not names else names[0]
@@ -51,7 +51,7 @@ def whole_model(desk: Desk, model: Model, *, base: str) -> dict[str, Any]:
         "endpoints": [_endpoint(catalog, model, task) for task in model.tasks],
         "languages": list(model.languages),
         "voices": voices,
-        "limits": _limits(desk, model),
+        "limits": _limits(context, model),
         "examples": {task: snippets(base, model.id, task, voice=voice) for task in model.tasks},
     }
 
@@ -74,9 +74,9 @@ def _shown(name: str) -> str:
     return PurePath(name).name if name.startswith(("/", "~", ".")) else name
 
 
-def _limits(desk: Desk, model: Model) -> dict[str, Any]:
+def _limits(context: AppContext, model: Model) -> dict[str, Any]:
     """Of one call, and of a job, for what the model does."""
-    settings, own = desk.services.settings, model.limits
+    settings, own = context.services.settings, model.limits
     told: dict[str, Any] = {}
     if "speech" in model.tasks:
         told["max_characters"] = least(own.max_characters, MAX_INPUT)
@@ -94,16 +94,16 @@ def least(own: int | None, general: int) -> int:
 
 @router.head("/models", include_in_schema=False)
 @router.get("/models", summary="List the models")
-async def list_models(desk: TheDesk) -> dict[str, Any]:
+async def list_models(context: Context) -> dict[str, Any]:
     """Every model of the catalog; not paginated, as OpenAI's."""
-    catalog = desk.services.catalog
+    catalog = context.services.catalog
     return {"object": "list", "data": [model_object(catalog, model) for model in catalog.models.values()]}
 
 
 @router.head("/models/{model_id:path}", include_in_schema=False)
 @router.get("/models/{model_id:path}", summary="Show one model", responses=answers(s404="No such model."))
-async def show_model(model_id: str, request: Request, desk: TheDesk) -> dict[str, Any]:
+async def show_model(model_id: str, request: Request, context: Context) -> dict[str, Any]:
     """With its voices, languages, limits, and an example to run for each of its tasks. An id may contain slashes, which
     SDKs percent-encode; another name of a model shows that model."""
-    model = desk.services.catalog.model(model_id)
-    return whole_model(desk, model, base=address_of(str(request.base_url)))
+    model = context.services.catalog.model(model_id)
+    return whole_model(context, model, base=address_of(str(request.base_url)))

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from api.dependencies import Caller, Desk, TheDesk
+from api.dependencies import AppContext, Caller, Context
 from api.openapi.document import answers
 from api.schemas.billing import ReceiptQuery, UsageQuery, balance_object, receipt_object, sums_object, usage_object
 from api.schemas.job_object import CURRENCY
@@ -19,53 +19,53 @@ NO_RECEIPT = answers(s404="No such receipt.")
 
 
 @router.get("/balance", summary="The balance")
-async def balance(desk: TheDesk, caller: Caller) -> dict[str, Any]:
+async def balance(context: Context, caller: Caller) -> dict[str, Any]:
     """One balance that every endpoint shares. `held` is set aside for what is under way: what it costs in the end is
     captured, the rest comes back. Audio is pay-as-you-go whatever the account's plan."""
-    return await desk.ask(partial(balance_of, desk, caller.account_id))
+    return await context.query(partial(balance_of, context, caller.account_id))
 
 
-def balance_of(desk: Desk, account_id: str) -> dict[str, Any]:
+def balance_of(context: AppContext, account_id: str) -> dict[str, Any]:
     """The balance object of an account. Raises NotFound."""
-    available = desk.services.ledger.balance(account_id)
-    return balance_object(account_id, available, desk.services.books.held(account_id))
+    available = context.services.ledger.balance(account_id)
+    return balance_object(account_id, available, context.services.statements.held(account_id))
 
 
 @router.get("/usage", summary="What was used, and what it cost")
-async def usage(desk: TheDesk, caller: Caller, query: Annotated[UsageQuery, Query()]) -> dict[str, Any]:
+async def usage(context: Context, caller: Caller, query: Annotated[UsageQuery, Query()]) -> dict[str, Any]:
     """Added up from the receipts: one line for each day (UTC), model or key, and `total` for the whole period."""
     since, until = query.days()
     wanted = Wanted(caller.account_id, query.key_id, query.model, since, until)
-    return await desk.ask(partial(report, desk, wanted, query.group_by, limit=query.limit, after=query.after))
+    return await context.query(partial(report, context, wanted, query.group_by, limit=query.limit, after=query.after))
 
 
-def report(desk: Desk, wanted: Wanted, by: Any, *, limit: int, after: str | None) -> dict[str, Any]:
+def report(context: AppContext, wanted: Wanted, by: Any, *, limit: int, after: str | None) -> dict[str, Any]:
     """A page of a usage report with its totals. Raises InvalidRequest for a cursor that makes no sense."""
-    groups, more = desk.services.usage.grouped(wanted, by, limit=limit, after=after)
+    groups, more = context.services.usage.grouped(wanted, by, limit=limit, after=after)
     return {
         **page([usage_object(group, by) for group in groups], has_more=more),
         "group_by": by,
         "from": str(wanted.since),
         "to": str(wanted.until),
         "currency": CURRENCY,
-        "total": sums_object(desk.services.usage.total(wanted)),
+        "total": sums_object(context.services.usage.total(wanted)),
     }
 
 
 @router.get("/receipts", summary="List receipts")
-async def receipts(desk: TheDesk, caller: Caller, query: Annotated[ReceiptQuery, Query()]) -> dict[str, Any]:
+async def receipts(context: Context, caller: Caller, query: Annotated[ReceiptQuery, Query()]) -> dict[str, Any]:
     """The newest first: one for each request and each job that has cost something or could have."""
-    return await desk.ask(partial(listed, desk, query, caller.account_id))
+    return await context.query(partial(listed, context, query, caller.account_id))
 
 
-def listed(desk: Desk, query: ReceiptQuery, account_id: str | None) -> dict[str, Any]:
+def listed(context: AppContext, query: ReceiptQuery, account_id: str | None) -> dict[str, Any]:
     """A page of an account's receipts, or of everybody's."""
-    read = desk.services.books.receipts
+    read = context.services.statements.receipts
     found, more = read(query.wanted(account_id), subject=query.subject(), limit=query.limit, after=query.after)
     return page([receipt_object(receipt) for receipt in found], has_more=more)
 
 
 @router.get("/receipts/{receipt_id}", summary="Show a receipt", responses=NO_RECEIPT)
-async def receipt(desk: TheDesk, caller: Caller, receipt_id: str) -> dict[str, Any]:
+async def receipt(context: Context, caller: Caller, receipt_id: str) -> dict[str, Any]:
     """What was measured, the prices and the audio ratio in force, and what they made."""
-    return receipt_object(await desk.ask(partial(desk.services.receipts.get, caller.account_id, receipt_id)))
+    return receipt_object(await context.query(partial(context.services.receipts.get, caller.account_id, receipt_id)))

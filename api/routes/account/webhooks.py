@@ -10,9 +10,9 @@ import anyio
 from fastapi import APIRouter, Query, Request, Response
 from starlette.responses import JSONResponse
 
-from api.dependencies import Caller, Desk, TheDesk
+from api.dependencies import AppContext, Caller, Context
 from api.http.idempotency import REPLAYED, idempotency, idempotency_key
-from api.http.request_body import checked, read_json
+from api.http.request_body import read_json, validated
 from api.jobs.submission import check_target
 from api.openapi.document import answers, takes
 from api.schemas.job_object import delivery_object
@@ -41,15 +41,15 @@ async def event_types() -> dict[str, Any]:
     responses=answers(s409="Idempotency-Key used before."),
     openapi_extra=takes(json=NewEndpoint),
 )
-async def create(request: Request, desk: TheDesk, caller: Caller) -> Response:
+async def create(request: Request, context: Context, caller: Caller) -> Response:
     """`signing_secret` is shown in this answer only. `Idempotency-Key` makes repeating it harmless."""
     key = idempotency_key(request)
-    wanted = checked(NewEndpoint, await read_json(request))
-    check_target(desk, wanted.url, param="url")
+    wanted = validated(NewEndpoint, await read_json(request))
+    check_target(context, wanted.url, param="url")
     answer = partial(endpoint_object, with_secret=True)
     once = idempotency(key, "POST /v1/webhook_endpoints", wanted.model_dump(mode="json"), answer)
-    made = partial(desk.services.webhooks.create_endpoint_once, caller.account_id, once, **wanted.model_dump())
-    endpoint, replayed = await desk.ask(made)
+    made = partial(context.services.webhooks.create_endpoint_once, caller.account_id, once, **wanted.model_dump())
+    endpoint, replayed = await context.query(made)
     if replayed is not None:
         return JSONResponse(replayed, headers=REPLAYED)
     return JSONResponse(answer(endpoint))
@@ -57,40 +57,45 @@ async def create(request: Request, desk: TheDesk, caller: Caller) -> Response:
 
 @router.get("/webhook_endpoints", summary="List the endpoints")
 async def list_endpoints(
-    desk: TheDesk,
+    context: Context,
     caller: Caller,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     after: str | None = None,
     order: Literal["asc", "desc"] = "desc",
 ) -> dict[str, Any]:
     """The newest first."""
-    listed = partial(desk.services.webhooks.endpoints, caller.account_id, limit=limit, after=after, order=order)
-    endpoints, has_more = await desk.ask(listed)
+    listed = partial(context.services.webhooks.endpoints, caller.account_id, limit=limit, after=after, order=order)
+    endpoints, has_more = await context.query(listed)
     return page([endpoint_object(endpoint) for endpoint in endpoints], has_more=has_more)
 
 
 @router.get(ENDPOINT, summary="Show an endpoint", responses=NO_ENDPOINT)
-async def show(desk: TheDesk, caller: Caller, endpoint_id: str) -> dict[str, Any]:
+async def show(context: Context, caller: Caller, endpoint_id: str) -> dict[str, Any]:
     """Without its secret."""
-    return endpoint_object(await desk.ask(partial(desk.services.webhooks.endpoint, caller.account_id, endpoint_id)))
+    return endpoint_object(
+        await context.query(partial(context.services.webhooks.endpoint, caller.account_id, endpoint_id))
+    )
 
 
 @router.post(ENDPOINT, summary="Change an endpoint", responses=NO_ENDPOINT, openapi_extra=takes(json=EndpointChanges))
-async def update(request: Request, desk: TheDesk, caller: Caller, endpoint_id: str) -> dict[str, Any]:
+async def update(request: Request, context: Context, caller: Caller, endpoint_id: str) -> dict[str, Any]:
     """What is given is changed."""
-    changes = checked(EndpointChanges, await read_json(request, empty={}))
+    changes = validated(EndpointChanges, await read_json(request, empty={}))
     if changes.url is not None:
-        check_target(desk, changes.url, param="url")
+        check_target(context, changes.url, param="url")
     changed = partial(
-        desk.services.webhooks.update_endpoint, caller.account_id, endpoint_id, **changes.model_dump(exclude_none=True)
+        context.services.webhooks.update_endpoint,
+        caller.account_id,
+        endpoint_id,
+        **changes.model_dump(exclude_none=True),
     )
-    return endpoint_object(await desk.ask(changed))
+    return endpoint_object(await context.query(changed))
 
 
 @router.delete(ENDPOINT, summary="Delete an endpoint", responses=NO_ENDPOINT)
-async def delete(desk: TheDesk, caller: Caller, endpoint_id: str) -> dict[str, Any]:
+async def delete(context: Context, caller: Caller, endpoint_id: str) -> dict[str, Any]:
     """What still waits to be sent there is dropped."""
-    await desk.ask(partial(desk.services.webhooks.delete_endpoint, caller.account_id, endpoint_id))
+    await context.query(partial(context.services.webhooks.delete_endpoint, caller.account_id, endpoint_id))
     return {"id": endpoint_id, "deleted": True, "object": "webhook_endpoint.deleted"}
 
 
@@ -100,21 +105,23 @@ async def delete(desk: TheDesk, caller: Caller, endpoint_id: str) -> dict[str, A
     responses=NO_ENDPOINT,
     openapi_extra=takes(json=Rotation),
 )
-async def rotate(request: Request, desk: TheDesk, caller: Caller, endpoint_id: str) -> dict[str, Any]:
+async def rotate(request: Request, context: Context, caller: Caller, endpoint_id: str) -> dict[str, Any]:
     """`signing_secret` is shown in this answer only; for 24 hours both may sign, where asked for."""
-    keep_old = checked(Rotation, await read_json(request, empty={})).keep_old_secret_active_for_24_hours
-    rotated = partial(desk.services.webhooks.rotate_secret, caller.account_id, endpoint_id, keep_old=keep_old)
-    return endpoint_object(await desk.ask(rotated), with_secret=True)
+    keep_old = validated(Rotation, await read_json(request, empty={})).keep_old_secret_active_for_24_hours
+    rotated = partial(context.services.webhooks.rotate_secret, caller.account_id, endpoint_id, keep_old=keep_old)
+    return endpoint_object(await context.query(rotated), with_secret=True)
 
 
 @router.post(ENDPOINT + "/test", summary="Send a test event", responses=NO_ENDPOINT, openapi_extra=takes(json=Trial))
-async def test(request: Request, desk: TheDesk, caller: Caller, endpoint_id: str) -> dict[str, Any]:
+async def test(request: Request, context: Context, caller: Caller, endpoint_id: str) -> dict[str, Any]:
     """Sent like every other event. The answer waits some seconds for the first attempt; `status_code` is null where none
     was made by then."""
-    kind = checked(Trial, await read_json(request, empty={})).event_type
-    message = await desk.ask(partial(desk.services.webhooks.send_test, caller.account_id, endpoint_id, event_type=kind))
-    await _ring(desk, message)
-    message = await _attempted(desk, caller.account_id, message)
+    kind = validated(Trial, await read_json(request, empty={})).event_type
+    message = await context.query(
+        partial(context.services.webhooks.send_test, caller.account_id, endpoint_id, event_type=kind)
+    )
+    await _notify(context, message)
+    message = await _attempted(context, caller.account_id, message)
     return {
         "object": "webhook_endpoint.test",
         "event_type": message.type,
@@ -127,16 +134,16 @@ async def test(request: Request, desk: TheDesk, caller: Caller, endpoint_id: str
 
 @router.get(ENDPOINT + "/deliveries", summary="What was sent there", responses=NO_ENDPOINT)
 async def deliveries(
-    desk: TheDesk,
+    context: Context,
     caller: Caller,
     endpoint_id: str,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     after: str | None = None,
 ) -> dict[str, Any]:
     """The newest first, each with every attempt."""
-    store = desk.services.webhooks
-    await desk.ask(partial(store.endpoint, caller.account_id, endpoint_id))
-    found, has_more = await desk.ask(
+    store = context.services.webhooks
+    await context.query(partial(store.endpoint, caller.account_id, endpoint_id))
+    found, has_more = await context.query(
         partial(store.messages, caller.account_id, endpoint_id=endpoint_id, limit=limit, after=after)
     )
     return page([delivery_object(message, attempts) for message, attempts in found], has_more=has_more)
@@ -145,27 +152,27 @@ async def deliveries(
 @router.post(
     ENDPOINT + "/deliveries/{delivery_id}/replay", status_code=202, summary="Send one again", responses=NO_ENDPOINT
 )
-async def replay(desk: TheDesk, caller: Caller, endpoint_id: str, delivery_id: str) -> dict[str, Any]:
+async def replay(context: Context, caller: Caller, endpoint_id: str, delivery_id: str) -> dict[str, Any]:
     """The same event with the same id, on a fresh schedule."""
-    store = desk.services.webhooks
-    found, _ = await desk.ask(partial(store.message, caller.account_id, delivery_id))
+    store = context.services.webhooks
+    found, _ = await context.query(partial(store.message, caller.account_id, delivery_id))
     if found.endpoint_id != endpoint_id:
         raise NotFound("There is no such delivery.")
-    await _ring(desk, await desk.ask(partial(store.replay, caller.account_id, delivery_id)))
-    message, attempts = await desk.ask(partial(store.message, caller.account_id, delivery_id))
+    await _notify(context, await context.query(partial(store.replay, caller.account_id, delivery_id)))
+    message, attempts = await context.query(partial(store.message, caller.account_id, delivery_id))
     return delivery_object(message, attempts)
 
 
-async def _attempted(desk: Desk, account_id: str, message: WebhookMessage) -> WebhookMessage:
+async def _attempted(context: AppContext, account_id: str, message: WebhookMessage) -> WebhookMessage:
     """The message after its first attempt was answered, or as it is when that takes too long. An attempt that has only
     begun is counted already; it is in the log once it is known what came of it."""
     deadline = time.monotonic() + PATIENCE
     log: list[WebhookAttempt] = []
     while not log and message.status == "pending" and time.monotonic() < deadline:
         await anyio.sleep(LOOK)
-        message, log = await desk.ask(partial(desk.services.webhooks.message, account_id, message.id))
+        message, log = await context.query(partial(context.services.webhooks.message, account_id, message.id))
     return message
 
 
-async def _ring(desk: Desk, message: WebhookMessage) -> None:
-    await desk.ring(partial(desk.services.queue.ring_delivery, message.id))
+async def _notify(context: AppContext, message: WebhookMessage) -> None:
+    await context.publish(partial(context.services.queue.send_delivery, message.id))

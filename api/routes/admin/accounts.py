@@ -11,9 +11,9 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse
 
 from api.access.admin_key import ADMIN
-from api.dependencies import Desk, TheDesk
+from api.dependencies import AppContext, Context
 from api.http.idempotency import REPLAYED, idempotency, idempotency_key
-from api.http.request_body import checked, read_json
+from api.http.request_body import read_json, validated
 from api.openapi.document import answers, takes
 from api.schemas.admin import (
     AccountChanges,
@@ -38,29 +38,29 @@ NO_KEY = answers(s404="No such key.")
 
 
 @router.get("/accounts", summary="List accounts")
-async def list_accounts(desk: TheDesk, query: Annotated[AccountQuery, Query()]) -> dict[str, Any]:
+async def list_accounts(context: Context, query: Annotated[AccountQuery, Query()]) -> dict[str, Any]:
     """The newest first, with their balances."""
-    return await desk.ask(partial(_accounts, desk, query))
+    return await context.query(partial(_accounts, context, query))
 
 
-def _accounts(desk: Desk, query: AccountQuery) -> dict[str, Any]:
-    found, more = desk.services.overview.accounts(**query.model_dump())
-    counts = desk.services.overview.key_counts([account.id for account in found])
+def _accounts(context: AppContext, query: AccountQuery) -> dict[str, Any]:
+    found, more = context.services.operator_queries.accounts(**query.model_dump())
+    counts = context.services.operator_queries.key_counts([account.id for account in found])
     return page([account_object(account, keys=counts[account.id]) for account in found], has_more=more)
 
 
 @router.post(
     "/accounts", status_code=201, summary="Make an account", responses=USED, openapi_extra=takes(json=NewAccount)
 )
-async def create_account(request: Request, desk: TheDesk) -> JSONResponse:
+async def create_account(request: Request, context: Context) -> JSONResponse:
     """Without keys and without money: both are added next. With an `Idempotency-Key` it is made once, however often it is
     sent."""
-    wanted = checked(NewAccount, await read_json(request, empty={})).model_dump()
+    wanted = validated(NewAccount, await read_json(request, empty={})).model_dump()
     once = idempotency(idempotency_key(request), ADMIN + "/accounts", wanted, partial(account_object, keys=0))
     if once is None:
-        account = await desk.ask(partial(desk.services.accounts.create_account, **wanted))
+        account = await context.query(partial(context.services.accounts.create_account, **wanted))
     else:
-        account, first = await desk.ask(partial(desk.services.founding.account, once, **wanted))
+        account, first = await context.query(partial(context.services.idempotent_creation.account, once, **wanted))
         if first is not None:
             return JSONResponse(first, status_code=201, headers=REPLAYED)
     log.info("the administrator made account %s", account.id, extra={"account_id": account.id})
@@ -68,33 +68,33 @@ async def create_account(request: Request, desk: TheDesk) -> JSONResponse:
 
 
 @router.get(ACCOUNT, summary="Show an account", responses=NO_ACCOUNT)
-async def show_account(desk: TheDesk, account_id: str) -> dict[str, Any]:
+async def show_account(context: Context, account_id: str) -> dict[str, Any]:
     """With the limits in force and the balance."""
-    return await desk.ask(partial(_shown, desk, account_id))
+    return await context.query(partial(_shown, context, account_id))
 
 
-def _shown(desk: Desk, account_id: str, account: Account | None = None) -> dict[str, Any]:
-    account = account or desk.services.accounts.account(account_id)
-    return account_object(account, keys=desk.services.overview.key_counts([account_id])[account_id])
+def _shown(context: AppContext, account_id: str, account: Account | None = None) -> dict[str, Any]:
+    account = account or context.services.accounts.account(account_id)
+    return account_object(account, keys=context.services.operator_queries.key_counts([account_id])[account_id])
 
 
 @router.patch(ACCOUNT, summary="Change an account", responses=NO_ACCOUNT, openapi_extra=takes(json=AccountChanges))
-async def change_account(request: Request, desk: TheDesk, account_id: str) -> dict[str, Any]:
+async def change_account(request: Request, context: Context, account_id: str) -> dict[str, Any]:
     """What is given is changed, in force within 5 seconds everywhere. `suspended` and `closed` accounts are let in no
     more."""
-    changes = checked(AccountChanges, await read_json(request, empty={})).model_dump(exclude_unset=True)
+    changes = validated(AccountChanges, await read_json(request, empty={})).model_dump(exclude_unset=True)
     given = {name: value for name, value in changes.items() if value is not None}
-    account = await desk.ask(partial(desk.services.accounts.update, account_id, **given))
+    account = await context.query(partial(context.services.accounts.update, account_id, **given))
     log.info(
         "the administrator changed account %s", account_id, extra={"account_id": account_id, "fields": list(given)}
     )
-    return await desk.ask(partial(_shown, desk, account_id, account))
+    return await context.query(partial(_shown, context, account_id, account))
 
 
 @router.get("/keys", summary="List keys")
-async def list_keys(desk: TheDesk, query: Annotated[KeyQuery, Query()]) -> dict[str, Any]:
+async def list_keys(context: Context, query: Annotated[KeyQuery, Query()]) -> dict[str, Any]:
     """The newest first, of every account or of one, without their secrets."""
-    found, more = await desk.ask(partial(desk.services.overview.keys, **query.model_dump()))
+    found, more = await context.query(partial(context.services.operator_queries.keys, **query.model_dump()))
     return page([key_object(key, now=time.time()) for key in found], has_more=more)
 
 
@@ -105,17 +105,19 @@ async def list_keys(desk: TheDesk, query: Annotated[KeyQuery, Query()]) -> dict[
     responses=NO_ACCOUNT | USED,
     openapi_extra=takes(json=NewKey),
 )
-async def create_key(request: Request, desk: TheDesk, account_id: str) -> JSONResponse:
+async def create_key(request: Request, context: Context, account_id: str) -> JSONResponse:
     """`key` is shown in this answer only. With an `Idempotency-Key` there is one key, however often it is sent; a repetition
     shows it without its secret, which is not kept."""
-    wanted = checked(NewKey, await read_json(request, empty={})).model_dump()
+    wanted = validated(NewKey, await read_json(request, empty={})).model_dump()
     answer = partial(key_again, now=time.time())
     once = idempotency(idempotency_key(request), f"{ADMIN}/accounts/{account_id}/keys", wanted, answer)
     secret: str | None
     if once is None:
-        secret, key = await desk.ask(partial(desk.services.accounts.create_key, account_id, **wanted))
+        secret, key = await context.query(partial(context.services.accounts.create_key, account_id, **wanted))
     else:
-        secret, key, first = await desk.ask(partial(desk.services.founding.key, account_id, once, **wanted))
+        secret, key, first = await context.query(
+            partial(context.services.idempotent_creation.key, account_id, once, **wanted)
+        )
         if first is not None:
             return JSONResponse(first, status_code=201, headers=REPLAYED)
     log.info("the administrator made key %s", key.id, extra={"account_id": account_id})
@@ -129,17 +131,17 @@ async def create_key(request: Request, desk: TheDesk, account_id: str) -> JSONRe
     responses=NO_KEY | answers(s409="It is revoked, expired or rotated already."),
     openapi_extra=takes(json=KeyRotation),
 )
-async def rotate_key(request: Request, desk: TheDesk, key_id: str) -> JSONResponse:
+async def rotate_key(request: Request, context: Context, key_id: str) -> JSONResponse:
     """A new key that may do the same; `key` is shown in this answer only. The old one works for `overlap_seconds` more."""
-    overlap = checked(KeyRotation, await read_json(request, empty={})).overlap_seconds
-    secret, key = await desk.ask(partial(desk.services.accounts.rotate_key, key_id, overlap))
+    overlap = validated(KeyRotation, await read_json(request, empty={})).overlap_seconds
+    secret, key = await context.query(partial(context.services.accounts.rotate_key, key_id, overlap))
     log.info("the administrator replaced key %s by %s", key_id, key.id, extra={"account_id": key.account_id})
     return JSONResponse(key_object(key, now=time.time(), secret=secret), status_code=201)
 
 
 @router.delete("/keys/{key_id}", summary="Revoke a key", responses=NO_KEY)
-async def revoke_key(desk: TheDesk, key_id: str) -> dict[str, Any]:
+async def revoke_key(context: Context, key_id: str) -> dict[str, Any]:
     """Worthless within 5 seconds everywhere, for good. Its row stays, because receipts name it."""
-    key = await desk.ask(partial(desk.services.accounts.revoke_key, key_id))
+    key = await context.query(partial(context.services.accounts.revoke_key, key_id))
     log.info("the administrator revoked key %s", key_id, extra={"account_id": key.account_id})
     return key_object(key, now=time.time())

@@ -12,9 +12,9 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse
 
 from api.access.admin_key import ADMIN
-from api.dependencies import Desk, TheDesk
+from api.dependencies import AppContext, Context
 from api.http.idempotency import REPLAYED, idempotency_key
-from api.http.request_body import checked, read_json
+from api.http.request_body import read_json, validated
 from api.http.sse import Stream
 from api.openapi.document import answers, shown_as, takes
 from api.routes.account.usage import balance_of, listed, report
@@ -46,9 +46,9 @@ CSV = "text/csv; charset=utf-8"
 
 
 @router.get(ACCOUNT + "/balance", summary="An account's balance", responses=NO_ACCOUNT)
-async def balance(desk: TheDesk, account_id: str) -> dict[str, Any]:
+async def balance(context: Context, account_id: str) -> dict[str, Any]:
     """As the account itself sees it."""
-    return await desk.ask(partial(balance_of, desk, account_id))
+    return await context.query(partial(balance_of, context, account_id))
 
 
 @router.post(
@@ -58,10 +58,10 @@ async def balance(desk: TheDesk, account_id: str) -> dict[str, Any]:
     responses=NO_ACCOUNT | REPEATED,
     openapi_extra=takes(json=TopUp),
 )
-async def top_up(request: Request, desk: TheDesk, account_id: str) -> JSONResponse:
+async def top_up(request: Request, context: Context, account_id: str) -> JSONResponse:
     """Money that came in. With an `Idempotency-Key` it counts once, however often it is sent."""
-    wanted = checked(TopUp, await read_json(request, number=Decimal))
-    return await _booked(request, desk, "top_up", account_id, wanted)
+    wanted = validated(TopUp, await read_json(request, number=Decimal))
+    return await _booked(request, context, "top_up", account_id, wanted)
 
 
 @router.post(
@@ -71,18 +71,18 @@ async def top_up(request: Request, desk: TheDesk, account_id: str) -> JSONRespon
     responses=NO_ACCOUNT | REPEATED | answers(s402="The balance would fall below 0."),
     openapi_extra=takes(json=Adjustment),
 )
-async def adjust(request: Request, desk: TheDesk, account_id: str) -> JSONResponse:
+async def adjust(request: Request, context: Context, account_id: str) -> JSONResponse:
     """Either way, with a note that says why; never below 0. `Idempotency-Key` as for top-ups."""
-    wanted = checked(Adjustment, await read_json(request, number=Decimal))
-    return await _booked(request, desk, "adjust", account_id, wanted)
+    wanted = validated(Adjustment, await read_json(request, number=Decimal))
+    return await _booked(request, context, "adjust", account_id, wanted)
 
 
 async def _booked(
-    request: Request, desk: Desk, kind: Kind, account_id: str, wanted: TopUp | Adjustment
+    request: Request, context: AppContext, kind: Kind, account_id: str, wanted: TopUp | Adjustment
 ) -> JSONResponse:
     key, micro = idempotency_key(request), wanted.amount_usd
-    booked = partial(desk.services.bookings.book, kind, account_id, micro, note=wanted.note, key=key)
-    entry, left, replayed = await desk.ask(booked)
+    booked = partial(context.services.adjustments.book, kind, account_id, micro, note=wanted.note, key=key)
+    entry, left, replayed = await context.query(booked)
     if not replayed:
         facts = {"account_id": account_id, "kind": kind, "micro": micro}
         log.info("the administrator booked entry %s", entry.id, extra=facts)
@@ -91,42 +91,42 @@ async def _booked(
 
 
 @router.get("/ledger", summary="The ledger")
-async def ledger(desk: TheDesk, query: Annotated[LedgerQuery, Query()]) -> dict[str, Any]:
+async def ledger(context: Context, query: Annotated[LedgerQuery, Query()]) -> dict[str, Any]:
     """Every movement of money, the newest first. The sum of an account's `delta_usd` is its balance at every moment."""
-    found, more = await desk.ask(partial(desk.services.books.entries, **query.model_dump()))
+    found, more = await context.query(partial(context.services.statements.entries, **query.model_dump()))
     return page([entry_object(entry) for entry in found], has_more=more)
 
 
 @router.get("/check", summary="Whether the books agree")
-async def check(desk: TheDesk) -> dict[str, Any]:
+async def check(context: Context) -> dict[str, Any]:
     """The comparison that the scheduler makes every night, now: `differences` is empty when all is well."""
-    found = await desk.ask(desk.services.ledger.check)
+    found = await context.query(context.services.ledger.check)
     return {"object": "ledger.check", "ok": not found, "differences": found}
 
 
 @router.get("/usage", summary="Usage across accounts")
-async def usage(desk: TheDesk, query: Annotated[AdminUsageQuery, Query()]) -> dict[str, Any]:
+async def usage(context: Context, query: Annotated[AdminUsageQuery, Query()]) -> dict[str, Any]:
     """As GET /v1/usage, of all accounts or of one, also by account."""
     since, until = query.days()
     wanted = Wanted(query.account_id, query.key_id, query.model, since, until)
-    return await desk.ask(partial(report, desk, wanted, query.group_by, limit=query.limit, after=query.after))
+    return await context.query(partial(report, context, wanted, query.group_by, limit=query.limit, after=query.after))
 
 
 @router.get("/receipts", summary="Receipts across accounts")
-async def receipts(desk: TheDesk, query: Annotated[AdminReceiptQuery, Query()]) -> dict[str, Any]:
+async def receipts(context: Context, query: Annotated[AdminReceiptQuery, Query()]) -> dict[str, Any]:
     """As GET /v1/receipts, of all accounts or of one."""
-    return await desk.ask(partial(listed, desk, query, query.account_id))
+    return await context.query(partial(listed, context, query, query.account_id))
 
 
 @router.get("/prices", summary="Prices and ratios")
-async def prices(desk: TheDesk) -> dict[str, Any]:
+async def prices(context: Context) -> dict[str, Any]:
     """What every model costs, and by what its audio dimensions are multiplied at this moment."""
-    return await desk.ask(partial(_prices, desk))
+    return await context.query(partial(_prices, context))
 
 
-def _prices(desk: Desk) -> dict[str, Any]:
-    own = {row.model: row for row in desk.services.ratios.all()}
-    models = desk.services.catalog.models.values()
+def _prices(context: AppContext) -> dict[str, Any]:
+    own = {row.model: row for row in context.services.ratios.all()}
+    models = context.services.catalog.models.values()
     data = [
         {
             "id": model.id,
@@ -134,7 +134,7 @@ def _prices(desk: Desk) -> dict[str, Any]:
             "tasks": list(model.tasks),
             "currency": CURRENCY,
             "prices": model.prices.model_dump(mode="json", exclude_none=True),
-            "audio_ratio": str(desk.services.ratios.of(model.id)),
+            "audio_ratio": str(context.services.ratios.of(model.id)),
             "catalog_ratio": str(model.audio_ratio),
             "own_ratio": own[model.id].ratio if model.id in own else None,
         }
@@ -144,27 +144,27 @@ def _prices(desk: Desk) -> dict[str, Any]:
 
 
 @router.get("/ratios", summary="The audio ratios that were set")
-async def ratios(desk: TheDesk) -> dict[str, Any]:
+async def ratios(context: Context) -> dict[str, Any]:
     """`*` is the global one: a request's ratio is that times its model's."""
-    return page([_ratio_object(row) for row in await desk.ask(desk.services.ratios.all)], has_more=False)
+    return page([_ratio_object(row) for row in await context.query(context.services.ratios.all)], has_more=False)
 
 
 @router.put(
     "/ratios/{model:path}", summary="Set an audio ratio", responses=NO_MODEL, openapi_extra=takes(json=NewRatio)
 )
-async def set_ratio(request: Request, desk: TheDesk, model: str) -> dict[str, Any]:
+async def set_ratio(request: Request, context: Context, model: str) -> dict[str, Any]:
     """Of a model, or of all (`*`): for requests and jobs accepted from now on, in every process. What was accepted before
     keeps its own."""
-    ratio = checked(NewRatio, await read_json(request, number=Decimal)).ratio
-    row = await desk.ask(partial(desk.services.ratios.set, model, ratio))
+    ratio = validated(NewRatio, await read_json(request, number=Decimal)).ratio
+    row = await context.query(partial(context.services.ratios.set, model, ratio))
     log.info("the administrator set the audio ratio of %s to %s", model, ratio)
     return _ratio_object(row)
 
 
 @router.delete("/ratios/{model:path}", summary="Clear an audio ratio", responses=NO_MODEL)
-async def clear_ratio(desk: TheDesk, model: str) -> dict[str, Any]:
+async def clear_ratio(context: Context, model: str) -> dict[str, Any]:
     """Back to the catalog's own."""
-    await desk.ask(partial(desk.services.ratios.clear, model))
+    await context.query(partial(context.services.ratios.clear, model))
     log.info("the administrator cleared the audio ratio of %s", model)
     return {"id": model, "object": "audio_ratio", "deleted": True}
 
@@ -181,16 +181,16 @@ def _ratio_object(row: AudioRatio) -> dict[str, Any]:
 
 @router.get("/export/{report}.csv", summary="The books as CSV", responses=shown_as("text/csv"))
 async def export(
-    desk: TheDesk, report: Literal["ledger", "receipts", "usage"], query: Annotated[ExportQuery, Query()]
+    context: Context, report: Literal["ledger", "receipts", "usage"], query: Annotated[ExportQuery, Query()]
 ) -> Stream:
     """Of all accounts or of one, streamed, in UTF-8. A text that a spreadsheet would run as a formula has a `'` before it."""
-    lines = EXPORTS[report](desk.services.database, query.wanted())
-    head = await desk.move(partial(next, lines))  # what fails at once still has a status
+    lines = EXPORTS[report](context.services.database, query.wanted())
+    head = await context.transfer(partial(next, lines))  # what fails at once still has a status
     headers = {"content-disposition": f'attachment; filename="{report}.csv"', "cache-control": "no-store"}
-    return Stream(_sent(desk, head, lines), media_type=CSV, headers=headers)
+    return Stream(_sent(context, head, lines), media_type=CSV, headers=headers)
 
 
-async def _sent(desk: Desk, head: str, lines: Iterator[str]) -> AsyncGenerator[bytes, None]:
+async def _sent(context: AppContext, head: str, lines: Iterator[str]) -> AsyncGenerator[bytes, None]:
     yield head.encode()
-    while part := await desk.move(partial(next, lines, "")):
+    while part := await context.transfer(partial(next, lines, "")):
         yield part.encode()

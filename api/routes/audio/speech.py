@@ -8,9 +8,9 @@ from functools import partial
 
 from fastapi import APIRouter, Request, Response
 
-from api.dependencies import Caller, Desk, TheDesk
+from api.dependencies import AppContext, Caller, Context
 from api.http.perf_metadata import perf, perf_headers
-from api.http.request_body import checked, read_json
+from api.http.request_body import read_json, validated
 from api.http.sse import EVENT_STREAM, STREAM_HEADERS, Stream, event
 from api.jobs.submission import create_job, wants_async
 from api.openapi.document import answers, shown_as, takes
@@ -19,7 +19,7 @@ from api.sync.billing import Bill, subject_of
 from pipeline import run
 from pipeline.audio.encode import MEDIA_TYPES
 from pipeline.options import SpeechOptions
-from pipeline.provider_registry import Toolbox
+from pipeline.provider_registry import ProviderRegistry
 from pipeline.transcript import TokenUsage
 
 router = APIRouter(prefix="/v1/audio", tags=["audio"])
@@ -37,46 +37,46 @@ router = APIRouter(prefix="/v1/audio", tags=["audio"])
     ),
     openapi_extra=takes(json=SpeechFields),
 )
-async def speech(request: Request, desk: TheDesk, caller: Caller) -> Response:
+async def speech(request: Request, context: Context, caller: Caller) -> Response:
     """At most 4,096 characters; a job takes any length. The first sound is sent as soon as it is there.
     `Prefer: respond-async` makes a job of it."""
     if wants_async(request):
-        return await create_job(request, desk, caller, task="speech")
-    fields = checked(SpeechFields, await read_json(request))
+        return await create_job(request, context, caller, task="speech")
+    fields = validated(SpeechFields, await read_json(request))
     options = fields.options()
-    desk.services.catalog.routes(options.model, "speech")
-    desk.services.catalog.check_format(options.model, "speech", options.response_format)
-    desk.services.catalog.model(options.model).limits.check_text(options.input)
-    bill = Bill(desk.services, caller, subject_of(request), options)
-    spoken = await desk.utter(partial(_begun, bill, options, desk.services.toolbox))
+    context.services.catalog.routes(options.model, "speech")
+    context.services.catalog.check_format(options.model, "speech", options.response_format)
+    context.services.catalog.model(options.model).limits.check_text(options.input)
+    bill = Bill(context.services, caller, subject_of(request), options)
+    spoken = await context.synthesize(partial(_begun, bill, options, context.services.registry))
     request.state.cost = bill.cost_ahead
     headers = perf_headers(request, spoken.model_used)
     if fields.stream_format == "sse":
-        source = _as_events(request, _blocks(desk, spoken, bill), spoken, bill)
+        source = _as_events(request, _blocks(context, spoken, bill), spoken, bill)
         return Stream(source, media_type=EVENT_STREAM, headers=headers | STREAM_HEADERS)
-    return Stream(_blocks(desk, spoken, bill), media_type=MEDIA_TYPES[options.response_format], headers=headers)
+    return Stream(_blocks(context, spoken, bill), media_type=MEDIA_TYPES[options.response_format], headers=headers)
 
 
-def _begun(bill: Bill, options: SpeechOptions, toolbox: Toolbox) -> run.Speech:
+def _begun(bill: Bill, options: SpeechOptions, registry: ProviderRegistry) -> run.Speech:
     """Paid for as far as it can be, and with its first sound."""
     try:
         bill.expect_speech()
-        return run.speak(options, toolbox)
+        return run.speak(options, registry)
     except BaseException:
         bill.release()
         raise
 
 
-async def _blocks(desk: Desk, spoken: run.Speech, bill: Bill) -> AsyncGenerator[bytes, None]:
+async def _blocks(context: AppContext, spoken: run.Speech, bill: Bill) -> AsyncGenerator[bytes, None]:
     settle: Callable[[], None] = partial(bill.settle_spoken, spoken)  # also for a client that leaves: it has got sound
     try:
-        while block := await desk.utter(partial(next, spoken, b"")):
+        while block := await context.synthesize(partial(next, spoken, b"")):
             yield block
     except Exception:
         settle = bill.release
         raise
     finally:
-        await desk.closing(partial(_ended, spoken, settle))
+        await context.clean_up(partial(_ended, spoken, settle))
 
 
 def _ended(spoken: run.Speech, settle: Callable[[], None]) -> None:

@@ -8,13 +8,13 @@ from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
 
-from api.dependencies import Caller, Desk, TheDesk, desk_of, principal_of
-from api.http.request_body import checked
-from api.http.sse import Absence
+from api.dependencies import AppContext, Caller, Context, context_of, principal_of
+from api.http.client_disconnect import ClientDisconnect
+from api.http.request_body import validated
 from api.jobs.submission import create_job, wants_async
 from api.openapi.document import answers, takes
 from api.schemas.audio_options import TranscriptionFields
-from api.sync.background_work import Underway
+from api.sync.background_work import BackgroundWork
 from api.sync.billing import Bill, subject_of
 from api.sync.transcription_response import Hearing, Told, as_body, as_events
 from api.uploads.form import read_form
@@ -41,66 +41,68 @@ DOCUMENTED: dict[str, Any] = {
 
 
 @router.post("/transcriptions", summary="Transcribe a recording", **DOCUMENTED)
-async def transcriptions(request: Request, desk: TheDesk, caller: Caller) -> Response:
+async def transcriptions(request: Request, context: Context, caller: Caller) -> Response:
     """At most 25 MB; `POST /v1/audio/jobs` takes any length. `Prefer: respond-async` makes a job of it."""
     if wants_async(request):
-        return await create_job(request, desk, caller, task="transcription")
-    return await _heard(request, desk, caller, "transcription")
+        return await create_job(request, context, caller, task="transcription")
+    return await _heard(request, context, caller, "transcription")
 
 
 @router.post("/translations", summary="Transcribe a recording into English", **DOCUMENTED)
-async def translations(request: Request, desk: TheDesk, caller: Caller) -> Response:
+async def translations(request: Request, context: Context, caller: Caller) -> Response:
     """At most 25 MB; otherwise as transcriptions."""
     if wants_async(request):
-        return await create_job(request, desk, caller, task="translation")
-    return await _heard(request, desk, caller, "translation")
+        return await create_job(request, context, caller, task="translation")
+    return await _heard(request, context, caller, "translation")
 
 
 async def _transcriptions(request: Request) -> Response:
-    return await transcriptions(request, await desk_of(request), await principal_of(request))
+    return await transcriptions(request, await context_of(request), await principal_of(request))
 
 
 async def _translations(request: Request) -> Response:
-    return await translations(request, await desk_of(request), await principal_of(request))
+    return await translations(request, await context_of(request), await principal_of(request))
 
 
-DIRECT = {
+FAST_PATHS = {
     "/v1/audio/transcriptions": _transcriptions,
     "/v1/audio/translations": _translations,
 }  # see api.http.fast_path
 
 
-async def _heard(request: Request, desk: Desk, caller: Principal, task: Task) -> Response:
+async def _heard(request: Request, context: AppContext, caller: Principal, task: Task) -> Response:
     sound, fields = await _read(request)
     options = fields.options(task)
-    desk.services.catalog.routes(options.model, task)
-    desk.services.catalog.check_format(options.model, task, options.response_format)
-    limits = desk.services.catalog.model(options.model).limits
+    context.services.catalog.routes(options.model, task)
+    context.services.catalog.check_format(options.model, task, options.response_format)
+    limits = context.services.catalog.model(options.model).limits
     limits.check_file(len(sound))
     streamed = bool(fields.stream) and task == "transcription"
-    bill = Bill(desk.services, caller, subject_of(request), options)
+    bill = Bill(context.services, caller, subject_of(request), options)
     request.state.cost = None  # until it is settled
 
-    def transcribe(absence: Absence, hand_out: HandOut) -> Transcript:
-        absence.check()  # it may have waited for its turn
+    def transcribe(disconnect: ClientDisconnect, hand_out: HandOut) -> Transcript:
+        disconnect.check()  # it may have waited for its turn
         with bill:
             transcript = passthrough.transcribe(
                 sound,
                 options,
-                desk.services.toolbox,
-                on_progress=absence.check,
+                context.services.registry,
+                on_progress=disconnect.check,
                 on_segments=(lambda segments, model: hand_out((segments, model))) if streamed else None,
                 on_length=bill.expect,
                 workers=WORKERS,
-                max_seconds=limits.seconds(desk.services.settings.max_audio_seconds),
+                max_seconds=limits.seconds(context.services.settings.max_audio_seconds),
             )
             bill.settle_heard(transcript)
         request.state.cost = bill.micro
         return transcript
 
-    only_waits = desk.services.database.is_prompt and passthrough.is_errand(sound, options, desk.services.toolbox)
-    run = desk.attend if only_waits else desk.work
-    hearing: Hearing = Underway(lambda absence, hand_out: run(partial(transcribe, absence, hand_out)))
+    only_waits = context.services.database.is_prompt and passthrough.runs_in_greenlet(
+        sound, options, context.services.registry
+    )
+    run = context.run_in_greenlet if only_waits else context.work
+    hearing: Hearing = BackgroundWork(lambda disconnect, hand_out: run(partial(transcribe, disconnect, hand_out)))
     return await as_events(request, hearing, options) if streamed else await as_body(request, hearing, options)
 
 
@@ -110,4 +112,4 @@ async def _read(request: Request) -> tuple[bytes, TranscriptionFields]:
     form = await read_form(request, sink)
     if form.filename is None:
         raise InvalidRequest("The form has no 'file'.", param="file")
-    return sink.take(), checked(TranscriptionFields, form.fields)
+    return sink.take(), validated(TranscriptionFields, form.fields)

@@ -8,8 +8,8 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from api.dependencies import Caller, Desk, TheDesk
-from api.http.request_body import checked, read_json
+from api.dependencies import AppContext, Caller, Context
+from api.http.request_body import read_json, validated
 from api.jobs.dry_run import Hearing, Measured, Scratch, fetch_and_measure, measure
 from api.jobs.submission import check_target
 from api.openapi.document import answers, takes
@@ -32,7 +32,7 @@ class _Asked:
     """One request, and its recording where one was sent."""
 
     request: Request
-    desk: Desk
+    context: AppContext
     fields: EstimateFields
     scratch: Scratch | None = None
 
@@ -43,25 +43,25 @@ class _Asked:
     responses=answers(s400="Not audio we take, or a field that is wrong.", s404="No such model."),
     openapi_extra=takes(json=EstimateFields, form=EstimateFields),
 )
-async def estimate(request: Request, desk: TheDesk, caller: Caller) -> dict[str, Any]:
+async def estimate(request: Request, context: Context, caller: Caller) -> dict[str, Any]:
     """Duration, chunks and cost of a job with the same fields. Nothing is kept, heard or billed. A multipart `file` or a
     `url` is decoded to its end (`measured`); `duration_seconds` and `text` are taken at their word."""
     if request.headers.get("content-type", "").lower().startswith("application/json"):
-        asked = _Asked(request, desk, checked(EstimateFields, await read_json(request)))
+        asked = _Asked(request, context, validated(EstimateFields, await read_json(request)))
         return await _estimated(asked, caller.account_id)
-    limit = desk.services.settings.max_upload_bytes
+    limit = context.services.settings.max_upload_bytes
     refuse_announced(request, limit, beyond(limit))
-    scratch = Scratch(desk, limit=limit)
+    scratch = Scratch(context, limit=limit)
     try:
         form = await read_form(request, scratch)
-        asked = _Asked(request, desk, checked(EstimateFields, form.fields), scratch if form.filename else None)
+        asked = _Asked(request, context, validated(EstimateFields, form.fields), scratch if form.filename else None)
         return await _estimated(asked, caller.account_id)
     finally:
         scratch.close()
 
 
 async def _estimated(asked: _Asked, account_id: str) -> dict[str, Any]:
-    fields, services = asked.fields, asked.desk.services
+    fields, services = asked.fields, asked.context.services
     given = fields.given(file=asked.scratch is not None)
     if len(given) != 1:
         raise InvalidRequest(ONE, param=given[1] if given else "file")
@@ -72,7 +72,7 @@ async def _estimated(asked: _Asked, account_id: str) -> dict[str, Any]:
         )
     services.catalog.routes(fields.model, task)
     usage, chunks = await (_of_text(asked) if task == "speech" else _of_sound(asked, task, given[0]))
-    ratio = await asked.desk.ask(partial(services.ratios.of, fields.model))
+    ratio = await asked.context.query(partial(services.ratios.of, fields.model))
     return Estimated(
         task=task,
         model=fields.model,
@@ -81,19 +81,19 @@ async def _estimated(asked: _Asked, account_id: str) -> dict[str, Any]:
         measured=given[0] in ("file", "url"),
         prices=services.catalog.model(fields.model).prices,
         ratio=ratio,
-        balance=await asked.desk.ask(partial(services.ledger.balance, account_id)),
+        balance=await asked.context.query(partial(services.ledger.balance, account_id)),
     ).shown()
 
 
 async def _of_text(asked: _Asked) -> tuple[Usage, int]:
     text = asked.fields.text or ""
-    chunks = await asked.desk.ask(lambda: sum(1 for _ in passages(text, longest=PASSAGE)))
-    return estimated_usage(asked.desk.services.catalog.model(asked.fields.model).prices, text=text), chunks
+    chunks = await asked.context.query(lambda: sum(1 for _ in passages(text, longest=PASSAGE)))
+    return estimated_usage(asked.context.services.catalog.model(asked.fields.model).prices, text=text), chunks
 
 
 async def _of_sound(asked: _Asked, task: Any, given: str) -> tuple[Usage, int]:
-    fields, services = asked.fields, asked.desk.services
-    profile = await asked.desk.work(partial(cut_profile, fields.options(task), services.toolbox))
+    fields, services = asked.fields, asked.context.services
+    profile = await asked.context.work(partial(cut_profile, fields.options(task), services.registry))
     part = Part.of_seconds(fields.range.start, fields.range.end) if fields.range else Part()
     how = Hearing(profile, part, separate=fields.channels == "separate")
     ms, chunks = _stated(asked, how) if given == "duration_seconds" else await _measured(asked, how)
@@ -103,16 +103,16 @@ async def _of_sound(asked: _Asked, task: Any, given: str) -> tuple[Usage, int]:
 
 async def _measured(asked: _Asked, how: Hearing) -> Measured:
     if asked.scratch is not None:
-        return await measure(asked.request, asked.desk, asked.scratch, how)
+        return await measure(asked.request, asked.context, asked.scratch, how)
     url = asked.fields.url
     assert url is not None
-    check_target(asked.desk, url, param="url")
-    return await fetch_and_measure(asked.request, asked.desk, url, asked.fields.headers or {}, how)
+    check_target(asked.context, url, param="url")
+    return await fetch_and_measure(asked.request, asked.context, url, asked.fields.headers or {}, how)
 
 
 def _stated(asked: _Asked, how: Hearing) -> Measured:
     """A recording without silence is cut into as many chunks as there must be; silence can make it some more."""
-    seconds, most = asked.fields.duration_seconds or 0.0, asked.desk.services.settings.max_audio_seconds
+    seconds, most = asked.fields.duration_seconds or 0.0, asked.context.services.settings.max_audio_seconds
     if seconds > most:
         raise MediaTooLong(f"The recording is longer than the limit of {most} seconds.", param="duration_seconds")
     if how.separate:

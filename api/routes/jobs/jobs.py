@@ -11,8 +11,8 @@ import anyio
 from fastapi import APIRouter, Query, Request, Response
 from starlette.responses import JSONResponse
 
-from api.dependencies import JOBS, Caller, Desk, TheDesk
-from api.jobs.submission import create_job, ring
+from api.dependencies import JOBS, AppContext, Caller, Context
+from api.jobs.submission import create_job, wake_workers
 from api.openapi.document import answers, takes
 from api.schemas.job_object import job_object, terminal
 from api.schemas.job_request import JobFields, SpeechJobFields
@@ -39,28 +39,28 @@ NO_MONEY = answers(s402="The balance does not cover it.")
     | answers(s400="A field or the file is wrong.", s404="No such model.", s409="Idempotency-Key used before."),
     openapi_extra=takes(json=(JobFields, SpeechJobFields), form=JobFields),
 )
-async def create(request: Request, desk: TheDesk, caller: Caller) -> Response:
+async def create(request: Request, context: Context, caller: Caller) -> Response:
     """A recording of any length: a multipart `file`, or a `url`; or, with `"task": "speech"`, a `text` to be spoken.
     `Idempotency-Key` makes repeating it harmless."""
-    return await create_job(request, desk, caller)
+    return await create_job(request, context, caller)
 
 
 @router.get("", summary="List jobs")
-async def list_jobs(desk: TheDesk, caller: Caller, query: Annotated[JobQuery, Query()]) -> dict[str, Any]:
+async def list_jobs(context: Context, caller: Caller, query: Annotated[JobQuery, Query()]) -> dict[str, Any]:
     """By time of creation, the newest first unless `order=asc`."""
-    return await desk.ask(partial(_listed, desk, caller.account_id, query))
+    return await context.query(partial(_listed, context, caller.account_id, query))
 
 
-def _listed(desk: Desk, account_id: str, query: JobQuery) -> dict[str, Any]:
-    jobs, has_more = desk.services.jobs.list(account_id, **query.model_dump(mode="json"))
+def _listed(context: AppContext, account_id: str, query: JobQuery) -> dict[str, Any]:
+    jobs, has_more = context.services.jobs.list(account_id, **query.model_dump(mode="json"))
     now = time.time()
-    return page([job_object(job, now=now, message=_message(desk, job)) for job in jobs], has_more=has_more)
+    return page([job_object(job, now=now, message=_message(context, job)) for job in jobs], has_more=has_more)
 
 
 @router.get("/{job_id}", summary="Show a job", responses=NO_JOB)
 async def show(
     request: Request,
-    desk: TheDesk,
+    context: Context,
     caller: Caller,
     job_id: str,
     wait: Annotated[float, Query(ge=0, le=LONGEST_WAIT, description="Seconds to wait for its end.")] = 0,
@@ -69,35 +69,35 @@ async def show(
     changed; in any case after that time. `304` when it is still what the caller knows."""
     known = request.headers.get("if-none-match", "")
     deadline = time.monotonic() + wait
-    job, message = await _look(desk, caller.account_id, job_id)
-    while not _worth_telling(job, message, known) and time.monotonic() < deadline:
-        if desk.leaving or await request.is_disconnected():
+    job, message = await _look(context, caller.account_id, job_id)
+    while not _has_news(job, message, known) and time.monotonic() < deadline:
+        if context.shutting_down or await request.is_disconnected():
             break
         await anyio.sleep(min(LOOK, max(0.0, deadline - time.monotonic())))
-        job, message = await _look(desk, caller.account_id, job_id)
+        job, message = await _look(context, caller.account_id, job_id)
     return _shown(job, message, known)
 
 
-def _worth_telling(job: Job, message: WebhookMessage | None, known: str) -> bool:
+def _has_news(job: Job, message: WebhookMessage | None, known: str) -> bool:
     if known:
         return not _matches(known, _etag(job, message))
     return terminal(job)
 
 
-async def _look(desk: Desk, account_id: str, job_id: str) -> tuple[Job, WebhookMessage | None]:
-    return await desk.ask(partial(_read, desk, account_id, job_id))
+async def _look(context: AppContext, account_id: str, job_id: str) -> tuple[Job, WebhookMessage | None]:
+    return await context.query(partial(_read, context, account_id, job_id))
 
 
-def _read(desk: Desk, account_id: str, job_id: str) -> tuple[Job, WebhookMessage | None]:
+def _read(context: AppContext, account_id: str, job_id: str) -> tuple[Job, WebhookMessage | None]:
     """The job, and what became of its own webhook."""
-    job = desk.services.jobs.get(account_id, job_id)
-    return job, _message(desk, job)
+    job = context.services.jobs.get(account_id, job_id)
+    return job, _message(context, job)
 
 
-def _message(desk: Desk, job: Job) -> WebhookMessage | None:
+def _message(context: AppContext, job: Job) -> WebhookMessage | None:
     if job.webhook_url is None or not terminal(job):
         return None
-    found, _ = desk.services.webhooks.messages(job.account_id, job_id=job.id)
+    found, _ = context.services.webhooks.messages(job.account_id, job_id=job.id)
     return next((message for message, _ in found if message.target == JOB_TARGET), None)
 
 
@@ -124,10 +124,10 @@ def _shown(job: Job, message: WebhookMessage | None, known: str) -> Response:
 
 
 @router.post("/{job_id}/cancel", summary="Cancel a job", responses=NO_JOB | answers(s409="It has ended."))
-async def cancel(desk: TheDesk, caller: Caller, job_id: str) -> dict[str, Any]:
+async def cancel(context: Context, caller: Caller, job_id: str) -> dict[str, Any]:
     """Work that has not begun never begins; work that has begun stops at its next step."""
-    await desk.ask(partial(desk.services.jobs.cancel, caller.account_id, job_id))
-    job, message = await _look(desk, caller.account_id, job_id)
+    await context.query(partial(context.services.jobs.cancel, caller.account_id, job_id))
+    job, message = await _look(context, caller.account_id, job_id)
     return job_object(job, now=time.time(), message=message)
 
 
@@ -137,43 +137,43 @@ async def cancel(desk: TheDesk, caller: Caller, job_id: str) -> dict[str, Any]:
     summary="Retry a job",
     responses=NO_JOB | NO_MONEY | answers(s409="Wrong state."),
 )
-async def retry(desk: TheDesk, caller: Caller, job_id: str) -> Response:
+async def retry(context: Context, caller: Caller, job_id: str) -> Response:
     """For a failed job, or one that ended with gaps: only what failed is done again."""
-    job = await desk.ask(partial(desk.services.jobs.retry, caller.account_id, job_id))
-    await ring(desk, job)
+    job = await context.query(partial(context.services.jobs.retry, caller.account_id, job_id))
+    await wake_workers(context, job)
     headers = {"location": f"{JOBS}/{job.id}", "retry-after": str(SOON)}
     return JSONResponse(job_object(job, now=time.time()), status_code=202, headers=headers)
 
 
 @router.delete("/{job_id}", summary="Delete a job", responses=NO_JOB | answers(s409="It is live; see `force`."))
 async def delete(
-    desk: TheDesk,
+    context: Context,
     caller: Caller,
     job_id: str,
     force: Annotated[bool, Query(description="Also while it is live.")] = False,
 ) -> dict[str, Any]:
     """The job, its recording and its results are gone, from storage too."""
-    job = await desk.ask(partial(desk.services.jobs.delete, caller.account_id, job_id, force))
-    await desk.move(partial(_erase, desk, job))
+    job = await context.query(partial(context.services.jobs.delete, caller.account_id, job_id, force))
+    await context.transfer(partial(_erase, context, job))
     return {"id": job.id, "object": "audio.job", "deleted": True}
 
 
-def _erase(desk: Desk, job: Job) -> None:
+def _erase(context: AppContext, job: Job) -> None:
     """Now what can be; the sweep erases the rest, and what a worker may still write."""
-    services = desk.services
+    services = context.services
     try:
         services.storage.delete_prefix(f"t/{job.account_id}/jobs/{job.id}")
-        if job.media_id is not None and not _has_media(desk, job):
+        if job.media_id is not None and not _has_media(context, job):
             services.storage.delete(f"t/{job.account_id}/media/{job.media_id}")
     except StenopoolError as error:
         log.warning("the sweep must erase a deleted job's objects: %s", error.code)
 
 
-def _has_media(desk: Desk, job: Job) -> bool:
+def _has_media(context: AppContext, job: Job) -> bool:
     """Whether another job still needs the recording."""
     assert job.media_id is not None
     try:
-        desk.services.media.get(job.account_id, job.media_id)
+        context.services.media.get(job.account_id, job.media_id)
     except NotFound:
         return False
     return True

@@ -11,7 +11,7 @@ import anyio
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
-from api.dependencies import JOBS, Caller, Desk, TheDesk
+from api.dependencies import JOBS, AppContext, Caller, Context
 from api.http.sse import EVENT_STREAM, KEEPALIVE, KEEPALIVE_SECONDS, STREAM_HEADERS, Stream, event
 from api.jobs.results import (
     WHAT_GOES,
@@ -61,11 +61,13 @@ class EventQuery(BaseModel):
     | NO_JOB
     | answers(s409="The job is not completed.", s410="Its results have been deleted."),
 )
-async def transcript(desk: TheDesk, caller: Caller, job_id: str, query: Annotated[CaptionQuery, Query()]) -> Response:
+async def transcript(
+    context: Context, caller: Caller, job_id: str, query: Annotated[CaptionQuery, Query()]
+) -> Response:
     """Rendered at read time, in any format, whatever was asked for when the job was made."""
-    job = await desk.ask(partial(desk.services.jobs.get, caller.account_id, job_id))
-    whole = await transcript_of(desk, finished(job))
-    return await desk.move(partial(rendered, job, whole, query))
+    job = await context.query(partial(context.services.jobs.get, caller.account_id, job_id))
+    whole = await transcript_of(context, finished(job))
+    return await context.transfer(partial(rendered, job, whole, query))
 
 
 @router.get(
@@ -75,45 +77,45 @@ async def transcript(desk: TheDesk, caller: Caller, job_id: str, query: Annotate
     | NO_JOB
     | answers(s400="The job makes no sound.", s409="The job is not completed.", s410="Its results have been deleted."),
 )
-async def audio(desk: TheDesk, caller: Caller, job_id: str) -> Response:
+async def audio(context: Context, caller: Caller, job_id: str) -> Response:
     """One file in the format that was asked for. `/transcript?format=srt` tells what is said when."""
-    job = await desk.ask(partial(desk.services.jobs.get, caller.account_id, job_id))
+    job = await context.query(partial(context.services.jobs.get, caller.account_id, job_id))
     key, name, size = sound_of(job)
     headers = {
         "content-disposition": f'inline; filename="{job.id}.{name}"',
         "content-length": str(size),
         "x-perf-model-used": job.model_used or "",
     }
-    blocks = desk.services.storage.blocks(key)
+    blocks = context.services.storage.blocks(key)
     try:
-        first = await desk.move(partial(next, blocks, b""))
+        first = await context.transfer(partial(next, blocks, b""))
     except InputMissing as error:
         raise Expired(WHAT_GOES) from error
-    return Stream(_sound(desk, first, blocks), media_type=MEDIA_TYPES[name], headers=headers)
+    return Stream(_sound(context, first, blocks), media_type=MEDIA_TYPES[name], headers=headers)
 
 
-async def _sound(desk: Desk, first: bytes, blocks: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
+async def _sound(context: AppContext, first: bytes, blocks: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
     yield first
-    while block := await desk.move(partial(next, blocks, b"")):
+    while block := await context.transfer(partial(next, blocks, b"")):
         yield block
 
 
 @router.get("/segments", summary="The segments, those ready so far while it runs", responses=NO_JOB)
 async def segments(
-    desk: TheDesk, caller: Caller, job_id: str, query: Annotated[SegmentQuery, Query()]
+    context: Context, caller: Caller, job_id: str, query: Annotated[SegmentQuery, Query()]
 ) -> dict[str, Any]:
     """In order, without holes: what is listed once does not change place. `complete` says that nothing will follow.
 
     With `q`, each segment has its `matches`: where those words begin and end, whatever their case, accents and punctuation.
     """
-    job = await desk.ask(partial(desk.services.jobs.get, caller.account_id, job_id))
-    ready, complete = await so_far(desk, job)
+    job = await context.query(partial(context.services.jobs.get, caller.account_id, job_id))
+    ready, complete = await so_far(context, job)
     after, limit = query.after, query.limit
     if query.q is None:
         chosen = numbered(ready[after + 1 : after + 1 + limit], first=after + 1)
         more = after + 1 + limit < len(ready)
     else:
-        matching = [one for one in await desk.move(partial(found, ready, query.q)) if one["id"] > after]
+        matching = [one for one in await context.transfer(partial(found, ready, query.q)) if one["id"] > after]
         chosen, more = matching[:limit], len(matching) > limit
     return {**page(chosen, has_more=more), "complete": complete and not more, "status": job.status}
 
@@ -124,15 +126,15 @@ async def segments(
     responses=shown_as("application/json", EVENT_STREAM) | NO_JOB,
 )
 async def events(
-    request: Request, desk: TheDesk, caller: Caller, job_id: str, query: Annotated[EventQuery, Query()]
+    request: Request, context: Context, caller: Caller, job_id: str, query: Annotated[EventQuery, Query()]
 ) -> Any:
     """As JSON; or, with `Accept: text/event-stream` or `stream=true`, replayed and then followed to the job's end."""
     account_id, after, limit = caller.account_id, query.after, query.limit
     if query.stream or EVENT_STREAM in request.headers.get("accept", ""):
-        await desk.ask(partial(desk.services.jobs.get, account_id, job_id))
-        source = _followed(desk, account_id, job_id, after if after is not None else _last_event_id(request))
+        await context.query(partial(context.services.jobs.get, account_id, job_id))
+        source = _followed(context, account_id, job_id, after if after is not None else _last_event_id(request))
         return Stream(source, media_type=EVENT_STREAM, headers=STREAM_HEADERS)
-    found = await desk.ask(partial(desk.services.jobs.events, account_id, job_id, after or 0, limit + 1))
+    found = await context.query(partial(context.services.jobs.events, account_id, job_id, after or 0, limit + 1))
     return page([event_object(one) for one in found[:limit]], has_more=len(found) > limit)
 
 
@@ -143,16 +145,16 @@ def _last_event_id(request: Request) -> int:
     return int(given)
 
 
-async def _followed(desk: Desk, account_id: str, job_id: str, after: int) -> AsyncGenerator[bytes, None]:
+async def _followed(context: AppContext, account_id: str, job_id: str, after: int) -> AsyncGenerator[bytes, None]:
     """Every event once, in order, until the job has ended and its last event is out."""
     spoke_at = time.monotonic()
     while True:
-        found, ended = await desk.ask(partial(_news, desk, account_id, job_id, after))
+        found, ended = await context.query(partial(_news, context, account_id, job_id, after))
         for one in found:
             assert one.id is not None
             after, spoke_at = one.id, time.monotonic()
             yield event(event_object(one), name=one.type, number=one.id)
-        if desk.leaving or (ended and len(found) < EVENTS_AT_ONCE):
+        if context.shutting_down or (ended and len(found) < EVENTS_AT_ONCE):
             return
         if time.monotonic() - spoke_at > KEEPALIVE_SECONDS:
             spoke_at = time.monotonic()
@@ -161,9 +163,9 @@ async def _followed(desk: Desk, account_id: str, job_id: str, after: int) -> Asy
             await anyio.sleep(LOOK)
 
 
-def _news(desk: Desk, account_id: str, job_id: str, after: int) -> tuple[list[JobEvent], bool]:
+def _news(context: AppContext, account_id: str, job_id: str, after: int) -> tuple[list[JobEvent], bool]:
     """The job is read before its events: what ends it is committed together with its last event."""
-    jobs = desk.services.jobs
+    jobs = context.services.jobs
     try:
         ended = terminal(jobs.get(account_id, job_id))
         return jobs.events(account_id, job_id, after, EVENTS_AT_ONCE), ended
@@ -173,14 +175,14 @@ def _news(desk: Desk, account_id: str, job_id: str, after: int) -> tuple[list[Jo
 
 @router.get("/deliveries", summary="The webhook deliveries", responses=NO_JOB)
 async def deliveries(
-    desk: TheDesk,
+    context: Context,
     caller: Caller,
     job_id: str,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     after: Annotated[str | None, Query(description="A delivery's id: what follows it.")] = None,
 ) -> dict[str, Any]:
     """Each message this job caused, to its own webhook and to the account's endpoints, with every attempt."""
-    await desk.ask(partial(desk.services.jobs.get, caller.account_id, job_id))
-    listed = partial(desk.services.webhooks.messages, caller.account_id, job_id=job_id, limit=limit, after=after)
-    found, has_more = await desk.ask(listed)
+    await context.query(partial(context.services.jobs.get, caller.account_id, job_id))
+    listed = partial(context.services.webhooks.messages, caller.account_id, job_id=job_id, limit=limit, after=after)
+    found, has_more = await context.query(listed)
     return page([delivery_object(message, attempts) for message, attempts in found], has_more=has_more)

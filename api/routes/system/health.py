@@ -11,7 +11,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 from starlette.responses import JSONResponse
 
-from api.dependencies import Desk, TheDesk
+from api.dependencies import AppContext, Context
 from infra.metrics import MEDIA_TYPE
 from pipeline.audio.ffmpeg.sandbox import sandbox_level
 from pipeline.errors import StenopoolError
@@ -27,29 +27,29 @@ async def healthz() -> dict[str, str]:
 
 
 @router.get("/readyz", summary="Can it work?")
-async def readyz(desk: TheDesk) -> Response:
+async def readyz(context: Context) -> Response:
     """Each part with its milliseconds. 503 when the database or the storage is away; `degraded` with 200 when only the
     broker is: jobs are still taken, and begin when it is back."""
-    services = desk.services
-    database = await _probe(desk, services.database.check)
-    storage = await _probe(desk, services.storage.check)
-    broker = await _probe(desk, services.queue.check)
+    services = context.services
+    database = await _probe(context, services.database.check)
+    storage = await _probe(context, services.storage.check)
+    broker = await _probe(context, services.queue.check)
     able = database["ok"] and storage["ok"]
     body = {
         "status": "ok" if able and broker["ok"] else "degraded" if able else "unavailable",
         "database": database,
         "storage": storage,
         "broker": broker,
-        "sandbox": await desk.ask(sandbox_level),
+        "sandbox": await context.query(sandbox_level),
         "version": version("stenopool"),
     }
     return JSONResponse(body, status_code=200 if able else 503, headers={} if able else {"retry-after": "2"})
 
 
-async def _probe(desk: Desk, check: Callable[[], Any]) -> dict[str, Any]:
+async def _probe(context: AppContext, check: Callable[[], Any]) -> dict[str, Any]:
     began = time.monotonic()
     try:
-        facts = await desk.ask(check)
+        facts = await context.query(check)
     except StenopoolError as error:
         return {"ok": False, "ms": _since(began), "error": error.code}
     return {"ok": True, "ms": _since(began), **(facts if isinstance(facts, dict) else {})}
@@ -60,11 +60,11 @@ def _since(began: float) -> float:
 
 
 @router.get("/metrics", summary="Counters and timings, for Prometheus")
-async def metrics(desk: TheDesk) -> Response:
+async def metrics(context: Context) -> Response:
     """The text exposition format."""
-    services = desk.services
+    services = context.services
     asked = (services.jobs, services.queue, services.webhooks, services.workers)
-    content = await desk.ask(partial(services.metrics.render, *asked))
+    content = await context.query(partial(services.metrics.render, *asked))
     return Response(content, media_type=MEDIA_TYPE)
 
 

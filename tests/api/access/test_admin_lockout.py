@@ -3,7 +3,7 @@
 import pytest
 
 from api.access import admin_lockout
-from api.access.admin_lockout import Guesses
+from api.access.admin_lockout import AdminLockout
 from pipeline.errors import RateLimited
 from tests.api.conftest import ADMIN_KEY, House
 
@@ -27,7 +27,7 @@ def test_whoever_guesses_waits_also_with_the_right_key(house: House) -> None:
 
 
 def test_a_minute_later_and_from_elsewhere_it_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, tried = [1000.0], Guesses(2)
+    clock, tried = [1000.0], AdminLockout(2)
     monkeypatch.setattr(admin_lockout.time, "monotonic", lambda: clock[0])
     for _ in range(2):
         tried.wrong("a")

@@ -12,8 +12,8 @@ from api.http import error_responses
 from api.http import request_body as body_module
 from api.http.error_responses import render
 from api.http.request_body import BodyGuard, blocks
-from api.http.request_middleware import Envelope
-from api.http.server import PatientButNotForever
+from api.http.request_middleware import RequestMiddleware
+from api.http.server import TimeoutProtocol
 from pipeline.errors import InvalidRequest, Unauthenticated
 from tests.api.serving import Running, received, running
 
@@ -38,7 +38,7 @@ def application() -> FastAPI:
     error_responses.install(app)
     app.add_middleware(Strangers)  # type: ignore[arg-type]
     app.add_middleware(BodyGuard, patience=PATIENCE, drain=50_000_000)
-    app.add_middleware(Envelope, limit=100)
+    app.add_middleware(RequestMiddleware, limit=100)
 
     @app.post("/count")
     async def count(request: Request) -> dict[str, int]:
@@ -227,7 +227,7 @@ def test_a_fault_of_ours_shows_nothing(served: Running) -> None:
 
 def test_the_protocol_still_overrides_what_it_must() -> None:
     """uvicorn's protocol is not a public interface: these are the parts we build on."""
-    base = PatientButNotForever.__mro__[1]
+    base = TimeoutProtocol.__mro__[1]
     for name in ("connection_made", "connection_lost", "data_received", "on_message_begin", "on_headers_complete"):
         assert callable(getattr(base, name))
     assert callable(base.send_400_response)

@@ -78,7 +78,7 @@ def test_whether_the_balance_covers_it(house: House) -> None:
 
 def test_a_file_is_measured_as_a_job_would_and_nothing_is_kept(house: House) -> None:
     sound, _ = recording(70)
-    entries = house.services.books.entries(house.account_id)
+    entries = house.services.statements.entries(house.account_id)
     told = estimate(house, file=sound, model="oracle").json()
     assert (told["duration_seconds"], told["measured"]) == (70, True)
     job = house.submit(sound)
@@ -87,7 +87,7 @@ def test_a_file_is_measured_as_a_job_would_and_nothing_is_kept(house: House) -> 
     assert told["chunks"] == done["progress"]["chunks"]["total"] > 1
     assert told["duration_seconds"] == done["progress"]["audio_seconds_total"]
     assert len(house.get("/v1/audio/jobs").json()["data"]) == 1
-    assert house.services.books.entries(house.account_id) == entries
+    assert house.services.statements.entries(house.account_id) == entries
     assert left_behind(house) == []
 
 

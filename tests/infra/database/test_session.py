@@ -17,7 +17,7 @@ from infra.database import wal_checkpointer
 from infra.database.clock import now, read_clock
 from infra.database.session import Database, run
 from infra.database.tables import Account
-from pipeline.concurrency.greenlet_io import attended
+from pipeline.concurrency.greenlet_io import run_in_greenlet
 from pipeline.errors import DatabaseUnavailable, InvalidRequest
 
 RENAME = update(Account).values(name=bindparam("new"))
@@ -169,7 +169,7 @@ def test_the_log_is_copied_back_while_work_goes_on(tmp_path: Path, monkeypatch: 
         with database.write() as session:
             session.add(Account(id="a", created_at=1.0))
         for number in range(1000):
-            with database.brief() as session:
+            with database.raw_transaction() as session:
                 run(session, RENAME, {"new": str(number) * 500})
             sizes.append(log.stat().st_size)
             time.sleep(0.0005)
@@ -181,7 +181,7 @@ def test_the_log_is_copied_back_while_work_goes_on(tmp_path: Path, monkeypatch: 
     assert max(sizes) - sizes[0] < 40 * written  # of the hundred times that
 
 
-def test_a_brief_one_in_an_errand_lets_the_loop_go_on_while_the_file_is_busy(tmp_path: Path) -> None:
+def test_a_raw_transaction_in_a_greenlet_lets_the_loop_go_on_while_the_file_is_busy(tmp_path: Path) -> None:
     """Another process has the file, then another thread has this process' turn."""
     database = Database(f"sqlite:///{tmp_path / 'a.db'}")
     database.migrate()
@@ -190,12 +190,12 @@ def test_a_brief_one_in_an_errand_lets_the_loop_go_on_while_the_file_is_busy(tmp
     assert database.is_prompt
 
     def rename(new: str) -> None:
-        with database.brief() as session:
+        with database.raw_transaction() as session:
             run(session, RENAME, {"new": new})
 
     async def renamed(holder: contextlib.AbstractContextManager[object], new: str) -> None:
         with holder:
-            under_way = attended(partial(rename, new), asyncio.to_thread)
+            under_way = run_in_greenlet(partial(rename, new), asyncio.to_thread)
             await asyncio.sleep(0.05)
             assert not under_way.done()
         await asyncio.wait_for(under_way, 20)
@@ -221,7 +221,7 @@ def test_a_file_that_is_there_keeps_the_size_of_its_pages(tmp_path: Path, before
             bare.execute("CREATE TABLE of_old (id INTEGER)")
     with contextlib.closing(Database(f"sqlite:///{tmp_path / 'a.db'}")) as database:
         database.migrate()
-        with database.brief() as session:
+        with database.raw_transaction() as session:
             run(session, RENAME, {"new": "nobody"})
         with database.connection() as connection:
             assert connection.execute(text("PRAGMA page_size")).scalar_one() == after

@@ -26,12 +26,12 @@ from sqlmodel import col
 
 from infra.database.session import Database
 from infra.database.tables import Chunk, Job, WebhookMessage
-from infra.jobs.store import Bell, Finished, HeardChunk, JobStore, Lease
+from infra.jobs.store import Dispatch, Finished, HeardChunk, JobStore, Lease
 from infra.keys.accounts import Accounts
 from infra.media import MediaStore
 from pipeline.errors import LeaseLost, WrongState
 from pipeline.lifecycle import LIVE, TERMINAL, ChunkStatus, JobStatus
-from tests.contracts.job_store_harness import CHUNK, ERROR, JobDesk, span
+from tests.contracts.job_store_harness import CHUNK, ERROR, JobStoreHarness, span
 
 MAX_ATTEMPTS = 3
 pick = st.integers(0, 11)
@@ -50,7 +50,7 @@ class JobMachine(RuleBasedStateMachine):
         self.database = Database(f"sqlite:///{path}")
         account = Accounts(self.database).create_account("machine", "enterprise").id
         store = JobStore(self.database, lease_seconds=600, max_attempts=MAX_ATTEMPTS)
-        self.desk = JobDesk(self.database, store, MediaStore(self.database), account)
+        self.harness = JobStoreHarness(self.database, store, MediaStore(self.database), account)
         self.jobs = store
         self.sizes: dict[str, int] = {}  # job -> chunks its recording has
         self.leases: list[Lease] = []
@@ -73,7 +73,7 @@ class JobMachine(RuleBasedStateMachine):
 
     def _submit(self, chunks: int, partial: bool) -> None:
         request = {"on_chunk_failure": "partial"} if partial else {}
-        job = self.desk.submit(request=request, webhook_url="https://example.com", timeout_seconds=3600)
+        job = self.harness.submit(request=request, webhook_url="https://example.com", timeout_seconds=3600)
         self.sizes[job.id] = chunks
 
     @precondition(lambda self: self.sizes)
@@ -82,7 +82,7 @@ class JobMachine(RuleBasedStateMachine):
         if job := self._seldom(n):
             before = self._row(job).status
             try:
-                self.jobs.cancel(self.desk.account, job)
+                self.jobs.cancel(self.harness.account, job)
             except WrongState as error:
                 assert before in TERMINAL - {JobStatus.CANCELLED}
                 assert error.details["current_status"] == before
@@ -93,7 +93,7 @@ class JobMachine(RuleBasedStateMachine):
         for job in list(self.sizes):
             row = self._row(job)
             try:
-                self.jobs.retry(self.desk.account, job)
+                self.jobs.retry(self.harness.account, job)
             except WrongState:
                 assert row.status not in ("failed", "completed") or (row.status == "completed" and not row.partial)
 
@@ -103,7 +103,7 @@ class JobMachine(RuleBasedStateMachine):
         if job := self._seldom(n):
             live = self._row(job).status in LIVE
             try:
-                self.jobs.delete(self.desk.account, job, force)
+                self.jobs.delete(self.harness.account, job, force)
                 del self.sizes[job]
             except WrongState:
                 assert live and not force
@@ -130,7 +130,7 @@ class JobMachine(RuleBasedStateMachine):
     def late_message(self, n: int, idx: int | None) -> None:
         """A bell that was rung too often, or for something that is gone."""
         job = sorted(self.sizes)[n % len(self.sizes)]
-        self._answer(Bell("job" if idx is None else "chunk", job, idx, "cpu"), work=False)
+        self._answer(Dispatch("job" if idx is None else "chunk", job, idx, "cpu"), work=False)
 
     @precondition(lambda self: self.leases)
     @rule(n=pick, how=st.sampled_from(["work", "fail", "fail later"]))
@@ -177,17 +177,17 @@ class JobMachine(RuleBasedStateMachine):
     def sweep(self) -> None:
         self.jobs.close_cancelled()
         assert self.jobs.close_cancelled() == []
-        self.jobs.to_ring()
-        assert self.jobs.to_ring() == []
+        self.jobs.to_dispatch()
+        assert self.jobs.to_dispatch() == []
 
     @precondition(lambda self: self.sizes)
     @rule(n=seldom)
     def run_out_of_time(self, n: int) -> None:
         if job := self._seldom(n):
-            self.desk.shift(self._row(job), deadline_at=1.0)
+            self.harness.shift(self._row(job), deadline_at=1.0)
             self.jobs.expire_overdue()
             assert self._row(job).status in TERMINAL | {JobStatus.CANCELLING}
-            self.desk.shift(self._row(job), deadline_at=None)
+            self.harness.shift(self._row(job), deadline_at=None)
 
     # what must hold
 
@@ -240,8 +240,8 @@ class JobMachine(RuleBasedStateMachine):
             self._silence_everybody()
             self.jobs.rescue()
             self.jobs.close_cancelled()
-            for bell in self.jobs.to_ring() + self.jobs.stale_bells(-1):
-                self._answer(bell)
+            for dispatch in self.jobs.to_dispatch() + self.jobs.stale_dispatches(-1):
+                self._answer(dispatch)
         assert not self._live()
         self.everything_holds()
         self.database.close()
@@ -328,9 +328,9 @@ class JobMachine(RuleBasedStateMachine):
     def _die(self, lease: Lease) -> None:
         row = self._leased(lease)
         if isinstance(row, Job):
-            self.desk.silence(row)
+            self.harness.silence(row)
         elif isinstance(row, Chunk):
-            self.desk.silence(self._row(lease.job_id), row.idx)
+            self.harness.silence(self._row(lease.job_id), row.idx)
 
     def _advance(self, lease: Lease) -> None:
         """One step of the job's own work; which one, its row says."""
@@ -364,8 +364,10 @@ class JobMachine(RuleBasedStateMachine):
         self.last[row.id, row.run] += last
         assert not last or row.chunks_completed + row.chunks_failed == row.chunks_total == self.sizes[row.id]
 
-    def _answer(self, bell: Bell, *, work: bool = True) -> None:
-        lease = self._claim(bell.job_id) if bell.idx is None else self._claim_chunk(bell.job_id, bell.idx)
+    def _answer(self, dispatch: Dispatch, *, work: bool = True) -> None:
+        lease = (
+            self._claim(dispatch.job_id) if dispatch.idx is None else self._claim_chunk(dispatch.job_id, dispatch.idx)
+        )
         while work and lease is not None and self._held(lease):
             self._act(lease, "work")
 

@@ -38,25 +38,25 @@ class MoneyMachine(JobMachine):
     def __init__(self, template: Path, folder: Path) -> None:
         super().__init__(template, folder)
         self.ledger = Ledger(self.database)
-        self.ledger.top_up(self.desk.account, 12 * SECOND)
+        self.ledger.top_up(self.harness.account, 12 * SECOND)
         self.requests: list[str] = []
         self.made = 0
 
     def _submit(self, chunks: int, partial: bool) -> None:
         """Every other job turns out longer than it was thought to be."""
         self.made += 1
-        before = self.ledger.balance(self.desk.account)
+        before = self.ledger.balance(self.harness.account)
         thought = max(0, chunks - self.made % 2) * 1000
         request = {"on_chunk_failure": "partial"} if partial else {}
         try:
-            job = self.desk.submit(
+            job = self.harness.submit(
                 request=request,
                 webhook_url="https://example.com",
                 timeout_seconds=3600,
                 terms=Terms(prices=PRICES, audio_ms=thought),
             )
         except InsufficientBalance:
-            assert self.ledger.balance(self.desk.account) == before
+            assert self.ledger.balance(self.harness.account) == before
             return
         self.sizes[job.id] = chunks
 
@@ -66,7 +66,7 @@ class MoneyMachine(JobMachine):
         for job in list(self.sizes):
             row = self._row(job)
             try:
-                self.jobs.retry(self.desk.account, job)
+                self.jobs.retry(self.harness.account, job)
             except InsufficientBalance:
                 assert self._row(job) == row
             except WrongState:
@@ -74,17 +74,17 @@ class MoneyMachine(JobMachine):
 
     @rule(seconds=st.integers(1, 5))
     def top_up(self, seconds: int) -> None:
-        before = self.ledger.balance(self.desk.account)
-        assert self.ledger.top_up(self.desk.account, seconds * SECOND) == before + seconds * SECOND
+        before = self.ledger.balance(self.harness.account)
+        assert self.ledger.top_up(self.harness.account, seconds * SECOND) == before + seconds * SECOND
 
     @rule(held=st.integers(1, 4), used=st.integers(0, 6), how=st.sampled_from(["settle", "fail", "die", "twice"]))
     def request(self, held: int, used: int, how: str) -> None:
         self.made += 1
         subject = f"req_{self.made}"
         try:
-            self.ledger.hold(self.desk.account, subject, held * SECOND)
+            self.ledger.hold(self.harness.account, subject, held * SECOND)
         except InsufficientBalance:
-            assert self.ledger.balance(self.desk.account) < held * SECOND
+            assert self.ledger.balance(self.harness.account) < held * SECOND
             return
         if how == "fail":
             self.ledger.release(subject)
@@ -104,7 +104,7 @@ class MoneyMachine(JobMachine):
     def _receipt(self, seconds: int) -> NewReceipt:
         usage = Usage(audio_ms=1000 * seconds)
         return NewReceipt(
-            account_id=self.desk.account, task="transcription", model="whisper-1", usage=usage, prices=PRICES
+            account_id=self.harness.account, task="transcription", model="whisper-1", usage=usage, prices=PRICES
         )
 
     def _act(self, lease: Lease, how: str) -> None:
@@ -138,7 +138,7 @@ class MoneyMachine(JobMachine):
                 assert left[entry.subject] >= 0, "never captured or released beyond what is held"
             if entry.kind == CAPTURE:
                 captured[entry.subject] += entry.amount
-        assert balance == self.ledger.balance(self.desk.account)
+        assert balance == self.ledger.balance(self.harness.account)
         for subject, open_micro in left.items():
             job = jobs.get(subject)
             if subject not in open_now and (job is None or job.status in TERMINAL):

@@ -13,7 +13,8 @@ from openai import InvalidWebhookSignatureError, OpenAI
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from infra.outbound.client import Answer, Outbound
-from infra.webhooks.signature import ATTEMPTS, JITTER, SCHEDULE, attempt, next_delay, retry_after_seconds, sign, verdict
+from infra.webhooks.retry_schedule import ATTEMPTS, JITTER, SCHEDULE, next_delay, retry_after_seconds, verdict
+from infra.webhooks.signature import attempt, sign
 from infra.webhooks.signing_secrets import check_secret, new_secret
 from pipeline.errors import InvalidRequest
 from tests.support.tcp_server import http, scripted, silence

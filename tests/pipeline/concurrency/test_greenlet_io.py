@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 import pytest
 import uvloop
 
-from pipeline.concurrency.fair_semaphore import Turns
-from pipeline.concurrency.greenlet_io import Signal, attended, elsewhere, pause, until_ready
+from pipeline.concurrency.fair_semaphore import FairSemaphore
+from pipeline.concurrency.greenlet_io import Signal, run_in_greenlet, run_in_thread, sleep, wait_until_ready
 from tests.support.cycles import goes_by_itself
 
 Result = TypeVar("Result")
@@ -23,14 +23,14 @@ ASKED: contextvars.ContextVar[str] = contextvars.ContextVar("asked", default="no
 
 
 async def attend(call: Callable[[], Result]) -> Result:
-    return await attended(call, asyncio.to_thread)
+    return await run_in_greenlet(call, asyncio.to_thread)
 
 
-def errand(call: Callable[[], Any]) -> Any:
+def task(call: Callable[[], Any]) -> Any:
     return uvloop.run(attend(call))
 
 
-RUN = pytest.mark.parametrize("run", [lambda call: call(), errand], ids=["thread", "errand"])
+RUN = pytest.mark.parametrize("run", [lambda call: call(), task], ids=["thread", "errand"])
 
 
 @RUN
@@ -42,52 +42,52 @@ def test_what_a_call_returns_and_raises_comes_back(run: Callable[..., Any]) -> N
 
 def test_a_call_that_raises_what_no_future_takes() -> None:
     with pytest.raises(RuntimeError, match="StopIteration"):
-        errand(lambda: next(iter(())))
+        task(lambda: next(iter(())))
 
 
 @RUN
 def test_what_is_done_elsewhere_comes_back_too(run: Callable[..., Any]) -> None:
-    assert run(lambda: elsewhere(lambda: 6 * 7)) == 42
+    assert run(lambda: run_in_thread(lambda: 6 * 7)) == 42
 
     def tried() -> str:
         with pytest.raises(ZeroDivisionError):
-            elsewhere(lambda: 1 // 0)
+            run_in_thread(lambda: 1 // 0)
         return "and on"
 
     assert run(tried) == "and on"
 
 
-def test_an_errand_is_on_the_loops_thread_and_elsewhere_is_not() -> None:
+def test_a_greenlet_is_on_the_loops_thread_and_elsewhere_is_not() -> None:
     def where() -> tuple[int, int]:
-        return threading.get_ident(), elsewhere(threading.get_ident)
+        return threading.get_ident(), run_in_thread(threading.get_ident)
 
-    here, there = errand(where)
+    here, there = task(where)
     assert here == threading.get_ident() != there
-    assert elsewhere(threading.get_ident) == here
+    assert run_in_thread(threading.get_ident) == here
 
 
 def test_a_short_call_does_not_queue_up_behind_long_ones() -> None:
     """Who has a turn opens a connection, while every thread waits for that turn."""
-    turns, crew = Turns(1), ThreadPoolExecutor(1)
+    turns, pool = FairSemaphore(1), ThreadPoolExecutor(1)
 
     def threads(call: Callable[[], Result]) -> asyncio.Future[Result]:
-        return asyncio.get_running_loop().run_in_executor(crew, call)
+        return asyncio.get_running_loop().run_in_executor(pool, call)
 
-    def take() -> int:
+    def acquire() -> int:
         with turns:
             return 1
 
     def work() -> int:
         with turns:
-            return elsewhere(lambda: 6, short=True)
+            return run_in_thread(lambda: 6, short=True)
 
     async def scene() -> tuple[int, int]:
         with turns:
-            has = attended(work, threads)
-            waits = attended(lambda: elsewhere(take), threads)
+            has = run_in_greenlet(work, threads)
+            waits = run_in_greenlet(lambda: run_in_thread(acquire), threads)
         return await asyncio.wait_for(has, 20), await asyncio.wait_for(waits, 20)
 
-    with crew:
+    with pool:
         assert uvloop.run(scene()) == (6, 1)
 
 
@@ -100,7 +100,7 @@ def test_many_wait_at_once_and_each_knows_for_whom() -> None:
         def wait() -> str:
             signals.append(Signal())
             assert signals[-1].wait(20)
-            return ASKED.get() + elsewhere(ASKED.get)
+            return ASKED.get() + run_in_thread(ASKED.get)
 
         async def one(who: str) -> str:
             ASKED.set(who)
@@ -127,18 +127,18 @@ def test_a_connection_is_waited_for(run: Callable[..., Any]) -> None:
     with left, right:
         timer = threading.Timer(0.05, right.sendall, (b"here",))
         timer.start()
-        run(partial(until_ready, left, select.POLLIN, 20))
+        run(partial(wait_until_ready, left, select.POLLIN, 20))
         assert left.recv(9) == b"here"
-        run(partial(until_ready, left, select.POLLOUT, 20))
+        run(partial(wait_until_ready, left, select.POLLOUT, 20))
         with pytest.raises(TimeoutError):
-            run(partial(until_ready, left, select.POLLIN, 0.01))
+            run(partial(wait_until_ready, left, select.POLLIN, 0.01))
         timer.join()
 
 
 @RUN
 def test_a_signal_that_does_not_come(run: Callable[..., Any]) -> None:
     assert not run(lambda: Signal().wait(0.01))
-    assert run(lambda: pause(0.001)) is None
+    assert run(lambda: sleep(0.001)) is None
 
 
 def test_who_is_cancelled_cleans_up_where_it_waits() -> None:
@@ -146,9 +146,9 @@ def test_who_is_cancelled_cleans_up_where_it_waits() -> None:
 
     def work() -> None:
         try:
-            pause(20)
+            sleep(20)
         except asyncio.CancelledError:
-            seen.append(elsewhere(lambda: "cleaned up"))
+            seen.append(run_in_thread(lambda: "cleaned up"))
             raise
 
     async def cancelled() -> None:
@@ -162,14 +162,14 @@ def test_who_is_cancelled_cleans_up_where_it_waits() -> None:
     assert seen == ["cleaned up"]
 
 
-def test_an_errand_that_is_done_waits_for_no_collector() -> None:
+def test_a_greenlet_that_is_done_waits_for_no_collector() -> None:
     class Kept:
         pass
 
     async def run() -> Kept:
         def work() -> Kept:
             kept = Kept()
-            pause(0.001)
+            sleep(0.001)
             return kept
 
         return await attend(work)
@@ -177,18 +177,18 @@ def test_an_errand_that_is_done_waits_for_no_collector() -> None:
     assert goes_by_itself(lambda: asyncio.run(run()))
 
 
-def test_turns_are_taken_in_order_by_errands_and_threads() -> None:
-    turns, order = Turns(1), list[int]()
+def test_turns_are_taken_in_order_by_greenlets_and_threads() -> None:
+    turns, order = FairSemaphore(1), list[int]()
 
-    def take(number: int) -> None:
+    def acquire(number: int) -> None:
         with turns:
             order.append(number)
-            pause(0.002)
+            sleep(0.002)
 
     async def all_of_them() -> None:
         waiting = []
         for number in range(8):
-            taking = partial(take, number)
+            taking = partial(acquire, number)
             way = asyncio.to_thread(taking) if number % 2 else attend(taking)
             waiting.append(asyncio.ensure_future(way))
             await asyncio.sleep(0.02 if number else 0)
@@ -198,27 +198,27 @@ def test_turns_are_taken_in_order_by_errands_and_threads() -> None:
         thread = threading.Thread(target=lambda: uvloop.run(all_of_them()))
         thread.start()
         while len(turns._waiting) < 8:
-            pause(0.001)
+            sleep(0.001)
     thread.join(20)
     assert order == list(range(8))
-    assert turns.take(0.01)
-    assert not turns.take(0.01)
+    assert turns.acquire(0.01)
+    assert not turns.acquire(0.01)
 
 
 def test_a_turn_that_nobody_waits_for_any_more_goes_to_the_next() -> None:
-    turns, had = Turns(1), list[int]()
+    turns, had = FairSemaphore(1), list[int]()
 
-    def take(number: int) -> None:
+    def acquire(number: int) -> None:
         with turns:
             had.append(number)
-            pause(0.001)
+            sleep(0.001)
 
     async def scene() -> None:
-        assert turns.take()
-        waiting = [asyncio.ensure_future(attend(partial(take, number))) for number in range(4)]
+        assert turns.acquire()
+        waiting = [asyncio.ensure_future(attend(partial(acquire, number))) for number in range(4)]
         await asyncio.sleep(0.01)
         waiting[1].cancel()
-        turns.give_back()
+        turns.release()
         waiting[0].cancel()  # in the moment in which it has got its turn
         for gone in waiting[:2]:
             with pytest.raises(asyncio.CancelledError):
@@ -227,20 +227,20 @@ def test_a_turn_that_nobody_waits_for_any_more_goes_to_the_next() -> None:
 
     uvloop.run(scene())
     assert had[-2:] == [2, 3] and 1 not in had
-    assert turns.take(0.01)
-    assert not turns.take(0.01)
+    assert turns.acquire(0.01)
+    assert not turns.acquire(0.01)
 
 
-def test_a_turn_is_not_given_to_an_errand_whose_loop_is_gone() -> None:
-    turns = Turns(1)
+def test_a_turn_is_not_given_to_a_greenlet_whose_loop_is_gone() -> None:
+    turns = FairSemaphore(1)
 
     async def leave() -> asyncio.Future[bool]:
-        return attended(turns.take, asyncio.to_thread)
+        return run_in_greenlet(turns.acquire, asyncio.to_thread)
 
     with turns:
         left = uvloop.run(leave())
     assert not left.done()
-    assert turns.take(20)
+    assert turns.acquire(20)
     del left
     gc.collect()  # which ends the errand where it waits
-    assert not turns.take(0.01)
+    assert not turns.acquire(0.01)

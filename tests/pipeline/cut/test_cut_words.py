@@ -9,7 +9,7 @@ import pytest
 from pipeline.catalog import load_catalog
 from pipeline.cut.cutter import CutProfile, cut
 from pipeline.options import SpeechOptions
-from pipeline.provider_registry import Toolbox
+from pipeline.provider_registry import ProviderRegistry
 from pipeline.transcript import SAMPLE_RATE, SAMPLES_PER_MS, Word
 from pipeline.tts.passage import recite
 
@@ -52,9 +52,9 @@ def at_16_khz(pcm: bytes) -> np.ndarray:
 def reading() -> Iterator[Reading]:
     """The text at five speeds, twice: some eight minutes."""
     sound, words, now = list[np.ndarray](), list[Word](), 0
-    with Toolbox(load_catalog(None, embedded_engines="auto"), engine_processes=1) as toolbox:
+    with ProviderRegistry(load_catalog(None, embedded_engines="auto"), engine_processes=1) as registry:
         for speed in SPEEDS * 2:
-            recital = recite(SpeechOptions(model="espeak-ng", input=" ".join(TEXT.split()), speed=speed), toolbox)
+            recital = recite(SpeechOptions(model="espeak-ng", input=" ".join(TEXT.split()), speed=speed), registry)
             sound.append(at_16_khz(recital.pcm))
             spoken = [word for sentence in recital.sentences for word in sentence.words]
             words += [Word(word.text, word.start + now, word.end + now) for word in spoken]

@@ -13,9 +13,9 @@ import httpx2
 import pytest
 import uvloop
 
-from pipeline.concurrency.greenlet_io import attended
-from pipeline.http_client.connection import InvalidTarget, Target, Wire
-from pipeline.http_client.response_parser import Answer, AnswerBroken, AnswerUnreadable
+from pipeline.concurrency.greenlet_io import run_in_greenlet
+from pipeline.http_client.connection import HttpConnectionPool, InvalidTarget, Target
+from pipeline.http_client.response_parser import Response, ResponseBroken, ResponseUnreadable
 from pipeline.resilience.deadline import Deadline
 from tests.support.certificates import certificate
 from tests.support.cycles import goes_by_itself
@@ -25,7 +25,7 @@ from tests.support.tcp_server import http as http_reply
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n there\r\n0\r\n\r\n"
 
 
-class Asked(Wire):
+class Asked(HttpConnectionPool):
     """`run` does what is asked of it: in a thread, or as an errand on an event loop of its own."""
 
     def __init__(self, run: Callable[[Callable[[], bytes]], bytes]) -> None:
@@ -34,7 +34,7 @@ class Asked(Wire):
 
 
 async def _attend(call: Callable[[], bytes]) -> bytes:
-    return await attended(call, asyncio.to_thread)
+    return await run_in_greenlet(call, asyncio.to_thread)
 
 
 RUNS: dict[str, Callable[[Callable[[], bytes]], bytes]] = {
@@ -121,7 +121,7 @@ def test_a_connection_that_cannot_be_trusted_is_not(wire: Asked, first: Reply) -
     ],
 )
 def test_what_is_cut_off_is_an_error(wire: Asked, answer: bytes) -> None:
-    with scripted(say(answer)) as server, pytest.raises(AnswerBroken):
+    with scripted(say(answer)) as server, pytest.raises(ResponseBroken):
         ask(wire, server.url)
 
 
@@ -142,7 +142,7 @@ def test_a_body_that_is_packed_though_nobody_asked(wire: Asked, how: bytes, body
 
 @pytest.mark.parametrize(("how", "body"), [(b"br", b"one"), (b"gzip", b"one"), (b"gzip", gzip.compress(b"one")[:-1])])
 def test_a_body_that_is_not_packed_as_it_says(wire: Asked, how: bytes, body: bytes) -> None:
-    with scripted(say(packed(how, body))) as server, pytest.raises((AnswerUnreadable, AnswerBroken)):
+    with scripted(say(packed(how, body))) as server, pytest.raises((ResponseUnreadable, ResponseBroken)):
         ask(wire, server.url)
 
 
@@ -218,7 +218,7 @@ def test_only_http_is_spoken() -> None:
 
 
 def test_an_answer_that_was_read_waits_for_no_collector(wire: Asked) -> None:
-    def read(url: str) -> Answer:
+    def read(url: str) -> Response:
         with wire.post(Target(httpx2.URL(url), {}), {}, (b"",), Deadline(20.0), 5.0) as answer:
             assert list(answer.iter_bytes()) == [b"one"]
         return answer

@@ -10,7 +10,7 @@ from pipeline import providers
 from pipeline.catalog import load_catalog
 from pipeline.errors import UnsupportedValue
 from pipeline.options import SpeechOptions, TranscriptionOptions
-from pipeline.providers.base import OPENAI_VOICES, Speaker, Transcriber
+from pipeline.provider import OPENAI_VOICES, Speaker, Transcriber
 from pipeline.providers.espeak import SAMPLE_RATE, languages, variants, voice_called
 
 TEXT = "The quick brown fox jumps over the lazy dog, and then it goes home again. Nobody saw it."

@@ -25,7 +25,7 @@ from pipeline.errors import (
 from pipeline.openai_api.client import TROUBLE, Config, Server, translated
 from pipeline.options import SpeechOptions, TranscriptionOptions
 from pipeline.providers.openai import OpenAI, open_provider
-from pipeline.resilience.circuit_breaker import Circuit
+from pipeline.resilience.circuit_breaker import CircuitBreaker
 from pipeline.text.speaker_labels import told_apart
 from pipeline.transcript import Heard, Segment, Word
 from tests.support.repository import ROOT
@@ -165,7 +165,7 @@ def test_the_list_of_roots_is_complete() -> None:
 
 def test_the_circuit_opens_and_asks_once_later() -> None:
     now = [0.0]
-    circuit = Circuit("p", failures=2, seconds=10, clock=lambda: now[0])
+    circuit = CircuitBreaker("p", failures=2, seconds=10, clock=lambda: now[0])
     for _ in range(2):
         with pytest.raises(ProviderUnavailable), circuit.watching():
             raise ProviderUnavailable

@@ -8,10 +8,10 @@ from contextlib import suppress
 import pytest
 
 from pipeline.errors import ProviderBusy, ProviderError, ProviderNonsense, ProviderRefused, ProviderUnavailable
-from pipeline.resilience.circuit_breaker import Circuit
+from pipeline.resilience.circuit_breaker import CircuitBreaker
 from pipeline.resilience.deadline import Deadline
-from pipeline.resilience.fallback import has_spare_route, spare_route
-from pipeline.resilience.retry import Tries
+from pipeline.resilience.fallback import fallback_available, has_fallback
+from pipeline.resilience.retry import RetryPolicy
 from tests.support.waiting import wait_until
 
 
@@ -29,8 +29,10 @@ class Asked:
         return "good"
 
 
-def tries(circuit: Circuit | None = None, *, retry_s: float = 30.0, concurrency: int = 4, most: int = 3) -> Tries:
-    return Tries("p", timeout_s=60, retry_s=retry_s, concurrency=concurrency, most=most, circuit=circuit)
+def tries(
+    circuit: CircuitBreaker | None = None, *, retry_s: float = 30.0, concurrency: int = 4, most: int = 3
+) -> RetryPolicy:
+    return RetryPolicy("p", timeout_s=60, retry_s=retry_s, concurrency=concurrency, most=most, circuit=circuit)
 
 
 @pytest.mark.parametrize(
@@ -65,14 +67,14 @@ def test_it_ends(failure: ProviderError, times: int) -> None:
 
 def test_nobody_waits_for_a_busy_provider_while_another_route_can_answer() -> None:
     busy, moody = Asked(*[ProviderBusy()] * 2), Asked(ProviderUnavailable())
-    with spare_route(True):
+    with fallback_available(True):
         with pytest.raises(ProviderBusy):
             tries().persist(busy)
         assert tries().persist(moody) == "good", "a moment's failure is no reason to go elsewhere"
-        with spare_route(False):
+        with fallback_available(False):
             assert tries().persist(busy) == "good"
     assert (busy.times, moody.times) == (3, 2)
-    assert not has_spare_route()
+    assert not has_fallback()
 
 
 def test_nothing_is_tried_again_after_its_time() -> None:
@@ -152,14 +154,14 @@ def test_closing_ends_the_waiting() -> None:
         raise AssertionError("closed")
 
 
-def failing(circuit: Circuit, error: Exception | None, times: int = 1) -> None:
+def failing(circuit: CircuitBreaker, error: Exception | None, times: int = 1) -> None:
     for _ in range(times):
         with suppress(Exception), circuit.watching():
             if error:
                 raise error
 
 
-def is_open(circuit: Circuit) -> bool:
+def is_open(circuit: CircuitBreaker) -> bool:
     watched = circuit.watching()
     try:
         watched.__enter__()
@@ -183,11 +185,11 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def circuit(clock: Clock) -> Circuit:
-    return Circuit("p", failures=3, seconds=10, clock=clock)
+def circuit(clock: Clock) -> CircuitBreaker:
+    return CircuitBreaker("p", failures=3, seconds=10, clock=clock)
 
 
-def test_one_call_with_all_its_tries_is_one_failure(circuit: Circuit) -> None:
+def test_one_call_with_all_its_tries_is_one_failure(circuit: CircuitBreaker) -> None:
     asked = Asked(*[ProviderUnavailable()] * 9)
     with pytest.raises(ProviderUnavailable):
         tries(circuit, most=4).persist(asked)
@@ -195,20 +197,20 @@ def test_one_call_with_all_its_tries_is_one_failure(circuit: Circuit) -> None:
 
 
 @pytest.mark.parametrize("error", [ProviderRefused(), ProviderBusy(), ValueError()])
-def test_what_does_not_open_it(circuit: Circuit, error: Exception) -> None:
+def test_what_does_not_open_it(circuit: CircuitBreaker, error: Exception) -> None:
     failing(circuit, error, 9)
     assert not is_open(circuit)
 
 
 @pytest.mark.parametrize(("error", "opens"), [(None, False), (ProviderRefused(), False), (ProviderBusy(), True)])
-def test_what_comes_between_failures(circuit: Circuit, error: Exception | None, opens: bool) -> None:
+def test_what_comes_between_failures(circuit: CircuitBreaker, error: Exception | None, opens: bool) -> None:
     failing(circuit, ProviderUnavailable(), 2)
     failing(circuit, error)
     failing(circuit, ProviderNonsense())
     assert is_open(circuit) is opens
 
 
-def test_exactly_one_asks_whether_it_is_back(circuit: Circuit, clock: Clock) -> None:
+def test_exactly_one_asks_whether_it_is_back(circuit: CircuitBreaker, clock: Clock) -> None:
     failing(circuit, ProviderUnavailable(), 3)
     assert is_open(circuit)
     clock.now = 11
@@ -232,7 +234,7 @@ def test_exactly_one_asks_whether_it_is_back(circuit: Circuit, clock: Clock) -> 
     assert refused == 19 and len(asked) == 1 and not is_open(circuit)
 
 
-def test_a_failed_probe_opens_it_again(circuit: Circuit, clock: Clock) -> None:
+def test_a_failed_probe_opens_it_again(circuit: CircuitBreaker, clock: Clock) -> None:
     failing(circuit, ProviderUnavailable(), 3)
     clock.now = 11
     asked = Asked(*[ProviderUnavailable()] * 9)
@@ -245,7 +247,9 @@ def test_a_failed_probe_opens_it_again(circuit: Circuit, clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("late", [None, ProviderUnavailable()])
-def test_a_late_answer_from_before_decides_nothing(circuit: Circuit, clock: Clock, late: Exception | None) -> None:
+def test_a_late_answer_from_before_decides_nothing(
+    circuit: CircuitBreaker, clock: Clock, late: Exception | None
+) -> None:
     def before(then: Callable[[], None]) -> None:
         with circuit.watching():
             then()
@@ -269,7 +273,7 @@ def test_a_late_answer_from_before_decides_nothing(circuit: Circuit, clock: Cloc
     assert not is_open(circuit)
 
 
-def test_a_probe_that_was_given_up_leaves_its_place(circuit: Circuit, clock: Clock) -> None:
+def test_a_probe_that_was_given_up_leaves_its_place(circuit: CircuitBreaker, clock: Clock) -> None:
     failing(circuit, ProviderUnavailable(), 3)
     clock.now = 11
     with pytest.raises(KeyboardInterrupt), circuit.watching():

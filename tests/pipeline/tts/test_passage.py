@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.catalog import load_catalog
 from pipeline.options import SpeechOptions
-from pipeline.provider_registry import Toolbox
+from pipeline.provider_registry import ProviderRegistry
 from pipeline.tts.passage import (
     PAUSE_MS,
     SAMPLE_RATE,
@@ -27,15 +27,17 @@ SILENCE = bytes(SAMPLE_RATE)  # half a second
 
 
 @pytest.fixture(scope="module")
-def toolbox() -> Iterator[Toolbox]:
-    with Toolbox(load_catalog(None, embedded_engines="auto"), engine_processes=1) as opened:
+def registry() -> Iterator[ProviderRegistry]:
+    with ProviderRegistry(load_catalog(None, embedded_engines="auto"), engine_processes=1) as opened:
         yield opened
 
 
 @pytest.mark.parametrize("model", ["espeak-ng", "oracle"])
 @pytest.mark.parametrize("speed", [0.3, 1.0, 2.5])
-def test_every_word_is_told_once_in_order_inside_the_sound(toolbox: Toolbox, model: str, speed: float) -> None:
-    recital = recite(SpeechOptions(model=model, input=TEXT, speed=speed), toolbox)
+def test_every_word_is_told_once_in_order_inside_the_sound(
+    registry: ProviderRegistry, model: str, speed: float
+) -> None:
+    recital = recite(SpeechOptions(model=model, input=TEXT, speed=speed), registry)
     words = [word for sentence in recital.sentences for word in sentence.words]
     assert [word.text for word in words] == TEXT.split()
     assert " ".join(sentence.text for sentence in recital.sentences) == TEXT
@@ -44,9 +46,9 @@ def test_every_word_is_told_once_in_order_inside_the_sound(toolbox: Toolbox, mod
     assert times[0] >= 0 and times[-1] <= round(1000 * recital.samples / SAMPLE_RATE)
 
 
-def test_the_embedded_voice_says_when_a_word_begins(toolbox: Toolbox) -> None:
+def test_the_embedded_voice_says_when_a_word_begins(registry: ProviderRegistry) -> None:
     """Where it rests between sentences nothing sounds, and every sentence begins with sound."""
-    recital = recite(SpeechOptions(model="espeak-ng", input="One two three. Four five six. Seven."), toolbox)
+    recital = recite(SpeechOptions(model="espeak-ng", input="One two three. Four five six. Seven."), registry)
     samples = np.abs(np.frombuffer(recital.pcm, dtype="<i2").astype(int))
     assert len(recital.sentences) == 3
     for before, after in zip(recital.sentences, recital.sentences[1:], strict=False):
@@ -57,16 +59,16 @@ def test_the_embedded_voice_says_when_a_word_begins(toolbox: Toolbox) -> None:
 
 
 @pytest.mark.parametrize("model", ["espeak-ng", "oracle"])
-def test_a_passage_of_marks_alone_is_a_pause(toolbox: Toolbox, model: str) -> None:
+def test_a_passage_of_marks_alone_is_a_pause(registry: ProviderRegistry, model: str) -> None:
     """No voice is asked to say "* * *": some refuse, and the whole book would fail."""
-    recital = recite(SpeechOptions(model=model, input="… * * * …"), toolbox)
+    recital = recite(SpeechOptions(model=model, input="… * * * …"), registry)
     assert recital.samples == PAUSE_MS * SAMPLE_RATE // 1000 and not any(recital.pcm)
     assert [word.text for sentence in recital.sentences for word in sentence.words] == ["…", "*", "*", "*", "…"]
 
 
-def test_joins_do_not_click(toolbox: Toolbox) -> None:
+def test_joins_do_not_click(registry: ProviderRegistry) -> None:
     """What borders on a pause is as good as silent."""
-    recital = recite(SpeechOptions(model="espeak-ng", input="Alpha. Bravo. Charlie."), toolbox)
+    recital = recite(SpeechOptions(model="espeak-ng", input="Alpha. Bravo. Charlie."), registry)
     samples = np.abs(np.frombuffer(recital.pcm, dtype="<i2").astype(int))
     edges = np.flatnonzero(np.diff(np.concatenate([[0], samples == 0, [0]])))
     pauses = [
@@ -79,8 +81,8 @@ def test_joins_do_not_click(toolbox: Toolbox) -> None:
 
 
 @pytest.mark.parametrize("text", ["你好。再见,朋友!这是一个测试。", "Ein Wort", "…", "a" * 700 + ". Next one."])
-def test_texts_without_spaces_and_without_words(toolbox: Toolbox, text: str) -> None:
-    recital = recite(SpeechOptions(model="espeak-ng", input=text), toolbox)
+def test_texts_without_spaces_and_without_words(registry: ProviderRegistry, text: str) -> None:
+    recital = recite(SpeechOptions(model="espeak-ng", input=text), registry)
     said = "".join(word.text for sentence in recital.sentences for word in sentence.words)
     assert said == "".join(text.split())
 
@@ -103,8 +105,8 @@ def test_any_marks_give_times_that_run_forward(text: str, begins: list[tuple[int
     assert "".join(word.text for word in utterance.words) == "".join(text.split())
 
 
-def test_a_stored_recital_is_the_same(toolbox: Toolbox) -> None:
-    recital = recite(SpeechOptions(model="oracle", input="Hello there. Again."), toolbox)
+def test_a_stored_recital_is_the_same(registry: ProviderRegistry) -> None:
+    recital = recite(SpeechOptions(model="oracle", input="Hello there. Again."), registry)
     stored = recital_to_bytes(recital)
     assert recital_from_bytes(stored) == recital
     assert recital_samples(stored[:10], len(stored)) == recital.samples

@@ -7,7 +7,7 @@ import pytest
 from pipeline.lifecycle import JobStatus
 from tests.support.receiver import Receiver, receiving
 from tests.support.recordings import short
-from tests.workers.conftest import Office
+from tests.workers.conftest import WorkerHarness
 from workers.steps.fetch import filename
 from workers.steps.next_step import advance
 
@@ -19,56 +19,56 @@ def site() -> Iterator[Receiver]:
         yield made
 
 
-def fetched(office: Office, url: str, **headers: str) -> str:
-    job_id = office.create(source={"url": url, "headers": headers}, input={"type": "url"})
-    advance(office.desk("io"), job_id)
+def fetched(harness: WorkerHarness, url: str, **headers: str) -> str:
+    job_id = harness.create(source={"url": url, "headers": headers}, input={"type": "url"})
+    advance(harness.worker("io"), job_id)
     return job_id
 
 
-def test_a_url_is_fetched_with_its_headers_and_forgotten(office: Office, site: Receiver) -> None:
-    job_id = fetched(office, f"{site.url}/talk%20one.wav?token=abc", Authorization="Bearer secret")
-    job = office.job(job_id)
+def test_a_url_is_fetched_with_its_headers_and_forgotten(harness: WorkerHarness, site: Receiver) -> None:
+    job_id = fetched(harness, f"{site.url}/talk%20one.wav?token=abc", Authorization="Bearer secret")
+    job = harness.job(job_id)
     assert site.got[0][0]["authorization"] == "Bearer secret"
     assert job.source is None
     assert job.input["filename"] == "talk one.wav"
     assert job.input["bytes"] == len(short(1).wav)
     assert "token" not in str(job.input)
     assert job.media_id
-    assert office.services.media.get(office.account, job.media_id).state == "stored"
-    assert office.bells.rung == [("cpu", job_id)]
-    advance(office.desk("cpu"), job_id)
-    assert office.text(job_id).split() == list(short(1).words)
-    assert office.job(job_id).lost == 0
+    assert harness.services.media.get(harness.account, job.media_id).state == "stored"
+    assert harness.messages.sent == [("cpu", job_id)]
+    advance(harness.worker("cpu"), job_id)
+    assert harness.text(job_id).split() == list(short(1).words)
+    assert harness.job(job_id).lost == 0
 
 
 @pytest.mark.parametrize(("path", "code"), [("/missing.wav", "download_failed"), ("/empty.wav", "empty_media")])
-def test_what_cannot_be_fetched_is_told(office: Office, site: Receiver, path: str, code: str) -> None:
-    job = office.job(fetched(office, site.url + path))
+def test_what_cannot_be_fetched_is_told(harness: WorkerHarness, site: Receiver, path: str, code: str) -> None:
+    job = harness.job(fetched(harness, site.url + path))
     assert job.status == JobStatus.FAILED
     assert job.error
     assert (job.error["code"], job.error["stage"]) == (code, "fetching")
-    assert not office.stored("media")
+    assert not harness.stored("media")
 
 
-def test_a_site_that_is_down_is_asked_again(office: Office, site: Receiver) -> None:
-    job_id = fetched(office, "http://127.0.0.1:9/talk.wav")
-    assert (office.job(job_id).status, office.job(job_id).failures) == (JobStatus.QUEUED, 1)
-    assert not office.stored("media")
+def test_a_site_that_is_down_is_asked_again(harness: WorkerHarness, site: Receiver) -> None:
+    job_id = fetched(harness, "http://127.0.0.1:9/talk.wav")
+    assert (harness.job(job_id).status, harness.job(job_id).failures) == (JobStatus.QUEUED, 1)
+    assert not harness.stored("media")
 
 
-def test_where_we_may_not_go(office: Office) -> None:
-    job = office.job(fetched(office, "http://169.254.169.254/latest/meta-data"))
+def test_where_we_may_not_go(harness: WorkerHarness) -> None:
+    job = harness.job(fetched(harness, "http://169.254.169.254/latest/meta-data"))
     assert job.error
     assert job.error["code"] == "outbound_refused"
 
 
-def test_what_is_too_large_leaves_nothing(office: Office, site: Receiver) -> None:
-    settings = office.services.settings
-    office.services.settings = settings.model_copy(update={"max_upload_bytes": 1000})
-    job = office.job(fetched(office, f"{site.url}/talk%20one.wav"))
+def test_what_is_too_large_leaves_nothing(harness: WorkerHarness, site: Receiver) -> None:
+    settings = harness.services.settings
+    harness.services.settings = settings.model_copy(update={"max_upload_bytes": 1000})
+    job = harness.job(fetched(harness, f"{site.url}/talk%20one.wav"))
     assert job.error
     assert job.error["code"] == "file_too_large"
-    assert not office.stored("media")
+    assert not harness.stored("media")
 
 
 @pytest.mark.parametrize(

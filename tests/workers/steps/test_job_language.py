@@ -31,7 +31,7 @@ class Shelf:
         return heard_to_json(Heard((Segment("words", 0, 1000),), key))
 
 
-def turn(rows: Sequence[Any], shelf: Shelf, **options: Any) -> Any:
+def context(rows: Sequence[Any], shelf: Shelf, **options: Any) -> Any:
     services = SimpleNamespace(jobs=SimpleNamespace(chunks=lambda job_id: list(rows)), storage=shelf)
     asked = TranscriptionOptions(model="m", **options)
     return SimpleNamespace(services=services, job=SimpleNamespace(id="job_1"), options=asked)
@@ -48,19 +48,19 @@ def turn(rows: Sequence[Any], shelf: Shelf, **options: Any) -> Any:
     ],
 )
 def test_the_first_three_with_enough_speech_decide(rows: Sequence[Any], language: str | None) -> None:
-    assert Languages().options(turn(rows, Shelf()), row(9, None)).language == language
+    assert Languages().options(context(rows, Shelf()), row(9, None)).language == language
 
 
 def test_what_the_caller_says_counts() -> None:
     rows, shelf = [row(nth, "de") for nth in range(3)], Shelf()
-    assert Languages().options(turn(rows, shelf, language="en"), row(9, None)).language == "en"
-    assert Languages().options(turn(rows, shelf, languages=("en", "de")), row(9, None)).language is None
+    assert Languages().options(context(rows, shelf, language="en"), row(9, None)).language == "en"
+    assert Languages().options(context(rows, shelf, languages=("en", "de")), row(9, None)).language is None
     assert shelf.reads == 0
 
 
 def test_it_is_found_out_once_and_not_for_the_first_chunks() -> None:
     rows, shelf, languages = [row(nth, "de") for nth in range(3)], Shelf(), Languages()
-    assert languages.options(turn(rows, shelf), row(1, None)).language is None
+    assert languages.options(context(rows, shelf), row(1, None)).language is None
     for _ in range(3):
-        assert languages.options(turn(rows, shelf), row(9, None)).language == "de"
+        assert languages.options(context(rows, shelf), row(9, None)).language == "de"
     assert shelf.reads == 3

@@ -7,10 +7,10 @@ from pipeline.cut.cutter import Chunk
 from pipeline.errors import ProviderRefused, StorageUnavailable
 from pipeline.lifecycle import ChunkStatus, JobStatus
 from pipeline.options import TranscriptionOptions
-from pipeline.run import Toolbox
+from pipeline.run import ProviderRegistry
 from pipeline.transcript import Heard
 from tests.support.recordings import long, short, silence
-from tests.workers.conftest import Office
+from tests.workers.conftest import WorkerHarness
 from workers.steps.next_step import advance
 from workers.steps.transcribe import transcribe
 from workers.sweep import drop_media
@@ -18,19 +18,19 @@ from workers.sweep import drop_media
 LONG = long(12, seed=3)
 
 
-def hear_all(office: Office, role: str = "cpu") -> None:
-    for bell in office.bells.rung:
-        if bell[0] == role and len(bell) == 3:
-            transcribe(office.desk(role), bell[1], bell[2])  # type: ignore[arg-type]
+def hear_all(harness: WorkerHarness, role: str = "cpu") -> None:
+    for message in harness.messages.sent:
+        if message[0] == role and len(message) == 3:
+            transcribe(harness.worker(role), message[1], message[2])  # type: ignore[arg-type]
 
 
-def test_one_chunk_costs_one_task(office: Office) -> None:
-    job_id = office.submit(short(1))
-    advance(office.desk(), job_id)
-    job = office.job(job_id)
+def test_one_chunk_costs_one_task(harness: WorkerHarness) -> None:
+    job_id = harness.submit(short(1))
+    advance(harness.worker(), job_id)
+    job = harness.job(job_id)
     assert job.status == JobStatus.COMPLETED
-    assert office.text(job_id).split() == list(short(1).words)
-    assert not office.bells.rung
+    assert harness.text(job_id).split() == list(short(1).words)
+    assert not harness.messages.sent
     assert (job.chunks_total, job.attempt, job.model_used, job.language) == (1, 1, "oracle", "en")
     coverage = (job.quality or {}).pop("coverage")
     assert coverage["transcribed_seconds"] == coverage["speech_seconds"] > 0.3
@@ -41,223 +41,223 @@ def test_one_chunk_costs_one_task(office: Office) -> None:
         "timeline_monotonic": True,
     }
     assert job.input["codec"] == "pcm_s16le"
-    assert not [key for key in office.stored() if "sound" in key]
+    assert not [key for key in harness.stored() if "sound" in key]
 
 
-def test_the_only_chunk_is_seen_to_be_heard(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    job_id = office.submit(short(1))
+def test_the_only_chunk_is_seen_to_be_heard(harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    job_id = harness.submit(short(1))
     seen: list[Job] = []
 
-    def hear(chunk: Chunk, options: TranscriptionOptions, toolbox: Toolbox) -> Heard:
-        seen.append(office.job(job_id))
+    def hear(chunk: Chunk, options: TranscriptionOptions, registry: ProviderRegistry) -> Heard:
+        seen.append(harness.job(job_id))
         raise ProviderRefused("No.", provider="oracle")
 
     monkeypatch.setattr("workers.steps.prepare.hear_chunk", hear)
-    advance(office.desk(), job_id)
+    advance(harness.worker(), job_id)
     (meanwhile,) = seen
     assert (meanwhile.stage, meanwhile.input["duration"]) == ("transcribing", round(len(short(1).wav[44:]) / 32_000, 3))
-    error = office.job(job_id).error
+    error = harness.job(job_id).error
     assert error
     assert (error["code"], error["stage"], error["chunk"]) == ("provider_refused", "transcribing", 0)
 
 
-def test_silence_is_sent_to_nobody(office: Office) -> None:
-    job_id = office.submit(silence(2), model="far")
-    advance(office.desk(), job_id)
-    assert office.job(job_id).status == JobStatus.COMPLETED
-    assert office.text(job_id) == ""
-    assert office.calls() == 0
+def test_silence_is_sent_to_nobody(harness: WorkerHarness) -> None:
+    job_id = harness.submit(silence(2), model="far")
+    advance(harness.worker(), job_id)
+    assert harness.job(job_id).status == JobStatus.COMPLETED
+    assert harness.text(job_id) == ""
+    assert harness.calls() == 0
 
 
-def test_many_chunks_are_heard_one_by_one_and_the_last_one_finishes(office: Office) -> None:
-    job_id = office.submit(LONG)
-    advance(office.desk(), job_id)
-    job = office.job(job_id)
+def test_many_chunks_are_heard_one_by_one_and_the_last_one_finishes(harness: WorkerHarness) -> None:
+    job_id = harness.submit(LONG)
+    advance(harness.worker(), job_id)
+    job = harness.job(job_id)
     assert job.stage == "transcribing"
     assert job.chunks_total > 2
-    assert len(office.bells.rung) == job.chunks_total
-    hear_all(office)
-    assert office.job(job_id).status == JobStatus.COMPLETED
-    assert office.text(job_id).split() == list(LONG.words)
-    assert not [key for key in office.stored() if "sound" in key]
+    assert len(harness.messages.sent) == job.chunks_total
+    hear_all(harness)
+    assert harness.job(job_id).status == JobStatus.COMPLETED
+    assert harness.text(job_id).split() == list(LONG.words)
+    assert not [key for key in harness.stored() if "sound" in key]
 
 
-def test_a_remote_model_is_heard_by_the_io_workers(office: Office) -> None:
-    one, many = office.submit(short(1), model="far"), office.submit(LONG, model="far")
-    advance(office.desk(), one)
-    advance(office.desk(), many)
-    assert {bell[0] for bell in office.bells.rung} == {"io"}
-    hear_all(office, "io")
-    assert [office.job(job_id).status for job_id in (one, many)] == [JobStatus.COMPLETED] * 2
-    assert office.text(one).split() == list(short(1).words)
+def test_a_remote_model_is_heard_by_the_io_workers(harness: WorkerHarness) -> None:
+    one, many = harness.submit(short(1), model="far"), harness.submit(LONG, model="far")
+    advance(harness.worker(), one)
+    advance(harness.worker(), many)
+    assert {message[0] for message in harness.messages.sent} == {"io"}
+    hear_all(harness, "io")
+    assert [harness.job(job_id).status for job_id in (one, many)] == [JobStatus.COMPLETED] * 2
+    assert harness.text(one).split() == list(short(1).words)
 
 
-def test_a_bell_for_nothing_does_nothing(office: Office) -> None:
-    advance(office.desk(), "job_unknown")
-    transcribe(office.desk(), "job_unknown", 0)
-    job_id = office.submit(short(1))
+def test_a_message_for_nothing_does_nothing(harness: WorkerHarness) -> None:
+    advance(harness.worker(), "job_unknown")
+    transcribe(harness.worker(), "job_unknown", 0)
+    job_id = harness.submit(short(1))
     for _ in range(3):
-        advance(office.desk(), job_id)
-    assert office.calls() == 1
+        advance(harness.worker(), job_id)
+    assert harness.calls() == 1
 
 
-def test_finished_chunks_are_not_cut_and_heard_again(office: Office) -> None:
+def test_finished_chunks_are_not_cut_and_heard_again(harness: WorkerHarness) -> None:
     """The preparing worker dies after a chunk was heard; another one prepares the job once more."""
-    job_id = office.submit(LONG)
-    advance(office.desk(), job_id)
-    transcribe(office.desk(), job_id, 0)
-    calls = office.calls()
-    with office.services.database.write() as session:
-        job = session.merge(office.job(job_id))
+    job_id = harness.submit(LONG)
+    advance(harness.worker(), job_id)
+    transcribe(harness.worker(), job_id, 0)
+    calls = harness.calls()
+    with harness.services.database.write() as session:
+        job = session.merge(harness.job(job_id))
         job.cut_done = False
-    office.bells.rung.clear()
-    advance(office.desk(), job_id)
-    assert (job_id, 0) not in {bell[1:] for bell in office.bells.rung}
-    for chunk in office.services.jobs.chunks(job_id):
-        transcribe(office.desk(), job_id, chunk.idx)
-    assert office.text(job_id).split() == list(LONG.words)
-    assert office.calls() == calls + office.job(job_id).chunks_total - 1
+    harness.messages.sent.clear()
+    advance(harness.worker(), job_id)
+    assert (job_id, 0) not in {message[1:] for message in harness.messages.sent}
+    for chunk in harness.services.jobs.chunks(job_id):
+        transcribe(harness.worker(), job_id, chunk.idx)
+    assert harness.text(job_id).split() == list(LONG.words)
+    assert harness.calls() == calls + harness.job(job_id).chunks_total - 1
 
 
-def test_a_gap_is_told_and_the_rest_is_there(office: Office) -> None:
+def test_a_gap_is_told_and_the_rest_is_there(harness: WorkerHarness) -> None:
     lost = LONG.words[-1]
-    job_id = office.submit(LONG, f"fail=9 error=refused at={lost}", request={"on_chunk_failure": "partial"})
-    advance(office.desk(), job_id)
-    hear_all(office)
-    job = office.job(job_id)
+    job_id = harness.submit(LONG, f"fail=9 error=refused at={lost}", request={"on_chunk_failure": "partial"})
+    advance(harness.worker(), job_id)
+    hear_all(harness)
+    job = harness.job(job_id)
     assert job.status == JobStatus.COMPLETED
     assert job.partial
     assert job.gaps
     assert job.gaps[0]["code"] == "provider_refused"
-    assert lost not in office.text(job_id).split()
+    assert lost not in harness.text(job_id).split()
 
 
-def test_gaps_and_nothing_else_are_a_failure(office: Office) -> None:
-    job_id = office.submit(LONG, "fail=9 error=refused", request={"on_chunk_failure": "partial"})
-    advance(office.desk(), job_id)
-    hear_all(office)
-    job = office.job(job_id)
+def test_gaps_and_nothing_else_are_a_failure(harness: WorkerHarness) -> None:
+    job_id = harness.submit(LONG, "fail=9 error=refused", request={"on_chunk_failure": "partial"})
+    advance(harness.worker(), job_id)
+    hear_all(harness)
+    job = harness.job(job_id)
     assert (job.status, job.result_key) == ("failed", None)
     assert job.error is not None
     assert (job.error["code"], job.error["chunk"]) == ("provider_refused", 0)
 
 
-def test_a_chunk_that_fails_for_good_fails_the_job(office: Office) -> None:
-    job_id = office.submit(LONG, f"fail=9 error=refused at={LONG.words[-1]}")
-    advance(office.desk(), job_id)
-    hear_all(office)
-    error = office.job(job_id).error
+def test_a_chunk_that_fails_for_good_fails_the_job(harness: WorkerHarness) -> None:
+    job_id = harness.submit(LONG, f"fail=9 error=refused at={LONG.words[-1]}")
+    advance(harness.worker(), job_id)
+    hear_all(harness)
+    error = harness.job(job_id).error
     assert error
     assert (error["code"], error["stage"], error["provider"]) == ("provider_refused", "transcribing", "oracle")
-    assert error["chunk"] == office.job(job_id).chunks_total - 1
+    assert error["chunk"] == harness.job(job_id).chunks_total - 1
 
 
-def test_what_can_be_tried_again_waits_its_turn(office: Office) -> None:
-    job_id = office.submit(short(1), "fail=1")
-    advance(office.desk(), job_id)
-    job = office.job(job_id)
+def test_what_can_be_tried_again_waits_its_turn(harness: WorkerHarness) -> None:
+    job_id = harness.submit(short(1), "fail=1")
+    advance(harness.worker(), job_id)
+    job = harness.job(job_id)
     assert (job.status, job.failures) == (JobStatus.QUEUED, 1)
-    advance(office.desk(), job_id)
-    assert office.calls() == 1, "not before its time"
+    advance(harness.worker(), job_id)
+    assert harness.calls() == 1, "not before its time"
 
 
 @pytest.mark.parametrize(
     ("wav", "code"), [(b"", "empty_media"), (b"just some text, no sound " * 400, "unsupported_media")]
 )
-def test_bad_input_is_the_jobs_end_with_its_reason(office: Office, wav: bytes, code: str) -> None:
-    media = office.services.media.begin(office.account, "bad.wav")
-    office.services.storage.put(media.storage_key, wav)
-    job_id = office.create(media=office.services.media.stored(media.id, len(wav), ""))
-    advance(office.desk(), job_id)
-    job = office.job(job_id)
+def test_bad_input_is_the_jobs_end_with_its_reason(harness: WorkerHarness, wav: bytes, code: str) -> None:
+    media = harness.services.media.begin(harness.account, "bad.wav")
+    harness.services.storage.put(media.storage_key, wav)
+    job_id = harness.create(media=harness.services.media.stored(media.id, len(wav), ""))
+    advance(harness.worker(), job_id)
+    job = harness.job(job_id)
     assert job.status == JobStatus.FAILED
     assert job.error
     assert (job.error["code"], job.error["stage"]) == (code, "preparing")
-    assert office.stored() == [], "nobody can ever use it"
-    office.services.jobs.retry(office.account, job_id)
-    advance(office.desk(), job_id)
-    again = office.job(job_id)
+    assert harness.stored() == [], "nobody can ever use it"
+    harness.services.jobs.retry(harness.account, job_id)
+    advance(harness.worker(), job_id)
+    again = harness.job(job_id)
     assert (again.status, again.error) == (JobStatus.FAILED, job.error), "and who tries again is told the same"
 
 
-def test_a_bad_recording_stays_while_another_job_needs_it(office: Office) -> None:
-    media = office.services.media.begin(office.account, "bad.wav")
-    office.services.storage.put(media.storage_key, b"just some text")
-    media = office.services.media.stored(media.id, 14, "")
-    first, second = office.create(media=media), office.create(media=media)
-    advance(office.desk(), first)
-    assert office.stored() == [f"media/{media.id}"]
-    advance(office.desk(), second)
-    assert office.stored() == []
-    error = office.job(second).error
+def test_a_bad_recording_stays_while_another_job_needs_it(harness: WorkerHarness) -> None:
+    media = harness.services.media.begin(harness.account, "bad.wav")
+    harness.services.storage.put(media.storage_key, b"just some text")
+    media = harness.services.media.stored(media.id, 14, "")
+    first, second = harness.create(media=media), harness.create(media=media)
+    advance(harness.worker(), first)
+    assert harness.stored() == [f"media/{media.id}"]
+    advance(harness.worker(), second)
+    assert harness.stored() == []
+    error = harness.job(second).error
     assert error
     assert error["code"] == "unsupported_media"
 
 
 def test_a_bad_recording_that_storage_keeps_goes_with_the_sweep(
-    office: Office, monkeypatch: pytest.MonkeyPatch
+    harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    media = office.services.media.begin(office.account, "bad.wav")
-    office.services.storage.put(media.storage_key, b"just some text")
-    job_id = office.create(media=office.services.media.stored(media.id, 14, ""))
+    media = harness.services.media.begin(harness.account, "bad.wav")
+    harness.services.storage.put(media.storage_key, b"just some text")
+    job_id = harness.create(media=harness.services.media.stored(media.id, 14, ""))
 
     def away(*_keys: str) -> None:
         raise StorageUnavailable
 
     with monkeypatch.context() as patch:
-        patch.setattr(office.services.storage, "delete", away)
-        advance(office.desk(), job_id)
-    error = office.job(job_id).error
+        patch.setattr(harness.services.storage, "delete", away)
+        advance(harness.worker(), job_id)
+    error = harness.job(job_id).error
     assert error
     assert error["code"] == "unsupported_media", "what is wrong with the file is told all the same"
-    assert office.stored() == [f"media/{media.id}"]
+    assert harness.stored() == [f"media/{media.id}"]
     monkeypatch.setattr("infra.media.GIVE_UP_AGAIN", -1.0)
-    drop_media(office.services)
-    assert office.stored() == []
+    drop_media(harness.services)
+    assert harness.stored() == []
 
 
-def test_media_that_is_gone_is_told(office: Office) -> None:
-    job_id = office.submit(short(1))
-    office.services.storage.delete_prefix(f"t/{office.account}/media")
-    advance(office.desk(), job_id)
-    error = office.job(job_id).error
+def test_media_that_is_gone_is_told(harness: WorkerHarness) -> None:
+    job_id = harness.submit(short(1))
+    harness.services.storage.delete_prefix(f"t/{harness.account}/media")
+    advance(harness.worker(), job_id)
+    error = harness.job(job_id).error
     assert error
     assert error["code"] == "input_missing"
 
 
 def test_a_surprise_is_an_internal_error_without_its_words(
-    office: Office, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def surprise(*_: object, **__: object) -> None:
         raise ZeroDivisionError("sk-secret")
 
     monkeypatch.setattr("pipeline.cut.channel_chunks.decode", surprise)
-    job_id = office.submit(short(1))
-    advance(office.desk(), job_id)
-    error = office.job(job_id).error
+    job_id = harness.submit(short(1))
+    advance(harness.worker(), job_id)
+    error = harness.job(job_id).error
     assert error
     assert error["code"] == "internal_error"
     assert "secret" not in str(error)
     assert "ZeroDivisionError" in caplog.text
 
 
-def test_storage_that_is_away_is_tried_again(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_storage_that_is_away_is_tried_again(harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     def away(*_: object) -> None:
         raise StorageUnavailable()
 
-    job_id = office.submit(short(1))
+    job_id = harness.submit(short(1))
     with monkeypatch.context() as patch:
-        patch.setattr(office.services.storage, "put", away)
-        advance(office.desk(), job_id)
-    assert office.job(job_id).status == JobStatus.QUEUED
+        patch.setattr(harness.services.storage, "put", away)
+        advance(harness.worker(), job_id)
+    assert harness.job(job_id).status == JobStatus.QUEUED
 
 
-def test_a_cancelled_job_is_left_at_the_next_block(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    job_id = office.submit(LONG)
-    advance(office.desk(), job_id)
-    office.services.jobs.cancel(office.account, job_id)
-    calls = office.calls()
-    hear_all(office)
-    assert office.job(job_id).status == JobStatus.CANCELLED
-    assert office.calls() == calls
-    assert {chunk.status for chunk in office.services.jobs.chunks(job_id)} == {ChunkStatus.CANCELLED}
+def test_a_cancelled_job_is_left_at_the_next_block(harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    job_id = harness.submit(LONG)
+    advance(harness.worker(), job_id)
+    harness.services.jobs.cancel(harness.account, job_id)
+    calls = harness.calls()
+    hear_all(harness)
+    assert harness.job(job_id).status == JobStatus.CANCELLED
+    assert harness.calls() == calls
+    assert {chunk.status for chunk in harness.services.jobs.chunks(job_id)} == {ChunkStatus.CANCELLED}

@@ -18,7 +18,7 @@ from pipeline.pricing import Usage, prices_as_dict
 from pipeline.transcript import Heard, Segment, TokenUsage
 from tests.support.receiver import receiving
 from tests.support.recordings import long, short, silence
-from tests.workers.conftest import Office
+from tests.workers.conftest import WorkerHarness
 from workers.steps.next_step import advance
 from workers.steps.transcribe import transcribe
 from workers.steps.usage_metering import spoken, used
@@ -35,65 +35,65 @@ def job(prices: Prices) -> Job:
     return Job(id="job_1", task="transcription", model="m", request={"prompt": "abcd"}, prices=prices_as_dict(prices))
 
 
-def work(office: Office, job_id: str) -> None:
+def work(harness: WorkerHarness, job_id: str) -> None:
     """Until it ends."""
     for _ in range(100):
-        advance(office.desk(), job_id)
-        for idx in range(office.job(job_id).chunks_total):
-            transcribe(office.desk(), job_id, idx)
-        if office.job(job_id).ended_at:
+        advance(harness.worker(), job_id)
+        for idx in range(harness.job(job_id).chunks_total):
+            transcribe(harness.worker(), job_id, idx)
+        if harness.job(job_id).ended_at:
             return
 
 
-def test_what_was_fetched_is_held_for_and_billed_by_its_sound(office: Office) -> None:
+def test_what_was_fetched_is_held_for_and_billed_by_its_sound(harness: WorkerHarness) -> None:
     recording = long(6, seed=3)
     with receiving() as site:
         site.files = {"/talk.wav": recording.wav}
         source = {"url": f"{site.url}/talk.wav", "headers": {}}
-        before = Ledger(office.services.database).balance(office.account)
-        job_id = office.create(source=source, input={"type": "url"}, terms=Terms(prices=MINUTE, audio_ms=1000))
-        assert office.job(job_id).held_micro == SECOND
-        advance(office.desk("io"), job_id)
-    fetched = office.job(job_id)
+        before = Ledger(harness.services.database).balance(harness.account)
+        job_id = harness.create(source=source, input={"type": "url"}, terms=Terms(prices=MINUTE, audio_ms=1000))
+        assert harness.job(job_id).held_micro == SECOND
+        advance(harness.worker("io"), job_id)
+    fetched = harness.job(job_id)
     assert fetched.held_micro == fetched.estimated_micro == pytest.approx(6 * SECOND, rel=0.3)
-    work(office, job_id)
-    done = office.job(job_id)
+    work(harness, job_id)
+    done = harness.job(job_id)
     assert done.status == JobStatus.COMPLETED
-    assert done.captured_micro == before - Ledger(office.services.database).balance(office.account)
+    assert done.captured_micro == before - Ledger(harness.services.database).balance(harness.account)
     assert done.captured_micro == int(done.audio_samples / 160 + 0.5)
-    assert office.services.ledger.check() == []
+    assert harness.services.ledger.check() == []
 
 
-def test_a_recording_of_silence_costs_its_seconds_but_no_tokens(office: Office) -> None:
+def test_a_recording_of_silence_costs_its_seconds_but_no_tokens(harness: WorkerHarness) -> None:
     for prices, cost in ((MINUTE, 3 * SECOND), (TOKENS, 0)):
-        job_id = office.submit(silence(3), terms=Terms(prices=prices, audio_ms=3000))
-        work(office, job_id)
-        assert (office.job(job_id).status, office.job(job_id).captured_micro) == ("completed", cost)
+        job_id = harness.submit(silence(3), terms=Terms(prices=prices, audio_ms=3000))
+        work(harness, job_id)
+        assert (harness.job(job_id).status, harness.job(job_id).captured_micro) == ("completed", cost)
 
 
-def test_a_job_that_runs_out_of_money_is_not_heard_further(office: Office) -> None:
-    account = office.services.accounts.create_account("poor", "enterprise").id
-    office.services.ledger.top_up(account, SECOND)
-    office.account = account
-    job_id = office.submit(long(8, seed=4), terms=Terms(prices=MINUTE, audio_ms=1000))
-    work(office, job_id)
-    failed = office.job(job_id)
+def test_a_job_that_runs_out_of_money_is_not_heard_further(harness: WorkerHarness) -> None:
+    account = harness.services.accounts.create_account("poor", "enterprise").id
+    harness.services.ledger.top_up(account, SECOND)
+    harness.account = account
+    job_id = harness.submit(long(8, seed=4), terms=Terms(prices=MINUTE, audio_ms=1000))
+    work(harness, job_id)
+    failed = harness.job(job_id)
     assert (failed.status, failed.error and failed.error["code"]) == ("failed", "insufficient_balance")
     assert failed.held_micro == 0
-    assert office.calls() == 0, "its first chunk alone costs more than there is"
-    assert office.services.ledger.balance(account) == SECOND
-    short_one = office.submit(short(1), terms=Terms(prices=MINUTE, audio_ms=10))
-    office.services.ledger.adjust(account, -90)
-    work(office, short_one)
-    assert office.job(short_one).status == "failed"
-    assert office.calls() == 0
+    assert harness.calls() == 0, "its first chunk alone costs more than there is"
+    assert harness.services.ledger.balance(account) == SECOND
+    short_one = harness.submit(short(1), terms=Terms(prices=MINUTE, audio_ms=10))
+    harness.services.ledger.adjust(account, -90)
+    work(harness, short_one)
+    assert harness.job(short_one).status == "failed"
+    assert harness.calls() == 0
 
 
-def test_books_that_do_not_agree_are_told_of(office: Office, caplog: pytest.LogCaptureFixture) -> None:
-    services = office.services
+def test_books_that_do_not_agree_are_told_of(harness: WorkerHarness, caplog: pytest.LogCaptureFixture) -> None:
+    services = harness.services
 
     def exposed() -> str:
-        office.desk("scheduler").beat()
+        harness.worker("scheduler").beat()
         return services.metrics.render(services.jobs, services.queue, services.webhooks, services.workers).decode()
 
     assert "ledger_imbalance" not in exposed(), "nobody has looked yet"
@@ -103,17 +103,17 @@ def test_books_that_do_not_agree_are_told_of(office: Office, caplog: pytest.LogC
         session.execute(update(Account).values(balance_micro=1))
     Sweeper(services).perform(EVERY_NIGHT)
     assert "ledger_imbalance 1.0" in exposed()
-    assert f"account {office.account}: the balance is 1, its ledger says 1000000000" in caplog.text
+    assert f"account {harness.account}: the balance is 1, its ledger says 1000000000" in caplog.text
 
 
-def test_what_dead_requests_hold_goes_back(office: Office) -> None:
-    services = office.services
-    services.ledger.hold(office.account, "req_dead", SECOND)
+def test_what_dead_requests_hold_goes_back(harness: WorkerHarness) -> None:
+    services = harness.services
+    services.ledger.hold(harness.account, "req_dead", SECOND)
     with services.database.write() as session:
         session.execute(update(OpenHold).values(opened_at=col(OpenHold.opened_at) - 901))
-    services.ledger.hold(office.account, "req_alive", SECOND)
+    services.ledger.hold(harness.account, "req_alive", SECOND)
     Sweeper(services).perform(EVERY_MINUTE)
-    assert services.ledger.balance(office.account) == 10**9 - SECOND
+    assert services.ledger.balance(harness.account) == 10**9 - SECOND
     assert services.ledger.check() == []
 
 

@@ -9,10 +9,10 @@ from pipeline.cut.cutter import Chunk, CutProfile, cut
 from pipeline.errors import ProviderUnavailable
 from pipeline.options import TranscriptionOptions
 from pipeline.oracle.ear import listen
-from pipeline.providers.base import phrases
+from pipeline.provider import phrases
 from pipeline.quality.coverage import Reckoning
-from pipeline.quality.language_pin import may_vote, pinned, wants_pin
-from pipeline.quality.retry_suspect import hear_well
+from pipeline.recognition.language_pin import may_vote, pinned, wants_pin
+from pipeline.recognition.retry_suspect import hear_well
 from pipeline.text.segment_words import speech_ms
 from pipeline.transcript import Heard, Segment, TokenUsage, Word, samples_to_ms
 from tests.pipeline import sounds

@@ -1,0 +1,36 @@
+"""A client that hangs up: waited for on the event loop, and asked about by the threads that work for it."""
+
+from __future__ import annotations
+
+import threading
+
+from starlette.types import Receive
+
+from api.http.error_responses import ClientGone
+
+
+async def disconnected(receive: Receive) -> None:
+    """Wait until the client has hung up. What it sends until then is lost."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+class ClientDisconnect:
+    """Says to a working thread whether its client still waits."""
+
+    def __init__(self) -> None:
+        self._gone = threading.Event()
+
+    def check(self, *_: object) -> None:
+        """Raises ClientGone once the client has left; takes and ignores a progress callback's arguments."""
+        if self._gone.is_set():
+            raise ClientGone
+
+    def leave(self) -> None:
+        """Nobody waits any more."""
+        self._gone.set()
+
+    async def watch(self, receive: Receive) -> None:
+        """Wait for the client to leave."""
+        await disconnected(receive)
+        self.leave()

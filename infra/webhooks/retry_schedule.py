@@ -1,0 +1,64 @@
+"""When a webhook is sent again: ten attempts over about 75 hours, and what an answer asks for."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from infra.outbound.client import Answer
+
+# Seconds to wait after the 1st, 2nd, … attempt: with the first at once, ten attempts over 75 h 35 min.
+SCHEDULE = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
+ATTEMPTS = len(SCHEDULE) + 1
+JITTER = 0.1  # of the wait, either way: receivers that came back are not met by everybody at once
+MAX_RETRY_AFTER = 86_400.0  # seconds; who asks for more is asked again after a day
+GONE = 410
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What follows from an attempt: delivered, or again in `retry_in` seconds, or never again (None).
+
+    `gone`: the receiver wants no more of this, now and in future.
+    """
+
+    delivered: bool
+    retry_in: float | None
+    gone: bool = False
+
+
+def verdict(answer: Answer, tries: int, scale: float = 1.0) -> Verdict:
+    """What follows from `answer`, which was the attempt number `tries` (from 1) of the schedule."""
+    if answer.ok:
+        return Verdict(delivered=True, retry_in=None)
+    if answer.status == GONE:
+        return Verdict(delivered=False, retry_in=None, gone=True)
+    return Verdict(delivered=False, retry_in=next_delay(tries, retry_after_seconds(answer.headers), scale))
+
+
+def next_delay(tries: int, retry_after: float | None = None, scale: float = 1.0) -> float | None:
+    """Seconds until the next attempt after `tries` of them, or None after the last.
+
+    `scale` multiplies our own schedule. What the receiver asked for is in its own, real seconds, and only ever makes us
+    wait longer.
+    """
+    if tries >= ATTEMPTS:
+        return None
+    wait = SCHEDULE[max(tries, 1) - 1] * scale * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - not a secret
+    return max(wait, min(retry_after or 0.0, MAX_RETRY_AFTER))
+
+
+def retry_after_seconds(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
+    """What a Retry-After header asks for, in seconds or as a date; None without one, or where it makes no sense."""
+    value = headers.get("retry-after", "").strip()
+    if value.isascii() and value.isdigit():
+        return float(value[:12])
+    try:
+        moment = parsedate_to_datetime(value)
+    except (TypeError, ValueError):
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())
