@@ -10,7 +10,7 @@ import anyio
 import anyio.to_thread
 from fastapi import Depends, Request
 
-from api.jobs.live_transcript import TranscriptCache
+from api.live_transcript import TranscriptCache
 from api.thread_pool import ThreadPool
 from infra.keys.accounts import Principal
 from infra.wiring import Services

@@ -22,9 +22,9 @@ from pipeline.formats.base import Format, RenderOptions
 from pipeline.options import SPEECH_FORMATS, SpeechOptions
 from pipeline.provider_registry import ProviderRegistry
 from pipeline.run import speak as run_speak
+from pipeline.text.text_splitter import PASSAGE, passages
 from pipeline.tts.long_text import Reading
 from pipeline.tts.passage import recital_from_bytes, recital_to_bytes, recite
-from pipeline.tts.text_splitter import PASSAGE, passages
 
 STDIN = STDOUT = "-"
 

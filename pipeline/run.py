@@ -34,8 +34,8 @@ from pipeline.resilience.fallback import fallback_available
 from pipeline.stitch.channels import together
 from pipeline.stitch.stitcher import Stitcher
 from pipeline.text.speaker_labels import told_apart
+from pipeline.text.text_splitter import passages
 from pipeline.transcript import Heard, Segment, TokenUsage, Transcript, samples_to_ms
-from pipeline.tts.text_splitter import passages
 
 Progress = Callable[[int, int], None]  # (ms transcribed, ms decoded so far)
 Length = Callable[[int], None]  # (ms of sound that are about to be heard, from the beginning)

@@ -13,7 +13,7 @@ from typing import Any, TypeVar, dataclass_transform
 
 from pydantic import TypeAdapter
 
-from pipeline.text.word_spacing import joined
+from pipeline.word_spacing import joined
 
 _T = TypeVar("_T")
 

@@ -19,7 +19,7 @@ from infra.wiring import Services, build
 from pipeline.audio.ffmpeg.binary import ffmpeg_version
 from pipeline.audio.ffmpeg.sandbox import sandbox_level
 from pipeline.errors import StenopoolError
-from workers.steps.job_language import Languages
+from workers.job_language import Languages
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from api.schemas.audio_options import Lenient, Many
 from api.schemas.job_object import terminal
 from infra.database.tables import Job
 from pipeline import formats
-from pipeline.caption_layout import Layout
+from pipeline.captions.layout import Layout
 from pipeline.errors import Expired, InputMissing, InvalidRequest, UnsupportedValue, WrongState
 from pipeline.formats.base import RenderOptions
 from pipeline.lifecycle import ACTIONS

@@ -9,8 +9,8 @@ from api.http.perf_metadata import tokens
 from pipeline.formats.diarized_json import check_told, diarized
 from pipeline.formats.json import languages, logprob
 from pipeline.options import TranscriptionOptions
-from pipeline.text.word_spacing import joined, space_between
 from pipeline.transcript import Segment, Transcript
+from pipeline.word_spacing import joined, space_between
 
 Event = dict[str, Any]
 

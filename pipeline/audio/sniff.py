@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pipeline.audio.duration.mpeg_frames import adts_frames, mpeg_audio_frames
+from pipeline.audio.mpeg_frames import adts_frames, mpeg_audio_frames
 from pipeline.errors import EmptyMedia, UnsupportedMedia
 
 

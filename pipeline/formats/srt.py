@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from pipeline.captions.labels import labelled_cues
 from pipeline.formats.base import Format, RenderOptions
-from pipeline.text.caption_labels import labelled_cues
 from pipeline.transcript import Transcript
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from xml.sax.saxutils import escape, quoteattr
 
-from pipeline.caption_layout import Cue
+from pipeline.captions.labels import labelled_cues
+from pipeline.captions.layout import Cue
 from pipeline.formats.base import Format, RenderOptions
-from pipeline.text.caption_labels import labelled_cues
 from pipeline.transcript import Transcript
 
 _HEAD = """<?xml version="1.0" encoding="UTF-8"?>

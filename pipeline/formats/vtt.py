@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.caption_layout import Cue, cues
+from pipeline.captions.layout import Cue, cues
 from pipeline.formats.base import Format, RenderOptions
 from pipeline.text.speaker_turns import with_gaps
 from pipeline.transcript import Transcript

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pipeline.audio.decode import decode
-from pipeline.audio.duration.mpeg_frames import adts_frames, mpeg_audio_frames
 from pipeline.audio.encode import encode
+from pipeline.audio.mpeg_frames import adts_frames, mpeg_audio_frames
 from pipeline.errors import UNUSABLE_MEDIA, MediaTooLong, ProviderNonsense
 
 _MAGIC = (b"ID3", b"fLaC", b"OggS", b"\x1a\x45\xdf\xa3", b"FORM", b"caff")

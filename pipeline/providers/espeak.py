@@ -19,13 +19,13 @@ from typing import Any
 
 import espeakng_loader
 
+from pipeline.audio.time_stretch import slower
 from pipeline.engines.process_pool import EnginePool
 from pipeline.errors import ProviderError, UnsupportedValue
 from pipeline.options import SpeechOptions
 from pipeline.providers.base import Provider
-from pipeline.tts.text_splitter import sentences
-from pipeline.tts.time_stretch import slower
-from pipeline.tts.word_timing import Marks, Utterance, marked
+from pipeline.text.text_splitter import sentences
+from pipeline.text.word_timing import Marks, Utterance, marked
 
 SAMPLE_RATE = 22_050
 _WORDS_PER_MINUTE = 175  # speed 1

@@ -31,6 +31,7 @@ from urllib.parse import urlsplit
 import httpx2
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from pipeline.audio.time_stretch import stretched
 from pipeline.errors import (
     CatalogBroken,
     ProviderError,
@@ -45,7 +46,6 @@ from pipeline.providers.base import Provider, Voice
 from pipeline.resilience.circuit_breaker import CircuitBreaker
 from pipeline.resilience.deadline import Deadline
 from pipeline.resilience.retry import RetryPolicy
-from pipeline.tts.time_stretch import stretched
 
 if TYPE_CHECKING:
     from google.genai import Client, types

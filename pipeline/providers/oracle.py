@@ -48,8 +48,8 @@ from pipeline.oracle.ear import listen
 from pipeline.oracle.speech import say
 from pipeline.oracle.words import in_vocabulary
 from pipeline.providers.base import OPENAI_VOICES, Provider, phrases
+from pipeline.text.text_splitter import sentences
 from pipeline.transcript import Heard, Segment, Word, samples_to_ms
-from pipeline.tts.text_splitter import sentences
 
 MODEL = "oracle"
 HUM_HZ: Mapping[str, float] = {voice: 110.0 + 9.0 * nth for nth, voice in enumerate(OPENAI_VOICES)}

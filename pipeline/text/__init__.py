@@ -1,1 +1,1 @@
-"""Written words: spacing by script, words matched, paragraphs, speakers, search, words for captions."""
+"""Written words: spoken texts split, words matched and timed, paragraphs, speakers, search."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from pipeline.text.caption_words import CLOSING, SENTENCE_ENDS
+from pipeline.text.punctuation import CLOSING, SENTENCE_ENDS
 from pipeline.text.speaker_turns import label
-from pipeline.text.word_spacing import joined
 from pipeline.transcript import Segment
+from pipeline.word_spacing import joined
 
 _REST_MS = 1500  # between two sentences: a new thought
 _LONG_REST_MS = 4000  # even in the middle of a sentence

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby, pairwise
 
-from pipeline.text.word_spacing import solid
 from pipeline.transcript import Segment
+from pipeline.word_spacing import solid
 
 _APOSTROPHES = "'’ʼ"  # noqa: RUF001 - they are what is meant
 

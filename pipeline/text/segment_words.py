@@ -9,10 +9,10 @@ from functools import cached_property, partial
 from itertools import accumulate, pairwise
 
 from pipeline.cut.cutter import Span
-from pipeline.text.caption_words import CLOSING, SENTENCE_ENDS
+from pipeline.text.punctuation import CLOSING, SENTENCE_ENDS
 from pipeline.text.word_match import Spoken, Token
-from pipeline.text.word_spacing import has_solid, joined, may_part, solid
 from pipeline.transcript import Segment, samples_to_ms
+from pipeline.word_spacing import has_solid, joined, may_part, solid
 
 _WORD = re.compile(r"\S+")
 _LONG_PHRASE = 10_000  # ms; a sentence that lasts longer is divided

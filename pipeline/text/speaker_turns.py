@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import groupby
 
-from pipeline.text.word_spacing import joined
 from pipeline.transcript import Segment, Transcript
+from pipeline.word_spacing import joined
 
 UNKNOWN = "[…]"  # what stands for a stretch whose chunk failed
 

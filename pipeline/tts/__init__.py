@@ -1,1 +1,1 @@
-"""Text read aloud (TTS): text into passages, passages spoken with their words in time, and laid end to end."""
+"""Text read aloud (TTS): a passage spoken with its sentences in time, and passages laid end to end."""

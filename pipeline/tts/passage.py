@@ -23,9 +23,9 @@ from pipeline.options import SpeechOptions
 from pipeline.provider import Speaker, Voice
 from pipeline.provider_registry import ProviderRegistry
 from pipeline.run import first_that_can
+from pipeline.text.text_splitter import sentences
+from pipeline.text.word_timing import Utterance, laid_over
 from pipeline.transcript import Segment, Word
-from pipeline.tts.text_splitter import sentences
-from pipeline.tts.word_timing import Utterance, laid_over
 
 SAMPLE_RATE = 24_000  # Hz, of every recital: OpenAI's pcm
 PAUSE_MS = 350  # between two sentences at speed 1

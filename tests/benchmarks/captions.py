@@ -11,7 +11,7 @@ from math import inf
 import srt
 import webvtt
 
-from pipeline.caption_layout import Cue, Layout, cues
+from pipeline.captions.layout import Cue, Layout, cues
 from pipeline.formats import load
 from pipeline.formats.base import RenderOptions
 from pipeline.transcript import Segment, Transcript, Word

@@ -26,7 +26,7 @@ from pipeline.options import SpeechOptions
 from pipeline.tts.long_text import Reading
 from pipeline.tts.passage import recital_from_bytes, recital_samples, recital_to_bytes, recite
 from pipeline.provider_registry import Toolbox
-from pipeline.tts.text_splitter import passages
+from pipeline.text.text_splitter import passages
 text, folder, formats = Path(sys.argv[1]).read_text(), Path(sys.argv[2]), sys.argv[3].split(",")
 options = SpeechOptions(model="espeak-ng", input="-", speed=1.0)
 files = []

@@ -13,7 +13,7 @@ from infra.jobs.store import NewJob
 from infra.money.job_money import Terms
 from pipeline.lifecycle import ChunkStatus, JobStatus
 from pipeline.oracle.words import VOCABULARY
-from pipeline.tts.text_splitter import PASSAGE, passages
+from pipeline.text.text_splitter import PASSAGE, passages
 from tests.e2e.scenarios import BACK_TO_WORK, worker_of
 from tests.e2e.stack import Stack
 from tests.support.waiting import wait_until

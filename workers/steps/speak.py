@@ -14,10 +14,10 @@ from infra.database.tables import Chunk
 from infra.jobs.completion import Finished
 from pipeline.errors import InputMissing, StenopoolError
 from pipeline.run import is_local
+from pipeline.text.text_splitter import PASSAGE, passages
 from pipeline.transcript import transcript_to_json
 from pipeline.tts.long_text import Reading
 from pipeline.tts.passage import SAMPLE_RATE, Recital, recital_from_bytes, recital_samples, recital_to_bytes, recite
-from pipeline.tts.text_splitter import PASSAGE, passages
 from workers.job_context import JobContext
 from workers.steps.usage_metering import spoken
 

@@ -20,8 +20,8 @@ from pipeline.cut.time_range import Part
 from pipeline.errors import InvalidRequest, MediaTooLong
 from pipeline.pricing import Usage, estimated_usage
 from pipeline.run import cut_profile
+from pipeline.text.text_splitter import PASSAGE, passages
 from pipeline.transcript import SAMPLE_RATE, samples_to_ms
-from pipeline.tts.text_splitter import PASSAGE, passages
 
 router = APIRouter(prefix="/v1/audio", tags=["money"])
 ONE = "Send exactly one of a multipart `file`, `url`, `duration_seconds` and `text`."

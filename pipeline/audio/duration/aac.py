@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.audio.duration.frame_count import Extent
-from pipeline.audio.duration.mpeg_frames import aac_frame
+from pipeline.audio.mpeg_frames import aac_frame
 from pipeline.audio.sniff import tag_length
 
 RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)  # Hz, by index

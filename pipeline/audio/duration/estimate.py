@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from pipeline.audio import sniff
 from pipeline.audio.duration.exact import measured_ms
-from pipeline.audio.duration.mpeg_frames import adts_frame, mpeg_audio_frame
+from pipeline.audio.mpeg_frames import adts_frame, mpeg_audio_frame
 from pipeline.errors import InvalidRequest
 
 HEAD_BYTES = 1024 * 1024  # from the front, as many as there are

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Sequence
 
 from pipeline.audio.duration.frame_count import ENOUGH_LEVELS, Extent
-from pipeline.audio.duration.mpeg_frames import MpegFrame, mpeg_frame
+from pipeline.audio.mpeg_frames import MpegFrame, mpeg_frame
 from pipeline.audio.sniff import tag_length
 
 _DELAY = 1105  # samples that a decoder adds; see audio.decode

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pipeline.catalog import load_catalog
 from pipeline.options import SpeechOptions
 from pipeline.provider_registry import ProviderRegistry
+from pipeline.text.word_timing import Marks, laid_over, marked
 from pipeline.tts.passage import (
     PAUSE_MS,
     SAMPLE_RATE,
@@ -19,7 +20,6 @@ from pipeline.tts.passage import (
     recital_to_bytes,
     recite,
 )
-from pipeline.tts.word_timing import Marks, laid_over, marked
 
 TEXT = "Dr. Smith paid $20.50 for 3 apples — “naïve”, isn't he? See the well-known shop at once. Really? Yes!"
 TONE = (8000 * np.sin(np.arange(SAMPLE_RATE) / 20)).astype("<i2").tobytes()  # a second

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from pipeline.tts.time_stretch import slower, stretched
+from pipeline.audio.time_stretch import slower, stretched
 
 RATE = 22_050
 

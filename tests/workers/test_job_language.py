@@ -10,7 +10,7 @@ from pipeline.cut.cutter import Span, span_as_dict
 from pipeline.lifecycle import ChunkStatus
 from pipeline.options import TranscriptionOptions
 from pipeline.transcript import SAMPLE_RATE, Heard, Segment, heard_to_json
-from workers.steps.job_language import Languages
+from workers.job_language import Languages
 
 
 def row(idx: int, language: str | None, *, done: bool = True, speech: int = 20) -> Any:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.caption_layout import Cue, Layout, cues
+from pipeline.captions.layout import Cue, Layout, cues
 from pipeline.stitch.timeline import forward
 from pipeline.transcript import Segment, Word
 

@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
 from pipeline.text.speaker_turns import label
-from pipeline.text.word_spacing import may_part, solid
 from pipeline.transcript import Segment, Word
+from pipeline.word_spacing import may_part, solid
 
-SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？", "؟", "।")  # noqa: RUF001 - they are what is meant
-CLOSING = "\"')]}»”’」』"  # noqa: RUF001
 _WITHOUT_SPACES = ("W", "F")  # East Asian width
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.tts.text_splitter import passages, sentences
+from pipeline.text.text_splitter import passages, sentences
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import chain
 
-from pipeline.caption_layout import Cue, Layout, cues
+from pipeline.captions.layout import Cue, Layout, cues
 from pipeline.text.speaker_turns import label, with_gaps
 from pipeline.transcript import Segment, Transcript
 

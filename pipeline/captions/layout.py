@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from itertools import accumulate, chain, pairwise
 from math import inf
 
-from pipeline.text.caption_words import CLOSING, SENTENCE_ENDS, Timed, is_wide, timed_words
-from pipeline.text.word_spacing import space_between
+from pipeline.captions.words import Timed, is_wide, timed_words
+from pipeline.text.punctuation import CLOSING, SENTENCE_ENDS
 from pipeline.transcript import Segment
+from pipeline.word_spacing import space_between
 
 _PHRASE_PAUSE = 1500  # ms; no cue spans more silence than this
 _LINGER = 1500  # ms a cue may stay after its last word
