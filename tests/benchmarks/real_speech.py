@@ -14,7 +14,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-import jiwer
 import numpy as np
 
 from pipeline.audio.decode import decode
@@ -26,6 +25,7 @@ from pipeline.provider_registry import ProviderRegistry
 from pipeline.run import transcribe
 from pipeline.transcript import SAMPLE_RATE
 from tests.benchmarks.report import Figure
+from tests.support.word_error_rate import word_error_rate
 
 SECONDS = 600.0
 PAUSES = (0.05, 0.9)  # seconds
@@ -112,8 +112,7 @@ def run() -> Iterator[Figure]:
         found = recordings(Path(folder), engine)
         long = arranged(found, SEEDS[0])
         bare = [word for _, _, word in placed(engine.call("decode", long.pcm, timeout=3600))]
-    reference = " ".join(long.words)
-    theirs, ours = (100 * jiwer.wer(reference, " ".join(words)) for words in (bare, heard(long)))
+    theirs, ours = (100 * word_error_rate(long.words, words) for words in (bare, heard(long)))
     minutes = len(long.pcm) / 2 / SAMPLE_RATE / 60
     good = ours <= theirs + 0.5
     yield Figure(

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import jiwer
 import numpy as np
 
 from infra.gc_tuning import tune_gc
@@ -21,6 +20,7 @@ from pipeline.transcript import Heard, Transcript, Word
 from tests.benchmarks.report import Figure
 from tests.benchmarks.sounds import oracle_recording, truth
 from tests.pipeline.hearers import Detail, Hearer, Style, cut_timeline, timeline
+from tests.support.word_error_rate import word_errors
 
 HOUR = 3600
 CLOCKS = ((0, 0), (60, 0), (60, 250))  # ms of jitter per word and of bias per chunk
@@ -47,12 +47,6 @@ def in_any_order(hearer: Hearer, spans: Sequence[Span]) -> list[tuple[Span, Hear
     return [(span, found[span.index]) for span in spans]
 
 
-def wrong(said: Sequence[str], found: Sequence[str]) -> tuple[int, int, int]:
-    """(replaced, doubled, lost)."""
-    scores = jiwer.process_words(" ".join(said), " ".join(found))
-    return scores.substitutions, scores.insertions, scores.deletions
-
-
 def start_error(said: Sequence[Word], whole: Transcript) -> int:
     """The worst, in ms; the words must be the same."""
     return max(abs(one.start - other.start) for one, other in zip(said, whole.words, strict=True))
@@ -64,7 +58,7 @@ def simulated(style: Style, hours: int, detail: Detail, jitter: int, bias: int) 
     hard = sum(span.right_edge == "hard" for span in spans)
     whole = stitch(in_any_order(Hearer(said, detail, jitter, bias), spans), duration=hours * HOUR * 1000)
     found = [word.text for word in whole.words] or whole.text.split()
-    errors = wrong([word.text for word in said], found)
+    errors = word_errors([word.text for word in said], found)
     rate = sum(errors) / hard if hard else float(sum(errors))
     late = start_error(said, whole) if detail == "word" and not sum(errors) else 0
     good = rate <= (MOST[detail] if hard else 0) and late <= 20 + jitter + bias and runs_forward(whole.segments)
@@ -77,7 +71,7 @@ def with_sound(detail: Detail, registry: ProviderRegistry, recording: Path) -> F
     spoken = [word.text for word in truth(seconds=HOUR, style="dense")]
     options = TranscriptionOptions(model="oracle", prompt=f"oracle: detail={detail}")
     whole = transcribe(recording, options, registry, workers=2)
-    errors = wrong(spoken, whole.text.split())
+    errors = word_errors(spoken, whole.text.split())
     forced = whole.seams.hard + whole.seams.soft
     rate, moved = sum(errors) / forced, 0.0
     if whole.words and not sum(errors):

@@ -26,8 +26,8 @@ from pipeline import formats
 from pipeline.catalog import load_catalog
 from tests.api import openai_schemas as schemas
 from tests.api.conftest import recording
+from tests.api.raw_http import BOUNDARY, ENCODINGS
 from tests.api.serving import running
-from tests.api.wire import BOUNDARY, ENCODINGS
 from tests.support.accounts import rich
 from tests.support.openai_upstream import Upstream, upstream
 

@@ -4,7 +4,6 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 
-import jiwer
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,6 +17,7 @@ from pipeline.transcript import Heard, Transcript, samples_to_ms
 from tests.pipeline import sounds
 from tests.pipeline.hearers import Detail, Hearer, Style, cut_timeline, timeline
 from tests.pipeline.recordings import hear, spans, talk
+from tests.support.word_error_rate import word_errors
 
 MINUTES = {"natural": 60, "dense": 15}
 CLOCKS = [(0, 0), (60, 0), (60, 250)]
@@ -30,11 +30,6 @@ def heard_by(hearer: Hearer, style: Style, longest: int = 30_000) -> tuple[Trans
     whole = stitch([(span, hearer.hear(span)) for span in cuts], duration=duration)
     assert runs_forward(whole.segments)
     return whole, whole.seams.hard
-
-
-def errors(said: list[str], found: str) -> int:
-    scores = jiwer.process_words(" ".join(said), found)
-    return scores.substitutions + scores.insertions + scores.deletions
 
 
 @pytest.mark.parametrize(("jitter", "bias"), CLOCKS)
@@ -56,14 +51,14 @@ def test_without_word_times_hardly_anything_is_wrong_at_forced_seams_and_nothing
     said = timeline(MINUTES[style] * 60, style)
     whole, forced = heard_by(Hearer(said, detail, jitter, bias), style)
     assert whole.words == ()
-    assert errors([word.text for word in said], whole.text) <= most * forced
+    assert word_errors([word.text for word in said], whole.text.split()).all <= most * forced
 
 
 def test_long_chunks_of_text_are_joined_as_well() -> None:
     said = timeline(MINUTES["dense"] * 60, "dense")
     whole, forced = heard_by(Hearer(said, "text"), "dense", longest=240_000)
     assert forced >= 3
-    assert errors([word.text for word in said], whole.text) <= forced
+    assert word_errors([word.text for word in said], whole.text.split()).all <= forced
 
 
 @pytest.mark.parametrize(("detail", "most"), [("segment", 0.1), ("text", 0.3)])
@@ -73,7 +68,7 @@ def test_real_sound_without_a_pause(detail: str, most: float) -> None:
     chunks = list(cut([sound], CutProfile(max_s=12, min_s=4)))
     whole = stitch([(one.span, oracle.hear(one.pcm, options, "o")) for one in chunks], duration=240_000)
     assert len(chunks) > 15
-    assert errors([word.text for word in truth], whole.text) <= most * len(chunks)
+    assert word_errors([word.text for word in truth], whole.text.split()).all <= most * len(chunks)
 
 
 @given(st.randoms(use_true_random=False), st.integers(2, 80), st.sampled_from([1, 3, 500]))

@@ -1,10 +1,8 @@
 """Nothing lost, nothing twice, times that hold: whatever the chunks are and whatever a provider answers."""
 
 import random
-from collections.abc import Sequence
 from dataclasses import replace
 
-import jiwer
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +12,7 @@ from pipeline.stitch.stitcher import Stitcher, stitch
 from pipeline.stitch.timeline import runs_forward
 from pipeline.transcript import Gap, Heard, Logprob, Segment, TokenUsage, Transcript, Word, samples_to_ms
 from tests.pipeline.recordings import hear, spans, talk
+from tests.support.word_error_rate import word_errors
 
 MS = 16
 
@@ -110,14 +109,8 @@ def test_a_forced_seam_between_untimed_segments_costs_less_than_a_word() -> None
         whole = stitch(parts, duration=samples_to_ms(cut[-1].own_end))
         holds(whole)
         seams += len(cut) - 1
-        errors += words_wrong([word.text for word in truth], whole.text.split())
+        errors += word_errors([word.text for word in truth], whole.text.split()).all
     assert errors < 0.3 * seams
-
-
-def words_wrong(truth: Sequence[str], found: Sequence[str]) -> int:
-    """Substitutions, insertions and deletions."""
-    scores = jiwer.process_words(" ".join(truth), " ".join(found))
-    return scores.substitutions + scores.insertions + scores.deletions
 
 
 @given(st.randoms(use_true_random=False), st.integers(1, 40))
