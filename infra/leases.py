@@ -30,7 +30,7 @@ class LeaseStore(Protocol):
     def release(self, lease: Lease) -> None: ...
 
 
-class Hold:
+class HeldLease:
     """A lease in use. `check` between two steps of the work: it raises as soon as the work is void."""
 
     def __init__(self, lease: Lease) -> None:
@@ -56,15 +56,15 @@ class LeaseKeeper:
         self._jobs = jobs
         self._every = lease_seconds / BEATS_PER_LEASE
         self._stop_at = stop_at
-        self._holds: dict[Lease, Hold] = {}
+        self._holds: dict[Lease, HeldLease] = {}
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
 
     @contextlib.contextmanager
-    def holding(self, lease: Lease) -> Iterator[Hold]:
+    def holding(self, lease: Lease) -> Iterator[HeldLease]:
         """Beat for the lease inside the block. Leaving it only stops the beats: ending the lease is the work's own move."""
-        hold = Hold(lease)
+        hold = HeldLease(lease)
         with self._lock:
             self._holds[lease] = hold
             if self._thread is None:
@@ -101,7 +101,7 @@ class LeaseKeeper:
         stop_at = self._stop_at()
         return stop_at is not None and time.monotonic() >= stop_at
 
-    def _alive(self) -> list[Hold]:
+    def _alive(self) -> list[HeldLease]:
         with self._lock:
             return [hold for hold in self._holds.values() if hold.void_since is None]
 

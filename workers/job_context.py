@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from infra.database.tables import Job
-from infra.leases import Hold
+from infra.leases import HeldLease
 from infra.wiring import Services
 from pipeline.options import SpeechOptions, TranscriptionOptions
 
@@ -16,7 +16,7 @@ class JobContext:
     """The services, the lease in hand, and the job's row as it was when claimed or last changed."""
 
     services: Services
-    hold: Hold
+    held: HeldLease
     job: Job
 
     @property
@@ -49,11 +49,11 @@ class JobContext:
 
     def sound_key(self, idx: int) -> str:
         """A chunk's samples, s16le mono 16 kHz, until it is heard."""
-        return f"{self.sound_folder}/{self.hold.lease.attempt}-{idx}.pcm"
+        return f"{self.sound_folder}/{self.held.lease.attempt}-{idx}.pcm"
 
     def text_key(self, idx: int) -> str:
         """A passage's text, until it is spoken."""
-        return f"{self.sound_folder}/{self.hold.lease.attempt}-{idx}.txt"
+        return f"{self.sound_folder}/{self.held.lease.attempt}-{idx}.txt"
 
     @property
     def recital_folder(self) -> str:
@@ -63,18 +63,18 @@ class JobContext:
     @property
     def recital_key(self) -> str:
         """A passage's sound; the lease in hand is the chunk's."""
-        return f"{self.recital_folder}/{self.hold.lease.idx}-{self.hold.lease.attempt}.recital"
+        return f"{self.recital_folder}/{self.held.lease.idx}-{self.held.lease.attempt}.recital"
 
     def speech_key(self, name: str) -> str:
         """The whole text's sound in the format of this name."""
-        return f"{self.folder}/speech-{self.hold.lease.attempt}.{name}"
+        return f"{self.folder}/speech-{self.held.lease.attempt}.{name}"
 
     @property
     def heard_key(self) -> str:
         """A chunk's result; the lease in hand is the chunk's."""
-        return f"{self.folder}/heard/{self.hold.lease.idx}-{self.hold.lease.attempt}.json"
+        return f"{self.folder}/heard/{self.held.lease.idx}-{self.held.lease.attempt}.json"
 
     @property
     def transcript_key(self) -> str:
         """The whole recording's result."""
-        return f"{self.folder}/transcript-{self.hold.lease.attempt}.json"
+        return f"{self.folder}/transcript-{self.held.lease.attempt}.json"

@@ -72,7 +72,7 @@ def run_worker(settings: Settings, role: Role, *, concurrency: int | None = None
         concurrency=concurrency or (settings.cpu_processes if prefork else settings.io_threads),
         queues=[role],
         loglevel=settings.log_level.upper(),
-        consumer_cls=patient_consumer(lambda: broker_url(settings) != url),
+        consumer_cls=reconnecting_consumer(lambda: broker_url(settings) != url),
         quiet=True,
         without_gossip=True,
         without_mingle=True,
@@ -84,13 +84,13 @@ def run_worker(settings: Settings, role: Role, *, concurrency: int | None = None
     return 0 if stop_time.at() else int(worker.exitcode or 0)  # Celery calls a Ctrl-C a failure
 
 
-def patient_consumer(has_moved: Callable[[], bool]) -> type[Consumer]:
+def reconnecting_consumer(has_moved: Callable[[], bool]) -> type[Consumer]:
     """A consumer that looks for a broker that is away every second or two; Celery would wait up to half a minute.
 
     When the broker is at home somewhere else now, the worker ends in good order, and its supervisor starts it anew.
     """
 
-    class PatientConsumer(Consumer):
+    class ReconnectingConsumer(Consumer):
         def ensure_connected(self, conn: Any) -> Any:
             original = conn.ensure_connection
 
@@ -106,7 +106,7 @@ def patient_consumer(has_moved: Callable[[], bool]) -> type[Consumer]:
             conn.ensure_connection = ensure
             return super().ensure_connected(conn)
 
-    return PatientConsumer
+    return ReconnectingConsumer
 
 
 def _answer(name: str, work: Callable[..., None], worker: Callable[[], WorkerContext], args: tuple[Any, ...]) -> None:

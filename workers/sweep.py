@@ -16,7 +16,7 @@ DISPATCHES_AT_ONCE = 500
 UPLOAD_GIVEN_UP = 3600.0  # seconds without a byte
 IDEMPOTENCY_SECONDS = 24 * 3600.0
 WORKER_FORGOTTEN = 600.0
-ENOUGH_RESISTANCE = 3
+MOST_FAILURES = 3
 
 Duty = Callable[[Services], None]
 
@@ -78,11 +78,11 @@ def drop_sound(services: Services) -> None:
 
 def purge(services: Services) -> None:
     """Jobs past their retention lose their objects."""
-    resistance = Resistance()
+    skip_failing = SkipFailing()
     after = ""
     while jobs := services.jobs.due_for_purge(after_id=after):
         for job in jobs:
-            with resistance:
+            with skip_failing:
                 services.storage.delete_prefix(f"t/{job.account_id}/jobs/{job.id}")
                 services.jobs.purged(job.id)
         after = jobs[-1].id
@@ -90,9 +90,9 @@ def purge(services: Services) -> None:
 
 def erase(services: Services) -> None:
     """What deleted jobs left in storage goes too."""
-    resistance = Resistance()
+    skip_failing = SkipFailing()
     for place in services.jobs.to_erase():
-        with resistance:
+        with skip_failing:
             if place.endswith("/"):
                 services.storage.delete_prefix(place)
             else:
@@ -102,20 +102,20 @@ def erase(services: Services) -> None:
 
 def drop_media(services: Services) -> None:
     """Recordings that no job needs: given up in mid-upload, never used, or past their time after the job's end."""
-    resistance = Resistance()
+    skip_failing = SkipFailing()
     media = services.media.orphans(UPLOAD_GIVEN_UP) + services.media.unneeded(services.settings.media_retention_seconds)
     for row in media:
-        with resistance:
+        with skip_failing:
             services.storage.delete(row.storage_key)
             services.media.forget(row.id)
             services.metrics.orphans.inc()
 
 
-class Resistance:
+class SkipFailing:
     """Lets a duty pass over a thing that resists, so that it cannot starve those behind it; three at a time are enough."""
 
     def __init__(self) -> None:
-        self._met = 0
+        self._failed = 0
 
     def __enter__(self) -> None:
         return None
@@ -123,9 +123,9 @@ class Resistance:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
         if not isinstance(error, StenopoolError):
             return False
-        self._met += 1
+        self._failed += 1
         log.warning("left for the next pass: %s", error)
-        return self._met < ENOUGH_RESISTANCE
+        return self._failed < MOST_FAILURES
 
 
 def abort_uploads(services: Services) -> None:

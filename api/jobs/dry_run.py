@@ -31,7 +31,7 @@ Measured = tuple[int, int]  # (ms, chunks), of all channels that are heard
 
 
 @dataclass(frozen=True)
-class Hearing:
+class HearingPlan:
     """How a job would hear a recording."""
 
     profile: CutProfile
@@ -81,7 +81,7 @@ class Scratch:
             self._file.write(data)
         self._total += len(data)
 
-    def measured(self, how: Hearing, disconnect: ClientDisconnect) -> Measured:
+    def measured(self, how: HearingPlan, disconnect: ClientDisconnect) -> Measured:
         """Blocks for as long as it takes to decode. Raises EmptyMedia and what else is wrong with it, ClientGone."""
         assert self._file is not None
         if not self._total:
@@ -105,13 +105,13 @@ class Scratch:
             await self._context.transfer(partial(self.take, piece))
 
 
-async def measure(request: Request, context: AppContext, scratch: Scratch, how: Hearing) -> Measured:
+async def measure(request: Request, context: AppContext, scratch: Scratch, how: HearingPlan) -> Measured:
     """The recording in `scratch`, which is closed afterwards; given up when the client leaves."""
     return await _watched(request, context, scratch, partial(scratch.measured, how))
 
 
 async def fetch_and_measure(
-    request: Request, context: AppContext, url: str, headers: Mapping[str, str], how: Hearing
+    request: Request, context: AppContext, url: str, headers: Mapping[str, str], how: HearingPlan
 ) -> Measured:
     """The same for what is behind a URL. Raises OutboundRefused, DownloadFailed, MediaTooLarge."""
     most = context.services.settings.max_upload_bytes

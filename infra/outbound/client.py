@@ -24,7 +24,7 @@ import httpx2
 
 from infra.outbound.pinned_transport import PinnedTransport
 from infra.outbound.ssrf_guard import Network, resolve
-from infra.outbound.url_policy import NoSuchHost, Resolver, Targets, port_of
+from infra.outbound.url_policy import NoSuchHost, Resolver, UrlPolicy, port_of
 from pipeline.errors import DownloadFailed, MediaTooLarge, OutboundRefused
 
 T = TypeVar("T")
@@ -76,13 +76,13 @@ class Outbound:
         resolver: Resolver = resolve,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        self._targets = Targets(allow, allow_http, resolver)
+        self._policy = UrlPolicy(allow, allow_http, resolver)
         self._tls = tls or httpx2.create_ssl_context()
 
     def check(self, url: str, headers: Mapping[str, str] | None = None) -> None:
         """Refuse what needs no name server to be refused: at the door, before anything is stored. Raises OutboundRefused."""
         _check_headers(headers or {})
-        self._targets.parsed(url)
+        self._policy.parsed(url)
 
     def post(
         self,
@@ -98,7 +98,7 @@ class Outbound:
         seen: dict[str, Any] = {}
 
         async def call(client: httpx2.AsyncClient) -> None:
-            async with _answered(client, "POST", self._targets.parsed(url), headers, body) as response:
+            async with _answered(client, "POST", self._policy.parsed(url), headers, body) as response:
                 seen.update(status=response.status_code, headers=dict(response.headers))
                 seen["body"] = bytearray()
                 async for block in response.aiter_raw():
@@ -131,13 +131,13 @@ class Outbound:
         _check_headers(headers)
 
         async def call(client: httpx2.AsyncClient) -> Mapping[str, str]:
-            target, sent = self._targets.parsed(url), headers
+            target, sent = self._policy.parsed(url), headers
             for _ in range(MAX_REDIRECTS + 1):
                 async with _answered(client, "GET", target, sent) as response:
                     if response.status_code not in REDIRECTS:
                         await _pour(response, sink, max_bytes)
                         return dict(response.headers)
-                following = self._targets.parsed(_location(target, response))
+                following = self._policy.parsed(_location(target, response))
                 sent = sent if _origin(following) == _origin(target) else {}
                 target = following
             raise DownloadFailed(f"The URL redirects more than {MAX_REDIRECTS} times.", failure="redirects")
@@ -156,7 +156,7 @@ class Outbound:
     def _within(self, seconds: float, call: Callable[[httpx2.AsyncClient], Coroutine[Any, Any, T]]) -> T:
         async def bounded() -> T:
             timeout = httpx2.Timeout(min(IDLE_SECONDS, seconds), connect=min(CONNECT_SECONDS, seconds))
-            transport = PinnedTransport(self._targets, self._tls)
+            transport = PinnedTransport(self._policy, self._tls)
             client = httpx2.AsyncClient(transport=transport, trust_env=False, follow_redirects=False, timeout=timeout)
             async with asyncio.timeout(seconds), client:
                 return await call(client)

@@ -8,20 +8,20 @@ from typing import Any
 import httpx2
 
 from infra.outbound.ssrf_guard import Address
-from infra.outbound.url_policy import NoSuchHost, Targets
+from infra.outbound.url_policy import NoSuchHost, UrlPolicy
 
 
 class PinnedTransport(httpx2.AsyncBaseTransport):
     """Resolves and checks once for each request, so nothing can change between the check and the connection."""
 
-    def __init__(self, targets: Targets, tls: ssl.SSLContext) -> None:
-        self._targets = targets
+    def __init__(self, policy: UrlPolicy, tls: ssl.SSLContext) -> None:
+        self._policy = policy
         none_kept = httpx2.Limits(max_keepalive_connections=0)
         self._inner = httpx2.AsyncHTTPTransport(verify=tls, trust_env=False, limits=none_kept)
         self._connected: list[Any] = []
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        places = await self._targets.addresses(request.url)
+        places = await self._policy.addresses(request.url)
         for left, address in enumerate(places, start=1 - len(places)):
             try:
                 return await self._inner.handle_async_request(self._pinned(request, address))

@@ -54,7 +54,7 @@ def refused(message: str | None = None) -> OutboundRefused:
     return OutboundRefused(message, param="url")
 
 
-class Targets:
+class UrlPolicy:
     """The rules in force. `allow` opens networks besides the public internet, on any port."""
 
     def __init__(

@@ -24,7 +24,7 @@ from botocore.exceptions import ClientError
 from infra.storage.base import BLOCK_BYTES, ObjectWriter, StoredObject, check_folder, check_key
 from infra.storage.s3_errors import VENDOR_ERRORS, code_of, translated, typed_errors
 from infra.storage.s3_writer import PartWriter
-from infra.storage.temp_copy import fetched_file
+from infra.storage.temp_copy import temp_copy
 from pipeline.errors import InputMissing, InvalidRequest, StorageUnavailable
 
 RESUMES = 3  # how often in a row a broken download is taken up again where it broke
@@ -114,7 +114,7 @@ class S3Storage:
 
     @contextmanager
     def local_file(self, key: str) -> Iterator[Path]:
-        with fetched_file(self.blocks(key)) as path:
+        with temp_copy(self.blocks(key)) as path:
             yield path
 
     def size(self, key: str) -> int | None:

@@ -21,7 +21,7 @@ YOUNG_SECONDS = 60.0  # a file is made first and locked a moment later
 
 
 @contextmanager
-def fetched_file(blocks: Iterable[bytes], folder: Path | None = None) -> Iterator[Path]:
+def temp_copy(blocks: Iterable[bytes], folder: Path | None = None) -> Iterator[Path]:
     """Write the blocks to a temporary file, hand it out, remove it. Raises StorageFull, and what `blocks` raises."""
     folder = folder or Path(tempfile.gettempdir())
     with disk_errors():

@@ -29,7 +29,7 @@ EVENT_TYPES = (*JOB_EVENTS, TEST_EVENT)
 def announce(session: Session, job: Job, now: float) -> None:
     """Tell the job's webhook and the account's active endpoints that this run of the job has ended."""
     kind = f"audio.job.{job.status}"
-    for target, url in _targets(session, job, kind):
+    for target, url in _policy(session, job, kind):
         message = WebhookMessage(
             id=new_id("evt"),
             account_id=job.account_id,
@@ -47,7 +47,7 @@ def announce(session: Session, job: Job, now: float) -> None:
         session.add(message)
 
 
-def _targets(session: Session, job: Job, kind: str) -> list[tuple[str, str]]:
+def _policy(session: Session, job: Job, kind: str) -> list[tuple[str, str]]:
     targets = []
     if job.webhook_url and wants(job.webhook_events, kind):
         targets.append((JOB_TARGET, job.webhook_url))

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.cut.music_detector import Beat
+from pipeline.cut.music_detector import MusicDetector
 from pipeline.cut.pauses import Place, Reach, find_cut
 from pipeline.cut.vad import AT_ONCE, BATCH, FRAME, LOOK_AHEAD, Frames, SpeechDetector, joined, runs, sounding, speech
 from pipeline.transcript import SAMPLE_RATE
@@ -105,7 +105,7 @@ class _Cutter:
         self._search = min(self._longest // 4, _SEARCH)
         self._rest = max(self._shortest // 4, _STEP)  # a last chunk has at least this much, so we wait to see it
         self._overlap = {"silence": 0, "soft": min(_SOFT, self._longest // 16), "hard": min(_HARD, self._longest // 8)}
-        self._detector, self._beat = SpeechDetector(), Beat()
+        self._detector, self._music = SpeechDetector(), MusicDetector()
         self._pcm, self._pcm_start = bytearray(), 0
         self._measured, self._known = Measured(), 0
         self._index, self._own_start, self._audio_start, self._left_edge = 0, 0, 0, "start"
@@ -156,7 +156,7 @@ class _Cutter:
         stretches = _clipped(runs(speech(frames)), origin, first, last)
         spoken = sum(end - start for start, end in stretches)
         own = frames[(self._own_start - origin) // FRAME : -(-(place.at - origin) // FRAME)]
-        if self._beat.kept_in(own) and spoken >= ENOUGH_SPEECH:
+        if self._music.kept_in(own) and spoken >= ENOUGH_SPEECH:
             stretches, spoken = [], 0
         if spoken >= ENOUGH_SPEECH:
             first, last = self._trimmed(

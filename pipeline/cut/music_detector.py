@@ -22,7 +22,7 @@ _EXACT = 0.75  # agreement of every window
 _AUDIBLE = 40.0  # dB below the peak that count
 
 
-class Beat:
+class MusicDetector:
     """Follows a recording chunk by chunk: a short chunk is judged together with the end of the one before."""
 
     def __init__(self) -> None:

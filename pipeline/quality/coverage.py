@@ -29,7 +29,7 @@ class _Taken:
     characters: int
 
 
-class Reckoning:
+class CoverageMeter:
     """Takes each chunk that was heard."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pipeline.cut.cutter import Chunk, CutProfile, Span, cut
 from pipeline.errors import StenopoolError
 from pipeline.options import TranscriptionOptions
-from pipeline.quality.coverage import Reckoning, is_short
+from pipeline.quality.coverage import CoverageMeter, is_short
 from pipeline.quality.suspects import echoes
 from pipeline.stitch.stitcher import Stitcher, stitch
 from pipeline.text.segment_words import speech_ms
@@ -61,9 +61,9 @@ def _doubt(span: Span, heard: Heard) -> float:
     segments = stitcher.segments
     characters = sum(len(segment.text) for segment in segments)
     doubtful = sum(len(segment.text) for segment in segments if _DOUBTS & set(segment.suspect))
-    reckoning = Reckoning()
-    reckoning.take(0, speech_ms(span), segments, timed=heard.timed)
-    told = reckoning.coverage()
+    meter = CoverageMeter()
+    meter.take(0, speech_ms(span), segments, timed=heard.timed)
+    told = meter.coverage()
     missing = 1 - told.transcribed / told.speech if is_short(told.speech, told.transcribed) else 0.0
     return doubtful / max(characters, 1) + missing
 

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from pipeline.cut.cutter import Span
-from pipeline.quality.coverage import Reckoning
+from pipeline.quality.coverage import CoverageMeter
 from pipeline.quality.suspects import judged
 from pipeline.stitch.overlap import Overlap, switch
 from pipeline.stitch.overlap_text import switch_texts
 from pipeline.stitch.timeline import forward, on_recording
-from pipeline.stitch.totals import Tally, letters
+from pipeline.stitch.totals import Totals, letters
 from pipeline.text.segment_words import SegmentWords, punctuated, speech_ms, without_loops
 from pipeline.text.word_match import Spoken, normal, same
 from pipeline.transcript import Gap, Heard, Seams, Segment, Transcript, samples_to_ms
@@ -52,7 +52,7 @@ class Stitcher:
         self._segments: list[Segment] = []
         self._gaps: list[Gap] = []
         self._edges: defaultdict[str, int] = defaultdict(int)
-        self._tally, self._reckoning = Tally(), Reckoning()
+        self._totals, self._meter = Totals(), CoverageMeter()
         self._heard: Span | None = None  # the chunk before, if it was heard
         self._firm = 0  # segments before the last place where two chunks share nothing
         self._end = 0
@@ -71,7 +71,7 @@ class Stitcher:
         if not timed:
             segments = [phrase for words in SegmentWords.each(segments, span) for phrase in words.phrases()]
         segments = judged(segments, speech_ms(span))
-        self._reckoning.take(span.index, speech_ms(span), segments, timed=timed)
+        self._meter.take(span.index, speech_ms(span), segments, timed=timed)
         overlap = self._overlap(span)
         twice = (0, 0)
         if overlap:
@@ -81,7 +81,7 @@ class Stitcher:
         self._segments += segments
         self._heard = span
         if span.has_speech or part != Heard():
-            self._tally.take(part, given_way=twice[0], skipped=twice[1])
+            self._totals.take(part, given_way=twice[0], skipped=twice[1])
 
     @property
     def segments(self) -> tuple[Segment, ...]:
@@ -99,7 +99,7 @@ class Stitcher:
     @property
     def model_used(self) -> str:
         """Who has heard most chunks so far."""
-        return self._tally.model
+        return self._totals.model
 
     def finish(
         self, *, duration: int, language: str | None = None, task: str = "transcribe", model_used: str = ""
@@ -108,15 +108,15 @@ class Stitcher:
         return Transcript(
             segments=forward(self._segments, duration),
             duration=duration,
-            language=language or self._tally.language,
+            language=language or self._totals.language,
             task=task,
-            model_used=model_used or self._tally.model,
+            model_used=model_used or self._totals.model,
             gaps=tuple(_bounded(gap, duration) for gap in self._gaps),
             seams=Seams(self._edges["silence"], self._edges["soft"], self._edges["hard"]),
-            languages=self._tally.languages,
-            usage=self._tally.usage,
-            logprobs=tuple(self._tally.logprobs),
-            coverage=self._reckoning.coverage(),
+            languages=self._totals.languages,
+            usage=self._totals.usage,
+            logprobs=tuple(self._totals.logprobs),
+            coverage=self._meter.coverage(),
         )
 
     def _overlap(self, span: Span) -> Overlap | None:

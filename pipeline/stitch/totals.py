@@ -10,7 +10,7 @@ from operator import add
 from pipeline.transcript import Heard, Logprob, TokenUsage
 
 
-class Tally:
+class Totals:
     """Takes the answers for chunks with speech in index order."""
 
     def __init__(self) -> None:

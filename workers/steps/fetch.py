@@ -24,7 +24,7 @@ TOO_MANY, SERVER_ERROR = 429, 500  # the answers after which asking again makes 
 def fetch(context: JobContext) -> JobContext:
     """The turn with its media attached. Raises OutboundRefused, DownloadFailed, MediaTooLarge, StorageUnavailable."""
     services, source = context.services, context.job.source or {}
-    services.jobs.start_fetch(context.hold.lease)
+    services.jobs.start_fetch(context.held.lease)
     media = services.media.begin(context.job.account_id, filename(source["url"]))
     with services.storage.writer(media.storage_key) as writer:
         sink = _Sink(context, media.id, writer)
@@ -36,7 +36,7 @@ def fetch(context: JobContext) -> JobContext:
     length = sink.ends.estimate()
     if not length.guessed and not context.job.request.get("range"):
         facts["expected_ms"] = length.ms
-    return context.with_job(services.jobs.note_input(context.hold.lease, facts, stored, length.ms))
+    return context.with_job(services.jobs.note_input(context.held.lease, facts, stored, length.ms))
 
 
 def _download(services: Services, source: Mapping[str, Any], sink: Callable[[bytes], None]) -> None:
@@ -60,14 +60,14 @@ class _Sink:
     """Takes the bytes as they come, looks whether the work is still ours, and says that bytes still arrive."""
 
     def __init__(self, context: JobContext, media_id: str, writer: ObjectWriter) -> None:
-        self._turn, self._media_id, self._writer = context, media_id, writer
+        self._context, self._media_id, self._writer = context, media_id, writer
         self._touched = time.monotonic()
         self.ends = Ends()
 
     def __call__(self, data: bytes) -> None:
-        self._turn.hold.check()
+        self._context.held.check()
         self._writer.write(data)
         self.ends.add(data)
         if time.monotonic() - self._touched > TOUCH_SECONDS:
-            self._turn.services.media.touch(self._media_id)
+            self._context.services.media.touch(self._media_id)
             self._touched = time.monotonic()

@@ -36,7 +36,7 @@ def finish(context: JobContext) -> None:
         return
     failed = [row for row in rows if row.status == ChunkStatus.FAILED]
     if failed and not any(row.result_key for row in rows):  # gaps and nothing else are no partial result
-        services.jobs.fail(context.hold.lease, failed[0].error or StenopoolError().as_dict())
+        services.jobs.fail(context.held.lease, failed[0].error or StenopoolError().as_dict())
         return
     _publish(context, list(_parts(context, rows)), job.audio_samples)
     with contextlib.suppress(StenopoolError):  # what stays is found when the job is purged
@@ -52,7 +52,7 @@ def finish_single(context: JobContext, span: Span, heard: Heard, samples: int) -
 
 def _parts(context: JobContext, rows: Sequence[Chunk]) -> Iterator[Part]:
     for row in rows:
-        context.hold.check()
+        context.held.check()
         span = span_from_dict(row.span)
         if row.status == ChunkStatus.FAILED:
             code = str((row.error or {}).get("code", StenopoolError.code))
@@ -66,7 +66,7 @@ def _parts(context: JobContext, rows: Sequence[Chunk]) -> Iterator[Part]:
 def _publish(context: JobContext, parts: Sequence[Part], samples: int, single: HeardChunk | None = None) -> None:
     transcript = _stitched(context.job, parts)
     context.services.storage.put(context.transcript_key, transcript_to_json(transcript))
-    context.hold.check()
+    context.held.check()
     finished = Finished(
         result_key=context.transcript_key,
         model_used=transcript.model_used or None,
@@ -75,7 +75,7 @@ def _publish(context: JobContext, parts: Sequence[Part], samples: int, single: H
         quality=_quality(transcript),
         duration_samples=samples,
     )
-    context.services.jobs.finish(context.hold.lease, finished, single)
+    context.services.jobs.finish(context.held.lease, finished, single)
     log.info("completed: %d ms of sound, %d segments", transcript.duration, len(transcript.segments))
 
 

@@ -28,9 +28,9 @@ def advance(worker: WorkerContext, job_id: str) -> None:
     lease, job = claimed
     with (
         log_context(job_id=job.id, request_id=job.request_id, attempt=lease.attempt),
-        worker.leases.holding(lease) as hold,
+        worker.leases.holding(lease) as held,
     ):
-        to_finish = _step(worker, JobContext(worker.services, hold, job))
+        to_finish = _step(worker, JobContext(worker.services, held, job))
     if to_finish:
         advance(worker, job_id)
 
@@ -38,7 +38,7 @@ def advance(worker: WorkerContext, job_id: str) -> None:
 def _hand_over(context: JobContext) -> bool:
     """What comes next is for workers of another role."""
     jobs, job = context.services.jobs, context.job
-    jobs.release(context.hold.lease)
+    jobs.release(context.held.lease)
     if context.services.queue.send_job(job.id, job.queue):
         jobs.mark_dispatched(Dispatch("job", job.id, None, job.queue))
     return False
@@ -48,7 +48,7 @@ def _step(worker: WorkerContext, context: JobContext) -> bool:
     """True when preparing left nothing to hear: the job can be claimed once more and finished."""
     services, job = context.services, context.job
     work = Attempt(
-        fail=partial(services.jobs.fail, context.hold.lease),
+        fail=partial(services.jobs.fail, context.held.lease),
         metrics=services.metrics,
         failures=job.failures,
         tries=services.settings.max_attempts,

@@ -34,7 +34,7 @@ def prepare(role: str, context: JobContext, work: Attempt) -> bool:
     with services.storage.local_file(_media_key(context)) as path, ExitStack() as stack:
         sound = sound_of(context, path)
         if context.job.max_cost_micro is not None:  # it is refused before anybody is paid to hear it
-            services.jobs.cover(context.hold.lease, sound.measure())
+            services.jobs.cover(context.held.lease, sound.measure())
         chunks = stack.enter_context(closing(sound.chunks(profile)))
         first, second = next(chunks, None), next(chunks, None)
         if first is not None and second is None and (queue == role or not first.span.has_speech):
@@ -45,7 +45,7 @@ def prepare(role: str, context: JobContext, work: Attempt) -> bool:
         _note_facts(context, sound)
         count = _send(_Sender(context, queue), itertools.chain(filter(None, (first, second)), chunks))
         services.metrics.audio.inc(sound.samples / SAMPLE_RATE)
-        return services.jobs.cut_done(context.hold.lease, sound.samples, count)
+        return services.jobs.cut_done(context.held.lease, sound.samples, count)
 
 
 def _media_key(context: JobContext) -> str:
@@ -58,7 +58,7 @@ def _note_facts(context: JobContext, sound: Sound, *, samples: int | None = None
     facts = sound.facts
     assert facts is not None
     learned = {"codec": facts.codec, "channels": facts.channels, "sample_rate": facts.sample_rate}
-    context.services.jobs.note_input(context.hold.lease, learned, samples=samples)
+    context.services.jobs.note_input(context.held.lease, learned, samples=samples)
 
 
 def _send(sender: _Sender, chunks: Iterator[Chunk]) -> int:
@@ -79,27 +79,27 @@ class _Sender:
     """Stores each chunk's sound, makes its row, dispatches it; what an earlier attempt finished is left as it is."""
 
     def __init__(self, context: JobContext, queue: str) -> None:
-        self._turn, self._queue = context, queue
-        rows = context.services.jobs.chunks(context.job.id) if context.hold.lease.attempt > 1 else []
+        self._context, self._queue = context, queue
+        rows = context.services.jobs.chunks(context.job.id) if context.held.lease.attempt > 1 else []
         self._completed = {row.idx: row.span for row in rows if row.status == ChunkStatus.COMPLETED}
         self._samples = 0  # sent so far
 
     def send(self, chunk: Chunk) -> None:
         """Raises what the stores raise, LeaseLost among it."""
-        context, services = self._turn, self._turn.services
-        context.hold.check()
+        context, services = self._context, self._context.services
+        context.held.check()
         idx, span = chunk.span.index, span_as_dict(chunk.span)
         self._samples += chunk.span.own_end - chunk.span.own_start
         key = context.sound_key(idx) if chunk.span.has_speech else None
         if key is not None and self._completed.get(idx) != span:
             services.storage.put(key, chunk.pcm)
-        if services.jobs.add_chunk(context.hold.lease, idx, span, key, self._queue, samples=self._samples):
+        if services.jobs.add_chunk(context.held.lease, idx, span, key, self._queue, samples=self._samples):
             services.queue.send_chunk(context.job.id, idx, self._queue)
 
 
 def _hear_single(context: JobContext, chunk: Chunk, samples: int) -> None:
     if context.job.prices:
-        context.services.jobs.cover(context.hold.lease, samples)
+        context.services.jobs.cover(context.held.lease, samples)
     heard = hear_chunk(chunk, context.options, context.services.registry)
-    context.hold.check()
+    context.held.check()
     finish_single(context, chunk.span, heard, samples)

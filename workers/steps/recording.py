@@ -17,5 +17,5 @@ def sound_of(context: JobContext, path: Path) -> Sound:
         part=Part.of_seconds(asked.get("start") or 0.0, asked.get("end")),
         separate=context.job.request.get("channels") == "separate",
         max_seconds=context.services.settings.max_audio_seconds,
-        watch=context.hold.check,
+        watch=context.held.check,
     )

@@ -34,15 +34,15 @@ def prepare(context: JobContext) -> bool:
         _send(context, count, passage, at, queue)
         at += len(passage)
         count += 1
-    return services.jobs.cut_done(context.hold.lease, at, count)
+    return services.jobs.cut_done(context.held.lease, at, count)
 
 
 def _send(context: JobContext, idx: int, passage: str, at: int, queue: str) -> None:
-    context.hold.check()
+    context.held.check()
     end = at + len(passage)
     span = {"index": idx, "audio_start": at, "audio_end": end, "own_start": at, "own_end": end}
     context.services.storage.put(context.text_key(idx), passage.encode())
-    if context.services.jobs.add_chunk(context.hold.lease, idx, span, context.text_key(idx), queue):
+    if context.services.jobs.add_chunk(context.held.lease, idx, span, context.text_key(idx), queue):
         context.services.queue.send_chunk(context.job.id, idx, queue)
 
 
@@ -53,10 +53,10 @@ def speak(context: JobContext, chunk: Chunk) -> bool:
     services = context.services
     passage = services.storage.get(chunk.sound_key).decode()
     recital = recite(context.speech_options.model_copy(update={"input": passage}), services.registry)
-    context.hold.check()
+    context.held.check()
     services.storage.put(context.recital_key, recital_to_bytes(recital))
     usage = spoken(context.job, passage, recital.samples * 1000 // SAMPLE_RATE)
-    return services.jobs.complete_chunk(context.hold.lease, context.recital_key, recital.model_used, usage)
+    return services.jobs.complete_chunk(context.held.lease, context.recital_key, recital.model_used, usage)
 
 
 def finish(context: JobContext, rows: Sequence[Chunk]) -> None:
@@ -68,7 +68,7 @@ def finish(context: JobContext, rows: Sequence[Chunk]) -> None:
         for block in reading.file(_recitals(context, rows), target, samples=samples):
             writer.write(block)
     services.storage.put(context.transcript_key, transcript_to_json(reading.transcript()))
-    context.hold.check()
+    context.held.check()
     sound = {
         "key": context.speech_key(target),
         "format": target,
@@ -76,7 +76,7 @@ def finish(context: JobContext, rows: Sequence[Chunk]) -> None:
         "duration": reading.duration / 1000,
     }
     finished = Finished(result_key=context.transcript_key, model_used=reading.model_used or None, sound=sound)
-    services.jobs.finish(context.hold.lease, finished)
+    services.jobs.finish(context.held.lease, finished)
     with contextlib.suppress(StenopoolError):  # what stays is found when the job is purged
         services.storage.delete_prefix(context.recital_folder)
         services.storage.delete_prefix(context.sound_folder)
@@ -84,7 +84,7 @@ def finish(context: JobContext, rows: Sequence[Chunk]) -> None:
 
 def _recitals(context: JobContext, rows: Sequence[Chunk]) -> Iterator[Recital]:
     for row in rows:
-        context.hold.check()
+        context.held.check()
         yield recital_from_bytes(context.services.storage.get(_spoken(row)))
 
 

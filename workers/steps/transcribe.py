@@ -27,8 +27,8 @@ def transcribe(worker: WorkerContext, job_id: str, idx: int) -> None:
         return
     lease, chunk, job = claimed
     logged = log_context(job_id=job.id, chunk=idx, request_id=job.request_id, attempt=lease.attempt)
-    with logged, worker.leases.holding(lease) as hold:
-        was_last = _step(worker, JobContext(worker.services, hold, job), chunk)
+    with logged, worker.leases.holding(lease) as held:
+        was_last = _step(worker, JobContext(worker.services, held, job), chunk)
     if was_last:
         advance(worker, job_id)
 
@@ -36,7 +36,7 @@ def transcribe(worker: WorkerContext, job_id: str, idx: int) -> None:
 def _step(worker: WorkerContext, context: JobContext, chunk: Chunk) -> bool:
     services = context.services
     work = Attempt(
-        fail=partial(services.jobs.fail_chunk, context.hold.lease),
+        fail=partial(services.jobs.fail_chunk, context.held.lease),
         metrics=services.metrics,
         failures=chunk.failures,
         tries=services.settings.max_attempts,
@@ -55,7 +55,7 @@ def _hear(worker: WorkerContext, context: JobContext, chunk: Chunk) -> bool:
     services, span = context.services, span_from_dict(chunk.span)
     sound = Sound(span, services.storage.get(chunk.sound_key))
     heard = hear_chunk(sound, worker.languages.options(context, chunk), services.registry)
-    context.hold.check()
+    context.held.check()
     services.storage.put(context.heard_key, heard_to_json(heard))
     usage = used(context.job, span, heard)
-    return services.jobs.complete_chunk(context.hold.lease, context.heard_key, heard.model_used, usage)
+    return services.jobs.complete_chunk(context.held.lease, context.heard_key, heard.model_used, usage)

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 
 from api.dependencies import AppContext, Caller, Context
 from api.http.request_body import read_json, validated
-from api.jobs.dry_run import Hearing, Measured, Scratch, fetch_and_measure, measure
+from api.jobs.dry_run import HearingPlan, Measured, Scratch, fetch_and_measure, measure
 from api.jobs.submission import check_target
 from api.openapi.document import answers, takes
 from api.schemas.estimate import Estimated, EstimateFields
@@ -95,13 +95,13 @@ async def _of_sound(asked: _Asked, task: Any, given: str) -> tuple[Usage, int]:
     fields, services = asked.fields, asked.context.services
     profile = await asked.context.work(partial(cut_profile, fields.options(task), services.registry))
     part = Part.of_seconds(fields.range.start, fields.range.end) if fields.range else Part()
-    how = Hearing(profile, part, separate=fields.channels == "separate")
+    how = HearingPlan(profile, part, separate=fields.channels == "separate")
     ms, chunks = _stated(asked, how) if given == "duration_seconds" else await _measured(asked, how)
     prices = services.catalog.model(fields.model).prices
     return estimated_usage(prices, audio_ms=ms, text=fields.prompt or ""), chunks
 
 
-async def _measured(asked: _Asked, how: Hearing) -> Measured:
+async def _measured(asked: _Asked, how: HearingPlan) -> Measured:
     if asked.scratch is not None:
         return await measure(asked.request, asked.context, asked.scratch, how)
     url = asked.fields.url
@@ -110,7 +110,7 @@ async def _measured(asked: _Asked, how: Hearing) -> Measured:
     return await fetch_and_measure(asked.request, asked.context, url, asked.fields.headers or {}, how)
 
 
-def _stated(asked: _Asked, how: Hearing) -> Measured:
+def _stated(asked: _Asked, how: HearingPlan) -> Measured:
     """A recording without silence is cut into as many chunks as there must be; silence can make it some more."""
     seconds, most = asked.fields.duration_seconds or 0.0, asked.context.services.settings.max_audio_seconds
     if seconds > most:

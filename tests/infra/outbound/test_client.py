@@ -12,7 +12,7 @@ import pytest
 
 from infra.outbound.client import ANSWER_BYTES, Answer, Outbound
 from infra.outbound.ssrf_guard import Address
-from infra.outbound.url_policy import Targets, own_addresses
+from infra.outbound.url_policy import UrlPolicy, own_addresses
 from pipeline.errors import DownloadFailed, MediaTooLarge, OutboundRefused, StorageFull
 from tests.support.certificates import certificate
 from tests.support.tcp_server import forever, http, reset, say, scripted, silence
@@ -231,8 +231,8 @@ def test_allowing_one_network_opens_no_other() -> None:
 def test_this_machines_own_public_address_is_not_public() -> None:
     own = ip_address("9.9.9.9")
     with pytest.raises(OutboundRefused):
-        Targets((), True, own=lambda: {own}).parsed("https://9.9.9.9/")
-    Targets((ip_network("9.9.9.0/24"),), True, own=lambda: {own}).parsed("https://9.9.9.9:9999/")
+        UrlPolicy((), True, own=lambda: {own}).parsed("https://9.9.9.9/")
+    UrlPolicy((ip_network("9.9.9.0/24"),), True, own=lambda: {own}).parsed("https://9.9.9.9:9999/")
     assert ip_address("127.0.0.1") in own_addresses()
 
 

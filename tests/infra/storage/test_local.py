@@ -15,7 +15,7 @@ import pytest
 from infra.storage import open_storage
 from infra.storage.base import disk_errors
 from infra.storage.local import LocalStorage
-from infra.storage.temp_copy import PREFIX, YOUNG_SECONDS, fetched_file
+from infra.storage.temp_copy import PREFIX, YOUNG_SECONDS, temp_copy
 from pipeline.errors import InputMissing, InvalidRequest, StorageFull, StorageUnavailable
 
 KEY = "t/acct_1/media/med_1"
@@ -155,10 +155,10 @@ def test_a_fetched_file_of_a_killed_process_goes_with_the_next(tmp_path: Path) -
         path.write_bytes(b"x")
         os.utime(path, (0, 0))
     (tmp_path / f"{PREFIX}just-made").write_bytes(b"")
-    with fetched_file(iter([b"a", b"b"]), tmp_path) as path:
+    with temp_copy(iter([b"a", b"b"]), tmp_path) as path:
         assert path.read_bytes() == b"ab"
         os.utime(path, (time.time() - YOUNG_SECONDS - 1,) * 2)
-        with fetched_file(iter([b"c"]), tmp_path) as second:
+        with temp_copy(iter([b"c"]), tmp_path) as second:
             assert second.read_bytes() == b"c"
             assert path.exists()  # old, but in use
         assert not orphan.exists()
@@ -170,6 +170,6 @@ def test_a_fetch_that_fails_leaves_no_file(tmp_path: Path) -> None:
         yield b"x"
         raise StorageUnavailable
 
-    with pytest.raises(StorageUnavailable), fetched_file(blocks(), tmp_path):
+    with pytest.raises(StorageUnavailable), temp_copy(blocks(), tmp_path):
         pass
     assert left(tmp_path) == []

@@ -10,7 +10,7 @@ from pipeline.errors import ProviderUnavailable
 from pipeline.options import TranscriptionOptions
 from pipeline.oracle.ear import listen
 from pipeline.provider import phrases
-from pipeline.quality.coverage import Reckoning
+from pipeline.quality.coverage import CoverageMeter
 from pipeline.recognition.language_pin import may_vote, pinned, wants_pin
 from pipeline.recognition.retry_suspect import hear_well
 from pipeline.text.segment_words import speech_ms
@@ -119,15 +119,15 @@ def test_the_first_failure_is_the_caller_s() -> None:
 
 @pytest.mark.parametrize("timed", [True, False])
 def test_chunks_of_which_much_is_missing_are_named(timed: bool) -> None:
-    reckoning = Reckoning()
+    meter = CoverageMeter()
     chunk = a_chunk()
     full, part = truly(chunk.pcm), half_an_answer(chunk.pcm)
     speech = speech_ms(replace(chunk.span, audio_start=0))
     offset = samples_to_ms(chunk.span.audio_start)
     for index, heard in enumerate((full, full, part, full)):
         on_clock = [replace(one, start=one.start + offset, end=one.end + offset, words=()) for one in heard.segments]
-        reckoning.take(index, speech, on_clock, timed=timed)
-    told = reckoning.coverage()
+        meter.take(index, speech, on_clock, timed=timed)
+    told = meter.coverage()
     assert told.chunks_short == (2,)
     assert told.speech == 4 * sum(end - start for start, end in speech)
     assert 0.7 * told.speech < told.transcribed < 0.95 * told.speech
