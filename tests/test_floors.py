@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
-FLOORS = {"pipeline", "infra", "workers", "api", "cli"}
+from tests.support.repository import FLOORS, ROOT
+
 HOMES = {
     "ffmpeg": ("pipeline/audio/",),
     "greenlet": ("pipeline/concurrency/greenlet_io.py",),
@@ -85,10 +85,3 @@ def test_importing_does_nothing() -> None:
         [sys.executable, "-W", "error", "-c", code], env={"PATH": "/nowhere"}, cwd=ROOT, capture_output=True, text=True
     )
     assert run.returncode == 0, run.stderr
-
-
-def test_no_vague_or_shadowing_module_names() -> None:
-    vague = {"utils", "common", "helpers", "misc"} | set(sys.stdlib_module_names)
-    formats = ROOT / "pipeline" / "formats"  # plug-ins, called what the caller calls them
-    names = {path.stem for path in FILES if path.parent != formats} - {"__init__", "__main__"}
-    assert not names & vague
