@@ -21,7 +21,7 @@ from pipeline.errors import InvalidRequest
 from pipeline.money import micro_of, opening_micro, usd, usd_text
 
 HELP = "Make accounts, change them, top up their balances, look into their ledger."
-app = typer.Typer(help=HELP, no_args_is_help=True)
+app = typer.Typer(help=HELP, no_args_is_help=True, add_completion=False)
 NEGATIVE = {"ignore_unknown_options": True}  # -2.50 is an amount, not an option
 PAGE = 1000
 

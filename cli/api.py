@@ -8,7 +8,7 @@ import typer
 
 from cli.roles import become
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

@@ -39,7 +39,7 @@ WEBHOOK_SECONDS = 30.0
 STOP_SECONDS = 10.0
 LAST_WORDS = 2000  # bytes of the stack's log that are shown when it fails
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 class DemoFailed(StenopoolError):

@@ -44,7 +44,7 @@ GIB = 1024**3
 ALIVE_SECONDS = 30.0
 MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "broken": ("✗", "red")}
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 from pipeline.errors import (
     BrokerUnavailable,
     DatabaseUnavailable,
@@ -75,7 +77,6 @@ _BY_KIND: tuple[tuple[int, tuple[type[StenopoolError], ...]], ...] = (
 )
 _BY_CODE = {"catalog_broken": BAD_INPUT}
 _BY_STATUS = {401: NOT_ALLOWED, 402: NOT_ALLOWED, 403: NOT_ALLOWED, 404: NOT_THERE, 409: NOT_THERE, 410: NOT_THERE}
-TOO_MANY = 429
 
 
 def exit_code(error: StenopoolError) -> int:
@@ -90,4 +91,5 @@ def exit_code(error: StenopoolError) -> int:
 def _of_status(status: int) -> int:
     if status in _BY_STATUS:
         return _BY_STATUS[status]
-    return AWAY if status >= 500 or status == TOO_MANY else BAD_INPUT  # noqa: PLR2004 - HTTP's own classes
+    later = status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS
+    return AWAY if later else BAD_INPUT

@@ -24,7 +24,7 @@ HELP = """Submit, list, show, cancel and retry jobs.
 With --base-url it asks that installation, as the account of --api-key. Without it, list, show, cancel and retry work
 directly in the configured database, on the jobs of all accounts."""
 
-app = typer.Typer(help=HELP, no_args_is_help=True)
+app = typer.Typer(help=HELP, no_args_is_help=True, add_completion=False)
 
 BaseUrl = Annotated[
     str | None, typer.Option(envvar="STENOPOOL_BASE_URL", help="Of a running installation: http://host:8000")

@@ -16,7 +16,7 @@ from infra.keys.scopes import SCOPES
 from pipeline.errors import InvalidRequest
 from pipeline.money import opening_micro, usd_text
 
-app = typer.Typer(help="Create, list, rotate and revoke API keys.", no_args_is_help=True)
+app = typer.Typer(help="Create, list, rotate and revoke API keys.", no_args_is_help=True, add_completion=False)
 DAY = 86_400.0
 TIMES = ("_at", "_until")  # how the names of epoch seconds end
 KeyId = Annotated[str, typer.Argument(metavar="KEY_ID", help="As `keys list` shows it.")]

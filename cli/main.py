@@ -1,6 +1,6 @@
 """The `stenopool` command: a menu of sub-commands, one file each, opened when one is chosen.
 
-To add a command, write `cli/<name>.py` with a `typer.Typer()` called `app`, and give it a line in COMMANDS.
+To add a command, write `cli/<name>.py` with a `typer.Typer(add_completion=False)` called `app`, and give it a line in COMMANDS.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from cli.environment import settings
 from cli.output import print_json, print_table
 from pipeline.catalog import Catalog, load_catalog
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 def open_catalog() -> Catalog:

@@ -15,7 +15,9 @@ from infra.money.ratios import EVERY_MODEL, Ratios
 from pipeline.catalog import Catalog, Model
 from pipeline.errors import InvalidRequest
 
-app = typer.Typer(help="Show what the models cost, and set the audio ratios.", invoke_without_command=True)
+app = typer.Typer(
+    help="Show what the models cost, and set the audio ratios.", invoke_without_command=True, add_completion=False
+)
 PLAIN = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
 
 

@@ -28,7 +28,7 @@ from pipeline.tts.passage import recital_from_bytes, recital_to_bytes, recite
 
 STDIN = STDOUT = "-"
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

@@ -33,7 +33,7 @@ from pipeline.transcript import Transcript, transcript_as_dict
 
 STDIN = "-"
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 Channels = Literal["mix", "separate"]
 _RANGE = re.compile(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)?")
 

@@ -45,7 +45,7 @@ FIRST_BALANCE = (
     1000 * MICRO
 )  # of the first account: play money, so that nobody's first tries run into a wall of his own
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 class DidNotStart(StenopoolError):

@@ -15,7 +15,7 @@ from infra.money.usage import Group, Sums, Wanted
 from pipeline.errors import InvalidRequest
 from pipeline.money import usd, usd_text
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 FIGURES = ("requests", "audio_seconds", "characters", "text_in", "audio_in", "text_out", "audio_out", "cost_usd")
 EVERYTHING = 1_000_000  # lines
 

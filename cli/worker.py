@@ -10,7 +10,7 @@ import typer
 from cli.health_check import check_alive
 from cli.roles import become
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 class Role(StrEnum):

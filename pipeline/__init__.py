@@ -1,1 +1,1 @@
-"""The meaning: audio in, words out; words in, audio out; prices, states, errors. Runs without a server."""
+"""The meaning, which runs without a server: audio in, words out; words in, audio out; prices, states, errors."""

@@ -1,4 +1,4 @@
-"""Every way to write a transcript: one file each, found by its name. `base.py` tells how to add one."""
+"""Every way to write a transcript, one file each, found by its name; `base.py` tells how to add one."""
 
 from __future__ import annotations
 

@@ -3,22 +3,42 @@
 import base64
 import re
 import time
+from collections import defaultdict
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import typer
 from standardwebhooks import Webhook
 
-from cli import main
+from cli import exits
 from cli.exits import MEANINGS
+from infra.metrics import Metrics
 from infra.settings import PREFIX, Settings
 from pipeline.lifecycle import JOB_MOVES, TERMINAL, JobStatus, Stage
-from tests.support.repository import ROOT
+from tests.support.commands import every_command, options
+from tests.support.repository import FLOORS, ROOT
 
-DOCS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
-CLIENT_VARIABLES = {"STENOPOOL_BASE_URL", "STENOPOOL_API_KEY"}
+DOCS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+PRODUCT = [
+    *(
+        path
+        for floor in FLOORS
+        for path in sorted((ROOT / floor).rglob("*"))
+        if path.suffix in (".py", ".toml", ".html", ".js")
+    ),
+    *(ROOT / name for name in ("compose.yaml", "infra/docker/Dockerfile", "Makefile", ".ci/run")),
+]
+SETTINGS = {PREFIX + name.upper() for name in Settings.model_fields}
 SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes ...").decode()
+
+
+def variables(content: str) -> set[str]:
+    return set(re.findall(rf"{PREFIX}[A-Z_]*[A-Z]", content))
+
+
+def long_options(words: str) -> set[str]:
+    return set(re.findall(r"(?<![\w-])--[a-z-]+", words))
 
 
 def text(name: str) -> str:
@@ -35,19 +55,16 @@ def diagram() -> str:
     return "\n".join(lines)
 
 
-def commands() -> dict[str, Any]:
-    """Every command by its words: 'keys create' and so on."""
-    found: dict[str, Any] = {}
-    for name in main.COMMANDS:
-        context = typer.Context(typer.main.get_command(main.app))
-        _, command, _ = context.command.resolve_command(context, [name])
-        inner = getattr(command, "commands", None)
-        found |= {f"{name} {word}": sub for word, sub in inner.items()} if inner else {name: command}
-    return found
+def same(place: str, named: set[str], real: set[str]) -> None:
+    """What a document names there is what there is."""
+    lacks, invents = sorted(real - named), sorted(named - real)
+    assert named == real, f"{place}: write in {lacks or 'nothing'}, take out or correct {invents or 'nothing'}"
 
 
-def options(command: Any) -> set[str]:
-    return {spelling for parameter in command.params for spelling in parameter.opts} | {"--help"}
+def rows(name: str, first: str) -> dict[str, list[str]]:
+    """The tables' rows whose first cell matches: what the pattern's group found there, and the other cells."""
+    found = re.findall(rf"^\| {first} \|(.*)\|$", text(name), re.MULTILINE)
+    return {key: [cell.strip() for cell in cells.split(" |")] for key, cells in found}
 
 
 def test_the_diagram_is_the_table_of_moves() -> None:
@@ -60,32 +77,26 @@ def test_all_stages_are_named() -> None:
     assert [stage for stage in Stage if f"`{stage}`" not in document] == []
 
 
-def test_every_setting_is_documented_and_every_documented_setting_exists() -> None:
-    document = text("docs/deployment.md")
-    fields = {PREFIX + name.upper() for name in Settings.model_fields}
-    assert set(re.findall(rf"^\| `({PREFIX}\w+)` \|", document, re.MULTILINE)) == fields
+def test_the_settings_are_the_documented_ones() -> None:
+    same("docs/deployment.md, Settings", set(rows("docs/deployment.md", rf"`({PREFIX}\w+)`")), SETTINGS)
 
 
-def test_the_documented_defaults_are_the_defaults() -> None:
-    rows = dict(re.findall(rf"^\| `{PREFIX}(\w+)` \| (\S+) \|", text("docs/deployment.md"), re.MULTILINE))
-    plain = {name: value.strip("`") for name, value in rows.items() if name != "HOME"}
-    named = {name: field.default for name, field in Settings.model_fields.items() if name.upper() in plain}
-    wrong = {name for name, value in named.items() if not _same(plain[name.upper()], value)}
-    assert wrong == set()
+def test_the_clients_variables_are_the_documented_ones() -> None:
+    """What a command reads besides the settings."""
+    real = {p.envvar for command in every_command().values() for p in command.params if getattr(p, "envvar", None)}
+    for name in ("docs/deployment.md", "docs/cli.md"):
+        same(name, variables(text(name)) - SETTINGS, real)
 
 
-def _same(shown: str, value: Any) -> bool:
-    if isinstance(value, bool):
-        return shown == str(value).lower()
-    if isinstance(value, int | float):
-        return float(shown) == value
-    return shown == str(value) or (shown == "none" and value in (None, "", ()))
-
-
-@pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
-def test_variables_exist(path: Path) -> None:
-    known = {PREFIX + name.upper() for name in Settings.model_fields} | CLIENT_VARIABLES
-    assert set(re.findall(rf"{PREFIX}[A-Z_]*[A-Z]", path.read_text("utf-8"))) <= known
+def test_every_variable_is_a_setting_or_a_clients() -> None:
+    """In documents and in the product alike: nothing is read, or said to be read, that is not documented."""
+    known = SETTINGS | variables(text("docs/cli.md"))
+    unknown = {
+        str(path.relative_to(ROOT)): sorted(found)
+        for path in (*DOCS, *PRODUCT)
+        if (found := variables(path.read_text("utf-8")) - known)
+    }
+    assert not unknown, f"correct the names, or make them fields of infra/settings.py: {unknown}"
 
 
 @pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
@@ -96,12 +107,22 @@ def test_commands_and_their_options_exist(path: Path) -> None:
     lines = [line.split(" #")[0] for block in blocks for line in block.splitlines()]
     used = [part for line in lines for part in re.findall(r"stenopool ([a-z].*)", line)]
     used += re.findall(r"`stenopool ([a-z][^`]*)`", document)
-    known = commands()
+    known = every_command()
     for words in used:
-        name = max((name for name in known if words.startswith(name)), key=len, default=None)
-        assert name or words.split()[0] in main.COMMANDS, f"stenopool {words}"
-        if name:
-            assert set(re.findall(r"(?<![\w-])--[a-z-]+", words)) <= options(known[name]), f"stenopool {words}"
+        name = max((name for name in known if words.startswith(name)), key=len)
+        assert name, f"there is no command `stenopool {words}`"
+        unknown = sorted(long_options(words) - options(known[name]) - {"--help"})
+        assert unknown == [], f"`stenopool {words}`: there is no {unknown}"
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
+def test_options_exist(path: Path) -> None:
+    """Those that the prose names by themselves, or after a command's name without `stenopool`."""
+    real = {option for command in every_command().values() for option in options(command)} | {"--help"}
+    spans = re.findall(r"(?<!`)`([^`\n]+)`(?!`)", path.read_text("utf-8"))
+    foreign = ("docker", "npm", "pip", "uvicorn")
+    named = {option for span in spans if not span.startswith(foreign) for option in long_options(span)}
+    assert named <= real, f"no command has {sorted(named - real)}"
 
 
 @pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
@@ -110,15 +131,36 @@ def test_links_lead_somewhere(path: Path) -> None:
     assert [link for link in links if not (path.parent / link).exists()] == []
 
 
-def test_every_command_is_in_the_manual() -> None:
-    manual = text("docs/cli.md")
-    for name in main.COMMANDS:
-        assert f"`{name}" in manual or f"stenopool {name}" in manual, name
+def test_the_manual_lists_every_command_with_its_options() -> None:
+    table = rows("docs/cli.md", r"`stenopool ?([a-z -]*)`")
+    named = {f"{name} {option}" for name, (cell,) in table.items() for option in ("", *long_options(cell))}
+    found = {name: (options(command), getattr(command, "commands", ())) for name, command in every_command().items()}
+    real = {f"{name} {one}" for name, (mine, inner) in found.items() if mine or not inner for one in ("", *mine)}
+    same("docs/cli.md, Every command and its options", named, real)
 
 
 def test_exit_codes_are_the_documented_ones() -> None:
-    rows = re.findall(r"^\| (\d+) \| (.*) \|$", text("docs/cli.md"), re.MULTILINE)
-    assert {int(code): meaning for code, meaning in rows} == MEANINGS
+    assert {int(code): cell for code, (cell,) in rows("docs/cli.md", r"(\d+)").items()} == MEANINGS
+    named = {value for name, value in vars(exits).items() if name.isupper() and type(value) is int}
+    assert named == set(MEANINGS), "every code of cli/exits.py has a meaning there, and every meaning a code"
+
+
+def test_the_metrics_are_the_documented_ones() -> None:
+    table = rows("docs/deployment.md", r"`([a-z_]+)`")
+    named = {f"{kind} {name}" for name, (kind, *_) in table.items()}
+    real = {f"{kind} {name}" for name, kind in re.findall(r"^# TYPE (\w+) (\w+)$", exposition(), re.MULTILINE)}
+    same("docs/deployment.md, Metrics", named, {metric for metric in real if not metric.endswith("_created")})
+    prefixed = {word for path in DOCS for word in re.findall(r"\bstenopool_[a-z_]+", path.read_text("utf-8"))}
+    assert prefixed == set(), "metrics have no prefix"
+
+
+def exposition() -> str:
+    """What /metrics says when everything can be asked."""
+    some = defaultdict[str, Any](int, jobs={"queued": 1}, chunks={}, dispatched={})
+    store = SimpleNamespace(counts=lambda: some)
+    workers = SimpleNamespace(alive=lambda _: [SimpleNamespace(facts={"ledger_differences": 0})])
+    metrics: Any = Metrics()
+    return str(metrics.render(store, SimpleNamespace(lengths=dict), store, workers), "utf-8")
 
 
 def examples() -> dict[str, Any]:

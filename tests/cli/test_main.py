@@ -37,13 +37,6 @@ def test_there_is_a_file_for_every_command() -> None:
     assert [name for name in main.COMMANDS if not (folder / f"{name}.py").is_file()] == []
 
 
-@pytest.mark.parametrize("name", main.COMMANDS)
-def test_every_command_explains_itself(run: Run, name: str) -> None:
-    shown = run(name, "--help")
-    assert shown.code == 0
-    assert f"stenopool {name}" in shown.out
-
-
 def test_version(run: Run) -> None:
     assert run("--version").out.startswith("stenopool 0.")
 

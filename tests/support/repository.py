@@ -3,3 +3,4 @@
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+FLOORS = ("api", "cli", "infra", "pipeline", "workers")
