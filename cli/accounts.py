@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -22,6 +23,7 @@ from pipeline.money import micro_of, opening_micro, usd, usd_text
 
 HELP = "Make accounts, change them, top up their balances, look into their ledger."
 app = typer.Typer(help=HELP, no_args_is_help=True, add_completion=False)
+OWN_LIMIT = re.compile(r"none|[0-9]{1,9}")
 NEGATIVE = {"ignore_unknown_options": True}  # -2.50 is an amount, not an option
 PAGE = 1000
 
@@ -210,7 +212,7 @@ def _limits(given: Sequence[str] | None) -> dict[str, int | None] | None:
     limits: dict[str, int | None] = {}
     for one in given:
         name, _, number = one.partition("=")
-        if number != "none" and not (number.isascii() and number.isdecimal() and len(number) < 10):  # noqa: PLR2004
+        if not OWN_LIMIT.fullmatch(number):
             raise InvalidRequest(f"--own-limit: write NAME=NUMBER or NAME=none, not {one!r}.", param="--own-limit")
         limits[name] = None if number == "none" else int(number)
     return limits

@@ -176,11 +176,13 @@ class RateLimits:
         client = self._connected()
         keys = [window.key for window in windows]
         numbers = [number for window in windows for number in (window.limit, window.seconds * 1000)]
+        told: list[int]
         try:
-            return await client.evalsha(self._sha, len(keys), *keys, *numbers)  # type: ignore[no-any-return]
+            told = await client.evalsha(self._sha, len(keys), *keys, *numbers)
         except NoScriptError:  # a Redis that has just started
             self._sha = await client.script_load(_SCRIPT)
-            return await client.evalsha(self._sha, len(keys), *keys, *numbers)  # type: ignore[no-any-return]
+            told = await client.evalsha(self._sha, len(keys), *keys, *numbers)
+        return told
 
     def _connected(self) -> redis.asyncio.Redis:
         """Raises OSError where there is no Redis."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from http import HTTPStatus
 from typing import Any
 
 from pipeline.errors import ProviderBusy, ProviderError, ProviderNonsense, ProviderRefused, ProviderUnavailable
@@ -89,11 +90,11 @@ def refusal(error: Any, provider: str) -> ProviderError:
     """One of ours for the SDK's APIError; nothing of its text goes on."""
     status = error.code if isinstance(error.code, int) else 0
     facts: dict[str, Any] = {"provider": provider, "status": status}
-    if status == 429:  # noqa: PLR2004
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
         return ProviderBusy(**facts, **_retry_after(error))
-    if status >= 500 or status in (408, 409, 425, 499):  # noqa: PLR2004
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in (408, 409, 425, 499):
         return ProviderUnavailable(**facts)
-    if status < 400:  # noqa: PLR2004
+    if status < HTTPStatus.BAD_REQUEST:
         return ProviderNonsense(**facts)
     return ProviderRefused(**facts)
 

@@ -208,4 +208,5 @@ def transcript_from_json(data: bytes) -> Transcript:
 
 def transcript_as_dict(transcript: Transcript) -> dict[str, Any]:
     """The same as plain JSON values."""
-    return _TRANSCRIPT.dump_python(transcript, mode="json")  # type: ignore[no-any-return]
+    plain: dict[str, Any] = _TRANSCRIPT.dump_python(transcript, mode="json")
+    return plain

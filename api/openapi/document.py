@@ -18,7 +18,8 @@ Extra = dict[str, Any]
 def _schema(model: type[BaseModel]) -> dict[str, Any]:
     """The model's JSON schema with its definitions written in place, so that it stands alone."""
     schema = model.model_json_schema()
-    return _inlined(schema, schema.pop("$defs", {}))  # type: ignore[no-any-return]
+    whole: dict[str, Any] = _inlined(schema, schema.pop("$defs", {}))
+    return whole
 
 
 def _inlined(node: Any, definitions: dict[str, Any]) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -71,7 +72,7 @@ def _unset(value: Any) -> Any:
 
 Parsed = BeforeValidator(_parsed)
 Unset = BeforeValidator(_unset)
-Many: Callable[[], BeforeValidator] = lambda: BeforeValidator(_as_list)  # noqa: E731
+Many: Callable[[], BeforeValidator] = partial(BeforeValidator, _as_list)
 
 
 class Lenient(BaseModel):
@@ -180,8 +181,10 @@ def _code(value: str) -> str:
 
 def _strategy(value: Any) -> Literal["auto"] | VoiceActivity | None:
     """What `chunking_strategy` may be; fields of the object that nobody knows are ignored."""
-    if value is None or value == "auto":
-        return value  # type: ignore[no-any-return]
+    if value is None:
+        return None
+    if value == "auto":
+        return "auto"
     if isinstance(value, VoiceActivity):
         return value
     if not isinstance(value, dict) or value.get("type") != "server_vad":

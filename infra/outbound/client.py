@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 import httpx2
@@ -62,7 +63,7 @@ class Answer:
     @property
     def ok(self) -> bool:
         """Whether the receiver took it: an answer with 2xx, nothing else."""
-        return self.failure is None and self.status is not None and 200 <= self.status < 300  # noqa: PLR2004
+        return self.failure is None and HTTPStatus.OK <= (self.status or 0) < HTTPStatus.MULTIPLE_CHOICES
 
 
 class Outbound:

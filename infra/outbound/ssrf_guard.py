@@ -55,6 +55,7 @@ LOOPBACK = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
 
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_LONGEST_NAME = 253  # characters, RFC 1035
 
 
 def unmapped(address: Address) -> Address:
@@ -97,7 +98,7 @@ def literal(host: str) -> Address | None:
     labels = host.removesuffix(".").split(".")
     if _NUMBER.fullmatch(labels[-1]):
         return IPv4Address(host)
-    if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):  # noqa: PLR2004 - RFC 1035
+    if len(host) > _LONGEST_NAME or not all(_LABEL.fullmatch(label) for label in labels):
         raise ValueError("not a host name")
     return None
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-_V1, _LAYER1, _LAYER3 = 3, 3, 1  # as the header's bits write them
+_V1, _LAYER1, _LAYER3, _MONO = 3, 3, 1, 3  # as the header's bits write them
+_MPEG_HEADER, _ADTS_HEADER = 4, 7  # bytes
 _RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
 _KBITS = {  # (version 1?, layer bits): bit rates of the indices 1 to 14
     (True, 3): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -46,18 +47,18 @@ class MpegFrame:
 
 def mpeg_frame(header: bytes) -> MpegFrame | None:
     """The frame that begins with these four bytes, None where they are no header."""
-    length = _mpeg_audio_length(header) if len(header) == 4 else 0  # noqa: PLR2004
+    length = _mpeg_audio_length(header) if len(header) == _MPEG_HEADER else 0
     if not length:
         return None
     version, layer = header[1] >> 3 & 3, 4 - (header[1] >> 1 & 3)
     samples = {1: 384, 2: 1152, 3: 1152 if version == _V1 else 576}[layer]
     rate = _RATES[version][header[2] >> 2 & 3]
-    return MpegFrame(length, samples, rate, layer, version == _V1, header[3] >> 6 == 3, not header[1] & 1)  # noqa: PLR2004
+    return MpegFrame(length, samples, rate, layer, version == _V1, header[3] >> 6 == _MONO, not header[1] & 1)
 
 
 def aac_frame(header: bytes) -> tuple[int, int, int] | None:
     """(bytes, bytes of header, index of the rate) of the AAC frame that begins so, if it is one with one block of sound."""
-    length = _adts_length(header) if len(header) == 7 else 0  # noqa: PLR2004
+    length = _adts_length(header) if len(header) == _ADTS_HEADER else 0
     return (length, 7 if header[1] & 1 else 9, header[2] >> 2 & 15) if length and not header[6] & 3 else None
 
 
@@ -107,11 +108,11 @@ def _adts_length(header: bytes) -> int:
     if header[0] != 0xFF or header[1] & 0xF6 != 0xF0 or header[2] >> 2 & 15 > 12:  # noqa: PLR2004
         return 0
     length = (header[3] & 3) << 11 | header[4] << 3 | header[5] >> 5
-    return length if length > 7 else 0  # noqa: PLR2004
+    return length if length > _ADTS_HEADER else 0
 
 
-_MPEG_AUDIO = _Syntax(_mpeg_audio_length, 4, b"\xff\xfe\x0c")
-_ADTS = _Syntax(_adts_length, 7, b"\xff\xfe\x3c")
+_MPEG_AUDIO = _Syntax(_mpeg_audio_length, _MPEG_HEADER, b"\xff\xfe\x0c")
+_ADTS = _Syntax(_adts_length, _ADTS_HEADER, b"\xff\xfe\x3c")
 
 
 def mpeg_audio_frame(data: bytes, offset: int) -> tuple[int, float] | None:

@@ -23,6 +23,7 @@ from pipeline.word_spacing import space_between
 _PHRASE_PAUSE = 1500  # ms; no cue spans more silence than this
 _LINGER = 1500  # ms a cue may stay after its last word
 _LATE = 1500  # ms a cue may begin after its first word, so that the one before can be seen
+_BRISK = 1.2  # s; a cue shorter than this costs more
 _CLOSE = 500  # ms; shorter gaps between cues flicker, so they are closed to the minimum
 _PHRASE_ENDS = (",", ";", ":", "،", "，", "、", "；", "：", "–", "—")  # noqa: RUF001 - they are what is meant
 _OPENERS = frozenset(
@@ -159,7 +160,7 @@ def _cue_cost(words: Sequence[Timed], first: int, last: int, chars: int, layout:
         cost += 0.5 * hurry
     if seconds < layout.min_cue / 1000:
         cost += _UNREADABLE
-    return cost + 6.0 * (1.2 - seconds) if seconds < 1.2 else cost  # noqa: PLR2004 - s
+    return cost + 6.0 * (_BRISK - seconds) if seconds < _BRISK else cost
 
 
 def _break_cost(words: Sequence[Timed], at: int) -> float:

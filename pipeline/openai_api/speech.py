@@ -15,6 +15,7 @@ from pipeline.errors import UNUSABLE_MEDIA, MediaTooLong, ProviderNonsense
 
 _MAGIC = (b"ID3", b"fLaC", b"OggS", b"\x1a\x45\xdf\xa3", b"FORM", b"caff")
 _TEXTS = ("text/", "application/json", "application/problem", "application/xml")
+_PRINTABLE = frozenset(b"\t\r\n") | frozenset(range(32, 127))
 _ENOUGH = 64  # bytes; as many printable characters in a row are no sound
 _LONGEST_HEADER = 4096  # bytes of a WAV before its samples
 _RATES = range(8_000, 96_001)  # Hz
@@ -49,7 +50,7 @@ def samples(blocks: Iterator[bytes], media_type: str, *, sample_rate: int, provi
 
 def _written(head: bytes) -> bool:
     """Whether it is text."""
-    return len(head) >= _ENOUGH and all(32 <= byte < 127 or byte in b"\t\r\n" for byte in head[:_ENOUGH])  # noqa: PLR2004
+    return len(head) >= _ENOUGH and _PRINTABLE.issuperset(head[:_ENOUGH])
 
 
 def _encoded(head: bytes, media_type: str) -> bool:

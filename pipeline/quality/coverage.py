@@ -18,6 +18,7 @@ _NEAR = 700  # ms around a word or segment; recognisers leave breath and hesitat
 _SHORT, _MISSED = 0.6, 3_000  # a chunk is short when less than this share is there, and this many ms are not
 _SLOWEST = 4.0  # characters a second of speech, in any script that writes sounds
 _DENSE = 1.5  # the same for scripts that write a syllable or a word in one character
+_DENSE_FROM = 0x2E80  # the first character of these scripts: CJK radicals
 _USUAL = 3  # chunks that make a rate usual
 
 
@@ -71,7 +72,7 @@ def _weight(text: str) -> int:
     """Characters as a Latin script would need them."""
     if text.isascii():
         return len(text)
-    return sum(round(_SLOWEST / _DENSE) if ord(character) >= 0x2E80 else 1 for character in text)  # noqa: PLR2004
+    return sum(round(_SLOWEST / _DENSE) if ord(character) >= _DENSE_FROM else 1 for character in text)
 
 
 def _covered(segments: Iterable[Segment]) -> Iterator[tuple[int, int]]:

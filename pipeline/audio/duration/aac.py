@@ -12,6 +12,7 @@ _DELAY = 1024  # samples that a decoder adds; see audio.decode
 _GAIN_STEP = 20 * 0.25 * 0.30103  # dB
 _SINGLE, _PAIR = 0, 1  # elements with one and two channels
 _SHORT_WINDOWS = 2
+_SHORTEST = 4  # bytes; less holds no sound
 
 
 def extent(data: bytes) -> Extent | None:
@@ -35,7 +36,7 @@ def extent(data: bytes) -> Extent | None:
 
 def loudness(frame: bytes) -> float:
     """dB by the gain of the frame's first channel, from its first eight bytes; 0 where it is not where it usually is."""
-    if len(frame) < 4:  # noqa: PLR2004  # too short for any sound
+    if len(frame) < _SHORTEST:
         return 0.0
     bits = int.from_bytes(frame[:8].ljust(8, b"\0"), "big")
 

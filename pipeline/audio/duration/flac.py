@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import sys
 
 from pipeline.audio.duration.frame_count import Extent
 from pipeline.audio.sniff import tag_length
 
 _STREAMINFO, _LAST = 0, 0x80
+_STREAMINFO_SIZE = 18  # bytes up to where a checksum of the sound begins
 _SIZES = {
     1: 192,
     **{code: 576 << (code - 2) for code in range(2, 6)},
@@ -41,7 +43,7 @@ def extent(data: bytes) -> Extent | None:
         at += 4 + size
         if kind & _LAST:
             break
-    if info is None or len(info) < 18 or info[0:2] != info[2:4]:  # noqa: PLR2004
+    if info is None or len(info) < _STREAMINFO_SIZE or info[0:2] != info[2:4]:
         return None
     packed = int.from_bytes(info[10:18], "big")
     rate, stated = packed >> 44, packed & (1 << 36) - 1
@@ -70,7 +72,7 @@ def _frames(data: bytes, at: int) -> tuple[list[int], list[int]]:
 
 def _block(header: bytes, number: int) -> int:
     """Samples of the frame, 0 where this is not the header of frame `number`."""
-    coded = chr(number).encode("utf-8", "surrogatepass") if number < 0x110000 else b""  # noqa: PLR2004
+    coded = chr(number).encode("utf-8", "surrogatepass") if number <= sys.maxunicode else b""
     end = 4 + len(coded)
     code, rate_code = header[2] >> 4, header[2] & 15
     if not coded or header[4:end] != coded or not code:

@@ -42,7 +42,7 @@ def extent(data: bytes) -> Extent | None:
                 return None
             if abs((cluster + offset) * _SAMPLES_A_MS - counted) > _SLACK_MS * _SAMPLES_A_MS:
                 return None
-            samples = packet_samples(data[at + 4], data[at + 5] if end - at > 5 else 0)  # noqa: PLR2004
+            samples = packet_samples(data[at + 4], data[at + 5] if at + 5 < end else 0)
             counted += samples
             levels.append(loudness(end - at - 4, samples))
     left_out = round((delay + discarded) * RATE / 1e9)

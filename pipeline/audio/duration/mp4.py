@@ -117,16 +117,16 @@ def _places(data: bytes, table: Place, sizes: tuple[int, ...]) -> list[int]:
     chunks = struct.unpack_from(f">{count}I", data, at + 8)
     places: list[int] = []
     sample = run = end = 0
-    for number, chunk in enumerate(chunks, 1):
+    for number, begin in enumerate(chunks, 1):
         while run + 1 < len(runs) and runs[run + 1][0] <= number:
             run += 1
-        if chunk < end:
+        if begin < end:
             raise ValueError
+        end = begin
         for _ in range(runs[run][1]):
-            places.append(chunk)
-            chunk += sizes[sample]  # noqa: PLW2901
+            places.append(end)
+            end += sizes[sample]
             sample += 1
-        end = chunk
     if sample != len(sizes) or end > len(data):
         raise ValueError
     return places

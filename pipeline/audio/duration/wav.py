@@ -13,6 +13,7 @@ _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _TYPES = {(_PCM, 16): "<i2", (_PCM, 32): "<i4", (_FLOAT, 32): "<f4"}  # others are measured, not listened to
 _WIDTHS = {_PCM: (8, 16, 24, 32), _FLOAT: (32, 64)}
 _FRAMES_A_SECOND = 32
+_EXTENSIBLE_SIZE = 26  # bytes of a layout up to the end of the kind it stands for
 _UNSAID = (0, 0xFFFFFFFF)
 
 
@@ -35,7 +36,7 @@ def extent(data: bytes) -> Extent | None:
 def _layout(fmt: bytes) -> tuple[int, int, int, int] | None:
     """(kind, channels, Hz, bits)."""
     kind, channels, rate, _, width, bits = struct.unpack_from("<HHIIHH", fmt)
-    if kind == _EXTENSIBLE and len(fmt) >= 26:  # noqa: PLR2004
+    if kind == _EXTENSIBLE and len(fmt) >= _EXTENSIBLE_SIZE:
         (kind,) = struct.unpack_from("<H", fmt, 24)
     sound = bits in _WIDTHS.get(kind, ()) and 1 <= channels <= MOST_CHANNELS and width == channels * bits // 8
     return (kind, channels, rate, bits) if sound else None
