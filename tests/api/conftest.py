@@ -81,7 +81,7 @@ class House:
         data = {"model": "oracle", **fields}
         answer = self.post(JOBS, data=data, files={"file": ("talk.wav", sound or recording()[0])})
         assert answer.status_code == 202, answer.text
-        return answer.json()  # type: ignore[no-any-return]
+        return answer.json()
 
     def work(self, *, chunks: int | None = None) -> None:
         """Be the workers until nothing is left to dispatch, or until so many chunks are heard."""

@@ -15,7 +15,7 @@ _PAIRS = ("going", "along")
 class Far(asyncio.Protocol):
     """One connection; requests come one after the other."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:
         self.transport, self.held, self.expected = transport, bytearray(), -1
 
     def data_received(self, data: bytes) -> None:

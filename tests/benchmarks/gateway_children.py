@@ -47,7 +47,7 @@ class Upstream(asyncio.Protocol):
 
     first_at = 0.0  # when the last speech's first block left, on this machine's monotonic clock
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:
         self.transport, self.held, self.head, self.missing = transport, bytearray(), b"", -1
 
     def data_received(self, data: bytes) -> None:
@@ -137,7 +137,7 @@ class Caller(asyncio.Protocol):
         self.failed = 0
         self.done = asyncio.get_running_loop().create_future()
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.transport = transport
         self.ask()
@@ -177,7 +177,7 @@ async def load(port: int, connections: int, seconds: float, body: bytes, headers
     callers = [Caller(head.encode() + body, began + seconds) for _ in range(connections)]
     loop = asyncio.get_running_loop()
     for caller in callers:
-        await loop.create_connection(lambda caller=caller: caller, "127.0.0.1", port)  # type: ignore[misc]
+        await loop.create_connection(lambda caller=caller: caller, "127.0.0.1", port)
     await asyncio.wait_for(asyncio.gather(*(caller.done for caller in callers)), seconds + 60)
     took = time.perf_counter() - began
     times = sorted(time for caller in callers for time in caller.times) or [0.0]

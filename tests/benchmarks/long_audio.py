@@ -99,7 +99,7 @@ def call(port: int, body: bytes, key: str = "", *, path: str = "/v1/audio/transc
         answer = connection.getresponse()
         found = json.loads(answer.read())
         assert answer.status < 300, found
-        return found  # type: ignore[no-any-return]
+        return found
 
 
 def least(recording: Path, place: Place) -> tuple[float, float]:

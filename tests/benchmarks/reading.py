@@ -61,7 +61,7 @@ def read(folder: Path, minutes: float, formats: tuple[str, ...]) -> dict[str, fl
     source.write_text(text_of(minutes))
     arguments = [sys.executable, "-c", READ, str(source), str(folder), ",".join(formats)]
     done = subprocess.run(arguments, check=True, capture_output=True, text=True)
-    return json.loads(done.stdout)  # type: ignore[no-any-return]
+    return json.loads(done.stdout)
 
 
 def run() -> Iterator[Figure]:

@@ -113,4 +113,4 @@ def run() -> Iterator[Figure]:
             for detail in details:
                 yield with_sound(detail, registry, recording)
     for style, detail in (("natural", "word"), ("dense", "word"), ("dense", "segment"), ("dense", "text")):
-        yield speed(style, detail)  # type: ignore[arg-type]
+        yield speed(style, detail)

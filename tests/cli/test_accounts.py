@@ -19,7 +19,7 @@ from tests.cli.conftest import Run
 def create(run: Run, *words: str) -> dict[str, Any]:
     made = run("accounts", "create", *words, "--json")
     assert made.code == 0, made.err
-    return made.json  # type: ignore[no-any-return]
+    return made.json
 
 
 def booked(home: Path, account: str) -> int:

@@ -113,8 +113,8 @@ def test_who_may_not_and_who_is_not_there(run: Run, base_url: str, talk: Path) -
 def test_a_stranger_on_that_port_is_told_as_such(run: Run) -> None:
     async def stranger(scope: dict[str, str], receive: object, send: Callable[..., object]) -> None:
         if scope["type"] == "http":
-            await send({"type": "http.response.start", "status": 200, "headers": []})  # type: ignore[misc]
-            await send({"type": "http.response.body", "body": b"<html>hello</html>"})  # type: ignore[misc]
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"<html>hello</html>"})
 
     with running(stranger) as server:
         said = run("jobs", "list", "--base-url", server.url)

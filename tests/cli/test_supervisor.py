@@ -36,7 +36,7 @@ def supervise(said: list[str]) -> Iterator["type[Supervisor]"]:
         made[-1].start()
         return made[-1]
 
-    yield start  # type: ignore[misc]
+    yield start
     for supervisor in made:
         supervisor.stop()
 
@@ -47,7 +47,7 @@ def pid(supervisor: Supervisor, n: int = 0) -> int:
     return process.pid
 
 
-def test_a_role_that_dies_is_started_again(supervise, said: list[str]) -> None:  # type: ignore[no-untyped-def]
+def test_a_role_that_dies_is_started_again(supervise, said: list[str]) -> None:
     supervisor = supervise(SLEEP, SLEEP)
     first, untouched = pid(supervisor), pid(supervisor, 1)
     os.kill(first, signal.SIGKILL)
@@ -58,14 +58,14 @@ def test_a_role_that_dies_is_started_again(supervise, said: list[str]) -> None: 
     assert pid(supervisor, 1) == untouched
 
 
-def test_one_that_keeps_dying_is_called_failing(supervise, said: list[str]) -> None:  # type: ignore[no-untyped-def]
+def test_one_that_keeps_dying_is_called_failing(supervise, said: list[str]) -> None:
     supervisor = supervise("raise SystemExit(3)")
     failing = wait_until(lambda: supervisor.tend() or supervisor.failing(2))
     assert failing is supervisor.roles[0]
     assert said[-1] == "role 0 ended with exit code 3; starting it again in 1 s"
 
 
-def test_what_a_dead_role_leaves_behind_is_ended_with_it(supervise) -> None:  # type: ignore[no-untyped-def]
+def test_what_a_dead_role_leaves_behind_is_ended_with_it(supervise) -> None:
     supervisor = supervise(PARENT)
     family = wait_until(lambda: psutil.Process(pid(supervisor)).children())
     os.kill(pid(supervisor), signal.SIGKILL)
@@ -73,7 +73,7 @@ def test_what_a_dead_role_leaves_behind_is_ended_with_it(supervise) -> None:  # 
     assert psutil.wait_procs(family, 5)[1] == []
 
 
-def test_stop_is_orderly_and_ends_the_stubborn_too(supervise, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+def test_stop_is_orderly_and_ends_the_stubborn_too(supervise, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cli.supervisor.STOP_SECONDS", 0.5)
     supervisor = supervise(STUBBORN, SLEEP)
     processes = [psutil.Process(pid(supervisor, n)) for n in (0, 1)]
@@ -87,14 +87,14 @@ def test_a_stop_is_over_within_five_seconds_whoever_is_slow() -> None:
     assert supervising.STOP_SECONDS + embedded_redis.STOP_SECONDS <= 4.0, "a second is left for the processes to go"
 
 
-def test_abandon_kills_and_does_not_even_reap(supervise) -> None:  # type: ignore[no-untyped-def]
+def test_abandon_kills_and_does_not_even_reap(supervise) -> None:
     supervisor = supervise(STUBBORN)
     process = psutil.Process(pid(supervisor))
     supervisor.abandon()
     wait_until(lambda: process.status() == psutil.STATUS_ZOMBIE)
 
 
-def test_its_output_goes_to_stderr(supervise, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_its_output_goes_to_stderr(supervise, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     sign = tmp_path / "done"
     supervisor = supervise(f"print('hello', flush=True); open({str(sign)!r}, 'w').close(); {SLEEP}")
     wait_until(sign.exists)

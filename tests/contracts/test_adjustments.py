@@ -36,7 +36,7 @@ def test_a_key_is_an_accounts_and_a_kinds_own(database: Database, account: str) 
     other = Accounts(database).create_account("other").id
     adjustments = Adjustments(database)
     assert not any(
-        adjustments.book(kind, owner, 5, note="n", key="k")[2]  # type: ignore[arg-type]  # a plain tuple of names
+        adjustments.book(kind, owner, 5, note="n", key="k")[2]  # a plain tuple of names
         for owner in (account, other)
         for kind in ("top_up", "adjust")
     )
@@ -67,4 +67,4 @@ def test_a_correction_never_goes_below_nothing_and_leaves_no_row(database: Datab
 def test_an_unknown_account(database: Database) -> None:
     for kind in ("top_up", "adjust"):
         with pytest.raises(NotFound):
-            Adjustments(database).book(kind, "acct_nobody", 5, note="x")  # type: ignore[arg-type]
+            Adjustments(database).book(kind, "acct_nobody", 5, note="x")

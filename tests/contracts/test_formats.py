@@ -43,7 +43,7 @@ SAMPLES = {"empty": EMPTY, "nasty": NASTY, "late": LATE}
 
 
 def render(name: str, transcript: Transcript, **options: object) -> str:
-    return load(name).render(transcript, RenderOptions(**options))  # type: ignore[arg-type]
+    return load(name).render(transcript, RenderOptions(**options))
 
 
 def read_srt(document: str) -> list[tuple[int, int, str]]:

@@ -135,7 +135,7 @@ def test_jobs_of_one_instant_are_paged_too(harness: JobStoreHarness) -> None:
 @pytest.mark.parametrize("side", ["after", "before"])
 def test_a_cursor_that_is_nobodys_is_the_callers_mistake(harness: JobStoreHarness, side: str) -> None:
     with pytest.raises(InvalidRequest) as raised:
-        harness.jobs.list(harness.account, **{side: "job_nothing"})  # type: ignore[arg-type]
+        harness.jobs.list(harness.account, **{side: "job_nothing"})
     assert raised.value.param == side
 
 

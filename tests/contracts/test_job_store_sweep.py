@@ -117,7 +117,7 @@ def test_rows_that_cannot_be_rescued_do_not_starve_the_others(
     def stumble(store: JobStore, session: object, job: Job, time: float) -> int:
         if job.id in broken:
             raise ValueError("a row nobody foresaw")
-        return rescue(store, session, job, time)  # type: ignore[arg-type]
+        return rescue(store, session, job, time)
 
     monkeypatch.setattr(JobStore, "_rescue_job", stumble)
     assert harness.jobs.rescue(limit=2) == 5

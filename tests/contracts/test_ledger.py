@@ -28,7 +28,7 @@ def ledger(database: Database) -> Ledger:
 
 def receipt(account: str, seconds: float, **more: object) -> NewReceipt:
     usage = Usage(audio_ms=round(1000 * seconds))
-    return NewReceipt(account_id=account, task="transcription", model="whisper-1", usage=usage, prices=MINUTE, **more)  # type: ignore[arg-type]
+    return NewReceipt(account_id=account, task="transcription", model="whisper-1", usage=usage, prices=MINUTE, **more)
 
 
 def rows(ledger: Ledger, account: str) -> list[tuple[str, int, int, int]]:

@@ -307,7 +307,7 @@ def test_tokens_are_added_up_chunk_by_chunk(harness: JobStoreHarness, ledger: Le
     counts = (TokenUsage(audio_in=10, text_out=5), TokenUsage(audio_in=11, text_out=4))
     for idx, (tokens, counted) in enumerate(zip(counts, ("provider", "estimated"), strict=True)):
         lease = harness.claim_chunk(job, idx)
-        harness.jobs.complete_chunk(lease, f"r{idx}", "m", Usage(tokens=tokens, counted=counted))  # type: ignore[arg-type]
+        harness.jobs.complete_chunk(lease, f"r{idx}", "m", Usage(tokens=tokens, counted=counted))
     harness.jobs.complete_chunk(harness.claim_chunk(job, 2), "r2", "m", Usage())
     done = harness.finish(job)
     assert done.captured_micro == 21 * 6 + 9 * 10 == spent(ledger, harness)

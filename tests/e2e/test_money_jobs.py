@@ -97,7 +97,7 @@ class Customer:
 
     def look(self, job: str) -> dict[str, Any]:
         """The job as the API shows it."""
-        return self.shop.client.get(f"{self.shop.urls[0]}{JOBS}/{job}", headers=self._auth).json()  # type: ignore[no-any-return]
+        return self.shop.client.get(f"{self.shop.urls[0]}{JOBS}/{job}", headers=self._auth).json()
 
     def steer(self, job: str, action: str) -> httpx2.Response:
         """Cancel or retry."""
@@ -159,7 +159,7 @@ def test_nobody_orders_what_they_cannot_pay(doors: Shop) -> None:
     assert customer.order(sound, key="same").status_code == 402, "another account's key is another request"
     with doors.services.database.read() as session:
         kept = [session.execute(select(func.count()).select_from(table)).scalar_one() for table in (Job, Media)]
-        holds = select(func.count()).where(LedgerEntry.kind == "hold")  # type: ignore[arg-type]
+        holds = select(func.count()).where(LedgerEntry.kind == "hold")
         assert kept == [12, 12]
         assert session.execute(holds).scalar_one() == 12
 

@@ -66,7 +66,7 @@ def asked(package: Path, url: str, key: str) -> dict[str, Any]:
         ["node", "client.mjs", "talk.wav"], cwd=package, env=told, capture_output=True, text=True, timeout=180
     )
     assert ran.returncode == 0, ran.stderr
-    return json.loads(ran.stdout)  # type: ignore[no-any-return]
+    return json.loads(ran.stdout)
 
 
 @pytest.mark.parametrize(

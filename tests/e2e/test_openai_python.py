@@ -34,7 +34,7 @@ def test_it_transcribes_to_every_format(client: openai.OpenAI) -> None:
     assert plain.text.split() == said
     assert plain._request_id is not None
     for name in ("text", "srt", "vtt"):
-        written = client.audio.transcriptions.create(model="oracle", file=sound, response_format=name)  # type: ignore[call-overload]
+        written = client.audio.transcriptions.create(model="oracle", file=sound, response_format=name)
         assert isinstance(written, str)
         assert said[0] in written
     verbose = client.audio.transcriptions.create(
@@ -83,7 +83,7 @@ def test_it_speaks_in_every_format(client: openai.OpenAI, tmp_path: Path, name: 
         model="oracle",
         voice="alloy",
         input="hello from here",
-        response_format=name,  # type: ignore[arg-type]
+        response_format=name,
     ) as answer:
         answer.stream_to_file(target)
     assert target.stat().st_size > 500
@@ -124,7 +124,7 @@ def test_its_errors_have_all_four_fields(client: openai.OpenAI) -> None:
 
 def test_it_manages_webhook_endpoints(client: openai.OpenAI) -> None:
     made = [
-        client.webhooks.create(name=str(n), url=f"https://example.org/{n}", event_types=["audio.job.completed"])  # type: ignore[list-item]
+        client.webhooks.create(name=str(n), url=f"https://example.org/{n}", event_types=["audio.job.completed"])
         for n in range(3)
     ]
     assert made[0].signing_secret.startswith("whsec_")

@@ -58,7 +58,7 @@ def hear(place: Running, key: str, seconds: float) -> dict[str, Any]:
         timeout=60,
     )
     assert answer.status_code == 200, answer.text
-    return answer.json()  # type: ignore[no-any-return]
+    return answer.json()
 
 
 def test_names_are_kept_and_letters_say_which_part_they_belong_to(tmp_path: Path, upstream: Scripted) -> None:

@@ -128,7 +128,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
         parts = []
         for name, server in servers.items():
             fault = FAULTS[name]
-            server.replies = [answering(server, fault.reply) if fault.by_request else fault.reply]  # type: ignore[arg-type, list-item]
+            server.replies = [answering(server, fault.reply) if fault.by_request else fault.reply]
             parts.append(
                 f'[providers."bad-{name}"]\nbase_url = "{server.url}/v1"\n{SETTINGS}answer_s = {0.4 if fault.slow else 30}\n'
             )

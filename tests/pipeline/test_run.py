@@ -75,7 +75,7 @@ def to_say(**values: object) -> SpeechOptions:
 
 
 def texts(heard: object) -> list[str]:
-    return [word.text for segment in heard.segments for word in segment.words]  # type: ignore[attr-defined]
+    return [word.text for segment in heard.segments for word in segment.words]
 
 
 def calls(folder: Path) -> int:
@@ -102,7 +102,7 @@ def test_segments_are_handed_out_while_it_works_each_once(
     style: str, detail: str, registry: ProviderRegistry, tmp_path: Path
 ) -> None:
     recording = tmp_path / "speech.wav"
-    write_wav(recording, speech(seconds=45, style=style, seed=4))  # type: ignore[arg-type]
+    write_wav(recording, speech(seconds=45, style=style, seed=4))
     told: list[str] = []
     progress: list[tuple[int, int]] = []  # chunks done, segments told by then
 

@@ -21,7 +21,7 @@ def section(title: str) -> str:
 def stops(title: str) -> list[tuple[str, str]]:
     """(file, the whole line) of each stop of a walk, in order."""
     numbered = re.split(r"^\d+\. ", section(title), flags=re.MULTILINE)[1:]
-    return [(re.match(r"`([^`]+)`", line)[1], " ".join(line.split())) for line in numbered]  # type: ignore[index]
+    return [(re.match(r"`([^`]+)`", line)[1], " ".join(line.split())) for line in numbered]
 
 
 def imported(path: str) -> set[Path]:

@@ -45,7 +45,7 @@ def upstream() -> Iterator[Upstream]:
 
     async def hear(request: Request) -> Response:
         async with request.form() as form:
-            sound = await form["file"].read()  # type: ignore[union-attr]
+            sound = await form["file"].read()
             asked = {name: form.getlist(name) for name in form if name != "file"}
         asked = {name: values if name.endswith("[]") else values[0] for name, values in asked.items()}
         place.got.append(asked)

@@ -80,7 +80,7 @@ class WorkerHarness:
         self.services = build(settings, engine_processes=1)
         self.messages = SentMessages()
         self.services.queue.close()
-        self.services.queue = self.messages  # type: ignore[assignment]
+        self.services.queue = self.messages
         self.account = rich(self.services.database, "workers")
         self._keeper = LeaseKeeper(self.services.jobs, 6.0)
 

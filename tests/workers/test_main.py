@@ -30,7 +30,7 @@ def test_a_message_that_cannot_be_acted_on_is_left_to_the_sweep(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, trouble: Exception
 ) -> None:
     class Closed(WorkerContextFactory):
-        def get(self) -> None:  # type: ignore[override]
+        def get(self) -> None:
             raise trouble
 
     app = worker_app(NOWHERE, Closed(Settings(home=tmp_path), "cpu", StopTime()))

@@ -97,7 +97,7 @@ def dead_keys(house: House) -> dict[str, str | None]:
 
 def test_dead_keys_open_nothing(house: House) -> None:
     for name, key in dead_keys(house).items():
-        wrong = wrong_answers(GUARDED, lambda one, key=key: ask(house, one, key), refused_as(401, "invalid_api_key"))  # type: ignore[misc]
+        wrong = wrong_answers(GUARDED, lambda one, key=key: ask(house, one, key), refused_as(401, "invalid_api_key"))
         assert not wrong, name
 
 
@@ -182,7 +182,7 @@ def test_what_is_anothers_is_as_unknown_as_what_never_was(house: House) -> None:
 def test_the_administration_opens_to_its_own_key_alone(house: House) -> None:
     """No account's key, however good; the admin key is let in everywhere."""
     for key in (None, house.key, "sk-" + "0" * 56, ADMIN_KEY[:-1], ADMIN_KEY + "x"):
-        assert not wrong_answers(ADMIN, lambda one, key=key: ask(house, one, key), refused_as(401, "invalid_api_key"))  # type: ignore[misc]
+        assert not wrong_answers(ADMIN, lambda one, key=key: ask(house, one, key), refused_as(401, "invalid_api_key"))
     reads = [operation for operation in ADMIN if operation[0] == "GET" and "{" not in operation[1]]
     assert reads
     for operation in reads:

@@ -80,7 +80,7 @@ def test_it_stops_in_time_whatever_it_is_doing(door: Door) -> None:
 
     def ask(name: str, method: str, path: str, **options: object) -> None:
         try:
-            answers[name] = httpx2.request(method, door.url + path, headers=door.headers, timeout=60, **options)  # type: ignore[arg-type]
+            answers[name] = httpx2.request(method, door.url + path, headers=door.headers, timeout=60, **options)
         except httpx2.HTTPError as error:
             answers[name] = type(error).__name__
 

@@ -26,17 +26,17 @@ class Strangers:
     def __init__(self, app: object) -> None:
         self.app = app
 
-    async def __call__(self, scope: dict, receive: object, send: object) -> None:  # type: ignore[type-arg]
+    async def __call__(self, scope: dict, receive: object, send: object) -> None:
         if scope["type"] == "http" and scope["path"] == "/stranger":
-            await render(Unauthenticated())(scope, receive, send)  # type: ignore[arg-type]
+            await render(Unauthenticated())(scope, receive, send)
         else:
-            await self.app(scope, receive, send)  # type: ignore[operator]
+            await self.app(scope, receive, send)
 
 
 def application() -> FastAPI:
     app = FastAPI(openapi_url=None)
     error_responses.install(app)
-    app.add_middleware(Strangers)  # type: ignore[arg-type]
+    app.add_middleware(Strangers)
     app.add_middleware(BodyGuard, patience=PATIENCE, drain=50_000_000)
     app.add_middleware(RequestMiddleware, limit=100)
 
@@ -65,7 +65,7 @@ def post(path: str, *headers: str) -> bytes:
     return "\r\n".join([f"POST {path} HTTP/1.1", "Host: x", *headers, "", ""]).encode()
 
 
-def answer_of(raw: bytes) -> tuple[int, dict[str, str], dict]:  # type: ignore[type-arg]
+def answer_of(raw: bytes) -> tuple[int, dict[str, str], dict]:
     head, _, content = raw.partition(b"\r\n\r\n")
     status, *lines = head.decode().split("\r\n")
     headers = dict(line.lower().split(": ", maxsplit=1) for line in lines)

@@ -39,12 +39,12 @@ def done(house: House, sound: bytes, **fields: Any) -> dict[str, Any]:
     house.work()
     found = house.get(f"{JOBS}/{job['id']}").json()
     assert found["status"] == "completed", found["error"]
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def verbose(house: House, job: dict[str, Any]) -> dict[str, Any]:
     options = "format=verbose_json&timestamp_granularities=word&timestamp_granularities=segment"
-    return house.get(f"{JOBS}/{job['id']}/transcript?{options}").json()  # type: ignore[no-any-return]
+    return house.get(f"{JOBS}/{job['id']}/transcript?{options}").json()
 
 
 @pytest.mark.parametrize("seconds", [4.0, 70.0])

@@ -19,7 +19,7 @@ def spoken(house: House, text: str = TEXT, **options: Any) -> dict[str, Any]:
     house.work()
     job = house.get(f"{JOBS}/{answer.json()['id']}").json()
     assert job["status"] == "completed", job["error"]
-    return job  # type: ignore[no-any-return]
+    return job
 
 
 @pytest.mark.parametrize("target", SPEECH_FORMATS)

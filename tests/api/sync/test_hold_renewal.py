@@ -44,7 +44,7 @@ def begun(services: Services, caller: Principal, subject: str = "req_slow") -> B
     bill.expect(MINUTE)
     with services.database.write() as session:
         for table in (OpenHold, OpenMinutes):
-            session.execute(update(table).values(opened_at=table.opened_at - HOUR_AGO))  # type: ignore[arg-type]
+            session.execute(update(table).values(opened_at=table.opened_at - HOUR_AGO))
     return bill
 
 

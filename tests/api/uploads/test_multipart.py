@@ -61,7 +61,7 @@ def read(blocks: Sequence[bytes], sink: Sink, *, content_type: str = TYPE, cut: 
         return next(left)
 
     scope = {"type": "http", "method": "POST", "headers": [(b"content-type", content_type.encode())]}
-    return asyncio.run(read_form(Request(scope, receive), sink))  # type: ignore[arg-type]
+    return asyncio.run(read_form(Request(scope, receive), sink))
 
 
 SOUND = bytes(range(256)) * 40 + b"\r\n--x1y\r\n--\r\n"

@@ -40,7 +40,7 @@ def named(*answers: Sequence[str], outbound: tuple[object, ...] = LOOPBACK) -> t
         asked.append(host)
         return [ip_address(each) for each in answers[min(len(asked), len(answers)) - 1]]
 
-    return Outbound(outbound, resolver=resolver), asked  # type: ignore[arg-type]
+    return Outbound(outbound, resolver=resolver), asked
 
 
 def test_post_brings_exactly_the_bytes(open_outbound: Outbound, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +96,7 @@ def test_only_2xx_is_success_and_nothing_is_followed(open_outbound: Outbound, st
         "huge-head",
     ],
 )
-def test_every_attempt_ends_and_says_how(open_outbound: Outbound, reply, status, failure) -> None:  # type: ignore[no-untyped-def]
+def test_every_attempt_ends_and_says_how(open_outbound: Outbound, reply, status, failure) -> None:
     with scripted(reply) as server:
         answer = open_outbound.post(server.url, b"{}", {}, deadline_s=SOON)
     assert (answer.status, answer.failure, answer.ok) == (status, failure, False)
@@ -364,7 +364,7 @@ def test_every_redirect_is_checked(open_outbound: Outbound, location: str, error
     ],
     ids=["missing", "broken", "nowhere", "packed", "truncated", "unfinished", "reset", "drip", "flood", "silent"],
 )
-def test_a_download_that_fails_says_how(open_outbound: Outbound, reply, details) -> None:  # type: ignore[no-untyped-def]
+def test_a_download_that_fails_says_how(open_outbound: Outbound, reply, details) -> None:
     with scripted(reply) as server, pytest.raises(DownloadFailed) as caught:
         open_outbound.download(server.url, {}, bytes, max_bytes=1 << 40, deadline_s=SOON)
     assert caught.value.details == details
@@ -379,7 +379,7 @@ def test_a_download_that_fails_says_how(open_outbound: Outbound, reply, details)
         forever(CHUNKED, b"64\r\n" + b"x" * 100 + b"\r\n", 0),
     ],
 )
-def test_a_download_stops_at_its_limit(open_outbound: Outbound, reply) -> None:  # type: ignore[no-untyped-def]
+def test_a_download_stops_at_its_limit(open_outbound: Outbound, reply) -> None:
     poured: list[bytes] = []
     with scripted(reply) as server, pytest.raises(MediaTooLarge):
         open_outbound.download(server.url, {}, poured.append, max_bytes=1000, deadline_s=30)

@@ -39,7 +39,7 @@ LOSSLESS = (
 
 
 def whole(source: Path | bytes, level: Level | None = None, **options: object) -> tuple[AudioFacts, bytes]:
-    with Decoding(source, level=level, **options) as sound:  # type: ignore[arg-type]
+    with Decoding(source, level=level, **options) as sound:
         pcm = b"".join(sound)
         assert sound.samples * 2 == len(pcm)
         return sound.facts, pcm

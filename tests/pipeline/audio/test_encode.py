@@ -145,7 +145,7 @@ def test_a_listener_who_leaves_ends_it_all(nothing_left: None, level: Level) -> 
 
     output = encode(endless(), sample_rate=RATE, target="mp3", level=level)
     next(output)
-    output.close()  # type: ignore[attr-defined]
+    output.close()
     assert closed.wait(30)
     for thread in feeders():
         thread.join(10)
@@ -161,7 +161,7 @@ def test_a_listener_who_leaves_while_the_voice_is_thinking(nothing_left: None) -
 
     output = encode(slow(), sample_rate=RATE, target="wav")
     next(output)
-    output.close()  # type: ignore[attr-defined]  # does not wait for the voice
+    output.close()  # does not wait for the voice
     assert not thought.is_set()
     thought.set()
     for thread in feeders():

@@ -79,7 +79,7 @@ def test_behind_tags_of_any_length(recordings: Path) -> None:
     for name in ("lame.mp3", "music.flac", "raw.aac"):
         data = tags + (recordings / name).read_bytes()
         assert sniff(data[:4096]).name == "mp3"  # the best guess of a short look
-        found = sniff_file(lambda offset, data=data: data[offset : offset + 4096])  # type: ignore[misc]
+        found = sniff_file(lambda offset, data=data: data[offset : offset + 4096])
         assert found.name == CONTAINERS[name][0].split()[0]
 
 

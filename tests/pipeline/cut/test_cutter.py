@@ -86,7 +86,7 @@ def test_every_sample_is_owned_once_and_the_result_does_not_depend_on_the_blocks
 @pytest.mark.parametrize("style", ["natural", "dense", "sparse"])
 @pytest.mark.parametrize("profile", [CutProfile(), SHORT])
 def test_every_word_is_whole_in_a_chunk_that_will_be_heard(style: str, profile: CutProfile) -> None:
-    sound, words = sounds.oracle(style, 120)  # type: ignore[arg-type]
+    sound, words = sounds.oracle(style, 120)
     found = chunks(sound, profile)
     holds(found, sound, profile)
     heard = [chunk.span for chunk in found if chunk.span.has_speech]

@@ -50,7 +50,7 @@ def test_rare_clicks_are_hardly_speech() -> None:
 @pytest.mark.parametrize("style", ["natural", "dense"])
 @pytest.mark.parametrize("gain", [1.0, 0.1, 0.01, 0.003])
 def test_speech_is_found_at_any_level(style: str, gain: float) -> None:
-    sound, words = sounds.oracle(style, 30)  # type: ignore[arg-type]
+    sound, words = sounds.oracle(style, 30)
     spoken = sum(word.end - word.start for word in words) / SAMPLE_RATE
     assert seconds_of_speech(sounds.samples(sound) * gain) > 0.75 * spoken
 

@@ -17,7 +17,7 @@ EVERYWHERE = ((0, 60_000),)
 
 
 def segment(text: str, start: int = 0, end: int = 30_000, **more: object) -> Segment:
-    return Segment(text, start, end, **more)  # type: ignore[arg-type]
+    return Segment(text, start, end, **more)
 
 
 def reasons(one: Segment, speech: tuple[tuple[int, int], ...] = EVERYWHERE) -> set[str]:
@@ -117,7 +117,7 @@ def test_the_prompt_s_own_words_are_an_echo() -> None:
 def test_a_reader_chooses_what_to_see_of_suspects(how: str, text: str) -> None:
     ghost = segment("Ghost.", 1000, 1500, suspect=("no_speech",))
     whole = Transcript((segment("One.", 0, 900), ghost, segment("Two.", 2000, 3000)), 3000)
-    assert shown(whole, how).text == text  # type: ignore[arg-type]
+    assert shown(whole, how).text == text
     assert len(whole.segments) == 3
 
 
@@ -126,7 +126,7 @@ def test_a_reader_chooses_what_to_see_of_suspects(how: str, text: str) -> None:
 )
 def test_speakers_are_told_with_suspects_marked_and_left_out(how: str, texts: list[str]) -> None:
     said = (segment("Hi.", 0, 500, speaker="A"), segment("Thanks.", 600, 900, speaker="B", suspect=("no_speech",)))
-    body = json.loads(load("diarized_json").render(shown(Transcript(said, 1000), how), RenderOptions()))  # type: ignore[arg-type]
+    body = json.loads(load("diarized_json").render(shown(Transcript(said, 1000), how), RenderOptions()))
     assert [one["text"] for one in body["segments"]] == texts
     assert [one["speaker"] for one in body["segments"]] == ["A", "B"][: len(texts)]
     assert all(text in body["text"] for text in texts)

@@ -22,7 +22,7 @@ Calls = list[tuple[int, TranscriptionOptions]]
 
 
 def a_chunk(style: str = "natural", seconds: float = 24) -> Chunk:
-    (chunk,) = cut([sounds.oracle(style, seconds)[0]], CutProfile())  # type: ignore[arg-type]
+    (chunk,) = cut([sounds.oracle(style, seconds)[0]], CutProfile())
     return chunk
 
 

@@ -269,7 +269,7 @@ def test_a_late_answer_from_before_decides_nothing(
     except ProviderUnavailable:
         assert late
     assert is_open(circuit), "the probe is still under way"
-    probes[0].__exit__(None, None, None)  # type: ignore[attr-defined]
+    probes[0].__exit__(None, None, None)
     assert not is_open(circuit)
 
 

@@ -21,7 +21,7 @@ LONG = long(12, seed=3)
 def hear_all(harness: WorkerHarness, role: str = "cpu") -> None:
     for message in harness.messages.sent:
         if message[0] == role and len(message) == 3:
-            transcribe(harness.worker(role), message[1], message[2])  # type: ignore[arg-type]
+            transcribe(harness.worker(role), message[1], message[2])
 
 
 def test_one_chunk_costs_one_task(harness: WorkerHarness) -> None:
