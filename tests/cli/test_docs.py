@@ -77,20 +77,24 @@ def test_all_stages_are_named() -> None:
     assert [stage for stage in Stage if f"`{stage}`" not in document] == []
 
 
+def of_the_client() -> set[str]:
+    """Variables that options of commands read."""
+    return {p.envvar for command in every_command().values() for p in command.params if getattr(p, "envvar", None)}
+
+
 def test_the_settings_are_the_documented_ones() -> None:
     same("docs/deployment.md, Settings", set(rows("docs/deployment.md", rf"`({PREFIX}\w+)`")), SETTINGS)
 
 
 def test_the_clients_variables_are_the_documented_ones() -> None:
     """What a command reads besides the settings."""
-    real = {p.envvar for command in every_command().values() for p in command.params if getattr(p, "envvar", None)}
     for name in ("docs/deployment.md", "docs/cli.md"):
-        same(name, variables(text(name)) - SETTINGS, real)
+        same(name, variables(text(name)) - SETTINGS, of_the_client())
 
 
 def test_every_variable_is_a_setting_or_a_clients() -> None:
     """In documents and in the product alike: nothing is read, or said to be read, that is not documented."""
-    known = SETTINGS | variables(text("docs/cli.md"))
+    known = SETTINGS | of_the_client()
     unknown = {
         str(path.relative_to(ROOT)): sorted(found)
         for path in (*DOCS, *PRODUCT)
@@ -141,6 +145,8 @@ def test_the_manual_lists_every_command_with_its_options() -> None:
 
 def test_exit_codes_are_the_documented_ones() -> None:
     assert {int(code): cell for code, (cell,) in rows("docs/cli.md", r"(\d+)").items()} == MEANINGS
+    prose = re.findall(r"\((\d+)(?: or (\d+))?\)|[Ee]xits? (?:with|code) (\d+)", text("docs/cli.md"))
+    assert {int(code) for found in prose for code in found if code} <= set(MEANINGS)
     named = {value for name, value in vars(exits).items() if name.isupper() and type(value) is int}
     assert named == set(MEANINGS), "every code of cli/exits.py has a meaning there, and every meaning a code"
 
