@@ -12,7 +12,8 @@ import pytest
 
 from cli import exits
 from tests.e2e.processes import Marked, marked
-from tests.e2e.test_up import Up, free_port
+from tests.e2e.test_up import Up
+from tests.support.ports import free_port
 from tests.support.recordings import short
 
 README = (Path(__file__).parent.parent.parent / "README.md").read_text("utf-8")

@@ -23,6 +23,7 @@ from infra.database.session import Database
 from infra.keys.accounts import Accounts
 from tests.e2e.processes import LEAVE_SECONDS, Marked, marked
 from tests.support.accounts import rich
+from tests.support.ports import free_port
 from tests.support.recordings import long, short
 from tests.support.terminal import Terminal
 from tests.support.waiting import wait_until
@@ -75,12 +76,6 @@ class Up:
 
 def command(port: int) -> list[str]:
     return [sys.executable, "-P", "-m", "cli", "up", "--port", str(port)]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture
