@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 AUDIO ?=
 STAMP := $(VENV)/.ready
 
-.PHONY: setup demo test lint format bench clean
+.PHONY: setup demo test check lint format bench clean
 
 setup: $(STAMP)
 
@@ -20,6 +20,9 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest
+
+check: lint
+	$(BIN)/python -m pytest -p randomly -m 'not processes'
 
 lint: setup
 	$(BIN)/ruff check .

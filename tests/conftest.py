@@ -9,7 +9,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ("tests.support.s3_fixtures", "tests.support.database_fixtures", "tests.support.side_by_side")
+pytest_plugins = (
+    "tests.support.s3_fixtures",
+    "tests.support.database_fixtures",
+    "tests.support.side_by_side",
+    "tests.support.processes",
+)
 # How long an example takes says how busy the machine is, and nothing of the example.
 settings.register_profile("stenopool", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.load_profile("stenopool")

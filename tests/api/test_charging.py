@@ -18,6 +18,8 @@ from pipeline.errors import DatabaseUnavailable
 from tests.api.conftest import CATALOG, recording
 from tests.api.serving import running
 
+pytestmark = pytest.mark.processes
+
 HEAR, TRANSLATE, SPEAK = "/v1/audio/transcriptions", "/v1/audio/translations", "/v1/audio/speech"
 PRICED = CATALOG + "".join(
     f'\n[models.{name}]\nroutes = [{{ provider = "oracle", model = "oracle" }}]\n'

@@ -112,6 +112,7 @@ def test_a_test_event_is_told_of_when_it_was_answered_not_when_it_was_begun(hous
     assert (answer["status_code"], answer["success"]) == (204, True)
 
 
+@pytest.mark.processes
 def test_a_delivery_is_replayed_with_its_id(house: House) -> None:
     endpoint = made(house)
     house.submit()

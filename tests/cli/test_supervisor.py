@@ -16,6 +16,8 @@ from infra import embedded
 from tests.support.waiting import wait_until
 from workers.main import GRACE, LAST_CALL
 
+pytestmark = pytest.mark.processes
+
 SLEEP = "import time; time.sleep(60)"
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
 PARENT = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', '{SLEEP}']); time.sleep(60)"

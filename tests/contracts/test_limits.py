@@ -18,6 +18,8 @@ from infra import limits as module
 from infra.embedded import PrivateRedis
 from infra.limits import LocalWindows, RateLimits, Standing, Window
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).parents[2]
 SURE = 20.0  # seconds: a patience that no loaded machine exhausts
 CHILD = """

@@ -36,7 +36,6 @@ def block(language: str, containing: str) -> str:
     return found
 
 
-@pytest.mark.slow
 def test_as_printed(place: Marked, tmp_path: Path) -> None:
     up = Up(place, tmp_path, free_port())
     created = stenopool(place, "keys", "create", "--tier", "pro", "--balance", "10")

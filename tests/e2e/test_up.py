@@ -93,7 +93,6 @@ def key(tmp_path: Path, place: Marked) -> str:
         return Accounts(database).create_key(rich(database, "up"))[0]
 
 
-@pytest.mark.slow
 def test_whatever_stops_it_nothing_is_left_and_its_jobs_go_on(place: Marked, key: str, tmp_path: Path) -> None:
     """A job of about a dozen chunks, a second each, survives Ctrl-C, SIGTERM and SIGKILL in turn."""
     recording = long(40, seed=7)
@@ -122,7 +121,6 @@ def test_whatever_stops_it_nothing_is_left_and_its_jobs_go_on(place: Marked, key
     assert sum(calls.values()) <= total + 3
 
 
-@pytest.mark.slow
 def test_on_a_terminal(place: Marked, tmp_path: Path) -> None:
     """The first key is shown once; roles and Redis that die come back; two times Ctrl-C does not wait."""
     port = free_port()

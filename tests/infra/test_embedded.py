@@ -14,6 +14,8 @@ import redis
 from infra.embedded import PrivateRedis, only_one, private_redis_url, redis_server_path
 from pipeline.errors import BrokerUnavailable, WrongState
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[PrivateRedis]:

@@ -7,9 +7,12 @@ import sys
 from pathlib import Path
 
 import psutil
+import pytest
 
 from infra.tether import GONE, USAGE, tethered
 from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.processes
 
 TETHER = str(Path(__file__).parents[2] / "infra" / "tether.py")
 

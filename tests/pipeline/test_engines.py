@@ -16,6 +16,8 @@ import pytest
 from pipeline.engines import EnginePool
 from pipeline.errors import EngineLost, ProviderBusy, ProviderError
 
+pytestmark = pytest.mark.processes
+
 CALCULATOR = "tests.pipeline.engine_targets:Calculator"
 ROOT = Path(__file__).parent.parent.parent
 

@@ -32,6 +32,7 @@ def toolbox() -> Iterator[Toolbox]:
         yield opened
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("model", ["espeak-ng", "oracle"])
 @pytest.mark.parametrize("speed", [0.3, 1.0, 2.5])
 def test_every_word_is_told_once_in_order_inside_the_sound(toolbox: Toolbox, model: str, speed: float) -> None:
@@ -44,6 +45,7 @@ def test_every_word_is_told_once_in_order_inside_the_sound(toolbox: Toolbox, mod
     assert times[0] >= 0 and times[-1] <= round(1000 * recital.samples / SAMPLE_RATE)
 
 
+@pytest.mark.processes
 def test_the_embedded_voice_says_when_a_word_begins(toolbox: Toolbox) -> None:
     """Where it rests between sentences nothing sounds, and every sentence begins with sound."""
     recital = recite(SpeechOptions(model="espeak-ng", input="One two three. Four five six. Seven."), toolbox)
@@ -64,6 +66,7 @@ def test_a_passage_of_marks_alone_is_a_pause(toolbox: Toolbox, model: str) -> No
     assert [word.text for sentence in recital.sentences for word in sentence.words] == ["…", "*", "*", "*", "…"]
 
 
+@pytest.mark.processes
 def test_joins_do_not_click(toolbox: Toolbox) -> None:
     """What borders on a pause is as good as silent."""
     recital = recite(SpeechOptions(model="espeak-ng", input="Alpha. Bravo. Charlie."), toolbox)
@@ -78,6 +81,7 @@ def test_joins_do_not_click(toolbox: Toolbox) -> None:
         assert samples[start - 1] < 100 and (end == len(samples) or samples[end] < 100)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("text", ["你好。再见,朋友!这是一个测试。", "Ein Wort", "…", "a" * 700 + ". Next one."])
 def test_texts_without_spaces_and_without_words(toolbox: Toolbox, text: str) -> None:
     recital = recite(SpeechOptions(model="espeak-ng", input=text), toolbox)

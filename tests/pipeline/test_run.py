@@ -83,6 +83,7 @@ def calls(folder: Path) -> int:
     return len(log.read_text().splitlines()) if log.exists() else 0
 
 
+@pytest.mark.processes
 def test_the_whole_way_in_order_with_progress(toolbox: Toolbox, tmp_path: Path) -> None:
     recording = tmp_path / "speech.wav"
     truth = write_wav(recording, speech(seconds=60, style="natural", seed=1))
@@ -97,6 +98,7 @@ def test_the_whole_way_in_order_with_progress(toolbox: Toolbox, tmp_path: Path) 
     assert progress[-1][0] == 60_000
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(("style", "detail"), [("natural", "word"), ("dense", "word"), ("dense", "text")])
 def test_segments_are_handed_out_while_it_works_each_once(
     style: str, detail: str, toolbox: Toolbox, tmp_path: Path
@@ -121,6 +123,7 @@ def test_segments_are_handed_out_while_it_works_each_once(
     assert len({count for _, count in progress}) > len(progress) // 2, "most chunks add to what is known"
 
 
+@pytest.mark.processes
 def test_bytes_are_a_source_too_and_answers_that_come_late_stay_in_order(toolbox: Toolbox, tmp_path: Path) -> None:
     recording = tmp_path / "speech.wav"
     truth = write_wav(recording, speech(seconds=20, style="dense", seed=2))
@@ -129,6 +132,7 @@ def test_bytes_are_a_source_too_and_answers_that_come_late_stay_in_order(toolbox
     assert [word.text for word in transcript.words] == [word.text for word in truth]
 
 
+@pytest.mark.processes
 def test_nobody_is_asked_about_silence(toolbox: Toolbox, tmp_path: Path) -> None:
     recording = tmp_path / "speech.wav"
     truth = write_wav(recording, speech(seconds=120, style="sparse", seed=3))
@@ -137,6 +141,7 @@ def test_nobody_is_asked_about_silence(toolbox: Toolbox, tmp_path: Path) -> None
     assert 0 < calls(tmp_path) <= len(transcript.segments)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("level", [0, 12])
 def test_a_recording_without_speech_costs_no_call(level: int, toolbox: Toolbox, tmp_path: Path) -> None:
     noise = np.random.default_rng(1).normal(0, 1, 16_000 * 20) * level
@@ -150,6 +155,7 @@ def test_a_recording_without_speech_costs_no_call(level: int, toolbox: Toolbox, 
     assert calls(tmp_path) == 0
 
 
+@pytest.mark.processes
 def test_a_chunk_that_fails_fails_the_recording_and_leaves_no_thread(toolbox: Toolbox, tmp_path: Path) -> None:
     recording = tmp_path / "speech.wav"
     truth = write_wav(recording, speech(seconds=30, style="natural", seed=4))
@@ -218,6 +224,7 @@ def test_where_it_runs_and_how_it_is_cut(toolbox: Toolbox) -> None:
     assert cut_profile(asked(model="backed-up"), toolbox).max_s == 6
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("target", SPEECH_FORMATS)
 def test_what_is_spoken_can_be_heard_in_every_format(target: str, toolbox: Toolbox) -> None:
     stream = speak(to_say(response_format=target), toolbox)
@@ -238,6 +245,7 @@ def as_wav(pcm: bytes, rate: int) -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.processes
 def test_long_texts_are_spoken_whole(toolbox: Toolbox) -> None:
     sentence = "River garden seven ocean castle. "
     sound = b"".join(speak(to_say(input=sentence * 140, response_format="pcm", speed=4), toolbox))
@@ -251,6 +259,7 @@ def test_speech_falls_back_before_its_first_sound(toolbox: Toolbox) -> None:
     assert len(b"".join(stream)) > 10_000
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("options", "error", "param"),
     [
@@ -269,6 +278,7 @@ def test_speech_that_cannot_begin_fails_at_once(
     assert getattr(failure.value, "param", None) == param
 
 
+@pytest.mark.processes
 def test_speech_that_is_not_listened_to_leaves_nothing_behind(toolbox: Toolbox) -> None:
     before = set(psutil.Process().children(recursive=True))
     stream = speak(to_say(input="River garden. " * 300, response_format="mp3"), toolbox)
@@ -278,6 +288,7 @@ def test_speech_that_is_not_listened_to_leaves_nothing_behind(toolbox: Toolbox) 
     assert set(psutil.Process().children(recursive=True)) <= before
 
 
+@pytest.mark.processes
 def test_the_embedded_engines_stand_in_and_say_so(toolbox: Toolbox) -> None:
     stream = speak(to_say(model="tts-1", input="One two three four five six seven.", response_format="flac"), toolbox)
     assert stream.model_used == "espeak-ng"
@@ -299,6 +310,7 @@ def engines() -> set[int]:
     return {child.pid for child in living if "engine_process" in " ".join(child.cmdline())}
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("use", USES)
 @pytest.mark.parametrize("warm", [True, False])
 def test_a_closed_toolbox_has_no_processes_and_starts_none(warm: bool, use: str, toolbox: Toolbox) -> None:

@@ -15,6 +15,8 @@ from workers.advance import advance
 from workers.sweep import drop_media
 from workers.transcribe import transcribe
 
+pytestmark = pytest.mark.processes
+
 LONG = long(12, seed=3)
 
 

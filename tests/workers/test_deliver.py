@@ -15,6 +15,8 @@ from workers import sweep
 from workers.advance import advance
 from workers.deliver import deliver
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:

@@ -25,6 +25,7 @@ def fetched(office: Office, url: str, **headers: str) -> str:
     return job_id
 
 
+@pytest.mark.processes
 def test_a_url_is_fetched_with_its_headers_and_forgotten(office: Office, site: Receiver) -> None:
     job_id = fetched(office, f"{site.url}/talk%20one.wav?token=abc", Authorization="Bearer secret")
     job = office.job(job_id)

@@ -45,6 +45,7 @@ def work(office: Office, job_id: str) -> None:
             return
 
 
+@pytest.mark.processes
 def test_what_was_fetched_is_held_for_and_billed_by_its_sound(office: Office) -> None:
     recording = long(6, seed=3)
     with receiving() as site:
@@ -64,6 +65,7 @@ def test_what_was_fetched_is_held_for_and_billed_by_its_sound(office: Office) ->
     assert office.services.ledger.check() == []
 
 
+@pytest.mark.processes
 def test_a_recording_of_silence_costs_its_seconds_but_no_tokens(office: Office) -> None:
     for prices, cost in ((MINUTE, 3 * SECOND), (TOKENS, 0)):
         job_id = office.submit(silence(3), terms=Terms(prices=prices, audio_ms=3000))
@@ -71,6 +73,7 @@ def test_a_recording_of_silence_costs_its_seconds_but_no_tokens(office: Office) 
         assert (office.job(job_id).status, office.job(job_id).captured_micro) == ("completed", cost)
 
 
+@pytest.mark.processes
 def test_a_job_that_runs_out_of_money_is_not_heard_further(office: Office) -> None:
     account = office.services.accounts.create_account("poor", "enterprise").id
     office.services.ledger.top_up(account, SECOND)

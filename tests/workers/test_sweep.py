@@ -97,6 +97,7 @@ def test_every_duty_of_the_minute_works_on_an_empty_house(office: Office, caplog
     assert "fails" not in caplog.text
 
 
+@pytest.mark.processes
 def test_a_job_past_its_time_leaves_nothing_in_storage(office: Office) -> None:
     job_id = office.submit(short(1), retention_seconds=0.01)
     advance(office.desk(), job_id)
@@ -106,6 +107,7 @@ def test_a_job_past_its_time_leaves_nothing_in_storage(office: Office) -> None:
     assert not office.stored(f"jobs/{job_id}")
 
 
+@pytest.mark.processes
 def test_what_a_deleted_job_left_behind_is_erased(office: Office) -> None:
     job_id = office.submit(short(1))
     advance(office.desk(), job_id)

@@ -16,6 +16,8 @@ from pipeline.oracle.speech import generate
 from tests.pipeline.audio.sounds import wav
 from tests.support.sound_files import encoded
 
+pytestmark = pytest.mark.processes
+
 FRAME_MS = 75  # the longest frame of any codec here: 1,152 samples at 16 kHz; most are far shorter
 MEASURED = {  # what must not need a decoder, because people send it
     "pcm.wav", "float.wav", "lame.mp3", "tagless.mp3", "low.mp3", "layer2.mp3", "music.m4a", "first.m4a", "raw.aac",
