@@ -22,7 +22,7 @@ test: setup
 	$(BIN)/python -m pytest
 
 check: lint
-	$(BIN)/python -m pytest -p randomly -m 'not processes'
+	$(BIN)/python -m pytest -n logical -p randomly -m 'not processes'
 
 lint: setup
 	$(BIN)/ruff check .

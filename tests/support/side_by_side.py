@@ -5,6 +5,8 @@ debugger and what is printed stay within reach. Every worker has servers, folder
 """
 
 import os
+from collections import Counter
+from pathlib import Path
 
 import pytest
 from xdist.scheduler import LoadFileScheduling
@@ -19,7 +21,9 @@ def cores() -> int:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """None for a run of single files, else as many as keep the machine busy."""
+    """`-n auto`: none for a run of single files, else as many as keep the machine busy; `-n logical`: one for each core."""
+    if config.option.numprocesses == "logical":
+        return cores()
     if config.args and all(".py" in argument for argument in config.args):
         return 0
     return min(MOST_WORKERS, WORKERS_PER_CORE * cores())
@@ -33,11 +37,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadFileS
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What takes longest begins first, so that nobody waits for it at the end."""
-    if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: not is_long(item))
-
-
-def is_long(item: pytest.Item) -> bool:
-    """Whether its file is among the long ones."""
-    return "e2e" in item.path.parts
+    """The files that wait for processes are the longest: they begin first, each beside one that only computes."""
+    if not hasattr(config, "workerinput"):
+        return
+    places: dict[Path, int] = {}
+    seen: Counter[bool] = Counter()
+    for item in items:
+        if item.path not in places:
+            waits = "e2e" in item.path.parts
+            places[item.path] = 2 * seen[waits] + (not waits)
+            seen[waits] += 1
+    items.sort(key=lambda item: places[item.path])
