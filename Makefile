@@ -18,6 +18,8 @@ $(STAMP): pyproject.toml constraints.txt
 demo: setup
 	$(BIN)/stenopool demo $(if $(AUDIO),'$(AUDIO)')
 
+test check: export PYTHONDONTWRITEBYTECODE =	# each worker reads all tests: once compiled is enough
+
 test: setup
 	$(BIN)/python -m pytest
 

@@ -202,7 +202,7 @@ class Stack:
         """How many of them are being worked on."""
         return sum(self.job(job_id).status == JobStatus.PROCESSING for job_id in job_ids)
 
-    def ended(self, *job_ids: str, seconds: float = 30) -> list[Job]:
+    def ended(self, *job_ids: str, seconds: float = 90) -> list[Job]:
         """Wait until all of them are terminal."""
         left = list(job_ids)
 
