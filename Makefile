@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 AUDIO ?=
 STAMP := $(VENV)/.ready
 
-.PHONY: setup demo test lint format bench clean
+.PHONY: setup demo test check lint format bench clean
 
 setup: $(STAMP)
 
@@ -18,8 +18,14 @@ $(STAMP): pyproject.toml constraints.txt
 demo: setup
 	$(BIN)/stenopool demo $(if $(AUDIO),'$(AUDIO)')
 
+# Each worker reads all tests: to have them compiled once is enough.
+test check: export PYTHONDONTWRITEBYTECODE =
+
 test: setup
 	$(BIN)/python -m pytest
+
+check: lint
+	$(BIN)/python -m pytest -n logical -p randomly -m 'not processes'
 
 lint: setup
 	$(BIN)/ruff check .

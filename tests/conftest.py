@@ -7,8 +7,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
-pytest_plugins = ("tests.support.s3_fixtures", "tests.support.database_fixtures")
+pytest_plugins = (
+    "tests.support.s3_fixtures",
+    "tests.support.database_fixtures",
+    "tests.support.side_by_side",
+    "tests.support.processes",
+)
+# How long an example takes says how busy the machine is, and nothing of the example.
+settings.register_profile("stenopool", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.load_profile("stenopool")
 SCRUBBED = ("STENOPOOL_", "AWS_", "OPENAI_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy")
 KEPT = {name: value for name, value in os.environ.items() if name.startswith("STENOPOOL_TEST_")}
 

@@ -71,6 +71,7 @@ def test_imports_stay_home(path: Path) -> None:
         assert place.startswith(HOMES.get(top, ("",))), f"{place} imports {name}, whose home is {HOMES[top]}"
 
 
+@pytest.mark.processes
 def test_importing_does_nothing() -> None:
     """No client, engine, thread or setting is made by an import, and importing any module needs no environment."""
     code = (

@@ -61,7 +61,7 @@ def header_lines(headers: Mapping[str, str]) -> bytes:
 
 
 class HttpConnectionPool:
-    """At most `keep` idle connections for each origin. Raises OSError, of which AnswerBroken is one, and InvalidTarget."""
+    """At most `keep` idle connections for each origin. Raises OSError, of which ResponseBroken is one, and InvalidTarget."""
 
     def __init__(self, keep: int) -> None:
         self._keep = keep

@@ -32,7 +32,7 @@ class Response:
     """
 
     def __init__(self, read: Callable[[], bytes]) -> None:
-        """Read the head. Raises AnswerBroken, and what `read` raises."""
+        """Read the head. Raises ResponseBroken, and what `read` raises."""
         self._read = read
         self._parser = httptools.HttpResponseParser(self)
         self._blocks: list[bytes] = []
@@ -57,7 +57,7 @@ class Response:
         del self._parser
 
     def iter_bytes(self) -> Iterator[bytes]:
-        """The body. Raises AnswerBroken where it is cut off, AnswerUnreadable."""
+        """The body. Raises ResponseBroken where it is cut off, ResponseUnreadable."""
         packing = self.headers.get("content-encoding", "").strip().lower()
         if packing in _PLAIN:
             return self._body()

@@ -23,5 +23,5 @@ class fallback_available:  # noqa: N801 - it is used as a function with a block
 
 
 def has_fallback() -> bool:
-    """What the innermost `spare_route` around us says; False outside of any."""
+    """What the innermost `fallback_available` around us says; False outside of any."""
     return _FALLBACK.get()

@@ -25,15 +25,15 @@ from pipeline.catalog import load_catalog
 from pipeline.options import SpeechOptions
 from pipeline.tts.long_text import Reading
 from pipeline.tts.passage import recital_from_bytes, recital_samples, recital_to_bytes, recite
-from pipeline.provider_registry import Toolbox
+from pipeline.provider_registry import ProviderRegistry
 from pipeline.text.text_splitter import passages
 text, folder, formats = Path(sys.argv[1]).read_text(), Path(sys.argv[2]), sys.argv[3].split(",")
 options = SpeechOptions(model="espeak-ng", input="-", speed=1.0)
 files = []
-with Toolbox(load_catalog(None, embedded_engines="auto"), engine_processes=2) as toolbox:
+with ProviderRegistry(load_catalog(None, embedded_engines="auto"), engine_processes=2) as registry:
     for number, passage in enumerate(passages(text, longest=1500)):
         path = folder / f"{number}.recital"
-        path.write_bytes(recital_to_bytes(recite(options.model_copy(update={"input": passage}), toolbox)))
+        path.write_bytes(recital_to_bytes(recite(options.model_copy(update={"input": passage}), registry)))
         files.append(path)
 samples = sum(recital_samples(path.open("rb").read(16), path.stat().st_size) for path in files)
 for name in formats:

@@ -17,6 +17,8 @@ from infra.embedded_redis import PrivateRedis
 from infra.settings import Settings
 from tests.cli.conftest import Ran, Run
 
+pytestmark = pytest.mark.processes
+
 
 def states(ran: Ran) -> dict[str, str]:
     return {check["name"]: check["state"] for check in ran.json["checks"]}

@@ -21,6 +21,7 @@ from tests.cli.conftest import Run
 HEAVY = ("sqlmodel", "sqlalchemy", "celery", "boto3", "numpy", "fastapi", "httpx2", "alembic", "redis")
 
 
+@pytest.mark.processes
 def test_the_menu_loads_no_library_that_it_does_not_need() -> None:
     code = (
         "import sys\nfrom cli.main import main\n"

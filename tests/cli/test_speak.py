@@ -12,6 +12,8 @@ from cli import exits
 from pipeline.oracle.words import VOCABULARY
 from tests.cli.conftest import Run
 
+pytestmark = pytest.mark.processes
+
 WORDS = " ".join(VOCABULARY[:5])
 
 

@@ -18,6 +18,8 @@ from tests.cli.conftest import Run
 from tests.support.recordings import Recording, long, short
 from tests.support.terminal import Terminal
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture
 def talk(tmp_path: Path) -> tuple[Path, Recording]:

@@ -86,6 +86,7 @@ def test_the_five_formats_of_openai_are_offered() -> None:
     assert set(FIRST_FIVE) <= set(names())
 
 
+@pytest.mark.processes
 def test_listing_imports_nothing() -> None:
     code = (
         "import sys, pipeline.formats as f; assert len(f.names()) >= 5; "

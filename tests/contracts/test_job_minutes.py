@@ -8,7 +8,7 @@ from infra.money.quota import MINUTE, Quota
 from pipeline.errors import QuotaExceeded, TooManyJobs
 from tests.contracts.job_store_harness import ERROR, JobStoreHarness, span
 
-SECOND = 1000  # ms; the desk's chunks are a second long
+SECOND = 1000  # ms; the harness' chunks are a second long
 
 
 @pytest.fixture

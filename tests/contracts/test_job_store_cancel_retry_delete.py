@@ -157,7 +157,7 @@ def test_retry_redoes_only_what_failed(harness: JobStoreHarness) -> None:
     assert (again.chunks_total, again.chunks_completed, again.chunks_failed) == (3, 1, 0)
     assert again.failed_at is None and again.ended_at is None
     harness.check_counters(job)
-    # The sound is gone: nothing is rung or claimed before the recording is cut once more.
+    # The sound is gone: nothing is dispatched or claimed before the recording is cut once more.
     assert [dispatch.kind for dispatch in harness.jobs.to_dispatch()] == ["job"]
     assert harness.jobs.claim_chunk(job.id, 1, "w") is None
     lease = harness.claim(job)

@@ -117,7 +117,7 @@ def test_a_storm(harness: JobStoreHarness, seed: int) -> None:
 
 
 def calm(harness: JobStoreHarness, jobs: list[Job]) -> None:
-    """Everybody is dead; bells bring every job to its end."""
+    """Everybody is dead; messages bring every job to its end."""
     for _ in range(10):
         with harness.database.write() as session:
             session.execute(update(Job).where(col(Job.lease_until).is_not(None)).values(lease_until=1.0))

@@ -44,7 +44,7 @@ def test_a_chunk_that_kills_its_worker_has_three_runs(harness: JobStoreHarness) 
 
 
 def test_a_chunk_lost_for_good_is_a_gap_where_gaps_are_allowed(harness: JobStoreHarness) -> None:
-    """The last chunk's workers died: nobody is at hand to finish the job, so its bell must be rung."""
+    """The last chunk's workers died: nobody is at hand to finish the job, so it must be dispatched."""
     job = harness.submit(request={"on_chunk_failure": "partial"})
     harness.cut(job, 2)
     harness.hear(job, 0)

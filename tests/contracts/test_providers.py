@@ -22,6 +22,8 @@ from tests.api.serving import running
 from tests.support import tiny_whisper
 from tests.support.gemini_server import KEY, gemini
 
+pytestmark = pytest.mark.processes
+
 OPTIONS = TranscriptionOptions(model="any")
 ORACLE_SPEECH = say(["brown", "river", "fox", "q", "seven"], edge_s=0.3)
 TEXTS = [

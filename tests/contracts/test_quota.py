@@ -110,6 +110,7 @@ database.close()
 """
 
 
+@pytest.mark.processes
 def test_eight_processes_at_the_boundary_take_ten_minutes(database: Database, database_url: str, account: str) -> None:
     children = [
         subprocess.Popen(

@@ -19,6 +19,8 @@ from infra.embedded_redis import PrivateRedis
 from infra.rate_limits import LocalWindows, RateLimits, Standing, Window
 from tests.support.repository import ROOT
 
+pytestmark = pytest.mark.processes
+
 SURE = 20.0  # seconds: a patience that no loaded machine exhausts
 CHILD = """
 import asyncio, json, sys

@@ -13,9 +13,10 @@ from infra.database.session import Database
 from infra.keys.accounts import Accounts
 from pipeline.catalog import load_catalog
 from tests.e2e.processes import Marked, marked
-from tests.e2e.test_up import Up, free_port
+from tests.e2e.test_up import Up
 from tests.support.accounts import rich
 from tests.support.openai_upstream import upstream
+from tests.support.ports import free_port
 
 HERE = Path(__file__).parent
 INSTALL = ["npm", "install", "--no-save", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"]

@@ -179,7 +179,7 @@ class Stack:
         assert self.redis.start() == url
 
     def submit(
-        self, recording: Recording, prompt: str = "", *, model: str = "oracle", ring: bool = True, **more: Any
+        self, recording: Recording, prompt: str = "", *, model: str = "oracle", dispatch: bool = True, **more: Any
     ) -> str:
         """Store the recording and make a job of it; returns the job's id."""
         services = self.services
@@ -190,7 +190,7 @@ class Stack:
         request = {"model": model, "prompt": f"oracle: {prompt}", **more.pop("request", {})}
         new = NewJob(account_id=self.account, task="transcription", model=model, request=request, media=media, **more)
         job, _ = services.jobs.create(new)
-        if ring and services.queue.send_job(job.id, job.queue):
+        if dispatch and services.queue.send_job(job.id, job.queue):
             services.jobs.mark_dispatched(Dispatch("job", job.id, None, job.queue))
         return job.id
 
@@ -202,7 +202,7 @@ class Stack:
         """How many of them are being worked on."""
         return sum(self.job(job_id).status == JobStatus.PROCESSING for job_id in job_ids)
 
-    def ended(self, *job_ids: str, seconds: float = 30) -> list[Job]:
+    def ended(self, *job_ids: str, seconds: float = 90) -> list[Job]:
         """Wait until all of them are terminal."""
         left = list(job_ids)
 

@@ -38,7 +38,6 @@ def demo(place: Marked, *words: object) -> subprocess.CompletedProcess[str]:
     return run
 
 
-@pytest.mark.slow
 def test_it_speaks_listens_tells_and_shows(place: Marked) -> None:
     run = demo(place)
     assert run.returncode == 0, run.stderr
@@ -50,7 +49,6 @@ def test_it_speaks_listens_tells_and_shows(place: Marked) -> None:
     assert "signature verified" in run.stderr
 
 
-@pytest.mark.slow
 def test_a_recording_of_ones_own_on_servers_of_ones_own(
     tmp_path: Path, postgres_url: str, moto_s3: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -75,7 +73,6 @@ def test_a_recording_of_ones_own_on_servers_of_ones_own(
         assert list(storage.list("")) == []
 
 
-@pytest.mark.slow
 def test_no_speech_is_said_so(place: Marked, tmp_path: Path) -> None:
     (tmp_path / "quiet.wav").write_bytes(silenced(short(4)))
     run = demo(place, tmp_path / "quiet.wav")
@@ -84,7 +81,6 @@ def test_no_speech_is_said_so(place: Marked, tmp_path: Path) -> None:
     assert "no provider was asked" in run.stderr
 
 
-@pytest.mark.slow
 def test_what_is_no_recording_ends_with_a_clear_line(place: Marked, tmp_path: Path) -> None:
     (tmp_path / "notes.mp3").write_text("This is no music.")
     run = demo(place, tmp_path / "notes.mp3")

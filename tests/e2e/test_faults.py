@@ -76,7 +76,7 @@ def test_a_frozen_worker_is_fenced_when_it_thaws(stack: Stack) -> None:
 
 def test_fifty_messages_are_one_execution(stack: Stack) -> None:
     recording = short(400)
-    job_id = stack.submit(recording, "latency=0.5", ring=False)
+    job_id = stack.submit(recording, "latency=0.5", dispatch=False)
     for _ in range(50):
         assert stack.services.queue.send_job(job_id)
     (job,) = stack.ended(job_id)

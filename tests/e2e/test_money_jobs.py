@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import struct
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from tests.e2e.scenarios import LONG, worker_of
 from tests.e2e.stack import Stack
 from tests.pipeline.audio.ffmpeg.test_malicious import ogg_crc
 from tests.pipeline.audio.sounds import ffmpeg
+from tests.support.ports import free_port
 from tests.support.recordings import Recording, long, short
 from tests.support.repository import ROOT
 from tests.support.waiting import wait_until
@@ -46,8 +46,7 @@ class Shop(Stack):
             wait_until(partial(self._answers, url), seconds=120)
 
     def _open(self, name: str) -> str:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            port = str(listener.getsockname()[1])
+        port = str(free_port())
         command = tied_to_parent([sys.executable, "-m", "api", "--port", port])
         with (self.home / f"{name}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(

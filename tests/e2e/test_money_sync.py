@@ -21,6 +21,7 @@ from infra.database.tables import LedgerEntry, OpenHold, Receipt
 from infra.keys.accounts import Accounts
 from infra.money.ledger import Ledger
 from tests.api.conftest import recording
+from tests.support.ports import free_port
 from tests.support.repository import ROOT
 from tests.support.waiting import wait_until
 
@@ -33,11 +34,6 @@ scripted = true
 [models.whisper-1]
 routes = [{ provider = "oracle", model = "oracle" }]
 """
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 class Pair:

@@ -12,7 +12,8 @@ import pytest
 
 from cli import exits
 from tests.e2e.processes import Marked, marked
-from tests.e2e.test_up import Up, free_port
+from tests.e2e.test_up import Up
+from tests.support.ports import free_port
 from tests.support.recordings import short
 from tests.support.repository import ROOT
 
@@ -36,7 +37,6 @@ def block(language: str, containing: str) -> str:
     return found
 
 
-@pytest.mark.slow
 def test_as_printed(place: Marked, tmp_path: Path) -> None:
     up = Up(place, tmp_path, free_port())
     created = stenopool(place, "keys", "create", "--tier", "pro", "--balance", "10")

@@ -42,7 +42,7 @@ def story(length: int, *, seed: int) -> str:
     return " ".join(sentences)
 
 
-def submit(stack: Stack, text: str, orders: str = "", *, rings: int = 1) -> str:
+def submit(stack: Stack, text: str, orders: str = "", *, messages: int = 1) -> str:
     services = stack.services
     media = services.media.begin(stack.account, "")
     services.storage.put(media.storage_key, text.encode())
@@ -56,7 +56,7 @@ def submit(stack: Stack, text: str, orders: str = "", *, rings: int = 1) -> str:
             account_id=stack.account, task="speech", model=MODEL, request=request, media=media, input=told, terms=terms
         )
     )
-    for _ in range(rings):
+    for _ in range(messages):
         assert services.queue.send_job(job.id, job.queue)
     return job.id
 
@@ -131,7 +131,7 @@ def test_cancelling_stops_the_voice(stack: Stack) -> None:
 
 def test_many_messages_and_many_passages(stack: Stack) -> None:
     text, before = story(40, seed=4), stack.calls()
-    job_id = submit(stack, text, rings=20)
+    job_id = submit(stack, text, messages=20)
     (job,) = stack.ended(job_id, seconds=120)
     assert_spoken(stack, job, text)
     assert job.chunks_total > 30

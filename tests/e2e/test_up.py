@@ -23,6 +23,7 @@ from infra.database.session import Database
 from infra.keys.accounts import Accounts
 from tests.e2e.processes import LEAVE_SECONDS, Marked, marked
 from tests.support.accounts import rich
+from tests.support.ports import free_port
 from tests.support.recordings import long, short
 from tests.support.terminal import Terminal
 from tests.support.waiting import wait_until
@@ -77,12 +78,6 @@ def command(port: int) -> list[str]:
     return [sys.executable, "-P", "-m", "cli", "up", "--port", str(port)]
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Marked]:
     log, catalog = tmp_path / "oracle.log", tmp_path / "catalog.toml"
@@ -98,7 +93,6 @@ def key(tmp_path: Path, place: Marked) -> str:
         return Accounts(database).create_key(rich(database, "up"))[0]
 
 
-@pytest.mark.slow
 def test_whatever_stops_it_nothing_is_left_and_its_jobs_go_on(place: Marked, key: str, tmp_path: Path) -> None:
     """A job of about a dozen chunks, a second each, survives Ctrl-C, SIGTERM and SIGKILL in turn."""
     recording = long(40, seed=7)
@@ -127,7 +121,6 @@ def test_whatever_stops_it_nothing_is_left_and_its_jobs_go_on(place: Marked, key
     assert sum(calls.values()) <= total + 3
 
 
-@pytest.mark.slow
 def test_on_a_terminal(place: Marked, tmp_path: Path) -> None:
     """The first key is shown once; roles and Redis that die come back; two times Ctrl-C does not wait."""
     port = free_port()

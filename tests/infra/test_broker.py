@@ -15,6 +15,8 @@ from infra.broker import BACK_OFF, CHUNK, DELIVERY, JOB, JobQueue, celery_app, c
 from infra.embedded_redis import PrivateRedis
 from pipeline.errors import BrokerUnavailable
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateRedis]:

@@ -14,6 +14,8 @@ import redis
 from infra.embedded_redis import PrivateRedis, only_one, private_redis_url, redis_server_path
 from pipeline.errors import BrokerUnavailable, WrongState
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[PrivateRedis]:
@@ -29,7 +31,7 @@ def kill(server: PrivateRedis) -> None:
     assert server.pid
     process = psutil.Process(server.pid)
     process.kill()
-    psutil.wait_procs([process], timeout=5)
+    psutil.wait_procs([process], timeout=30)
 
 
 def test_it_answers_and_keeps_every_message(server: PrivateRedis) -> None:
@@ -55,7 +57,7 @@ def test_its_files_are_for_its_owner_only(server: PrivateRedis) -> None:
 def test_a_killed_one_comes_back_at_the_same_address_with_its_data(server: PrivateRedis) -> None:
     before = server.url
     with client(server) as asked:
-        asked.lpush("cpu", "a bell")
+        asked.lpush("cpu", "a message")
         asked.config_set("appendfsync", "always")
         asked.lpush("cpu", "another")
     kill(server)
@@ -97,7 +99,7 @@ def test_it_dies_with_its_supervisor(tmp_path: Path) -> None:
         assert supervisor.stdout
         child = psutil.Process(int(supervisor.stdout.readline()))
         supervisor.send_signal(signal.SIGKILL)
-    gone, _ = psutil.wait_procs([child], timeout=5)
+    gone, _ = psutil.wait_procs([child], timeout=30)
     assert gone
     with PrivateRedis(tmp_path) as again, client(again) as asked:
         assert asked.ping()

@@ -1,4 +1,4 @@
-"""A tethered child ends with its parent, whatever ends the parent."""
+"""A child tied to its parent ends with its parent, whatever ends the parent."""
 
 import os
 import signal
@@ -6,10 +6,13 @@ import subprocess
 import sys
 
 import psutil
+import pytest
 
 from infra.parent_death import GONE, USAGE, tied_to_parent
 from tests.support.repository import ROOT
 from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.processes
 
 PARENT_DEATH = str(ROOT / "infra" / "parent_death.py")
 
@@ -27,15 +30,15 @@ def test_the_exit_code_is_the_commands() -> None:
 
 def test_a_killed_parent_takes_its_child_along() -> None:
     code = (
-        "import subprocess, time\nfrom infra.parent_death import tethered\n"
-        "child = subprocess.Popen(tethered(['sleep', '60']))\nprint(child.pid, flush=True)\ntime.sleep(60)\n"
+        "import subprocess, time\nfrom infra.parent_death import tied_to_parent\n"
+        "child = subprocess.Popen(tied_to_parent(['sleep', '60']))\nprint(child.pid, flush=True)\ntime.sleep(60)\n"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout
         child = psutil.Process(int(parent.stdout.readline()))
         wait_until(lambda: child.name() == "sleep")
         parent.send_signal(signal.SIGKILL)
-    gone, alive = psutil.wait_procs([child], timeout=5)
+    gone, alive = psutil.wait_procs([child], timeout=30)
     assert gone
     assert not alive
 

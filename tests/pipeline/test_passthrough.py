@@ -21,6 +21,8 @@ from pipeline.transcript import Transcript
 from tests.support.sound_files import encoded
 from tests.support.tcp_server import Reply, Scripted, http, scripted
 
+pytestmark = pytest.mark.processes
+
 CATALOG = """
 [providers.one]
 kind = "openai"

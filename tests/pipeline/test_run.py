@@ -83,6 +83,7 @@ def calls(folder: Path) -> int:
     return len(log.read_text().splitlines()) if log.exists() else 0
 
 
+@pytest.mark.processes
 def test_the_whole_way_in_order_with_progress(registry: ProviderRegistry, tmp_path: Path) -> None:
     recording = tmp_path / "speech.wav"
     truth = write_wav(recording, speech(seconds=60, style="natural", seed=1))
@@ -97,6 +98,7 @@ def test_the_whole_way_in_order_with_progress(registry: ProviderRegistry, tmp_pa
     assert progress[-1][0] == 60_000
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(("style", "detail"), [("natural", "word"), ("dense", "word"), ("dense", "text")])
 def test_segments_are_handed_out_while_it_works_each_once(
     style: str, detail: str, registry: ProviderRegistry, tmp_path: Path
@@ -121,6 +123,7 @@ def test_segments_are_handed_out_while_it_works_each_once(
     assert len({count for _, count in progress}) > len(progress) // 2, "most chunks add to what is known"
 
 
+@pytest.mark.processes
 def test_bytes_are_a_source_too_and_answers_that_come_late_stay_in_order(
     registry: ProviderRegistry, tmp_path: Path
 ) -> None:
@@ -131,6 +134,7 @@ def test_bytes_are_a_source_too_and_answers_that_come_late_stay_in_order(
     assert [word.text for word in transcript.words] == [word.text for word in truth]
 
 
+@pytest.mark.processes
 def test_nobody_is_asked_about_silence(registry: ProviderRegistry, tmp_path: Path) -> None:
     recording = tmp_path / "speech.wav"
     truth = write_wav(recording, speech(seconds=120, style="sparse", seed=3))
@@ -139,6 +143,7 @@ def test_nobody_is_asked_about_silence(registry: ProviderRegistry, tmp_path: Pat
     assert 0 < calls(tmp_path) <= len(transcript.segments)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("level", [0, 12])
 def test_a_recording_without_speech_costs_no_call(level: int, registry: ProviderRegistry, tmp_path: Path) -> None:
     noise = np.random.default_rng(1).normal(0, 1, 16_000 * 20) * level
@@ -152,15 +157,16 @@ def test_a_recording_without_speech_costs_no_call(level: int, registry: Provider
     assert calls(tmp_path) == 0
 
 
+@pytest.mark.processes
 def test_a_chunk_that_fails_fails_the_recording_and_leaves_no_thread(
     registry: ProviderRegistry, tmp_path: Path
 ) -> None:
     recording = tmp_path / "speech.wav"
     truth = write_wav(recording, speech(seconds=30, style="natural", seed=4))
-    before = threading.active_count()
+    before = set(threading.enumerate())
     with pytest.raises(ProviderRefused):
         transcribe(recording, asked(prompt=f"oracle: fail=9 error=refused at={truth[20].text}"), registry, workers=2)
-    assert threading.active_count() == before
+    assert set(threading.enumerate()) <= before
 
 
 def test_the_next_route_hears_when_the_first_cannot(registry: ProviderRegistry) -> None:
@@ -224,6 +230,7 @@ def test_where_it_runs_and_how_it_is_cut(registry: ProviderRegistry) -> None:
     assert cut_profile(asked(model="backed-up"), registry).max_s == 6
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("target", SPEECH_FORMATS)
 def test_what_is_spoken_can_be_heard_in_every_format(target: str, registry: ProviderRegistry) -> None:
     stream = speak(to_say(response_format=target), registry)
@@ -244,6 +251,7 @@ def as_wav(pcm: bytes, rate: int) -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.processes
 def test_long_texts_are_spoken_whole(registry: ProviderRegistry) -> None:
     sentence = "River garden seven ocean castle. "
     sound = b"".join(speak(to_say(input=sentence * 140, response_format="pcm", speed=4), registry))
@@ -257,6 +265,7 @@ def test_speech_falls_back_before_its_first_sound(registry: ProviderRegistry) ->
     assert len(b"".join(stream)) > 10_000
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("options", "error", "param"),
     [
@@ -275,6 +284,7 @@ def test_speech_that_cannot_begin_fails_at_once(
     assert getattr(failure.value, "param", None) == param
 
 
+@pytest.mark.processes
 def test_speech_that_is_not_listened_to_leaves_nothing_behind(registry: ProviderRegistry) -> None:
     before = set(psutil.Process().children(recursive=True))
     stream = speak(to_say(input="River garden. " * 300, response_format="mp3"), registry)
@@ -284,6 +294,7 @@ def test_speech_that_is_not_listened_to_leaves_nothing_behind(registry: Provider
     assert set(psutil.Process().children(recursive=True)) <= before
 
 
+@pytest.mark.processes
 def test_the_embedded_engines_stand_in_and_say_so(registry: ProviderRegistry) -> None:
     stream = speak(to_say(model="tts-1", input="One two three four five six seven.", response_format="flac"), registry)
     assert stream.model_used == "espeak-ng"
@@ -305,9 +316,10 @@ def engines() -> set[int]:
     return {child.pid for child in living if "child_process" in " ".join(child.cmdline())}
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("use", USES)
 @pytest.mark.parametrize("warm", [True, False])
-def test_a_closed_toolbox_has_no_processes_and_starts_none(warm: bool, use: str, registry: ProviderRegistry) -> None:
+def test_a_closed_registry_has_no_processes_and_starts_none(warm: bool, use: str, registry: ProviderRegistry) -> None:
     others = engines()  # of tests whose fixtures live longer
     if warm:
         USES[use](registry)

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from tests.support.ports import free_port
 from tests.support.s3_server import S3Server
 
 PROGRAMS = ("ceph", "ceph-mon", "ceph-osd", "monmaptool", "radosgw", "radosgw-admin")
@@ -54,13 +55,6 @@ def ceph_gateway(home: Path) -> Iterator[S3Server]:
     with ExitStack() as running:
         cluster.start(running)
         yield S3Server(f"http://127.0.0.1:{cluster.gateway_port}", "testkey", "testsecret")
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class _Cluster:

@@ -9,7 +9,8 @@ from tests.support.ceph import ceph_gateway, missing_programs
 from tests.support.s3_server import S3Server, moto_server
 
 # The real server takes part where it is installed. In CI it always does: there its absence fails.
-S3_SERVERS = ("moto_s3", "ceph_s3") if os.environ.get("CI") or not missing_programs() else ("moto_s3",)
+CEPH = pytest.param("ceph_s3", marks=pytest.mark.processes)
+S3_SERVERS = ("moto_s3", CEPH) if os.environ.get("CI") or not missing_programs() else ("moto_s3",)
 
 
 @pytest.fixture(scope="session")

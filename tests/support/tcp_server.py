@@ -29,6 +29,9 @@ class Scripted:
     requests: list[Request] = field(default_factory=list)
     connections: int = 0
     over: threading.Event = field(default_factory=threading.Event)
+    hung_up: threading.Event = field(
+        default_factory=threading.Event
+    )  # it has closed a connection, the first or any later one
 
     @property
     def url(self) -> str:
@@ -105,6 +108,7 @@ def _serve(connection: socket.socket, server: Scripted, reply: Reply, tls: ssl.S
             server.requests.append(_read(connection))
         with connection:
             reply(connection)
+    server.hung_up.set()
 
 
 def _read(connection: socket.socket) -> Request:

@@ -1,4 +1,4 @@
-"""A desk with real services in a home of its own: SQLite, local storage, the oracle, and no broker but a list of bells."""
+"""A worker with real services in a home of its own: SQLite, local storage, the oracle, and no broker but a list of messages."""
 
 import shutil
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ routes = [{{ provider = "far", model = "oracle" }}]
 
 
 class SentMessages:
-    """Remembers what was rung; `away` makes it a broker that does not answer."""
+    """Remembers what was sent; `away` makes it a broker that does not answer."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[Any, ...]] = []

@@ -1,4 +1,4 @@
-"""The worker's app: its tasks, and what it does with bells that lead nowhere."""
+"""The worker's app: its tasks, and what it does with messages that lead nowhere."""
 
 import logging
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The sweep's duties: what was never rung, what may be lost, what is left over."""
+"""The sweep's duties: what was never dispatched, what may be lost, what is left over."""
 
 import logging
 import threading
@@ -101,18 +101,20 @@ def test_every_duty_of_the_minute_works_on_an_empty_house(
     assert "fails" not in caplog.text
 
 
+@pytest.mark.processes
 def test_a_job_past_its_time_leaves_nothing_in_storage(harness: WorkerHarness) -> None:
     job_id = harness.submit(short(1), retention_seconds=0.01)
-    advance(harness.worker(), job_id)
+    advance(harness.harness(), job_id)
     assert harness.job(job_id).status == JobStatus.COMPLETED
     threading.Event().wait(0.05)
     sweep.purge(harness.services)
     assert not harness.stored(f"jobs/{job_id}")
 
 
+@pytest.mark.processes
 def test_what_a_deleted_job_left_behind_is_erased(harness: WorkerHarness) -> None:
     job_id = harness.submit(short(1))
-    advance(harness.worker(), job_id)
+    advance(harness.harness(), job_id)
     harness.services.jobs.delete(harness.account, job_id)
     with harness.services.database.write() as session:
         for erasure in session.scalars(select(Erasure)):

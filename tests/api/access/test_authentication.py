@@ -89,6 +89,7 @@ def bare(answer: Any) -> tuple[int, bytes, dict[str, str]]:
 OF_A_JOB = [(method, path) for method, path in GUARDED if "{job_id}" in path]
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(("method", "path"), OF_A_JOB, ids=str)
 def test_a_neighbours_job_is_as_unknown_as_one_that_never_was(house: House, method: str, path: str) -> None:
     job_id = house.submit()["id"]

@@ -15,6 +15,8 @@ from infra.settings import Settings
 from infra.wiring import Services, build
 from tests.api.conftest import CATALOG, House
 
+pytestmark = pytest.mark.processes
+
 SPEECH = "/v1/audio/speech"
 
 

@@ -160,6 +160,7 @@ def owned(house: House) -> dict[str, tuple[str, str]]:
 SHARED = {"model_id"}  # the catalog is everybody's
 
 
+@pytest.mark.processes
 def test_what_is_anothers_is_as_unknown_as_what_never_was(house: House) -> None:
     things = owned(house)
     for operation in GUARDED:

@@ -48,6 +48,7 @@ BAD = [
 ]
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("case", BAD, ids=lambda case: case.name)
 def test_at_once(house: House, tmp_path: Path, case: Case) -> None:
     files = {"file": (case.filename, case.make(tmp_path))}
@@ -58,6 +59,7 @@ def test_at_once(house: House, tmp_path: Path, case: Case) -> None:
     assert str(tmp_path) not in answer.text
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("case", BAD[1:], ids=lambda case: case.name)
 def test_as_a_job(house: House, tmp_path: Path, case: Case) -> None:
     answer = house.post(JOBS, data={"model": "oracle"}, files={"file": (case.filename, case.make(tmp_path))})
@@ -103,6 +105,7 @@ def test_half_a_character_is_a_mistake_of_the_caller(house: House, path: str) ->
     assert "half a character" in sent.json()["error"]["message"]
 
 
+@pytest.mark.processes
 def test_a_whole_pair_is_a_character(house: House) -> None:
     content = HALF.replace(r"\ud83d ", r"\ud83d\ude00 ").replace(r'"seven \ud83d"', '"seven"')
     sent = house.client.post(

@@ -16,6 +16,8 @@ from tests.api.conftest import recording
 from tests.api.serving import Running, running
 from tests.support.accounts import rich
 
+pytestmark = pytest.mark.processes
+
 SOUND, SAID = recording(1.5)
 BOUNDARY = "----formdata-undici-0123456789"
 Pairs = list[tuple[str, str]]

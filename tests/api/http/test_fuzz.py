@@ -20,6 +20,8 @@ from infra.wiring import Services
 from tests.api.conftest import ADMIN_KEY
 from tests.api.serving import running
 
+pytestmark = pytest.mark.processes
+
 EXAMPLES = 8  # of each operation, and of either kind
 LONG_POLLS = ("wait", "stream")  # parameters whose only effect would be to take long
 SEED = 20261123

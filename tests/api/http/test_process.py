@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -17,13 +16,11 @@ from infra.settings import Settings
 from infra.wiring import build
 from tests.api.conftest import CATALOG, JOBS, recording
 from tests.support.accounts import rich
+from tests.support.ports import free_port
 from tests.support.repository import ROOT
 from tests.support.waiting import wait_until
 
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+pytestmark = pytest.mark.processes
 
 
 class Door:

@@ -12,6 +12,8 @@ import webvtt
 from pipeline.oracle.speech import generate
 from tests.api.conftest import JOBS, House
 
+pytestmark = pytest.mark.processes
+
 RATE = 16_000
 Said = list[tuple[str, float]]
 

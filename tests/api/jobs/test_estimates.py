@@ -76,6 +76,7 @@ def test_whether_the_balance_covers_it(house: House) -> None:
         assert told == {"currency": "usd", "available": 0.001, "sufficient": enough}
 
 
+@pytest.mark.processes
 def test_a_file_is_measured_as_a_job_would_and_nothing_is_kept(house: House) -> None:
     sound, _ = recording(70)
     entries = house.services.statements.entries(house.account_id)
@@ -102,6 +103,7 @@ def stereo(seconds: float) -> bytes:
     return held.getvalue()
 
 
+@pytest.mark.processes
 def test_a_part_and_separate_channels(house: House) -> None:
     """What would be heard: of a part only the part, of channels each."""
     sound = stereo(40)
@@ -120,6 +122,7 @@ def test_a_part_and_separate_channels(house: House) -> None:
     assert estimate(house, file=sound, model="whisper-1", range="50-").json()["error"]["param"] == "range"
 
 
+@pytest.mark.processes
 def test_a_header_that_lies_is_not_believed(house: House) -> None:
     sound = bytearray(recording(2)[0])
     sound[40:44] = (0x7FFFFFF0).to_bytes(4, "little")  # the size of the sound, as its header says it
@@ -149,6 +152,7 @@ def web(content: bytes) -> Iterator[str]:
         thread.join()
 
 
+@pytest.mark.processes
 def test_a_url_is_fetched_measured_and_forgotten(house: House) -> None:
     with web(recording(3)[0]) as site:
         told = estimate(house, model="oracle", url=f"{site}/talk.wav")

@@ -15,6 +15,7 @@ KEYS = {
 }  # fmt: skip
 
 
+@pytest.mark.processes
 def test_a_job_from_upload_to_transcript(house: House) -> None:
     sound, said = recording(3.0)
     answer = house.post(
@@ -77,6 +78,7 @@ def test_the_order_of_file_and_fields_does_not_matter(house: House) -> None:
         assert house.post(JOBS, content=content, headers=headers).status_code == 202
 
 
+@pytest.mark.processes
 def test_two_seconds_of_waiting_end_with_the_job(house: House) -> None:
     job = house.submit()
     worker = threading.Timer(0.3, house.work)
@@ -86,6 +88,7 @@ def test_two_seconds_of_waiting_end_with_the_job(house: House) -> None:
     assert answer.json()["status"] == "completed"
 
 
+@pytest.mark.processes
 def test_waiting_for_any_change(house: House) -> None:
     job = house.submit()
     first = house.get(f"{JOBS}/{job['id']}")
@@ -277,6 +280,7 @@ def test_lists_page_and_filter(house: House) -> None:
         assert house.get(f"{JOBS}?{query}").status_code == 400, query
 
 
+@pytest.mark.processes
 def test_cancel_before_work_begins(house: House) -> None:
     job = house.submit()
     answer = house.post(f"{JOBS}/{job['id']}/cancel")
@@ -292,6 +296,7 @@ def test_cancel_before_work_begins(house: House) -> None:
     assert refused.headers["x-should-retry"] == "false"
 
 
+@pytest.mark.processes
 def test_what_has_ended_cannot_be_cancelled(house: House) -> None:
     job = house.submit()
     house.work()
@@ -300,6 +305,7 @@ def test_what_has_ended_cannot_be_cancelled(house: House) -> None:
     assert "completed" not in answer.json()["error"]["allowed_statuses"]
 
 
+@pytest.mark.processes
 def test_delete_leaves_nothing(house: House) -> None:
     job = house.submit()
     live = house.delete(f"{JOBS}/{job['id']}")
@@ -314,6 +320,7 @@ def test_delete_leaves_nothing(house: House) -> None:
     assert house.delete(f"{JOBS}/{job['id']}").status_code == 404
 
 
+@pytest.mark.processes
 def test_force_deletes_a_live_job(house: House) -> None:
     job = house.submit()
     assert house.delete(f"{JOBS}/{job['id']}?force=true").status_code == 200
@@ -322,6 +329,7 @@ def test_force_deletes_a_live_job(house: House) -> None:
     assert house.files() == []
 
 
+@pytest.mark.processes
 def test_a_failed_job_says_why_and_can_be_tried_again(house: House) -> None:
     job = house.submit(sound=b"this is no sound at all, only text " * 100)
     house.work()
@@ -356,6 +364,7 @@ def test_percent_and_eta_are_there_before_the_length_is_counted(house: House) ->
     assert (progress["percent"], progress["eta_seconds"]) == (0.0, None)
 
 
+@pytest.mark.processes
 def test_holes_are_told_of_and_a_retry_fills_them(house: House) -> None:
     sound, said = recording(80.0, seed=7)  # which nobody has heard before: the oracle fails at a sound's first call
     odd = next(word for word in said[len(said) // 2 :] if said.count(word) == 1)
@@ -382,6 +391,7 @@ def test_holes_are_told_of_and_a_retry_fills_them(house: House) -> None:
     assert house.post(f"{JOBS}/{job}/retry").status_code == 409, "there is nothing left to retry"
 
 
+@pytest.mark.processes
 def test_cancel_in_the_middle(house: House) -> None:
     job = house.submit(recording(80.0)[0])["id"]
     house.work(chunks=1)

@@ -15,6 +15,8 @@ from pipeline.transcript import Segment, Transcript, transcript_to_json
 from tests.api.conftest import JOBS, House, recording
 from tests.api.serving import Running, running
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture
 def served(house: House) -> Iterator[Running]:

@@ -9,6 +9,8 @@ from pipeline.audio.decode import decode
 from pipeline.options import SPEECH_FORMATS
 from tests.api.conftest import JOBS, House
 
+pytestmark = pytest.mark.processes
+
 TEXT = " ".join(f"This is sentence number {number} of a long story." for number in range(60))
 
 

@@ -80,6 +80,7 @@ def test_the_tiers_are_those_of_the_code() -> None:
     assert set(rows) == {"free", "pro"}
 
 
+@pytest.mark.processes
 def test_the_commands_work_as_printed(house: House, curl: Path, tmp_path: Path) -> None:
     (tmp_path / "talk.wav").write_bytes(recording(2)[0])
     job = house.submit()["id"]

@@ -137,6 +137,7 @@ def test_a_neighbours_receipt_is_as_unknown_as_one_that_never_was(house: House, 
     assert (total["requests"], total["cost_usd"]) == (1, 1)
 
 
+@pytest.mark.processes
 def test_a_jobs_receipt(house: House) -> None:
     """What the job says and what its receipt says are one thing."""
     house.services.ledger.top_up(house.account_id, 1_000_000)

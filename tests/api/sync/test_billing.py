@@ -18,6 +18,8 @@ from pipeline.errors import DatabaseUnavailable
 from tests.api.conftest import CATALOG, recording
 from tests.api.serving import running
 
+pytestmark = pytest.mark.processes
+
 HEAR, TRANSLATE, SPEAK = "/v1/audio/transcriptions", "/v1/audio/translations", "/v1/audio/speech"
 PRICED = CATALOG + "".join(
     f'\n[models.{name}]\nroutes = [{{ provider = "oracle", model = "oracle" }}]\n'
@@ -129,7 +131,10 @@ def test_translations_pay_and_free_models_do_not(customer: Customer) -> None:
 
 
 def test_a_stream_tells_its_cost_at_its_end(customer: Customer) -> None:
-    answer = customer.hear(8.0, stream="true")
+    sound, said = recording(8.0, seed=31)  # which nobody has heard before
+    late = next(word for word in reversed(said) if said.count(word) == 1)
+    # Its head leaves with the first words; who has heard the rest by then knows the cost and tells it there.
+    answer = customer.hear(sound=sound, stream="true", prompt=f"oracle: hang=2 at={late}")
     assert "x-perf-cost-usd" not in answer.headers
     done = json.loads(answer.text.strip().split("\n\n")[-1].removeprefix("data: "))
     assert done["type"] == "transcript.text.done"

@@ -31,6 +31,8 @@ from tests.api.serving import running
 from tests.support.accounts import rich
 from tests.support.openai_upstream import Upstream, upstream
 
+pytestmark = pytest.mark.processes
+
 CATALOG = load_catalog(None, embedded_engines="auto").models
 HEARING = [name for name, model in CATALOG.items() if "transcription" in model.tasks]
 TRANSLATING = [name for name, model in CATALOG.items() if "translation" in model.tasks]

@@ -23,6 +23,8 @@ from tests.support.accounts import rich
 from tests.support.sound_files import encoded
 from tests.support.tcp_server import Reply, Scripted, http, scripted
 
+pytestmark = pytest.mark.processes
+
 CATALOG = """
 [providers.upstream]
 kind = "openai"

@@ -18,6 +18,7 @@ def hear(house: House, sound: bytes | None = None, path: str = HEAR, **fields: A
     return house.post(path, data=data, files={"file": ("upload", sound if sound is not None else recording()[0])})
 
 
+@pytest.mark.processes
 def test_every_format_with_what_made_it(house: House) -> None:
     sound, said = recording(3.0)
     for name in ("json", "verbose_json", "text", "srt", "vtt"):
@@ -38,12 +39,14 @@ def test_every_format_with_what_made_it(house: House) -> None:
             assert said[0] in answer.text
 
 
+@pytest.mark.processes
 def test_translations_say_they_are(house: House) -> None:
     body = hear(house, path="/v1/audio/translations", response_format="verbose_json").json()
     assert (body["task"], body["language"]) == ("translate", "english")
     assert "usage" not in body
 
 
+@pytest.mark.processes
 def test_words_and_segments_when_asked_for(house: House) -> None:
     sound, said = recording()
     body = hear(house, sound, response_format="verbose_json", **{"timestamp_granularities[]": ["word"]}).json()
@@ -53,6 +56,7 @@ def test_words_and_segments_when_asked_for(house: House) -> None:
     assert both["words"] and both["segments"]
 
 
+@pytest.mark.processes
 def test_a_stream_has_a_delta_per_segment_and_an_end(house: House) -> None:
     sound, said = recording(8.0)
     answer = hear(house, sound, stream="true")
@@ -91,6 +95,7 @@ def test_exactly_25_mb_are_taken(house: House) -> None:
     assert answer.json()["error"]["code"] != "file_too_large"
 
 
+@pytest.mark.processes
 def test_providers_that_fail_are_named_and_shown_as_503(house: House) -> None:
     answer = hear(house, prompt="oracle: fail=99 error=unavailable")
     assert answer.status_code in (502, 503)
@@ -118,6 +123,7 @@ FORMATS = {
 }
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("name", FORMATS)
 def test_speech_in_every_format(house: House, name: str) -> None:
     answer = house.post(
@@ -131,6 +137,7 @@ def test_speech_in_every_format(house: House, name: str) -> None:
     assert len(answer.content) > 500
 
 
+@pytest.mark.processes
 def test_speech_is_heard_again(house: House) -> None:
     spoken = house.post(
         SPEAK, json={"model": "oracle", "input": "hello there", "voice": {"id": "nova"}, "response_format": "wav"}

@@ -18,6 +18,8 @@ from tests.api.conftest import recording
 from tests.api.serving import running
 from tests.support.accounts import rich
 
+pytestmark = pytest.mark.processes
+
 CATALOG = """
 [providers.oracle]
 scripted = true

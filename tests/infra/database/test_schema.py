@@ -39,6 +39,7 @@ def test_migrating_twice_is_migrating_once(empty_database_url: str) -> None:
     database.close()
 
 
+@pytest.mark.processes
 def test_processes_that_start_at_once_migrate_once(empty_database_url: str) -> None:
     code = f"from infra.database.session import Database; Database({empty_database_url!r}).migrate()"
     starts = [

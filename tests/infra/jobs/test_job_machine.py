@@ -52,7 +52,9 @@ class JobMachine(RuleBasedStateMachine):
         store = JobStore(self.database, lease_seconds=600, max_attempts=MAX_ATTEMPTS)
         self.harness = JobStoreHarness(self.database, store, MediaStore(self.database), account)
         self.jobs = store
-        self.sizes: dict[str, int] = {}  # job -> chunks its recording has
+        self.sizes: dict[
+            str, int
+        ] = {}  # job -> chunks its recording has; in the order of submission: ids of one ms have none
         self.leases: list[Lease] = []
         self.ended: dict[tuple[str, int], str] = {}  # (job, run) -> the status it ended in
         self.results: Counter[tuple[str, int]] = Counter()
@@ -128,8 +130,8 @@ class JobMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.sizes)
     @rule(n=pick, idx=st.one_of(st.none(), st.integers(0, 3)))
     def late_message(self, n: int, idx: int | None) -> None:
-        """A bell that was rung too often, or for something that is gone."""
-        job = sorted(self.sizes)[n % len(self.sizes)]
+        """A message that was sent too often, or for something that is gone."""
+        job = list(self.sizes)[n % len(self.sizes)]
         self._answer(Dispatch("job" if idx is None else "chunk", job, idx, "cpu"), work=False)
 
     @precondition(lambda self: self.leases)
@@ -233,7 +235,7 @@ class JobMachine(RuleBasedStateMachine):
             assert self.deaths[job.id, chunk.idx, job.run] <= MAX_ATTEMPTS
 
     def teardown(self) -> None:
-        """All workers die; honest ones take over. Every job comes to its end, by bells alone."""
+        """All workers die; honest ones take over. Every job comes to its end, by messages alone."""
         for _ in range(20):
             if not self._live():
                 break
@@ -250,7 +252,7 @@ class JobMachine(RuleBasedStateMachine):
 
     def _seldom(self, n: int) -> str | None:
         """One job in a quarter of the cases: most of what happens is work."""
-        return sorted(self.sizes)[n // 4 % len(self.sizes)] if n % 4 == 3 else None
+        return list(self.sizes)[n // 4 % len(self.sizes)] if n % 4 == 3 else None
 
     def _some(self, n: int, *, held: bool) -> Lease | None:
         found = [lease for lease in self.leases if self._held(lease) is held]
@@ -258,7 +260,7 @@ class JobMachine(RuleBasedStateMachine):
 
     def _claim_something(self, n: int) -> Lease | None:
         """What is due, of any job; to begin with the n-th."""
-        for job in (sorted(self.sizes) * 2)[n % len(self.sizes) :][: len(self.sizes)]:
+        for job in (list(self.sizes) * 2)[n % len(self.sizes) :][: len(self.sizes)]:
             for idx in (*range(self.sizes[job]), None):
                 lease = self._claim(job) if idx is None else self._claim_chunk(job, idx)
                 if lease:

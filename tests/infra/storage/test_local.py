@@ -62,6 +62,7 @@ except StorageFull:
 """
 
 
+@pytest.mark.processes
 def test_a_full_disk_is_typed_and_leaves_nothing(tmp_path: Path) -> None:
     run = subprocess.run([sys.executable, "-c", WRITE_UNTIL_FULL, str(tmp_path)], capture_output=True, text=True)
     assert (run.stdout, run.stderr) == ("full at 900000\n", "")
@@ -79,6 +80,7 @@ with LocalStorage(Path(sys.argv[1])).writer("t/a/b") as writer:
 """
 
 
+@pytest.mark.processes
 def test_a_killed_writer_leaves_what_the_sweep_finds(tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", WRITE_FOR_EVER, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE

@@ -8,6 +8,8 @@ from pipeline.audio.decode import decode
 from pipeline.audio.duration.exact import measured_ms
 from pipeline.transcript import SAMPLE_RATE
 
+pytestmark = pytest.mark.processes
+
 
 def speech_like(seconds: float) -> bytes:
     """A tone that swells and fades, with noise under it."""

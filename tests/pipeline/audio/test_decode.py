@@ -99,6 +99,7 @@ def test_blocks_are_small_and_hold_whole_samples(recordings: Path) -> None:
     assert not any(size % 2 for size in sizes)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("channels", range(1, 9))
 def test_every_number_of_channels_becomes_one(channels: int) -> None:
     found, pcm = whole(wav(np.repeat(tones(16_000), channels).tobytes(), channels=channels))
@@ -107,6 +108,7 @@ def test_every_number_of_channels_becomes_one(channels: int) -> None:
     assert heard(pcm) == pytest.approx(ONSETS, abs=TOLERANCE)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("channel", range(3))
 def test_one_channel_alone(channel: int) -> None:
     """Each of three channels has a tone of its own at another time; the others are silent."""
@@ -118,6 +120,7 @@ def test_one_channel_alone(channel: int) -> None:
     assert pcm == together[:, channel].tobytes()
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("sample_rate", [8000, 11_025, 22_050, 24_000, 32_000, 48_000, 96_000])
 def test_every_sample_rate_becomes_16_khz(sample_rate: int) -> None:
     found, pcm = whole(wav(tones(sample_rate).tobytes(), sample_rate=sample_rate))
@@ -139,6 +142,7 @@ def test_an_mp3_recorded_from_the_middle_of_a_stream(recordings: Path) -> None:
     assert len(pcm) > 3.8 * 32_000
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("data_size", "riff_size"),
     [(0xFFFFFFFF, 0xFFFFFFFF), (0, 0), (0xFFFFFFF0, None), (0x7FFFF000, None)],
@@ -225,6 +229,7 @@ WRONG: list[tuple[str, bytes, type[StenopoolError], str]] = [
 ]
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(("data", "error", "words"), [row[1:] for row in WRONG], ids=[row[0] for row in WRONG])
 def test_what_is_wrong_is_said(data: bytes, error: type[StenopoolError], words: str, level: Level) -> None:
     with pytest.raises(error, match=words) as caught:
@@ -264,12 +269,14 @@ def long_sound(minutes: int = 30) -> bytes:
     return wav(tones(16_000, seconds=60).tobytes() * minutes)
 
 
+@pytest.mark.processes
 def test_a_long_recording_is_stopped_at_its_limit(nothing_left: None, level: Level) -> None:
     with Decoding(long_sound(), level=level, max_seconds=60) as sound, pytest.raises(MediaTooLong):
         for _ in sound:
             assert sound.samples <= 60 * 16_000
 
 
+@pytest.mark.processes
 def test_leaving_early_leaves_nothing(nothing_left: None, level: Level) -> None:
     with Decoding(long_sound(), level=level) as sound:
         next(iter(sound))
@@ -287,6 +294,7 @@ def test_iterating_again_goes_on_where_it_stopped(recordings: Path) -> None:
         assert list(sound) == []
 
 
+@pytest.mark.processes
 def test_it_may_outlive_the_thread_that_began_it(nothing_left: None, level: Level) -> None:
     sound = Decoding(long_sound(), level=level)
     beginner = threading.Thread(target=sound.__enter__)
@@ -296,6 +304,7 @@ def test_it_may_outlive_the_thread_that_began_it(nothing_left: None, level: Leve
     sound.__exit__(None, None, None)
 
 
+@pytest.mark.processes
 def test_an_ffmpeg_that_stands_still_is_given_up(nothing_left: None, level: Level) -> None:
     with Decoding(long_sound(), level=level, stall_seconds=2) as sound:
         assert sound._child
@@ -304,6 +313,7 @@ def test_an_ffmpeg_that_stands_still_is_given_up(nothing_left: None, level: Leve
             list(sound)
 
 
+@pytest.mark.processes
 def test_an_ffmpeg_that_is_killed_is_not_a_short_recording(nothing_left: None, level: Level) -> None:
     with Decoding(long_sound(), level=level) as sound:
         assert sound._child

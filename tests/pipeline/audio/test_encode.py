@@ -48,6 +48,7 @@ def test_there_is_a_media_type_for_each_format() -> None:
     assert set(MEDIA_TYPES) == set(SPEECH_FORMATS)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("target", FACTS)
 def test_what_goes_out_can_be_heard(target: str, level: Level, nothing_left: None) -> None:
     data = b"".join(encode(blocks(tones(RATE).tobytes()), sample_rate=RATE, target=target, level=level))
@@ -58,6 +59,7 @@ def test_what_goes_out_can_be_heard(target: str, level: Level, nothing_left: Non
     assert len(pcm) / 32_000 == pytest.approx(SECONDS, abs=0.05)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("sample_rate", [8000, 16_000, 22_050, 24_000, 48_000])
 def test_pcm_is_always_24_khz(sample_rate: int) -> None:
     data = b"".join(encode(blocks(tones(sample_rate).tobytes()), sample_rate=sample_rate, target="pcm"))
@@ -70,6 +72,7 @@ def test_pcm_at_24_khz_is_not_touched() -> None:
     assert b"".join(encode([pcm], sample_rate=RATE, target="pcm")) == pcm
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("sample_rate", [8000, 11_025, 16_000, 22_050, 44_100, 48_000, 96_000])
 @pytest.mark.parametrize("target", FACTS)
 def test_any_voice_fits_into_any_format(target: str, sample_rate: int) -> None:
@@ -86,6 +89,7 @@ def test_a_streamed_wav_can_be_read_by_python() -> None:
         assert file.readframes(file.getnframes()) == pcm
 
 
+@pytest.mark.processes
 def test_equal_sound_gives_equal_bytes() -> None:
     pcm = tones(RATE).tobytes()
     for target in MEDIA_TYPES:
@@ -93,6 +97,7 @@ def test_equal_sound_gives_equal_bytes() -> None:
         assert first == second
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("target", MEDIA_TYPES)
 def test_the_first_bytes_come_before_the_last_are_spoken(target: str) -> None:
     """The voice waits for the listener: with all but the first second still unsaid there is something to send."""
@@ -110,11 +115,13 @@ def test_the_first_bytes_come_before_the_last_are_spoken(target: str) -> None:
     assert b"".join(output)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("target", MEDIA_TYPES)
 def test_no_sound_at_all_is_no_error(target: str) -> None:
     assert len(b"".join(encode([], sample_rate=RATE, target=target))) < 10_000
 
 
+@pytest.mark.processes
 def test_what_the_voice_raises_reaches_the_listener(nothing_left: None, level: Level) -> None:
     def voice() -> Iterator[bytes]:
         yield tones(RATE).tobytes()
@@ -133,6 +140,7 @@ def test_a_broken_pipe_of_the_voice_is_its_error_not_ours() -> None:
         list(encode(voice(), sample_rate=RATE, target="wav"))
 
 
+@pytest.mark.processes
 def test_a_listener_who_leaves_ends_it_all(nothing_left: None, level: Level) -> None:
     closed = threading.Event()
 
@@ -168,6 +176,7 @@ def test_a_listener_who_leaves_while_the_voice_is_thinking(nothing_left: None) -
         thread.join(10)
 
 
+@pytest.mark.processes
 def test_a_voice_that_thinks_is_not_a_stall() -> None:
     thinking = threading.Event()
 
@@ -200,6 +209,7 @@ def test_an_unknown_format_is_refused_at_once() -> None:
     assert caught.value.param == "response_format"
 
 
+@pytest.mark.processes
 def test_an_impossible_rate_is_an_error_not_a_hang(nothing_left: None) -> None:
     with pytest.raises(SandboxFailed) as caught:
         list(encode(blocks(bytes(1_000_000)), sample_rate=0, target="mp3"))
@@ -208,6 +218,7 @@ def test_an_impossible_rate_is_an_error_not_a_hang(nothing_left: None) -> None:
         thread.join(10)
 
 
+@pytest.mark.processes
 def test_many_at_once(nothing_left: None, tmp_path: Path) -> None:
     expected = b"".join(encode([tones(RATE).tobytes()], sample_rate=RATE, target="mp3"))
     found: list[bytes] = []

@@ -13,6 +13,8 @@ from pipeline.provider_registry import ProviderRegistry
 from pipeline.transcript import SAMPLE_RATE, SAMPLES_PER_MS, Word
 from pipeline.tts.passage import recite
 
+pytestmark = pytest.mark.processes
+
 TEXT = """
 The committee met at half past nine and heard three reports before lunch, none of which had been announced. Nobody had expected
 the river to rise so quickly, least of all the engineers who had measured it for twenty years. She wrote down the number, folded

@@ -17,6 +17,8 @@ from pipeline.engines.process_pool import EnginePool
 from pipeline.errors import EngineLost, ProviderBusy, ProviderError
 from tests.support.repository import ROOT
 
+pytestmark = pytest.mark.processes
+
 CALCULATOR = "tests.pipeline.engines.engine_targets:Calculator"
 
 

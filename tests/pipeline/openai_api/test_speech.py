@@ -57,6 +57,7 @@ def test_a_wav_of_unknown_length_is_unwrapped() -> None:
     assert through(streamed) == PCM
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("rate", [8_000, 44_100, 48_000])
 def test_a_wav_of_another_rate_is_resampled(rate: int) -> None:
     tone = (8000 * np.sin(2 * np.pi * 440 * np.arange(rate) / rate)).astype("<i2")
@@ -66,6 +67,7 @@ def test_a_wav_of_another_rate_is_resampled(rate: int) -> None:
     assert abs(int(spectrum.argmax()) - 440) <= 1
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("target", ["mp3", "opus", "aac", "flac"])
 @pytest.mark.parametrize("media_type", ["audio/pcm", "application/octet-stream", "audio/mpeg"])
 def test_other_containers_are_decoded(target: str, media_type: str) -> None:
@@ -76,6 +78,7 @@ def test_other_containers_are_decoded(target: str, media_type: str) -> None:
     assert np.corrcoef(received[:shared], sent[:shared])[0, 1] > 0.9, "the same sound at the same time"
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("magic", [b"ID3", b"fLaC", b"OggS"])
 def test_what_only_begins_like_a_container_is_nonsense(magic: bytes) -> None:
     with pytest.raises(ProviderNonsense):

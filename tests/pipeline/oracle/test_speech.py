@@ -56,6 +56,7 @@ def minutes(request: pytest.FixtureRequest) -> tuple[bytes, list[Spoken]]:
     return recording(request.param, 75)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("codec", CODECS)
 def test_no_codec_takes_a_word_or_moves_it(codec: str, minutes: tuple[bytes, list[Spoken]], tmp_path: Path) -> None:
     pcm, truth = minutes
@@ -79,6 +80,7 @@ def test_in_the_clear_every_word_is_where_it_was_said(style: Style) -> None:
     ]
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("rate", [8_000, 11_025, 24_000, 44_100, 48_000])
 def test_other_sample_rates(rate: int) -> None:
     stream = list(generate(seconds=20, style="natural", seed=2, sample_rate=rate))
@@ -155,6 +157,7 @@ def test_every_word_of_the_vocabulary_can_be_said_and_heard() -> None:
     assert [word.text for word in listen(say(VOCABULARY, gap_s=0.0))] == list(VOCABULARY)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("codec", ["none", "-c:a libmp3lame -b:a 32k -f mp3", "-c:a libopus -b:a 24k -f ogg"])
 def test_a_speech_detector_hears_speech_in_words_and_silence_in_pauses(codec: str) -> None:
     pcm, truth = recording("sparse", 150)
@@ -208,6 +211,7 @@ def test_ten_hours_need_no_more_memory_than_a_minute() -> None:
     assert peak(600) <= peak(60) + 1_000_000
 
 
+@pytest.mark.processes
 def test_the_command_writes_sound_and_truth(tmp_path: Path) -> None:
     out, truth = tmp_path / "out.wav", tmp_path / "truth.json"
     options = ["--seconds", "5", "--seed", "3", "--style", "natural", "--truth", str(truth)]

@@ -13,6 +13,8 @@ from pipeline.options import SpeechOptions, TranscriptionOptions
 from pipeline.provider import OPENAI_VOICES, Speaker, Transcriber
 from pipeline.providers.espeak import SAMPLE_RATE, languages, variants, voice_called
 
+pytestmark = pytest.mark.processes
+
 TEXT = "The quick brown fox jumps over the lazy dog, and then it goes home again. Nobody saw it."
 
 

@@ -19,6 +19,8 @@ from pipeline.transcript import SAMPLE_RATE, Heard
 from pipeline.whisper_filter import Found
 from tests.support.tiny_whisper import HEARD, TRANSLATED, build
 
+pytestmark = pytest.mark.processes
+
 SPEECH = say(["brown", "river", "fox"], edge_s=0.3)
 SENTENCE = "".join(HEARD).strip()
 Hear = Callable[..., Heard]

@@ -303,6 +303,7 @@ def test_no_exception_of_the_sdk_leaves(
         next(speak(provider))
 
 
+@pytest.mark.processes
 def test_the_sdk_is_loaded_by_the_first_call_only() -> None:
     code = (
         "import sys, api.main, workers.main, cli.main\n"

@@ -90,6 +90,7 @@ print(len(ear.hear(say(["river"]), options, "oracle").segments))
 """
 
 
+@pytest.mark.processes
 def test_it_kills_the_process_that_hears_and_lives_the_next_time(tmp_path: Path) -> None:
     command = [sys.executable, "-c", DYING, str(tmp_path / "calls")]
     assert subprocess.run(command, capture_output=True, timeout=60).returncode == -signal.SIGKILL

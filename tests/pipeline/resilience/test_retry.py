@@ -1,4 +1,4 @@
-"""Turns, tries and the circuit of a remote provider."""
+"""Slots, retries and the circuit breaker of a remote provider."""
 
 import threading
 from collections.abc import Callable

@@ -13,6 +13,8 @@ from pipeline.transcript import Segment, Word
 from pipeline.tts.long_text import Reading
 from pipeline.tts.passage import SAMPLE_RATE, Recital
 
+pytestmark = pytest.mark.processes
+
 
 def recital(number: int, seconds: float = 1.0) -> Recital:
     samples = round(seconds * SAMPLE_RATE)

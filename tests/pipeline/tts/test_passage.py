@@ -32,6 +32,7 @@ def registry() -> Iterator[ProviderRegistry]:
         yield opened
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("model", ["espeak-ng", "oracle"])
 @pytest.mark.parametrize("speed", [0.3, 1.0, 2.5])
 def test_every_word_is_told_once_in_order_inside_the_sound(
@@ -46,6 +47,7 @@ def test_every_word_is_told_once_in_order_inside_the_sound(
     assert times[0] >= 0 and times[-1] <= round(1000 * recital.samples / SAMPLE_RATE)
 
 
+@pytest.mark.processes
 def test_the_embedded_voice_says_when_a_word_begins(registry: ProviderRegistry) -> None:
     """Where it rests between sentences nothing sounds, and every sentence begins with sound."""
     recital = recite(SpeechOptions(model="espeak-ng", input="One two three. Four five six. Seven."), registry)
@@ -66,6 +68,7 @@ def test_a_passage_of_marks_alone_is_a_pause(registry: ProviderRegistry, model: 
     assert [word.text for sentence in recital.sentences for word in sentence.words] == ["…", "*", "*", "*", "…"]
 
 
+@pytest.mark.processes
 def test_joins_do_not_click(registry: ProviderRegistry) -> None:
     """What borders on a pause is as good as silent."""
     recital = recite(SpeechOptions(model="espeak-ng", input="Alpha. Bravo. Charlie."), registry)
@@ -80,6 +83,7 @@ def test_joins_do_not_click(registry: ProviderRegistry) -> None:
         assert samples[start - 1] < 100 and (end == len(samples) or samples[end] < 100)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("text", ["你好。再见,朋友!这是一个测试。", "Ein Wort", "…", "a" * 700 + ". Next one."])
 def test_texts_without_spaces_and_without_words(registry: ProviderRegistry, text: str) -> None:
     recital = recite(SpeechOptions(model="espeak-ng", input=text), registry)

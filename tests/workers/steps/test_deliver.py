@@ -15,6 +15,8 @@ from workers import sweep
 from workers.steps.deliver import deliver
 from workers.steps.next_step import advance
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:

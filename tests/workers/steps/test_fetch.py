@@ -25,6 +25,7 @@ def fetched(harness: WorkerHarness, url: str, **headers: str) -> str:
     return job_id
 
 
+@pytest.mark.processes
 def test_a_url_is_fetched_with_its_headers_and_forgotten(harness: WorkerHarness, site: Receiver) -> None:
     job_id = fetched(harness, f"{site.url}/talk%20one.wav?token=abc", Authorization="Bearer secret")
     job = harness.job(job_id)

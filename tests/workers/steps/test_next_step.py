@@ -1,4 +1,4 @@
-"""A job's way through the steps, in one process and without a broker: the bells are rung by hand."""
+"""A job's way through the steps, in one process and without a broker: the messages are sent by hand."""
 
 import pytest
 
@@ -14,6 +14,8 @@ from tests.workers.conftest import WorkerHarness
 from workers.steps.next_step import advance
 from workers.steps.transcribe import transcribe
 from workers.sweep import drop_media
+
+pytestmark = pytest.mark.processes
 
 LONG = long(12, seed=3)
 

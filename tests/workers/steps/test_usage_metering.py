@@ -45,6 +45,7 @@ def work(harness: WorkerHarness, job_id: str) -> None:
             return
 
 
+@pytest.mark.processes
 def test_what_was_fetched_is_held_for_and_billed_by_its_sound(harness: WorkerHarness) -> None:
     recording = long(6, seed=3)
     with receiving() as site:
@@ -64,6 +65,7 @@ def test_what_was_fetched_is_held_for_and_billed_by_its_sound(harness: WorkerHar
     assert harness.services.ledger.check() == []
 
 
+@pytest.mark.processes
 def test_a_recording_of_silence_costs_its_seconds_but_no_tokens(harness: WorkerHarness) -> None:
     for prices, cost in ((MINUTE, 3 * SECOND), (TOKENS, 0)):
         job_id = harness.submit(silence(3), terms=Terms(prices=prices, audio_ms=3000))
@@ -71,6 +73,7 @@ def test_a_recording_of_silence_costs_its_seconds_but_no_tokens(harness: WorkerH
         assert (harness.job(job_id).status, harness.job(job_id).captured_micro) == ("completed", cost)
 
 
+@pytest.mark.processes
 def test_a_job_that_runs_out_of_money_is_not_heard_further(harness: WorkerHarness) -> None:
     account = harness.services.accounts.create_account("poor", "enterprise").id
     harness.services.ledger.top_up(account, SECOND)

@@ -38,6 +38,7 @@ def test_who_says_nothing_is_guessed_at(recordings: Path) -> None:
     assert of(b"") == Estimate(0, guessed=True)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("ending", "codec"), [("ogg", "libopus"), ("mp3", "libmp3lame"), ("m4a", "aac"), ("aac", "aac")]
 )

@@ -8,6 +8,8 @@ import pytest
 from pipeline.audio.ffmpeg.binary import Ffmpeg, ffmpeg_path, ffmpeg_version, find_ffmpeg
 from pipeline.errors import SandboxFailed
 
+pytestmark = pytest.mark.processes
+
 BANNER = "ffmpeg version {} Copyright (c) 2000-2099 the FFmpeg developers\nlibavutil      60. 1.100\nlibavformat    {} / {}\n"
 
 

@@ -19,11 +19,13 @@ def program() -> Iterator[subprocess.Popen[bytes]]:
         process.kill()
 
 
+@pytest.mark.processes
 def test_it_runs_in_batches(program: subprocess.Popen[bytes]) -> None:
     keep_together(program.pid)
     assert os.sched_getscheduler(program.pid) == os.SCHED_BATCH
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("many", [1, 2])
 def test_of_few_processors_it_gets_one_in_turn(
     many: int, program: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
@@ -40,6 +42,7 @@ def test_of_few_processors_it_gets_one_in_turn(
     assert set().union(*(processors for _, processors in given)) == few
 
 
+@pytest.mark.processes
 def test_of_many_it_may_use_all(program: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     before = os.sched_getaffinity(program.pid)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
@@ -48,6 +51,7 @@ def test_of_many_it_may_use_all(program: subprocess.Popen[bytes], monkeypatch: p
     assert os.sched_getaffinity(program.pid) == before
 
 
+@pytest.mark.processes
 def test_one_that_has_ended_already_is_no_error(program: subprocess.Popen[bytes]) -> None:
     program.kill()
     program.wait()

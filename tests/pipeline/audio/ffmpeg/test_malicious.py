@@ -134,6 +134,7 @@ def test_a_name_is_never_an_option(
             assert sum(len(block) for block in sound) == SECONDS * 32_000
 
 
+@pytest.mark.processes
 def test_a_title_cannot_speak_for_ffmpeg(tmp_path: Path) -> None:
     """A text inside the file that looks like ffmpeg's own list of streams, with the rate of a harmless file."""
     (tmp_path / "slow.wav").write_bytes(wav(tones(16_000).tobytes()))
@@ -178,6 +179,7 @@ BOMBS = {
 }
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("data", BOMBS.values(), ids=BOMBS)
 def test_bombs_do_not_go_off(data: bytes, level: Level, tmp_path: Path) -> None:
     (tmp_path / "bomb").write_bytes(data)
@@ -186,12 +188,14 @@ def test_bombs_do_not_go_off(data: bytes, level: Level, tmp_path: Path) -> None:
     assert peak < 512 * 2**20
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("data", BOMBS.values(), ids=BOMBS)
 def test_bombs_leave_nothing(data: bytes, level: Level, nothing_left: None) -> None:
     with pytest.raises(StenopoolError), Decoding(data, level=level) as sound:
         list(sound)
 
 
+@pytest.mark.processes
 def test_hours_in_a_small_file_stop_at_the_limit(tmp_path: Path, level: Level) -> None:
     ffmpeg("-f", "lavfi", "-i", "anullsrc=r=8000:cl=mono", "-t", 3600, "-c:a", "flac", tmp_path / "bomb.flac")
     assert (tmp_path / "bomb.flac").stat().st_size < 500_000
@@ -220,6 +224,7 @@ def ogg_crc(page: bytes | bytearray) -> int:
     return value
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("tracks", [40, 100])
 def test_a_multitude_of_tracks(tmp_path: Path, tracks: int, level: Level) -> None:
     (tmp_path / "one.wav").write_bytes(wav(tones(8000, seconds=1, onsets=()).tobytes(), sample_rate=8000))

@@ -15,6 +15,8 @@ from pipeline.audio.ffmpeg.sandbox import Level, confined, launch, sandbox_level
 from pipeline.errors import SandboxFailed
 from tests.pipeline.audio.sounds import tones, wav
 
+pytestmark = pytest.mark.processes
+
 
 def inside(program: str, *arguments: str, level: Level, fds: bool = True) -> str:
     """What a program of the system says when it runs in the cell in ffmpeg's place."""
