@@ -104,7 +104,7 @@ def test_every_duty_of_the_minute_works_on_an_empty_house(
 @pytest.mark.processes
 def test_a_job_past_its_time_leaves_nothing_in_storage(harness: WorkerHarness) -> None:
     job_id = harness.submit(short(1), retention_seconds=0.01)
-    advance(harness.harness(), job_id)
+    advance(harness.worker(), job_id)
     assert harness.job(job_id).status == JobStatus.COMPLETED
     threading.Event().wait(0.05)
     sweep.purge(harness.services)
@@ -114,7 +114,7 @@ def test_a_job_past_its_time_leaves_nothing_in_storage(harness: WorkerHarness) -
 @pytest.mark.processes
 def test_what_a_deleted_job_left_behind_is_erased(harness: WorkerHarness) -> None:
     job_id = harness.submit(short(1))
-    advance(harness.harness(), job_id)
+    advance(harness.worker(), job_id)
     harness.services.jobs.delete(harness.account, job_id)
     with harness.services.database.write() as session:
         for erasure in session.scalars(select(Erasure)):
