@@ -9,7 +9,7 @@ import redis
 from pipeline.lifecycle import TERMINAL, ChunkStatus, JobStatus
 from tests.e2e.stack import Stack
 from tests.support.recordings import long, short
-from tests.support.waiting import wait_until
+from tests.support.waiting import promised, wait_until
 
 BACK_TO_WORK = 15  # seconds from a death until the job it interrupted is done, promised
 LONG = long(12, seed=5)
@@ -23,7 +23,7 @@ def a_worker_is_killed(stack: Stack) -> None:
     finished = [chunk.idx for chunk in stack.services.jobs.chunks(job_id) if chunk.status == ChunkStatus.COMPLETED]
     stack.kill(name)
     began = time.monotonic()
-    (job,) = stack.ended(job_id, seconds=BACK_TO_WORK)
+    (job,) = stack.ended(job_id, seconds=promised(BACK_TO_WORK))
     print(f"recovered from SIGKILL of a worker in {time.monotonic() - began:.1f} s")
     stack.assert_exact(job, LONG)
     assert len(finished) >= 2
@@ -62,7 +62,7 @@ def a_worker_freezes_and_thaws(stack: Stack) -> None:
     stack.freeze(name)
     try:
         time.sleep(3 * stack.services.settings.lease_seconds)
-        (job,) = stack.ended(job_id, seconds=BACK_TO_WORK)
+        (job,) = stack.ended(job_id, seconds=promised(BACK_TO_WORK))
         stack.assert_exact(job, LONG)
         events = [event.type for event in stack.services.jobs.events(stack.account, job_id)]
     finally:

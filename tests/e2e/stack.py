@@ -148,7 +148,7 @@ class Stack:
         family, process = self.family(name), self._processes.pop(name)
         began = time.monotonic()
         process.terminate()
-        code = process.wait(15)
+        code = process.wait(60)
         assert not wait_gone(family)
         return code, time.monotonic() - began
 

@@ -16,7 +16,7 @@ from pipeline.oracle.words import VOCABULARY
 from pipeline.text.text_splitter import PASSAGE, passages
 from tests.e2e.scenarios import BACK_TO_WORK, worker_of
 from tests.e2e.stack import Stack
-from tests.support.waiting import wait_until
+from tests.support.waiting import promised, wait_until
 
 MODEL = "voice"
 MICRO_PER_CHARACTER = 15
@@ -86,7 +86,7 @@ def test_a_killed_worker_costs_only_what_it_was_saying(stack: Stack) -> None:
     name = stack.name_of(wait_until(lambda: worker_of(stack, job_id, after=2)))
     done = [chunk.idx for chunk in stack.services.jobs.chunks(job_id) if chunk.status == ChunkStatus.COMPLETED]
     stack.kill(name)
-    (job,) = stack.ended(job_id, seconds=2 * BACK_TO_WORK)
+    (job,) = stack.ended(job_id, seconds=promised(2 * BACK_TO_WORK))
     assert_spoken(stack, job, text)
     assert len(done) >= 2
     calls, said = stack.calls() - before, list(passages(text, longest=PASSAGE))
