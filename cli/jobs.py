@@ -76,7 +76,7 @@ def submit(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="A recording of any size.")],
     *,
     model: Annotated[str, typer.Option(help="As `stenopool models` lists them.")] = "whisper-1",
-    language: Annotated[str | None, typer.Option(help="ISO 639-1, where known: en.")] = None,
+    language: Annotated[str | None, typer.Option(help="ISO 639-1, where known: en. auto: found out.")] = None,
     webhook_url: Annotated[str | None, typer.Option(help="Tell this URL when the job has ended.")] = None,
     idempotency_key: Annotated[
         str | None, typer.Option(help="Submitting again with the same key makes no second job.")

@@ -32,7 +32,8 @@ def models(as_json: Annotated[bool, typer.Option("--json", help="A JSON list on 
                     "tasks": list(model.tasks),
                     "available": catalog.available(model.id),
                     "served_by": served_by(catalog, model.id),
-                    "routes": [route.model_dump() for route in model.routes],
+                    "languages": list(catalog.languages(model.id)),
+                    "routes": [route.model_dump(exclude={"languages"}) for route in model.routes],
                 }
                 for model in catalog.models.values()
             ]

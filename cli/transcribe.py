@@ -29,6 +29,7 @@ from pipeline.options import TranscriptionOptions
 from pipeline.provider_registry import ProviderRegistry
 from pipeline.run import Progress as OnProgress
 from pipeline.run import transcribe as run_transcribe
+from pipeline.text.languages import asked_language
 from pipeline.transcript import Transcript, transcript_as_dict
 
 STDIN = "-"
@@ -52,7 +53,7 @@ def transcribe(
     *,
     model: Annotated[str, typer.Option(help="As `stenopool models` lists them.")] = "whisper-1",
     format_name: Annotated[str, typer.Option("--format", help=f"One of {', '.join(formats.names())}.")] = "text",
-    language: Annotated[str | None, typer.Option(help="ISO 639-1, where known: en.")] = None,
+    language: Annotated[str | None, typer.Option(help="ISO 639-1, where known: en. auto: found out.")] = None,
     channels: Annotated[
         Channels, typer.Option(help="separate: each channel by itself, and the text says which.")
     ] = "mix",
@@ -80,10 +81,13 @@ def transcribe(
     chosen = settings()
     form = formats.load(format_name)
     options = TranscriptionOptions(
-        model=model, language=language, response_format=format_name, timestamp_granularities=("word", "segment")
+        model=model,
+        language=asked_language(language),
+        response_format=format_name,
+        timestamp_granularities=("word", "segment"),
     )
     catalog = load_catalog(chosen.catalog, embedded_engines=chosen.embedded_engines, stock=chosen.stock_providers)
-    catalog.routes(model, "transcription")  # a wrong model is told before any work
+    catalog.routes_for(options)  # a wrong model, a language that it does not hear: told before any work
     if channels != "separate":  # they tell who speaks, whoever hears them
         catalog.check_format(model, "transcription", format_name)
     asked = RenderOptions(granularities=("word", "segment"), paragraphs=paragraphs)

@@ -6,8 +6,9 @@ by table; a list or a plain value replaces what was there.
 
 from __future__ import annotations
 
+import itertools
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
@@ -22,14 +23,17 @@ from pipeline.errors import (
     MediaTooLarge,
     ModelNotFound,
     ModelUnavailable,
+    UnsupportedLanguage,
     UnsupportedValue,
 )
-from pipeline.options import DIARIZED, SPEECH_FORMATS, Task
+from pipeline.options import DIARIZED, SPEECH_FORMATS, Task, TranscriptionOptions
+from pipeline.text.languages import NAMES, english_name, language_code
 
 Row = TypeVar("Row", bound="_Row")
 List = TypeVar("List")
 
 _NOBODY_DIARIZES = "No provider that tells speakers apart is configured here; a route with `diarizes = true` is one."
+_NAMED_IN_FULL = 12  # languages in a refusal; of more only as many, and how many there are
 SHIPPED = Path(__file__).with_name("catalog.toml")
 
 
@@ -40,12 +44,14 @@ class _Row(BaseModel):
 class Route(_Row):
     """One provider (a name in `[providers]`, or a kind) and what the model is called there.
 
-    `diarizes` says that it tells speakers apart: diarized_json is asked of such routes only.
+    `diarizes` says that it tells speakers apart: diarized_json is asked of such routes only. `languages` are those that it
+    hears, where its provider does not say and the model's own list is wrong for it.
     """
 
     provider: str
     model: str
     diarizes: bool = False
+    languages: tuple[str, ...] = ()
 
 
 class Prices(_Row):
@@ -98,8 +104,8 @@ class Model(_Row):
     """One model as callers know it.
 
     `aliases` are further names of it; `formats` what it writes, where that is not everything; `languages` ISO 639 codes,
-    empty where nobody can list them. In the file, `languages` may name a list of `[languages]`, and `voices` names tables
-    of `[voices]`.
+    empty where nobody can list them. In the file, `languages`, here and in a route, may name a list of `[languages]` or have
+    such names among its codes, and `voices` names tables of `[voices]`.
     """
 
     id: str
@@ -155,8 +161,25 @@ class Catalog:
     def voices(self, model_id: str) -> tuple[Voice, ...]:
         """Whom the model can sound like here and now: where an embedded voice stands in, like that. Raises ModelNotFound."""
         model = self.model(model_id)
-        stand_in = self.models.get(self.embedded["speech"].model) if self.stands_in(model_id, "speech") else None
-        return (stand_in or model).voices if model.voices else ()
+        return self._voiced_by(model).voices if model.voices else ()
+
+    def languages(self, model_id: str) -> tuple[str, ...]:
+        """What it hears or speaks here and now, as ISO 639 codes: all that any of those who serve it hears.
+
+        Empty where one of them does not say, and where nobody serves it. Raises ModelNotFound.
+        """
+        model = self.model(model_id)
+        tasks: list[Task] = [task for task in model.tasks if task != "speech"]
+        if not tasks:
+            return self._voiced_by(model).languages
+        claims = [self._heard_by(model, route) for task in tasks for route in self._served(model, task)]
+        return tuple(dict.fromkeys(code for claim in claims for code in claim)) if all(claims) else ()
+
+    def check_language(self, model_id: str, code: str) -> None:
+        """Raises UnsupportedLanguage where nobody hears it, whatever the task; ModelNotFound."""
+        heard = self.languages(model_id)
+        if not _is_heard(code, heard):
+            raise _unheard(code, model_id, heard, "language")
 
     def formats(self, model_id: str, task: Task) -> tuple[str, ...]:
         """In which formats it can answer here and now. Raises ModelNotFound."""
@@ -193,14 +216,66 @@ class Catalog:
             raise ModelUnavailable(f"The model `{model_id}` has no configured route", param="model")
         return tuple(route for route in served if diarized and route.diarizes) or served
 
+    def routes_for(self, options: TranscriptionOptions) -> tuple[Route, ...]:
+        """Who is to hear it, best first: of `routes` those that hear the language, if none is given the `languages`.
+
+        Where several may occur, those that hear all of them; where nobody does, those that hear one.
+        Raises as `routes`, and UnsupportedLanguage for one that nobody hears. A language that we found ourselves is no reason
+        to refuse: then all routes are left.
+        """
+        routes = self.routes(options.model, options.task, diarized=options.diarized)
+        if options.language:
+            return self._hearing(routes, options, "language", (options.language,))
+        return self._hearing(routes, options, "languages", options.languages) if options.languages else routes
+
     def provider_kind(self, name: str) -> str:
         """The file in `pipeline/providers` that serves the provider `name`."""
         return str(self.providers.get(name, {}).get("kind", name))
+
+    def _hearing(
+        self, routes: tuple[Route, ...], options: TranscriptionOptions, param: str, codes: tuple[str, ...]
+    ) -> tuple[Route, ...]:
+        """Those that hear all of the languages, else those that hear one. Raises UnsupportedLanguage about the field `param`."""
+        claims = {route: self._heard_by(self.model(options.model), route) for route in routes}
+        heard = {route: [code for code in codes if _is_heard(code, claim)] for route, claim in claims.items()}
+        missing = next((code for code in codes if not any(code in able for able in heard.values())), None)
+        if missing is not None and not options.pinned:
+            raise _unheard(
+                missing, options.model, dict.fromkeys(code for claim in claims.values() for code in claim), param
+            )
+        all_of_them = tuple(route for route in routes if len(heard[route]) == len(codes))
+        return all_of_them or tuple(route for route in routes if heard[route]) or routes
+
+    def _heard_by(self, model: Model, route: Route) -> tuple[str, ...]:
+        """The languages of a route: its own in the catalog, else what its provider says, else the model's."""
+        settings = {"name": route.provider, **self.providers.get(route.provider, {})}
+        kind = self.provider_kind(route.provider)
+        return route.languages or providers.hears(kind, settings, route.model) or model.languages
+
+    def _voiced_by(self, model: Model) -> Model:
+        """Whose voices and languages a model has here and now when it speaks: its own, or those of the stand-in."""
+        stand_in = self.models.get(self.embedded["speech"].model) if self.stands_in(model.id, "speech") else None
+        return stand_in or model
 
     def _served(self, model: Model, task: Task) -> tuple[Route, ...]:
         if model.routes:
             return model.routes
         return (self.embedded[task],) if task in self.embedded else ()
+
+
+def _is_heard(code: str, claim: Collection[str]) -> bool:
+    """By the code as it is written, or as the one that means the same; by whoever makes no claim everything may be."""
+    return not claim or code in claim or language_code(code) in map(language_code, claim)
+
+
+def _unheard(code: str, model_id: str, heard: Collection[str], param: str) -> UnsupportedLanguage:
+    name = f"{english_name(code).title()} (`{code}`)" if code in NAMES else f"`{code}`"
+    some = ", ".join(itertools.islice(heard, _NAMED_IN_FULL))
+    told = f"{len(heard)} languages: {some}, …; GET /v1/models/{model_id} lists them all"
+    hears = told if len(heard) > _NAMED_IN_FULL else f"only {some}"
+    return UnsupportedLanguage(
+        f"The model `{model_id}` does not hear {name} as it is served here. It hears {hears}.", param=param
+    )
 
 
 def load_catalog(
@@ -233,13 +308,31 @@ def load_catalog(
 def _model(name: str, table: Mapping[str, Any], file: _File) -> Model:
     """The model's table with the lists that it names by name put in."""
     what, given = f"the catalog's model {name!r}", dict(table)
-    if isinstance(given.get("languages"), str):
-        given["languages"] = _named(what, "languages", file.languages, given["languages"])
+    for place in (given, *(routes := _tables(given.get("routes")))):
+        if "languages" in place:
+            place["languages"] = _listed(what, place["languages"], file.languages)
+    given |= {"routes": routes} if routes else {}
     named = given.get("voices", ())
     sets = [_named(what, "voices", file.voices, one) for one in ((named,) if isinstance(named, str) else named)]
     described = {voice: text for voices in sets for voice, text in voices.items()}
     given["voices"] = [{"id": voice, "description": text} for voice, text in described.items()]
     return _checked(Model, what, given, id=name)
+
+
+def _tables(given: Any) -> list[dict[str, Any]]:
+    """Copies, to write in; nothing for what is no list of tables, which is refused later."""
+    whole = isinstance(given, list) and all(isinstance(one, dict) for one in given)
+    return [dict(one) for one in given] if whole else []
+
+
+def _listed(what: str, given: Any, lists: Mapping[str, tuple[str, ...]]) -> Any:
+    """The codes that are meant: a list's name stands for what is in it, alone and among codes."""
+    if isinstance(given, str):
+        return _named(what, "languages", lists, given)
+    if not isinstance(given, list):
+        return given
+    codes = [lists.get(one, (one,)) if isinstance(one, str) else (one,) for one in given]
+    return [code for several in codes for code in several]
 
 
 def _named(what: str, place: str, lists: Mapping[str, List], name: Any) -> List:

@@ -9,6 +9,7 @@
     │   ├── MediaTooLarge             more bytes than the endpoint takes
     │   ├── MediaTooLong              more seconds than the configured limit
     │   ├── UnsupportedValue          a parameter's value that nobody offers
+    │   │   └── UnsupportedLanguage   no language, or one that nobody who serves the model hears
     │   ├── AmountRefused             no amount of money that one can write down (pipeline.money)
     │   ├── CostLimitExceeded         it would cost more than the request's own `max_cost`
     │   └── OutboundRefused           a URL that points where we may not go
@@ -134,6 +135,12 @@ class UnsupportedValue(InvalidRequest):
     """A parameter has a value that is not offered."""
 
     code = "unsupported_value"
+
+
+class UnsupportedLanguage(UnsupportedValue):
+    """Nobody who serves this model hears the language."""
+
+    code = "unsupported_language"
 
 
 class CostLimitExceeded(InvalidRequest):

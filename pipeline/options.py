@@ -28,13 +28,14 @@ class VoiceActivity(_Frozen):
 class TranscriptionOptions(_Frozen):
     """The OpenAI names, verbatim; unset means the provider's own default.
 
-    `language` is one the caller is sure of; `languages` are those that may occur. `known_speaker_references` are data: URLs
-    with 2 to 10 s of each of the `known_speaker_names`.
+    `language` is one the caller is sure of, or, `pinned`, one that we found ourselves; `languages` are those that may occur.
+    `known_speaker_references` are data: URLs with 2 to 10 s of each of the `known_speaker_names`.
     """
 
     model: str
     task: Literal["transcription", "translation"] = "transcription"
     language: str | None = None
+    pinned: bool = False
     prompt: str | None = None
     temperature: float = Field(0.0, ge=0.0, le=1.0)
     response_format: str = "json"
@@ -50,6 +51,11 @@ class TranscriptionOptions(_Frozen):
     def diarized(self) -> bool:
         """Whether the answer is to say who speaks."""
         return self.response_format == DIARIZED
+
+    @property
+    def text_language(self) -> str | None:
+        """The language of the text, where the caller has told it: of a translation only that of the sound is told."""
+        return self.language if self.task == "transcription" else None
 
 
 class SpeechOptions(_Frozen):

@@ -109,7 +109,7 @@ def transcribe(
             )
         )
 
-    routes = registry.catalog.routes(options.model, options.task, diarized=options.diarized)
+    routes = registry.catalog.routes_for(options)
     parcel = packed(data, options, registry, routes[0])
     if on_length and (ms := parcel.ms if parcel else measured_ms(data)) is not None:
         on_length(ms)  # what cannot be measured is told chunk by chunk, as it is decoded
@@ -130,7 +130,7 @@ def runs_in_greenlet(data: bytes, options: TranscriptionOptions, registry: Provi
     """Whether `transcribe` may run in a greenlet (pipeline.concurrency), because it will do little but wait for the provider."""
     if len(data) > _SMALL:
         return False
-    first = registry.transcriber(registry.catalog.routes(options.model, options.task, diarized=options.diarized)[0])
+    first = registry.transcriber(registry.catalog.routes_for(options)[0])
     return not first.local and hears_files(first) and first.in_greenlets
 
 
@@ -236,7 +236,7 @@ def _written(parcel: Parcel, heard: Heard, options: TranscriptionOptions) -> Tra
     stitcher.add(span, heard)
     task = "translate" if options.task == "translation" else "transcribe"
     transcript = stitcher.finish(duration=ms, task=task)
-    return transcript if transcript.language else replace(transcript, language=options.language)
+    return transcript if transcript.language else replace(transcript, language=options.text_language)
 
 
 def whole(samples: int, speech: tuple[tuple[int, int], ...] = ()) -> Span:

@@ -66,7 +66,8 @@ def transcribe(
     What `on_segments` is handed, all calls together, has the texts of the transcript's segments, in order, each once.
     `on_length` is called before anybody is asked; what it raises ends the work.
     `separate`: each channel by itself; `part`: nothing else is heard, and times stay those of the whole.
-    Raises MediaTooLong when there is more than `max_seconds` of it, InvalidRequest when `part` begins behind its end.
+    Raises MediaTooLong when there is more than `max_seconds` of it, InvalidRequest when `part` begins behind its end,
+    UnsupportedLanguage when nobody hears the one asked for.
     """
     sound, told, heard_ms, end = Sound(source, part=part, separate=separate, max_seconds=max_seconds), 0, 0, 0
     stitchers: dict[int | None, Stitcher] = {} if separate else {None: Stitcher()}
@@ -80,7 +81,7 @@ def transcribe(
     transcript = _finished(stitchers, samples_to_ms(end), options)
     if on_segments and transcript.segments[told:]:
         on_segments(transcript.segments[told:], transcript.model_used)
-    return replace(transcript, language=transcript.language or options.language)
+    return replace(transcript, language=transcript.language or options.text_language)
 
 
 def hear_chunk(chunk: Chunk, options: TranscriptionOptions, registry: ProviderRegistry) -> Heard:
@@ -98,7 +99,7 @@ def hear(chunk_pcm: bytes, options: TranscriptionOptions, registry: ProviderRegi
         heard = registry.transcriber(route).hear(chunk_pcm, options, route.model)
         return replace(heard, model_used=heard.model_used or route.model)
 
-    routes = registry.catalog.routes(options.model, options.task, diarized=options.diarized)
+    routes = registry.catalog.routes_for(options)
     return first_that_can(routes, ask)
 
 
@@ -159,7 +160,7 @@ class Speech(Iterator[bytes]):
 
 def cut_profile(options: TranscriptionOptions, registry: ProviderRegistry) -> CutProfile:
     """How to cut for the model's routes: no chunk is longer than any of them takes."""
-    routes = registry.catalog.routes(options.model, options.task, diarized=options.diarized)
+    routes = registry.catalog.routes_for(options)
     return min(
         (_profile(registry.transcriber(route), options, route) for route in routes), key=lambda profile: profile.max_s
     )
@@ -173,7 +174,7 @@ def is_local(options: TranscriptionOptions | SpeechOptions, registry: ProviderRe
     """Whether the model's first route computes on this machine."""
     if isinstance(options, SpeechOptions):
         return registry.speaker(registry.catalog.routes(options.model, "speech")[0]).local
-    routes = registry.catalog.routes(options.model, options.task, diarized=options.diarized)
+    routes = registry.catalog.routes_for(options)
     return registry.transcriber(routes[0]).local
 
 

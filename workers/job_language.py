@@ -8,7 +8,7 @@ from infra.database.tables import Chunk
 from pipeline.cut.cutter import span_from_dict
 from pipeline.lifecycle import ChunkStatus
 from pipeline.options import TranscriptionOptions
-from pipeline.recognition.language_pin import VOTERS, may_vote, pinned, wants_pin
+from pipeline.recognition.language_pin import VOTERS, may_vote, pinned, pinned_to, wants_pin
 from pipeline.transcript import heard_from_json
 from workers.job_context import JobContext
 
@@ -36,8 +36,7 @@ class Languages:
             self._found[job_id] = _agreed(context, options, voters)
             while len(self._found) > _REMEMBERED:
                 self._found.popitem(last=False)
-        found = self._found[job_id]
-        return options.model_copy(update={"language": found}) if found else options
+        return pinned_to(self._found[job_id], options)
 
 
 def _agreed(context: JobContext, options: TranscriptionOptions, voters: list[Chunk]) -> str | None:

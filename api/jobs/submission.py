@@ -15,6 +15,7 @@ from api.dependencies import JOBS, AppContext
 from api.http.idempotency import REPLAYED, idempotency, idempotency_key
 from api.http.request_body import read_json, validated
 from api.jobs.quote import heard_ms, job_terms, sure_ms_of
+from api.schemas.audio_options import TranscriptionFields
 from api.schemas.job_object import job_object
 from api.schemas.job_request import JobFields, SpeechJobFields, shown_url
 from api.uploads.form import Form, read_form
@@ -70,7 +71,7 @@ async def create_job(request: Request, context: AppContext, caller: Principal, *
         form = Form(await read_json(request, limit=JSON_LIMIT), None)
     else:
         refuse_announced(request, limit, beyond(limit))
-        form = await read_form(request, sink)
+        form = await read_form(request, sink, before_file=partial(refuse_unheard, context))
     try:
         fields = _job_fields(context, form.fields, task)
         if fields.task == "speech" and task is None:  # else the endpoint has been counted already
@@ -94,7 +95,10 @@ def _job_fields(context: AppContext, given: Any, task: str | None) -> Fields:
         raise InvalidRequest(NO_TEXT, param="text")
     fields: Fields = validated(SpeechJobFields, told) if speech else validated(JobFields, told)
     services = context.services
-    services.catalog.routes(fields.model, fields.task)
+    if isinstance(fields, SpeechJobFields) or fields.task == "speech":
+        services.catalog.routes(fields.model, fields.task)
+    else:
+        services.catalog.routes_for(fields.options(fields.task))
     if getattr(fields, "channels", None) != "separate":  # channels tell who speaks, whoever hears them
         usual = "mp3" if isinstance(fields, SpeechJobFields) else "json"
         services.catalog.check_format(fields.model, fields.task, fields.response_format or usual)
@@ -107,6 +111,18 @@ def _job_fields(context: AppContext, given: Any, task: str | None) -> Fields:
         if (getattr(fields, name) or 0) > most:
             raise InvalidRequest(f"{name}: at most {most} on this server.", param=name)
     return fields
+
+
+def refuse_unheard(context: AppContext, given: dict[str, Any]) -> None:
+    """Spares an upload for nothing: `given` are the fields before the file, and may be all that anybody needs to know.
+
+    Raises UnsupportedLanguage, ModelNotFound. What is not among them is checked when the form is whole, and so is the rest.
+    """
+    if not all(isinstance(given.get(name), str) for name in ("model", "language")):
+        return
+    named = validated(TranscriptionFields, {"model": given["model"], "language": given["language"]})
+    if named.language:
+        context.services.catalog.check_language(named.model, named.language)
 
 
 async def _input(asked: _Asked, fields: Fields, form: Form, sink: StorageSink) -> _Input:

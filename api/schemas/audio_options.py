@@ -7,7 +7,6 @@ taken. Fields that nobody knows are ignored, because SDKs' `extra_body` sends an
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -27,15 +26,15 @@ from api.schemas.known_speakers import check_reference
 from pipeline import formats
 from pipeline.errors import UnsupportedValue
 from pipeline.options import Granularity, SpeechOptions, TranscriptionOptions, VoiceActivity
+from pipeline.text.languages import asked_language
 
-LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})?")
 MAX_INPUT = 4096  # characters of one utterance
 MAX_PROMPT = 100_000  # characters
 MAX_SPEAKERS = 4
 MAX_VOICE = 200  # characters of a voice's name
 INCLUDABLE = ("logprobs",)
 NOT_IN_TRANSLATIONS = (  # contract.md section 2: what translations do not take is ignored there
-    "language", "languages", "keywords", "include", "timestamp_granularities", "chunking_strategy",
+    "keywords", "include", "timestamp_granularities", "chunking_strategy",
     "known_speaker_names", "known_speaker_references",
 )  # fmt: skip
 _KNOWN = {
@@ -85,7 +84,9 @@ class TranscriptionFields(Lenient):
     """What POST /v1/audio/transcriptions takes besides the file."""
 
     model: str = Field(min_length=1, max_length=200, description="A model's id; see GET /v1/models.")
-    language: Annotated[str | None, Unset] = Field(None, description="ISO 639-1, such as `en`; unset: found out.")
+    language: Annotated[str | None, Unset] = Field(
+        None, description="ISO 639-1, such as `en`, one that the model hears; `auto` or unset: found out."
+    )
     prompt: str | None = Field(
         None, max_length=MAX_PROMPT, description="What precedes the recording, or how names are spelt."
     )
@@ -99,7 +100,9 @@ class TranscriptionFields(Lenient):
     )
     stream: Annotated[bool | None, Unset] = Field(None, description="true: server-sent events while it is transcribed.")
     languages: Annotated[list[str] | None, Many(), Unset] = Field(
-        None, max_length=100, description="ISO 639-1 codes of the languages that may occur: a hint."
+        None,
+        max_length=100,
+        description="ISO 639-1 codes of the languages that may occur; all of them such as the model hears.",
     )
     keywords: Annotated[list[Keyword] | None, Many(), Unset] = Field(
         None, max_length=1000, description="Words that are likely to occur, spelt as they shall be: a hint."
@@ -122,12 +125,13 @@ class TranscriptionFields(Lenient):
     @field_validator("language")
     @classmethod
     def _language(cls, value: str | None) -> str | None:
-        return _code(value) if value is not None else None
+        return asked_language(value)
 
     @field_validator("languages")
     @classmethod
     def _languages(cls, value: list[str] | None) -> list[str] | None:
-        return list(dict.fromkeys(_code(one) for one in value)) if value else None
+        codes = [asked_language(one, param="languages") for one in value or ()]
+        return list(dict.fromkeys(code for code in codes if code)) or None
 
     @field_validator("include")
     @classmethod
@@ -171,12 +175,6 @@ class TranscriptionFields(Lenient):
         """The same as the pipeline's value."""
         given = {name: value for name in _KNOWN[task] if (value := getattr(self, name, None)) is not None}
         return TranscriptionOptions(**{**given, "task": task})
-
-
-def _code(value: str) -> str:
-    if not LANGUAGE.fullmatch(value):
-        raise ValueError("The language must be an ISO 639-1 code, such as 'en'.")
-    return value.replace("_", "-").split("-")[0].lower()
 
 
 def _strategy(value: Any) -> Literal["auto"] | VoiceActivity | None:

@@ -7,7 +7,7 @@ The text fields may stand before or after the file (SDKs do both, contract.md se
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -25,6 +25,8 @@ MAX_DEPTH = 4  # a[b][c][d]
 _SIMPLE = re.compile(r"multipart/form-data; ?boundary=([A-Za-z0-9'()+_,./:=?-]+)")  # as clients write it
 DELIMITERS = re.compile(r"\[([^\[\]]*)\]")
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+BeforeFile = Callable[[dict[str, Any]], None]
 
 
 class Sink(Protocol):
@@ -75,12 +77,15 @@ def boundary_of(content_type: str) -> bytes:
     return boundary
 
 
-async def read_form(request: Request, sink: Sink, *, file_field: str = "file") -> Form:
+async def read_form(
+    request: Request, sink: Sink, *, file_field: str = "file", before_file: BeforeFile | None = None
+) -> Form:
     """Read the whole form, its `file_field` into the sink. On any error the sink is told to leave nothing.
 
+    `before_file` is told the fields that stand before the file, before a byte of it is taken; what it raises is raised.
     Raises InvalidRequest (malformed, cut off, over a limit), ClientGone, RequestTimeout, and what the sink raises.
     """
-    assembly = _Assembly(sink, file_field)
+    assembly = _Assembly(sink, file_field, before_file)
     try:
         reader = Reader(boundary_of(request.headers.get("content-type", "")))
         async for block in blocks(request):
@@ -96,8 +101,9 @@ async def read_form(request: Request, sink: Sink, *, file_field: str = "file") -
 class _Assembly:
     """Collects fields, passes the file on."""
 
-    def __init__(self, sink: Sink, file_field: str) -> None:
+    def __init__(self, sink: Sink, file_field: str, before_file: BeforeFile | None) -> None:
         self._sink = sink
+        self._before_file = before_file
         self._file_field = file_field
         self._name = ""
         self._in_file = False
@@ -135,6 +141,8 @@ class _Assembly:
         if self._in_file:
             if self._filename is not None:
                 raise InvalidRequest(f"The form has more than one '{self._file_field}'.", param=self._file_field)
+            if self._before_file:
+                self._before_file(nested(self._pairs))
             self._filename = safe_name(_text(part.filename or b""))
             return self._sink.begin(self._filename)
         return None

@@ -17,6 +17,7 @@ from pipeline.errors import (
     ProviderNonsense,
     ProviderRefused,
     ProviderUnavailable,
+    UnsupportedLanguage,
     UnsupportedValue,
 )
 from pipeline.provider import OPENAI_VOICES
@@ -79,7 +80,8 @@ def _said_no(status: int, body: bytes, facts: dict[str, Any]) -> ProviderError |
         return ParameterRefused(**facts, parameter=param)
     if param in _CALLERS:
         known = f". Voices: {', '.join(OPENAI_VOICES)}, or the provider's own" if param == "voice" else ""
-        return UnsupportedValue(f"The provider does not take this value of `{param}`{known}", param=param)
+        kind = UnsupportedLanguage if param == "language" else UnsupportedValue
+        return kind(f"The provider does not take this value of `{param}`{known}", param=param)
     if b"verbose_json" in body:
         return ParameterRefused(**facts, parameter="response_format")
     named = next((name for name in DROPPABLE if name.encode() in body), None)

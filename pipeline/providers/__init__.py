@@ -36,6 +36,16 @@ def check(name: str, config: Mapping[str, Any]) -> None:
         judge(config)
 
 
+def hears(name: str, config: Mapping[str, Any], model: str) -> tuple[str, ...]:
+    """The languages that the provider of the kind `name` hears with this model, by ISO 639 codes; none where it does not say.
+
+    `config` is as for `load`. Nothing is opened.
+    """
+    module = importlib.import_module(f"pipeline.providers.{name}")
+    heard: tuple[str, ...] = getattr(module, "hears", lambda _config, _model: ())(config, model)
+    return heard
+
+
 def trouble(name: str, config: Mapping[str, Any]) -> str:
     """What keeps the provider of the kind `name` from working on this machine and what to do, if it can tell; or nothing."""
     found: str = getattr(importlib.import_module(f"pipeline.providers.{name}"), "trouble", lambda _: "")(config)

@@ -30,6 +30,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -43,7 +44,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.cut.cutter import Chunk, CutProfile, Span, cut
 from pipeline.engines.process_pool import EnginePool
-from pipeline.errors import CatalogBroken, ProviderError, ProviderRefused, ProviderUnavailable, UnsupportedValue
+from pipeline.errors import CatalogBroken, ProviderError, ProviderRefused, ProviderUnavailable, UnsupportedLanguage
 from pipeline.options import TranscriptionOptions
 from pipeline.providers.base import Provider
 from pipeline.stitch.stitcher import Stitcher
@@ -60,6 +61,8 @@ _SHORTEST = SAMPLE_RATE // 10  # samples
 _SECOND_TRY = (0.2, 0.4, 0.6, 0.8, 1.0)  # temperatures, of Whisper's own fallback
 _LONGEST_PROMPT, _LONGEST_HOTWORDS = 223, 111  # tokens: the model sees 223 before its text, the keywords among them
 _OURS = {"jw": "jv"}  # Whisper's codes that are not ISO 639's
+# The makers of distil-whisper trained it on English only; its vocabulary, by which the library goes, has all languages.
+_ENGLISH = re.compile(r".*\.en|(faster-)?distil-(whisper-)?large-v\d(\.\d)?(-ct2)?", re.IGNORECASE)
 _THEIRS = {ours: theirs for theirs, ours in _OURS.items()}
 _LOG = logging.getLogger(__name__)
 
@@ -107,7 +110,7 @@ class FasterWhisper:
         self._pool = pool
 
     def hear(self, pcm: bytes, options: TranscriptionOptions, model: str) -> Heard:
-        """Sentences with words. Raises UnsupportedValue(language), EngineLost, ProviderBusy, ProviderError."""
+        """Sentences with words. Raises UnsupportedLanguage, EngineLost, ProviderBusy, ProviderError."""
         wanted = self._config.model or model
         used = Path(wanted).name
         samples = len(pcm) // 2
@@ -119,7 +122,9 @@ class FasterWhisper:
         answer: Answer = self._pool.call("hear", wanted, sounds, options, timeout=timeout)
         if answer.offered:
             offered = ", ".join(_OURS.get(code, code) for code in answer.offered)
-            raise UnsupportedValue(f"The model {used!r} does not hear this language, but: {offered}", param="language")
+            raise UnsupportedLanguage(
+                f"The model {used!r} does not hear this language, but: {offered}", param="language"
+            )
         language = "en" if options.task == "translation" else _OURS.get(answer.language, answer.language)
         return _stitched(windows, answer.windows, samples_to_ms(samples), language, used)
 
@@ -318,6 +323,11 @@ def _beginning(text: str, encode: Any, longest: int) -> str:
 def _end(text: str, encode: Any, longest: int) -> str:
     told = encode(text, add_special_tokens=False)
     return text if len(told.ids) <= longest else text[told.offsets[-longest][0] :]
+
+
+def hears(config: Mapping[str, Any], model: str) -> tuple[str, ...]:
+    """English for models that tell by their name that they know nothing else; the others say it once they are loaded."""
+    return ("en",) if _ENGLISH.fullmatch(Path(str(config.get("model") or model)).name) else ()
 
 
 def check(config: Mapping[str, Any]) -> Config:

@@ -45,7 +45,7 @@ class Recogniser:
 
 
 class PocketSphinx:
-    """Hears English; the language asked for is not heard any better, and translation returns the English it hears."""
+    """Hears English; translation returns the English it hears."""
 
     name = "pocketsphinx"
     local = True
@@ -72,6 +72,11 @@ def _words(found: list[FoundWord], *, duration: int) -> Iterator[Word]:
         if not text.startswith(_FILLERS):
             start, end = min(first * _FRAME_MS, duration), min((last + 1) * _FRAME_MS, duration)
             yield Word(_ALTERNATE.sub("", text), start, end, confidence=round(min(1.0, max(0.0, posterior)), 4))
+
+
+def hears(_config: Mapping[str, Any], _model: str) -> tuple[str, ...]:
+    """English, whatever is spoken."""
+    return ("en",)
 
 
 def open_provider(config: Mapping[str, Any], engine_processes: int) -> Provider:

@@ -30,4 +30,9 @@ def pinned(options: TranscriptionOptions, voters: list[Heard]) -> TranscriptionO
     names = {heard.language for heard in voters[:VOTERS] if heard.segments}
     if len(voters) < VOTERS or len(names) != 1 or None in names:
         return options
-    return options.model_copy(update={"language": names.pop()})
+    return pinned_to(names.pop(), options)
+
+
+def pinned_to(language: str | None, options: TranscriptionOptions) -> TranscriptionOptions:
+    """With a language that was heard, not asked for: nothing is refused for it."""
+    return options.model_copy(update={"language": language, "pinned": True}) if language else options

@@ -146,3 +146,28 @@ def test_each_channel_and_a_part_of_it(run: Run, tmp_path: Path) -> None:
     assert run(*asked[:-4], "--paragraphs").code == 0
     assert run(*asked[:-1], "15-5").code == exits.USAGE
     assert "the recording has" in run(*asked[:-1], "500-").err
+
+
+@pytest.mark.parametrize("language", ["de", "German", "klingon"])
+def test_a_language_that_nobody_hears_is_told_before_any_work(run: Run, tmp_path: Path, language: str) -> None:
+    said = run("transcribe", tmp_path / "not there.wav", "--language", language)
+    assert (said.code, said.out) == (exits.BAD_INPUT, "")
+    told = (
+        "ISO 639-1" if language == "klingon" else "does not hear German (`de`) as it is served here. It hears only en."
+    )
+    assert told in said.err
+    assert "unsupported_language" in said.err and "no such file" not in said.err
+
+
+@pytest.mark.parametrize("language", ["auto", "", "en-US", "English"])
+def test_auto_is_as_leaving_the_language_out(run: Run, talk: tuple[Path, Recording], language: str) -> None:
+    plain = run("transcribe", talk[0], "--model", "oracle", "--json")
+    said = run("transcribe", talk[0], "--model", "oracle", "--json", "--language", language)
+    assert said.code == 0 and said.json == plain.json
+
+
+def test_models_lists_the_languages_of_who_serves(run: Run) -> None:
+    listed = {one["id"]: one for one in run("models", "--json").json}
+    assert listed["whisper-1"]["languages"] == ["en"]
+    assert "de" in listed["tts-1"]["languages"]
+    assert listed["oracle"]["languages"] == []

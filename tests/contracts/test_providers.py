@@ -17,6 +17,7 @@ from pipeline.errors import ProviderError, UnsupportedValue
 from pipeline.options import SpeechOptions, TranscriptionOptions
 from pipeline.oracle.speech import say
 from pipeline.provider import OPENAI_VOICES, Provider, Speaker, Transcriber
+from pipeline.text.languages import language_code
 from pipeline.transcript import Heard, heard_from_json, heard_to_json
 from tests.api.serving import running
 from tests.support import tiny_whisper
@@ -123,6 +124,14 @@ def test_it_does_something_and_says_what(provider: Provider) -> None:
     assert provider.speaker is None or isinstance(provider.speaker, Speaker)
 
 
+@pytest.mark.parametrize("kind", providers.names())
+def test_it_says_which_languages_it_hears_or_nothing(kind: str) -> None:
+    heard = providers.hears(kind, {"name": "any"}, "any")
+    assert isinstance(heard, tuple)
+    assert [language_code(code) for code in heard] == list(heard)
+    assert not heard or kind in able("transcriber")
+
+
 def test_its_profile_can_be_cut_to(transcriber: Transcriber) -> None:
     assert 0 < transcriber.profile.min_s <= transcriber.profile.max_s
 
@@ -216,6 +225,7 @@ def test_listing_and_opening_load_no_model_and_start_no_process() -> None:
         "from pipeline import providers\n"
         "names = providers.names()\n"
         "assert not any(f'pipeline.providers.{name}' in sys.modules for name in names)\n"
+        "[providers.hears(name, {}, 'large-v3') for name in names]\n"
         "opened = [providers.load(name, {}) for name in names]\n"
         "heavy = {'torch', 'ctranslate2', 'faster_whisper', 'onnxruntime', 'google.genai'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.catalog import CatalogBroken, Route, load_catalog
-from pipeline.errors import ModelNotFound, ModelUnavailable, UnsupportedValue
+from pipeline.errors import ModelNotFound, ModelUnavailable, UnsupportedLanguage, UnsupportedValue
+from pipeline.options import TranscriptionOptions
 
 TOKENS = {"million_audio_tokens_in": "6.00", "million_text_tokens_in": "2.50", "million_text_tokens_out": "10.00"}
 PROMISED: dict[str, tuple[set[str], dict[str, str]]] = {
@@ -134,6 +135,12 @@ def test_a_deployments_file_is_laid_over_model_by_model(tmp_path: Path) -> None:
             "'x' is wrong at voices: there is no [voices] called 'choir'",
         ),
         ("[models.x]\ntasks = ['speech']\nlanguages = 'elvish'", "there is no [languages] called 'elvish'"),
+        ("[models.x]\ntasks = ['speech']\nlanguages = [3]", "'x' is wrong at languages.0"),
+        ("[models.x]\ntasks = ['speech']\nroutes = [3]", "'x' is wrong at routes.0"),
+        (
+            "[models.x]\ntasks = ['speech']\nroutes = [{ provider = 'oracle', model = 'x', languages = 'elvish' }]",
+            "there is no [languages] called 'elvish'",
+        ),
         ("[models.x]\ntasks = ['speech']\naliases = ['tts-1']", "alias 'tts-1'"),
         ("[embedded]\nsinging = { provider = 'espeak', model = 'x' }", "singing"),
     ],
@@ -153,7 +160,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 def test_lists_are_shared_by_name() -> None:
     catalog = load_catalog(None, embedded_engines="auto")
     whisper, turbo = catalog.model("whisper-1"), catalog.model("whisper-large-v3-turbo")
-    assert whisper.languages == turbo.languages
+    assert (*whisper.languages, "yue") == turbo.languages
     assert len(set(whisper.languages)) == len(whisper.languages) > 90
     voices = {voice.id: voice.description for voice in catalog.model("tts-1").voices}
     assert (len(voices), voices["nova"]) == (13, "friendly, upbeat")
@@ -214,3 +221,117 @@ def test_voices_are_those_of_who_speaks() -> None:
     assert alone.voices("tts-1") == alone.model("espeak-ng").voices
     assert routed.voices("tts-1") == routed.model("tts-1").voices != alone.voices("tts-1")
     assert alone.voices("whisper-1") == ()
+
+
+MIXED = """
+[languages]
+alpine = ["de", "fr", "it"]
+
+[models.mixed]
+tasks = ["transcription"]
+languages = ["alpine", "rm"]
+routes = [
+    { provider = "pocketsphinx", model = "english" },
+    { provider = "oracle", model = "alpine" },
+    { provider = "oracle", model = "northern", languages = ["nb", "sv", "en"] },
+]
+
+[models.open]
+tasks = ["transcription"]
+routes = [{ provider = "pocketsphinx", model = "english" }, { provider = "oracle", model = "anything" }]
+
+[models.diarizing]
+tasks = ["transcription"]
+routes = [
+    { provider = "oracle", model = "who", diarizes = true, languages = ["en"] },
+    { provider = "oracle", model = "what" },
+]
+"""
+
+
+def asked(model: str, **values: object) -> TranscriptionOptions:
+    return TranscriptionOptions.model_validate({"model": model, **values})
+
+
+@pytest.mark.parametrize(
+    ("model", "values", "left"),
+    [
+        ("mixed", {}, ["english", "alpine", "northern"]),
+        ("mixed", {"language": "en"}, ["english", "northern"]),
+        ("mixed", {"language": "de"}, ["alpine"]),
+        ("mixed", {"language": "rm"}, ["alpine"]),
+        ("mixed", {"language": "no"}, ["northern"]),
+        ("mixed", {"languages": ("de", "fr")}, ["alpine"]),
+        ("mixed", {"languages": ("en", "sv")}, ["northern"]),
+        ("mixed", {"languages": ("en", "de")}, ["english", "alpine", "northern"]),
+        ("mixed", {"languages": ("en", "ja"), "language": "de"}, ["alpine"]),
+        ("mixed", {"language": "ja"}, None),
+        ("mixed", {"languages": ("en", "ja")}, None),
+        ("mixed", {"language": "ja", "pinned": True}, ["english", "alpine", "northern"]),
+        ("mixed", {"language": "de", "pinned": True}, ["alpine"]),
+        ("open", {"language": "ja"}, ["anything"]),
+        ("open", {"language": "en"}, ["english", "anything"]),
+        ("diarizing", {"language": "ja", "response_format": "diarized_json"}, None),
+        ("diarizing", {"language": "ja"}, ["what"]),
+    ],
+)
+def test_routes_that_do_not_hear_it_are_passed_over(
+    model: str, values: dict[str, object], left: list[str] | None, tmp_path: Path
+) -> None:
+    catalog = load_catalog(write(tmp_path, MIXED), embedded_engines="auto")
+    if left is None:
+        with pytest.raises(UnsupportedLanguage):
+            catalog.routes_for(asked(model, **values))
+    else:
+        assert [route.model for route in catalog.routes_for(asked(model, **values))] == left
+
+
+def test_what_is_heard_instead_is_named(tmp_path: Path) -> None:
+    catalog = load_catalog(write(tmp_path, MIXED), embedded_engines="auto", stock=DIARIZING)
+    with pytest.raises(UnsupportedLanguage) as few:
+        catalog.routes_for(asked("mixed", language="ja"))
+    told = "The model `mixed` does not hear Japanese (`ja`) as it is served here. It hears only en, de, fr, it, rm, nb, sv."
+    assert (few.value.message, few.value.param) == (told, "language")
+    with pytest.raises(UnsupportedLanguage) as many:
+        catalog.routes_for(asked("whisper-1", languages=("tlh",)))
+    assert "does not hear `tlh` as" in many.value.message
+    assert "It hears 99 languages: af, am, ar," in many.value.message
+    assert many.value.message.endswith("…; GET /v1/models/whisper-1 lists them all.")
+    assert many.value.param == "languages"
+
+
+def test_the_languages_are_those_of_who_serves(tmp_path: Path) -> None:
+    alone, routed = (
+        load_catalog(write(tmp_path, MIXED), embedded_engines="auto", stock=stock) for stock in ({}, DIARIZING)
+    )
+    assert alone.languages("whisper-1") == alone.languages("gpt-4o-transcribe") == ("en",)
+    assert routed.languages("whisper-1") == routed.model("whisper-1").languages
+    assert routed.languages("gpt-4o-transcribe") == ()
+    assert alone.languages("mixed") == ("en", "de", "fr", "it", "rm", "nb", "sv")
+    assert alone.languages("open") == alone.languages("oracle") == ()
+    assert alone.languages("tts-1") == alone.languages("espeak-ng") == alone.model("espeak-ng").languages
+    assert routed.languages("tts-1") == ()
+    off = load_catalog(None, embedded_engines="off")
+    assert off.languages("whisper-1") == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "english"),
+    [
+        ("small.en", True),
+        ("/models/faster-distil-whisper-medium.en", True),
+        ("distil-large-v3", True),
+        ("Systran/faster-distil-whisper-large-v3.5", True),
+        ("large-v3", False),
+        ("distil-large-v3-de", False),
+        ("", False),
+    ],
+)
+def test_whispers_that_know_english_only(name: str, english: bool, tmp_path: Path) -> None:
+    own = load_catalog(None, embedded_engines="auto", stock={"faster-whisper": {"model": name or "x"}})
+    listed = own.model("whisper-1").languages
+    assert own.languages("whisper-1") == (("en",) if english else listed)
+    by_route = f"[models.x]\ntasks = ['transcription']\nroutes = [{{ provider = 'faster_whisper', model = '{name}' }}]"
+    assert load_catalog(write(tmp_path, by_route), embedded_engines="off").languages("x") == (
+        ("en",) if english else ()
+    )

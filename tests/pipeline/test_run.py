@@ -20,6 +20,7 @@ from pipeline.errors import (
     ProviderNonsense,
     ProviderRefused,
     RoutesExhausted,
+    UnsupportedLanguage,
     UnsupportedValue,
 )
 from pipeline.options import SPEECH_FORMATS, SpeechOptions, TranscriptionOptions
@@ -54,6 +55,13 @@ routes = [{{ provider = "steady", model = "x" }}]
 [models.misrouted]
 tasks = ["transcription", "speech"]
 routes = [{{ provider = "espeak", model = "x" }}, {{ provider = "pocketsphinx", model = "x" }}]
+
+[models.polyglot]
+tasks = ["transcription", "translation"]
+routes = [
+    {{ provider = "oracle", model = "first", languages = ["en"] }},
+    {{ provider = "steady", model = "second", languages = ["de", "fr"] }},
+]
 """
 WORDS = ["river", "garden", "seven"]
 
@@ -328,3 +336,19 @@ def test_a_closed_registry_has_no_processes_and_starts_none(warm: bool, use: str
     assert not engines() - others
     with pytest.raises(EngineLost):
         USES[use](registry)
+
+
+@pytest.mark.parametrize("task", ["transcription", "translation"])
+def test_a_route_that_does_not_hear_the_language_is_not_asked(
+    task: str, registry: ProviderRegistry, tmp_path: Path
+) -> None:
+    sound = tmp_path / "a.wav"
+    write_wav(sound, [(say(WORDS, edge_s=0.2), [])])
+    german = asked(model="polyglot", language="de", task=task)
+    transcript = transcribe(sound, german, registry)
+    assert [word.text for word in transcript.words] == WORDS
+    assert calls(tmp_path) == 0
+    with pytest.raises(UnsupportedLanguage, match="only en, de, fr"):
+        transcribe(sound, german.model_copy(update={"language": "ja"}), registry)
+    assert transcribe(sound, german.model_copy(update={"language": "en"}), registry).words
+    assert calls(tmp_path) == 1

@@ -90,11 +90,12 @@ def _stitched(job: Job, parts: Sequence[Part]) -> Transcript:
 
 def _channel(job: Job, parts: Sequence[Part], end: int) -> Transcript:
     heard = [part for _, part in parts if isinstance(part, Heard)]
+    translated = job.task == "translation"  # a request tells the language of the sound, not that of a translation
     return stitch(
         parts,
         duration=end,
-        language=job.request.get("language"),
-        task="translate" if job.task == "translation" else "transcribe",
+        language=None if translated else job.request.get("language"),
+        task="translate" if translated else "transcribe",
         model_used=next((part.model_used for part in heard if part.model_used), ""),
     )
 

@@ -49,7 +49,7 @@ def whole_model(context: AppContext, model: Model, *, base: str) -> dict[str, An
         "description": model.description,
         "aliases": list(model.aliases),
         "endpoints": [_endpoint(catalog, model, task) for task in model.tasks],
-        "languages": list(model.languages),
+        "languages": list(catalog.languages(model.id)),
         "voices": voices,
         "limits": _limits(context, model),
         "examples": {task: snippets(base, model.id, task, voice=voice) for task in model.tasks},

@@ -73,7 +73,7 @@ FAST_PATHS = {
 async def _heard(request: Request, context: AppContext, caller: Principal, task: Task) -> Response:
     sound, fields = await _read(request)
     options = fields.options(task)
-    context.services.catalog.routes(options.model, task)
+    context.services.catalog.routes_for(options)
     context.services.catalog.check_format(options.model, task, options.response_format)
     limits = context.services.catalog.model(options.model).limits
     limits.check_file(len(sound))

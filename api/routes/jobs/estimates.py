@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from api.dependencies import AppContext, Caller, Context
 from api.http.request_body import read_json, validated
 from api.jobs.dry_run import HearingPlan, Measured, Scratch, fetch_and_measure, measure
-from api.jobs.submission import check_target
+from api.jobs.submission import check_target, refuse_unheard
 from api.openapi.document import answers, takes
 from api.schemas.estimate import Estimated, EstimateFields
 from api.uploads.form import read_form
@@ -53,7 +53,7 @@ async def estimate(request: Request, context: Context, caller: Caller) -> dict[s
     refuse_announced(request, limit, beyond(limit))
     scratch = Scratch(context, limit=limit)
     try:
-        form = await read_form(request, scratch)
+        form = await read_form(request, scratch, before_file=partial(refuse_unheard, context))
         asked = _Asked(request, context, validated(EstimateFields, form.fields), scratch if form.filename else None)
         return await _estimated(asked, caller.account_id)
     finally:
@@ -70,7 +70,10 @@ async def _estimated(asked: _Asked, account_id: str) -> dict[str, Any]:
         raise InvalidRequest(
             f"The task {task} takes {'a `text`' if task == 'speech' else 'a recording'}.", param=given[0]
         )
-    services.catalog.routes(fields.model, task)
+    if task == "speech":
+        services.catalog.routes(fields.model, task)
+    else:
+        services.catalog.routes_for(fields.options(task))
     usage, chunks = await (_of_text(asked) if task == "speech" else _of_sound(asked, task, given[0]))
     ratio = await asked.context.query(partial(services.ratios.of, fields.model))
     return Estimated(

@@ -1,5 +1,7 @@
 """What the fields of a request become for the pipeline."""
 
+from typing import Literal
+
 import pytest
 
 from api.schemas.audio_options import SpeechFields, TranscriptionFields
@@ -31,9 +33,22 @@ def test_everything_reaches_the_pipeline() -> None:
 def test_translations_ignore_what_openais_do_not_take() -> None:
     options = TranscriptionFields.model_validate(ASKED).options("translation")
     assert (options.prompt, options.temperature, options.task) == ("A talk.", 0.5, "translation")
-    assert options.language is None and options.timestamp_granularities == ("segment",)
-    assert not (options.languages or options.keywords or options.include or options.known_speaker_names)
+    assert options.timestamp_granularities == ("segment",)
+    assert not (options.keywords or options.include or options.known_speaker_names)
     assert options.chunking_strategy is None
+
+
+def test_a_translation_may_know_what_is_spoken() -> None:
+    options = TranscriptionFields.model_validate(ASKED).options("translation")
+    assert (options.language, options.languages) == ("de", ("en", "de"))
+
+
+@pytest.mark.parametrize("open_to_all", ["auto", "Auto", "", " ", None])
+@pytest.mark.parametrize("task", ["transcription", "translation"])
+def test_auto_is_as_leaving_it_out(open_to_all: str | None, task: Literal["transcription", "translation"]) -> None:
+    for asked in ({"language": open_to_all}, {"languages": [open_to_all] if open_to_all else open_to_all}):
+        fields = TranscriptionFields.model_validate({"model": "m", **asked})
+        assert fields.options(task) == TranscriptionFields.model_validate({"model": "m"}).options(task)
 
 
 @pytest.mark.parametrize("nothing", [None, "", "null"])

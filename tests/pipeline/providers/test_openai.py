@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from infra.settings import Settings
-from pipeline.catalog import Catalog, Route, load_catalog
+from pipeline.catalog import Catalog, load_catalog
 from pipeline.cut.cutter import Span
 from pipeline.errors import (
     CatalogBroken,
@@ -180,7 +180,8 @@ def test_the_circuit_opens_and_asks_once_later() -> None:
 
 def test_routes_count_only_where_configured() -> None:
     given = load_catalog(None, embedded_engines="off", stock={"groq": {"api_key": SECRET}, "openai": {}})
-    assert given.routes("whisper-1", "transcription") == (Route(provider="groq", model="whisper-large-v3"),)
+    (route,) = given.routes("whisper-1", "transcription")
+    assert (route.provider, route.model) == ("groq", "whisper-large-v3")
     assert not given.available("tts-1")
     assert SECRET not in repr(given)
 
