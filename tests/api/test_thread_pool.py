@@ -26,7 +26,7 @@ def test_what_a_call_returns_and_raises_comes_back(pool: ThreadPool) -> None:
             await pool.run(lambda: next(iter(())))
         return await pool.run(lambda: 6 * 7), await pool.run(lambda: threading.current_thread().name)
 
-    assert asyncio.run(ask()) == (42, "crew under test-1")
+    assert asyncio.run(ask()) == (42, "pool under test-1")
     pool.close()
 
 

@@ -82,7 +82,7 @@ def assert_spoken(stack: Stack, job: Job, text: str) -> None:
 
 def test_a_killed_worker_costs_only_what_it_was_saying(stack: Stack) -> None:
     text, before, money = story(10, seed=1), stack.calls(), balance(stack)
-    job_id = submit(stack, text, "latency=0.5")
+    job_id = submit(stack, text, "latency=1")  # long enough for a busy machine to see it in the middle
     name = stack.name_of(wait_until(lambda: worker_of(stack, job_id, after=2)))
     done = [chunk.idx for chunk in stack.services.jobs.chunks(job_id) if chunk.status == ChunkStatus.COMPLETED]
     stack.kill(name)

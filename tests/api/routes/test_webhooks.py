@@ -9,7 +9,7 @@ import pytest
 from infra.webhooks.store import Outcome
 from tests.api.conftest import JOBS, House
 from tests.support.waiting import wait_until
-from workers.deliver import deliver
+from workers.steps.deliver import deliver
 
 ENDPOINTS = "/v1/webhook_endpoints"
 WANTED = {"name": "mine", "url": "http://127.0.0.1:9/hook", "event_types": ["audio.job.completed"]}
