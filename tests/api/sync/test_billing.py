@@ -131,19 +131,19 @@ def test_translations_pay_and_free_models_do_not(customer: Customer) -> None:
 
 
 def test_a_stream_tells_its_cost_at_its_end(customer: Customer) -> None:
-    sound, said = recording(8.0, seed=31)  # which nobody has heard before
+    sound, said = recording(45.0, seed=31)  # two chunks, which nobody has heard before
     late = next(word for word in reversed(said) if said.count(word) == 1)
-    # Its head leaves with the first words; who has heard the rest by then knows the cost and tells it there.
+    # Its head leaves with the first chunk's words. The last one hangs: who has heard it, too, would tell the cost in the head.
     answer = customer.hear(sound=sound, stream="true", prompt=f"oracle: hang=2 at={late}")
     assert "x-perf-cost-usd" not in answer.headers
     done = json.loads(answer.text.strip().split("\n\n")[-1].removeprefix("data: "))
     assert done["type"] == "transcript.text.done"
-    assert done["perf"]["cost_usd"] == 0.0008
-    assert customer.spent == 800
+    assert done["perf"]["cost_usd"] == 0.0045
+    assert customer.spent == 4500
     answer = customer.speak(stream_format="sse")
     done = json.loads(answer.text.strip().split("\n\n")[-1].removeprefix("data: "))
     assert done["perf"]["cost_usd"] == float(answer.headers["x-perf-cost-usd"]) == 19 * 15 / DOLLAR
-    assert customer.spent == 800 + 19 * 15
+    assert customer.spent == 4500 + 19 * 15
 
 
 def test_tokens_nobody_can_count_ahead(customer: Customer) -> None:
