@@ -119,7 +119,7 @@ async def _input(asked: _Asked, fields: Fields, form: Form, sink: StorageSink) -
 
 async def _written(fields: SpeechJobFields, sink: StorageSink) -> _Input:
     """The text is kept where recordings are, so that it goes when they go."""
-    await sink.begin("")
+    await sink.begin("", declared=True)
     await sink.write(fields.text.encode())
     await sink.finish()
     assert sink.media is not None
@@ -132,6 +132,8 @@ def _uploaded(fields: JobFields, sink: StorageSink) -> _Input:
     assert media is not None
     if fields.url is not None:
         raise InvalidRequest(ONE_INPUT, param="url")
+    if sink.look:
+        sink.look.finish()
     facts: dict[str, Any] = {
         "type": "file",
         "filename": media.filename,

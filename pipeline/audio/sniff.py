@@ -83,8 +83,8 @@ _BEFORE_TEXT = b"\xef\xbb\xbf \t\r\n"
 _NO_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f\xff]")
 _CERTAIN = 3  # frames in a row; a stream that was recorded from its middle begins inside a frame
 _CERTAIN_FAR_BEHIND = 8  # the same where more than SHORT_LOOK lies before them
-_MOST_TAGS = 8
-_TAG_HEADER = 10  # bytes
+MOST_TAGS = 8
+TAG_HEADER = 10  # bytes
 
 
 def sniff(head: bytes) -> Container:
@@ -100,15 +100,15 @@ def sniff(head: bytes) -> Container:
 def sniff_file(read: Callable[[int], bytes]) -> Found:
     """As `sniff`, over a file of which `read(offset)` gives some KiB, best LOOK_BYTES; it looks behind tags of any length."""
     offset = 0
-    for _ in range(_MOST_TAGS):
+    for _ in range(MOST_TAGS + 1):
         head = read(offset)
         if not head:
             raise EmptyMedia
         step = tag_length(head)
         if not step:
-            break
+            return recognised(head, offset)
         offset += step
-    return recognised(head, offset)
+    raise UnsupportedMedia(REFUSAL)
 
 
 def tag_length(head: bytes) -> int:
@@ -116,8 +116,8 @@ def tag_length(head: bytes) -> int:
     if not re.match(rb"ID3...[\x00-\x7f]{4}", head, re.DOTALL):
         return 0
     size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
-    footer = _TAG_HEADER if head[5] & 0x10 else 0
-    return _TAG_HEADER + size + footer
+    footer = TAG_HEADER if head[5] & 0x10 else 0
+    return TAG_HEADER + size + footer
 
 
 def recognised(head: bytes, tags: int = 0) -> Found:
