@@ -21,6 +21,7 @@ from api.sync.background_work import BackgroundWork
 from api.uploads.sinks import PIECE, beyond
 from infra.storage.base import disk_errors
 from pipeline.audio.first_look import FirstLook
+from pipeline.audio.raw_sound import RawSound
 from pipeline.cut.channel_chunks import Sound
 from pipeline.cut.cutter import CutProfile
 from pipeline.cut.time_range import Part
@@ -38,6 +39,7 @@ class HearingPlan:
     profile: CutProfile
     part: Part
     separate: bool  # each channel by itself
+    declared: RawSound | None = None  # what a recording without a header is
 
 
 class Scratch:
@@ -94,7 +96,9 @@ class Scratch:
         with disk_errors():
             self._file.flush()
         path, most = Path(f"/dev/fd/{self._file.fileno()}"), self._context.services.settings.max_audio_seconds
-        sound = Sound(path, part=how.part, separate=how.separate, max_seconds=most, watch=disconnect.check)
+        sound = Sound(
+            path, part=how.part, separate=how.separate, max_seconds=most, watch=disconnect.check, declared=how.declared
+        )
         chunks = sum(1 for _ in sound.chunks(how.profile))
         return samples_to_ms(sound.samples), chunks
 
@@ -123,11 +127,12 @@ async def fetch_and_measure(
     scratch = Scratch(context, limit=most)
 
     def whole(disconnect: ClientDisconnect) -> Measured:
-        look = FirstLook()
+        look = None if how.declared else FirstLook()
 
         def sink(data: bytes) -> None:
             disconnect.check()
-            look.add(data)
+            if look:
+                look.add(data)
             scratch.take(data)
 
         scratch.open()

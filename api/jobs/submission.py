@@ -25,6 +25,7 @@ from infra.keys.accounts import Principal
 from infra.money.job_money import Terms
 from infra.webhooks.signing_secrets import new_secret
 from pipeline.audio.duration.estimate import UNKNOWN_MS, Ends, Estimate
+from pipeline.audio.raw_sound import RawSound
 from pipeline.errors import DatabaseUnavailable, InvalidRequest, OutboundRefused
 from pipeline.options import Task
 
@@ -132,7 +133,7 @@ def _uploaded(fields: JobFields, sink: StorageSink) -> _Input:
     assert media is not None
     if fields.url is not None:
         raise InvalidRequest(ONE_INPUT, param="url")
-    if sink.look:
+    if sink.look and not fields.raw:
         sink.look.finish()
     facts: dict[str, Any] = {
         "type": "file",
@@ -140,7 +141,7 @@ def _uploaded(fields: JobFields, sink: StorageSink) -> _Input:
         "bytes": media.bytes,
         "sha256": media.sha256,
     }
-    length = sink.ends.estimate()
+    length = sink.ends.estimate(fields.raw)
     if not length.guessed:
         facts["expected_ms"] = heard_ms(fields, length)
     return _Input(facts, media=media, ends=sink.ends)
@@ -182,8 +183,12 @@ async def _submit(asked: _Asked, fields: Fields, heard: _Input) -> Response:
 
 def _terms(context: AppContext, fields: Fields, heard: _Input) -> tuple[Terms | None, int]:
     """What it will cost, and the ms of sound that are sure to be heard."""
-    length = heard.ends.estimate() if heard.ends else Estimate(UNKNOWN_MS)
+    length = heard.ends.estimate(_declared(fields)) if heard.ends else Estimate(UNKNOWN_MS)
     return job_terms(context.services, fields, length), sure_ms_of(fields, length)
+
+
+def _declared(fields: Fields) -> RawSound | None:
+    return None if isinstance(fields, SpeechJobFields) else fields.raw
 
 
 def _new_job(asked: _Asked, fields: Fields, heard: _Input, *, terms: Terms | None, sure_ms: int) -> NewJob:

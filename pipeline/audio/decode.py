@@ -21,6 +21,7 @@ from pipeline.audio.ffmpeg.error_mapping import failure, refuse_strange
 from pipeline.audio.ffmpeg.log_parser import AudioStream
 from pipeline.audio.ffmpeg.process import BLOCK_BYTES, STALL_SECONDS, Child
 from pipeline.audio.ffmpeg.sandbox import Level, sandbox_level
+from pipeline.audio.raw_sound import RawSound
 from pipeline.audio.source import found_in, opened
 from pipeline.errors import EmptyMedia, MediaTooLong
 
@@ -49,13 +50,15 @@ def decode(
     max_seconds: float | None = None,
     channel: int | None = None,
     sample_rate: int = SAMPLE_RATE,
+    declared: RawSound | None = None,
 ) -> Decoding:
     """Open a recording: `with decode(path) as sound: for block in sound: ...`. `channel`, from 0, instead of a mix of all.
+    What is `declared` is not looked at to find out what it is.
 
     Raises, when entered or while iterated: EmptyMedia, UnsupportedMedia, NoAudioTrack, DamagedMedia, MediaTooLong once more
     than `max_seconds` have been decoded, InputMissing for a path that cannot be opened, SandboxFailed.
     """
-    return Decoding(source, max_seconds=max_seconds, channel=channel, sample_rate=sample_rate)
+    return Decoding(source, max_seconds=max_seconds, channel=channel, sample_rate=sample_rate, declared=declared)
 
 
 class Decoding:
@@ -70,6 +73,7 @@ class Decoding:
         max_seconds: float | None = None,
         channel: int | None = None,
         sample_rate: int = SAMPLE_RATE,
+        declared: RawSound | None = None,
         level: Level | None = None,
         tool: Ffmpeg | None = None,
         stall_seconds: float = STALL_SECONDS,
@@ -79,6 +83,7 @@ class Decoding:
         self._max_seconds = max_seconds
         self._channel = channel
         self._sample_rate = sample_rate
+        self._declared = declared
         self._level = level
         self._tool = tool
         self._stall_seconds = stall_seconds
@@ -89,7 +94,7 @@ class Decoding:
     def __enter__(self) -> Decoding:
         descriptor = opened(self._source)
         try:
-            found = found_in(descriptor)
+            found = found_in(descriptor, self._declared)
             self._child = self._started(found, descriptor)
         finally:
             os.close(descriptor)

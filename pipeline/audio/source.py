@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pipeline.audio.containers.table import MP4, Found
 from pipeline.audio.mp4_boxes import HEADER_BYTES, check_complete
+from pipeline.audio.raw_sound import RawSound
 from pipeline.audio.sniff import LOOK_BYTES, sniff_file
 from pipeline.errors import InputMissing, UnsupportedMedia
 
@@ -46,8 +47,13 @@ def _in_memory(data: bytes) -> int:
     return descriptor
 
 
-def found_in(descriptor: int) -> Found:
-    """What the open file is. Raises EmptyMedia, UnsupportedMedia, DamagedMedia for an MP4 that is not all there."""
+def found_in(descriptor: int, declared: RawSound | None = None) -> Found:
+    """What the open file is: as declared, or by its bytes.
+
+    Raises EmptyMedia, UnsupportedMedia, DamagedMedia for an MP4 that is not all there.
+    """
+    if declared:
+        return declared.found
     found = sniff_file(partial(os.pread, descriptor, LOOK_BYTES))
     if found.container is MP4:
 

@@ -33,10 +33,11 @@ def fetch(context: JobContext) -> JobContext:
         _download(services, source, sink)
         if not writer.bytes:
             raise EmptyMedia()
-        sink.look.finish()
+        if sink.look:
+            sink.look.finish()
     stored = services.media.stored(media.id, writer.bytes, writer.sha256)
     facts: dict[str, Any] = {"bytes": writer.bytes, "sha256": writer.sha256, "filename": stored.filename}
-    length = sink.ends.estimate()
+    length = sink.ends.estimate(context.options.raw)
     if not length.guessed and not context.job.request.get("range"):
         facts["expected_ms"] = length.ms
     return context.with_job(services.jobs.note_input(context.held.lease, facts, stored, length.ms))
@@ -65,11 +66,12 @@ class _Sink:
     def __init__(self, context: JobContext, media_id: str, writer: ObjectWriter) -> None:
         self._context, self._media_id, self._writer = context, media_id, writer
         self._touched = time.monotonic()
-        self.ends, self.look = Ends(), FirstLook()
+        self.ends, self.look = Ends(), None if context.options.raw else FirstLook()
 
     def __call__(self, data: bytes) -> None:
         self._context.held.check()
-        self.look.add(data)
+        if self.look:
+            self.look.add(data)
         self._writer.write(data)
         self.ends.add(data)
         if time.monotonic() - self._touched > TOUCH_SECONDS:

@@ -19,6 +19,7 @@ from pipeline.audio.containers.wav_format import riff_chunks
 from pipeline.audio.duration.exact import measured_ms
 from pipeline.audio.duration.stated import STATED
 from pipeline.audio.mpeg_frames import adts_frame, mpeg_audio_frame
+from pipeline.audio.raw_sound import RawSound
 from pipeline.errors import InvalidRequest
 
 HEAD_BYTES = 1024 * 1024  # from the front, as many as there are
@@ -45,8 +46,10 @@ class Estimate:
     guessed: bool = False
 
 
-def estimate(head: bytes, tail: bytes, size: int) -> Estimate:
+def estimate(head: bytes, tail: bytes, size: int, declared: RawSound | None = None) -> Estimate:
     """Of a file of `size` bytes that begins with `head` and ends with `tail`. Never raises: what is no audio is guessed at."""
+    if declared:
+        return Estimate(declared.ms(size), sure=True)
     try:
         found = _told(head, tail, size)
     except (InvalidRequest, ValueError, IndexError, struct.error, ArithmeticError):
@@ -87,9 +90,9 @@ class Ends:
             del self._tail[:-TAIL_BYTES]
         self._size += len(data)
 
-    def estimate(self) -> Estimate:
+    def estimate(self, declared: RawSound | None = None) -> Estimate:
         """Of what has passed by."""
-        return estimate(bytes(self._head), bytes(self._tail), self._size)
+        return estimate(bytes(self._head), bytes(self._tail), self._size, declared)
 
 
 def _nearest(count: int, rate: int) -> int:
