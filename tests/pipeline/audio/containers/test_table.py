@@ -1,5 +1,6 @@
 """The list of what we take: each with a demuxer that this ffmpeg has, none with one that opens other files."""
 
+import re
 import subprocess
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from pipeline.audio.containers.table import CONTAINERS, REFUSAL, Container
 from pipeline.audio.ffmpeg.arguments import _CODECS
 from pipeline.audio.ffmpeg.binary import ffmpeg_path
+from tests.support.repository import ROOT
 
 FOLLOWS_OTHERS = {
     "avisynth", "bluray", "concat", "dash", "dvdvideo", "hls", "image2", "imf", "lavfi", "realtext", "rtp", "rtsp", "sap", "sdp",
@@ -41,6 +43,14 @@ def test_the_refusal_begins_as_documented() -> None:
     assert REFUSAL.startswith(
         "Unsupported audio format. Supported: mp3, mp4, mpeg, mpga, m4a, wav, webm. Also taken: 3gp,"
     )
+
+
+def test_the_documents_name_all_of_them() -> None:
+    text = (
+        (ROOT / "docs" / "openai-clients.md").read_text("utf-8").partition("## What may be sent")[2].partition("##")[0]
+    )
+    words = set(re.findall(r"[a-z0-9]+", text))
+    assert {ending for container in CONTAINERS for ending in container.endings} <= words
 
 
 def test_decoders_are_called_as_ffmpeg_calls_them() -> None:

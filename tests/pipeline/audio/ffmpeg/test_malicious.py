@@ -67,6 +67,8 @@ def attacks(secret: Path, port: int) -> dict[str, tuple[str, bytes]]:
         "hls, a file url": ("hls", hls.format(secret.as_uri())),
         "hls, http": ("hls", hls.format(f"http://127.0.0.1:{port}/a.mp3")),
         "hls, concat": ("hls", hls.format(f"concat:{secret}|{secret}")),
+        "hls, a part of a file": ("hls", hls.format(f"subfile,,start,0,end,0,,:{secret}")),
+        "hls, a part of what is open": ("hls", hls.format("subfile,,start,1,end,0,,:fd:")),
         "hls, a master list": ("hls", f"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nhttp://127.0.0.1:{port}/a.m3u8\n"),
         "ffconcat, a neighbour": ("concat", f"ffconcat version 1.0\nfile {secret.name}\n"),
         "ffconcat, a path": ("concat", f"ffconcat version 1.0\nfile {secret}\n"),
@@ -114,15 +116,19 @@ def test_even_the_playlist_s_own_demuxer_gets_nowhere(
 ) -> None:
     """The demuxer that follows playlists is the one that is asked for; only descriptor 0 may be opened."""
     demuxer, text = attacks(recordings / "lame.mp3", listener.port)[attack]
-    assert run(text, Container(demuxer, f"{demuxer},mp3"), tmp_path, find_ffmpeg(), level) == b""
+    container = Container(demuxer, f"{demuxer},mp3")
+    assert run(text, container, tmp_path, find_ffmpeg(), level) == b""
+    assert run(b"tag" + text, container, tmp_path, find_ffmpeg(), level, start=3) == b"", "through the way past a tag"
     assert listener.hits == 0
 
 
-def run(data: bytes, container: Container, folder: Path, tool: Ffmpeg, level: Level) -> bytes:
+def run(  # noqa: PLR0917
+    data: bytes, container: Container, folder: Path, tool: Ffmpeg, level: Level, start: int = 0
+) -> bytes:
     """All that ffmpeg gives out for these bytes, without our look at them."""
     (folder / "in").write_bytes(data)
     with (folder / "in").open("rb") as file:
-        arguments = decode_arguments(tool, Found(container), 10)
+        arguments = decode_arguments(tool, Found(container, start), 10)
         with Child(tool, arguments, level=level, cpu_seconds=10, stdin=file.fileno(), stall_seconds=20) as child:
             output = b"".join(iter(child.read, b""))
             assert child.returncode
