@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 _SYNC_BYTES = 3  # that `sync` may look at
-MOST_STEPS = 4_000  # headers that one search looks at, whatever the bytes are: some ms
+MOST_STEPS = 2_000  # headers that one search looks at, whatever the bytes are: some ms
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # looked up in sets, thousands of times
 class FrameSyntax:
     """`length` reads the bytes to the next frame from a header of `size` bytes; `fixed` masks what a stream never changes."""
 
