@@ -20,6 +20,7 @@ from cli.environment import settings
 from cli.exits import OK, exit_code
 from cli.output import complain, print_json, remark, stderr
 from pipeline import formats
+from pipeline.audio.raw_sound import MOST_CHANNELS, RATES, RawFormat
 from pipeline.catalog import load_catalog
 from pipeline.cut.channel_chunks import WHOLE
 from pipeline.cut.time_range import Part
@@ -63,6 +64,15 @@ def transcribe(
             "--range", parser=_part, metavar="FROM-TO", help="Only these seconds: 10-20.5, or 90- to the end."
         ),
     ] = None,
+    input_format: Annotated[
+        RawFormat | None, typer.Option(help="What recordings without a header are; they are not looked at then.")
+    ] = None,
+    input_sample_rate: Annotated[
+        int | None, typer.Option(min=RATES[0], max=RATES[1], help="Samples per second, with --input-format.")
+    ] = None,
+    input_channels: Annotated[
+        int | None, typer.Option(min=1, max=MOST_CHANNELS, help="Interleaved channels, with --input-format.")
+    ] = None,
     paragraphs: Annotated[
         bool, typer.Option("--paragraphs", help="Text in paragraphs, a new one after a pause.")
     ] = False,
@@ -85,7 +95,11 @@ def transcribe(
         language=asked_language(language),
         response_format=format_name,
         timestamp_granularities=("word", "segment"),
+        input_format=input_format,
+        input_sample_rate=input_sample_rate,
+        input_channels=input_channels,
     )
+    _ = options.raw  # a missing part is told before any work
     catalog = load_catalog(chosen.catalog, embedded_engines=chosen.embedded_engines, stock=chosen.stock_providers)
     catalog.routes_for(options)  # a wrong model, a language that it does not hear: told before any work
     if channels != "separate":  # they tell who speaks, whoever hears them

@@ -96,7 +96,7 @@ class InvalidRequest(StenopoolError):
 
 
 class UnsupportedMedia(InvalidRequest):
-    """Unsupported audio format. Supported: mp3, mp4, mpeg, mpga, m4a, wav, webm, ogg, flac"""
+    """Unsupported audio format. Supported: mp3, mp4, mpeg, mpga, m4a, wav, webm"""
 
     code = "unsupported_media"
 

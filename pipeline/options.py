@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pipeline.audio.raw_sound import MOST_CHANNELS, RATES, RawFormat, RawSound, raw_sound
+
 Task = Literal["transcription", "translation", "speech"]
 Granularity = Literal["word", "segment"]
 DIARIZED = "diarized_json"  # the one format that not every model can give
@@ -29,7 +31,8 @@ class TranscriptionOptions(_Frozen):
     """The OpenAI names, verbatim; unset means the provider's own default.
 
     `language` is one the caller is sure of, or, `pinned`, one that we found ourselves; `languages` are those that may occur.
-    `known_speaker_references` are data: URLs with 2 to 10 s of each of the `known_speaker_names`.
+    `known_speaker_references` are data: URLs with 2 to 10 s of each of the `known_speaker_names`. The three `input_…` say what a
+    recording without a header is.
     """
 
     model: str
@@ -46,6 +49,14 @@ class TranscriptionOptions(_Frozen):
     chunking_strategy: Literal["auto"] | VoiceActivity | None = None
     known_speaker_names: tuple[str, ...] = Field((), max_length=4)
     known_speaker_references: tuple[str, ...] = Field((), max_length=4)
+    input_format: RawFormat | None = None
+    input_sample_rate: int | None = Field(None, ge=RATES[0], le=RATES[1])
+    input_channels: int | None = Field(None, ge=1, le=MOST_CHANNELS)
+
+    @property
+    def raw(self) -> RawSound | None:
+        """What the recording was declared to be, where it has no header. Raises InvalidRequest where half of that is missing."""
+        return raw_sound(self.input_format, self.input_sample_rate, self.input_channels)
 
     @property
     def diarized(self) -> bool:

@@ -111,7 +111,7 @@ def transcribe(
 
     routes = registry.catalog.routes_for(options)
     parcel = packed(data, options, registry, routes[0])
-    if on_length and (ms := parcel.ms if parcel else measured_ms(data)) is not None:
+    if on_length and (ms := parcel.ms if parcel else _measured_ms(data, options)) is not None:
         on_length(ms)  # what cannot be measured is told chunk by chunk, as it is decoded
     if parcel is None or (max_seconds is not None and parcel.ms > 1000 * max_seconds):
         return decoded(registry)
@@ -126,6 +126,11 @@ def transcribe(
     return transcript
 
 
+def _measured_ms(data: bytes, options: TranscriptionOptions) -> int | None:
+    """What is declared follows from its bytes; its header, which it has not, is not asked."""
+    return options.raw.ms(len(data)) if options.raw else measured_ms(data)
+
+
 def runs_in_greenlet(data: bytes, options: TranscriptionOptions, registry: ProviderRegistry) -> bool:
     """Whether `transcribe` may run in a greenlet (pipeline.concurrency), because it will do little but wait for the provider."""
     if len(data) > _SMALL:
@@ -137,7 +142,7 @@ def runs_in_greenlet(data: bytes, options: TranscriptionOptions, registry: Provi
 def packed(data: bytes, options: TranscriptionOptions, registry: ProviderRegistry, route: Route) -> Parcel | None:
     """The file as something to hand to this route; None where it has to be decoded."""
     transcriber = registry.transcriber(route)
-    if transcriber.local or not hears_files(transcriber) or len(data) > transcriber.takes.max_bytes:
+    if options.raw or transcriber.local or not hears_files(transcriber) or len(data) > transcriber.takes.max_bytes:
         return None
     container = container_of(data)
     if container is None or container.name not in transcriber.takes.containers or container.name not in _NAMES:

@@ -69,7 +69,8 @@ def transcribe(
     Raises MediaTooLong when there is more than `max_seconds` of it, InvalidRequest when `part` begins behind its end,
     UnsupportedLanguage when nobody hears the one asked for.
     """
-    sound, told, heard_ms, end = Sound(source, part=part, separate=separate, max_seconds=max_seconds), 0, 0, 0
+    sound = Sound(source, part=part, separate=separate, max_seconds=max_seconds, declared=options.raw)
+    told, heard_ms, end = 0, 0, 0
     stitchers: dict[int | None, Stitcher] = {} if separate else {None: Stitcher()}
     with closing(sound.chunks(cut_profile(options, registry))) as chunks:
         for span, heard in _hear_all(_announced(chunks, on_length), options, registry, workers):

@@ -20,6 +20,8 @@ from api.http.client_disconnect import ClientDisconnect
 from api.sync.background_work import BackgroundWork
 from api.uploads.sinks import PIECE, beyond
 from infra.storage.base import disk_errors
+from pipeline.audio.first_look import FirstLook
+from pipeline.audio.raw_sound import RawSound
 from pipeline.cut.channel_chunks import Sound
 from pipeline.cut.cutter import CutProfile
 from pipeline.cut.time_range import Part
@@ -37,6 +39,7 @@ class HearingPlan:
     profile: CutProfile
     part: Part
     separate: bool  # each channel by itself
+    declared: RawSound | None = None  # what a recording without a header is
 
 
 class Scratch:
@@ -48,13 +51,17 @@ class Scratch:
         self._piece = bytearray()
         self._total = 0
         self._file: IO[bytes] | None = None
+        self._look: FirstLook | None = None
 
-    async def begin(self, filename: str) -> None:
-        """Open the file. Raises StorageFull."""
+    async def begin(self, filename: str, *, declared: bool = False) -> None:
+        """Open the file; look at what comes, unless it is declared. Raises StorageFull."""
+        self._look = None if declared else FirstLook()
         await self._context.transfer(self.open)
 
     async def write(self, data: bytes) -> None:
-        """Raises MediaTooLarge above the limit, StorageFull."""
+        """Raises UnsupportedMedia by the first bytes, MediaTooLarge above the limit, StorageFull."""
+        if self._look:
+            self._look.add(data)
         self._piece += data
         if self._total + len(self._piece) > self._limit:
             raise MediaTooLarge(beyond(self._limit), param="file")
@@ -89,7 +96,9 @@ class Scratch:
         with disk_errors():
             self._file.flush()
         path, most = Path(f"/dev/fd/{self._file.fileno()}"), self._context.services.settings.max_audio_seconds
-        sound = Sound(path, part=how.part, separate=how.separate, max_seconds=most, watch=disconnect.check)
+        sound = Sound(
+            path, part=how.part, separate=how.separate, max_seconds=most, watch=disconnect.check, declared=how.declared
+        )
         chunks = sum(1 for _ in sound.chunks(how.profile))
         return samples_to_ms(sound.samples), chunks
 
@@ -118,8 +127,12 @@ async def fetch_and_measure(
     scratch = Scratch(context, limit=most)
 
     def whole(disconnect: ClientDisconnect) -> Measured:
+        look = None if how.declared else FirstLook()
+
         def sink(data: bytes) -> None:
             disconnect.check()
+            if look:
+                look.add(data)
             scratch.take(data)
 
         scratch.open()

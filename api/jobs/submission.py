@@ -26,6 +26,7 @@ from infra.keys.accounts import Principal
 from infra.money.job_money import Terms
 from infra.webhooks.signing_secrets import new_secret
 from pipeline.audio.duration.estimate import UNKNOWN_MS, Ends, Estimate
+from pipeline.audio.raw_sound import RawSound
 from pipeline.errors import DatabaseUnavailable, InvalidRequest, OutboundRefused
 from pipeline.options import Task
 
@@ -135,7 +136,7 @@ async def _input(asked: _Asked, fields: Fields, form: Form, sink: StorageSink) -
 
 async def _written(fields: SpeechJobFields, sink: StorageSink) -> _Input:
     """The text is kept where recordings are, so that it goes when they go."""
-    await sink.begin("")
+    await sink.begin("", declared=True)
     await sink.write(fields.text.encode())
     await sink.finish()
     assert sink.media is not None
@@ -148,13 +149,15 @@ def _uploaded(fields: JobFields, sink: StorageSink) -> _Input:
     assert media is not None
     if fields.url is not None:
         raise InvalidRequest(ONE_INPUT, param="url")
+    if sink.look and not fields.raw:
+        sink.look.finish()
     facts: dict[str, Any] = {
         "type": "file",
         "filename": media.filename,
         "bytes": media.bytes,
         "sha256": media.sha256,
     }
-    length = sink.ends.estimate()
+    length = sink.ends.estimate(fields.raw)
     if not length.guessed:
         facts["expected_ms"] = heard_ms(fields, length)
     return _Input(facts, media=media, ends=sink.ends)
@@ -196,8 +199,12 @@ async def _submit(asked: _Asked, fields: Fields, heard: _Input) -> Response:
 
 def _terms(context: AppContext, fields: Fields, heard: _Input) -> tuple[Terms | None, int]:
     """What it will cost, and the ms of sound that are sure to be heard."""
-    length = heard.ends.estimate() if heard.ends else Estimate(UNKNOWN_MS)
+    length = heard.ends.estimate(_declared(fields)) if heard.ends else Estimate(UNKNOWN_MS)
     return job_terms(context.services, fields, length), sure_ms_of(fields, length)
+
+
+def _declared(fields: Fields) -> RawSound | None:
+    return None if isinstance(fields, SpeechJobFields) else fields.raw
 
 
 def _new_job(asked: _Asked, fields: Fields, heard: _Input, *, terms: Terms | None, sure_ms: int) -> NewJob:

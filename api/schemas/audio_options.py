@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -24,6 +24,7 @@ from pydantic import (
 
 from api.schemas.known_speakers import check_reference
 from pipeline import formats
+from pipeline.audio.raw_sound import MOST_CHANNELS, RATES, RawFormat, RawSound, raw_sound
 from pipeline.errors import UnsupportedValue
 from pipeline.options import Granularity, SpeechOptions, TranscriptionOptions, VoiceActivity
 from pipeline.text.languages import asked_language
@@ -121,6 +122,15 @@ class TranscriptionFields(Lenient):
     known_speaker_references: Annotated[list[str] | None, Many(), Unset] = Field(
         None, max_length=MAX_SPEAKERS, description="A `data:` URL with 2 to 10 s of each of them, in the same order."
     )
+    input_format: Annotated[RawFormat | None, Unset] = Field(
+        None, description="What a recording without a header is: s16le, mulaw, alaw or g722. Stands before the file."
+    )
+    input_sample_rate: Annotated[int | None, Unset] = Field(
+        None, ge=RATES[0], le=RATES[1], description="Samples per second of each channel; with `input_format`."
+    )
+    input_channels: Annotated[int | None, Unset] = Field(
+        None, ge=1, le=MOST_CHANNELS, description="Interleaved channels; with `input_format`."
+    )
 
     @field_validator("language")
     @classmethod
@@ -170,6 +180,16 @@ class TranscriptionFields(Lenient):
         if value is not None:
             formats.load(value)
         return value
+
+    @model_validator(mode="after")
+    def _declared(self) -> Self:
+        _ = self.raw
+        return self
+
+    @property
+    def raw(self) -> RawSound | None:
+        """What the recording was declared to be, where it has no header. Raises InvalidRequest naming what is missing."""
+        return raw_sound(self.input_format, self.input_sample_rate, self.input_channels)
 
     def options(self, task: Literal["transcription", "translation"]) -> TranscriptionOptions:
         """The same as the pipeline's value."""

@@ -22,6 +22,7 @@ MAX_FIELD = 4 * 1024 * 1024  # bytes of one text field: ten seconds of a speaker
 MAX_FIELDS = 16 * 1024 * 1024  # bytes of all text fields together
 MAX_NAME = 200  # characters of a file's name
 MAX_DEPTH = 4  # a[b][c][d]
+DECLARED_BY = "input_format"  # the field that says what the file's bytes are, where nothing in them does
 _SIMPLE = re.compile(r"multipart/form-data; ?boundary=([A-Za-z0-9'()+_,./:=?-]+)")  # as clients write it
 DELIMITERS = re.compile(r"\[([^\[\]]*)\]")
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -32,8 +33,8 @@ BeforeFile = Callable[[dict[str, Any]], None]
 class Sink(Protocol):
     """Where the file's bytes go."""
 
-    async def begin(self, filename: str) -> None:
-        """The file's part has started."""
+    async def begin(self, filename: str, *, declared: bool = False) -> None:
+        """The file's part has started. `declared`: a field before it has told what its bytes are."""
 
     async def write(self, data: bytes) -> None:
         """The next bytes. Whoever refuses them raises one of our errors."""
@@ -144,7 +145,7 @@ class _Assembly:
             if self._before_file:
                 self._before_file(nested(self._pairs))
             self._filename = safe_name(_text(part.filename or b""))
-            return self._sink.begin(self._filename)
+            return self._sink.begin(self._filename, declared=any(name == DECLARED_BY for name, _ in self._pairs))
         return None
 
     def _data(self, data: bytes) -> Awaitable[None] | None:

@@ -15,6 +15,7 @@ from infra.database.tables import Media
 from infra.keys.accounts import Principal
 from infra.storage.base import ObjectWriter
 from pipeline.audio.duration.estimate import Ends
+from pipeline.audio.first_look import FirstLook
 from pipeline.errors import EmptyMedia, MediaTooLarge, StenopoolError
 
 log = logging.getLogger("stenopool.api")
@@ -44,12 +45,16 @@ class MemorySink:
     def __init__(self) -> None:
         self._blocks: list[bytes] = []
         self._total = 0
+        self._look: FirstLook | None = None
 
-    async def begin(self, filename: str) -> None:
-        """Nothing to prepare."""
+    async def begin(self, filename: str, *, declared: bool = False) -> None:
+        """Look at what comes, unless it is declared."""
+        self._look = None if declared else FirstLook()
 
     async def write(self, data: bytes) -> None:
-        """Raises MediaTooLarge above the limit."""
+        """Raises UnsupportedMedia by the first bytes, MediaTooLarge above the limit."""
+        if self._look:
+            self._look.add(data)
         self._blocks.append(data)
         self._total += len(data)
         if self._total > SYNC_LIMIT:
@@ -86,15 +91,20 @@ class StorageSink:
         self._touched_at = time.monotonic()
         self.media: Media | None = None
         self.ends = Ends()  # what tells how long it lasts, about
+        self.look: FirstLook | None = None
 
-    async def begin(self, filename: str) -> None:
-        """Commit the row, open the object."""
+    async def begin(self, filename: str, *, declared: bool = False) -> None:
+        """Commit the row, open the object. What is not declared is looked at while it comes."""
+        self.look = None if declared else FirstLook()
         services = self._context.services
         self.media = await self._context.query(partial(services.media.begin, self._principal.account_id, filename))
         self._writer = await self._context.transfer(partial(services.storage.writer, self.media.storage_key))
 
     async def write(self, data: bytes) -> None:
-        """Raises MediaTooLarge above the limit, StorageUnavailable and StorageFull from storage."""
+        """Raises UnsupportedMedia by the first bytes, MediaTooLarge above the limit, StorageUnavailable and StorageFull from
+        storage."""
+        if self.look:
+            self.look.add(data)
         self._total += len(data)
         if self._total > self._limit:
             raise MediaTooLarge(beyond(self._limit), param="file")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from pipeline.audio.containers.table import Container, Found
 from pipeline.audio.ffmpeg.arguments import SAMPLE_RATE, decode_arguments
 from pipeline.audio.ffmpeg.binary import Ffmpeg, find_ffmpeg
 from pipeline.audio.ffmpeg.cpu_affinity import keep_together
@@ -20,17 +21,17 @@ from pipeline.audio.ffmpeg.error_mapping import failure, refuse_strange
 from pipeline.audio.ffmpeg.log_parser import AudioStream
 from pipeline.audio.ffmpeg.process import BLOCK_BYTES, STALL_SECONDS, Child
 from pipeline.audio.ffmpeg.sandbox import Level, sandbox_level
-from pipeline.audio.sniff import Container
-from pipeline.audio.source import container_of, opened
+from pipeline.audio.raw_sound import RawSound
+from pipeline.audio.source import found_in, opened
 from pipeline.errors import EmptyMedia, MediaTooLong
 
 _SAMPLE_BYTES = 2
 _MOST_SECONDS = 7 * 24 * 3600  # that processor time is reckoned with when the caller sets no limit
 _CPU_SECONDS_PER_SECOND = 0.2  # of sound; a slow core decodes an hour of AAC in some 20 s
 _CPU_SECONDS_AT_LEAST = 300
-# A stream of bare frames does not say that its first samples are the codec's own delay. Every decoder adds it, so every
-# time would be late. MP3: LAME's 576 + 529 (also where the tag that tells is missing); AAC: one frame of its transform.
-_UNSTATED_DELAY = {("mp3", "mp3"): 1105, ("aac", "aac"): 1024}
+# A stream of bare frames, in WAV too, does not say that its first samples are the codec's own delay. Every decoder adds it, so
+# every time would be late. MP3: LAME's 576 + 529 (also where the tag that tells is missing); AAC: one frame of its transform.
+_UNSTATED_DELAY = {("mp3", "mp3"): 1105, ("wav", "mp3"): 1105, ("w64", "mp3"): 1105, ("aac", "aac"): 1024}
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,15 @@ def decode(
     max_seconds: float | None = None,
     channel: int | None = None,
     sample_rate: int = SAMPLE_RATE,
+    declared: RawSound | None = None,
 ) -> Decoding:
     """Open a recording: `with decode(path) as sound: for block in sound: ...`. `channel`, from 0, instead of a mix of all.
+    What is `declared` is not looked at to find out what it is.
 
     Raises, when entered or while iterated: EmptyMedia, UnsupportedMedia, NoAudioTrack, DamagedMedia, MediaTooLong once more
     than `max_seconds` have been decoded, InputMissing for a path that cannot be opened, SandboxFailed.
     """
-    return Decoding(source, max_seconds=max_seconds, channel=channel, sample_rate=sample_rate)
+    return Decoding(source, max_seconds=max_seconds, channel=channel, sample_rate=sample_rate, declared=declared)
 
 
 class Decoding:
@@ -70,6 +73,7 @@ class Decoding:
         max_seconds: float | None = None,
         channel: int | None = None,
         sample_rate: int = SAMPLE_RATE,
+        declared: RawSound | None = None,
         level: Level | None = None,
         tool: Ffmpeg | None = None,
         stall_seconds: float = STALL_SECONDS,
@@ -79,6 +83,7 @@ class Decoding:
         self._max_seconds = max_seconds
         self._channel = channel
         self._sample_rate = sample_rate
+        self._declared = declared
         self._level = level
         self._tool = tool
         self._stall_seconds = stall_seconds
@@ -89,12 +94,12 @@ class Decoding:
     def __enter__(self) -> Decoding:
         descriptor = opened(self._source)
         try:
-            container = container_of(descriptor)
-            self._child = self._started(container, descriptor)
+            found = found_in(descriptor, self._declared)
+            self._child = self._started(found, descriptor)
         finally:
             os.close(descriptor)
         try:
-            self._begin(self._child, container)
+            self._begin(self._child, found.container)
         except BaseException:
             self._child.close()
             raise
@@ -110,12 +115,12 @@ class Decoding:
         while block := self._next(self._child):
             yield block
 
-    def _started(self, container: Container, descriptor: int) -> Child:
+    def _started(self, found: Found, descriptor: int) -> Child:
         tool = self._tool or find_ffmpeg()
         seconds = _MOST_SECONDS if self._max_seconds is None else self._max_seconds
         child = Child(
             tool,
-            decode_arguments(tool, container, self._max_seconds, self._channel, self._sample_rate),
+            decode_arguments(tool, found, self._max_seconds, self._channel, self._sample_rate),
             level=self._level or sandbox_level(),
             cpu_seconds=int(_CPU_SECONDS_AT_LEAST + seconds * _CPU_SECONDS_PER_SECOND),
             stdin=descriptor,

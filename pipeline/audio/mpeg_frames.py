@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
 from dataclasses import dataclass
 
-_V1, _LAYER1, _LAYER3, _MONO = 3, 3, 1, 3  # as the header's bits write them
+from pipeline.audio.frame_runs import FrameSyntax, Search, follow
+
+_V1, _LAYER1, _LAYER2, _LAYER3, _MONO = 3, 3, 2, 1, 3  # as the header's bits write them
+_NO_EMPHASIS, _NO_RATE = 2, 0x0C  # reserved: an emphasis, a sampling rate in its place in the third byte
 _MPEG_HEADER, _ADTS_HEADER = 4, 7  # bytes
 _RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
 _KBITS = {  # (version 1?, layer bits): bit rates of the indices 1 to 14
@@ -16,15 +19,6 @@ _KBITS = {  # (version 1?, layer bits): bit rates of the indices 1 to 14
     (False, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
     (False, 1): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
-
-
-@dataclass(frozen=True)
-class _Syntax:
-    """`length` reads the bytes to the next frame from a header of `size` bytes; `fixed` masks what a stream never changes."""
-
-    length: Callable[[bytes], int]
-    size: int
-    fixed: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,31 +57,19 @@ def aac_frame(header: bytes) -> tuple[int, int, int] | None:
 
 
 def mpeg_audio_frames(data: bytes, offset: int, certain: int, *, short: bool = False) -> bool:
-    """Whether `certain` frames of MPEG audio, any layer, follow each other from `offset`.
-
-    `short`: fewer will do where the data end before them, as in a file of two frames.
-    """
-    return _run(_MPEG_AUDIO, data, offset, certain, short=short)
+    """Whether `certain` frames of MPEG audio, any layer, follow each other from `offset`; `short` as in `follow`."""
+    return follow(_MPEG_AUDIO, data, offset, certain, short=short)
 
 
 def adts_frames(data: bytes, offset: int, certain: int) -> bool:
     """Whether AAC frames in ADTS follow each other from `offset`: `certain` of them, or as many as there are data."""
-    return _run(_ADTS, data, offset, certain, short=True)
+    return follow(_ADTS, data, offset, certain, short=True)
 
 
-def _run(syntax: _Syntax, data: bytes, offset: int, certain: int, *, short: bool) -> bool:
-    first: list[int] | None = None
-    for _ in range(certain):
-        header = data[offset : offset + syntax.size]
-        if len(header) < syntax.size:
-            return short and first is not None
-        step = syntax.length(header)
-        fixed = [byte & bits for byte, bits in zip(header, syntax.fixed, strict=False)]
-        if not step or (first is not None and fixed != first):
-            return False
-        first = fixed
-        offset += step
-    return True
+def frames_behind_rubbish(data: bytes, certain: int, *, end: int) -> tuple[int, bool] | None:
+    """Where `certain` frames in a row begin, up to `end`, and whether they are AAC; None where they do not."""
+    found = Search(_SYNC, (_USUAL, _ADTS)).first(data, certain, end=end)
+    return (found[0], found[1] is _ADTS) if found else None
 
 
 def _mpeg_audio_length(header: bytes) -> int:
@@ -104,6 +86,13 @@ def _mpeg_audio_length(header: bytes) -> int:
     return (72 if layer == _LAYER3 and version != _V1 else 144) * bits // hertz + padding
 
 
+def _usual_length(header: bytes) -> int:
+    version, layer = header[1] >> 3 & 3, header[1] >> 1 & 3
+    reserved = header[3] & 3 == _NO_EMPHASIS
+    usual = layer == _LAYER3 or (layer == _LAYER2 and version)
+    return _mpeg_audio_length(header) if usual and not reserved else 0
+
+
 def _adts_length(header: bytes) -> int:
     if header[0] != 0xFF or header[1] & 0xF6 != 0xF0 or header[2] >> 2 & 15 > 12:  # noqa: PLR2004
         return 0
@@ -111,8 +100,15 @@ def _adts_length(header: bytes) -> int:
     return length if length > _ADTS_HEADER else 0
 
 
-_MPEG_AUDIO = _Syntax(_mpeg_audio_length, _MPEG_HEADER, b"\xff\xfe\x0c")
-_ADTS = _Syntax(_adts_length, _ADTS_HEADER, b"\xff\xfe\x3c")
+_MPEG_AUDIO = FrameSyntax(_mpeg_audio_length, _MPEG_HEADER, b"\xff\xfe\x0c")
+_ADTS = FrameSyntax(_adts_length, _ADTS_HEADER, b"\xff\xfe\x3c")
+# Tables and pictures repeat 0xFF in steps that look like frames of layers that nobody uses: behind rubbish only the second and
+# the third count, the latter alone in version 2.5, and all that an encoder is told once must stay as it is.
+_USUAL = FrameSyntax(_usual_length, _MPEG_HEADER, b"\xff\xfe\x0c\x0f")
+# The first byte of a header, where the next two can be of one: version and layer, then bit rate and sampling rate.
+_SECOND = bytes(byte for byte in range(0xE0, 0x100) if byte >> 3 & 3 != 1 and byte >> 1 & 3 in (1, 2))
+_THIRD = bytes(byte for byte in range(0x100) if byte >> 4 not in (0, 15) and byte & _NO_RATE != _NO_RATE)
+_SYNC = re.compile(rb"\xff(?=[%b][%b]|[\xf0\xf1\xf8\xf9])" % (re.escape(_SECOND), re.escape(_THIRD)))
 
 
 def mpeg_audio_frame(data: bytes, offset: int) -> tuple[int, float] | None:

@@ -1,37 +1,52 @@
 """What a file is, by its first bytes and never by its name: an allow-list, so that ffmpeg need not guess.
 
 ffmpeg's own guessing is the hole that playlists climb through: a text called talk.mp3 that says `#EXTM3U` would be
-read as HLS, and name other people's files. Here only a container's own magic, or a run of MPEG audio frames, counts.
+read as HLS, and name other people's files. Here only a container's own magic, or a run of frames or packets, counts.
+
+Tags (ID3v2) may stand before any container, and rubbish before bare frames: recorders and cutters leave it there. ffmpeg gets
+neither to see. The further behind the front frames begin, the more of them there must be.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from pipeline.audio.mpeg_frames import adts_frames, mpeg_audio_frames
+from pipeline.audio.containers.asf_header import MAGIC as _ASF_MAGIC
+from pipeline.audio.containers.asf_header import is_locked
+from pipeline.audio.containers.surround_frames import surround_sound
+from pipeline.audio.containers.table import (
+    AAC,
+    AIFF,
+    AMR,
+    ASF,
+    AU,
+    AVI,
+    CAF,
+    FLAC,
+    FLV,
+    MATROSKA,
+    MP3,
+    MP4,
+    MPEG,
+    MPEGTS,
+    OGG,
+    REFUSAL,
+    VOC,
+    W64,
+    WAV,
+    WAVPACK,
+    Container,
+    Found,
+)
+from pipeline.audio.containers.transport_stream import is_transport_stream
+from pipeline.audio.containers.wav_format import padded_samples_decoder
+from pipeline.audio.mpeg_frames import adts_frames, frames_behind_rubbish, mpeg_audio_frames
 from pipeline.errors import EmptyMedia, UnsupportedMedia
 
-
-@dataclass(frozen=True)
-class Container:
-    """A container we take: our name for it, and ffmpeg's demuxers that may read it, comma-separated."""
-
-    name: str
-    demuxers: str
-
-
-WAV = Container("wav", "wav")
-MP3 = Container("mp3", "mp3")
-FLAC = Container("flac", "flac")
-OGG = Container("ogg", "ogg")
-MP4 = Container("mp4", "mov,mp4,m4a,3gp,3g2,mj2")
-MATROSKA = Container("matroska", "matroska,webm")
-AAC = Container("aac", "aac")
-AMR = Container("amr", "amr")
-AIFF = Container("aiff", "aiff")
-MPEG = Container("mpeg", "mpeg")  # a program stream, what is called .mpeg
+SHORT_LOOK = 4096  # bytes that tell of nearly every file what it is
+MOST_RUBBISH = 256 * 1024  # bytes before the first frame
+LOOK_BYTES = MOST_RUBBISH + 16 * 1024  # that, and as many frames as make certain
 
 _STARTS = (
     (b"fLaC", FLAC),
@@ -39,34 +54,37 @@ _STARTS = (
     (b"\x1a\x45\xdf\xa3", MATROSKA),
     (b"#!AMR", AMR),
     (b"\x00\x00\x01\xba", MPEG),
+    (_ASF_MAGIC, ASF),
+    (b"caff\x00\x01", CAF),
+    (b".snd\x00\x00", AU),
+    (b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00", W64),
+    (b"FLV\x01", FLV),
+    (b"wvpk", WAVPACK),
+    (b"Creative Voice File\x1a", VOC),
 )
 _FORMS = {  # an outer name, four bytes of size, an inner name
     (b"RIFF", b"WAVE"): WAV,
     (b"RF64", b"WAVE"): WAV,
     (b"BW64", b"WAVE"): WAV,
+    (b"RIFF", b"AVI "): AVI,
     (b"FORM", b"AIFF"): AIFF,
     (b"FORM", b"AIFC"): AIFF,
 }
 _FIRST_BOXES = {b"ftyp", b"styp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot"}
-_TAGGED = (MP3, FLAC, AAC)  # what may follow an ID3 tag
-_FOREIGN = (
-    b"PK",
-    b"\x1f\x8b",
-    b"%PDF",
-    b"7z\xbc\xaf",
-    b"Rar!",
-    b"\x7fELF",
-    b"\x89PNG",
-    b"\xff\xd8\xff",
-    b"GIF8",
-    b"RIFF",
-)
+_FOREIGN = (  # what frames may lie in without making a recording of it: archives, pictures, programs, documents
+    b"PK", b"\x1f\x8b", b"BZh", b"7z\xbc\xaf", b"Rar!", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"MSCF", b"!<arch>",
+    b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"FORM", b"II*\0", b"MM\0*", b"8BPS", b"BM",
+    b"MZ", b"\x7fELF", b"\xca\xfe\xba\xbe", b"\xcf\xfa\xed\xfe", b"\0asm", b"FWS", b"CWS",
+    b"%PDF", b"%!PS", b"\xd0\xcf\x11\xe0", b"SQLite format 3",
+)  # fmt: skip
+_TAPE_AT, _TAPE = 257, b"ustar"
 _TEXTS = (b"#ext", b"ffconcat", b"v=0", b"<", b"{", b"[playlist]", b"http:", b"https:", b"file:")
 _BEFORE_TEXT = b"\xef\xbb\xbf \t\r\n"
-_JUNK_BEFORE_FRAMES = 4096  # bytes; a stream that was recorded from its middle begins inside a frame
-_CERTAIN = 3  # frames in a row
-_MOST_TAGS = 8
-_TAG_HEADER = 10  # bytes
+_NO_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f\xff]")
+_CERTAIN = 3  # frames in a row; a stream that was recorded from its middle begins inside a frame
+_CERTAIN_FAR_BEHIND = 8  # the same where more than SHORT_LOOK lies before them
+MOST_TAGS = 8
+TAG_HEADER = 10  # bytes
 
 
 def sniff(head: bytes) -> Container:
@@ -76,24 +94,21 @@ def sniff(head: bytes) -> Container:
     A tag with a picture may hide what follows from so short a look: then it says mp3, and `sniff_file` knows better.
     """
     tag = tag_length(head)
-    return MP3 if tag and len(head) <= tag else sniff_file(lambda offset: head[offset:])
+    return MP3 if tag and len(head) <= tag else sniff_file(lambda offset: head[offset:]).container
 
 
-def sniff_file(read: Callable[[int], bytes]) -> Container:
-    """As `sniff`, over a file of which `read(offset)` gives some KiB; it looks behind tags of any length."""
+def sniff_file(read: Callable[[int], bytes]) -> Found:
+    """As `sniff`, over a file of which `read(offset)` gives some KiB, best LOOK_BYTES; it looks behind tags of any length."""
     offset = 0
-    for _ in range(_MOST_TAGS):
+    for _ in range(MOST_TAGS + 1):
         head = read(offset)
         if not head:
             raise EmptyMedia
         step = tag_length(head)
         if not step:
-            break
+            return recognised(head, offset)
         offset += step
-    container = _recognised(head)
-    if offset and container not in _TAGGED:
-        raise UnsupportedMedia
-    return container
+    raise UnsupportedMedia(REFUSAL)
 
 
 def tag_length(head: bytes) -> int:
@@ -101,32 +116,62 @@ def tag_length(head: bytes) -> int:
     if not re.match(rb"ID3...[\x00-\x7f]{4}", head, re.DOTALL):
         return 0
     size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
-    footer = _TAG_HEADER if head[5] & 0x10 else 0
-    return _TAG_HEADER + size + footer
+    footer = TAG_HEADER if head[5] & 0x10 else 0
+    return TAG_HEADER + size + footer
 
 
-def _recognised(head: bytes) -> Container:
+def recognised(head: bytes, tags: int = 0) -> Found:
+    """What begins with `head`, behind so many bytes of tags. Raises UnsupportedMedia."""
+    container = _by_magic(head)
+    if container is ASF and is_locked(head):
+        raise UnsupportedMedia("The recording is locked by DRM: it cannot be read without its owner's key.")
+    if container is WAV and (decoder := padded_samples_decoder(head)):
+        return Found(container, tags, {"acodec": decoder})
+    if container:
+        return Found(container, tags)
+    found = None if is_foreign(head) else _bare_frames(head, tagged=tags > 0)
+    if not found:
+        raise UnsupportedMedia(REFUSAL)
+    return Found(found[1], tags + found[0])
+
+
+def is_foreign(head: bytes) -> bool:
+    """Whether it begins as a playlist or as something else that frames are not searched in."""
+    if head.startswith(_FOREIGN) or head[_TAPE_AT:].startswith(_TAPE):
+        return True
+    return head[:SHORT_LOOK].lstrip(_BEFORE_TEXT).lower().startswith(_TEXTS)
+
+
+def is_text(head: bytes) -> bool:
+    """Whether people could read what it begins with: no rubbish that recorders leave."""
+    return not _NO_TEXT.search(head[:SHORT_LOOK])
+
+
+def _by_magic(head: bytes) -> Container | None:
     for magic, container in _STARTS:
         if head.startswith(magic):
             return container
     form = _FORMS.get((head[:4], head[8:12]))
     if form:
         return form
-    if head[4:8] in _FIRST_BOXES:
-        return MP4
-    frames = _bare_frames(head)
-    if frames:
-        return frames
-    raise UnsupportedMedia
+    return MP4 if head[4:8] in _FIRST_BOXES else None
 
 
-def _bare_frames(head: bytes) -> Container | None:
-    """Raw MPEG audio without any container; a file that begins as a playlist or as something else is not searched."""
-    if head.startswith(_FOREIGN) or head[:_JUNK_BEFORE_FRAMES].lstrip(_BEFORE_TEXT).lower().startswith(_TEXTS):
-        return None
+def _bare_frames(head: bytes, *, tagged: bool) -> tuple[int, Container] | None:
+    """Sound without any container, and where it begins."""
     if adts_frames(head, 0, _CERTAIN):
-        return AAC
+        return 0, AAC
     if mpeg_audio_frames(head, 0, _CERTAIN, short=True):
-        return MP3
-    starts = range(1, min(len(head), _JUNK_BEFORE_FRAMES))
-    return MP3 if any(mpeg_audio_frames(head, start, _CERTAIN) for start in starts) else None
+        return 0, MP3
+    packed = surround_sound(head) or (MPEGTS if is_transport_stream(head) else None)
+    return (0, packed) if packed else _behind_rubbish(head, tagged=tagged)
+
+
+def _behind_rubbish(head: bytes, *, tagged: bool) -> tuple[int, Container] | None:
+    """Frames far behind the front count only where a tag has said that this is a recording, or nothing but padding precedes."""
+    found = frames_behind_rubbish(head, _CERTAIN, end=SHORT_LOOK)
+    if found is None and not is_text(head):
+        found = frames_behind_rubbish(head, _CERTAIN_FAR_BEHIND, end=MOST_RUBBISH)
+        if found and not tagged and head[: found[0]].strip(head[:1]):
+            return None
+    return (found[0], AAC if found[1] else MP3) if found else None

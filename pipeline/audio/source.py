@@ -8,11 +8,11 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
+from pipeline.audio.containers.table import MP4, Found
 from pipeline.audio.mp4_boxes import HEADER_BYTES, check_complete
-from pipeline.audio.sniff import MP4, Container, sniff_file
+from pipeline.audio.raw_sound import RawSound
+from pipeline.audio.sniff import LOOK_BYTES, sniff_file
 from pipeline.errors import InputMissing, UnsupportedMedia
-
-_LOOK_BYTES = 64 * 1024
 
 
 def opened(source: Path | bytes) -> int:
@@ -47,10 +47,18 @@ def _in_memory(data: bytes) -> int:
     return descriptor
 
 
-def container_of(descriptor: int) -> Container:
-    """What the open file is. Raises EmptyMedia, UnsupportedMedia, DamagedMedia for an MP4 that is not all there."""
+def found_in(descriptor: int, declared: RawSound | None = None) -> Found:
+    """What the open file is: as declared, or by its bytes.
 
-    container = sniff_file(partial(os.pread, descriptor, _LOOK_BYTES))
-    if container is MP4:
-        check_complete(partial(os.pread, descriptor, HEADER_BYTES), os.fstat(descriptor).st_size)
-    return container
+    Raises EmptyMedia, UnsupportedMedia, DamagedMedia for an MP4 that is not all there.
+    """
+    if declared:
+        return declared.found
+    found = sniff_file(partial(os.pread, descriptor, LOOK_BYTES))
+    if found.container is MP4:
+
+        def read(offset: int) -> bytes:
+            return os.pread(descriptor, HEADER_BYTES, found.start + offset)
+
+        check_complete(read, os.fstat(descriptor).st_size - found.start)
+    return found

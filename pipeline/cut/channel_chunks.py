@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline.audio.decode import AudioFacts, Decoding, decode
+from pipeline.audio.raw_sound import RawSound
 from pipeline.cut.cutter import Chunk, CutProfile, Span, cut
 from pipeline.cut.time_range import Part, moved, only
 
@@ -25,11 +26,12 @@ class Sound:
         separate: bool = False,
         max_seconds: float | None = None,
         watch: Watch | None = None,
+        declared: RawSound | None = None,
     ) -> None:
         self.samples = 0
         self.facts: AudioFacts | None = None
         self._source, self._part, self._separate = source, part, separate
-        self._max_seconds, self._watch = max_seconds, watch
+        self._max_seconds, self._watch, self._declared = max_seconds, watch, declared
 
     def chunks(self, profile: CutProfile) -> Generator[Chunk, None, None]:
         """One channel after the other; their chunks are numbered through. Raises what `decode` and `only` raise."""
@@ -61,7 +63,7 @@ class Sound:
         yield from range(1, self.facts.channels)
 
     def _decoding(self, channel: int | None) -> Decoding:
-        return decode(self._source, max_seconds=self._max_seconds, channel=channel)
+        return decode(self._source, max_seconds=self._max_seconds, channel=channel, declared=self._declared)
 
     def _blocks(self, decoding: Decoding) -> Iterator[bytes]:
         self.facts = decoding.facts

@@ -78,6 +78,16 @@ def test_standard_input(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("transcribe", "-", "--model", "oracle").out.split() == list(short(2).words)
 
 
+def test_samples_without_a_header(run: Run, talk: tuple[Path, Recording], tmp_path: Path) -> None:
+    (tmp_path / "talk.raw").write_bytes(talk[1].wav[44:])
+    declared = ("--input-format", "s16le", "--input-sample-rate", "16000")
+    said = run("transcribe", tmp_path / "talk.raw", "--model", "oracle", *declared, "--input-channels", "1")
+    assert said.out.split() == list(talk[1].words)
+    half = run("transcribe", tmp_path / "talk.raw", "--model", "oracle", *declared)
+    assert (half.code, half.out) == (exits.BAD_INPUT, "")
+    assert "input_channels" in half.err
+
+
 def test_silence_is_no_failure(run: Run, tmp_path: Path) -> None:
     wav = bytearray(short(1).wav)
     wav[44:] = bytes(len(wav) - 44)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cli import exits
 from cli.demo import PARAGRAPH
 from infra.database.session import Database
 from infra.embedded_redis import PrivateRedis
@@ -84,7 +85,7 @@ def test_no_speech_is_said_so(place: Marked, tmp_path: Path) -> None:
 def test_what_is_no_recording_ends_with_a_clear_line(place: Marked, tmp_path: Path) -> None:
     (tmp_path / "notes.mp3").write_text("This is no music.")
     run = demo(place, tmp_path / "notes.mp3")
-    assert run.returncode == 1
+    assert run.returncode == exits.BAD_INPUT
     assert run.stderr.strip().splitlines()[-1].endswith("[unsupported_media]")
 
 

@@ -77,7 +77,7 @@ def clients(place: Marked, up: Up, key: str, tmp_path: Path) -> None:
     assert stenopool(place, *asked, "--format", "srt", "--json", **client).stdout.count("\n") == 1
     (tmp_path / "notes.mp3").write_text("This is no music.")
     failed = stenopool(place, "jobs", "submit", tmp_path / "notes.mp3", "--wait", **client)
-    assert failed.returncode == exits.FAILED
+    assert failed.returncode == exits.BAD_INPUT
     assert failed.stderr.strip().endswith("[unsupported_media]")
     for role in (("worker", "--role", "cpu"), ("worker", "--role", "io"), ("scheduler",)):
         assert stenopool(place, *role, "--check").returncode == 0

@@ -18,6 +18,7 @@ from pipeline.options import TranscriptionOptions
 from pipeline.oracle.speech import generate
 from pipeline.provider_registry import ProviderRegistry
 from pipeline.transcript import Transcript
+from tests.pipeline.audio.sounds import id3_tag
 from tests.support.sound_files import encoded
 from tests.support.tcp_server import Reply, Scripted, http, scripted
 
@@ -172,6 +173,27 @@ def test_what_the_provider_does_not_take_whole_is_decoded(
         assert "Hello there." in place.hear(whole).text
         assert place.decoders
         assert all(whole not in request.body for request in place.one.requests)
+
+
+@pytest.mark.parametrize("name", ["a.wma", "a.caf", "a.au", "a.ts", "a.avi", "a.flv", "a.wv", "a.ac3", "a tag.wav"])
+def test_containers_that_providers_may_not_know_are_decoded(
+    decoders: list[object], pcm: bytes, tmp_path: Path, name: str
+) -> None:
+    data = (id3_tag(512) if "tag" in name else b"") + encoded(pcm, tmp_path / name, ["-ar", "44100"])
+    with scene(decoders, tmp_path, [verbose(end=2.0)]) as place:
+        assert "Hello there." in place.hear(data).text
+        assert place.decoders
+        assert all(data not in request.body for request in place.one.requests)
+
+
+def test_what_is_declared_is_decoded_as_that_whatever_it_looks_like(
+    decoders: list[object], pcm: bytes, tmp_path: Path
+) -> None:
+    data = encoded(pcm, tmp_path / "a.wav")
+    with scene(decoders, tmp_path, [verbose(end=2.0)]) as place:
+        declared = {"input_format": "s16le", "input_sample_rate": 16_000, "input_channels": 1}
+        assert "Hello there." in place.hear(data, **declared).text
+        assert place.decoders
 
 
 def test_a_file_that_is_refused_is_decoded_for_the_same_provider(

@@ -338,6 +338,7 @@ def test_a_closed_registry_has_no_processes_and_starts_none(warm: bool, use: str
         USES[use](registry)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("task", ["transcription", "translation"])
 def test_a_route_that_does_not_hear_the_language_is_not_asked(
     task: str, registry: ProviderRegistry, tmp_path: Path

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 from infra.storage import ObjectWriter
 from infra.wiring import Services
 from pipeline.audio.duration.estimate import Ends
+from pipeline.audio.first_look import FirstLook
 from pipeline.errors import DownloadFailed, DownloadInterrupted, EmptyMedia
 from workers.job_context import JobContext
 
@@ -22,7 +23,8 @@ TOO_MANY, SERVER_ERROR = 429, 500  # the answers after which asking again makes 
 
 
 def fetch(context: JobContext) -> JobContext:
-    """The turn with its media attached. Raises OutboundRefused, DownloadFailed, MediaTooLarge, StorageUnavailable."""
+    """The turn with its media attached. Raises OutboundRefused, DownloadFailed, UnsupportedMedia, MediaTooLarge,
+    StorageUnavailable."""
     services, source = context.services, context.job.source or {}
     services.jobs.start_fetch(context.held.lease)
     media = services.media.begin(context.job.account_id, filename(source["url"]))
@@ -31,9 +33,11 @@ def fetch(context: JobContext) -> JobContext:
         _download(services, source, sink)
         if not writer.bytes:
             raise EmptyMedia()
+        if sink.look:
+            sink.look.finish()
     stored = services.media.stored(media.id, writer.bytes, writer.sha256)
     facts: dict[str, Any] = {"bytes": writer.bytes, "sha256": writer.sha256, "filename": stored.filename}
-    length = sink.ends.estimate()
+    length = sink.ends.estimate(context.options.raw)
     if not length.guessed and not context.job.request.get("range"):
         facts["expected_ms"] = length.ms
     return context.with_job(services.jobs.note_input(context.held.lease, facts, stored, length.ms))
@@ -57,15 +61,17 @@ def filename(url: str) -> str | None:
 
 
 class _Sink:
-    """Takes the bytes as they come, looks whether the work is still ours, and says that bytes still arrive."""
+    """Takes the bytes as they come, looks what they are and whether the work is still ours, and says that they still arrive."""
 
     def __init__(self, context: JobContext, media_id: str, writer: ObjectWriter) -> None:
         self._context, self._media_id, self._writer = context, media_id, writer
         self._touched = time.monotonic()
-        self.ends = Ends()
+        self.ends, self.look = Ends(), None if context.options.raw else FirstLook()
 
     def __call__(self, data: bytes) -> None:
         self._context.held.check()
+        if self.look:
+            self.look.add(data)
         self._writer.write(data)
         self.ends.add(data)
         if time.monotonic() - self._touched > TOUCH_SECONDS:

@@ -18,4 +18,5 @@ def sound_of(context: JobContext, path: Path) -> Sound:
         separate=context.job.request.get("channels") == "separate",
         max_seconds=context.services.settings.max_audio_seconds,
         watch=context.held.check,
+        declared=context.options.raw,
     )

@@ -98,7 +98,7 @@ async def _of_sound(asked: _Asked, task: Any, given: str) -> tuple[Usage, int]:
     fields, services = asked.fields, asked.context.services
     profile = await asked.context.work(partial(cut_profile, fields.options(task), services.registry))
     part = Part.of_seconds(fields.range.start, fields.range.end) if fields.range else Part()
-    how = HearingPlan(profile, part, separate=fields.channels == "separate")
+    how = HearingPlan(profile, part, separate=fields.channels == "separate", declared=fields.raw)
     ms, chunks = _stated(asked, how) if given == "duration_seconds" else await _measured(asked, how)
     prices = services.catalog.model(fields.model).prices
     return estimated_usage(prices, audio_ms=ms, text=fields.prompt or ""), chunks

@@ -14,8 +14,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from pipeline.audio import sniff
+from pipeline.audio.containers.surround_frames import surround_frame
+from pipeline.audio.containers.wav_format import riff_chunks
 from pipeline.audio.duration.exact import measured_ms
+from pipeline.audio.duration.stated import STATED
 from pipeline.audio.mpeg_frames import adts_frame, mpeg_audio_frame
+from pipeline.audio.raw_sound import RawSound
 from pipeline.errors import InvalidRequest
 
 HEAD_BYTES = 1024 * 1024  # from the front, as many as there are
@@ -26,6 +30,9 @@ _STRANGE_RATE = 4_000  # bytes a second: what is recorded with less is refused w
 _AMR_RATE = 1_600  # the same of what telephones record
 _LOWEST_RATE = 400  # bytes a second: 3.2 kbit/s, the lowest that speech codecs are used at
 _SECOND = 1000  # ms
+_LONGEST_MS = 10**15
+_IMA_SAMPLES = 64  # of a packet, which AIFF counts as one frame
+_PLAIN_SAMPLES = (1, 3, 6, 7, 0xFFFE)  # formats of WAV that have as many bytes for each second
 _MOST_STEPS = 20_000  # frames, pages or chunks that are looked at
 
 
@@ -39,11 +46,12 @@ class Estimate:
     guessed: bool = False
 
 
-def estimate(head: bytes, tail: bytes, size: int) -> Estimate:
+def estimate(head: bytes, tail: bytes, size: int, declared: RawSound | None = None) -> Estimate:
     """Of a file of `size` bytes that begins with `head` and ends with `tail`. Never raises: what is no audio is guessed at."""
+    if declared:
+        return Estimate(declared.ms(size), sure=True)
     try:
-        container = sniff.sniff(head)
-        found = _READERS[container.name](head, tail, size) if container.name in _READERS else None
+        found = _told(head, tail, size)
     except (InvalidRequest, ValueError, IndexError, struct.error, ArithmeticError):
         found = None
     if found is not None and found.sure:
@@ -54,6 +62,17 @@ def estimate(head: bytes, tail: bytes, size: int) -> Estimate:
     if found is None:
         return Estimate(size * _SECOND // GUESSED_RATE, guessed=True)
     return Estimate(max(0, min(found.ms, size * _SECOND // _LOWEST_RATE)))
+
+
+def _told(head: bytes, tail: bytes, size: int) -> Estimate | None:
+    """What the file says, or lets see."""
+    seen = sniff.sniff_file(lambda offset: head[offset:])
+    name, head, size = seen.container.name, head[seen.start :], size - seen.start
+    tail = tail[-size:]
+    if reader := _READERS.get(name):
+        return reader(head, tail, size)
+    seconds = STATED[name](head, tail, size) if name in STATED else None
+    return Estimate(round(min(seconds * _SECOND, _LONGEST_MS))) if seconds and seconds > 0 else None
 
 
 class Ends:
@@ -71,9 +90,9 @@ class Ends:
             del self._tail[:-TAIL_BYTES]
         self._size += len(data)
 
-    def estimate(self) -> Estimate:
+    def estimate(self, declared: RawSound | None = None) -> Estimate:
         """Of what has passed by."""
-        return estimate(bytes(self._head), bytes(self._tail), self._size)
+        return estimate(bytes(self._head), bytes(self._tail), self._size, declared)
 
 
 def _nearest(count: int, rate: int) -> int:
@@ -83,30 +102,25 @@ def _nearest(count: int, rate: int) -> int:
 
 def _wav(head: bytes, _tail: bytes, size: int) -> Estimate | None:
     rate = 0
-    for name, start, length in _riff_chunks(head, "<"):
+    plain = False
+    for name, start, length in riff_chunks(head):
         if name == b"fmt ":
-            rate = struct.unpack_from("<I", head, start + 8)[0]
+            kind, rate = struct.unpack_from("<H6xI", head, start)
+            plain = kind in _PLAIN_SAMPLES
         elif name == b"data" and rate:
-            return Estimate(_nearest(min(length, size - start), rate), sure=rate >= _STRANGE_RATE)
+            return Estimate(_nearest(min(length, size - start), rate), sure=plain and rate >= _STRANGE_RATE)
     return None
 
 
 def _aiff(head: bytes, _tail: bytes, _size: int) -> Estimate | None:
-    for name, start, _ in _riff_chunks(head, ">"):
+    for name, start, _ in riff_chunks(head, ">"):
         if name == b"COMM":
             frames = struct.unpack_from(">I", head, start + 2)[0]
+            if head[start + 18 : start + 22] == b"ima4":
+                frames *= _IMA_SAMPLES
             exponent, mantissa = struct.unpack_from(">HQ", head, start + 8)
             return Estimate(int(frames * _SECOND / (mantissa * 2.0 ** (exponent - 16446))))
     return None
-
-
-def _riff_chunks(head: bytes, order: str) -> Iterator[tuple[bytes, int, int]]:
-    """(name, where its content begins, how long it says it is)."""
-    offset = 12
-    while offset + 8 <= len(head):
-        name, length = struct.unpack_from(f"{order}4sI", head, offset)
-        yield name, offset + 8, length
-        offset += 8 + length + length % 2
 
 
 def _flac(head: bytes, _tail: bytes, _size: int) -> Estimate | None:
@@ -129,6 +143,10 @@ def _mp3(head: bytes, _tail: bytes, size: int) -> Estimate | None:
     if told:
         return Estimate(int(int.from_bytes(told[1], "big") * seconds * _SECOND))
     return _by_rate([first, *frames], size - start)
+
+
+def _surround(head: bytes, _tail: bytes, size: int) -> Estimate | None:
+    return _by_rate(list(_frames(head, 0, surround_frame)), size)
 
 
 def _aac(head: bytes, _tail: bytes, size: int) -> Estimate | None:
@@ -210,4 +228,7 @@ _READERS: dict[str, Callable[[bytes, bytes, int], Estimate | None]] = {
     "ogg": _ogg,
     "mp4": _mp4,
     "matroska": _matroska,
+    "ac3": _surround,
+    "eac3": _surround,
+    "dts": _surround,
 }

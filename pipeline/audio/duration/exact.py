@@ -14,9 +14,10 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Mapping
 
+from pipeline.audio.containers.table import AAC, FLAC, MATROSKA, MP3, MP4, OGG, WAV, Container
 from pipeline.audio.duration import aac, flac, matroska, mp3, mp4, ogg, wav
 from pipeline.audio.duration.frame_count import Extent
-from pipeline.audio.sniff import AAC, FLAC, MATROSKA, MP3, MP4, OGG, WAV, Container, sniff_file
+from pipeline.audio.sniff import sniff_file
 from pipeline.errors import StenopoolError
 
 _LOOK = 16 * 1024  # bytes; `decode` looks at more, of which nothing further behind is ever asked
@@ -29,15 +30,18 @@ _MEASURERS: Mapping[Container, Callable[[bytes], Extent | None]] = {
     MP4: mp4.extent,
     MATROSKA: matroska.extent,
 }
+_TAGGED = (MP3, AAC, FLAC)  # whose measurers look behind a tag
 _BROKEN = (IndexError, KeyError, ValueError, OverflowError, ZeroDivisionError, struct.error)  # what garbage leads to
 
 
 def container_of(data: bytes) -> Container | None:
-    """What the file is by its first bytes; None where `decode` would refuse it."""
+    """What the file is by its first bytes; None where `decode` would refuse it, or has to be told more than that."""
     try:
-        return sniff_file(lambda offset: data[offset : offset + _LOOK])
+        found = sniff_file(lambda offset: data[offset : offset + _LOOK])
     except StenopoolError:
         return None
+    plain = not found.options and (not found.start or found.container in _TAGGED)
+    return found.container if plain else None
 
 
 def measured(data: bytes, container: Container) -> Extent | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ffmpeg
 
+from pipeline.audio.containers.table import MATROSKA, MP4, Found
 from pipeline.audio.ffmpeg.binary import Ffmpeg
-from pipeline.audio.sniff import MATROSKA, MP4, Container
 
 SAMPLE_RATE = 16_000
 QUIETLY = ("-nostdin", "-hide_banner", "-filter_threads", "1")  # else one thread per core, each with its stack
@@ -24,16 +24,20 @@ _TIME = (
 # Compensation is hard or none: silence of 20 ms and more goes in, nothing is ever stretched.
 # Out of it go frames of a second: handing 26 ms at a time from thread to thread would take a quarter of all the time.
 _FILTERS = "asetpts='{time}',aresample={rate}:min_comp=0.001:min_hard_comp=0.02:first_pts=0,asetnsamples=n={rate}:p=0"
-_CODECS = (
-    "aac,aac_fixed,aac_latm,ac3,adpcm_ima_qt,adpcm_ima_wav,adpcm_ms,alac,amrnb,amrwb,eac3,flac,gsm_ms,libopencore_amrnb,"
-    "libopencore_amrwb,libopus,libvorbis,mp1,mp1float,mp2,mp2float,mp3,mp3float,opus,pcm_alaw,pcm_f32be,pcm_f32le,"
-    "pcm_f64be,pcm_f64le,pcm_mulaw,pcm_s16be,pcm_s16le,pcm_s24be,pcm_s24le,pcm_s32be,pcm_s32le,pcm_s8,pcm_u8,vorbis"
+_CODECS = (  # decoders of one stream of bytes each, which open nothing
+    "aac,aac_fixed,aac_latm,ac3,adpcm_ct,adpcm_ima_qt,adpcm_ima_wav,adpcm_ms,adpcm_sbpro_2,adpcm_sbpro_3,adpcm_sbpro_4,"
+    "adpcm_swf,adpcm_yamaha,alac,amrnb,amrwb,dca,eac3,flac,g722,g723_1,g726,g726le,gsm,gsm_ms,ilbc,libopencore_amrnb,"
+    "libopencore_amrwb,libopus,libspeex,libvorbis,mace3,mace6,mlp,mp1,mp1float,mp2,mp2float,mp3,mp3float,nellymoser,opus,"
+    "pcm_alaw,pcm_bluray,pcm_dvd,pcm_f16le,pcm_f24le,pcm_f32be,pcm_f32le,pcm_f64be,pcm_f64le,pcm_mulaw,pcm_s16be,"
+    "pcm_s16be_planar,pcm_s16le,pcm_s16le_planar,pcm_s24be,pcm_s24le,pcm_s32be,pcm_s32le,pcm_s8,pcm_s8_planar,pcm_u16be,"
+    "pcm_u16le,pcm_u24be,pcm_u24le,pcm_u32be,pcm_u32le,pcm_u8,qcelp,qdm2,s302m,speex,truehd,truespeech,vorbis,wavpack,"
+    "wmalossless,wmapro,wmav1,wmav2,wmavoice"
 )
 
 
 def decode_arguments(
     tool: Ffmpeg,
-    container: Container,
+    found: Found,
     max_seconds: float | None,
     channel: int | None = None,
     sample_rate: int = SAMPLE_RATE,
@@ -42,6 +46,7 @@ def decode_arguments(
 
     All channels are mixed, or only one is taken: `channel` counts from 0.
     """
+    container = found.container
     options: dict[str, object] = {
         "format": container.demuxers.split(",")[0],
         "format_whitelist": container.demuxers,
@@ -53,10 +58,12 @@ def decode_arguments(
     }
     if container is MP4:
         options |= {"enable_drefs": 0, "use_absolute_path": 0}  # a track may name another file as its data
-    if tool.reads_descriptors:
-        source = ffmpeg.input("fd:", fd=0, protocol_whitelist="fd", **options)
-    else:
-        source = ffmpeg.input("file:/proc/self/fd/0", protocol_whitelist="file", **options)
+    url, protocols = ("fd:", "fd") if tool.reads_descriptors else ("file:/proc/self/fd/0", "file")
+    if (
+        found.start
+    ):  # what stands before the container is not there for ffmpeg: an index counts from the container's begin
+        url, protocols = f"subfile,,start,{found.start},end,0,,:{url}", f"subfile,{protocols}"
+    source = ffmpeg.input(url, protocol_whitelist=protocols, **options, **found.options)
     limit = {} if max_seconds is None else {"t": max_seconds + 1}
     picked = "" if channel is None else f"pan=mono|c0=c{channel},"
     filters = picked + _FILTERS.format(time=_TIME, rate=sample_rate)

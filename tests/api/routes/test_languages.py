@@ -139,6 +139,7 @@ def test_fields_behind_the_file_are_heard_as_well(house: House) -> None:
     assert traces(house) == before
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("door", ["transcription", "translation", "estimate", "estimate by length"])
 @pytest.mark.parametrize("language", ["auto", "AUTO", "", "en", "en-GB", "English", "eng"])
 def test_auto_empty_and_every_spelling_of_what_is_heard(house: House, door: str, language: str) -> None:
@@ -153,6 +154,7 @@ def test_auto_empty_and_every_spelling_of_what_is_heard(house: House, door: str,
     assert told(language=language) == told(languages=language) == told()
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("language", ["auto", "", None])
 def test_a_job_without_a_language_remembers_none(house: House, language: str | None) -> None:
     given = {"model": "english", "url": "http://127.0.0.1:9/talk.wav"}
@@ -164,6 +166,7 @@ def test_a_job_without_a_language_remembers_none(house: House, language: str | N
     assert (done["status"], done["language"], "language" in done["request"]) == ("completed", "en", False)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(("language", "who"), [("en", "first"), ("de", "second"), ("", "first")])
 def test_a_route_that_does_not_hear_it_is_passed_over(house: House, language: str, who: str) -> None:
     for door in ("transcription", "translation", "job"):
@@ -174,6 +177,7 @@ def test_a_route_that_does_not_hear_it_is_passed_over(house: House, language: st
         assert (calls(house) > before) == (who == "first"), door
 
 
+@pytest.mark.processes
 def test_the_text_of_a_translation_is_not_in_the_language_that_was_spoken(house: House) -> None:
     job = house.submit(model="both", language="de", task="translation")
     house.work()
@@ -182,6 +186,7 @@ def test_the_text_of_a_translation_is_not_in_the_language_that_was_spoken(house:
     assert 'xml:lang="en"' in knock(house, "translation", model="both", language="de", response_format="ttml").text
 
 
+@pytest.mark.processes
 def test_a_job_made_before_the_catalog_changed_fails_and_costs_nothing(house: House) -> None:
     job = house.submit(model="english", language="en")
     with house.services.database.write() as session:

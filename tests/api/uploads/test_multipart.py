@@ -25,7 +25,7 @@ class Sink:
         self.limit = limit
         self.calls: list[str] = []
 
-    async def begin(self, filename: str) -> None:
+    async def begin(self, filename: str, *, declared: bool = False) -> None:
         self.calls.append(f"begin {filename}")
 
     async def write(self, data: bytes) -> None:

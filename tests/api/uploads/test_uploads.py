@@ -22,6 +22,12 @@ HEAD = (
 ).encode()
 TAIL = f"\r\n--{BOUNDARY}--\r\n".encode()
 MEGABYTE = 1024 * 1024
+WAV = b"RIFF\xff\xff\xff\xffWAVE"  # what is no recording is refused by its first bytes
+
+
+def megabyte(number: int) -> bytes:
+    """Of a recording of many."""
+    return (b"" if number else WAV).ljust(MEGABYTE, bytes([number % 251]))
 
 
 @pytest.fixture
@@ -46,7 +52,7 @@ def request_head(house: House, framing: str, path: str = JOBS) -> bytes:
 def blocks(count: int) -> Iterator[bytes]:
     yield HEAD
     for number in range(count):
-        yield bytes([number % 251]) * MEGABYTE
+        yield megabyte(number)
     yield TAIL
 
 
@@ -63,7 +69,7 @@ def test_a_large_upload_costs_no_memory_and_no_temp_file(house: House, served: R
     """300 MB, chunked, without a length known before."""
     size, expected = 300, sha256()
     for number in range(size):
-        expected.update(bytes([number % 251]) * MEGABYTE)
+        expected.update(megabyte(number))
     process = psutil.Process()
     peak, done = [0], threading.Event()
 
@@ -93,7 +99,7 @@ def form(house: House) -> dict[str, str]:
 
 @pytest.mark.parametrize("framing", ["Content-Length: 100000000", "Transfer-Encoding: chunked"])
 def test_a_client_that_hangs_up_in_the_middle_leaves_nothing(house: House, served: Running, framing: str) -> None:
-    content = HEAD + bytes(5 * MEGABYTE)
+    content = HEAD + WAV + bytes(5 * MEGABYTE)
     if "chunked" in framing:
         content = f"{len(content):x}\r\n".encode() + content + b"\r\n"
     with served.connection() as connection:
@@ -106,7 +112,9 @@ def test_a_client_that_hangs_up_in_the_middle_leaves_nothing(house: House, serve
 
 
 def test_a_body_without_its_end_leaves_nothing(house: House, served: Running) -> None:
-    answer = httpx2.post(f"{served.url}{JOBS}", content=HEAD + bytes(3 * MEGABYTE), headers=form(house), timeout=30)
+    answer = httpx2.post(
+        f"{served.url}{JOBS}", content=HEAD + WAV + bytes(3 * MEGABYTE), headers=form(house), timeout=30
+    )
     assert answer.status_code == 400
     assert "cut off" in answer.json()["error"]["message"]
     eventually_nothing(house)
@@ -141,12 +149,38 @@ def test_26_mb_to_a_synchronous_endpoint_get_an_answer_that_names_the_way_out(ho
     assert "/v1/audio/jobs" in answer.json()["error"]["message"]
 
 
+PATHS = [JOBS, "/v1/audio/transcriptions", "/v1/audio/translations", "/v1/audio/estimates"]
+NO_RECORDINGS = {"text": b"Dear diary, " * 1000, "archive": b"PK\x03\x04" + bytes(8000), "zeros": bytes(400_000)}
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("kind", NO_RECORDINGS)
+def test_what_is_no_recording_is_refused_before_the_rest_has_come(
+    house: House, served: Running, path: str, kind: str
+) -> None:
+    with served.connection() as connection:
+        connection.sendall(request_head(house, "Content-Length: 20000000", path) + HEAD + NO_RECORDINGS[kind])
+        answer = b""
+        while b"Also taken: 3gp" not in answer:
+            answer += connection.recv(4096) or pytest.fail("the connection ended without the answer")
+        assert answer.startswith(b"HTTP/1.1 400")
+    eventually_nothing(house)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_client_that_sends_it_all_the_same_gets_the_answer(house: House, served: Running, path: str) -> None:
+    content = HEAD + b"Dear diary, " * 1_500_000 + TAIL
+    answer = httpx2.post(f"{served.url}{path}", content=content, headers=form(house), timeout=60)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "unsupported_media")
+    eventually_nothing(house)
+
+
 def test_a_client_that_falls_silent_leaves_nothing(house: House) -> None:
     patient = house.services.settings.model_copy(update={"read_timeout_seconds": 0.5})
     house.services.settings, kept = patient, house.services.settings
     try:
         with running(create_app(house.services)) as served, served.connection() as connection:
-            connection.sendall(request_head(house, "Content-Length: 100000000") + HEAD + bytes(3 * MEGABYTE))
+            connection.sendall(request_head(house, "Content-Length: 100000000") + HEAD + WAV + bytes(3 * MEGABYTE))
             assert received(connection).startswith(b"HTTP/1.1 408")
     finally:
         house.services.settings = kept
@@ -167,7 +201,7 @@ def test_uploads_do_not_hold_up_questions(house: House, served: Running) -> None
     with contextlib.ExitStack() as opened:
         for _ in range(50):
             connection = opened.enter_context(served.connection())
-            connection.sendall(request_head(house, "Content-Length: 100000000") + HEAD + bytes(100_000))
+            connection.sendall(request_head(house, "Content-Length: 100000000") + HEAD + WAV + bytes(100_000))
         assert httpx2.get(f"{served.url}{JOBS}", headers=house.auth(), timeout=10).status_code == 200
     eventually_nothing(house)
 

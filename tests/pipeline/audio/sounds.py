@@ -40,6 +40,38 @@ CONTAINERS: dict[
     "music.flac": ("flac flac 2 44100", ["-c:a", "flac"]),
     "apple.aiff": ("aiff pcm_s16be 2 44100", []),
     "stream.mpeg": ("mpeg mp2 2 44100", ["-c:a", "mp2", "-f", "mpeg"]),
+    "windows.wma": ("asf wmav2 2 44100", ["-c:a", "wmav2"]),
+    "older.wma": ("asf wmav1 2 44100", ["-c:a", "wmav1"]),
+    "apple.caf": ("caf pcm_s16be 2 44100", []),
+    "lossless.caf": ("caf alac 2 44100", ["-c:a", "alac"]),
+    "sun.au": ("au pcm_s16be 2 44100", []),
+    "phone.au": ("au pcm_mulaw 1 8000", ["-c:a", "pcm_mulaw", "-ar", "8000", "-ac", "1"]),
+    "studio.w64": ("w64 pcm_s16le 2 44100", []),
+    "broadcast.ts": ("mpegts mp2 2 44100", ["-c:a", "mp2"]),
+    "television.ts": ("mpegts aac_latm 2 44100", ["-c:a", "aac", "-mpegts_flags", "latm"]),
+    "camera.m2ts": ("mpegts ac3 2 44100", ["-c:a", "ac3"]),
+    "plain.avi": ("avi pcm_s16le 2 44100", ["-c:a", "pcm_s16le"]),
+    "mp3.avi": ("avi mp3 2 44100", ["-c:a", "libmp3lame"]),
+    "flash.flv": ("flv aac 2 44100", ["-c:a", "aac"]),
+    "older.flv": ("flv adpcm_swf 2 44100", ["-c:a", "adpcm_swf"]),
+    "call.flv": ("flv nellymoser 1 44100", ["-c:a", "nellymoser", "-ac", "1"]),
+    "lossless.wv": ("wavpack wavpack 2 44100", []),
+    "wavpack.mkv": ("matroska wavpack 2 44100", ["-c:a", "wavpack"]),
+    "creative.voc": ("voc pcm_s16le 2 44100", []),
+    "bare.ac3": ("ac3 ac3 2 44100", []),
+    "bare.eac3": ("eac3 eac3 2 44100", []),
+    "bare.dts": ("dts dts 2 48000", ["-c:a", "dca", "-strict", "-2", "-ar", "48000"]),
+    "mp3.wav": ("wav mp3 2 44100", ["-c:a", "libmp3lame"]),
+    "ac3.wav": ("wav ac3 2 44100", ["-c:a", "ac3"]),
+    "dts.wav": ("wav dts 2 48000", ["-c:a", "dca", "-strict", "-2", "-ar", "48000"]),
+    "microsoft.wav": ("wav adpcm_ms 2 44100", ["-c:a", "adpcm_ms"]),
+    "ima.wav": ("wav adpcm_ima_wav 2 44100", ["-c:a", "adpcm_ima_wav"]),
+    "g722.wav": ("wav adpcm_g722 1 16000", ["-c:a", "g722", "-ar", "16000", "-ac", "1"]),
+    "g726.wav": ("wav adpcm_g726 1 8000", ["-c:a", "g726", "-ar", "8000", "-ac", "1"]),
+    "little.aifc": ("aiff pcm_s16le 2 44100", ["-c:a", "pcm_s16le", "-f", "aiff"]),
+    "float.aifc": ("aiff pcm_f32be 2 44100", ["-c:a", "pcm_f32be", "-f", "aiff"]),
+    "phone.aifc": ("aiff pcm_mulaw 2 44100", ["-c:a", "pcm_mulaw", "-f", "aiff"]),
+    "ima.aifc": ("aiff adpcm_ima_qt 2 44100", ["-c:a", "adpcm_ima_qt", "-f", "aiff"]),
 }
 FILMS: dict[str, tuple[str, Sequence[str]]] = {
     "film.mp4": ("mp4 aac 2 44100", ["-c:v", "mpeg4", "-c:a", "aac"]),
@@ -116,7 +148,7 @@ def make(folder: Path) -> None:
     ]
     ffmpeg(*picture, "-itsoffset", LATE, "-i", original, *late)
     ffmpeg(*picture, "-c:v", "mpeg4", folder / "silent.mp4", "-c:v", "libvpx", folder / "silent.webm")
-    ffmpeg("-i", original, "-c:a", "wavpack", folder / "wavpack.mkv", "-c:a", "wavpack", folder / "bare.wv")
+    ffmpeg("-i", original, "-c:a", "tta", folder / "tta.mkv", folder / "bare.tta")
     ffmpeg("-i", original, "-c:a", "aac", "-movflags", "frag_keyframe+empty_moov", folder / "pieces.mp4")
 
 

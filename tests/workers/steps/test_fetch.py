@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from pipeline.audio.first_look import FirstLook
 from pipeline.lifecycle import JobStatus
 from tests.support.receiver import Receiver, receiving
 from tests.support.recordings import short
@@ -48,6 +49,28 @@ def test_what_cannot_be_fetched_is_told(harness: WorkerHarness, site: Receiver, 
     assert job.status == JobStatus.FAILED
     assert job.error
     assert (job.error["code"], job.error["stage"]) == (code, "fetching")
+    assert not harness.stored("media")
+
+
+def test_what_is_no_recording_is_fetched_no_further(
+    harness: WorkerHarness, site: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.files["/diary.mp3"] = b"Dear diary, " * 500_000
+    received = 0
+    add = FirstLook.add
+
+    def counted(self: FirstLook, data: bytes) -> None:
+        nonlocal received
+        received += len(data)
+        add(self, data)
+
+    monkeypatch.setattr(FirstLook, "add", counted)
+    job = harness.job(fetched(harness, f"{site.url}/diary.mp3"))
+    assert job.status == JobStatus.FAILED
+    assert job.error
+    assert (job.error["code"], job.error["stage"], job.error["retryable"]) == ("unsupported_media", "fetching", False)
+    assert "Also taken:" in job.error["message"]
+    assert received < 300_000
     assert not harness.stored("media")
 
 

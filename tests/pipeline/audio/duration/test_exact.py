@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.audio.containers.table import MP3, WAV
 from pipeline.audio.decode import decode
 from pipeline.audio.duration.exact import container_of, measured, measured_ms
-from pipeline.audio.sniff import MP3, WAV
 from pipeline.oracle.speech import generate
 from tests.pipeline.audio.sounds import wav
 from tests.support.sound_files import encoded

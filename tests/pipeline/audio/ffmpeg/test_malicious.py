@@ -8,21 +8,23 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from pipeline.audio.containers.table import Container, Found
 from pipeline.audio.decode import Decoding
 from pipeline.audio.ffmpeg.arguments import decode_arguments
 from pipeline.audio.ffmpeg.binary import Ffmpeg, find_ffmpeg
 from pipeline.audio.ffmpeg.process import Child
 from pipeline.audio.ffmpeg.sandbox import Level
-from pipeline.audio.sniff import Container
-from pipeline.errors import DamagedMedia, MediaTooLong, StenopoolError, UnsupportedMedia
-from tests.pipeline.audio.sounds import SECONDS, ffmpeg, tones, wav
+from pipeline.errors import DamagedMedia, InvalidRequest, MediaTooLong, StenopoolError, UnsupportedMedia
+from tests.pipeline.audio.sounds import CONTAINERS, SECONDS, ffmpeg, id3_tag, tones, wav
 
+ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+W64 = bytes.fromhex("2e91cf11a5d628db04c10000")
 OLD = Ffmpeg(find_ffmpeg().path, "5.1", (59, 27, 100))  # the same program, told to open its input by a path
 
 
@@ -65,10 +67,15 @@ def attacks(secret: Path, port: int) -> dict[str, tuple[str, bytes]]:
         "hls, a file url": ("hls", hls.format(secret.as_uri())),
         "hls, http": ("hls", hls.format(f"http://127.0.0.1:{port}/a.mp3")),
         "hls, concat": ("hls", hls.format(f"concat:{secret}|{secret}")),
+        "hls, a part of a file": ("hls", hls.format(f"subfile,,start,0,end,0,,:{secret}")),
+        "hls, a part of what is open": ("hls", hls.format("subfile,,start,1,end,0,,:fd:")),
         "hls, a master list": ("hls", f"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nhttp://127.0.0.1:{port}/a.m3u8\n"),
         "ffconcat, a neighbour": ("concat", f"ffconcat version 1.0\nfile {secret.name}\n"),
         "ffconcat, a path": ("concat", f"ffconcat version 1.0\nfile {secret}\n"),
         "ffconcat, http": ("concat", f"ffconcat version 1.0\nfile http://127.0.0.1:{port}/a.mp3\n"),
+        "asx": ("asf", f'<asx version="3.0"><entry><ref href="http://127.0.0.1:{port}/a.wma"/></entry></asx>'),
+        "asf redirector": ("asf", f"[Reference]\r\nRef1=http://127.0.0.1:{port}/a.asf\r\nRef2={secret}\r\n"),
+        "ffconcat, as avi": ("avi", f"ffconcat version 1.0\nfile {secret}\n"),
         "sdp": (
             "sdp",
             f"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\n",
@@ -109,15 +116,17 @@ def test_even_the_playlist_s_own_demuxer_gets_nowhere(
 ) -> None:
     """The demuxer that follows playlists is the one that is asked for; only descriptor 0 may be opened."""
     demuxer, text = attacks(recordings / "lame.mp3", listener.port)[attack]
-    assert run(text, Container(demuxer, f"{demuxer},mp3"), tmp_path, find_ffmpeg(), level) == b""
+    container = Container(demuxer, f"{demuxer},mp3")
+    assert run(text, container, tmp_path, find_ffmpeg(), level) == b""
+    assert run(b"tag" + text, container, tmp_path, find_ffmpeg(), level, start=3) == b"", "through the way past a tag"
     assert listener.hits == 0
 
 
-def run(data: bytes, container: Container, folder: Path, tool: Ffmpeg, level: Level) -> bytes:
+def run(data: bytes, container: Container, folder: Path, tool: Ffmpeg, level: Level, *, start: int = 0) -> bytes:
     """All that ffmpeg gives out for these bytes, without our look at them."""
     (folder / "in").write_bytes(data)
     with (folder / "in").open("rb") as file:
-        arguments = decode_arguments(tool, container, 10)
+        arguments = decode_arguments(tool, Found(container, start), 10)
         with Child(tool, arguments, level=level, cpu_seconds=10, stdin=file.fileno(), stall_seconds=20) as child:
             output = b"".join(iter(child.read, b""))
             assert child.returncode
@@ -147,6 +156,7 @@ def test_a_title_cannot_speak_for_ffmpeg(tmp_path: Path) -> None:
 APART = """
 import resource, sys
 from pathlib import Path
+from pipeline.audio.containers.table import Container, Found
 from pipeline.audio.decode import Decoding
 from pipeline.errors import StenopoolError
 try:
@@ -168,7 +178,79 @@ def decoded_apart(path: Path, level: Level) -> tuple[str, int]:
     return outcome, int(peak)
 
 
+def transport(packets: Sequence[tuple[int, bytes]]) -> bytes:
+    """(identity, table or piece) of each packet."""
+    heads = (struct.pack(">BHB", 0x47, 0x4000 | identity, 0x10 | at % 16) for at, (identity, _) in enumerate(packets))
+    return b"".join(head + content.ljust(184, b"\xff") for head, (_, content) in zip(heads, packets, strict=False))
+
+
+def programs(first: int) -> bytes:
+    """A table that lists 40 programs, each with a table of its own."""
+    listed = b"".join(struct.pack(">HH", number + 1, 0xE000 | (0x20 + number)) for number in range(first, first + 40))
+    return (
+        b"\0\0" + struct.pack(">HHBBB", 0xB000 | (len(listed) + 9), 1, 0xC1 | first % 16 << 1, 0, 0) + listed + bytes(4)
+    )
+
+
+def avi(*chunks: tuple[bytes, bytes]) -> bytes:
+    """An AVI of 8,000 samples of 8 bits a second with these chunks behind its header."""
+    track = struct.pack("<4s4sIHHIIIIIIII8x", b"auds", b"\0" * 4, 0, 0, 0, 0, 1, 8000, 0, 2**31, 0, 0, 1)
+    layout = struct.pack("<HHIIHH", 1, 1, 8000, 8000, 1, 8)
+    lists = (
+        _chunk(b"strh", track) + _chunk(b"strf", layout) + b"".join(_chunk(*one) for one in chunks if one[0] == b"indx")
+    )
+    header = (
+        b"hdrl"
+        + _chunk(b"avih", struct.pack("<14I", 0, 0, 0, 0x10, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0))
+        + _chunk(b"LIST", b"strl" + lists)
+    )
+    rest = b"".join(_chunk(*one) for one in chunks if one[0] != b"indx")
+    return b"RIFF" + struct.pack("<I", 2**31) + b"AVI " + _chunk(b"LIST", header) + rest
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    return name + struct.pack("<I", len(content)) + content + bytes(len(content) % 2)
+
+
+INDEX = struct.pack("<HBBI4sQI", 4, 1, 1, 0x7FFFFFFF, b"00wb", 2**62, 0) + struct.pack("<QII", 2**61, 2**31, 1) * 500
+
+NEW = [
+    name
+    for name in CONTAINERS
+    if name.rpartition(".")[2]
+    in ("wma", "caf", "au", "w64", "ts", "m2ts", "avi", "flv", "wv", "voc", "ac3", "eac3", "dts")
+]
 BOMBS = {
+    "4,000 programs": transport([(0, programs(40 * at)) for at in range(100)]),
+    "one program list for ever": transport([(0, programs(0))] * 20_000),
+    "avi whose index leads out of the file": avi((b"indx", INDEX), (b"LIST", b"movi")),
+    "avi whose index leads to itself": avi(
+        (b"LIST", b"movi" + _chunk(b"ix00", INDEX)), (b"idx1", struct.pack("<4sIII", b"00wb", 16, 4, 2**31) * 20_000)
+    ),
+    "asf of 2^63 bytes of header": ASF + struct.pack("<QIBB", 2**63 - 1, 2**31, 1, 2) + bytes(5000),
+    "asf of objects of no size": ASF + struct.pack("<QIBB", 10**6, 2**31, 1, 2) + (ASF + bytes(8)) * 1000,
+    "flv of tags of no size": b"FLV\x01\x04\0\0\0\x09\0\0\0\0" + (b"\x08" + bytes(14)) * 50_000,
+    "flv that is described in 4 GB": b"FLV\x01\x04\0\0\0\x09\0\0\0\0\x12\xff\xff\xff"
+    + bytes(7)
+    + b"\x02\0\x0aonMetaData\x08\xff\xff\xff\xff",
+    "caf with 2^62 packets": b"caff\0\x01\0\0desc"
+    + struct.pack(">qd4s5I", 32, 8000.0, b"ima4", 0, 0, 0, 1, 0)
+    + b"pakt"
+    + struct.pack(">qqqii", 24, 2**62, 2**62, 0, 0)
+    + b"data"
+    + struct.pack(">qI", -1, 0),
+    "au at 1 Hz": b".snd" + struct.pack(">5I", 24, 0xFFFFFFFF, 3, 1, 1) + bytes(32_000),
+    "au of 65535 channels": b".snd" + struct.pack(">5I", 24, 0xFFFFFFFF, 3, 8000, 65_535) + bytes(320_000),
+    "w64 of 2^63 bytes": b"riff"
+    + W64
+    + struct.pack("<Q", 2**63)
+    + b"wave\xf3\xac\xd3\x11\x8c\xd1\0\xc0O\x8e\xdb\x8a"
+    + b"fmt \xf3\xac\xd3\x11\x8c\xd1\0\xc0O\x8e\xdb\x8a"
+    + struct.pack("<Q", 2**63),
+    "voc of blocks of no size": b"Creative Voice File\x1a\x1a\0\x0a\x01\x29\x11" + b"\x03\0\0\0" * 50_000,
+    "wavpack of 2^32 samples in a block": b"wvpk"
+    + struct.pack("<IHBBIIIII", 1000, 0x410, 0, 0, 2**32 - 1, 0, 2**32 - 1, 0x1800, 0)
+    + bytes(1000),
     "1 Hz": wav(bytes(32_000), sample_rate=1),
     "1 Hz, long": wav(bytes(3_200_000), sample_rate=1),
     "65535 channels": wav(bytes(320_000), channels=65_535),
@@ -255,3 +337,37 @@ def test_no_path_of_ours_is_told(recordings: Path, level: Level) -> None:
         assert sound._child
         command = Path(f"/proc/{sound._child.pid}/cmdline").read_bytes()
         assert os.fsencode(recordings) not in command
+
+
+@pytest.mark.parametrize("name", NEW)
+@pytest.mark.parametrize("size", [100, 3000, 0.6])
+def test_any_container_cut_anywhere_ends(
+    recordings: Path, name: str, size: float, level: Level, nothing_left: None
+) -> None:
+    data = (recordings / name).read_bytes()
+    kept = data[: int(size * len(data) if size < 1 else size)]
+    with contextlib.suppress(InvalidRequest), Decoding(kept, level=level) as sound:
+        list(sound)
+
+
+@pytest.mark.parametrize("name", NEW)
+def test_any_container_with_noise_in_it_ends(recordings: Path, name: str, level: Level, nothing_left: None) -> None:
+    data, random = bytearray((recordings / name).read_bytes()), np.random.default_rng(7)
+    for at in random.integers(200, len(data), 300):
+        data[at] = random.integers(0, 256)
+    with contextlib.suppress(InvalidRequest), Decoding(bytes(data), level=level, max_seconds=600) as sound:
+        list(sound)
+
+
+@pytest.mark.parametrize("tool", [find_ffmpeg(), OLD], ids=["fd", "file"])
+@pytest.mark.parametrize("name", ["music.m4a", "first.m4a", "windows.wma", "plain.avi", "camera.m2ts", "pcm.wav"])
+def test_a_container_behind_a_tag_is_read_from_its_own_beginning(
+    recordings: Path, name: str, tool: Ffmpeg, level: Level
+) -> None:
+    """An index counts bytes from there: what precedes the container is not in the file that ffmpeg sees."""
+    data = (recordings / name).read_bytes()
+    heard = []
+    for whole in (data, id3_tag(70_000) + data):
+        with Decoding(whole, level=level, tool=tool) as sound:
+            heard.append(b"".join(sound))
+    assert heard[0] == heard[1]
