@@ -20,9 +20,8 @@ from infra.embedded_redis import PrivateRedis
 from infra.parent_death import tied_to_parent
 
 POLL_SECONDS = 0.05
-STOP_SECONDS = (
-    3.0  # from the TERM to the KILL; workers take at most 2.5 s, and with Redis the whole stop stays below 5 s
-)
+# From the TERM to the KILL; workers take at most 2.5 s, and with Redis the whole stop stays below 5 s.
+STOP_SECONDS = 3.0
 STEADY_SECONDS = 30.0  # a role that lived so long starts again without waiting
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0

@@ -41,9 +41,8 @@ PORT_PATIENCE = 2.0  # seconds; the API of a killed predecessor may be a moment 
 API_GRACE = 2  # seconds for running requests; the whole stop stays below five
 BEAT_SECONDS = 30.0
 WORKERS = ("cpu", "io", "scheduler")
-FIRST_BALANCE = (
-    1000 * MICRO
-)  # of the first account: play money, so that nobody's first tries run into a wall of his own
+# Of the first account: play money, so that nobody's first tries run into a wall of his own.
+FIRST_BALANCE = 1000 * MICRO
 
 app = typer.Typer(add_completion=False)
 

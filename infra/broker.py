@@ -29,9 +29,8 @@ IO = "io"
 QUEUES = (CPU, IO)
 
 PATIENCE = 1.0  # seconds for one answer of Redis to a sender, and for the wait for the sender's turn
-BACK_OFF = (
-    1.0  # seconds without a try after a failure, so that a burst of submits does not queue up behind a dead broker
-)
+# Seconds without a try after a failure, so that a burst of submits does not queue up behind a dead broker.
+BACK_OFF = 1.0
 WORKER_PATIENCE = 5.0
 MAX_CHILD_KB = 2_000_000  # a pool child that grew beyond is replaced between two tasks
 

@@ -39,9 +39,8 @@ from pipeline.transcript import Heard, Segment, TokenUsage, Transcript, samples_
 
 Progress = Callable[[int, int], None]  # (ms transcribed, ms decoded so far)
 Length = Callable[[int], None]  # (ms of sound that are about to be heard, from the beginning)
-Listener = Callable[
-    [Sequence[Segment], str], None
-]  # the segments that have become certain since the last call, and who heard most so far
+# The segments that have become certain since the last call, and who heard most so far.
+Listener = Callable[[Sequence[Segment], str], None]
 Answer = TypeVar("Answer")
 
 SAMPLE_BYTES = 2

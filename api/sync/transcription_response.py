@@ -31,9 +31,8 @@ from pipeline.transcript import Segment, Transcript
 
 Told = tuple[Sequence[Segment], str]  # what has become certain, and who heard most so far
 Hearing = BackgroundWork[Transcript, Told]
-JSON_PATIENCE = (
-    45.0  # seconds, less than proxies have; a provider that hangs over a short recording is given up before that
-)
+# Seconds, less than proxies have; a provider that hangs over a short recording is given up before that.
+JSON_PATIENCE = 45.0
 STREAM_PATIENCE = 10.0  # seconds in which a stream's failure can still be told by a status
 JSON = "application/json"
 SPACE = b" "

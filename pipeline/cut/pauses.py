@@ -21,9 +21,8 @@ _LONG = SAMPLE_RATE  # beyond a second a pause gets no better
 _ONSET = SAMPLE_RATE // 2  # before the speech after a long pause, for its soft beginning
 _HASTE = 0.004  # how much shorter a pause counts per sample that the chunk could still have lasted
 _DEPTH = 15.0  # dB below the loud frames; in a flatter recording a pause is a guess, and is overlapped
-_SHALLOW = (
-    10.0  # dB; where it is hardly quieter than speech, it is as likely a soft vowel: as much overlap as without a pause
-)
+# In dB; where it is hardly quieter than speech, it is as likely a soft vowel: as much overlap as without a pause.
+_SHALLOW = 10.0
 _AROUND = 2  # frames to either side of a cut
 _TRUST = 0.7  # of the speech that WebRTC must have noticed before it may point out pauses
 _BELOW_PEAK = 3.0  # dB; nothing louder is a pause, whatever WebRTC says

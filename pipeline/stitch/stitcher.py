@@ -25,9 +25,8 @@ _LOOK_BACK = 10_000  # ms before and after an overlap in which words may take pa
 _WHOLE = 0.9  # of a chunk; a provider that knows times leaves the silence at its ends out
 _WITNESSES = 2  # words of the other side that prove that a loop was not said
 _OVERLAPPING = ("soft", "hard")
-_REACH = (
-    2_000  # ms; no chunk begins earlier than this before the cut it shares with the one before (pipeline.cut.cutter)
-)
+# In ms; no chunk begins earlier than this before the cut it shares with the one before (pipeline.cut.cutter).
+_REACH = 2_000
 
 
 def stitch(

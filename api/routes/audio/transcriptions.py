@@ -64,10 +64,8 @@ async def _translations(request: Request) -> Response:
     return await translations(request, await context_of(request), await principal_of(request))
 
 
-FAST_PATHS = {
-    "/v1/audio/transcriptions": _transcriptions,
-    "/v1/audio/translations": _translations,
-}  # see api.http.fast_path
+# See api/http/fast_path.py.
+FAST_PATHS = {"/v1/audio/transcriptions": _transcriptions, "/v1/audio/translations": _translations}
 
 
 async def _heard(request: Request, context: AppContext, caller: Principal, task: Task) -> Response:

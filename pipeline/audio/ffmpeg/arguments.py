@@ -59,9 +59,7 @@ def decode_arguments(
     if container is MP4:
         options |= {"enable_drefs": 0, "use_absolute_path": 0}  # a track may name another file as its data
     url, protocols = ("fd:", "fd") if tool.reads_descriptors else ("file:/proc/self/fd/0", "file")
-    if (
-        found.start
-    ):  # what stands before the container is not there for ffmpeg: an index counts from the container's begin
+    if found.start:  # what stands before it is hidden from ffmpeg: an index counts from where the container begins
         url, protocols = f"subfile,,start,{found.start},end,0,,:{url}", f"subfile,{protocols}"
     source = ffmpeg.input(url, protocol_whitelist=protocols, **options, **found.options)
     limit = {} if max_seconds is None else {"t": max_seconds + 1}
