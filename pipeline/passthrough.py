@@ -38,7 +38,7 @@ from pipeline.errors import (
     UnsupportedValue,
 )
 from pipeline.options import TranscriptionOptions
-from pipeline.provider import FileRefused, HearsFiles, hears_files, is_particular
+from pipeline.provider_protocol import FileRefused, HearsFiles, hears_files, is_particular
 from pipeline.provider_registry import ProviderRegistry
 from pipeline.resilience.fallback import fallback_available
 from pipeline.run import Length, Listener, Progress, first_that_can

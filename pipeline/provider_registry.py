@@ -7,7 +7,7 @@ import threading
 from pipeline import providers
 from pipeline.catalog import Catalog, Route
 from pipeline.errors import EngineLost, ModelUnavailable
-from pipeline.provider import Provider, Speaker, Transcriber
+from pipeline.provider_protocol import Provider, Speaker, Transcriber
 
 
 class ProviderRegistry:

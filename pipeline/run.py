@@ -26,7 +26,7 @@ from pipeline.errors import (
     UnsupportedValue,
 )
 from pipeline.options import SpeechOptions, TranscriptionOptions
-from pipeline.provider import Speaker, Transcriber, Voice, is_particular
+from pipeline.provider_protocol import Speaker, Transcriber, Voice, is_particular
 from pipeline.provider_registry import ProviderRegistry
 from pipeline.recognition.language_pin import VOTERS, may_vote, pinned, wants_pin
 from pipeline.recognition.retry_suspect import hear_well

@@ -20,7 +20,7 @@ from pipeline.errors import (
     UnsupportedLanguage,
     UnsupportedValue,
 )
-from pipeline.provider import OPENAI_VOICES
+from pipeline.provider_protocol import OPENAI_VOICES
 
 # What we add of our own accord, or what a model may lack without harm: asked again without it.
 DROPPABLE = ("response_format", "timestamp_granularities", "include", "keywords", "languages", "chunking_strategy")

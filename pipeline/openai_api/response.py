@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeGuard
 from pydantic import AfterValidator, BaseModel, Field, TypeAdapter, ValidationError
 
 from pipeline.errors import ProviderNonsense
-from pipeline.provider import phrases
+from pipeline.provider_protocol import phrases
 from pipeline.text.languages import NAMES
 from pipeline.transcript import Heard, Logprob, Segment, TokenUsage, Word
 

@@ -1,10 +1,10 @@
-"""How to add a provider. What it is to the others stands in `pipeline/provider.py`, and is re-exported here for its author.
+"""How to add a provider. What it is to the others stands in `pipeline/provider_protocol.py`; its author has it from here.
 
 A provider turns sound into text, or text into sound, or both. It is one file in this folder; the file's name is the
 provider's kind. To add one:
 
 1. write `pipeline/providers/<kind>.py` with a function `open_provider(config, engine_processes) -> Provider`;
-2. give it a `Transcriber`, a `Speaker`, or both, with exactly the attributes of `pipeline/provider.py`;
+2. give it a `Transcriber`, a `Speaker`, or both, with exactly the attributes of `pipeline/provider_protocol.py`;
 3. raise nothing but `ProviderError` and its children from `hear` and `speak` (or `UnsupportedValue` for a parameter of the
    caller's that nobody could serve): a vendor's exception never leaves its file;
 4. import the vendor's library there and nowhere else. The folder is listed without importing, so a process that never
@@ -27,33 +27,33 @@ through an `EnginePool` (pipeline/engines). A remote one waits for somebody else
 are called from any thread, several at once.
 """
 
-from pipeline.provider import (
+from pipeline.provider_protocol import (
     OPENAI_VOICES as OPENAI_VOICES,
 )
-from pipeline.provider import (
+from pipeline.provider_protocol import (
     FileRefused as FileRefused,
 )
-from pipeline.provider import (
+from pipeline.provider_protocol import (
     HearsFiles as HearsFiles,
 )
-from pipeline.provider import (
+from pipeline.provider_protocol import (
     Particular as Particular,
 )
-from pipeline.provider import (
+from pipeline.provider_protocol import (
     Provider as Provider,
 )
-from pipeline.provider import (
+from pipeline.provider_protocol import (
     Speaker as Speaker,
 )
-from pipeline.provider import (
+from pipeline.provider_protocol import (
     Takes as Takes,
 )
-from pipeline.provider import (
+from pipeline.provider_protocol import (
     Transcriber as Transcriber,
 )
-from pipeline.provider import (
+from pipeline.provider_protocol import (
     Voice as Voice,
 )
-from pipeline.provider import (
+from pipeline.provider_protocol import (
     phrases as phrases,
 )

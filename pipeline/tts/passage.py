@@ -20,7 +20,7 @@ from pipeline.audio.encode import encode
 from pipeline.catalog import Route
 from pipeline.errors import ProviderNonsense
 from pipeline.options import SpeechOptions
-from pipeline.provider import Speaker, Voice
+from pipeline.provider_protocol import Speaker, Voice
 from pipeline.provider_registry import ProviderRegistry
 from pipeline.run import first_that_can
 from pipeline.text.text_splitter import sentences

@@ -16,7 +16,7 @@ from pipeline import providers
 from pipeline.errors import ProviderError, UnsupportedValue
 from pipeline.options import SpeechOptions, TranscriptionOptions
 from pipeline.oracle.speech import say
-from pipeline.provider import OPENAI_VOICES, Provider, Speaker, Transcriber
+from pipeline.provider_protocol import OPENAI_VOICES, Provider, Speaker, Transcriber
 from pipeline.text.languages import language_code
 from pipeline.transcript import Heard, heard_from_json, heard_to_json
 from tests.api.serving import running

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pipeline.cut.cutter import Span
 from pipeline.oracle.words import VOCABULARY
-from pipeline.provider import phrases
+from pipeline.provider_protocol import phrases
 from pipeline.transcript import SAMPLES_PER_MS, Heard, Segment, Word, samples_to_ms
 
 Style = Literal["natural", "dense"]

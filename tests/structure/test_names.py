@@ -6,6 +6,8 @@ import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from tests.support.repository import FLOORS, ROOT
 
 FILES = [path for floor in FLOORS for path in sorted((ROOT / floor).rglob("*.py"))]
@@ -44,3 +46,12 @@ def test_no_vague_or_shadowing_module_names() -> None:
     names = {path.stem for path in FILES if path.parent != formats} - {"__init__", "__main__"}
     vague = sorted(names & (VAGUE | set(sys.stdlib_module_names)))
     assert not vague, f"say what is in {vague}; a module of the standard library has its name already"
+
+
+@pytest.mark.parametrize("floor", FLOORS)
+def test_no_two_names_differ_by_an_ending(floor: str) -> None:
+    """Whoever looks for `speech` should not have to know whether it is in `speech`, `speeches` or `speaking`."""
+    below = [path.relative_to(ROOT / floor).with_suffix("") for path in FILES if path.is_relative_to(ROOT / floor)]
+    names = {part for path in below for part in path.parts}
+    pairs = [(name, name + ending) for name in sorted(names) for ending in ("s", "es", "ing") if name + ending in names]
+    assert not pairs, f"two names for one idea, or one name for two: {pairs}"

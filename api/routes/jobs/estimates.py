@@ -13,7 +13,7 @@ from api.http.request_body import read_json, validated
 from api.jobs.dry_run import HearingPlan, Measured, Scratch, fetch_and_measure, measure
 from api.jobs.submission import check_target, refuse_unheard
 from api.openapi.document import answers, takes
-from api.schemas.estimate import Estimated, EstimateFields
+from api.schemas.estimates import Estimated, EstimateFields
 from api.uploads.form import read_form
 from api.uploads.sinks import beyond, refuse_announced
 from pipeline.cut.time_range import Part

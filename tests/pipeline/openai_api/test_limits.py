@@ -13,7 +13,7 @@ from pipeline.errors import CatalogBroken, ProviderRefused, UnsupportedValue
 from pipeline.openai_api.audio_payload import as_file, quietest
 from pipeline.openai_api.client import Config, Server
 from pipeline.options import SpeechOptions, TranscriptionOptions
-from pipeline.provider import FileRefused
+from pipeline.provider_protocol import FileRefused
 from pipeline.providers.openai import OpenAI, check
 from pipeline.transcript import SAMPLE_RATE
 

@@ -10,7 +10,7 @@ from pipeline import providers
 from pipeline.catalog import load_catalog
 from pipeline.errors import UnsupportedValue
 from pipeline.options import SpeechOptions, TranscriptionOptions
-from pipeline.provider import OPENAI_VOICES, Speaker, Transcriber
+from pipeline.provider_protocol import OPENAI_VOICES, Speaker, Transcriber
 from pipeline.providers.espeak import SAMPLE_RATE, languages, variants, voice_called
 
 pytestmark = pytest.mark.processes

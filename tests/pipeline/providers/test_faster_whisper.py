@@ -13,7 +13,7 @@ from pipeline.catalog import load_catalog
 from pipeline.errors import CatalogBroken, ProviderError, ProviderRefused, UnsupportedValue
 from pipeline.options import TranscriptionOptions
 from pipeline.oracle.speech import say
-from pipeline.provider import Provider, Transcriber
+from pipeline.provider_protocol import Provider, Transcriber
 from pipeline.providers.faster_whisper import INSTALL, Ear, Task, check, open_provider, trouble
 from pipeline.transcript import SAMPLE_RATE, Heard
 from pipeline.whisper_filter import Found

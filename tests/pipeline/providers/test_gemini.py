@@ -24,7 +24,7 @@ from pipeline.errors import (
     ProviderUnavailable,
 )
 from pipeline.options import SpeechOptions
-from pipeline.provider import OPENAI_VOICES, Provider, Voice
+from pipeline.provider_protocol import OPENAI_VOICES, Provider, Voice
 from pipeline.providers.gemini import GEMINI_VOICES, VOICES, open_provider, translated
 from pipeline.transcript import TokenUsage
 from tests.support.gemini_server import KEY, GeminiServer, event, gemini, part, tones

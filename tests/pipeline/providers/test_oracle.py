@@ -20,7 +20,7 @@ from pipeline.errors import (
 )
 from pipeline.options import SpeechOptions, TranscriptionOptions
 from pipeline.oracle.speech import say
-from pipeline.provider import Transcriber
+from pipeline.provider_protocol import Transcriber
 
 PCM, OTHER = say(["river", "garden"]), say(["castle"])
 

@@ -9,7 +9,7 @@ from pipeline.cut.cutter import Chunk, CutProfile, cut
 from pipeline.errors import ProviderUnavailable
 from pipeline.options import TranscriptionOptions
 from pipeline.oracle.ear import listen
-from pipeline.provider import phrases
+from pipeline.provider_protocol import phrases
 from pipeline.quality.coverage import CoverageMeter
 from pipeline.recognition.language_pin import may_vote, pinned, wants_pin
 from pipeline.recognition.retry_suspect import hear_well
