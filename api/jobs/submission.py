@@ -19,7 +19,7 @@ from api.schemas.audio_options import TranscriptionFields
 from api.schemas.job_object import job_object
 from api.schemas.job_request import JobFields, SpeechJobFields, shown_url
 from api.uploads.form import Form, read_form
-from api.uploads.sinks import StorageSink, beyond, refuse_announced
+from api.uploads.sinks import StorageSink, beyond, size_first
 from infra.database.tables import Job, Media
 from infra.jobs.store import Dispatch, NewJob
 from infra.keys.accounts import Principal
@@ -71,8 +71,8 @@ async def create_job(request: Request, context: AppContext, caller: Principal, *
     if request.headers.get("content-type", "").lower().startswith("application/json"):
         form = Form(await read_json(request, limit=JSON_LIMIT), None)
     else:
-        refuse_announced(request, limit, beyond(limit))
-        form = await read_form(request, sink, before_file=partial(refuse_unheard, context))
+        with size_first(request, limit, beyond(limit)):
+            form = await read_form(request, sink, before_file=partial(refuse_unheard, context))
     try:
         fields = _job_fields(context, form.fields, task)
         if fields.task == "speech" and task is None:  # else the endpoint has been counted already

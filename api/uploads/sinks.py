@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import anyio
@@ -16,22 +18,39 @@ from infra.keys.accounts import Principal
 from infra.storage.base import ObjectWriter
 from pipeline.audio.duration.estimate import Ends
 from pipeline.audio.first_look import FirstLook
-from pipeline.errors import EmptyMedia, MediaTooLarge, StenopoolError
+from pipeline.errors import EmptyMedia, MediaTooLarge, StenopoolError, UnsupportedMedia
 
 log = logging.getLogger("stenopool.api")
 
 PIECE = 1024 * 1024  # bytes per write: one thread hop each
 MARGIN = 1024 * 1024  # bytes of a form's own framing, at most
+FRAMING = 64 * 1024  # bytes around the file in nearly every form
 TOUCH_SECONDS = 15.0  # how often a running upload says that it lives
 SYNC_LIMIT = 25 * 1024 * 1024  # bytes: what OpenAI's synchronous endpoints take
 TOO_LARGE = "File size exceeds maximum of 25MB. Larger files are taken by POST /v1/audio/jobs."
 
 
-def refuse_announced(request: Request, limit: int, message: str) -> None:
-    """Raises MediaTooLarge for a body whose own length says that its file cannot be within the limit."""
-    announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > limit + MAX_FIELDS + MARGIN:
+def announced_bytes(request: Request) -> int:
+    """Of the whole body; 0 where its length is not said."""
+    length = request.headers.get("content-length", "")
+    return int(length) if length.isdigit() else 0
+
+
+@contextmanager
+def size_first(request: Request, limit: int, message: str) -> Iterator[None]:
+    """Around the reading of a form. Raises MediaTooLarge for a body whose own length says that its file cannot be within the limit.
+
+    A file that is refused by its first bytes, in a body larger than the limit, is told to be too large: its sender can see that.
+    """
+    announced = announced_bytes(request)
+    if announced > limit + MAX_FIELDS + MARGIN:
         raise MediaTooLarge(message, param="file")
+    try:
+        yield
+    except UnsupportedMedia:
+        if announced > limit + FRAMING:
+            raise MediaTooLarge(message, param="file") from None
+        raise
 
 
 def beyond(limit: int) -> str:
@@ -40,12 +59,18 @@ def beyond(limit: int) -> str:
 
 
 class MemorySink:
-    """Holds one file of at most 25 MiB."""
+    """Holds one file of at most 25 MiB, in a body of `announced` bytes.
 
-    def __init__(self) -> None:
+    Where the body is so near to the limit that nobody knows whether the file is beyond, one that is refused by its first bytes
+    is counted to its end: too large is the truth that its sender can see.
+    """
+
+    def __init__(self, announced: int = 0) -> None:
         self._blocks: list[bytes] = []
         self._total = 0
         self._look: FirstLook | None = None
+        self._counts_on = SYNC_LIMIT < announced <= SYNC_LIMIT + FRAMING
+        self._refused: UnsupportedMedia | None = None
 
     async def begin(self, filename: str, *, declared: bool = False) -> None:
         """Look at what comes, unless it is declared."""
@@ -53,15 +78,27 @@ class MemorySink:
 
     async def write(self, data: bytes) -> None:
         """Raises UnsupportedMedia by the first bytes, MediaTooLarge above the limit."""
-        if self._look:
-            self._look.add(data)
-        self._blocks.append(data)
         self._total += len(data)
         if self._total > SYNC_LIMIT:
             raise MediaTooLarge(TOO_LARGE, param="file")
+        if self._refused is None:
+            self._take(data)
+
+    def _take(self, data: bytes) -> None:
+        try:
+            if self._look:
+                self._look.add(data)
+        except UnsupportedMedia as refused:
+            if not self._counts_on:
+                raise
+            self._refused, self._blocks = refused, []
+        else:
+            self._blocks.append(data)
 
     async def finish(self) -> None:
-        """Raises EmptyMedia where nothing came."""
+        """Raises EmptyMedia where nothing came, UnsupportedMedia where that was put off."""
+        if self._refused:
+            raise self._refused
         if not self._total:
             raise EmptyMedia("The file is empty.", param="file")
 

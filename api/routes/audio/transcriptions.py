@@ -18,7 +18,7 @@ from api.sync.background_work import BackgroundWork
 from api.sync.billing import Bill, subject_of
 from api.sync.transcription_response import Hearing, Told, as_body, as_events
 from api.uploads.form import read_form
-from api.uploads.sinks import SYNC_LIMIT, TOO_LARGE, MemorySink, refuse_announced
+from api.uploads.sinks import SYNC_LIMIT, TOO_LARGE, MemorySink, announced_bytes, size_first
 from infra.keys.accounts import Principal
 from pipeline import passthrough
 from pipeline.errors import InvalidRequest
@@ -105,9 +105,9 @@ async def _heard(request: Request, context: AppContext, caller: Principal, task:
 
 
 async def _read(request: Request) -> tuple[bytes, TranscriptionFields]:
-    refuse_announced(request, SYNC_LIMIT, TOO_LARGE)
-    sink = MemorySink()
-    form = await read_form(request, sink)
+    sink = MemorySink(announced_bytes(request))
+    with size_first(request, SYNC_LIMIT, TOO_LARGE):
+        form = await read_form(request, sink)
     if form.filename is None:
         raise InvalidRequest("The form has no 'file'.", param="file")
     return sink.take(), validated(TranscriptionFields, form.fields)

@@ -15,7 +15,7 @@ from api.jobs.submission import check_target, refuse_unheard
 from api.openapi.document import answers, takes
 from api.schemas.estimates import Estimated, EstimateFields
 from api.uploads.form import read_form
-from api.uploads.sinks import beyond, refuse_announced
+from api.uploads.sinks import beyond, size_first
 from pipeline.cut.time_range import Part
 from pipeline.errors import InvalidRequest, MediaTooLong
 from pipeline.pricing import Usage, estimated_usage
@@ -50,10 +50,10 @@ async def estimate(request: Request, context: Context, caller: Caller) -> dict[s
         asked = _Asked(request, context, validated(EstimateFields, await read_json(request)))
         return await _estimated(asked, caller.account_id)
     limit = context.services.settings.max_upload_bytes
-    refuse_announced(request, limit, beyond(limit))
     scratch = Scratch(context, limit=limit)
     try:
-        form = await read_form(request, scratch, before_file=partial(refuse_unheard, context))
+        with size_first(request, limit, beyond(limit)):
+            form = await read_form(request, scratch, before_file=partial(refuse_unheard, context))
         asked = _Asked(request, context, validated(EstimateFields, form.fields), scratch if form.filename else None)
         return await _estimated(asked, caller.account_id)
     finally:

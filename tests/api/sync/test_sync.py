@@ -78,15 +78,21 @@ def test_what_fails_early_fails_with_a_status(house: House, stream: str) -> None
 def test_bad_uploads(house: House) -> None:
     empty = hear(house, b"")
     assert (empty.status_code, empty.json()["error"]["code"]) == (400, "empty_media")
-    large = hear(house, b"RIFF\xff\xff\xff\xffWAVE" + bytes(26_214_389))
-    assert (large.status_code, large.json()["error"]["code"]) == (400, "file_too_large")
-    assert large.json()["error"]["message"].startswith("File size exceeds maximum of 25MB")
-    assert "/v1/audio/jobs" in large.json()["error"]["message"]
     missing = house.post(HEAR, data={"model": "oracle"}, files={"other": ("a", b"x")})
     assert (missing.status_code, missing.json()["error"]["param"]) == (400, "file")
     assert hear(house, model="nobody").status_code == 404
     unnamed = house.post(HEAR, files={"file": ("a.wav", recording()[0])})
     assert (unnamed.status_code, unnamed.json()["error"]["param"]) == (400, "model")
+
+
+@pytest.mark.parametrize("begin", [b"", b"RIFF\xff\xff\xff\xffWAVE"], ids=["no sound", "sound"])
+@pytest.mark.parametrize("more", [1, 100_000, 15_000_000])
+def test_beyond_25_mb(house: House, begin: bytes, more: int) -> None:
+    """Whatever else is wrong with the file, its size is told: that is what its sender can see."""
+    large = hear(house, begin + bytes(26_214_400 + more - len(begin)))
+    assert (large.status_code, large.json()["error"]["code"]) == (400, "file_too_large")
+    assert large.json()["error"]["message"].startswith("File size exceeds maximum of 25MB")
+    assert "/v1/audio/jobs" in large.json()["error"]["message"]
 
 
 def test_exactly_25_mb_are_taken(house: House) -> None:
