@@ -6,9 +6,10 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -108,28 +109,37 @@ def transcribe(
     targets = _targets(files, output, form)
     first_failure = OK
     with ProviderRegistry(catalog, engine_processes=chosen.cpu_processes) as registry:
+        hear = partial(
+            run_transcribe,
+            options=options,
+            registry=registry,
+            workers=chosen.cpu_processes,
+            part=stretch or WHOLE,
+            separate=channels == "separate",
+        )
         for name in files:
             try:
-                began = time.monotonic()
-                with _progress(name) as on_progress:
-                    transcript = run_transcribe(
-                        _source(name),
-                        options,
-                        registry,
-                        on_progress=on_progress,
-                        workers=chosen.cpu_processes,
-                        part=stretch or WHOLE,
-                        separate=channels == "separate",
-                    )
-                took = time.monotonic() - began
+                transcript, seconds = _heard(name, hear)
                 shown = _Shown(transcript, form.render(transcript, asked))
                 _deliver(name, shown, targets.get(name), several=len(files) > 1, as_json=as_json)
-                heard = f"by {transcript.model_used}" if transcript.segments else "without speech in it"
-                remark(f"{name}: {transcript.duration / 1000:.1f} s of sound in {took:.1f} s, {heard}")
+                _remark_on(name, transcript, seconds)
             except StenopoolError as error:
                 first_failure = first_failure or exit_code(error)
                 _tell_failure(name, error, as_json=as_json)
     raise typer.Exit(first_failure)
+
+
+def _heard(name: str, hear: Callable[..., Transcript]) -> tuple[Transcript, float]:
+    """The transcript, and the seconds it took; with progress meanwhile."""
+    began = time.monotonic()
+    with _progress(name) as on_progress:
+        transcript = hear(_source(name), on_progress=on_progress)
+    return transcript, time.monotonic() - began
+
+
+def _remark_on(name: str, transcript: Transcript, seconds: float) -> None:
+    heard = f"by {transcript.model_used}" if transcript.segments else "without speech in it"
+    remark(f"{name}: {transcript.duration / 1000:.1f} s of sound in {seconds:.1f} s, {heard}")
 
 
 def _source(name: str) -> Path | bytes:
