@@ -10,10 +10,11 @@ It ships with the product for demos, tests and load tests; see `pipeline.oracle.
 The orders, which apply to each chunk by itself:
 
     latency=S        answer after S seconds
+    until=NAME       answer once a file of that name stands beside the log
     hang=S           sleep S seconds at the first call only
     fail=N           raise at the first N calls; error=refused|unavailable|busy|nonsense|lost says what (unavailable)
     die=N            kill this process with SIGKILL at the first N calls
-    at=WORD          fail, hang and die only for a chunk in which the word is heard
+    at=WORD          wait for a file, fail, hang and die only for a chunk in which the word is heard
     detail=segment   without word times; detail=text: one text for the whole chunk
 """
 
@@ -58,6 +59,7 @@ _WORD_S, _STEP_S = 0.34, 0.40  # a word's mean length, and from word to word at 
 _SENTENCE_PAUSE_S = 0.4
 _LONGEST_PIECE = 1000  # characters
 _PHRASE_PAUSE_MS = 250  # words are 20 to 80 ms apart, phrases 300 ms and more
+_LOOK_S = 0.02  # how often it looks for the file that it waits for
 _ERRORS: Mapping[str, type[ProviderError]] = {
     "refused": ProviderRefused,
     "unavailable": ProviderUnavailable,
@@ -72,6 +74,7 @@ class Script:
     """The faults that one request orders."""
 
     latency: float = 0.0
+    until: str = ""
     hang: float = 0.0
     fail: int = 0
     die: int = 0
@@ -129,7 +132,8 @@ class Oracle:
         self.local = not config.get("remote", False)
         self.profile = CutProfile(max_s=float(config.get("max_s", 30.0)), min_s=float(config.get("min_s", 10.0)))
         self._scripted = bool(config.get("scripted", False))
-        self._calls = Calls(Path(config["log"]) if config.get("log") else None)
+        self._log = Path(config["log"]) if config.get("log") else None
+        self._calls = Calls(self._log)
 
     def hear(self, pcm: bytes, options: TranscriptionOptions, model: str) -> Heard:
         """Every whole word with its exact time, and BROKEN for every other. Raises only what the request's script orders."""
@@ -164,6 +168,8 @@ class Oracle:
         time.sleep(script.latency)
         if script.at and script.at not in words:
             return
+        while script.until and self._log and not self._log.with_name(Path(script.until).name).exists():
+            time.sleep(_LOOK_S)
         if script.hang and not before:
             time.sleep(script.hang)
         if before < script.die:

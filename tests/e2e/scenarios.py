@@ -13,15 +13,17 @@ from tests.support.waiting import promised, wait_until
 
 BACK_TO_WORK = 15  # seconds from a death until the job it interrupted is done, promised
 LONG = long(12, seed=5)
+LATE = next(word for word in reversed(LONG.words) if LONG.words.count(word) == 1)  # in one of its last chunks only
 
 
 def a_worker_is_killed(stack: Stack) -> None:
     """SIGKILL in mid-job: another worker goes on, and nothing finished is heard again."""
     before = stack.calls()
-    job_id = stack.submit(LONG, "latency=0.6")
+    job_id = stack.submit(LONG, f"until=killed at={LATE}")
     name = stack.name_of(wait_until(lambda: worker_of(stack, job_id, after=2)))
     finished = [chunk.idx for chunk in stack.services.jobs.chunks(job_id) if chunk.status == ChunkStatus.COMPLETED]
     stack.kill(name)
+    stack.let("killed")
     began = time.monotonic()
     (job,) = stack.ended(job_id, seconds=promised(BACK_TO_WORK))
     print(f"recovered from SIGKILL of a worker in {time.monotonic() - began:.1f} s")
@@ -36,18 +38,16 @@ def a_worker_is_killed(stack: Stack) -> None:
 
 def everything_in_the_broker_is_lost(stack: Stack, *, queued: int) -> None:
     """FLUSHALL with four jobs running and many queued: all are done, none twice."""
-    began = time.monotonic()
-    trial = [stack.submit(short(number)) for number in range(96, 100)]
-    each = (time.monotonic() - began) / len(trial)  # seconds: the four have to run for as long as the others are queued
-    stack.ended(*trial)
     before = stack.calls()
-    busy = f"latency={2 + queued * max(1 / 12, 3 * each):.0f}"
-    jobs = {stack.submit(short(number), busy): short(number) for number in range(100, 104)}
-    wait_until(lambda: stack.running(list(jobs)) == 4)
-    jobs |= {stack.submit(short(number), "latency=0.05"): short(number) for number in range(104, 104 + queued)}
-    assert stack.services.jobs.counts()["dispatched"]["cpu"] == queued
-    with redis.Redis.from_url(stack.redis.url) as client:
-        client.flushall()
+    jobs = {stack.submit(short(number), "until=flushed"): short(number) for number in range(100, 104)}
+    try:
+        wait_until(lambda: stack.running(list(jobs)) == 4)
+        jobs |= {stack.submit(short(number), "latency=0.05"): short(number) for number in range(104, 104 + queued)}
+        wait_until(lambda: stack.services.jobs.counts()["dispatched"].get("cpu") == queued)
+        with redis.Redis.from_url(stack.redis.url) as client:
+            client.flushall()
+    finally:
+        stack.let("flushed")
     began = time.monotonic()
     for job in stack.ended(*jobs, seconds=180):
         stack.assert_exact(job, jobs[job.id])
@@ -57,9 +57,10 @@ def everything_in_the_broker_is_lost(stack: Stack, *, queued: int) -> None:
 
 def a_worker_freezes_and_thaws(stack: Stack) -> None:
     """Another one takes over after the lease; what the thawed one still wants to write is refused."""
-    job_id = stack.submit(LONG, "latency=0.6")
+    job_id = stack.submit(LONG, f"until=frozen at={LATE}")
     name = stack.name_of(wait_until(lambda: worker_of(stack, job_id, after=1)))
     stack.freeze(name)
+    stack.let("frozen")
     try:
         time.sleep(3 * stack.services.settings.lease_seconds)
         (job,) = stack.ended(job_id, seconds=promised(BACK_TO_WORK))

@@ -194,6 +194,10 @@ class Stack:
             services.jobs.mark_dispatched(Dispatch("job", job.id, None, job.queue))
         return job.id
 
+    def let(self, name: str) -> None:
+        """Those that were told to wait `until` this name go on."""
+        (self.home / name).touch()
+
     def job(self, job_id: str) -> Job:
         """The row as it is now."""
         return self.services.jobs.get(self.account, job_id)

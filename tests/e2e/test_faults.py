@@ -15,6 +15,7 @@ from infra.webhooks.signing_secrets import new_secret
 from pipeline.lifecycle import JobStatus
 from tests.e2e.scenarios import (
     BACK_TO_WORK,
+    LATE,
     LONG,
     a_worker_freezes_and_thaws,
     a_worker_is_killed,
@@ -42,9 +43,10 @@ def test_a_killed_worker_costs_only_what_it_was_doing(stack: Stack) -> None:
 
 
 def test_a_killed_pool_child_is_replaced(stack: Stack) -> None:
-    job_id = stack.submit(LONG, "latency=0.6")
+    job_id = stack.submit(LONG, f"until=child-killed at={LATE}")
     child = wait_until(lambda: worker_of(stack, job_id, after=1))
     psutil.Process(child).kill()
+    stack.let("child-killed")
     began = time.monotonic()
     (job,) = stack.ended(job_id, seconds=promised(BACK_TO_WORK))
     print(f"recovered from SIGKILL of a pool child in {time.monotonic() - began:.1f} s")

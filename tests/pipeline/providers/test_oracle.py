@@ -62,6 +62,16 @@ def test_each_chunk_counts_by_itself_and_at_points_to_one(tmp_path: Path) -> Non
     assert oracle(tmp_path).hear(OTHER, options, "oracle").segments
 
 
+def test_it_waits_for_a_file_and_only_where_it_is_told_to(tmp_path: Path) -> None:
+    waiting, heard = ordering("until=open at=castle"), oracle(tmp_path)
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(heard.hear, OTHER, waiting, "oracle")
+        assert heard.hear(PCM, waiting, "oracle").segments[0].text == "river garden"
+        assert not other.done()
+        (tmp_path / "open").touch()
+        assert other.result(10).segments[0].text == "castle"
+
+
 def test_the_log_has_one_line_per_call_however_many_at_once(tmp_path: Path) -> None:
     ear = oracle(tmp_path)
     with ThreadPoolExecutor(8) as threads:
