@@ -124,13 +124,41 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A stretch in ms of which nothing is known, because its chunk failed."""
+    """A stretch in ms of which nothing is known: its chunk failed, or the recording has no sound there that can be decoded.
+
+    `reason` is the code in words; `retryable` says whether another try can fill the gap. `lost` says that there was sound which is
+    missing for good; in a hole there never was any.
+    """
 
     start: int
     end: int
     code: str
-    chunk: int
+    chunk: int | None = None
     channel: int | None = None  # from 0, where each was heard by itself
+    reason: str = ""
+    retryable: bool = True
+    track: int | None = None  # from 1, where several were heard
+    lost: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Caution:
+    """Something about a recording that its owner should know, at `start` to `end` in ms. API: an entry of `warnings`."""
+
+    code: str
+    start: int
+    end: int
+    message: str
+    lost: bool = False  # whether sound is missing for good
+
+
+@dataclass(frozen=True, slots=True)
+class NotSent:
+    """A stretch in ms that was decoded but put to no provider, and why: "silence", "steady", "no_speech"."""
+
+    start: int
+    end: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +197,19 @@ class Transcript:
     usage: TokenUsage | None = None  # all chunks' together; None unless every chunk's provider counted
     logprobs: tuple[Logprob, ...] = ()
     coverage: Coverage = Coverage()
+    decoded: int | None = None  # ms that were decoded, silence included: what is billed; None: all of them
+    warnings: tuple[Caution, ...] = ()
+    not_sent: tuple[NotSent, ...] = ()
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether sound that was there is missing for good."""
+        return any(gap.lost for gap in self.gaps) or any(caution.lost for caution in self.warnings)
+
+    @property
+    def partial(self) -> bool:
+        """Whether a chunk failed that another try may hear."""
+        return any(gap.retryable for gap in self.gaps)
 
     @property
     def text(self) -> str:

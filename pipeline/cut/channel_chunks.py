@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline.audio.decode import AudioFacts, Decoding, decode
+from pipeline.audio.findings import Findings
 from pipeline.audio.raw_sound import RawSound
 from pipeline.cut.cutter import Chunk, CutProfile, Span, cut
 from pipeline.cut.time_range import Part, moved, only
@@ -30,6 +31,7 @@ class Sound:
     ) -> None:
         self.samples = 0
         self.facts: AudioFacts | None = None
+        self.findings = Findings()  # whole when the chunks have come to their end
         self._source, self._part, self._separate = source, part, separate
         self._max_seconds, self._watch, self._declared = max_seconds, watch, declared
 
