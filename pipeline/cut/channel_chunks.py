@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from pipeline.audio.decode import AudioFacts, Decoding, decode
 from pipeline.audio.findings import Findings
@@ -25,6 +26,7 @@ class Sound:
         *,
         part: Part = WHOLE,
         separate: bool = False,
+        track: int | Literal["all"] | None = None,
         max_seconds: float | None = None,
         watch: Watch | None = None,
         declared: RawSound | None = None,
@@ -32,7 +34,7 @@ class Sound:
         self.samples = 0
         self.facts: AudioFacts | None = None
         self.findings = Findings()  # whole when the chunks have come to their end
-        self._source, self._part, self._separate = source, part, separate
+        self._source, self._part, self._separate, self._track = source, part, separate, track
         self._max_seconds, self._watch, self._declared = max_seconds, watch, declared
 
     def chunks(self, profile: CutProfile) -> Generator[Chunk, None, None]:

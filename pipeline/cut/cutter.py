@@ -61,6 +61,7 @@ class Span:
     speech_map: tuple[tuple[int, int], ...]
     switch_point: int
     channel: int | None = None  # from 0, where each is heard by itself
+    track: int | None = None  # from 1, where several are heard
 
     @property
     def has_speech(self) -> bool:
