@@ -1,4 +1,4 @@
-"""The outermost boxes of an MP4 (ISO/IEC 14496-12): is the whole file there, before anyone pays for half of it?"""
+"""The outermost boxes of an MP4 (ISO/IEC 14496-12): is its index there?"""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _PLAIN = 8  # of any other
 
 
 def check_complete(read: Callable[[int], bytes], size: int) -> None:
-    """Raise DamagedMedia when the index is missing or the sound stops short of its stated end.
+    """Raise DamagedMedia when the index is not there: without it nobody can tell where any sound is.
 
     `read(offset)` gives the bytes there, HEADER_BYTES where the file has them; `size` is the file's. A recording that was
-    written in pieces (moof) needs no complete end: each piece can be read alone.
+    written in pieces (moof) needs no index: each piece can be read alone. One whose sound is cut off is heard as far as it goes.
     """
     names = set()
     for name, end in islice(_boxes(read, size), _MOST_BOXES):
         if name == b"moof":
             return
-        if name in (b"moov", b"mdat") and end > size:
-            raise DamagedMedia("The file is cut off: its end is missing.")
+        if name == b"moov" and end > size:
+            raise DamagedMedia("The file is cut off: its index (moov) is not all there.")
         names.add(name)
     if b"moov" not in names:
         raise DamagedMedia("The file is cut off: its index (moov), which recorders write last, is missing.")
