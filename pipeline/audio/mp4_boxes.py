@@ -1,4 +1,4 @@
-"""The outermost boxes of an MP4 (ISO/IEC 14496-12): is the whole file there, before anyone pays for half of it?"""
+"""The outermost boxes of an MP4 (ISO/IEC 14496-12): is its index there, before anyone pays for what cannot be read?"""
 
 from __future__ import annotations
 
@@ -24,20 +24,19 @@ class Box:
 
 
 def check_complete(read: Callable[[int], bytes], size: int) -> None:
-    """Raise DamagedMedia when the index is missing or the sound stops short of its stated end.
+    """Raise DamagedMedia when the index is missing: without it nobody knows what the bytes of the sound mean.
 
     `read(offset)` gives the bytes there, HEADER_BYTES where the file has them; `size` is the file's. A recording that was
-    written in pieces (moof) needs no complete end: each piece can be read alone.
+    written in pieces (moof) needs no index at its end: each piece can be read alone.
     """
-    names = set()
     for box in boxes(lambda at, _: read(at), 0, size):
         if box.name == b"moof":
             return
-        if box.name in (b"moov", b"mdat") and box.end > size:
-            raise DamagedMedia("The file is cut off: its end is missing.")
-        names.add(box.name)
-    if b"moov" not in names:
-        raise DamagedMedia("The file is cut off: its index (moov), which recorders write last, is missing.")
+        if box.name == b"moov":
+            if box.end > size:
+                raise DamagedMedia("The file is cut off: its end is missing, and with it some of its index (moov).")
+            return
+    raise DamagedMedia("The file is cut off: its index (moov), which recorders write last, is missing.")
 
 
 def boxes(read: Callable[[int, int], bytes], at: int, size: int) -> Iterator[Box]:

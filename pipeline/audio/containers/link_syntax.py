@@ -15,7 +15,7 @@ from functools import partial
 from pipeline.audio.containers.asf_header import MAGIC as ASF_MAGIC
 from pipeline.audio.containers.chunks import Read, chunks, sound_chunk
 from pipeline.audio.containers.ebml import segment
-from pipeline.audio.containers.flac_header import flac_header
+from pipeline.audio.containers.flac_headers import flac_header
 from pipeline.audio.containers.ogg_pages import first_pages
 from pipeline.audio.containers.table import (
     AIFF,

@@ -11,6 +11,7 @@ MARK = b"OggS"
 FIRST, LAST = 2, 4  # flags: the first page of a stream, and its last
 UNKNOWN = (1 << 64) - 1  # the position of a page on which no packet ends
 _HEADER = struct.Struct("<4sBBQIIIB")
+LONGEST_HEADER = _HEADER.size + 255  # bytes
 _MOST_FIRST = 64  # streams side by side
 _LONGEST_FIRST = 4096  # bytes; such a page holds nothing but one short packet
 _CRC_AT = 22
