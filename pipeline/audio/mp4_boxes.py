@@ -1,46 +1,57 @@
-"""The outermost boxes of an MP4 (ISO/IEC 14496-12): is its index there?"""
+"""The outermost boxes of an MP4 (ISO/IEC 14496-12): is its index there, before anyone pays for what cannot be read?"""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
-from itertools import islice
+from dataclasses import dataclass
 
 from pipeline.errors import DamagedMedia
 
-_MOST_BOXES = 10_000
+MOST_BOXES = 10_000
 HEADER_BYTES = 16  # of a box with a long size
 _PLAIN = 8  # of any other
 
 
+@dataclass(frozen=True, slots=True)
+class Box:
+    """An outer box: where it begins, where its content does, and where it says that it ends, beyond the file's end too."""
+
+    name: bytes
+    at: int
+    content: int
+    end: int
+
+
 def check_complete(read: Callable[[int], bytes], size: int) -> None:
-    """Raise DamagedMedia when the index is not there: without it nobody can tell where any sound is.
+    """Raise DamagedMedia when the index is missing: without it nobody knows what the bytes of the sound mean.
 
     `read(offset)` gives the bytes there, HEADER_BYTES where the file has them; `size` is the file's. A recording that was
-    written in pieces (moof) needs no index: each piece can be read alone. One whose sound is cut off is heard as far as it goes.
+    written in pieces (moof) needs no index at its end: each piece can be read alone.
     """
-    names = set()
-    for name, end in islice(_boxes(read, size), _MOST_BOXES):
-        if name == b"moof":
+    for box in boxes(lambda at, _: read(at), 0, size):
+        if box.name == b"moof":
             return
-        if name == b"moov" and end > size:
-            raise DamagedMedia("The file is cut off: its index (moov) is not all there.")
-        names.add(name)
-    if b"moov" not in names:
-        raise DamagedMedia("The file is cut off: its index (moov), which recorders write last, is missing.")
+        if box.name == b"moov":
+            if box.end > size:
+                raise DamagedMedia("The file is cut off: its end is missing, and with it some of its index (moov).")
+            return
+    raise DamagedMedia("The file is cut off: its index (moov), which recorders write last, is missing.")
 
 
-def _boxes(read: Callable[[int], bytes], size: int) -> Iterator[tuple[bytes, int]]:
-    """(name, offset of its end) of each outer box; it stops at what is no box."""
-    offset = 0
-    while offset + _PLAIN <= size:
-        header = read(offset)[:HEADER_BYTES].ljust(HEADER_BYTES, b"\0")
-        length, name, long_length = struct.unpack(">I4sQ", header)
+def boxes(read: Callable[[int, int], bytes], at: int, size: int) -> Iterator[Box]:
+    """Each outer box from `at` on, MOST_BOXES at most; it stops at what is no box."""
+    for _ in range(MOST_BOXES):
+        header = read(at, HEADER_BYTES)[:HEADER_BYTES]
+        if at + _PLAIN > size or len(header) < _PLAIN:
+            return
+        length, name, long_length = struct.unpack(">I4sQ", header.ljust(HEADER_BYTES, b"\0"))
+        content = at + (HEADER_BYTES if length == 1 else _PLAIN)
         if length == 1:
             length = long_length
         elif length == 0:  # up to the end of the file
-            length = size - offset
-        if length < _PLAIN:
+            length = size - at
+        if length < content - at:
             return
-        offset += length
-        yield name, offset
+        yield Box(name, at, content, at + length)
+        at += length

@@ -105,6 +105,12 @@ def ffmpeg(*arguments: object) -> None:
     subprocess.run([ffmpeg_path(), "-nostdin", "-v", "error", "-y", *map(str, arguments)], check=True)
 
 
+def piped(source: Path, form: str, options: Sequence[str] = ()) -> bytes:
+    """What ffmpeg makes of a recording when it cannot go back to complete the header."""
+    command = [ffmpeg_path(), "-nostdin", "-v", "error", "-i", str(source), *options, "-f", form, "pipe:1"]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
+
+
 def wav(
     pcm: bytes,
     *,

@@ -1,0 +1,233 @@
+"""How a recording begins in each container of which several may stand one behind the other, and how far it reaches.
+
+A mark of some bytes is looked for, and what follows it must be as it is in a file: sound may hold any four bytes.
+MPEG streams and bare frames are not here: whatever follows there is read on as it is.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from pipeline.audio.containers.asf_header import MAGIC as ASF_MAGIC
+from pipeline.audio.containers.chunks import Read, chunks, sound_chunk
+from pipeline.audio.containers.ebml import segment
+from pipeline.audio.containers.flac_headers import flac_header
+from pipeline.audio.containers.ogg_pages import first_pages
+from pipeline.audio.containers.table import (
+    AIFF,
+    AMR,
+    ASF,
+    AU,
+    AVI,
+    CAF,
+    FLAC,
+    FLV,
+    MATROSKA,
+    MP4,
+    OGG,
+    VOC,
+    W64,
+    WAV,
+    WAVPACK,
+    Container,
+)
+from pipeline.audio.mp4_boxes import boxes
+
+_RATES = range(1_000, 768_001)  # Hz
+_MOST_CHANNELS = 64
+_FORMATS: dict[Container, tuple[bytes, str]] = {  # the chunk that describes the sound; its rate and its channels
+    WAV: (b"fmt ", "<2xHI"),
+    W64: (b"fmt ", "<2xHI"),
+    AIFF: (b"COMM", ">H"),  # its rate is a float of 80 bits
+    CAF: (b"desc", ">24xI"),  # of 64
+}
+_AMR_FRAMES = ((12, 13, 15, 17, 19, 20, 26, 31, 5), (17, 23, 32, 36, 40, 46, 50, 58, 60, 5))  # bytes behind the first
+_NO_DATA = 15
+_WAVPACK_HEADER, _WAVPACK_FIRST, _WAVPACK_MOST = 32, 0x800, 1 << 20  # bytes, the flag of a first channel, samples
+_OUTER_BOXES = (b"moov", b"mdat", b"free", b"skip", b"wide", b"uuid", b"sidx", b"moof", b"pdin", b"meta")
+_LONGEST_TYPE = 1024  # bytes of a box that names brands
+_MOST_PARTS = 1_000  # of an AVI
+_ASF_HEADER = 30  # bytes before the first object in it
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSyntax:
+    """`mark` stands `lead` bytes behind the first of a recording; `begins(read, at, size)` says whether one is there.
+
+    `reach(read, at, size)` gives the first byte that is certainly not a header of the recording at `at`, nor its sound where
+    it says how long that is: from there on the next one is looked for.
+    """
+
+    mark: re.Pattern[bytes]
+    begins: Callable[[Read, int, int], bool]
+    reach: Callable[[Read, int, int], int]
+    lead: int = 0
+
+
+def _always(_read: Read, _at: int, _size: int) -> bool:
+    return True
+
+
+def _past(length: int, _read: Read, at: int, _size: int) -> int:
+    return at + length
+
+
+def _chunked(container: Container, read: Read, at: int, size: int) -> bool:
+    """Whether there are a description that makes sense and a sound that it describes."""
+    walked = chunks(read, at, size, container)
+    name, layout = _FORMATS[container]
+    described = walked.first(name)
+    form = read(described.start, struct.calcsize(layout)) if described else b""
+    if len(form) < struct.calcsize(layout) or not sound_chunk(walked, container):
+        return False
+    channels, *rate = struct.unpack(layout, form)
+    return 1 <= channels <= _MOST_CHANNELS and all(one in _RATES for one in rate)
+
+
+def _au(read: Read, at: int, _size: int) -> bool:
+    offset, _, encoding, rate, channels = struct.unpack(">5I", read(at + 4, 20).ljust(20, b"\0"))
+    return offset in range(24, 1 << 16) and encoding in range(1, 28) and rate in _RATES and channels in range(1, 65)
+
+
+def _behind_sound(container: Container, read: Read, at: int, size: int) -> int:
+    """Its end where it is known, else its beginning. What follows the sound is no recording, or is found to be one."""
+    walked = chunks(read, at, size, container)
+    sound = sound_chunk(walked, container)
+    if sound is None:
+        return walked.end
+    whole = sound.length is not None and sound.start + sound.length <= size
+    return min(size, sound.start + (sound.length or 0)) if whole else min(size, sound.start)
+
+
+def _wave64(read: Read, at: int, size: int) -> bool:
+    return _chunked(W64, read, at, size)
+
+
+def _flac(read: Read, at: int, _size: int) -> bool:
+    return flac_header(read, at) is not None
+
+
+def _behind_flac_header(read: Read, at: int, _size: int) -> int:
+    header = flac_header(read, at)
+    return header.end if header else at + 4
+
+
+def _ogg(read: Read, at: int, _size: int) -> bool:
+    return first_pages(read, at) is not None
+
+
+def _behind_first_pages(read: Read, at: int, _size: int) -> int:
+    return first_pages(read, at) or at + 4
+
+
+def _mp4(read: Read, at: int, size: int) -> bool:
+    """A list of brands, and a box behind it that stands outermost."""
+    row = boxes(read, at, size)
+    brands, second = next(row, None), next(row, None)
+    if brands is None or second is None:
+        return False
+    return brands.end - at in range(12, _LONGEST_TYPE) and second.name in _OUTER_BOXES
+
+
+def _behind_boxes(read: Read, at: int, size: int) -> int:
+    """All of the file where it is in pieces: ffmpeg reads on, and the clock of what follows goes on."""
+    end = at
+    for box in boxes(read, at, size):
+        if box.name == b"moof":
+            return size
+        if (box.name == b"ftyp" and box.at > at) or box.end > size:
+            return box.at if box.name == b"ftyp" else box.content
+        end = box.end
+    return end
+
+
+def _matroska(read: Read, at: int, size: int) -> bool:
+    return segment(read, at, size) is not None
+
+
+def _behind_segment(read: Read, at: int, size: int) -> int:
+    found = segment(read, at, size)
+    if found is None:
+        return at + 4
+    return found.end if found.end is not None and found.end <= size else found.start
+
+
+def _wavpack(read: Read, at: int, size: int) -> bool:
+    """The first block of the first channels, and another one behind it or the end."""
+    header = read(at, _WAVPACK_HEADER)
+    if len(header) < _WAVPACK_HEADER:
+        return False
+    length, samples, flags = (struct.unpack_from("<I", header, place)[0] for place in (4, 20, 24))
+    behind = at + 8 + length
+    follows = behind >= size or read(behind, 4) == b"wvpk" or read(behind, 3) in (b"APE", b"TAG", b"ID3")
+    return bool(flags & _WAVPACK_FIRST) and 0 < samples <= _WAVPACK_MOST and length >= _WAVPACK_HEADER - 8 and follows
+
+
+def _behind_wavpack_block(read: Read, at: int, _size: int) -> int:
+    return at + 8 + int.from_bytes(read(at + 4, 4), "little")
+
+
+def _amr(read: Read, at: int, _size: int) -> bool:
+    """Three frames in a row (RFC 4867, section 5)."""
+    wide = read(at + 5, 4) == b"-WB\n"
+    at += 9 if wide else 6
+    for _ in range(3):
+        head = read(at, 1)
+        if not head or head[0] & 0x83:
+            return False
+        kind = head[0] >> 3 & 15
+        if kind != _NO_DATA and kind >= len(_AMR_FRAMES[wide]):
+            return False
+        at += 1 + (0 if kind == _NO_DATA else _AMR_FRAMES[wide][kind])
+    return True
+
+
+def _asf(read: Read, at: int, _size: int) -> bool:
+    length, objects, first, second = struct.unpack("<QIBB", read(at + 16, 14).ljust(14, b"\0"))
+    return length in range(_ASF_HEADER, 1 << 26) and objects in range(1, 1 << 16) and (first, second) == (1, 2)
+
+
+def _avi(read: Read, at: int, _size: int) -> bool:
+    return read(at, 4) == b"RIFF" and read(at + 20, 8) == b"hdrlavih"
+
+
+def _behind_avi(read: Read, at: int, size: int) -> int:
+    """Long ones have several parts, each with a header of its own (OpenDML); a length that cannot be is none."""
+    for _ in range(_MOST_PARTS):
+        length = int.from_bytes(read(at + 4, 4), "little")
+        end = at + 8 + length
+        if not length or end > size:
+            return at + 12
+        if read(end, 4) != b"RIFF" or read(end + 8, 4) != b"AVIX":
+            return end
+        at = end
+    return size
+
+
+def _of_chunks(container: Container, mark: bytes, lead: int) -> LinkSyntax:
+    return LinkSyntax(re.compile(mark), partial(_chunked, container), partial(_behind_sound, container), lead)
+
+
+SYNTAXES: Mapping[Container, LinkSyntax] = {
+    WAV: _of_chunks(WAV, rb"WAVE", 8),
+    AIFF: _of_chunks(AIFF, rb"AIF[FC]", 8),
+    CAF: _of_chunks(CAF, rb"caff\x00\x01\x00\x00desc", 0),
+    W64: _of_chunks(W64, rb"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00", 0),
+    AU: LinkSyntax(re.compile(rb"\.snd\x00"), _au, partial(_behind_sound, AU)),
+    FLAC: LinkSyntax(re.compile(rb"fLaC[\x00\x80]\x00\x00\x22"), _flac, _behind_flac_header),
+    OGG: LinkSyntax(re.compile(rb"OggS\x00[\x02\x06]"), _ogg, _behind_first_pages),
+    MP4: LinkSyntax(re.compile(rb"ftyp"), _mp4, _behind_boxes, 4),
+    MATROSKA: LinkSyntax(re.compile(rb"\x1a\x45\xdf\xa3"), _matroska, _behind_segment),
+    WAVPACK: LinkSyntax(
+        re.compile(rb"wvpk.{4}[\x02-\x10]\x04\x00.{5}\x00{4}", re.DOTALL), _wavpack, _behind_wavpack_block
+    ),
+    AMR: LinkSyntax(re.compile(rb"#!AMR(?:-WB)?\n"), _amr, partial(_past, 6)),
+    ASF: LinkSyntax(re.compile(re.escape(ASF_MAGIC)), _asf, partial(_past, _ASF_HEADER)),
+    AVI: LinkSyntax(re.compile(rb"AVI LIST"), _avi, _behind_avi, 8),
+    FLV: LinkSyntax(re.compile(rb"FLV\x01[\x00\x01\x04\x05]\x00\x00\x00\x09\x00{4}"), _always, partial(_past, 13)),
+    VOC: LinkSyntax(re.compile(rb"Creative Voice File\x1a\x1a\x00"), _always, partial(_past, 26)),
+}
