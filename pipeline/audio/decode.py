@@ -12,28 +12,21 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
 from pipeline.audio.clock.link_decoding import LinkDecoding, Settings
 from pipeline.audio.clock.placement import Piece, Placement
 from pipeline.audio.clock.report import Report, unreadable_link
 from pipeline.audio.clock.track_choice import Chosen, choose_track
-from pipeline.audio.containers.table import Container, Found
+from pipeline.audio.containers.table import Container
 from pipeline.audio.ffmpeg.arguments import SAMPLE_RATE
 from pipeline.audio.findings import AudioTrack, Findings
 from pipeline.audio.raw_sound import RawSound
-from pipeline.audio.source import found_in, opened
+from pipeline.audio.source import Recording, opened, recordings_in
 from pipeline.errors import DamagedMedia, EmptyMedia, MediaTooLong, UnsupportedMedia
 from pipeline.transcript import Caution
 
 _SAMPLE_BYTES = 2
-
-
-class Link(NamedTuple):
-    """A recording inside of the file: what it is, and the byte at which it ends; 0: with the file."""
-
-    found: Found
-    end: int
 
 
 @dataclass(frozen=True)
@@ -81,6 +74,7 @@ class Decoding:
         self.most_channels = 0  # of any format that the track has had so far
         self._tracks: tuple[AudioTrack, ...] = ()
         self._begun: list[tuple[LinkDecoding, int]] = []  # each with where it begins on the clock
+        self._ended: list[int] = []  # where each has ended, of those that have
         self._told: list[Caution] = []  # about the file
         self._source, self._asked, self._declared = source, track, declared
         self._settings = Settings(**settings)
@@ -91,13 +85,12 @@ class Decoding:
     def __enter__(self) -> Decoding:
         self._descriptor = opened(self._source)
         try:
-            found = found_in(self._descriptor, self._declared)
-            first, *others = self._links(found)
+            first, *others = recordings_in(self._descriptor, self._declared)
             chosen = choose_track(partial(self._opened, first), self._asked, self._settings.sample_rate)
         except BaseException:
             self.__exit__(None, None, None)
             raise
-        self._tell(found.container, chosen)
+        self._tell(first.found.container, chosen)
         self._pieces = self._checked(self._placed(chosen, others))
         return self
 
@@ -121,19 +114,17 @@ class Decoding:
     @property
     def findings(self) -> Findings:
         """What there is to say so far besides the samples."""
-        reports = [Report(link, start, self._settings.sample_rate) for link, start in self._begun]
+        rate = self._settings.sample_rate
+        ends = [*self._ended, None]
+        reports = [Report(link, start, end, rate) for (link, start), end in zip(self._begun, ends, strict=False)]
         warnings = [caution for report in reports for caution in report.warnings]
         return Findings([gap for report in reports for gap in report.gaps], warnings + self._told, self._tracks)
 
-    def _links(self, found: Found) -> list[Link]:
-        """What follows what in the file."""
-        return [Link(found, 0)]
-
-    def _opened(self, link: Link, track: int) -> LinkDecoding:
+    def _opened(self, recording: Recording, track: int) -> LinkDecoding:
         assert self._descriptor is not None
         if self._link:
             self._link.close()
-        self._link = LinkDecoding(self._descriptor, link.found, link.end, self._settings, track=track)
+        self._link = LinkDecoding(self._descriptor, recording, self._settings, track=track)
         return self._link
 
     def _tell(self, container: Container, chosen: Chosen) -> None:
@@ -142,17 +133,17 @@ class Decoding:
         self.most_channels = sound.channels
         self._tracks = tuple(AudioTrack(number, **asdict(one)) for number, one in enumerate(sounds, start=1))
 
-    def _placed(self, chosen: Chosen, others: Sequence[Link]) -> Iterator[Piece]:
+    def _placed(self, chosen: Chosen, others: Sequence[Recording]) -> Iterator[Piece]:
         """One link after the other, each from where the clock stands."""
         yield from self._of_link(chosen.link, chosen.pieces)
-        for link in others:
-            decoding = self._opened(link, chosen.track)
+        for recording in others:
+            link = self._opened(recording, 0)
             try:
-                decoding.begin()
-            except (UnsupportedMedia, DamagedMedia, EmptyMedia):
+                link.begin()
+            except (UnsupportedMedia, DamagedMedia):
                 self._told.append(unreadable_link(self.end, self._settings.sample_rate))
                 continue
-            yield from self._of_link(decoding, decoding.pieces())
+            yield from self._of_link(link, link.pieces())
         self._finish(chosen)
 
     def _of_link(self, link: LinkDecoding, pieces: Iterator[Piece]) -> Iterator[Piece]:
@@ -165,13 +156,15 @@ class Decoding:
                 yield piece
         self.end = max(self.end, start + (link.unfinished.end if link.unfinished else 0))
         self.most_channels = max(self.most_channels, link.most_channels)
+        self._ended.append(self.end)
 
     def _checked(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
         limit = self._settings.max_seconds
         for at, pcm in pieces:
-            self.samples += len(pcm) // _SAMPLE_BYTES
-            if limit is not None and self.samples > limit * self._settings.sample_rate:
+            samples = self.samples + len(pcm) // _SAMPLE_BYTES
+            if limit is not None and samples > limit * self._settings.sample_rate:
                 raise MediaTooLong(f"The recording is longer than the limit of {limit:g} seconds.", max_seconds=limit)
+            self.samples = samples
             yield at, pcm
 
     def _finish(self, chosen: Chosen) -> None:

@@ -27,7 +27,6 @@ from pipeline.audio.containers.table import (
     MP4,
     W64,
     WAV,
-    Found,
 )
 from pipeline.audio.ffmpeg.arguments import SAMPLE_RATE, Picked, decode_arguments
 from pipeline.audio.ffmpeg.binary import Ffmpeg, find_ffmpeg
@@ -37,6 +36,7 @@ from pipeline.audio.ffmpeg.frame_events import JITTER, beginning, frame_events, 
 from pipeline.audio.ffmpeg.log_parser import AudioStream
 from pipeline.audio.ffmpeg.process import BLOCK_BYTES, STALL_SECONDS, Child
 from pipeline.audio.ffmpeg.sandbox import Level, sandbox_level
+from pipeline.audio.source import Recording
 from pipeline.errors import InvalidRequest
 
 _MOST_SECONDS = 7 * 24 * 3600  # that processor time is reckoned with when the caller sets no limit
@@ -65,14 +65,16 @@ class Settings:
 class LinkDecoding:
     """`begin`, then `pieces`, then `close`. What was noticed is whole when the pieces have come to their end."""
 
-    def __init__(self, descriptor: int, found: Found, end: int, settings: Settings, *, track: int = 0) -> None:
-        """The bytes from `found.start` to `end` (0: all) of the open file; `track` counts its sound tracks from 0."""
+    def __init__(self, descriptor: int, recording: Recording, settings: Settings, *, track: int = 0) -> None:
+        """Of the open file; `track` counts the recording's sound tracks from 0."""
         self.sounds: list[AudioStream] = []
         self.most_channels = 0  # of any format that the track had
         self.clock: StreamClock | None = None  # None: nothing to notice
         self.mixdown: Mixdown | None = None
         self.unfinished: Leap | None = None  # what is missing at the end because it could not be decoded
-        self._descriptor, self._found, self._end, self._settings, self._track = descriptor, found, end, settings, track
+        self.claim = recording.claim
+        self._descriptor, self._settings, self._track = descriptor, settings, track
+        self._found, self._end = recording.found, recording.end
         self._child: Child | None = None
         self._pending = b""
         self._delivered = 0  # samples
@@ -226,8 +228,8 @@ class LinkDecoding:
             yield pcm
 
     def _missing_end(self, child: Child, clock: StreamClock) -> Leap | None:
-        """Where the last frames could not be decoded, as much as the file says that there is."""
-        if not clock.in_damage or not self._is_stamped:
+        """Where the last frames could not be decoded, as much as the file says that there is. What is cut off is another matter."""
+        if not clock.in_damage or not self._is_stamped or (self.claim and self.claim.cut):
             return None
         start, end = round(clock.reached), round(child.log.duration * self._settings.sample_rate)
         return Leap(start, max(start, end), damaged=True)

@@ -23,10 +23,12 @@ _CHANGED = re.compile(rb"audio parameters changed to \d+ Hz, ([^,]+), ")
 _COMPLAINTS = (  # of decoders, then of demuxers: Ogg, MPEG, Matroska
     b"Error submitting packet to decoder",
     b"Error while decoding stream",
+    b"Decoding error:",
     b"CRC mismatch",
     b"Packet corrupt",
     b"Invalid EBML",
     b"invalid as first byte of an EBML",
+    b"exceeds containing master element",
 )
 _LAYOUTS = {"mono": 1, "stereo": 2, "downmix": 2, "binaural": 2, "quad": 4, "hexagonal": 6, "octagonal": 8, "cube": 8}
 
