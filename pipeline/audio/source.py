@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from pipeline.audio.containers.chunks import Read
 from pipeline.audio.containers.links import links
 from pipeline.audio.containers.table import MP4, Found
 from pipeline.audio.duration.truncation import Claim, cut_off
@@ -67,12 +68,9 @@ def recordings_in(descriptor: int, declared: RawSound | None = None) -> list[Rec
     """
     if declared:
         return [Recording(declared.found)]
-    first = _found_in(descriptor)
     size = os.fstat(descriptor).st_size
-
-    def read(offset: int, length: int) -> bytes:
-        return os.pread(descriptor, length, offset) if offset < size else b""  # a header may name any place
-
+    read = _reader(descriptor, size)
+    first = _first_in(descriptor, read, size)
     recordings = []
     for link in links(read, size, first):
         found = first if link.start == first.start else _found_behind(descriptor, link.start, first)
@@ -81,21 +79,26 @@ def recordings_in(descriptor: int, declared: RawSound | None = None) -> list[Rec
     return recordings
 
 
+def _reader(descriptor: int, size: int) -> Read:
+    """Bytes of the file: none behind its end, wherever a header may point."""
+
+    def read(offset: int, length: int) -> bytes:
+        return os.pread(descriptor, length, offset) if 0 <= offset < size else b""
+
+    return read
+
+
+def _first_in(descriptor: int, read: Read, size: int) -> Found:
+    found = sniff_file(partial(os.pread, descriptor, LOOK_BYTES))
+    if found.container is MP4:
+        check_complete(lambda offset: read(found.start + offset, HEADER_BYTES), size - found.start)
+    return found
+
+
 def _found_behind(descriptor: int, start: int, first: Found) -> Found:
-    """What begins in the middle of a file, like the first unless its bytes say more."""
+    """What begins in the middle of a file: like the first unless its bytes say more."""
     try:
         found = sniff_file(lambda offset: os.pread(descriptor, LOOK_BYTES, start + offset))
     except UnsupportedMedia:
         return Found(first.container, start, first.options)
     return Found(found.container, start + found.start, found.options)
-
-
-def _found_in(descriptor: int) -> Found:
-    found = sniff_file(partial(os.pread, descriptor, LOOK_BYTES))
-    if found.container is MP4:
-
-        def read(offset: int) -> bytes:
-            return os.pread(descriptor, HEADER_BYTES, found.start + offset)
-
-        check_complete(read, os.fstat(descriptor).st_size - found.start)
-    return found
