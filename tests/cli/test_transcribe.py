@@ -15,6 +15,7 @@ import srt
 from cli import exits
 from cli.main import main
 from tests.cli.conftest import Run
+from tests.support.holed_sound import DAMAGE, HOLE, HoledSound, TrackedSound
 from tests.support.recordings import Recording, long, short
 from tests.support.terminal import Terminal
 
@@ -34,6 +35,30 @@ def test_text_on_stdout_and_nothing_else(run: Run, talk: tuple[Path, Recording])
     assert said.code == 0
     assert said.out.split() == list(recording.words)
     assert "by oracle" in said.err
+
+
+def test_what_was_not_heard_is_told_beside_the_text(
+    run: Run, talk: tuple[Path, Recording], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.run.Sound", HoledSound)
+    said = run("transcribe", talk[0], "--model", "oracle", "--json")
+    assert f"{talk[0]}: not heard, 0:00.0 to 1:01.5: The recording has no sound here. [hole]" in said.err
+    assert said.err.count(" not heard, ") == 2
+    assert "The file ends early. [truncated]" in said.err
+    assert [gap["code"] for gap in said.json["gaps"]] == ["hole", "undecodable"]
+    assert said.json["incomplete"] and len(said.json["warnings"]) == 1
+    assert said.json["duration_seconds"] - said.json["audio_seconds"] == pytest.approx(HOLE + DAMAGE)
+    plain = run("transcribe", talk[0], "--model", "oracle")
+    assert plain.out.split()[: len(talk[1].words)] == list(talk[1].words)
+
+
+def test_tracks(run: Run, talk: tuple[Path, Recording], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.run.Sound", TrackedSound)
+    assert run("transcribe", talk[0], "--model", "oracle", "--audio-track", "all").out.startswith("track_1: ")
+    for wrong in ("0", "two"):
+        said = run("transcribe", talk[0], "--model", "oracle", "--audio-track", wrong)
+        assert (said.code, said.out) == (exits.BAD_INPUT, "")
+        assert 'from 1, or "all"' in said.err
 
 
 def test_subtitles_of_a_longer_recording_into_a_file(run: Run, tmp_path: Path) -> None:
