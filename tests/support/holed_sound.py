@@ -40,7 +40,7 @@ class TrackedSound(Sound):
 
     def __init__(self, *args: Any, **asked: Any) -> None:
         self._all = asked.get("track") == "all"
-        super().__init__(*args, **{**asked, "separate": self._all or asked.get("separate")})
+        super().__init__(*args, **{**asked, "track": None, "separate": self._all or asked.get("separate")})
 
     def chunks(self, profile: CutProfile) -> Generator[Chunk, None, None]:
         self.findings.tracks = TRACKS

@@ -16,8 +16,6 @@ _CANCELLED = 0.25  # seconds of it that cannot be chance
 _ROUNDED = 500  # ms
 _LEAST_LOST = 0.1  # seconds of damage that may hide a word
 _COMPLAINTS = 3  # of a decoder of bare frames; one or two are the ends of files that were cut or joined
-_HOLE = "There is no sound here: the recording has a hole."
-_UNDECODABLE = "The recording is damaged here: this could not be decoded."
 _UNREADABLE = "Another recording follows here in the same file, but it could not be decoded."
 _DAMAGED = "The recording is damaged here: parts of it could not be decoded, and silence stands for them."
 _TRUNCATED = "The file is cut off: it says that it is longer. It was heard as far as it goes."
@@ -57,9 +55,9 @@ class Report:
         return round((self._offset + samples) * 1000 / self._rate)
 
     def _gap(self, leap: Leap) -> Gap:
-        code, reason = ("undecodable", _UNDECODABLE) if leap.damaged else ("hole", _HOLE)
+        code = "undecodable" if leap.damaged else "hole"
         start, end = self._ms(leap.start), self._ms(leap.end)
-        return Gap(start, end, code, reason=reason, retryable=False, lost=leap.damaged)
+        return Gap(start, end, code, retryable=False, lost=leap.damaged)
 
     def _damages(self, leaps: Sequence[Leap]) -> Iterator[Caution]:
         for start, end in _together([(leap.start, leap.end) for leap in leaps], _TOGETHER * self._rate):
