@@ -2,12 +2,15 @@
 
 import io
 import wave
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.api.conftest import JOBS, House, recording
-from tests.support.holed_sound import DAMAGE, HOLE, PLACES, HoledSound, TrackedSound
+from tests.pipeline.audio.sounds import ffmpeg
+from tests.support.holed_sound import DAMAGE, HOLE, PLACES, HoledSound
+from tests.support.sound_files import with_tracks
 
 pytestmark = pytest.mark.processes
 
@@ -37,12 +40,6 @@ WARNINGS = [{"code": "truncated", "start": END, "end": END + DAMAGE, "message": 
 def holed(monkeypatch: pytest.MonkeyPatch) -> None:
     for place in PLACES:
         monkeypatch.setattr(place, HoledSound)
-
-
-@pytest.fixture
-def tracked(monkeypatch: pytest.MonkeyPatch) -> None:
-    for place in PLACES:
-        monkeypatch.setattr(place, TrackedSound)
 
 
 def call(*seeds: int, seconds: float = SECONDS) -> tuple[bytes, list[list[str]]]:
@@ -156,9 +153,9 @@ def test_a_failed_chunk_stands_among_the_gaps_until_it_is_heard(house: House) ->
     assert house.post(f"{JOBS}/{job['id']}/retry").status_code == 409, "no retry finds more"
 
 
-@pytest.mark.usefixtures("tracked")
-def test_every_track_by_itself(house: House) -> None:
-    sound, said = call(1, 2)
+def test_every_track_by_itself(house: House, tmp_path: Path) -> None:
+    sides = [recording(SECONDS, seed=seed) for seed in (1, 2)]
+    sound, said = with_tracks(tmp_path, *(wav for wav, _ in sides)), [words for _, words in sides]
     told = hear(house, sound, response_format="verbose_json", audio_track="all").json()
     job = done(house, sound, audio_track="all")
     read = house.get(f"{JOBS}/{job['id']}/transcript?format=verbose_json").json()
@@ -168,13 +165,42 @@ def test_every_track_by_itself(house: House) -> None:
             assert " ".join(mine).split() == words
     listed = house.get(f"{JOBS}/{job['id']}/segments").json()["data"]
     assert [one["track"] for one in listed] == [one["track"] for one in read["segments"]]
-    assert [track["number"] for track in job["input"]["audio_tracks"]] == [1, 2]
+    offered = {"codec": "pcm_s16le", "channels": 1}
+    assert job["input"]["audio_tracks"] == [
+        {"number": 1, **offered, "language": "eng", "title": None},
+        {"number": 2, **offered, "language": None, "title": "Track 2"},
+    ]
     estimate = estimated(house, sound, audio_track="all")
     costs = [job["cost"]["captured"], told["perf"]["cost_usd"], estimate["cost"]["estimated"]]
     assert costs == [pytest.approx(2 * SECONDS * 0.0001)] * 3, "each track that is heard is paid for"
     assert (job["input"]["duration"], told["duration"], told["usage"]["seconds"]) == (SECONDS, SECONDS, 2 * SECONDS)
     text = hear(house, sound, response_format="text", audio_track="all").text
     assert "track_1: " in text and "track_2: " in text
+
+
+def test_one_track(house: House, tmp_path: Path) -> None:
+    sides = [recording(SECONDS, seed=seed) for seed in (1, 2)]
+    sound = with_tracks(tmp_path, *(wav for wav, _ in sides))
+    assert hear(house, sound, audio_track="2").json()["text"].split() == sides[1][1]
+    job = done(house, sound, audio_track="2", max_cost="1")
+    body = house.get(f"{JOBS}/{job['id']}/transcript?format=verbose_json").json()
+    assert body["text"].split() == sides[1][1]
+    assert "track" not in body["segments"][0]
+    assert job["gaps"] == job["warnings"] == []
+    refused = hear(house, sound, audio_track="3")
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "audio_track")
+
+
+def test_what_is_measured_first_is_told_once(house: House, tmp_path: Path) -> None:
+    """With `max_cost` a recording is decoded to its end before anybody is paid to hear it, and then once more."""
+    (tmp_path / "a.wav").write_bytes(recording(SECONDS)[0])
+    late = tmp_path / "late.mka"
+    ffmpeg("-itsoffset", "61", "-i", tmp_path / "a.wav", "-c:a", "libopus", late)
+    job = done(house, late.read_bytes(), max_cost="1")
+    (gap,) = job["gaps"]
+    assert (gap["code"], gap["start"], gap["end"]) == ("hole", 0.0, pytest.approx(61, abs=0.02))
+    assert job["input"]["duration"] - job["usage"]["seconds"] == pytest.approx(gap["end"] - gap["start"], abs=0.001)
+    assert not job["partial"] and not job["incomplete"]
 
 
 @pytest.mark.parametrize("path", [HEAR, TRANSLATE])

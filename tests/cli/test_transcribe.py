@@ -15,8 +15,9 @@ import srt
 from cli import exits
 from cli.main import main
 from tests.cli.conftest import Run
-from tests.support.holed_sound import DAMAGE, HOLE, HoledSound, TrackedSound
+from tests.support.holed_sound import DAMAGE, HOLE, HoledSound
 from tests.support.recordings import Recording, long, short
+from tests.support.sound_files import with_tracks
 from tests.support.terminal import Terminal
 
 pytestmark = pytest.mark.processes
@@ -52,9 +53,14 @@ def test_what_was_not_heard_is_told_beside_the_text(
     assert plain.out.split()[: len(talk[1].words)] == list(talk[1].words)
 
 
-def test_tracks(run: Run, talk: tuple[Path, Recording], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.run.Sound", TrackedSound)
-    assert run("transcribe", talk[0], "--model", "oracle", "--audio-track", "all").out.startswith("track_1: ")
+def test_tracks(run: Run, talk: tuple[Path, Recording], tmp_path: Path) -> None:
+    film = tmp_path / "film.mkv"
+    film.write_bytes(with_tracks(tmp_path, short(1).wav, short(2).wav))
+    both = run("transcribe", film, "--model", "oracle", "--audio-track", "all").out
+    assert "track_1: " in both and "track_2: " in both
+    assert run("transcribe", film, "--model", "oracle", "--audio-track", "2").out.split() == list(short(2).words)
+    beyond = run("transcribe", film, "--model", "oracle", "--audio-track", "3")
+    assert (beyond.code, "no audio track 3" in beyond.err) == (exits.BAD_INPUT, True)
     for wrong in ("0", "two"):
         said = run("transcribe", talk[0], "--model", "oracle", "--audio-track", wrong)
         assert (said.code, said.out) == (exits.BAD_INPUT, "")

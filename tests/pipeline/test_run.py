@@ -29,7 +29,8 @@ from pipeline.oracle.speech import say, write_wav
 from pipeline.provider_registry import ProviderRegistry
 from pipeline.run import cut_profile, hear, is_local, speak, transcribe
 from pipeline.transcript import Segment
-from tests.support.holed_sound import DAMAGE, HOLE, HoledSound, TrackedSound
+from tests.support.holed_sound import DAMAGE, HOLE, HoledSound
+from tests.support.sound_files import with_tracks
 
 CATALOG = """
 [providers.oracle]
@@ -133,19 +134,12 @@ def test_a_hole_stands_on_the_clock_and_is_not_counted(
 
 
 @pytest.mark.processes
-def test_all_tracks_are_told_by_time(
-    registry: ProviderRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("pipeline.run.Sound", TrackedSound)
-    sides = [b"".join(block for block, _ in speech(seconds=8, style="natural", seed=seed)) for seed in (1, 2)]
-    both = np.stack([np.frombuffer(side, dtype="<i2") for side in sides], axis=1)
-    with wave.open(str(tmp_path / "call.wav"), "wb") as file:
-        file.setparams((2, 2, 16_000, 0, "NONE", ""))
-        file.writeframes(both.tobytes())
+def test_all_tracks_are_told_by_time(registry: ProviderRegistry, tmp_path: Path) -> None:
+    for seed in (1, 2):
+        write_wav(tmp_path / f"{seed}.wav", speech(seconds=8, style="natural", seed=seed))
+    film = with_tracks(tmp_path, *((tmp_path / f"{seed}.wav").read_bytes() for seed in (1, 2)))
     told: list[Segment] = []
-    transcript = transcribe(
-        tmp_path / "call.wav", asked(audio_track="all"), registry, on_segments=lambda fresh, _: told.extend(fresh)
-    )
+    transcript = transcribe(film, asked(audio_track="all"), registry, on_segments=lambda fresh, _: told.extend(fresh))
     assert transcript.segments == tuple(told)
     assert {(segment.track, segment.channel) for segment in transcript.segments} == {(1, None), (2, None)}
     for track, seed in ((1, 1), (2, 2)):

@@ -33,7 +33,7 @@ def prepare(role: str, context: JobContext, work: Attempt) -> bool:
     with services.storage.local_file(_media_key(context)) as path, ExitStack() as stack:
         sound = sound_of(context, path)
         if context.job.max_cost_micro is not None:  # it is refused before anybody is paid to hear it
-            services.jobs.cover(context.held.lease, sound.measure())
+            services.jobs.cover(context.held.lease, sound_of(context, path).measure())
         chunks = stack.enter_context(closing(sound.chunks(profile)))
         first, second = next(chunks, None), next(chunks, None)
         if first is not None and second is None and (queue == role or not first.span.has_speech):
