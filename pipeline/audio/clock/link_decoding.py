@@ -94,7 +94,7 @@ class LinkDecoding:
         refuse_strange(sound, child.log.tracks)
         if not self._pending and child.returncode:
             raise failure(child.log, child.returncode, self._track)
-        self.most_channels = sound.channels
+        self.most_channels = max(sound.channels, child.log.most_channels)  # a listing may tell of a later format
         return sound
 
     def pieces(self) -> Iterator[Piece]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.audio.ffmpeg.frame_events import JITTER, LEAP_BACK, Damage, Frame, Made
 
@@ -96,8 +96,9 @@ class StreamClock:
         yield from self._runs()
 
     def finish(self) -> Iterator[Run]:
-        """No more frames of this format will come."""
-        self._settle()
+        """No more frames of this format will come: what is off will never be contradicted."""
+        while self._off:
+            self._settle()
         yield from self._runs()
 
     def _begin(self) -> None:
@@ -117,12 +118,15 @@ class StreamClock:
         if not self._begun:
             self._start(stamp)
         by = stamp - self.reached
-        if -LEAP_BACK * self._rate <= by <= JITTER * self._rate:
+        if self._goes_on(by):
             self._off.clear()
             return
         self._off.append(_Off(self._in, by, self._damage > 0))
         if len(self._off) >= _CONFIRMED:
             self._settle()
+
+    def _goes_on(self, by: float) -> bool:
+        return -LEAP_BACK * self._rate <= by <= JITTER * self._rate
 
     def _start(self, stamp: float) -> None:
         """What lies before zero is dropped where samples are placed. What begins late begins with a leap."""
@@ -131,12 +135,17 @@ class StreamClock:
             self._base = max(-_BEFORE_ZERO * self._rate, stamp)
 
     def _settle(self) -> None:
-        """Those that are off agree, or will never be contradicted."""
-        off, self._off = self._off, []
-        if off and all(one.by > 0 for one in off):
-            self._leap(off[0], min(one.by for one in off))
-        elif off and all(one.by < 0 for one in off):
-            self._zero += max(one.by for one in off)
+        """The first that is off is believed as far as those behind it agree; they may be off by more, which is another leap."""
+        first, rest = self._off[0], self._off[1:]
+        agreed = min((one.by for one in self._off), key=abs)
+        if all(one.by * first.by > 0 for one in rest):
+            self._leap(first, agreed) if first.by > 0 else self._begin_anew(agreed)
+            rest = [replace(one, by=one.by - agreed) for one in rest]
+        normal = [at for at, one in enumerate(rest, start=1) if self._goes_on(one.by)]
+        self._off = rest[max(normal, default=0) :]
+
+    def _begin_anew(self, by: float) -> None:
+        self._zero += by
 
     def _leap(self, first: _Off, by: float) -> None:
         start = self._base + self._ahead + first.at

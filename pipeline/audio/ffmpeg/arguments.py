@@ -72,7 +72,7 @@ def decode_arguments(tool: Ffmpeg, found: Found, picked: Picked, *, end: int = 0
         "pipe:1", format="s16le", af=_filters(picked), vn=None, sn=None, dn=None, map_metadata=-1, max_error_rate=1
     )
     arguments: list[str] = output.compile(
-        cmd=[*QUIETLY, "-loglevel", "repeat+info", "-max_alloc", str(_MOST_BYTES_AT_ONCE), "-copyts"]
+        cmd=[*QUIETLY, "-loglevel", "repeat+verbose", "-max_alloc", str(_MOST_BYTES_AT_ONCE), "-copyts"]
     )
     return arguments
 

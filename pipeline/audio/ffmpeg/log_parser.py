@@ -19,7 +19,7 @@ _TITLE = re.compile(rb"^ +title +: (.+)")
 _PRINTED = re.compile(
     rb"^\[Eval @ [^\]]*\] (-?\d+\.\d+|-?nan|-?inf)$"
 )  # what an expression of our own prints (pipeline.audio.ffmpeg.frame_events)
-_CHANGED = re.compile(rb"audio parameters changed to \d+ Hz, ([^,]+), ")
+_FILTERED = re.compile(rb" samplefmt:\w+ samplerate:\d+ chlayout:(.+)")  # told whenever the filters are built
 _COMPLAINTS = (  # of decoders, then of demuxers: Ogg, MPEG, Matroska
     b"Error submitting packet to decoder",
     b"Error while decoding stream",
@@ -55,7 +55,7 @@ class Log:
         self.tracks = 0  # of any kind
         self.sounds: list[AudioStream] = []
         self.channels = 0  # of what comes out
-        self.most_channels = 0  # of the formats that the sound has changed to
+        self.most_channels = 0  # of the formats that the sound has had so far
         self.printed: deque[float | None] = deque()  # by our expressions, in order; None: a frame could not be decoded
         self.last: deque[str] = deque(maxlen=_LAST_LINES)
         self._listing = self._past_texts = self._making = self._in_sound = False
@@ -96,8 +96,8 @@ class Log:
         self.last.append(_text(line))
         if any(complaint in line for complaint in _COMPLAINTS):
             self.printed.append(None)
-        elif changed := _CHANGED.search(line):
-            self.most_channels = max(self.most_channels, channel_count(_text(changed[1])))
+        elif filtered := _FILTERED.search(line):
+            self.most_channels = max(self.most_channels, channel_count(_text(filtered[1])))
 
     def _listed(self, line: bytes) -> None:
         """The file's own title comes before the duration, and may look like anything."""

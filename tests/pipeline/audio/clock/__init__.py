@@ -1,0 +1,1 @@
+"""Decoded samples on the clock of the recording."""

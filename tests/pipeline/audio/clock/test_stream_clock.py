@@ -1,0 +1,138 @@
+"""The clock alone, against streams whose true times are known: every sample stands where its frame's stamp put it."""
+
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.audio.clock.stream_clock import StreamClock
+from pipeline.audio.ffmpeg.frame_events import Damage, Frame, Made
+
+RATE = 16_000
+DELAY = 16  # samples that a resampler keeps, and loses when the format changes
+
+
+@dataclass(frozen=True)
+class Part:
+    """Frames of one format: `holes` are seconds before a frame, `wild` frames whose stamp alone is off, by so many seconds."""
+
+    rate: int
+    size: int
+    frames: int
+    holes: dict[int, float]
+    wild: dict[int, float]
+
+
+RATES = st.sampled_from([8000, 22_050, 32_000, 44_100, 48_000])
+SIZES = st.sampled_from([160, 576, 960, 1024, 1152, 1536])
+
+
+@st.composite
+def parts(draw: st.DrawFn) -> Part:
+    frames = draw(st.integers(12, 80))
+    holes = draw(st.dictionaries(st.integers(0, frames - 5), st.floats(0.03, 100), max_size=3))
+    wild = draw(st.dictionaries(st.integers(1, frames - 5), st.sampled_from([-3.0, -0.03, 0.035, 5.0]), max_size=2))
+    apart = {at: by for at, by in wild.items() if all(abs(at - hole) > 8 for hole in holes)}
+    return Part(draw(RATES), draw(SIZES), frames, holes, apart if len(apart) < 2 or spread(apart) > 8 else {})
+
+
+def spread(places: dict[int, float]) -> int:
+    return max(places) - min(places)
+
+
+def played(stream: list[Part], clock: StreamClock) -> tuple[dict[int, int], list[tuple[float, float]]]:
+    """What the clock says of each announced output sample, and the true holes; the true place of each is its value."""
+    found: list[tuple[int, int]] = []
+    truth: list[float] = []
+    holes: list[tuple[float, float]] = []
+    now = 0.0
+    for part in stream:
+        out = 0
+        places: list[float] = []
+        for number in range(part.frames):
+            if hole := part.holes.get(number):
+                holes.append((now, now + hole))
+                now += hole
+            stamp = now + part.wild.get(number, 0.0)
+            length = part.size / part.rate
+            places += [now * RATE + n for n in range(round(length * RATE) + 2)][: _upto(number, part) - len(places)]
+            found += clock.take(Frame(part.size, part.rate, stamp, fresh=number == 0))
+            now += length
+            ready = max(0, min(len(places), _upto(number, part)) - DELAY)
+            if ready > out:
+                found += clock.take(Made(ready - out))
+                truth += places[out:ready]
+                out = ready
+    found += clock.finish()
+    flat = [at + n for at, count in found for n in range(count)]
+    assert len(flat) == len(truth)
+    return dict(zip(flat, truth, strict=True)), holes
+
+
+def _upto(frame: int, part: Part) -> int:
+    """Samples of the output that are whole once so many frames more have gone in."""
+    return round((frame + 1) * part.size * RATE / part.rate)
+
+
+@given(st.lists(parts(), min_size=1, max_size=5))
+def test_every_sample_stands_where_its_stamp_says(stream: list[Part]) -> None:
+    clock = StreamClock(RATE)
+    places, holes = played(stream, clock)
+    for found, true in places.items():
+        assert abs(found - true) <= 3, "a sample or two is what roundings add up to"
+    told = [(leap.start / RATE, leap.end / RATE) for leap in clock.leaps]
+    assert len(told) == len(holes)
+    for (start, end), (begins, ends) in zip(told, holes, strict=True):
+        assert (start, end) == (pytest.approx(begins, abs=0.001), pytest.approx(ends, abs=0.001))
+
+
+@given(st.lists(parts(), min_size=1, max_size=5))
+def test_without_stamps_samples_alone_count(stream: list[Part]) -> None:
+    clock = StreamClock(RATE, stamped=False)
+    closed = [Part(part.rate, part.size, part.frames, {}, part.wild) for part in stream]
+    places, _ = played(closed, clock)
+    assert all(abs(found - true) <= 3 for found, true in places.items())
+    assert not clock.leaps
+
+
+def frames(count: int, start: float, *, fresh: bool = False) -> list[Frame]:
+    """Of 20 ms, stamped from `start` seconds on."""
+    return [Frame(960, 48_000, start + 0.02 * number, fresh=fresh and not number) for number in range(count)]
+
+
+def run(clock: StreamClock, *events: Frame | Damage) -> list[tuple[int, int]]:
+    """Each frame comes out at once."""
+    found = []
+    for event in events:
+        found += clock.take(event)
+        if isinstance(event, Frame):
+            found += clock.take(Made(event.samples * RATE // event.rate))
+    return [*found, *clock.finish()]
+
+
+def test_a_stream_that_is_joined_to_another_goes_on_where_that_ended() -> None:
+    clock = StreamClock(RATE)
+    runs = run(clock, *frames(100, 0, fresh=True), *frames(50, 0), *frames(50, 3))
+    assert runs[0][0] == 0
+    assert max(at + count for at, count in runs) == 6 * RATE, "two seconds, one more, a hole of two, and another second"
+    assert [(leap.start, leap.end) for leap in clock.leaps] == [(3 * RATE, 5 * RATE)]
+
+
+def test_a_leap_beyond_all_limits_is_closed_up() -> None:
+    clock = StreamClock(RATE, longest=3600)
+    runs = run(clock, *frames(50, 0, fresh=True), *frames(50, 4000), *frames(50, 4002))
+    assert clock.closed_up == [RATE]
+    assert [(leap.start, leap.end) for leap in clock.leaps] == [(2 * RATE, 3 * RATE)]
+    assert max(at + count for at, count in runs) == 4 * RATE
+
+
+def test_what_lies_before_zero_is_a_second_at_most() -> None:
+    assert run(StreamClock(RATE), *frames(10, -0.5, fresh=True))[0][0] == -RATE // 2
+    assert run(StreamClock(RATE), *frames(10, -90, fresh=True))[0][0] == -RATE
+
+
+def test_a_hole_behind_damage_is_damage() -> None:
+    clock = StreamClock(RATE)
+    run(clock, *frames(50, 0, fresh=True), Damage(), *frames(50, 3), *frames(50, 9))
+    assert [leap.damaged for leap in clock.leaps] == [True, False]
