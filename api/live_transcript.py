@@ -10,8 +10,9 @@ from infra.database.tables import Chunk
 from infra.wiring import Services
 from pipeline.cut.cutter import span_from_dict
 from pipeline.lifecycle import ChunkStatus
+from pipeline.quality.omissions import failed_chunk
 from pipeline.stitch.stitcher import Stitcher
-from pipeline.transcript import Gap, Heard, Segment, Transcript, heard_from_json, samples_to_ms, transcript_from_json
+from pipeline.transcript import Gap, Heard, Segment, Transcript, heard_from_json, transcript_from_json
 
 _JOBS, _TRANSCRIPTS = 8, 4  # remembered; ten hours of speech take about 40 MB
 
@@ -88,7 +89,5 @@ def _source(row: Chunk) -> str:
 
 def _part(services: Services, row: Chunk) -> Heard | Gap:
     if row.status == ChunkStatus.FAILED:
-        span = span_from_dict(row.span)
-        code = str((row.error or {}).get("code", "internal_error"))
-        return Gap(samples_to_ms(span.own_start), samples_to_ms(span.own_end), code, row.idx)
+        return failed_chunk(row.idx, row.span, row.error)
     return heard_from_json(services.storage.get(row.result_key)) if row.result_key else Heard()

@@ -14,6 +14,7 @@ from infra.database.tables import Job
 from infra.jobs.store import JobStore
 from infra.operator_queries import OperatorQueries
 from pipeline.lifecycle import JobStatus
+from pipeline.quality.omissions import caution_as_dict, findings_from_dict, gaps_of, is_incomplete
 from pipeline.transcript import SAMPLE_RATE
 
 
@@ -79,6 +80,7 @@ def open_job_backend(base_url: str | None, api_key: str | None) -> Iterator[JobB
 
 def job_facts(job: Job) -> dict[str, Any]:
     """A row under the names of the API's job object, and the account it belongs to."""
+    findings = findings_from_dict(job.input.get("findings"))
     return {
         "id": job.id,
         "account_id": job.account_id,
@@ -89,7 +91,7 @@ def job_facts(job: Job) -> dict[str, Any]:
         "completed_at": job.completed_at,
         "failed_at": job.failed_at,
         "client_reference_id": job.client_reference_id,
-        "input": job.input,
+        "input": {name: value for name, value in job.input.items() if name != "findings"},
         "model": job.model,
         "model_used": job.model_used,
         "progress": {
@@ -103,6 +105,9 @@ def job_facts(job: Job) -> dict[str, Any]:
             },
         },
         "partial": job.partial,
+        "incomplete": is_incomplete(findings),
+        "gaps": gaps_of(findings, job.gaps or ()),
+        "warnings": [caution_as_dict(caution) for caution in findings.warnings],
         "error": job.error,
         "attempt": job.attempt,
         "worker": job.worker,
@@ -113,6 +118,7 @@ def job_facts(job: Job) -> dict[str, Any]:
 def _percent(job: Job) -> float:
     if job.status == JobStatus.COMPLETED:
         return 100.0
-    expected = float(job.input.get("duration") or (job.input.get("expected_ms") or 0) / 1000) * SAMPLE_RATE
-    total = job.audio_samples if job.cut_done else expected and max(expected, job.audio_samples)
+    expected = float(job.input.get("expected_ms") or 0) / 1000 * SAMPLE_RATE
+    decoded = job.cut_done or job.input.get("duration")
+    total = job.audio_samples if decoded else expected and max(expected, job.audio_samples)
     return min(99.9, round(100 * job.samples_done / total, 1)) if total else 0.0

@@ -14,9 +14,10 @@ from cli.exits import FAILED
 from cli.job_backends import open_job_backend
 from cli.job_progress import follow
 from cli.operator_database import AsJson, moment
-from cli.output import complain, print_json, print_table, remark
+from cli.output import complain, print_json, print_table, remark, remark_on_omissions
 from pipeline.errors import InvalidRequest, StenopoolError
 from pipeline.lifecycle import JobStatus
+from pipeline.options import Channels
 
 LOCAL = "http://127.0.0.1:8000"
 HELP = """Submit, list, show, cancel and retry jobs.
@@ -77,6 +78,10 @@ def submit(
     *,
     model: Annotated[str, typer.Option(help="As `stenopool models` lists them.")] = "whisper-1",
     language: Annotated[str | None, typer.Option(help="ISO 639-1, where known: en. auto: found out.")] = None,
+    channels: Annotated[Channels, typer.Option(help="separate: each channel by itself.")] = "mix",
+    audio_track: Annotated[
+        str | None, typer.Option(metavar="NUMBER|all", help="Of a file with several, from 1; all: each by itself.")
+    ] = None,
     webhook_url: Annotated[str | None, typer.Option(help="Tell this URL when the job has ended.")] = None,
     idempotency_key: Annotated[
         str | None, typer.Option(help="Submitting again with the same key makes no second job.")
@@ -91,7 +96,13 @@ def submit(
     as_json: AsJson = False,
 ) -> None:
     """Upload a recording as a job to a running installation. The base URL's default is http://127.0.0.1:8000."""
-    fields = {"model": model, "language": language, "webhook.url": webhook_url}
+    fields = {
+        "model": model,
+        "language": language,
+        "channels": channels if channels != "mix" else None,
+        "audio_track": audio_track,
+        "webhook.url": webhook_url,
+    }
     with Client(base_url or LOCAL, api_key) as client:
         job = client.submit(file, fields, idempotency_key=idempotency_key)
         if not wait:
@@ -152,6 +163,7 @@ def _deliver(job: dict[str, Any], transcript: str, output: Path | None, *, as_js
         print_json(job)
     elif output is None:
         typer.echo(transcript, nl=not transcript.endswith("\n"))
+    remark_on_omissions(job["id"], job.get("gaps") or (), job.get("warnings") or ())
 
 
 def _why(job: dict[str, Any]) -> StenopoolError:
@@ -185,6 +197,7 @@ def _print_job(job: dict[str, Any], *, as_json: bool) -> None:
         if value not in (None, {}, [])
     )
     print_table(("", ""), rows)
+    remark_on_omissions(job["id"], job.get("gaps") or (), job.get("warnings") or ())
 
 
 def _plain(value: object) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import typer
@@ -13,6 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.errors import StenopoolError
+
+MOST_REMARKS = 20  # of a kind about one recording; the rest is in its JSON
 
 
 def stderr() -> Console:
@@ -33,6 +35,22 @@ def remark(text: str) -> None:
 def complain(error: StenopoolError) -> None:
     """One clear line on stderr: what was wrong, and its code."""
     remark(f"stenopool: {' '.join(error.message.split())} [{error.as_dict()['code']}]")
+
+
+def remark_on_omissions(name: str, gaps: Sequence[Mapping[str, Any]], warnings: Sequence[Mapping[str, Any]]) -> None:
+    """What was not heard of a recording, and what else its owner should know, as the API tells it: a line each on stderr."""
+    for kind, text, found in (("not heard", "reason", gaps), ("warning", "message", warnings)):
+        for one in found[:MOST_REMARKS]:
+            where = f"{_clock(one['start'])} to {_clock(one['end'])}"
+            remark(f"{name}: {kind}, {where}: {' '.join(str(one[text]).split())} [{one['code']}]")
+        if len(found) > MOST_REMARKS:
+            remark(f"{name}: {kind}, {len(found) - MOST_REMARKS} more")
+
+
+def _clock(seconds: float) -> str:
+    whole, tenths = divmod(round(10 * seconds), 10)
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes}:{rest:02d}.{tenths}"
 
 
 def print_json(value: Any) -> None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -19,7 +19,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from cli.atomic_output import write_whole
 from cli.environment import settings
 from cli.exits import OK, exit_code
-from cli.output import complain, print_json, remark, stderr
+from cli.output import complain, print_json, remark, remark_on_omissions, stderr
 from pipeline import formats
 from pipeline.audio.raw_sound import MOST_CHANNELS, RATES, RawFormat
 from pipeline.catalog import load_catalog
@@ -27,8 +27,9 @@ from pipeline.cut.channel_chunks import WHOLE
 from pipeline.cut.time_range import Part
 from pipeline.errors import InvalidRequest, StenopoolError
 from pipeline.formats.base import Format, RenderOptions
-from pipeline.options import TranscriptionOptions
+from pipeline.options import Channels, TranscriptionOptions, asked_track
 from pipeline.provider_registry import ProviderRegistry
+from pipeline.quality.omissions import caution_as_dict, gap_as_dict, told
 from pipeline.run import Progress as OnProgress
 from pipeline.run import transcribe as run_transcribe
 from pipeline.text.languages import asked_language
@@ -37,7 +38,6 @@ from pipeline.transcript import Transcript, transcript_as_dict
 STDIN = "-"
 
 app = typer.Typer(add_completion=False)
-Channels = Literal["mix", "separate"]
 _RANGE = re.compile(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)?")
 
 
@@ -59,6 +59,9 @@ def transcribe(
     channels: Annotated[
         Channels, typer.Option(help="separate: each channel by itself, and the text says which.")
     ] = "mix",
+    audio_track: Annotated[
+        str | None, typer.Option(metavar="NUMBER|all", help="Of a file with several, from 1; all: each by itself.")
+    ] = None,
     stretch: Annotated[
         Part | None,
         typer.Option(
@@ -96,6 +99,8 @@ def transcribe(
         language=asked_language(language),
         response_format=format_name,
         timestamp_granularities=("word", "segment"),
+        channels=channels,
+        audio_track=asked_track(audio_track),
         input_format=input_format,
         input_sample_rate=input_sample_rate,
         input_channels=input_channels,
@@ -103,8 +108,7 @@ def transcribe(
     _ = options.raw  # a missing part is told before any work
     catalog = load_catalog(chosen.catalog, embedded_engines=chosen.embedded_engines, stock=chosen.stock_providers)
     catalog.routes_for(options)  # a wrong model, a language that it does not hear: told before any work
-    if channels != "separate":  # they tell who speaks, whoever hears them
-        catalog.check_format(model, "transcription", format_name)
+    catalog.check_format_of(options)
     asked = RenderOptions(granularities=("word", "segment"), paragraphs=paragraphs)
     targets = _targets(files, output, form)
     first_failure = OK
@@ -115,7 +119,6 @@ def transcribe(
             registry=registry,
             workers=chosen.cpu_processes,
             part=stretch or WHOLE,
-            separate=channels == "separate",
         )
         for name in files:
             try:
@@ -139,7 +142,9 @@ def _heard(name: str, hear: Callable[..., Transcript]) -> tuple[Transcript, floa
 
 def _remark_on(name: str, transcript: Transcript, seconds: float) -> None:
     heard = f"by {transcript.model_used}" if transcript.segments else "without speech in it"
-    remark(f"{name}: {transcript.duration / 1000:.1f} s of sound in {seconds:.1f} s, {heard}")
+    remark(f"{name}: {transcript.audio_ms / 1000:.1f} s of sound in {seconds:.1f} s, {heard}")
+    gaps = [gap_as_dict(gap) for gap in transcript.gaps]
+    remark_on_omissions(name, gaps, [caution_as_dict(caution) for caution in transcript.warnings])
 
 
 def _source(name: str) -> Path | bytes:
@@ -218,6 +223,8 @@ def _as_dict(name: str, transcript: Transcript, target: Path | None) -> dict[str
         "output": str(target) if target else None,
         "text": transcript.text,
         "duration_seconds": transcript.duration / 1000,
+        "audio_seconds": transcript.audio_ms / 1000,
+        **told(transcript),
         "language": transcript.language,
         "model_used": transcript.model_used,
         "transcript": transcript_as_dict(transcript),

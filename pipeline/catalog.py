@@ -202,6 +202,11 @@ class Catalog:
             raise UnsupportedValue(f"{told} {here}", param="response_format")
         raise UnsupportedValue(f"{told} Use one of: {', '.join(offered)}.", param="response_format")
 
+    def check_format_of(self, options: TranscriptionOptions) -> None:
+        """The same for a transcription; tracks and channels that are heard apart tell who speaks, whoever hears them."""
+        if not options.apart:
+            self.check_format(options.model, options.task, options.response_format)
+
     def routes(self, model_id: str, task: Task, *, diarized: bool = False) -> tuple[Route, ...]:
         """Who serves it, best first; with `diarized` only those that tell speakers apart, if there are any.
 

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.audio.raw_sound import MOST_CHANNELS, RATES, RawFormat, RawSound, raw_sound
+from pipeline.errors import UnsupportedValue
 
 Task = Literal["transcription", "translation", "speech"]
 Granularity = Literal["word", "segment"]
+Channels = Literal["mix", "separate"]
 DIARIZED = "diarized_json"  # the one format that not every model can give
+MOST_TRACKS = 1000  # that a file could have; how many it has, it tells
+_DIGITS = re.compile("[0-9]{1,4}")
 SPEECH_FORMATS = ("mp3", "opus", "aac", "flac", "wav", "pcm")
+
+
+def asked_track(value: object) -> int | Literal["all"] | None:
+    """`audio_track` as callers write it, a number also in digits. Raises UnsupportedValue."""
+    if value is None or value == "all":
+        return value
+    number = int(value) if isinstance(value, str) and _DIGITS.fullmatch(value) else value
+    if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= MOST_TRACKS:
+        raise UnsupportedValue('`audio_track` is the number of a track, from 1, or "all".', param="audio_track")
+    return number
 
 
 class _Frozen(BaseModel):
@@ -32,7 +47,7 @@ class TranscriptionOptions(_Frozen):
 
     `language` is one the caller is sure of, or, `pinned`, one that we found ourselves; `languages` are those that may occur.
     `known_speaker_references` are data: URLs with 2 to 10 s of each of the `known_speaker_names`. The three `input_…` say what a
-    recording without a header is.
+    recording without a header is. `audio_track`, from 1: that one, or all, each by itself; unset: the file's main one.
     """
 
     model: str
@@ -49,6 +64,8 @@ class TranscriptionOptions(_Frozen):
     chunking_strategy: Literal["auto"] | VoiceActivity | None = None
     known_speaker_names: tuple[str, ...] = Field((), max_length=4)
     known_speaker_references: tuple[str, ...] = Field((), max_length=4)
+    channels: Channels = "mix"
+    audio_track: Annotated[int, Field(ge=1, le=MOST_TRACKS)] | Literal["all"] | None = None
     input_format: RawFormat | None = None
     input_sample_rate: int | None = Field(None, ge=RATES[0], le=RATES[1])
     input_channels: int | None = Field(None, ge=1, le=MOST_CHANNELS)
@@ -57,6 +74,16 @@ class TranscriptionOptions(_Frozen):
     def raw(self) -> RawSound | None:
         """What the recording was declared to be, where it has no header. Raises InvalidRequest where half of that is missing."""
         return raw_sound(self.input_format, self.input_sample_rate, self.input_channels)
+
+    @property
+    def separate(self) -> bool:
+        """Whether each channel is heard by itself."""
+        return self.channels == "separate"
+
+    @property
+    def apart(self) -> bool:
+        """Whether several sounds of one recording are heard, each by itself: then it is they who tell who speaks."""
+        return self.separate or self.audio_track == "all"
 
     @property
     def diarized(self) -> bool:

@@ -147,7 +147,9 @@ def runs_in_greenlet(data: bytes, options: TranscriptionOptions, registry: Provi
 def packed(data: bytes, options: TranscriptionOptions, registry: ProviderRegistry, route: Route) -> Parcel | None:
     """The file as something to hand to this route; None where it has to be decoded."""
     transcriber = registry.transcriber(route)
-    if options.raw or transcriber.local or not hears_files(transcriber) or len(data) > transcriber.takes.max_bytes:
+    if options.raw or options.separate or options.audio_track is not None:
+        return None
+    if transcriber.local or not hears_files(transcriber) or len(data) > transcriber.takes.max_bytes:
         return None
     container = container_of(data)
     if container is None or container.name not in transcriber.takes.containers or container.name not in _NAMES:

@@ -28,17 +28,18 @@ from pipeline.errors import (
 from pipeline.options import SpeechOptions, TranscriptionOptions
 from pipeline.provider_protocol import Speaker, Transcriber, Voice, is_particular
 from pipeline.provider_registry import ProviderRegistry
+from pipeline.quality.omissions import clock_end, with_findings
 from pipeline.recognition.language_pin import VOTERS, may_vote, pinned, wants_pin
 from pipeline.recognition.retry_suspect import hear_well
 from pipeline.resilience.fallback import fallback_available
-from pipeline.stitch.channels import together
+from pipeline.stitch.channels import ALONE, Place, together
 from pipeline.stitch.stitcher import Stitcher
 from pipeline.text.speaker_labels import told_apart
 from pipeline.text.text_splitter import passages
 from pipeline.transcript import Heard, Segment, TokenUsage, Transcript, samples_to_ms
 
 Progress = Callable[[int, int], None]  # (ms transcribed, ms decoded so far)
-Length = Callable[[int], None]  # (ms of sound that are about to be heard, from the beginning)
+Length = Callable[[int], None]  # (ms of sound that are about to be heard, all together)
 # The segments that have become certain since the last call, and who heard most so far.
 Listener = Callable[[Sequence[Segment], str], None]
 Answer = TypeVar("Answer")
@@ -59,27 +60,27 @@ def transcribe(
     workers: int = 1,
     max_seconds: float | None = None,
     part: Part = WHOLE,
-    separate: bool = False,
 ) -> Transcript:
     """The whole recording's text: decode, cut, hear (`workers` chunks at once), stitch. The sound is never held whole.
 
     What `on_segments` is handed, all calls together, has the texts of the transcript's segments, in order, each once.
     `on_length` is called before anybody is asked; what it raises ends the work.
-    `separate`: each channel by itself; `part`: nothing else is heard, and times stay those of the whole.
-    Raises MediaTooLong when there is more than `max_seconds` of it, InvalidRequest when `part` begins behind its end,
-    UnsupportedLanguage when nobody hears the one asked for.
+    `part`: nothing else is heard, and times stay those of the whole.
+    Raises MediaTooLong when there is more than `max_seconds` of it, InvalidRequest when `part` begins behind its end, or there
+    is no such track, UnsupportedLanguage when nobody hears the one asked for.
     """
-    sound = Sound(source, part=part, separate=separate, max_seconds=max_seconds, declared=options.raw)
-    told, heard_ms, end = 0, 0, 0
-    stitchers: dict[int | None, Stitcher] = {} if separate else {None: Stitcher()}
+    sound = _asked_of(source, options, part, max_seconds)
+    told, samples, end = 0, 0, 0
+    stitchers: dict[Place, Stitcher] = {}
     with closing(sound.chunks(cut_profile(options, registry))) as chunks:
         for span, heard in _hear_all(_announced(chunks, on_length), options, registry, workers):
-            stitchers.setdefault(span.channel, Stitcher()).add(span, heard)
-            told += 0 if separate else _tell(on_segments, stitchers[None], told)
-            heard_ms, end = heard_ms + samples_to_ms(span.own_end - span.own_start), max(end, span.own_end)
+            stitcher = stitchers.setdefault((span.track, span.channel), Stitcher())
+            stitcher.add(span, heard)
+            told += 0 if options.apart else _tell(on_segments, stitcher, told)
+            samples, end = samples + span.own_end - span.own_start, max(end, span.own_end)
             if on_progress:
-                on_progress(heard_ms, samples_to_ms(sound.samples))
-    transcript = _finished(stitchers, samples_to_ms(end), options)
+                on_progress(samples_to_ms(samples), samples_to_ms(sound.samples))
+    transcript = with_findings(_finished(stitchers, clock_end(end, sound.findings), options), sound.findings, samples)
     if on_segments and transcript.segments[told:]:
         on_segments(transcript.segments[told:], transcript.model_used)
     return replace(transcript, language=transcript.language or options.text_language)
@@ -179,17 +180,31 @@ def is_local(options: TranscriptionOptions | SpeechOptions, registry: ProviderRe
     return registry.transcriber(routes[0]).local
 
 
-def _finished(stitchers: Mapping[int | None, Stitcher], duration: int, options: TranscriptionOptions) -> Transcript:
-    """One transcript of one recording, or of its channels."""
+def _asked_of(source: Path | bytes, options: TranscriptionOptions, part: Part, max_seconds: float | None) -> Sound:
+    """What the caller wants to have heard of the recording."""
+    return Sound(
+        source,
+        part=part,
+        separate=options.separate,
+        track=options.audio_track,
+        max_seconds=max_seconds,
+        declared=options.raw,
+    )
+
+
+def _finished(stitchers: Mapping[Place, Stitcher], duration: int, options: TranscriptionOptions) -> Transcript:
+    """One transcript of one recording, or of its tracks and channels."""
     task = "translate" if options.task == "translation" else "transcribe"
-    transcripts = [stitcher.finish(duration=duration, task=task) for stitcher in stitchers.values()]
-    return transcripts[0] if None in stitchers else together(transcripts)
+    each = stitchers or {ALONE: Stitcher()}
+    return together({place: stitcher.finish(duration=duration, task=task) for place, stitcher in each.items()})
 
 
 def _announced(chunks: Iterable[Chunk], on_length: Length | None) -> Iterator[Chunk]:
+    samples = 0
     for chunk in chunks:
+        samples += chunk.span.own_end - chunk.span.own_start
         if on_length:
-            on_length(samples_to_ms(chunk.span.own_end))
+            on_length(samples_to_ms(samples))
         yield chunk
 
 

@@ -63,7 +63,8 @@ class Segment:
     temperature: float | None = None
     tokens: tuple[int, ...] = ()
     speaker: str | None = None
-    channel: int | None = None
+    channel: int | None = None  # from 0, where each was heard by itself
+    track: int | None = None  # from 1, likewise
     suspect: tuple[str, ...] = ()
 
     def told(
@@ -184,7 +185,7 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """The whole recording's text; `duration` is the decoded length in ms."""
+    """The whole recording's text; `duration` is the length of its clock in ms, as a player shows it."""
 
     segments: tuple[Segment, ...]
     duration: int
@@ -197,9 +198,14 @@ class Transcript:
     usage: TokenUsage | None = None  # all chunks' together; None unless every chunk's provider counted
     logprobs: tuple[Logprob, ...] = ()
     coverage: Coverage = Coverage()
-    decoded: int | None = None  # ms that were decoded, silence included: what is billed; None: all of them
+    decoded: int | None = None  # ms that were decoded and heard, of all tracks and channels; None: the whole clock's
     warnings: tuple[Caution, ...] = ()
     not_sent: tuple[NotSent, ...] = ()
+
+    @property
+    def audio_ms(self) -> int:
+        """What is billed, and told as used: decoded sound, silence included, without holes and what could not be decoded."""
+        return self.duration if self.decoded is None else self.decoded
 
     @property
     def incomplete(self) -> bool:

@@ -21,6 +21,12 @@ def perf_headers(request: Request, model_used: str) -> dict[str, str]:
     return told if micro is None else told | {"x-perf-cost-usd": cost_text(micro)}
 
 
+def omission_headers(transcript: Transcript) -> dict[str, str]:
+    """How much there is to tell, which formats of text cannot: how many gaps and warnings, each only where there are some."""
+    counts = (("x-perf-gaps", transcript.gaps), ("x-perf-warnings", transcript.warnings))
+    return {name: str(len(found)) for name, found in counts if found}
+
+
 def cost_text(micro: int) -> str:
     """As headers write it."""
     return usd_text(micro) if micro else "0"
@@ -44,13 +50,13 @@ def perf(request: Request, model_used: str, audio_ms: int) -> dict[str, Any]:
 
 
 def usage(transcript: Transcript, response_format: str) -> dict[str, Any]:
-    """What was used: tokens where the provider counted them for every chunk, else measured seconds of sound.
+    """What was used: tokens where the provider counted them for every chunk, else the seconds of sound that were decoded.
 
     verbose_json knows seconds only (contract.md section 1.3).
     """
     if transcript.usage is not None and response_format != "verbose_json":
         return tokens(transcript.usage)
-    return {"type": "duration", "seconds": transcript.duration / 1000}
+    return {"type": "duration", "seconds": transcript.audio_ms / 1000}
 
 
 def tokens(used: TokenUsage) -> dict[str, Any]:

@@ -24,7 +24,8 @@ PUBLIC = frozenset({"/", "/healthz", "/readyz", "/metrics", "/version", "/docs",
 SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 LONGEST_CLIENT_ID = 512  # characters of X-Client-Request-Id, as OpenAI has it
 EXPOSED = (
-    b"x-request-id, x-perf-request-id, x-perf-model-used, x-perf-cost-usd, x-perf-latency-ms, openai-processing-ms, "
+    b"x-request-id, x-perf-request-id, x-perf-model-used, x-perf-cost-usd, x-perf-latency-ms, x-perf-gaps, x-perf-warnings, "
+    b"openai-processing-ms, "
     b"location, retry-after, x-should-retry, etag, idempotent-replayed, content-disposition, "
     b"x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, ratelimit, ratelimit-policy"
 )

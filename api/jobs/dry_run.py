@@ -21,15 +21,15 @@ from api.sync.background_work import BackgroundWork
 from api.uploads.sinks import PIECE, beyond
 from infra.storage.base import disk_errors
 from pipeline.audio.first_look import FirstLook
-from pipeline.audio.raw_sound import RawSound
 from pipeline.cut.channel_chunks import Sound
 from pipeline.cut.cutter import CutProfile
 from pipeline.cut.time_range import Part
 from pipeline.errors import EmptyMedia, MediaTooLarge
+from pipeline.options import TranscriptionOptions
 from pipeline.transcript import samples_to_ms
 
 FETCH_SECONDS = 300.0  # for a recording behind a URL; a job has hours
-Measured = tuple[int, int]  # (ms, chunks), of all channels that are heard
+Measured = tuple[int, int]  # (ms of sound that were decoded, chunks), of all tracks and channels that are heard
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,7 @@ class HearingPlan:
 
     profile: CutProfile
     part: Part
-    separate: bool  # each channel by itself
-    declared: RawSound | None = None  # what a recording without a header is
+    options: TranscriptionOptions
 
 
 class Scratch:
@@ -97,7 +96,13 @@ class Scratch:
             self._file.flush()
         path, most = Path(f"/dev/fd/{self._file.fileno()}"), self._context.services.settings.max_audio_seconds
         sound = Sound(
-            path, part=how.part, separate=how.separate, max_seconds=most, watch=disconnect.check, declared=how.declared
+            path,
+            part=how.part,
+            separate=how.options.separate,
+            track=how.options.audio_track,
+            max_seconds=most,
+            watch=disconnect.check,
+            declared=how.options.raw,
         )
         chunks = sum(1 for _ in sound.chunks(how.profile))
         return samples_to_ms(sound.samples), chunks
@@ -127,7 +132,7 @@ async def fetch_and_measure(
     scratch = Scratch(context, limit=most)
 
     def whole(disconnect: ClientDisconnect) -> Measured:
-        look = None if how.declared else FirstLook()
+        look = None if how.options.raw else FirstLook()
 
         def sink(data: bytes) -> None:
             disconnect.check()

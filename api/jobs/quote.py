@@ -44,7 +44,7 @@ def sure_ms_of(fields: JobFields | SpeechJobFields, length: Estimate) -> int:
 
 
 def heard_ms(fields: JobFields, length: Estimate) -> int:
-    """Of a part only the part; what further channels cost is held when they are found."""
+    """Of a part only the part; what further tracks and channels cost is held when they are found."""
     if fields.range is None:
         return length.ms
     end = length.ms if fields.range.end is None else min(length.ms, round(1000 * fields.range.end))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any
 
@@ -10,10 +11,11 @@ from fastapi import Response
 from pydantic import Field, model_validator
 
 from api.dependencies import JOBS, AppContext
-from api.http.perf_metadata import cost_text, tokens
+from api.http.perf_metadata import cost_text, omission_headers, usage
 from api.schemas.audio_options import Lenient, Many
 from api.schemas.job_object import terminal
 from infra.database.tables import Job
+from infra.money.job_money import job_usage
 from pipeline import formats
 from pipeline.captions.layout import Layout
 from pipeline.errors import Expired, InputMissing, InvalidRequest, UnsupportedValue, WrongState
@@ -22,7 +24,7 @@ from pipeline.lifecycle import ACTIONS
 from pipeline.options import Granularity
 from pipeline.quality.suspects import Shown, shown
 from pipeline.text.search import find
-from pipeline.transcript import SAMPLE_RATE, Segment, Transcript
+from pipeline.transcript import Segment, Transcript
 
 TELLS_SUSPECTS = ("verbose_json",)  # formats in which a suspect segment says so by itself
 WHAT_GOES = "The job's results have been deleted."
@@ -98,7 +100,8 @@ def rendered(job: Job, transcript: Transcript, query: CaptionQuery) -> Response:
     name = query.format or asked or "json"
     wanted = query.timestamp_granularities or job.request.get("timestamp_granularities") or ("segment",)
     shape = formats.load(name)
-    used = _usage(job, transcript, shape.name) if job.task == "transcription" else {}
+    transcript = replace(transcript, decoded=job_usage(job).audio_ms)
+    used = {"usage": usage(transcript, shape.name)} if job.task == "transcription" else {}
     if query.suspect == "drop" or shape.name not in TELLS_SUSPECTS:
         transcript = shown(transcript, query.suspect)
     body = shape.render(transcript, RenderOptions(granularities=tuple(wanted), extra=used, **query.layout()))
@@ -106,17 +109,9 @@ def rendered(job: Job, transcript: Transcript, query: CaptionQuery) -> Response:
         "content-disposition": f'inline; filename="{job.id}.{shape.extension.removeprefix(".")}"',
         "x-perf-model-used": transcript.model_used,
         "x-perf-cost-usd": cost_text(job.captured_micro),
+        **omission_headers(transcript),
     }
     return Response(body, media_type=shape.media_type, headers=headers)
-
-
-def _usage(job: Job, transcript: Transcript, format_name: str) -> dict[str, Any]:
-    """As on the synchronous endpoint: tokens that the provider counted, else seconds."""
-    if transcript.usage is not None and format_name != "verbose_json":
-        return {"usage": tokens(transcript.usage)}
-    return {
-        "usage": {"type": "duration", "seconds": job.samples_done / SAMPLE_RATE}
-    }  # without the gaps, which are free
 
 
 async def so_far(context: AppContext, job: Job) -> tuple[Sequence[Segment], bool]:
@@ -126,7 +121,8 @@ async def so_far(context: AppContext, job: Job) -> tuple[Sequence[Segment], bool
     if job.result_key is not None and job.status in ACTIONS["transcript"]:
         whole = await transcript_of(context, job)
         return whole.segments, True
-    if job.task == "speech" or job.request.get("channels") == "separate":  # in order only when all is there
+    apart = job.request.get("channels") == "separate" or job.request.get("audio_track") == "all"
+    if job.task == "speech" or apart:  # in order only when all is there
         return [], terminal(job)
     return await context.transfer(partial(context.transcript_cache.segments, context.services, job.id)), terminal(job)
 
@@ -146,7 +142,7 @@ def numbered(segments: Sequence[Segment], first: int = 0) -> list[dict[str, Any]
             ],
             "suspect": list(segment.suspect),
         }
-        | {name: value for name in ("speaker", "channel") if (value := getattr(segment, name)) is not None}
+        | {name: value for name in ("speaker", "track", "channel") if (value := getattr(segment, name)) is not None}
         for number, segment in enumerate(segments, start=first)
     ]
 

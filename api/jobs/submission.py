@@ -98,11 +98,11 @@ def _job_fields(context: AppContext, given: Any, task: str | None) -> Fields:
     services = context.services
     if isinstance(fields, SpeechJobFields) or fields.task == "speech":
         services.catalog.routes(fields.model, fields.task)
+        services.catalog.check_format(fields.model, fields.task, fields.response_format or "mp3")
     else:
-        services.catalog.routes_for(fields.options(fields.task))
-    if getattr(fields, "channels", None) != "separate":  # channels tell who speaks, whoever hears them
-        usual = "mp3" if isinstance(fields, SpeechJobFields) else "json"
-        services.catalog.check_format(fields.model, fields.task, fields.response_format or usual)
+        options = fields.options(fields.task)
+        services.catalog.routes_for(options)
+        services.catalog.check_format_of(options)
     if fields.webhook is not None:
         check_target(context, fields.webhook.url, param="webhook.url")
     for name, most in (

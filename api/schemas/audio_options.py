@@ -26,7 +26,7 @@ from api.schemas.known_speakers import check_reference
 from pipeline import formats
 from pipeline.audio.raw_sound import MOST_CHANNELS, RATES, RawFormat, RawSound, raw_sound
 from pipeline.errors import UnsupportedValue
-from pipeline.options import Granularity, SpeechOptions, TranscriptionOptions, VoiceActivity
+from pipeline.options import Channels, Granularity, SpeechOptions, TranscriptionOptions, VoiceActivity, asked_track
 from pipeline.text.languages import asked_language
 
 MAX_INPUT = 4096  # characters of one utterance
@@ -121,6 +121,13 @@ class TranscriptionFields(Lenient):
     )
     known_speaker_references: Annotated[list[str] | None, Many(), Unset] = Field(
         None, max_length=MAX_SPEAKERS, description="A `data:` URL with 2 to 10 s of each of them, in the same order."
+    )
+    channels: Annotated[Channels | None, Unset] = Field(
+        None, description="separate: each channel is transcribed on its own, and its segments say which."
+    )
+    audio_track: Annotated[int | Literal["all"] | None, BeforeValidator(asked_track), Unset] = Field(
+        None,
+        description="Of a file with several: a number from 1, or `all`, each by itself. Unset: its main one.",
     )
     input_format: Annotated[RawFormat | None, Unset] = Field(
         None, description="What a recording without a header is: s16le, mulaw, alaw or g722. Stands before the file."

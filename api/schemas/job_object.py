@@ -6,9 +6,10 @@ from typing import Any
 
 from api.schemas.known_speakers import without_sounds
 from infra.database.tables import Job, JobEvent, WebhookAttempt, WebhookMessage
-from infra.money.job_money import cost_facts
+from infra.money.job_money import cost_facts, job_usage
 from pipeline.lifecycle import TERMINAL, JobStatus
 from pipeline.pricing import tokens_from_dict
+from pipeline.quality.omissions import caution_as_dict, findings_from_dict, gaps_of, is_incomplete
 from pipeline.transcript import SAMPLE_RATE, TokenUsage
 
 MOVES = (
@@ -21,7 +22,7 @@ MOVES = (
     "cancelled_at",
     "expired_at",
 )
-INPUT = ("type", "filename", "bytes", "sha256", "duration", "channels", "codec", "characters")
+INPUT = ("type", "filename", "bytes", "sha256", "duration", "channels", "codec", "characters", "audio_tracks")
 SOUND = ("format", "bytes", "duration")
 ERROR = ("code", "message", "stage", "retryable", "chunk", "provider")
 CURRENCY = "usd"
@@ -39,6 +40,7 @@ def terminal(job: Job) -> bool:
 
 def job_object(job: Job, *, now: float, message: WebhookMessage | None = None) -> dict[str, Any]:
     """All keys, always. `now` in epoch seconds; `message` is the job's own webhook message, where one was made."""
+    findings = findings_from_dict(job.input.get("findings"))
     return {
         "id": job.id,
         "object": "audio.job",
@@ -54,7 +56,9 @@ def job_object(job: Job, *, now: float, message: WebhookMessage | None = None) -
         "language": job.language,
         "progress": progress(job, now=now),
         "partial": job.partial,
-        "gaps": job.gaps or [],
+        "incomplete": is_incomplete(findings),
+        "gaps": gaps_of(findings, job.gaps or ()),
+        "warnings": [caution_as_dict(caution) for caution in findings.warnings],
         "quality": job.quality,
         "usage": _usage(job),
         "sound": None if job.sound is None else {name: job.sound[name] for name in SOUND},
@@ -99,17 +103,23 @@ def _counted(job: Job, total: int | None, *, done: bool) -> dict[str, Any]:
 
 
 def _total_samples(job: Job) -> int | None:
-    if job.cut_done:
-        return job.audio_samples
-    duration = job.input.get("duration")
-    return round(float(duration) * SAMPLE_RATE) if duration else None
+    """Of sound to be heard, which is less than the clock shows where that has holes."""
+    return job.audio_samples if job.cut_done or job.input.get("duration") else None
 
 
 def _expected_samples(job: Job) -> int:
     """What the recording says that it lasts, until it is decoded to its end: for percent and ETA only."""
-    channels = int(job.input.get("channels") or 1) if job.request.get("channels") == "separate" else 1
-    expected = int(job.input.get("expected_ms") or 0) * channels * SAMPLE_RATE // 1000
+    expected = int(job.input.get("expected_ms") or 0) * _times_heard(job) * SAMPLE_RATE // 1000
     return max(expected, job.audio_samples) if expected else 0
+
+
+def _times_heard(job: Job) -> int:
+    """How often its recording is heard: once for each track and channel that is heard by itself."""
+    tracks, channels = job.input.get("audio_tracks") or [], int(job.input.get("channels") or 1)
+    apart = job.request.get("channels") == "separate"
+    if job.request.get("audio_track") == "all" and tracks:
+        return sum(track["channels"] or 1 if apart else 1 for track in tracks)
+    return channels if apart else 1
 
 
 def _eta(job: Job, share: float, now: float) -> int | None:
@@ -129,7 +139,7 @@ def _usage(job: Job) -> dict[str, Any] | None:
         return _tokens(tokens)
     if job.task == "speech":
         return {"type": "characters", "characters": job.input.get("characters")}
-    return {"type": "duration", "seconds": round(job.samples_done / SAMPLE_RATE, 3)}  # without the gaps, which are free
+    return {"type": "duration", "seconds": job_usage(job).audio_ms / 1000}
 
 
 def _tokens(tokens: TokenUsage) -> dict[str, Any]:

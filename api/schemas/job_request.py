@@ -117,9 +117,6 @@ class JobFields(JobCommon, TranscriptionFields):
 
     url: Annotated[str | None, Unset] = Field(None, max_length=4096, description="Where to fetch the recording.")
     headers: dict[str, str] | None = Field(None, max_length=16, description="Sent along when `url` is fetched.")
-    channels: Literal["mix", "separate"] | None = Field(
-        None, description="separate: each channel is transcribed on its own, and its segments say which."
-    )
     range: Annotated[RangeFields | None, Parsed, Unset] = Field(
         None, description="Only this part, in seconds; times stay those of the whole recording."
     )

@@ -91,7 +91,7 @@ class Bill:
         """It has been heard; the transcript tells how much it was."""
         usage = heard_usage(
             self._prices,
-            audio_ms=transcript.duration,
+            audio_ms=transcript.audio_ms,
             text=transcript.text,
             prompt=self._text,
             reported=transcript.usage,

@@ -9,6 +9,7 @@ from api.http.perf_metadata import tokens
 from pipeline.formats.diarized_json import check_told, diarized
 from pipeline.formats.json import languages, logprob
 from pipeline.options import TranscriptionOptions
+from pipeline.quality.omissions import told
 from pipeline.transcript import Segment, Transcript
 from pipeline.word_spacing import joined, space_between
 
@@ -47,7 +48,12 @@ class TranscriptEvents:
         """
         if self._options.diarized:
             check_told(transcript)
-        event: Event = {"type": "transcript.text.done", "text": transcript.text, **languages(transcript)}
+        event: Event = {
+            "type": "transcript.text.done",
+            "text": transcript.text,
+            **languages(transcript),
+            **told(transcript),
+        }
         if transcript.logprobs and "logprobs" in self._options.include:
             event["logprobs"] = [logprob(one) for one in transcript.logprobs]
         return event | ({"usage": tokens(transcript.usage)} if transcript.usage else {})

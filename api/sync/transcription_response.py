@@ -19,7 +19,7 @@ from typing import Any
 from fastapi import Request, Response
 
 from api.http.error_responses import content_of
-from api.http.perf_metadata import perf, perf_headers, usage
+from api.http.perf_metadata import omission_headers, perf, perf_headers, usage
 from api.http.sse import EVENT_STREAM, KEEPALIVE, KEEPALIVE_SECONDS, STREAM_HEADERS, Stream, event
 from api.sync.background_work import BackgroundWork
 from api.sync.transcript_events import TranscriptEvents
@@ -45,7 +45,7 @@ async def as_body(request: Request, hearing: Hearing, options: TranscriptionOpti
     if not await hearing.watched(request.receive, seconds=patience):
         return Stream(_spaced(request, hearing, options), media_type=JSON, headers=STREAM_HEADERS)
     transcript = hearing.result()
-    headers = perf_headers(request, transcript.model_used)
+    headers = perf_headers(request, transcript.model_used) | omission_headers(transcript)
     return Response(_written(request, transcript, options), media_type=shape.media_type, headers=headers)
 
 
@@ -62,7 +62,7 @@ async def as_events(request: Request, hearing: Hearing, options: TranscriptionOp
 
 
 def _written(request: Request, transcript: Transcript, options: TranscriptionOptions) -> bytes:
-    extra: dict[str, Any] = {"perf": perf(request, transcript.model_used, transcript.duration)}
+    extra: dict[str, Any] = {"perf": perf(request, transcript.model_used, transcript.audio_ms)}
     if options.task == "transcription":
         extra = {"usage": usage(transcript, options.response_format), **extra}
     how = RenderOptions(granularities=options.timestamp_granularities, extra=extra)
@@ -109,6 +109,6 @@ async def _events(
             if isinstance(error, StenopoolError):
                 return
             raise  # to be logged
-        yield event({**end, "perf": perf(request, transcript.model_used, transcript.duration)})
+        yield event({**end, "perf": perf(request, transcript.model_used, transcript.audio_ms)})
     finally:
         hearing.leave()

@@ -105,7 +105,7 @@ class Job(SQLModel, table=True):
     media_id: str | None = Field(default=None, foreign_key="media.id", index=True)
     input: dict[str, Any] = _json(
         nullable=False
-    )  # type, filename, bytes, sha256, duration, channels, codec, expected_ms; url without secrets
+    )  # type, filename, bytes, sha256, duration, channels, codec, audio_tracks, findings, expected_ms; url without secrets
     source: dict[str, Any] | None = _json()  # url and headers to fetch; emptied once fetched
 
     status: str = "queued"
@@ -122,7 +122,7 @@ class Job(SQLModel, table=True):
     dispatched_at: float | None = _time()  # when its message was last sent
 
     cut_done: bool = False  # every chunk is a row
-    audio_samples: int = Field(default=0, sa_type=BigInteger)  # decoded so far, at 16 kHz
+    audio_samples: int = Field(default=0, sa_type=BigInteger)  # decoded so far, at 16 kHz, of all tracks and channels
     chunks_total: int = 0
     chunks_completed: int = 0
     chunks_failed: int = 0
@@ -134,7 +134,9 @@ class Job(SQLModel, table=True):
     result_key: str | None = None
     sound: dict[str, Any] | None = _json()  # of a speech job: key, format, bytes, duration in seconds
     partial: bool = False
-    gaps: list[dict[str, Any]] | None = _json()
+    gaps: list[dict[str, Any]] | None = (
+        _json()
+    )  # its failed chunks; those of its recording are in `input`, for every run
     quality: dict[str, Any] | None = _json()
     error: dict[str, Any] | None = _json()
 

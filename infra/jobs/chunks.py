@@ -33,6 +33,7 @@ from infra.media import want_stored
 from infra.money.job_money import capture, cover, expect, note_usage
 from pipeline.lifecycle import ChunkStatus, JobStatus, Stage
 from pipeline.pricing import Usage, tokens_as_dict
+from pipeline.quality.omissions import failed_chunk, gap_as_dict
 
 SAMPLE_RATE = 16_000  # of everything that is cut
 
@@ -60,11 +61,15 @@ class ChunkProgress(Store):
         """Add learned facts to `input`; with `media`, attach what was fetched and empty `source`. Stage preparing, or with
         `samples`, the whole recording's, transcribing: it is one chunk, and whoever prepared it goes on to hear it.
 
+        `duration` among the facts is the length of the recording's clock in seconds; without it, its samples tell it.
+
         `audio_ms` is what the recording is now thought to last: money is held for it, as far as the balance goes. Raises
         InputMissing when the media is not stored.
         """
         with self._database.write() as session:
             job = held_job(session, lease)
+            if samples is not None:
+                note_duration(job, samples)
             job.input = {**job.input, **facts}
             if media is not None:
                 want_stored(session, media)
@@ -73,8 +78,6 @@ class ChunkProgress(Store):
                 job.queue = "cpu"  # whoever fetched it, preparing is for processors
             if audio_ms is not None:
                 expect(session, job, audio_ms)
-            if samples is not None:
-                note_duration(job, samples)
             job.stage = Stage.PREPARING if samples is None else Stage.TRANSCRIBING
             job.version += 1
         return job
@@ -103,7 +106,8 @@ class ChunkProgress(Store):
         span = json.loads(json.dumps(span))  # as the column will give it back: lists, no tuples
         with self._database.write() as session:
             job = held_job(session, lease)
-            cover(session, job, int(span["own_end"]) if samples is None else samples)
+            so_far = int(span["own_end"]) if samples is None else samples
+            cover(session, job, so_far)
             chunk = lock_chunk(session, job.id, idx)
             time = read_clock(session)
             if chunk is not None and chunk.span == span and not _unarmed(chunk):
@@ -118,10 +122,16 @@ class ChunkProgress(Store):
                 disarm(session, job, chunk, time)
             chunk.queue, chunk.sound_key = queue, sound_key
             _arm(session, job, chunk, span, time)
+            job.audio_samples = max(job.audio_samples, so_far)
         return sound_key is not None
 
-    def cut_done(self, lease: Lease, audio_samples: int, chunks_total: int) -> bool:
-        """Every chunk is a row: stage transcribing, the lease ends. True: nothing is left to hear, claim and finish it."""
+    def cut_done(
+        self, lease: Lease, audio_samples: int, chunks_total: int, facts: dict[str, Any] | None = None
+    ) -> bool:
+        """Every chunk is a row: stage transcribing, the lease ends. True: nothing is left to hear, claim and finish it.
+
+        `audio_samples` were decoded in all; `facts` are what was learned meanwhile, as in `note_input`.
+        """
         with self._database.write() as session:
             job = held_job(session, lease)
             time = read_clock(session)
@@ -134,6 +144,7 @@ class ChunkProgress(Store):
             assert job.chunks_total == chunks_total, f"{job.chunks_total} rows for {chunks_total} chunks"
             job.cut_done = True
             note_duration(job, audio_samples)
+            job.input = {**job.input, **(facts or {})}
             job.lost = job.failures = 0
             job.stage = Stage.TRANSCRIBING
             drop_job_lease(job)
@@ -208,27 +219,17 @@ def heard(session: Session, job: Job, chunk: Chunk, usage: Usage | None = None) 
 
 
 def note_duration(job: Job, audio_samples: int) -> None:
-    """The exact length, counted in decoded samples."""
+    """The exact length, counted in decoded samples; whoever knows the clock of the recording tells its `duration` afterwards."""
     job.audio_samples = audio_samples
-    if job.task == "speech":  # its chunks count characters
-        return
-    channels = int(job.input.get("channels") or 1) if job.request.get("channels") == "separate" else 1
-    job.input = {**job.input, "duration": round(audio_samples / channels / SAMPLE_RATE, 3)}
+    if job.task != "speech":  # its chunks count characters
+        job.input = {**job.input, "duration": round(audio_samples / SAMPLE_RATE, 3)}
 
 
 def gaps(session: Session, job: Job) -> list[dict[str, Any]]:
-    """What could not be heard: [{start, end (seconds), code, chunk, channel of a job that hears each by itself}]."""
+    """What could not be heard, as pipeline.quality.omissions writes it: start and end in seconds, code, reason, chunk …"""
     failed = select(Chunk).where(col(Chunk.job_id) == job.id, col(Chunk.status) == ChunkStatus.FAILED)
-    return [
-        {
-            "start": round(chunk.span["own_start"] / SAMPLE_RATE, 3),
-            "end": round(chunk.span["own_end"] / SAMPLE_RATE, 3),
-            "code": (chunk.error or {}).get("code", "internal_error"),
-            "chunk": chunk.idx,
-        }
-        | ({} if chunk.span.get("channel") is None else {"channel": chunk.span["channel"]})
-        for chunk in session.scalars(failed.order_by(col(Chunk.idx)))
-    ]
+    rows = session.scalars(failed.order_by(col(Chunk.idx)))
+    return [gap_as_dict(failed_chunk(chunk.idx, chunk.span, chunk.error)) for chunk in rows]
 
 
 def rows_of(session: Session, job: Job) -> int:
@@ -263,7 +264,6 @@ def _arm(session: Session, job: Job, chunk: Chunk, span: dict[str, Any], now: fl
         heard(
             session, job, chunk
         )  # silence is decoded and cut like anything else: its seconds count, tokens it has none
-    job.audio_samples = max(job.audio_samples, int(span["audio_end"]))
     job.version += 1
 
 

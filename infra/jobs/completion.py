@@ -12,7 +12,7 @@ from sqlmodel import col
 
 from infra.database.clock import read_clock
 from infra.database.tables import Chunk, Job
-from infra.jobs.chunks import disarm, gaps, heard, note_duration
+from infra.jobs.chunks import disarm, gaps, heard
 from infra.jobs.transitions import Lease, Store, all_heard, end, held_job, note, put_back
 from pipeline.errors import unusable_media
 from pipeline.lifecycle import ChunkStatus, JobStatus
@@ -29,7 +29,6 @@ class Finished:
     partial: bool = False
     gaps: list[dict[str, Any]] | None = None
     quality: dict[str, Any] | None = None
-    duration_samples: int | None = None
     sound: dict[str, Any] | None = None
 
 
@@ -61,8 +60,6 @@ class Completion(Store):
             job.partial = finished.partial or bool(job.gaps)
             job.quality = finished.quality
             job.sound = finished.sound
-            if finished.duration_samples is not None:
-                note_duration(job, finished.duration_samples)
             end(session, job, JobStatus.COMPLETED, time)
         return job
 
@@ -108,4 +105,4 @@ def _keep_single(session: Session, job: Job, single: HeardChunk, now: float) -> 
     job.chunks_total = 1
     job.cut_done = True
     heard(session, job, chunk, single.usage)
-    job.audio_samples = max(job.audio_samples, int(single.span["audio_end"]))
+    job.audio_samples = max(job.audio_samples, int(single.span["own_end"]) - int(single.span["own_start"]))

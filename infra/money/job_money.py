@@ -165,7 +165,10 @@ def owed(job: Job) -> int:
 
 
 def job_usage(job: Job) -> Usage:
-    """What its completed chunks used. Those of a text count characters; what lay between them counts with the last one."""
+    """What its completed chunks used: of a recording the sound that was decoded, silence included, holes and gaps not.
+
+    Those of a text count characters; what lay between them counts with the last one.
+    """
     counted: Counted = job.counted  # type: ignore[assignment]  # a column of text
     if job.task == SPEECH:
         whole = job.cut_done and job.chunks_completed == job.chunks_total

@@ -17,6 +17,7 @@ from infra.database.ids import new_id
 from infra.database.tables import Job, WebhookEndpoint, WebhookMessage
 from infra.money.job_money import cost_facts
 from pipeline.lifecycle import JobStatus
+from pipeline.quality.omissions import findings_from_dict, is_incomplete
 
 JOB_TARGET = "job"  # the webhook that came with the job, as opposed to one of the account's endpoints
 JOB_EVENTS = tuple(
@@ -72,8 +73,10 @@ def event_body(message_id: str, kind: str, now: float, data: dict[str, Any]) -> 
 
 
 def job_facts(job: Job) -> dict[str, Any]:
-    """A thin payload: where things stand and where to read more. `transcript_url` is a path on this server."""
+    """A thin payload: where things stand and where to read more. `gaps` and `warnings` are how many there are, `transcript_url`
+    is a path on this server."""
     done = job.status == JobStatus.COMPLETED
+    findings = findings_from_dict(job.input.get("findings"))
     result = "audio_url" if job.task == "speech" else "transcript_url"
     kind = "audio" if job.task == "speech" else "transcript"
     return {
@@ -85,6 +88,9 @@ def job_facts(job: Job) -> dict[str, Any]:
         "client_reference_id": job.client_reference_id,
         "metadata": job.meta or {},
         "partial": job.partial,
+        "incomplete": is_incomplete(findings),
+        "gaps": len(findings.gaps) + len(job.gaps or ()),
+        "warnings": len(findings.warnings),
         "cost": cost_facts(job),
         "error": job.error,
         result: f"/v1/audio/jobs/{job.id}/{kind}" if done else None,

@@ -1,37 +1,32 @@
 """Any recording in, mono samples out (of 16 kHz, what is heard): streaming, in constant memory, with the times of the original.
 
-What is decided here: a file that stops in the middle is decoded as far as it goes, because recorders and streams end like
-that; except an MP4 whose index promises more than is there, for then the loss is certain. Sound that begins after the
-picture of a film is preceded by silence, so that times are the player's.
+What is decided here: which track is heard, what follows what in a file that was joined of several, and what is told of all that
+is not in the samples. A file that stops in the middle is decoded as far as it goes, because recorders and streams end like that.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
-from pipeline.audio.containers.table import Container, Found
-from pipeline.audio.ffmpeg.arguments import SAMPLE_RATE, decode_arguments
-from pipeline.audio.ffmpeg.binary import Ffmpeg, find_ffmpeg
-from pipeline.audio.ffmpeg.cpu_affinity import keep_together
-from pipeline.audio.ffmpeg.error_mapping import failure, refuse_strange
-from pipeline.audio.ffmpeg.log_parser import AudioStream
-from pipeline.audio.ffmpeg.process import BLOCK_BYTES, STALL_SECONDS, Child
-from pipeline.audio.ffmpeg.sandbox import Level, sandbox_level
+from pipeline.audio.clock.link_decoding import LinkDecoding, Settings
+from pipeline.audio.clock.placement import Piece, Placement
+from pipeline.audio.clock.report import Report, unreadable_link
+from pipeline.audio.clock.track_choice import Chosen, choose_track
+from pipeline.audio.containers.table import Container
+from pipeline.audio.ffmpeg.arguments import SAMPLE_RATE
+from pipeline.audio.findings import AudioTrack, Findings
 from pipeline.audio.raw_sound import RawSound
-from pipeline.audio.source import found_in, opened
-from pipeline.errors import EmptyMedia, MediaTooLong
+from pipeline.audio.source import Recording, opened, recordings_in
+from pipeline.errors import DamagedMedia, EmptyMedia, MediaTooLong, UnsupportedMedia
+from pipeline.transcript import Caution
 
 _SAMPLE_BYTES = 2
-_MOST_SECONDS = 7 * 24 * 3600  # that processor time is reckoned with when the caller sets no limit
-_CPU_SECONDS_PER_SECOND = 0.2  # of sound; a slow core decodes an hour of AAC in some 20 s
-_CPU_SECONDS_AT_LEAST = 300
-# A stream of bare frames, in WAV too, does not say that its first samples are the codec's own delay. Every decoder adds it, so
-# every time would be late. MP3: LAME's 576 + 529 (also where the tag that tells is missing); AAC: one frame of its transform.
-_UNSTATED_DELAY = {("mp3", "mp3"): 1105, ("wav", "mp3"): 1105, ("w64", "mp3"): 1105, ("aac", "aac"): 1024}
 
 
 @dataclass(frozen=True)
@@ -49,136 +44,132 @@ def decode(
     *,
     max_seconds: float | None = None,
     channel: int | None = None,
+    track: int | None = None,
     sample_rate: int = SAMPLE_RATE,
     declared: RawSound | None = None,
 ) -> Decoding:
     """Open a recording: `with decode(path) as sound: for block in sound: ...`. `channel`, from 0, instead of a mix of all.
-    What is `declared` is not looked at to find out what it is.
+    `track`, from 1; without it the one that is meant to be heard. What is `declared` is not looked at to find out what it is.
 
     Raises, when entered or while iterated: EmptyMedia, UnsupportedMedia, NoAudioTrack, DamagedMedia, MediaTooLong once more
-    than `max_seconds` have been decoded, InputMissing for a path that cannot be opened, SandboxFailed.
+    than `max_seconds` have been decoded, InvalidRequest for a track that is not there, InputMissing for a path that cannot be
+    opened, SandboxFailed.
     """
-    return Decoding(source, max_seconds=max_seconds, channel=channel, sample_rate=sample_rate, declared=declared)
+    return Decoding(
+        source, track=track, declared=declared, max_seconds=max_seconds, channel=channel, sample_rate=sample_rate
+    )
 
 
 class Decoding:
-    """A recording being decoded. `samples` counts what came so far, of `sample_rate`: exact when the iteration has ended."""
+    """A recording being decoded. `samples` counts what came so far, of `sample_rate`, and `end` is where its clock stands behind
+    them: both are exact when the iteration has ended."""
 
     facts: AudioFacts
 
     def __init__(
-        self,
-        source: Path | bytes,
-        *,
-        max_seconds: float | None = None,
-        channel: int | None = None,
-        sample_rate: int = SAMPLE_RATE,
-        declared: RawSound | None = None,
-        level: Level | None = None,
-        tool: Ffmpeg | None = None,
-        stall_seconds: float = STALL_SECONDS,
+        self, source: Path | bytes, *, track: int | None = None, declared: RawSound | None = None, **settings: Any
     ) -> None:
-        self.samples = 0
-        self._source = source
-        self._max_seconds = max_seconds
-        self._channel = channel
-        self._sample_rate = sample_rate
-        self._declared = declared
-        self._level = level
-        self._tool = tool
-        self._stall_seconds = stall_seconds
-        self._pending = b""
-        self._skip = 0  # bytes
-        self._child: Child | None = None
+        """`settings` are those of `pipeline.audio.clock.link_decoding`."""
+        self.samples = self.end = 0
+        self.most_channels = 0  # of any format that the track has had so far
+        self._tracks: tuple[AudioTrack, ...] = ()
+        self._begun: list[tuple[LinkDecoding, int]] = []  # each with where it begins on the clock
+        self._ended: list[int] = []  # where each has ended, of those that have
+        self._told: list[Caution] = []  # about the file
+        self._source, self._asked, self._declared = source, track, declared
+        self._settings = Settings(**settings)
+        self._descriptor: int | None = None
+        self._link: LinkDecoding | None = None
+        self._pieces: Iterator[Piece] = iter(())
 
     def __enter__(self) -> Decoding:
-        descriptor = opened(self._source)
+        self._descriptor = opened(self._source)
         try:
-            found = found_in(descriptor, self._declared)
-            self._child = self._started(found, descriptor)
-        finally:
-            os.close(descriptor)
-        try:
-            self._begin(self._child, found.container)
+            first, *others = recordings_in(self._descriptor, self._declared)
+            chosen = choose_track(partial(self._opened, first), self._asked, self._settings.sample_rate)
         except BaseException:
-            self._child.close()
+            self.__exit__(None, None, None)
             raise
+        self._tell(first.found.container, chosen)
+        self._pieces = self._checked(self._placed(chosen, others))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
-        if self._child:
-            self._child.close()
+        if self._link:
+            self._link.close()
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
 
     def __iter__(self) -> Iterator[bytes]:
-        """Blocks of at most 64 KiB of s16le, whole samples each."""
-        assert self._child, "a Decoding is a context manager: enter it first"
-        while block := self._next(self._child):
-            yield block
+        """Blocks of at most 64 KiB of s16le, whole samples each: all that was decoded, without the holes."""
+        return (pcm for _, pcm in self.pieces())
 
-    def _started(self, found: Found, descriptor: int) -> Child:
-        tool = self._tool or find_ffmpeg()
-        seconds = _MOST_SECONDS if self._max_seconds is None else self._max_seconds
-        child = Child(
-            tool,
-            decode_arguments(tool, found, self._max_seconds, self._channel, self._sample_rate),
-            level=self._level or sandbox_level(),
-            cpu_seconds=int(_CPU_SECONDS_AT_LEAST + seconds * _CPU_SECONDS_PER_SECOND),
-            stdin=descriptor,
-            stall_seconds=self._stall_seconds,
-        )
-        keep_together(child.pid)
-        return child
+    def pieces(self) -> Iterator[Piece]:
+        """The same, each block with its place on the clock of the recording in samples. What is not behind the one before it
+        follows a hole."""
+        assert self._descriptor is not None, "a Decoding is a context manager: enter it first"
+        return self._pieces
 
-    def _begin(self, child: Child, container: Container) -> None:
-        """Wait for the first sound; by then ffmpeg has told what it found."""
-        self._pending = child.read()
-        if not child.log.audio:
-            raise failure(child.log, child.returncode)
-        track = child.log.audio
-        refuse_strange(track, child.log.tracks)
-        if not self._pending:
-            self._finish(child)
-        self.facts = AudioFacts(container.name, track.codec, track.channels, track.sample_rate)
-        if not child.log.start:
-            self._skip = _unstated_delay(container, track, self._sample_rate) * _SAMPLE_BYTES
+    @property
+    def findings(self) -> Findings:
+        """What there is to say so far besides the samples."""
+        rate = self._settings.sample_rate
+        ends = [*self._ended, None]
+        reports = [Report(link, start, end, rate) for (link, start), end in zip(self._begun, ends, strict=False)]
+        warnings = [caution for report in reports for caution in report.warnings]
+        return Findings([gap for report in reports for gap in report.gaps], warnings + self._told, self._tracks)
 
-    def _next(self, child: Child) -> bytes:
-        """The next block, b"" at a good end."""
-        data = self._whole_samples(child)
-        while data and self._skip >= len(data):
-            self._skip -= len(data)
-            data = self._whole_samples(child)
-        data, self._skip = data[self._skip :], 0
-        self.samples += len(data) // _SAMPLE_BYTES
-        self._check_length()
-        if not data:
-            self._finish(child)
-        return data
+    def _opened(self, recording: Recording, track: int) -> LinkDecoding:
+        assert self._descriptor is not None
+        if self._link:
+            self._link.close()
+        self._link = LinkDecoding(self._descriptor, recording, self._settings, track=track)
+        return self._link
 
-    def _whole_samples(self, child: Child) -> bytes:
-        """What is pending or comes next, b"" at the end; a pipe may cut inside a sample."""
-        data = self._pending
-        while len(data) < _SAMPLE_BYTES:
-            more = child.read(BLOCK_BYTES - len(data))
-            if not more:
-                return b""
-            data += more
-        whole = len(data) - len(data) % _SAMPLE_BYTES
-        self._pending = data[whole:]
-        return data[:whole]
+    def _tell(self, container: Container, chosen: Chosen) -> None:
+        sound, sounds = chosen.sound, chosen.link.sounds
+        self.facts = AudioFacts(container.name, sound.codec, sound.channels, sound.sample_rate)
+        self.most_channels = sound.channels
+        self._tracks = tuple(AudioTrack(number, **asdict(one)) for number, one in enumerate(sounds, start=1))
 
-    def _check_length(self) -> None:
-        if self._max_seconds is not None and self.samples > self._max_seconds * self._sample_rate:
-            message = f"The recording is longer than the limit of {self._max_seconds:g} seconds."
-            raise MediaTooLong(message, max_seconds=self._max_seconds)
+    def _placed(self, chosen: Chosen, others: Sequence[Recording]) -> Iterator[Piece]:
+        """One link after the other, each from where the clock stands."""
+        yield from self._of_link(chosen.link, chosen.pieces)
+        for recording in others:
+            link = self._opened(recording, 0)
+            try:
+                link.begin()
+            except (UnsupportedMedia, DamagedMedia):
+                self._told.append(unreadable_link(self.end, self._settings.sample_rate))
+                continue
+            yield from self._of_link(link, link.pieces())
+        self._finish(chosen)
 
-    def _finish(self, child: Child) -> None:
-        if child.returncode:
-            raise failure(child.log, child.returncode)
+    def _of_link(self, link: LinkDecoding, pieces: Iterator[Piece]) -> Iterator[Piece]:
+        start = self.end
+        self._begun.append((link, start))
+        placement = Placement(self._settings.sample_rate, start)
+        for at, pcm in pieces:
+            for piece in placement.put(start + at, pcm):
+                self.end = placement.end
+                yield piece
+        self.end = max(self.end, start + (link.unfinished.end if link.unfinished else 0))
+        self.most_channels = max(self.most_channels, link.most_channels)
+        self._ended.append(self.end)
+
+    def _checked(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
+        limit = self._settings.max_seconds
+        for at, pcm in pieces:
+            samples = self.samples + len(pcm) // _SAMPLE_BYTES
+            if limit is not None and samples > limit * self._settings.sample_rate:
+                raise MediaTooLong(f"The recording is longer than the limit of {limit:g} seconds.", max_seconds=limit)
+            self.samples = samples
+            yield at, pcm
+
+    def _finish(self, chosen: Chosen) -> None:
         if not self.samples:
             raise EmptyMedia("The recording has no sound in it: zero samples.")
-
-
-def _unstated_delay(container: Container, track: AudioStream, sample_rate: int) -> int:
-    """In samples of `sample_rate`."""
-    return round(_UNSTATED_DELAY.get((container.name, track.codec), 0) * sample_rate / track.sample_rate)
+        if chosen.instead:
+            end = round(self.end * 1000 / self._settings.sample_rate)
+            self._told.append(Caution("other_track", 0, end, chosen.instead))

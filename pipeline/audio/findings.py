@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 
 from pipeline.transcript import Caution, Gap
 
@@ -27,3 +28,14 @@ class Findings:
     gaps: list[Gap] = field(default_factory=list)
     warnings: list[Caution] = field(default_factory=list)
     tracks: tuple[AudioTrack, ...] = ()
+
+    def within(self, start: int, end: int | None) -> Findings:
+        """What concerns a part of the recording."""
+        last = math.inf if end is None else end
+        gaps = [
+            replace(gap, start=max(gap.start, start), end=gap.end if end is None else min(gap.end, end))
+            for gap in self.gaps
+            if gap.start < last and gap.end > start
+        ]
+        warnings = [caution for caution in self.warnings if caution.start <= last and caution.end >= start]
+        return Findings(gaps, warnings, self.tracks)

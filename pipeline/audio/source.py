@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from pipeline.audio.containers.chunks import Read
+from pipeline.audio.containers.links import links
 from pipeline.audio.containers.table import MP4, Found
+from pipeline.audio.duration.truncation import Claim, cut_off
 from pipeline.audio.mp4_boxes import HEADER_BYTES, check_complete
 from pipeline.audio.raw_sound import RawSound
 from pipeline.audio.sniff import LOOK_BYTES, sniff_file
@@ -47,18 +51,54 @@ def _in_memory(data: bytes) -> int:
     return descriptor
 
 
-def found_in(descriptor: int, declared: RawSound | None = None) -> Found:
-    """What the open file is: as declared, or by its bytes.
+@dataclass(frozen=True)
+class Recording:
+    """One in an open file: what it is, and the byte at which it ends, 0 for the file's own end. `claim` is what it says of its
+    length, where that is not all there."""
 
-    Raises EmptyMedia, UnsupportedMedia, DamagedMedia for an MP4 that is not all there.
+    found: Found
+    end: int = 0
+    claim: Claim | None = None
+
+
+def recordings_in(descriptor: int, declared: RawSound | None = None) -> list[Recording]:
+    """What the open file holds, as declared or by its bytes: one recording, or several that were joined end to end.
+
+    Raises EmptyMedia, UnsupportedMedia, DamagedMedia for an MP4 without its index.
     """
     if declared:
-        return declared.found
+        return [Recording(declared.found)]
+    size = os.fstat(descriptor).st_size
+    read = _reader(descriptor, size)
+    first = _first_in(descriptor, read, size)
+    recordings = []
+    for link in links(read, size, first):
+        found = first if link.start == first.start else _found_behind(descriptor, link.start, first)
+        end = 0 if link.end == size else link.end
+        recordings.append(Recording(found, end, cut_off(read, link.end, found)))
+    return recordings
+
+
+def _reader(descriptor: int, size: int) -> Read:
+    """Bytes of the file: none behind its end, wherever a header may point."""
+
+    def read(offset: int, length: int) -> bytes:
+        return os.pread(descriptor, length, offset) if 0 <= offset < size else b""
+
+    return read
+
+
+def _first_in(descriptor: int, read: Read, size: int) -> Found:
     found = sniff_file(partial(os.pread, descriptor, LOOK_BYTES))
     if found.container is MP4:
-
-        def read(offset: int) -> bytes:
-            return os.pread(descriptor, HEADER_BYTES, found.start + offset)
-
-        check_complete(read, os.fstat(descriptor).st_size - found.start)
+        check_complete(lambda offset: read(found.start + offset, HEADER_BYTES), size - found.start)
     return found
+
+
+def _found_behind(descriptor: int, start: int, first: Found) -> Found:
+    """What begins in the middle of a file: like the first unless its bytes say more."""
+    try:
+        found = sniff_file(lambda offset: os.pread(descriptor, LOOK_BYTES, start + offset))
+    except UnsupportedMedia:
+        return Found(first.container, start, first.options)
+    return Found(found.container, start + found.start, found.options)

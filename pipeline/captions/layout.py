@@ -61,12 +61,12 @@ class Cue:
 def cues(segments: Iterable[Segment], layout: Layout, *, duration: int | None = None) -> list[Cue]:
     """All words of the segments, as cues that begin in order, do not overlap and end after they begin.
 
-    Channels are laid out each by itself: who speaks at the same time as another is shown at the same time.
+    Tracks and channels are laid out each by itself: who speaks at the same time as another is shown at the same time.
     """
-    by_channel: dict[int | None, list[Segment]] = {}
+    by_place: dict[tuple[int | None, int | None], list[Segment]] = {}
     for segment in segments:
-        by_channel.setdefault(segment.channel, []).append(segment)
-    laid_out = [_one_after_the_other(mine, layout, duration) for mine in by_channel.values()]
+        by_place.setdefault((segment.track, segment.channel), []).append(segment)
+    laid_out = [_one_after_the_other(mine, layout, duration) for mine in by_place.values()]
     return laid_out[0] if len(laid_out) == 1 else sorted(chain(*laid_out), key=lambda cue: cue.start)
 
 

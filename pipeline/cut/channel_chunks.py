@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from pipeline.audio.clock.placement import Piece
 from pipeline.audio.decode import AudioFacts, Decoding, decode
 from pipeline.audio.findings import Findings
 from pipeline.audio.raw_sound import RawSound
-from pipeline.cut.cutter import Chunk, CutProfile, Span, cut
-from pipeline.cut.time_range import Part, moved, only
+from pipeline.cut.cutter import Chunk, CutProfile, cut
+from pipeline.cut.time_range import Part, moved, only, stretches
 
 WHOLE = Part()
+_SAMPLE_BYTES = 2
 Watch = Callable[[], None]  # called between two blocks; what it raises ends the decoding
 
 
@@ -35,49 +37,79 @@ class Sound:
         self.facts: AudioFacts | None = None
         self.findings = Findings()  # whole when the chunks have come to their end
         self._source, self._part, self._separate, self._track = source, part, separate, track
+        self._most_channels = 1  # of the track that is being heard
         self._max_seconds, self._watch, self._declared = max_seconds, watch, declared
 
     def chunks(self, profile: CutProfile) -> Generator[Chunk, None, None]:
-        """One channel after the other; their chunks are numbered through. Raises what `decode` and `only` raise."""
-        index, before = 0, 0  # the next chunk, and the first one of its channel
-        for channel in self._channels():
-            with self._decoding(channel) as decoding:
-                for chunk in cut(self._blocks(decoding), profile):
-                    span = self._placed(chunk.span, before, channel)
+        """One track after the other, one channel after the other; their chunks are numbered through. No chunk reaches over a hole.
+
+        Raises what `decode` and `only` raise.
+        """
+        index = 0
+        for track, channel, decoding in self._decodings():
+            for start, blocks in stretches(only(self._part, self._watched(decoding))):
+                before = index
+                for chunk in cut(blocks, profile):
+                    span = replace(moved(chunk.span, start, index=before), channel=channel, track=track)
                     self.samples += span.own_end - span.own_start
                     index += 1
                     yield replace(chunk, span=span)
-            before = index
 
     def measure(self) -> int:
         """How many samples there are to hear, without cutting them."""
-        count = 0
-        for channel in self._channels():
-            with self._decoding(channel) as decoding:
-                count += sum(len(block) // 2 for block in self._blocks(decoding))
-        return count
+        return sum(
+            len(pcm) // _SAMPLE_BYTES
+            for _, _, decoding in self._decodings()
+            for _, pcm in only(self._part, self._watched(decoding))
+        )
+
+    def _decodings(self) -> Iterator[tuple[int | None, int | None, Decoding]]:
+        """All that are to be heard, with the track (where several are heard) and the channel (where each is by itself)."""
+        for track in self._tracks():
+            for channel in self._channels():
+                with self._decoding(track, channel) as decoding:
+                    self.facts, self._most_channels = decoding.facts, decoding.most_channels
+                    if not self.findings.tracks:
+                        self.findings.tracks = decoding.findings.tracks
+                    yield (track if self._track == "all" else None), channel, decoding
+                self._most_channels = max(self._most_channels, decoding.most_channels)
+                self._note(decoding, track, channel)
+
+    def _tracks(self) -> Iterator[int | None]:
+        """How many there are is known once the first is being decoded."""
+        if self._track != "all":
+            yield self._track
+            return
+        yield 1
+        yield from range(2, len(self.findings.tracks) + 1)
 
     def _channels(self) -> Iterator[int | None]:
-        """How many there are is known once the first is being decoded."""
+        """The same; a later part of it may have more than its beginning."""
         if not self._separate:
             yield None
             return
         yield 0
-        assert self.facts is not None
-        yield from range(1, self.facts.channels)
+        channel = 1
+        while channel < self._most_channels:
+            yield channel
+            channel += 1
 
-    def _decoding(self, channel: int | None) -> Decoding:
-        return decode(self._source, max_seconds=self._max_seconds, channel=channel, declared=self._declared)
+    def _decoding(self, track: int | None, channel: int | None) -> Decoding:
+        return decode(
+            self._source, max_seconds=self._max_seconds, track=track, channel=channel, declared=self._declared
+        )
 
-    def _blocks(self, decoding: Decoding) -> Iterator[bytes]:
-        self.facts = decoding.facts
-        return only(self._part, self._watched(decoding))
-
-    def _watched(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
-        for block in blocks:
+    def _watched(self, decoding: Decoding) -> Iterator[Piece]:
+        for piece in decoding.pieces():
             if self._watch:
                 self._watch()
-            yield block
+            yield piece
 
-    def _placed(self, span: Span, index: int, channel: int | None) -> Span:
-        return replace(moved(span, self._part.start, index=index), channel=channel)
+    def _note(self, decoding: Decoding, track: int | None, channel: int | None) -> None:
+        """What one decoding found out; the channels of a track all have the same holes."""
+        if channel:
+            return
+        several = track if self._track == "all" else None
+        found = decoding.findings.within(self._part.start_ms, self._part.end_ms)
+        self.findings.gaps += [replace(gap, track=several) for gap in found.gaps]
+        self.findings.warnings += found.warnings

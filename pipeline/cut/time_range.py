@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from pipeline.audio.clock.placement import Piece
 from pipeline.cut.cutter import Span
 from pipeline.errors import InvalidRequest
-from pipeline.transcript import SAMPLE_RATE
+from pipeline.transcript import SAMPLE_RATE, samples_to_ms
 
 _SAMPLE_BYTES = 2
 
@@ -19,29 +20,56 @@ class Part:
     start: int = 0
     end: int | None = None
 
+    @property
+    def start_ms(self) -> int:
+        """In milliseconds."""
+        return samples_to_ms(self.start)
+
+    @property
+    def end_ms(self) -> int | None:
+        """In milliseconds."""
+        return None if self.end is None else samples_to_ms(self.end)
+
     @classmethod
     def of_seconds(cls, start: float, end: float | None) -> Part:
         """From what a caller says in seconds."""
         return cls(round(start * SAMPLE_RATE), None if end is None else round(end * SAMPLE_RATE))
 
 
-def only(part: Part, blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """The samples of the part, of s16le blocks of whole samples; nothing behind it is read.
+def only(part: Part, pieces: Iterable[Piece]) -> Iterator[Piece]:
+    """What lies in the part, of pieces of whole samples; nothing behind it is read.
 
     Raises InvalidRequest when the recording ends before the part begins.
     """
-    at = 0
-    for block in blocks:
-        samples = len(block) // _SAMPLE_BYTES
-        first, last = max(part.start - at, 0), samples if part.end is None else min(part.end - at, samples)
-        at += samples
+    end = 0
+    for at, pcm in pieces:
+        end = at + len(pcm) // _SAMPLE_BYTES
+        first = max(part.start - at, 0)
+        last = end - at if part.end is None else min(part.end, end) - at
         if first < last:
-            yield block[_SAMPLE_BYTES * first : _SAMPLE_BYTES * last]
-        if part.end is not None and at >= part.end:
+            yield at + first, pcm[_SAMPLE_BYTES * first : _SAMPLE_BYTES * last]
+        if part.end is not None and end >= part.end:
             break
-    if at <= part.start:
-        found = f"The range begins at {part.start / SAMPLE_RATE:g} s, but the recording has {at / SAMPLE_RATE:g} s."
+    if end <= part.start:
+        found = f"The range begins at {part.start / SAMPLE_RATE:g} s, but the recording has {end / SAMPLE_RATE:g} s."
         raise InvalidRequest(found, param="range")
+
+
+def stretches(pieces: Iterable[Piece]) -> Iterator[tuple[int, Iterator[bytes]]]:
+    """The sound from hole to hole: where each stretch begins, and its samples, which must be taken before the next is asked for."""
+    rest = iter(pieces)
+    following = next(rest, None)
+
+    def stretch() -> Iterator[bytes]:
+        nonlocal following
+        end = following[0] if following else 0
+        while following and following[0] == end:
+            yield following[1]
+            end += len(following[1]) // _SAMPLE_BYTES
+            following = next(rest, None)
+
+    while following:
+        yield following[0], stretch()
 
 
 def moved(span: Span, by: int, *, index: int = 0) -> Span:

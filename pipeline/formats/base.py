@@ -38,16 +38,6 @@ class RenderOptions(Layout):
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
-def gaps(transcript: Transcript) -> dict[str, Any]:
-    """The member `gaps` of a JSON body, in seconds; none where the transcript has no gaps."""
-    told = [
-        {"start": gap.start / 1000, "end": gap.end / 1000, "code": gap.code}
-        | ({} if gap.channel is None else {"channel": gap.channel})
-        for gap in transcript.gaps
-    ]
-    return {"gaps": told} if told else {}
-
-
 class Format(Protocol):
     """One way to write a transcript."""
 

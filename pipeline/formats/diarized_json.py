@@ -6,7 +6,8 @@ import json
 from typing import Any
 
 from pipeline.errors import UnsupportedValue
-from pipeline.formats.base import Format, RenderOptions, gaps
+from pipeline.formats.base import Format, RenderOptions
+from pipeline.quality.omissions import told
 from pipeline.text.speaker_turns import label, written
 from pipeline.transcript import Segment, Transcript
 
@@ -14,7 +15,7 @@ NOBODY = "unknown"  # a speaker is required; this is one of whom nothing is know
 
 
 class DiarizedJson:
-    """OpenAI's TranscriptionDiarized. Every segment has a speaker: a name that the caller gave, or a letter, or a channel.
+    """OpenAI's TranscriptionDiarized. Every segment has a speaker: a name that the caller gave, a letter, or a track and channel.
 
     Raises UnsupportedValue for a transcript in which nobody is told apart: one speaker "A" for all would be invented.
     """
@@ -31,7 +32,7 @@ class DiarizedJson:
             "text": written(transcript.segments),
             "segments": [diarized(number, segment) for number, segment in enumerate(transcript.segments)],
         }
-        return json.dumps({**body, **gaps(transcript), **options.extra}, ensure_ascii=False)
+        return json.dumps({**body, **told(transcript), **options.extra}, ensure_ascii=False)
 
 
 def check_told(transcript: Transcript) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pipeline.formats.base import Format, RenderOptions, gaps
+from pipeline.formats.base import Format, RenderOptions
+from pipeline.quality.omissions import told
 from pipeline.text.speaker_turns import written
 from pipeline.transcript import Logprob, Transcript
 
@@ -13,7 +14,7 @@ from pipeline.transcript import Logprob, Transcript
 class Json:
     """{"text": …}, `languages` and `logprobs` where the provider told them, and what the caller adds.
 
-    The text of channels that were heard each by itself has a line for each turn, with the channel before it.
+    The text of tracks and channels that were heard each by itself has a line for each turn, with its place before it.
     """
 
     name = "json"
@@ -21,13 +22,13 @@ class Json:
     extension = ".json"
 
     def render(self, transcript: Transcript, options: RenderOptions) -> str:
-        apart = any(segment.channel is not None for segment in transcript.segments)
+        apart = any((segment.track, segment.channel) != (None, None) for segment in transcript.segments)
         body: dict[str, Any] = {"text": written(transcript.segments) if apart else transcript.text}
         if transcript.task == "transcribe":
             body |= languages(transcript)
         if transcript.logprobs:
             body["logprobs"] = [logprob(one) for one in transcript.logprobs]
-        return json.dumps({**body, **gaps(transcript), **options.extra}, ensure_ascii=False)
+        return json.dumps({**body, **told(transcript), **options.extra}, ensure_ascii=False)
 
 
 def languages(transcript: Transcript) -> dict[str, Any]:

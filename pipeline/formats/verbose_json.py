@@ -7,7 +7,8 @@ import math
 import zlib
 from typing import Any
 
-from pipeline.formats.base import Format, RenderOptions, gaps
+from pipeline.formats.base import Format, RenderOptions
+from pipeline.quality.omissions import told
 from pipeline.text.languages import english_name
 from pipeline.transcript import Segment, Transcript, Word
 
@@ -34,7 +35,7 @@ class VerboseJson:
             body["segments"] = [_segment(number, segment) for number, segment in enumerate(transcript.segments)]
         if "word" in options.granularities and not translated:
             body["words"] = _words(transcript)
-        return json.dumps({**body, **gaps(transcript), **options.extra}, ensure_ascii=False)
+        return json.dumps({**body, **told(transcript), **options.extra}, ensure_ascii=False)
 
 
 def _segment(number: int, segment: Segment) -> dict[str, Any]:
@@ -51,23 +52,28 @@ def _segment(number: int, segment: Segment) -> dict[str, Any]:
         "compression_ratio": _known(segment.compression_ratio, _compression_ratio(segment.text)),
         "no_speech_prob": _known(segment.no_speech_prob, 0.0),
     }
-    body |= {
-        name: value for name, value in (("speaker", segment.speaker), ("channel", segment.channel)) if value is not None
-    }
+    if segment.speaker is not None:
+        body["speaker"] = segment.speaker
+    body |= _place(segment)
     if segment.suspect:
         body["suspect"] = list(segment.suspect)
     return body
 
 
 def _words(transcript: Transcript) -> list[dict[str, Any]]:
-    """All in order of their beginning; those of channels that were heard each by itself say which."""
-    said = ((word, segment.channel) for segment in transcript.segments for word in segment.words)
-    return [_word(word, channel) for word, channel in sorted(said, key=lambda one: one[0].start)]
+    """All in order of their beginning; those of tracks and channels that were heard each by itself say which."""
+    places = ((segment, _place(segment)) for segment in transcript.segments)
+    said = ((word, place) for segment, place in places for word in segment.words)
+    return [_word(word, place) for word, place in sorted(said, key=lambda one: one[0].start)]
 
 
-def _word(word: Word, channel: int | None) -> dict[str, Any]:
-    body = {"word": word.text.strip(), "start": word.start / 1000, "end": word.end / 1000}
-    return body if channel is None else {**body, "channel": channel}
+def _word(word: Word, place: dict[str, int]) -> dict[str, Any]:
+    return {"word": word.text.strip(), "start": word.start / 1000, "end": word.end / 1000, **place}
+
+
+def _place(segment: Segment) -> dict[str, int]:
+    where = (("track", segment.track), ("channel", segment.channel))
+    return {name: number for name, number in where if number is not None}
 
 
 def _known(value: float | None, neutral: float) -> float:

@@ -161,9 +161,9 @@ def _moved(word: Word, start: int, limit: int) -> Word:
 
 
 def runs_forward(segments: Sequence[Segment]) -> bool:
-    """Whether no segment starts before an earlier one, and in each channel no word before an earlier one."""
-    channels: dict[int | None, list[Segment]] = {}
+    """Whether no segment starts before an earlier one, and in each track and channel no word before an earlier one."""
+    places: dict[tuple[int | None, int | None], list[Segment]] = {}
     for segment in segments:
-        channels.setdefault(segment.channel, []).append(segment)
-    orders = [[segment.start for segment in segments], *map(_all_starts, channels.values())]
+        places.setdefault((segment.track, segment.channel), []).append(segment)
+    orders = [[segment.start for segment in segments], *map(_all_starts, places.values())]
     return all(map(_climbs, orders))

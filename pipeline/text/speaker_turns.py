@@ -8,22 +8,24 @@ from itertools import groupby
 from pipeline.transcript import Segment, Transcript
 from pipeline.word_spacing import joined
 
-UNKNOWN = "[…]"  # what stands for a stretch whose chunk failed
+UNKNOWN = "[…]"  # what stands for a stretch in which something may have been said
 
 
 def label(segment: Segment) -> str | None:
-    """The speaker's name or letter, else the channel's, else None; in one line, whatever a provider made of it."""
+    """The speaker's name or letter, else the track's and channel's, else None; in one line, whatever a provider made of it."""
     if segment.speaker and segment.speaker.strip():
         return " ".join(segment.speaker.split())
-    return None if segment.channel is None else f"channel_{segment.channel}"
+    places = (("track", segment.track), ("channel", segment.channel))
+    return "_".join(f"{name}_{number}" for name, number in places if number is not None) or None
 
 
 def with_gaps(transcript: Transcript) -> tuple[Segment, ...]:
-    """The segments in order, and among them one of UNKNOWN for every gap."""
-    if not transcript.gaps:
+    """The segments in order, and among them one of UNKNOWN for every gap, but for holes, in which there never was any sound."""
+    unheard = [gap for gap in transcript.gaps if gap.retryable or gap.lost]
+    if not unheard:
         return transcript.segments
-    holes = (Segment(UNKNOWN, gap.start, gap.end, channel=gap.channel) for gap in transcript.gaps)
-    return tuple(sorted((*transcript.segments, *holes), key=lambda segment: segment.start))
+    unknown = (Segment(UNKNOWN, gap.start, gap.end, channel=gap.channel, track=gap.track) for gap in unheard)
+    return tuple(sorted((*transcript.segments, *unknown), key=lambda segment: segment.start))
 
 
 def turns(segments: Iterable[Segment]) -> list[tuple[str | None, str]]:

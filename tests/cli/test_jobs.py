@@ -132,3 +132,31 @@ def new_job(services: Services, account_id: str) -> str:
 
 def test_json_lists_are_one_line(run: Run, services: Services) -> None:
     assert json.loads(run("jobs", "list", "--json").out) == []
+
+
+def test_what_a_job_did_not_hear_is_told_in_plain_words(run: Run, services: Services, base_url: str, key: str) -> None:
+    account = services.accounts.authenticate(key).account_id
+    holes = [
+        {"start": at, "end": at + 61_000, "code": "hole", "retryable": False} for at in range(0, 30 * 90_000, 90_000)
+    ]
+    caution = {"code": "truncated", "start": 5, "end": 5, "message": "It ends early.", "lost": True}
+    facts = {"findings": {"gaps": holes, "warnings": [caution]}}
+    job_id = services.jobs.create(NewJob(account_id=account, task="transcription", model="oracle", input=facts))[0].id
+    for words in ((), ("--base-url", base_url, "--api-key", key)):
+        said = run("jobs", "show", job_id, *words)
+        assert f"{job_id}: not heard, 0:00.0 to 1:01.0: The recording has no sound here. [hole]" in said.err
+        assert f"{job_id}: not heard, 10 more" in said.err
+        assert f"{job_id}: warning, 0:00.0 to 0:00.0: It ends early. [truncated]" in said.err
+        shown = run("jobs", "show", job_id, "--json", *words)
+        assert (len(shown.json["gaps"]), shown.json["incomplete"], "findings" in shown.json["input"]) == (
+            30,
+            True,
+            False,
+        )
+        assert shown.err == ""
+
+
+def test_tracks_and_channels_are_asked_for(submitted: Callable[..., str], services: Services) -> None:
+    asked = [submitted("--audio-track", "all", "--channels", "separate"), submitted()]
+    found = [job.request for job_id in asked if (job := services.jobs.find(job_id))]
+    assert [(one.get("audio_track"), one.get("channels")) for one in found] == [("all", "separate"), (None, None)]

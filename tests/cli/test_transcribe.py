@@ -15,7 +15,9 @@ import srt
 from cli import exits
 from cli.main import main
 from tests.cli.conftest import Run
+from tests.support.holed_sound import DAMAGE, HOLE, HoledSound
 from tests.support.recordings import Recording, long, short
+from tests.support.sound_files import with_tracks
 from tests.support.terminal import Terminal
 
 pytestmark = pytest.mark.processes
@@ -34,6 +36,35 @@ def test_text_on_stdout_and_nothing_else(run: Run, talk: tuple[Path, Recording])
     assert said.code == 0
     assert said.out.split() == list(recording.words)
     assert "by oracle" in said.err
+
+
+def test_what_was_not_heard_is_told_beside_the_text(
+    run: Run, talk: tuple[Path, Recording], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.run.Sound", HoledSound)
+    said = run("transcribe", talk[0], "--model", "oracle", "--json")
+    assert f"{talk[0]}: not heard, 0:00.0 to 1:01.5: The recording has no sound here. [hole]" in said.err
+    assert said.err.count(" not heard, ") == 2
+    assert "The file ends early. [truncated]" in said.err
+    assert [gap["code"] for gap in said.json["gaps"]] == ["hole", "undecodable"]
+    assert said.json["incomplete"] and len(said.json["warnings"]) == 1
+    assert said.json["duration_seconds"] - said.json["audio_seconds"] == pytest.approx(HOLE + DAMAGE)
+    plain = run("transcribe", talk[0], "--model", "oracle")
+    assert plain.out.split()[: len(talk[1].words)] == list(talk[1].words)
+
+
+def test_tracks(run: Run, talk: tuple[Path, Recording], tmp_path: Path) -> None:
+    film = tmp_path / "film.mkv"
+    film.write_bytes(with_tracks(tmp_path, short(1).wav, short(2).wav))
+    both = run("transcribe", film, "--model", "oracle", "--audio-track", "all").out
+    assert "track_1: " in both and "track_2: " in both
+    assert run("transcribe", film, "--model", "oracle", "--audio-track", "2").out.split() == list(short(2).words)
+    beyond = run("transcribe", film, "--model", "oracle", "--audio-track", "3")
+    assert (beyond.code, "no audio track 3" in beyond.err) == (exits.BAD_INPUT, True)
+    for wrong in ("0", "two"):
+        said = run("transcribe", talk[0], "--model", "oracle", "--audio-track", wrong)
+        assert (said.code, said.out) == (exits.BAD_INPUT, "")
+        assert 'from 1, or "all"' in said.err
 
 
 def test_subtitles_of_a_longer_recording_into_a_file(run: Run, tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ class JobStoreHarness:
     def finish_short(self, job: Job) -> Job:
         """A job of one chunk from queued to completed."""
         lease = self.claim(job)
-        return self.jobs.finish(lease, Finished(result_key="t/1", duration_samples=CHUNK), HeardChunk(span=span(0)))
+        return self.jobs.finish(lease, Finished(result_key="t/1"), HeardChunk(span=span(0)))
 
     def finish(self, job: Job, **given: Any) -> Job:
         """Claim and finish a job that is heard."""

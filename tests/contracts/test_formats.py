@@ -20,7 +20,7 @@ from pipeline.errors import UnsupportedValue
 from pipeline.formats import load, names
 from pipeline.formats.base import RenderOptions
 from pipeline.stitch.timeline import forward
-from pipeline.transcript import Gap, Logprob, Segment, Transcript, Word
+from pipeline.transcript import Caution, Gap, Logprob, Segment, Transcript, Word
 
 MS = timedelta(milliseconds=1)
 HOURS_120 = 120 * 3600 * 1000
@@ -378,10 +378,58 @@ HOLED = Transcript(
 def test_what_is_missing_is_not_hidden() -> None:
     for name in ("json", "verbose_json"):
         told = json.loads(render(name, HOLED))["gaps"]
-        assert told == [{"start": 1.0, "end": 30.0, "code": "provider_unavailable"}]
+        reason = {"reason": "This part could not be heard.", "retryable": True, "chunk": 1}
+        assert told == [{"start": 1.0, "end": 30.0, "code": "provider_unavailable", **reason}]
     assert render("text", HOLED) == "Before. […] After.\n"
     assert [text for _, _, text in read_srt(render("srt", HOLED))] == ["Before.", "[…]", "After."]
     assert [text for _, _, text in read_vtt(render("vtt", HOLED))] == ["Before.", "[…]", "After."]
+
+
+DAMAGED = replace(
+    HOLED,
+    gaps=(
+        Gap(950, 30_000, "hole", retryable=False),
+        Gap(30_000, 31_000, "undecodable", retryable=False, lost=True),
+    ),
+    warnings=(Caution("truncated", 33_000, 33_000, "The file ends early.", lost=True),),
+)
+
+
+def test_what_is_missing_for_good_is_told_and_a_hole_is_no_word() -> None:
+    for name in ("json", "verbose_json", "diarized_json"):
+        body = json.loads(render(name, spoken_by(DAMAGED, "A")))
+        assert [(gap["code"], gap["retryable"]) for gap in body["gaps"]] == [("hole", False), ("undecodable", False)]
+        assert body["warnings"] == [
+            {"code": "truncated", "start": 33.0, "end": 33.0, "message": "The file ends early."}
+        ]
+        assert body["incomplete"] is True
+    assert render("text", DAMAGED) == "Before. […] After.\n"
+    assert [text for _, _, text in read_vtt(render("vtt", DAMAGED))] == ["Before.", "[…] After."]
+
+
+@pytest.mark.parametrize("name", ["json", "verbose_json", "diarized_json"])
+def test_a_whole_answer_has_nothing_that_openais_has_not(name: str) -> None:
+    body = json.loads(render(name, spoken_by(VERBOSE, "A")))
+    assert not {"gaps", "warnings", "incomplete"} & set(body)
+
+
+def test_tracks_are_told_as_channels_are() -> None:
+    one, two = ((Word(text, start, start + 800),) for text, start in (("Left.", 0), ("Right.", 1000)))
+    parts = (Segment("Left.", 0, 900, one, track=1), Segment("Right.", 1000, 1900, two, track=2, channel=0))
+    tracks = Transcript(parts, 2000)
+    assert render("text", tracks) == "track_1: Left.\ntrack_2_channel_0: Right.\n"
+    assert json.loads(render("json", tracks))["text"] == "track_1: Left.\ntrack_2_channel_0: Right."
+    body = json.loads(render("verbose_json", tracks, granularities=("word", "segment")))
+    for members in (body["segments"], body["words"]):
+        assert [(one["track"], one.get("channel")) for one in members] == [(1, None), (2, 0)]
+    assert [one["speaker"] for one in json.loads(render("diarized_json", tracks))["segments"]] == [
+        "track_1",
+        "track_2_channel_0",
+    ]
+    assert [cue.voice for cue in webvtt.from_buffer(io.StringIO(render("vtt", tracks)))] == [
+        "track_1",
+        "track_2_channel_0",
+    ]
 
 
 def test_json_says_what_the_provider_told() -> None:

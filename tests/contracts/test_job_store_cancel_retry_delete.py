@@ -199,6 +199,33 @@ def test_a_partial_result_can_be_retried(harness: JobStoreHarness) -> None:
     assert (done.partial, done.gaps) == (False, [])
 
 
+FOUND = {"findings": {"gaps": [{"start": 0, "end": 9, "code": "undecodable", "retryable": False, "lost": True}]}}
+
+
+def test_what_the_recording_lacks_survives_a_retry(harness: JobStoreHarness) -> None:
+    """It is no reason for one, and no other try finds more."""
+    job = harness.submit(request=PARTIAL)
+    lease = harness.claim(job)
+    for idx in range(2):
+        harness.jobs.add_chunk(lease, idx, span(idx), f"sound/{idx}")
+    harness.jobs.cut_done(lease, 2 * CHUNK, 2, FOUND)
+    harness.hear(job, 0)
+    harness.break_chunk(job, 1)
+    first = harness.finish(job)
+    assert (first.partial, len(first.gaps or ())) == (True, 1)
+    again = harness.jobs.retry(harness.account, job.id)
+    assert (again.gaps, again.input["findings"]) == (None, FOUND["findings"])
+    lease = harness.claim(job)
+    for idx in range(2):
+        harness.jobs.add_chunk(lease, idx, span(idx), f"sound/2-{idx}")
+    harness.jobs.cut_done(lease, 2 * CHUNK, 2, FOUND)
+    assert harness.hear(job, 1)
+    done = harness.finish(job)
+    assert (done.partial, done.gaps, done.input["findings"]) == (False, [], FOUND["findings"])
+    with pytest.raises(WrongState):
+        harness.jobs.retry(harness.account, job.id)
+
+
 def test_a_whole_result_cannot_be_retried(harness: JobStoreHarness) -> None:
     job = harness.submit()
     harness.finish_short(job)

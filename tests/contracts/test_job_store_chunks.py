@@ -28,6 +28,23 @@ def test_chunks_are_heard_while_later_sound_is_still_cut(harness: JobStoreHarnes
     harness.check_counters(job)
 
 
+def test_a_hole_in_the_recording_is_no_sound(harness: JobStoreHarness) -> None:
+    """One second, a hole of an hour, another second: two seconds are heard, covered and counted, on a clock of an hour."""
+    job = harness.submit()
+    lease, hour = harness.claim(job), 3600 * CHUNK
+    late = {**span(1), **{name: span(1)[name] + hour for name in ("audio_start", "audio_end", "own_start", "own_end")}}
+    harness.jobs.add_chunk(lease, 0, span(0), "s0", samples=CHUNK)
+    harness.jobs.add_chunk(lease, 1, late, "s1", samples=2 * CHUNK)
+    assert harness.now(job).audio_samples == 2 * CHUNK
+    harness.jobs.cut_done(lease, 2 * CHUNK, 2, {"duration": 3602.0, "findings": {"gaps": []}})
+    assert not harness.hear(job, 0)
+    assert harness.hear(job, 1)
+    done = harness.finish(job)
+    assert (done.audio_samples, done.samples_done) == (2 * CHUNK, 2 * CHUNK)
+    assert (done.input["duration"], done.partial) == (3602.0, False)
+    harness.check_counters(job)
+
+
 def test_silence_is_heard_at_birth(harness: JobStoreHarness) -> None:
     job = harness.submit()
     lease = harness.claim(job)
@@ -138,7 +155,10 @@ def test_with_partial_results_a_failed_chunk_is_a_gap(harness: JobStoreHarness) 
     assert harness.hear(job, 0)
     done = harness.finish(job)
     assert (done.status, done.partial, done.chunks_failed) == ("completed", True, 1)
-    assert done.gaps == [{"start": 1.0, "end": 2.0, "code": "provider_refused", "chunk": 1}]
+    (gap,) = done.gaps or ()
+    assert gap == {
+        "start": 1.0, "end": 2.0, "code": "provider_refused", "reason": "no", "retryable": True, "chunk": 1,
+    }  # fmt: skip
     harness.check_counters(job)
 
 
@@ -198,8 +218,9 @@ def test_what_is_learned_of_the_input_is_added(harness: JobStoreHarness) -> None
 def test_a_job_of_one_chunk_is_three_transactions(harness: JobStoreHarness) -> None:
     job = harness.submit()
     lease = harness.claim(job)
+    harness.jobs.note_input(lease, {"codec": "flac"}, samples=CHUNK + 8)
     heard = HeardChunk(span=span(0), model_used="oracle")
-    done = harness.jobs.finish(lease, Finished(result_key="t", model_used="oracle", duration_samples=CHUNK + 8), heard)
+    done = harness.jobs.finish(lease, Finished(result_key="t", model_used="oracle"), heard)
     assert (done.chunks_total, done.chunks_completed, done.samples_done) == (1, 1, CHUNK)
     assert (done.audio_samples, done.input["duration"], done.gaps, done.partial) == (CHUNK + 8, 1.0, [], False)
     harness.check_counters(job)

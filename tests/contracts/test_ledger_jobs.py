@@ -333,7 +333,7 @@ def test_a_recording_heard_in_one_piece(harness: JobStoreHarness, ledger: Ledger
     job = harness.submit(terms=terms(0.5, ratio=Decimal(2)))
     lease = harness.claim(job)
     harness.jobs.cover(lease, CHUNK)
-    done = harness.jobs.finish(lease, Finished(result_key="t", duration_samples=CHUNK), HeardChunk(span=span(0)))
+    done = harness.jobs.finish(lease, Finished(result_key="t"), HeardChunk(span=span(0)))
     assert done.captured_micro == 200 == spent(ledger, harness)
     receipt = Receipts(harness.database).of(job.id)
     assert receipt is not None

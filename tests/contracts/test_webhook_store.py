@@ -15,7 +15,7 @@ from infra.database.tables import WebhookEndpoint, WebhookMessage
 from infra.keys.accounts import Accounts
 from infra.webhooks.store import Delivery, Outcome, WebhookStore
 from pipeline.errors import InvalidRequest, NotFound
-from tests.contracts.job_store_harness import JobStoreHarness
+from tests.contracts.job_store_harness import CHUNK, JobStoreHarness, span
 
 HOOK = "https://example.com/hook"
 
@@ -107,6 +107,22 @@ def test_a_test_message_is_a_message(hooks: WebhookStore, endpoint: WebhookEndpo
     assert claimed(hooks, message.id).message.url == HOOK
 
 
+def test_a_webhook_tells_how_much_is_missing(harness: JobStoreHarness, hooks: WebhookStore) -> None:
+    hole = {"start": 0, "end": 61_000, "code": "hole", "retryable": False}
+    caution = {"code": "truncated", "start": 5, "end": 5, "message": "It ends early.", "lost": True}
+    job = harness.submit(webhook_url=HOOK, request={"on_chunk_failure": "partial"})
+    lease = harness.claim(job)
+    for idx in range(2):
+        harness.jobs.add_chunk(lease, idx, span(idx), f"sound/{idx}")
+    harness.jobs.cut_done(lease, 2 * CHUNK, 2, {"findings": {"gaps": [hole], "warnings": [caution]}})
+    harness.hear(job, 0)
+    harness.break_chunk(job, 1)
+    harness.finish(job)
+    (message,) = harness.messages(job)
+    told = json.loads(message.body)["data"]
+    assert (told["partial"], told["incomplete"], told["gaps"], told["warnings"]) == (True, True, 2, 1)
+
+
 def test_the_jobs_own_webhook_is_signed_with_its_own_secret(harness: JobStoreHarness, hooks: WebhookStore) -> None:
     job = harness.submit(
         webhook_url=HOOK, webhook_secret="whsec_c2VjcmV0", client_reference_id="r-1", meta={"titel": "Grüße"}
@@ -125,6 +141,9 @@ def test_the_jobs_own_webhook_is_signed_with_its_own_secret(harness: JobStoreHar
         "client_reference_id": "r-1",
         "metadata": {"titel": "Grüße"},
         "partial": False,
+        "incomplete": False,
+        "gaps": 0,
+        "warnings": 0,
         "cost": {"currency": "usd", "estimated": 0.0, "held": 0.0, "captured": 0.0},
         "error": None,
         "transcript_url": f"/v1/audio/jobs/{job.id}/transcript",

@@ -212,6 +212,18 @@ def test_what_is_declared_is_decoded_as_that_whatever_it_looks_like(
         assert place.decoders
 
 
+@pytest.mark.parametrize("asked", [{"channels": "separate"}, {"audio_track": 1}, {"audio_track": "all"}])
+def test_who_asks_for_a_track_or_channel_gets_that_one(
+    decoders: list[object], pcm: bytes, tmp_path: Path, asked: dict[str, object]
+) -> None:
+    """Whom a provider hears in a file that it gets whole, nobody here can know."""
+    data = encoded(pcm, tmp_path / "a.wav")
+    with scene(decoders, tmp_path, [verbose(end=2.0)]) as place:
+        assert "Hello there." in place.hear(data, **asked).text
+        assert place.decoders
+        assert all(data not in request.body for request in place.one.requests)
+
+
 def test_a_file_that_is_refused_is_decoded_for_the_same_provider(
     decoders: list[object], mp3: bytes, tmp_path: Path
 ) -> None:

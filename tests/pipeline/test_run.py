@@ -28,6 +28,9 @@ from pipeline.oracle.speech import generate as speech
 from pipeline.oracle.speech import say, write_wav
 from pipeline.provider_registry import ProviderRegistry
 from pipeline.run import cut_profile, hear, is_local, speak, transcribe
+from pipeline.transcript import Segment
+from tests.support.holed_sound import DAMAGE, HOLE, HoledSound
+from tests.support.sound_files import with_tracks
 
 CATALOG = """
 [providers.oracle]
@@ -83,7 +86,7 @@ def to_say(**values: object) -> SpeechOptions:
 
 
 def texts(heard: object) -> list[str]:
-    return [word.text for segment in heard.segments for word in segment.words]
+    return [word.text for segment in getattr(heard, "segments", heard) for word in segment.words]
 
 
 def calls(folder: Path) -> int:
@@ -104,6 +107,45 @@ def test_the_whole_way_in_order_with_progress(registry: ProviderRegistry, tmp_pa
     assert all(before < after for (before, _), (after, _) in itertools.pairwise(progress))
     assert all(done <= decoded for done, decoded in progress)
     assert progress[-1][0] == 60_000
+
+
+@pytest.mark.processes
+def test_a_hole_stands_on_the_clock_and_is_not_counted(
+    registry: ProviderRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.run.Sound", HoledSound)
+    truth = write_wav(tmp_path / "speech.wav", speech(seconds=20, style="natural", seed=1))
+    lengths, progress = list[int](), list[tuple[int, int]]()
+    transcript = transcribe(
+        tmp_path / "speech.wav",
+        asked(),
+        registry,
+        on_length=lengths.append,
+        on_progress=lambda *done: progress.append(done),
+    )
+    assert (transcript.duration, transcript.audio_ms) == (round(1000 * (HOLE + 20 + DAMAGE)), 20_000)
+    assert transcript.duration - transcript.audio_ms == sum(gap.end - gap.start for gap in transcript.gaps)
+    assert (lengths[-1], progress[-1]) == (20_000, (20_000, 20_000)), "what is paid for is sound"
+    assert lengths == sorted(lengths)
+    assert [word.text for word in transcript.words] == [word.text for word in truth]
+    for word, said in zip(transcript.words, truth, strict=True):
+        assert abs(word.start - 1000 * HOLE - said.start / 16) <= 20
+    assert (transcript.partial, transcript.incomplete) == (False, True)
+
+
+@pytest.mark.processes
+def test_all_tracks_are_told_by_time(registry: ProviderRegistry, tmp_path: Path) -> None:
+    for seed in (1, 2):
+        write_wav(tmp_path / f"{seed}.wav", speech(seconds=8, style="natural", seed=seed))
+    film = with_tracks(tmp_path, *((tmp_path / f"{seed}.wav").read_bytes() for seed in (1, 2)))
+    told: list[Segment] = []
+    transcript = transcribe(film, asked(audio_track="all"), registry, on_segments=lambda fresh, _: told.extend(fresh))
+    assert transcript.segments == tuple(told)
+    assert {(segment.track, segment.channel) for segment in transcript.segments} == {(1, None), (2, None)}
+    for track, seed in ((1, 1), (2, 2)):
+        truth = [word.text for _, words in speech(seconds=8, style="natural", seed=seed) for word in words]
+        assert texts([one for one in transcript.segments if one.track == track]) == truth
+    assert (transcript.duration, transcript.audio_ms) == (8000, 16_000), "each track that is heard is paid for"
 
 
 @pytest.mark.processes

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import logging
 from collections.abc import Iterator, Sequence
 
@@ -12,10 +11,18 @@ from infra.jobs.completion import Finished, HeardChunk
 from pipeline.cut.cutter import Span, span_as_dict, span_from_dict
 from pipeline.errors import StenopoolError
 from pipeline.lifecycle import ChunkStatus
-from pipeline.stitch.channels import together
+from pipeline.quality.omissions import (
+    clock_end,
+    failed_chunk,
+    findings_from_dict,
+    loss,
+    not_sent_as_dict,
+    with_findings,
+)
+from pipeline.stitch.channels import ALONE, Place, together
 from pipeline.stitch.stitcher import stitch
 from pipeline.stitch.timeline import runs_forward
-from pipeline.transcript import Gap, Heard, Transcript, heard_from_json, samples_to_ms, transcript_to_json
+from pipeline.transcript import Gap, Heard, Transcript, heard_from_json, transcript_to_json
 from workers.job_context import JobContext
 from workers.steps import speak
 from workers.steps.usage_metering import used
@@ -38,16 +45,16 @@ def finish(context: JobContext) -> None:
     if failed and not any(row.result_key for row in rows):  # gaps and nothing else are no partial result
         services.jobs.fail(context.held.lease, failed[0].error or StenopoolError().as_dict())
         return
-    _publish(context, list(_parts(context, rows)), job.audio_samples)
+    _publish(context, list(_parts(context, rows)))
     with contextlib.suppress(StenopoolError):  # what stays is found when the job is purged
         services.storage.delete_prefix(context.sound_folder)
 
 
-def finish_single(context: JobContext, span: Span, heard: Heard, samples: int) -> None:
-    """The recording's only chunk, already heard. `samples` is what was decoded, at 16 kHz."""
+def finish_single(context: JobContext, span: Span, heard: Heard) -> None:
+    """The recording's only chunk, already heard."""
     usage = used(context.job, span, heard)
     single = HeardChunk(span=span_as_dict(span), model_used=heard.model_used or None, usage=usage)
-    _publish(context, [(span, heard)], samples, single)
+    _publish(context, [(span, heard)], single)
 
 
 def _parts(context: JobContext, rows: Sequence[Chunk]) -> Iterator[Part]:
@@ -55,15 +62,14 @@ def _parts(context: JobContext, rows: Sequence[Chunk]) -> Iterator[Part]:
         context.held.check()
         span = span_from_dict(row.span)
         if row.status == ChunkStatus.FAILED:
-            code = str((row.error or {}).get("code", StenopoolError.code))
-            yield span, Gap(samples_to_ms(span.own_start), samples_to_ms(span.own_end), code, row.idx)
+            yield span, failed_chunk(row.idx, row.span, row.error)
         elif row.result_key is None:
             yield span, Heard()
         else:
             yield span, heard_from_json(context.services.storage.get(row.result_key))
 
 
-def _publish(context: JobContext, parts: Sequence[Part], samples: int, single: HeardChunk | None = None) -> None:
+def _publish(context: JobContext, parts: Sequence[Part], single: HeardChunk | None = None) -> None:
     transcript = _stitched(context.job, parts)
     context.services.storage.put(context.transcript_key, transcript_to_json(transcript))
     context.held.check()
@@ -71,24 +77,28 @@ def _publish(context: JobContext, parts: Sequence[Part], samples: int, single: H
         result_key=context.transcript_key,
         model_used=transcript.model_used or None,
         language=transcript.language,
-        partial=bool(transcript.gaps),
+        partial=transcript.partial,
         quality=_quality(transcript),
-        duration_samples=samples,
     )
     context.services.jobs.finish(context.held.lease, finished, single)
-    log.info("completed: %d ms of sound, %d segments", transcript.duration, len(transcript.segments))
+    log.info("completed: %d ms of sound, %d segments", transcript.audio_ms, len(transcript.segments))
+    if transcript.incomplete:
+        log.warning("sound is missing for good: %s", loss(transcript))
 
 
 def _stitched(job: Job, parts: Sequence[Part]) -> Transcript:
-    """Each channel by itself, then all together; the end of what was heard is on the whole recording's clock."""
-    end = samples_to_ms(max((span.own_end for span, _ in parts), default=0))
-    if job.request.get("channels") != "separate":
-        return _channel(job, parts, end)
-    by_channel = itertools.groupby(parts, key=lambda part: part[0].channel)
-    return together([_channel(job, list(mine), end) for _, mine in by_channel])
+    """Each track and channel by itself, then all together; their end is on the whole recording's clock."""
+    findings = findings_from_dict(job.input.get("findings"))
+    end = clock_end(max((span.own_end for span, _ in parts), default=0), findings)
+    places: dict[Place, list[Part]] = {} if parts else {ALONE: []}
+    for part in parts:
+        places.setdefault((part[0].track, part[0].channel), []).append(part)
+    whole = together({place: _one(job, mine, end) for place, mine in places.items()})
+    samples = sum(span.own_end - span.own_start for span, part in parts if isinstance(part, Heard))
+    return with_findings(whole, findings, samples)
 
 
-def _channel(job: Job, parts: Sequence[Part], end: int) -> Transcript:
+def _one(job: Job, parts: Sequence[Part], end: int) -> Transcript:
     heard = [part for _, part in parts if isinstance(part, Heard)]
     translated = job.task == "translation"  # a request tells the language of the sound, not that of a translation
     return stitch(
@@ -111,4 +121,5 @@ def _quality(transcript: Transcript) -> dict[str, object]:
             "transcribed_seconds": coverage.transcribed / 1000,
             "chunks_short": list(coverage.chunks_short),
         },
+        "not_sent": [not_sent_as_dict(stretch) for stretch in transcript.not_sent],
     }

@@ -13,7 +13,6 @@ from contextlib import ExitStack, closing
 from contextvars import copy_context
 
 from infra.broker import CPU, IO
-from pipeline.cut.channel_chunks import Sound
 from pipeline.cut.cutter import Chunk, span_as_dict
 from pipeline.errors import InputMissing
 from pipeline.lifecycle import ChunkStatus, Stage
@@ -22,7 +21,7 @@ from pipeline.transcript import SAMPLE_RATE
 from workers.failure_policy import Attempt
 from workers.job_context import JobContext
 from workers.steps.finish import finish_single
-from workers.steps.recording import sound_of
+from workers.steps.recording import facts_of, findings_of, sound_of
 
 
 def prepare(role: str, context: JobContext, work: Attempt) -> bool:
@@ -34,31 +33,27 @@ def prepare(role: str, context: JobContext, work: Attempt) -> bool:
     with services.storage.local_file(_media_key(context)) as path, ExitStack() as stack:
         sound = sound_of(context, path)
         if context.job.max_cost_micro is not None:  # it is refused before anybody is paid to hear it
-            services.jobs.cover(context.held.lease, sound.measure())
+            services.jobs.cover(context.held.lease, sound_of(context, path).measure())
         chunks = stack.enter_context(closing(sound.chunks(profile)))
         first, second = next(chunks, None), next(chunks, None)
         if first is not None and second is None and (queue == role or not first.span.has_speech):
-            _note_facts(context, sound, samples=sound.samples)
+            found = findings_of(context, sound, first.span.own_end)
+            job = services.jobs.note_input(context.held.lease, found, samples=sound.samples)
             work.stage, work.chunk = Stage.TRANSCRIBING, first.span.index
-            _hear_single(context, first, sound.samples)
+            _hear_single(context.with_job(job), first, sound.samples)
             return False
-        _note_facts(context, sound)
-        count = _send(_Sender(context, queue), itertools.chain(filter(None, (first, second)), chunks))
+        services.jobs.note_input(context.held.lease, facts_of(sound))
+        sender = _Sender(context, queue)
+        count = _send(sender, itertools.chain(filter(None, (first, second)), chunks))
         services.metrics.audio.inc(sound.samples / SAMPLE_RATE)
-        return services.jobs.cut_done(context.held.lease, sound.samples, count)
+        found = findings_of(context, sound, sender.end)
+        return services.jobs.cut_done(context.held.lease, sound.samples, count, found)
 
 
 def _media_key(context: JobContext) -> str:
     if context.job.media_id is None:
         raise InputMissing()
     return context.services.media.get(context.job.account_id, context.job.media_id).storage_key
-
-
-def _note_facts(context: JobContext, sound: Sound, *, samples: int | None = None) -> None:
-    facts = sound.facts
-    assert facts is not None
-    learned = {"codec": facts.codec, "channels": facts.channels, "sample_rate": facts.sample_rate}
-    context.services.jobs.note_input(context.held.lease, learned, samples=samples)
 
 
 def _send(sender: _Sender, chunks: Iterator[Chunk]) -> int:
@@ -83,6 +78,7 @@ class _Sender:
         rows = context.services.jobs.chunks(context.job.id) if context.held.lease.attempt > 1 else []
         self._completed = {row.idx: row.span for row in rows if row.status == ChunkStatus.COMPLETED}
         self._samples = 0  # sent so far
+        self.end = 0  # of the clock, so far
 
     def send(self, chunk: Chunk) -> None:
         """Raises what the stores raise, LeaseLost among it."""
@@ -90,6 +86,7 @@ class _Sender:
         context.held.check()
         idx, span = chunk.span.index, span_as_dict(chunk.span)
         self._samples += chunk.span.own_end - chunk.span.own_start
+        self.end = max(self.end, chunk.span.own_end)
         key = context.sound_key(idx) if chunk.span.has_speech else None
         if key is not None and self._completed.get(idx) != span:
             services.storage.put(key, chunk.pcm)
@@ -102,4 +99,4 @@ def _hear_single(context: JobContext, chunk: Chunk, samples: int) -> None:
         context.services.jobs.cover(context.held.lease, samples)
     heard = hear_chunk(chunk, context.options, context.services.registry)
     context.held.check()
-    finish_single(context, chunk.span, heard, samples)
+    finish_single(context, chunk.span, heard)

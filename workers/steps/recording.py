@@ -3,20 +3,50 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from pipeline.cut.channel_chunks import Sound
 from pipeline.cut.time_range import Part
+from pipeline.quality.omissions import clock_end, findings_as_dict, track_as_dict
+from pipeline.transcript import samples_to_ms
 from workers.job_context import JobContext
 
 
 def sound_of(context: JobContext, path: Path) -> Sound:
     """Between two blocks it looks whether the work is still ours; leaving the decoder's context kills ffmpeg."""
-    asked = context.job.request.get("range") or {}
+    options = context.options
     return Sound(
         path,
-        part=Part.of_seconds(asked.get("start") or 0.0, asked.get("end")),
-        separate=context.job.request.get("channels") == "separate",
+        part=_part(context),
+        separate=options.separate,
+        track=options.audio_track,
         max_seconds=context.services.settings.max_audio_seconds,
         watch=context.held.check,
-        declared=context.options.raw,
+        declared=options.raw,
     )
+
+
+def facts_of(sound: Sound) -> dict[str, Any]:
+    """What is known of it once its first chunk is there."""
+    facts = sound.facts
+    assert facts is not None
+    return {
+        "codec": facts.codec,
+        "channels": facts.channels,
+        "sample_rate": facts.sample_rate,
+        "audio_tracks": [track_as_dict(track) for track in sound.findings.tracks],
+    }
+
+
+def findings_of(context: JobContext, sound: Sound, end: int) -> dict[str, Any]:
+    """What is known of it once all its chunks are there, the last of which ends at the sample `end` of its clock.
+
+    `duration` is that of the part that is heard, in seconds of the clock.
+    """
+    ms = clock_end(end, sound.findings) - samples_to_ms(_part(context).start)
+    return {**facts_of(sound), "duration": ms / 1000, "findings": findings_as_dict(sound.findings)}
+
+
+def _part(context: JobContext) -> Part:
+    asked = context.job.request.get("range") or {}
+    return Part.of_seconds(asked.get("start") or 0.0, asked.get("end"))

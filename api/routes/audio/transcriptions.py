@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
@@ -22,9 +23,12 @@ from api.uploads.sinks import SYNC_LIMIT, TOO_LARGE, MemorySink, announced_bytes
 from infra.keys.accounts import Principal
 from pipeline import passthrough
 from pipeline.errors import InvalidRequest
+from pipeline.quality.omissions import loss
 from pipeline.transcript import Transcript
 
 router = APIRouter(prefix="/v1/audio", tags=["audio"])
+
+log = logging.getLogger("stenopool.api")
 
 Task = Literal["transcription", "translation"]
 HandOut = Callable[[Told], None]
@@ -72,7 +76,7 @@ async def _heard(request: Request, context: AppContext, caller: Principal, task:
     sound, fields = await _read(request)
     options = fields.options(task)
     context.services.catalog.routes_for(options)
-    context.services.catalog.check_format(options.model, task, options.response_format)
+    context.services.catalog.check_format_of(options)
     limits = context.services.catalog.model(options.model).limits
     limits.check_file(len(sound))
     streamed = bool(fields.stream) and task == "transcription"
@@ -94,6 +98,8 @@ async def _heard(request: Request, context: AppContext, caller: Principal, task:
             )
             bill.settle_heard(transcript)
         request.state.cost = bill.micro
+        if transcript.incomplete:
+            log.warning("sound is missing for good: %s", loss(transcript))
         return transcript
 
     only_waits = context.services.database.is_prompt and passthrough.runs_in_greenlet(

@@ -96,9 +96,10 @@ async def _of_text(asked: _Asked) -> tuple[Usage, int]:
 
 async def _of_sound(asked: _Asked, task: Any, given: str) -> tuple[Usage, int]:
     fields, services = asked.fields, asked.context.services
-    profile = await asked.context.work(partial(cut_profile, fields.options(task), services.registry))
+    options = fields.options(task)
+    profile = await asked.context.work(partial(cut_profile, options, services.registry))
     part = Part.of_seconds(fields.range.start, fields.range.end) if fields.range else Part()
-    how = HearingPlan(profile, part, separate=fields.channels == "separate", declared=fields.raw)
+    how = HearingPlan(profile, part, options)
     ms, chunks = _stated(asked, how) if given == "duration_seconds" else await _measured(asked, how)
     prices = services.catalog.model(fields.model).prices
     return estimated_usage(prices, audio_ms=ms, text=fields.prompt or ""), chunks
@@ -118,9 +119,10 @@ def _stated(asked: _Asked, how: HearingPlan) -> Measured:
     seconds, most = asked.fields.duration_seconds or 0.0, asked.context.services.settings.max_audio_seconds
     if seconds > most:
         raise MediaTooLong(f"The recording is longer than the limit of {most} seconds.", param="duration_seconds")
-    if how.separate:
+    if how.options.apart:
+        several, param = ("channels", "channels") if how.options.separate else ("tracks", "audio_track")
         raise InvalidRequest(
-            "How many channels there are, only the recording tells: send it, or its `url`.", param="channels"
+            f"How many {several} there are, only the recording tells: send it, or its `url`.", param=param
         )
     whole, part = round(seconds * SAMPLE_RATE), how.part
     samples = max(0, min(whole, part.end or whole) - part.start)

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import ffmpeg
 
-from pipeline.audio.containers.table import MATROSKA, MP4, Found
+from pipeline.audio.containers.table import MP4, Found
 from pipeline.audio.ffmpeg.binary import Ffmpeg
+from pipeline.audio.ffmpeg.frame_events import FOLLOW, FOLLOW_OUT, WATCH, WATCH_FORMAT
 
 SAMPLE_RATE = 16_000
 QUIETLY = ("-nostdin", "-hide_banner", "-filter_threads", "1")  # else one thread per core, each with its stack
 MOST_TRACKS = 64
 _MOST_BYTES_AT_ONCE = 256 * 2**20  # of memory that ffmpeg asks for in one piece
-# The time stamps are kept where they can be true, and no sound is ever lost for them: what comes too early is appended
-# (joined streams start again at zero), a gap becomes silence (a recorder lost packets), but a leap is closed up, since one
-# wrong stamp would else be hours of silence. Only what lies before zero, a codec's delay, is dropped, a second at most.
-# Registers: 0 the time reached, 1 what the leaps amounted to, 2 the time of this frame.
-_LONGEST_GAP = 60  # seconds
-_TIME = (
-    "if(gt(0,PTS)*eq(N,0),st(0,max(PTS,-1/TB)));"
-    f"st(2,max(PTS-ld(1),ld(0)));if(gt((ld(2)-ld(0))*TB,{_LONGEST_GAP}),st(1,ld(1)+ld(2)-ld(0));st(2,ld(0)));"
-    "st(0,ld(2)+S/SR/TB);ld(2)"
-)
-# Compensation is hard or none: silence of 20 ms and more goes in, nothing is ever stretched.
-# Out of it go frames of a second: handing 26 ms at a time from thread to thread would take a quarter of all the time.
-_FILTERS = "asetpts='{time}',aresample={rate}:min_comp=0.001:min_hard_comp=0.02:first_pts=0,asetnsamples=n={rate}:p=0"
+# Frames of a second leave the filters of a plain recording: handing 26 ms at a time from thread to thread would take a quarter of
+# all the time. Where frames are followed, each has to come out by itself.
+_PLAIN = "asetpts='{watch}',aresample={rate}:rmvol=-1,aformat=channel_layouts={layouts},asetnsamples=n={rate}:p=0"
+_FOLLOWED = f"asetpts='{FOLLOW}',aresample={{rate}}:rmvol=-1,aformat=channel_layouts={{layouts}},asetpts='{FOLLOW_OUT}'"
 _CODECS = (  # decoders of one stream of bytes each, which open nothing
     "aac,aac_fixed,aac_latm,ac3,adpcm_ct,adpcm_ima_qt,adpcm_ima_wav,adpcm_ms,adpcm_sbpro_2,adpcm_sbpro_3,adpcm_sbpro_4,"
     "adpcm_swf,adpcm_yamaha,alac,amrnb,amrwb,dca,eac3,flac,g722,g723_1,g726,g726le,gsm,gsm_ms,ilbc,libopencore_amrnb,"
@@ -35,16 +29,26 @@ _CODECS = (  # decoders of one stream of bytes each, which open nothing
 )
 
 
-def decode_arguments(
-    tool: Ffmpeg,
-    found: Found,
-    max_seconds: float | None,
-    channel: int | None = None,
-    sample_rate: int = SAMPLE_RATE,
-) -> list[str]:
-    """Forced demuxer, listed codecs, first sound track; one second over the limit, so that being over can be seen.
+@dataclass(frozen=True, kw_only=True)
+class Picked:
+    """What is to be decoded: one track, from 0, and of it one channel or a mix of all; `sample_rate` of what comes out.
 
-    All channels are mixed, or only one is taken: `channel` counts from 0.
+    `followed`: every frame is told of, for a stream that changes; then `wide` says that two channels come out. `stamped`: its
+    stamps mean something (frame_events).
+    """
+
+    track: int = 0
+    channel: int | None = None
+    sample_rate: int = SAMPLE_RATE
+    followed: bool = False
+    wide: bool = False
+    stamped: bool = True
+
+
+def decode_arguments(tool: Ffmpeg, found: Found, picked: Picked, *, end: int = 0) -> list[str]:
+    """Forced demuxer, listed codecs, one sound track; nothing behind the byte `end`, if that is given.
+
+    Out come one or two channels, as the log tells: two where the recording has several.
     """
     container = found.container
     options: dict[str, object] = {
@@ -59,17 +63,25 @@ def decode_arguments(
     if container is MP4:
         options |= {"enable_drefs": 0, "use_absolute_path": 0}  # a track may name another file as its data
     url, protocols = ("fd:", "fd") if tool.reads_descriptors else ("file:/proc/self/fd/0", "file")
-    if found.start:  # what stands before it is hidden from ffmpeg: an index counts from where the container begins
-        url, protocols = f"subfile,,start,{found.start},end,0,,:{url}", f"subfile,{protocols}"
+    if (
+        found.start or end
+    ):  # what stands before and behind it is hidden: an index counts from where the container begins
+        url, protocols = f"subfile,,start,{found.start},end,{end},,:{url}", f"subfile,{protocols}"
     source = ffmpeg.input(url, protocol_whitelist=protocols, **options, **found.options)
-    limit = {} if max_seconds is None else {"t": max_seconds + 1}
-    picked = "" if channel is None else f"pan=mono|c0=c{channel},"
-    filters = picked + _FILTERS.format(time=_TIME, rate=sample_rate)
-    output = source["a:0"].output(
-        "pipe:1", format="s16le", af=filters, ac=1, vn=None, sn=None, dn=None, map_metadata=-1, **limit
+    output = source[f"a:{picked.track}"].output(
+        "pipe:1", format="s16le", af=_filters(picked), vn=None, sn=None, dn=None, map_metadata=-1, max_error_rate=1
     )
-    clock = ["-copyts"] if container in (MP4, MATROSKA) else []  # theirs begins at zero; others are moved there
     arguments: list[str] = output.compile(
-        cmd=[*QUIETLY, "-loglevel", "info", "-max_alloc", str(_MOST_BYTES_AT_ONCE), *clock]
+        cmd=[*QUIETLY, "-loglevel", "repeat+info", "-max_alloc", str(_MOST_BYTES_AT_ONCE), "-copyts"]
     )
     return arguments
+
+
+def _filters(picked: Picked) -> str:
+    """What is made of the track's frames; stamps stay as they are, for us to judge."""
+    one = picked.channel is not None
+    pan = f"pan=mono|c0=c{picked.channel}," if one else ""
+    if picked.followed:
+        return pan + _FOLLOWED.format(rate=picked.sample_rate, layouts="stereo" if picked.wide and not one else "mono")
+    watch = WATCH if picked.stamped else WATCH_FORMAT
+    return pan + _PLAIN.format(watch=watch, rate=picked.sample_rate, layouts="mono" if one else "mono|stereo")

@@ -29,17 +29,18 @@ def refuse_strange(track: AudioStream, tracks: int) -> None:
         raise UnsupportedMedia(found, channels=track.channels)
 
 
-def failure(log: Log, returncode: int | None) -> StenopoolError:
-    """The error for a run that ended badly, or that told nothing of its input."""
+def failure(log: Log, returncode: int | None, track: int = 0) -> StenopoolError:
+    """The error for a run over one sound track, from 0, that ended badly, or that told nothing of its input."""
     cause = _signal(returncode)
     if returncode is None or returncode in _NOT_STARTED or cause in _OVER_LIMITS or log.says("Cannot allocate memory"):
         return SandboxFailed("ffmpeg could not read this within its limits.")
     if cause in _CRASHES or not log.opened:
         return SandboxFailed("The sandbox did not start.") if log.says("bwrap: ") else DamagedMedia()
-    if not log.audio:
+    if not log.sounds:
         return NoAudioTrack()
     if log.says("not on whitelist", "Decoder not found", "no decoder found"):
-        return UnsupportedMedia(f"The sound's codec, {log.audio.codec}, is not supported.", codec=log.audio.codec)
+        codec = log.sounds[min(track, len(log.sounds) - 1)].codec
+        return UnsupportedMedia(f"The sound's codec, {codec}, is not supported.", codec=codec)
     return DamagedMedia()
 
 

@@ -7,13 +7,29 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _LONGEST_LINE = 1000
 _LAST_LINES = 40
-_STREAM = re.compile(rb"^ {2,4}Stream #0:\d+(?:\[[^\]]*\])?(?:\([^)]*\))?: (\w+): ?(.*)")
+_STREAM = re.compile(rb"^ {2,4}Stream #0:\d+(?:\[[^\]]*\])?(?:\(([^)]*)\))?: (\w+): ?(.*)")
 _AUDIO = re.compile(rb"^([\w.-]+).*?, (?:(\d+) Hz, )?([^,]+)")
-_DURATION = re.compile(rb"^  Duration: [\d:./NA]+(?:, start: (-?[\d.]+))?")
+_DURATION = re.compile(rb"^  Duration: (?:(\d+):(\d+):([\d.]+)|[^,]*)(?:, start: (-?[\d.]+))?")
+_MADE = re.compile(rb"^ {2,4}Stream #0:0(?:\([^)]*\))?: Audio: ([^\n]*)")
+_TITLE = re.compile(rb"^ +title +: (.+)")
+_PRINTED = re.compile(
+    rb"^\[Eval @ [^\]]*\] (-?\d+\.\d+|-?nan|-?inf)$"
+)  # what an expression of our own prints (pipeline.audio.ffmpeg.frame_events)
+_CHANGED = re.compile(rb"audio parameters changed to \d+ Hz, ([^,]+), ")
+_COMPLAINTS = (  # of decoders, then of demuxers: Ogg, MPEG, Matroska
+    b"Error submitting packet to decoder",
+    b"Error while decoding stream",
+    b"Decoding error:",
+    b"CRC mismatch",
+    b"Packet corrupt",
+    b"Invalid EBML",
+    b"invalid as first byte of an EBML",
+    b"exceeds containing master element",
+)
 _LAYOUTS = {"mono": 1, "stereo": 2, "downmix": 2, "binaural": 2, "quad": 4, "hexagonal": 6, "octagonal": 8, "cube": 8}
 
 
@@ -24,6 +40,9 @@ class AudioStream:
     codec: str
     sample_rate: int
     channels: int
+    language: str = ""
+    title: str = ""
+    default: bool = False
 
 
 class Log:
@@ -32,10 +51,14 @@ class Log:
     def __init__(self) -> None:
         self.opened = False  # the container could be read
         self.start = 0.0  # the stated time of the first sound, in seconds
+        self.duration = 0.0  # as stated, in seconds; 0: not
         self.tracks = 0  # of any kind
-        self.audio: AudioStream | None = None  # the first sound track
+        self.sounds: list[AudioStream] = []
+        self.channels = 0  # of what comes out
+        self.most_channels = 0  # of the formats that the sound has changed to
+        self.printed: deque[float | None] = deque()  # by our expressions, in order; None: a frame could not be decoded
         self.last: deque[str] = deque(maxlen=_LAST_LINES)
-        self._listing = self._past_texts = False
+        self._listing = self._past_texts = self._making = self._in_sound = False
         self._rest = b""
 
     def feed(self, data: bytes) -> None:
@@ -54,30 +77,57 @@ class Log:
         return any(phrase in line for line in self.last for phrase in phrases)
 
     def _line(self, line: bytes) -> None:
-        if line.startswith(b"size=") or not line.strip():
+        if printed := _PRINTED.match(line):
+            self.printed.append(float(printed[1]))
+        elif line.startswith(b"size=") or not line.strip():
             return
-        if line.startswith(b"Input #0, "):
+        elif line.startswith(b"Input #0, "):
             self.opened = self._listing = True
         elif line.startswith((b"Stream mapping:", b"Output #0")):
-            self._listing = False
-        elif not self._listing or not line.startswith(b" "):
-            self.last.append(_text(line))
-        elif not self._past_texts:  # the file's own title comes first, and may look like anything
+            self._listing, self._making = False, line.startswith(b"Output #0")
+        elif self._listing and line.startswith(b" "):
+            self._listed(line)
+        elif self._making and (made := _MADE.match(line)):
+            self._making, self.channels = False, _stream(made[1]).channels
+        else:
+            self._told(line)
+
+    def _told(self, line: bytes) -> None:
+        self.last.append(_text(line))
+        if any(complaint in line for complaint in _COMPLAINTS):
+            self.printed.append(None)
+        elif changed := _CHANGED.search(line):
+            self.most_channels = max(self.most_channels, channel_count(_text(changed[1])))
+
+    def _listed(self, line: bytes) -> None:
+        """The file's own title comes before the duration, and may look like anything."""
+        if not self._past_texts:
             self._duration(_DURATION.match(line))
         elif stream := _STREAM.match(line):
-            self._stream(stream[1], stream[2])
+            self._stream(_text(stream[1] or b""), stream[2], stream[3])
+        elif self._in_sound and (title := _TITLE.match(line)):
+            self.sounds[-1] = replace(self.sounds[-1], title=_text(title[1]))
 
     def _duration(self, found: re.Match[bytes] | None) -> None:
         if found:
             self._past_texts = True
-            self.start = float(found[1] or 0)
+            if found[1]:
+                self.duration = int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3])
+            self.start = float(found[4] or 0)
 
-    def _stream(self, kind: bytes, text: bytes) -> None:
+    def _stream(self, language: str, kind: bytes, text: bytes) -> None:
         self.tracks += 1
-        if kind == b"Audio" and not self.audio:
-            found = _AUDIO.match(text)
-            codec, rate, layout = found.groups() if found else (text, None, b"")
-            self.audio = AudioStream(_text(codec), int(rate or 0), channel_count(_text(layout)))
+        self._in_sound = kind == b"Audio"
+        if self._in_sound:
+            default = b"(default)" in text
+            self.sounds.append(replace(_stream(text), language="" if language == "und" else language, default=default))
+
+
+def _stream(text: bytes) -> AudioStream:
+    """What is listed behind "Audio:"."""
+    found = _AUDIO.match(text)
+    codec, rate, layout = found.groups() if found else (text, None, b"")
+    return AudioStream(_text(codec), int(rate or 0), channel_count(_text(layout)))
 
 
 def channel_count(layout: str) -> int:

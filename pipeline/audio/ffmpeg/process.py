@@ -89,6 +89,7 @@ class Child:
             if self._errors in ready:
                 self.log.feed(self._taken(self._errors, BLOCK_BYTES))
             if self._output in ready and (block := self._taken(self._output, size)):
+                self._catch_up()
                 return block
         self._reap()
         return b""
@@ -100,6 +101,11 @@ class Child:
             if pipe:
                 pipe.close()
         self._open.clear()
+
+    def _catch_up(self) -> None:
+        """What was said before these samples were written is read before they are handed on (frame_events)."""
+        while self._errors in self._open and any(descriptor == self._errors for descriptor, _ in self._poll.poll(0)):
+            self.log.feed(self._taken(self._errors, BLOCK_BYTES))
 
     def _taken(self, descriptor: int, size: int) -> bytes:
         data = os.read(descriptor, size)

@@ -3,6 +3,7 @@
 import contextlib
 import http.server
 import io
+import itertools
 import threading
 import time
 import wave
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from api.main import create_app
+from pipeline.audio.findings import Findings
 from tests.api.conftest import House, recording
 from tests.api.serving import running
 
@@ -209,9 +211,7 @@ def test_a_client_that_leaves_stops_the_work(house: House, monkeypatch: pytest.M
     begun, ended = threading.Event(), threading.Event()
 
     class Endless:
-        facts = None
-
-        samples = 0
+        facts, most_channels, findings = None, 1, Findings()
 
         def __init__(self, _path: Path, **_: object) -> None:
             pass
@@ -222,11 +222,11 @@ def test_a_client_that_leaves_stops_the_work(house: House, monkeypatch: pytest.M
         def __exit__(self, *_: object) -> None:
             ended.set()
 
-        def __iter__(self) -> Iterator[bytes]:
+        def pieces(self) -> Iterator[tuple[int, bytes]]:
             begun.set()
-            while True:
+            for at in itertools.count():
                 time.sleep(0.01)
-                yield bytes(320)
+                yield 160 * at, bytes(320)
 
     monkeypatch.setattr("pipeline.cut.channel_chunks.decode", Endless)
     with running(create_app(house.services)) as server, server.connection() as connection:

@@ -1,35 +1,64 @@
 """A part of a recording: exactly its samples, and chunks on the clock of the whole."""
 
+import itertools
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.audio.clock.placement import Piece
 from pipeline.cut.cutter import Span
-from pipeline.cut.time_range import Part, moved, only
+from pipeline.cut.time_range import Part, moved, only, stretches
 from pipeline.errors import InvalidRequest
 from pipeline.transcript import SAMPLE_RATE
 
 SOUND = np.arange(5000, dtype="<i2").tobytes()
 
 
-@given(st.integers(0, 4999), st.integers(1, 6000) | st.none(), st.integers(1, 700))
-def test_exactly_the_samples_of_the_part(start: int, length: int | None, block: int) -> None:
+def pieces(block: int, holes: dict[int, int]) -> Iterator[Piece]:
+    """The sound in blocks of so many samples; `holes`: from which sample on everything is so much later."""
+    edges = sorted({*range(0, 5000, block), *holes, 5000})
+    for at, end in itertools.pairwise(edges):
+        yield at + sum(length for start, length in holes.items() if start <= at), SOUND[2 * at : 2 * end]
+
+
+HOLES = st.dictionaries(st.integers(0, 4999), st.integers(1, 3000), max_size=4)
+
+
+@given(st.integers(0, 4999), st.integers(1, 6000) | st.none(), st.integers(1, 700), HOLES)
+def test_exactly_the_samples_of_the_part(start: int, length: int | None, block: int, holes: dict[int, int]) -> None:
+    """Compared with the whole clock, laid out sample by sample."""
     end = None if length is None else start + length
-    blocks = (SOUND[at : at + 2 * block] for at in range(0, len(SOUND), 2 * block))
-    found = b"".join(only(Part(start, end), blocks))
-    assert found == SOUND[2 * start : None if end is None else 2 * end]
+    clock = {at + n: value for at, pcm in pieces(block, holes) for n, value in enumerate(np.frombuffer(pcm, "<i2"))}
+    wanted = {at: value for at, value in clock.items() if at >= start and (end is None or at < end)}
+    found = {
+        at + n: value
+        for at, pcm in only(Part(start, end), pieces(block, holes))
+        for n, value in enumerate(np.frombuffer(pcm, "<i2"))
+    }
+    assert found == wanted
+
+
+@given(st.integers(1, 700), HOLES)
+def test_stretches_go_from_hole_to_hole(block: int, holes: dict[int, int]) -> None:
+    found = [(start, b"".join(blocks)) for start, blocks in stretches(pieces(block, holes))]
+    assert b"".join(pcm for _, pcm in found) == SOUND
+    assert len(found) == 1 + len(holes.keys() - {0})
+    ends = [start + len(pcm) // 2 for start, pcm in found]
+    assert all(end < start for end, (start, _) in zip(ends, found[1:], strict=False))
 
 
 def test_nothing_behind_the_part_is_read() -> None:
-    blocks = iter([SOUND[:4000], SOUND[4000:6000], SOUND[6000:]])
-    assert b"".join(only(Part(100, 2500), blocks)) == SOUND[200:5000]
-    assert next(blocks) == SOUND[6000:]
+    blocks = iter([(0, SOUND[:4000]), (2000, SOUND[4000:6000]), (3000, SOUND[6000:])])
+    assert b"".join(pcm for _, pcm in only(Part(100, 2500), blocks)) == SOUND[200:5000]
+    assert next(blocks) == (3000, SOUND[6000:])
 
 
 def test_a_part_behind_the_end_is_refused() -> None:
     with pytest.raises(InvalidRequest, match=r"begins at 2 s, but the recording has 0\.3125 s") as refused:
-        list(only(Part.of_seconds(2, 4), [SOUND]))
+        list(only(Part.of_seconds(2, 4), [(0, SOUND)]))
     assert refused.value.as_dict()["param"] == "range"
 
 

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.stitch.channels import together
-from pipeline.transcript import Gap, Seams, Segment, TokenUsage, Transcript, Word
+from pipeline.stitch.channels import ALONE, together
+from pipeline.transcript import Gap, NotSent, Seams, Segment, TokenUsage, Transcript, Word
 
 
 @st.composite
@@ -21,7 +21,7 @@ def transcripts(draw: st.DrawFn) -> Transcript:
 
 @given(st.lists(transcripts(), min_size=1, max_size=4))
 def test_every_channel_is_in_it_as_it_was(channels: list[Transcript]) -> None:
-    whole = together(channels)
+    whole = together({(None, number): transcript for number, transcript in enumerate(channels)})
     for number, transcript in enumerate(channels):
         mine = [segment for segment in whole.segments if segment.channel == number]
         assert [(one.text, one.start, one.end) for one in mine] == [
@@ -41,7 +41,7 @@ def test_what_was_counted_is_added_up() -> None:
     other = Transcript(
         (), 2000, "de", gaps=(Gap(1, 9, "lost", 0),), seams=Seams(4), usage=TokenUsage(0, 5, 7), languages=("de",)
     )
-    whole = together([one, other])
+    whole = together({(None, 0): one, (None, 1): other})
     assert whole == Transcript(
         (),
         2000,
@@ -52,4 +52,17 @@ def test_what_was_counted_is_added_up() -> None:
         languages=("de",),
         usage=TokenUsage(1, 7, 7),
     )
-    assert together([one, Transcript((), 5)]).usage is None, "a channel that nobody counted"
+    assert together({(None, 0): one, (None, 1): Transcript((), 5)}).usage is None, "a channel that nobody counted"
+
+
+def test_tracks_and_their_channels_are_told_together() -> None:
+    said = Transcript(
+        (Segment("hello", 10, 20),), 50, gaps=(Gap(30, 40, "lost", 0),), not_sent=(NotSent(5, 9, "silence"),)
+    )
+    later = Transcript((Segment("hello", 5, 20),), 60, not_sent=(NotSent(1, 2, "steady"),))
+    whole = together({(1, None): said, (2, 0): said, (2, 1): later})
+    assert [(one.start, one.track, one.channel) for one in whole.segments] == [(5, 2, 1), (10, 1, None), (10, 2, 0)]
+    assert [(gap.track, gap.channel) for gap in whole.gaps] == [(1, None), (2, 0)]
+    assert [one.start for one in whole.not_sent] == [1, 5, 5]
+    assert whole.duration == 60
+    assert together({ALONE: said}) is said

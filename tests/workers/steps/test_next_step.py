@@ -41,6 +41,7 @@ def test_one_chunk_costs_one_task(harness: WorkerHarness) -> None:
         "seams": {"silence": 0, "soft": 0, "hard": 0},
         "suspect_segments": 0,
         "timeline_monotonic": True,
+        "not_sent": [],
     }
     assert job.input["codec"] == "pcm_s16le"
     assert not [key for key in harness.stored() if "sound" in key]

@@ -22,7 +22,7 @@ Output #0, s16le, to 'pipe:1':
 size=     105KiB time=00:00:03.34 bitrate= 256.0kbits/s speed= 491x\rsize= 110KiB\r
 """,
         -0.023,
-        AudioStream("aac", 44_100, 6),
+        AudioStream("aac", 44_100, 6, "eng", default=True),
     ),
     "4.2": (
         b"""Input #0, ogg, from 'file:/proc/self/fd/0':
@@ -50,7 +50,7 @@ def test_facts_however_the_pipe_cuts_them(version: str, step: int) -> None:
     for at in range(0, len(text), step):
         log.feed(text[at : at + step])
     log.close()
-    assert (log.opened, log.start, log.audio) == (True, start, audio)
+    assert (log.opened, log.start, log.sounds[0]) == (True, start, audio)
 
 
 def test_lines_without_end_are_cut() -> None:
@@ -69,8 +69,8 @@ def test_lines_without_end_are_cut() -> None:
 def test_bytes_that_are_no_text() -> None:
     log = Log()
     log.feed(b"Input #0, x\n  Duration: N/A, start: 1.5\n  Stream #0:0: Audio: \xff\xfe\n\xff\xff\n")
-    assert log.audio
-    assert (log.start, log.audio.sample_rate) == (1.5, 0)
+    assert log.sounds
+    assert (log.start, log.sounds[0].sample_rate) == (1.5, 0)
 
 
 @pytest.mark.parametrize(

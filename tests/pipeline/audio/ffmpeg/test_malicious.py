@@ -16,7 +16,7 @@ import pytest
 
 from pipeline.audio.containers.table import Container, Found
 from pipeline.audio.decode import Decoding
-from pipeline.audio.ffmpeg.arguments import decode_arguments
+from pipeline.audio.ffmpeg.arguments import Picked, decode_arguments
 from pipeline.audio.ffmpeg.binary import Ffmpeg, find_ffmpeg
 from pipeline.audio.ffmpeg.process import Child
 from pipeline.audio.ffmpeg.sandbox import Level
@@ -126,7 +126,7 @@ def run(data: bytes, container: Container, folder: Path, tool: Ffmpeg, level: Le
     """All that ffmpeg gives out for these bytes, without our look at them."""
     (folder / "in").write_bytes(data)
     with (folder / "in").open("rb") as file:
-        arguments = decode_arguments(tool, Found(container, start), 10)
+        arguments = decode_arguments(tool, Found(container, start), Picked())
         with Child(tool, arguments, level=level, cpu_seconds=10, stdin=file.fileno(), stall_seconds=20) as child:
             output = b"".join(iter(child.read, b""))
             assert child.returncode
@@ -328,14 +328,14 @@ def test_a_log_without_end_does_not_fill_the_memory(recordings: Path, level: Lev
     with Decoding(bytes(data), level=level) as sound:
         with contextlib.suppress(DamagedMedia):
             list(sound)
-        assert sound._child
-        assert sum(map(len, sound._child.log.last)) < 50_000
+        assert sound._link
+        assert sum(map(len, sound._link._child.log.last)) < 50_000
 
 
 def test_no_path_of_ours_is_told(recordings: Path, level: Level) -> None:
     with Decoding(recordings / "lame.mp3", level=level) as sound:
-        assert sound._child
-        command = Path(f"/proc/{sound._child.pid}/cmdline").read_bytes()
+        assert sound._link
+        command = Path(f"/proc/{sound._link._child.pid}/cmdline").read_bytes()
         assert os.fsencode(recordings) not in command
 
 

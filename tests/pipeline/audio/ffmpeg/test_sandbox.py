@@ -38,8 +38,8 @@ def test_the_environment_is_scrubbed(monkeypatch: pytest.MonkeyPatch, level: Lev
 
 def test_limits_hold_before_the_program_starts(level: Level) -> None:
     with Decoding(wav(tones(16_000, seconds=60).tobytes() * 30), level=level, max_seconds=1000) as sound:
-        assert sound._child
-        limits = (Path("/proc") / str(innermost(sound._child.pid)) / "limits").read_text()
+        assert sound._link
+        limits = (Path("/proc") / str(innermost(sound._link._child.pid)) / "limits").read_text()
     rows = {line[:26].strip(): line[26:].split()[:2] for line in limits.splitlines()}
     assert rows["Max cpu time"] == ["500", "500"]
     assert rows["Max file size"] == ["0", "0"]
@@ -115,7 +115,7 @@ def test_it_ends_when_our_process_is_killed(tmp_path: Path, level: Level) -> Non
     code = (
         "import sys, time; from pathlib import Path; from pipeline.audio.decode import Decoding\n"
         f"with Decoding(Path({str(tmp_path / 'long.wav')!r}), level={level!r}) as sound:\n"
-        "    print(sound._child.pid, flush=True); time.sleep(600)\n"
+        "    print(sound._link._child.pid, flush=True); time.sleep(600)\n"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as owner:
         assert owner.stdout

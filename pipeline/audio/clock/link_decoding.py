@@ -1,0 +1,246 @@
+"""One link of a recording, which is mostly all of it, through ffmpeg to samples on its own clock.
+
+It is watched first, which is fast; where the stream does what a plain one does not (another format, a hole, a leap, damage) it is
+decoded once more from its beginning, followed frame by frame, and what was handed out already is skipped.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pipeline.audio.clock.mixdown import Mixdown
+from pipeline.audio.clock.placement import Piece
+from pipeline.audio.clock.stream_clock import Leap, Run, StreamClock
+from pipeline.audio.containers.table import (
+    AAC,
+    AC3,
+    AMR,
+    AVI,
+    DTS,
+    EAC3,
+    MATROSKA,
+    MP3,
+    MP4,
+    W64,
+    WAV,
+)
+from pipeline.audio.ffmpeg.arguments import SAMPLE_RATE, Picked, decode_arguments
+from pipeline.audio.ffmpeg.binary import Ffmpeg, find_ffmpeg
+from pipeline.audio.ffmpeg.cpu_affinity import keep_together
+from pipeline.audio.ffmpeg.error_mapping import failure, refuse_strange
+from pipeline.audio.ffmpeg.frame_events import JITTER, beginning, frame_events, is_surprise
+from pipeline.audio.ffmpeg.log_parser import AudioStream
+from pipeline.audio.ffmpeg.process import BLOCK_BYTES, STALL_SECONDS, Child
+from pipeline.audio.ffmpeg.sandbox import Level, sandbox_level
+from pipeline.audio.source import Recording
+from pipeline.errors import InvalidRequest
+
+_MOST_SECONDS = 7 * 24 * 3600  # that processor time is reckoned with when the caller sets no limit
+_CPU_SECONDS_PER_SECOND = 0.2  # of sound; a slow core decodes an hour of AAC in some 20 s
+_CPU_SECONDS_AT_LEAST = 300
+_SAMPLE_BYTES = 2
+# A stream of bare frames, in WAV too, does not say that its first samples are the codec's own delay. Every decoder adds it, so
+# every time would be late. MP3: LAME's 576 + 529 (also where the tag that tells is missing); AAC: one frame of its transform.
+_UNSTATED_DELAY = {("mp3", "mp3"): 1105, ("wav", "mp3"): 1105, ("w64", "mp3"): 1105, ("aac", "aac"): 1024}
+_UNSTAMPED = (MP3, AAC, AC3, EAC3, DTS, AMR, WAV, W64, AVI)  # ffmpeg reckons their stamps from bytes or headers
+_FROM_ZERO = (MP4, MATROSKA)  # whose clock begins at zero, whenever the sound does; others are moved there
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How every link of a recording is decoded. `max_seconds`: of what is decoded; a leap that is longer is a wrong stamp."""
+
+    max_seconds: float | None = None
+    channel: int | None = None
+    sample_rate: int = SAMPLE_RATE
+    level: Level | None = None
+    tool: Ffmpeg | None = None
+    stall_seconds: float = STALL_SECONDS
+
+
+class LinkDecoding:
+    """`begin`, then `pieces`, then `close`. What was noticed is whole when the pieces have come to their end."""
+
+    def __init__(self, descriptor: int, recording: Recording, settings: Settings, *, track: int = 0) -> None:
+        """Of the open file; `track` counts the recording's sound tracks from 0."""
+        self.sounds: list[AudioStream] = []
+        self.most_channels = 0  # of any format that the track had
+        self.clock: StreamClock | None = None  # None: nothing to notice
+        self.mixdown: Mixdown | None = None
+        self.unfinished: Leap | None = None  # what is missing at the end because it could not be decoded
+        self.claim = recording.claim
+        self._descriptor, self._settings, self._track = descriptor, settings, track
+        self._found, self._end = recording.found, recording.end
+        self._child: Child | None = None
+        self._pending = b""
+        self._delivered = 0  # samples
+        self._is_wider = False  # of one channel at first, and of another format later
+
+    def begin(self) -> AudioStream:
+        """Wait for the first sound; by then ffmpeg has told what it found. Raises what a decoding raises."""
+        child = self._started(followed=False)
+        self._pending = child.read()
+        self.sounds = child.log.sounds
+        if 0 < len(self.sounds) <= self._track:
+            found = f"The file has {len(self.sounds)} audio tracks: there is no audio track {self._track + 1}."
+            raise InvalidRequest(found, param="audio_track")
+        if not self.sounds:
+            raise failure(child.log, child.returncode)
+        sound = self.sounds[self._track]
+        refuse_strange(sound, child.log.tracks)
+        if not self._pending and child.returncode:
+            raise failure(child.log, child.returncode, self._track)
+        self.most_channels = sound.channels
+        return sound
+
+    def pieces(self) -> Iterator[Piece]:
+        """Mono samples in the order of time, each with its place on the link's own clock, which begins at zero."""
+        assert self._child
+        if not self._is_strange():
+            yield from self._watched(self._child)
+        if self._is_strange():
+            yield from self._followed(wide=self.most_channels > 1)
+            if self._is_wider:
+                yield from self._followed(wide=True)
+
+    def close(self) -> None:
+        """End ffmpeg. May be called twice."""
+        if self._child:
+            self._child.close()
+
+    def _started(self, *, followed: bool, wide: bool = False) -> Child:
+        settings = self._settings
+        tool = settings.tool or find_ffmpeg()
+        seconds = _MOST_SECONDS if settings.max_seconds is None else settings.max_seconds
+        picked = Picked(
+            track=self._track,
+            channel=settings.channel,
+            sample_rate=settings.sample_rate,
+            followed=followed,
+            wide=wide,
+            stamped=self._is_stamped,
+        )
+        os.lseek(self._descriptor, 0, os.SEEK_SET)  # the place in the file is shared with the ffmpeg before
+        self._child = Child(
+            tool,
+            decode_arguments(tool, self._found, picked, end=self._end),
+            level=settings.level or sandbox_level(),
+            cpu_seconds=int(_CPU_SECONDS_AT_LEAST + seconds * _CPU_SECONDS_PER_SECOND),
+            stdin=self._descriptor,
+            stall_seconds=settings.stall_seconds,
+        )
+        keep_together(self._child.pid)
+        return self._child
+
+    @property
+    def _is_stamped(self) -> bool:
+        return self._found.container not in _UNSTAMPED
+
+    def _is_strange(self) -> bool:
+        """Whether it has to be followed: also where the sound begins late."""
+        assert self._child
+        printed = self._child.log.printed
+        return is_surprise(printed) or self._first_place() > JITTER * self._settings.sample_rate
+
+    def _first_place(self) -> float:
+        assert self._child
+        rate, log = self._settings.sample_rate, self._child.log
+        if self._is_stamped:
+            first = beginning(log.printed)
+            return 0.0 if math.isnan(first) else max(first - self._zero, -1.0) * rate
+        return -self._unstated_delay
+
+    @property
+    def _unstated_delay(self) -> float:
+        """In samples of the output."""
+        assert self._child
+        sound, log = self.sounds[self._track], self._child.log
+        delay = 0 if log.start else _UNSTATED_DELAY.get((self._found.container.name, sound.codec), 0)
+        return delay * self._settings.sample_rate / sound.sample_rate
+
+    @property
+    def _zero(self) -> float:
+        """The stamp of the recording's beginning, in seconds."""
+        assert self._child
+        return 0.0 if self._found.container in _FROM_ZERO else self._child.log.start
+
+    def _watched(self, child: Child) -> Iterator[Piece]:
+        first = round(self._first_place())
+        for pcm in self._mono(child):
+            if self._is_strange():
+                return
+            yield first + self._delivered, pcm
+            self._delivered += len(pcm) // _SAMPLE_BYTES
+
+    def _followed(self, *, wide: bool) -> Iterator[Piece]:
+        """From the beginning again; what was handed out already is passed over."""
+        skip = self._delivered
+        for at, pcm in self._placed(wide=wide):
+            passed = min(skip, len(pcm) // _SAMPLE_BYTES)
+            skip -= passed
+            if rest := pcm[_SAMPLE_BYTES * passed :]:
+                yield at + passed, rest
+                self._delivered += len(rest) // _SAMPLE_BYTES
+
+    def _placed(self, *, wide: bool) -> Iterator[Piece]:
+        """All of it, each sample where its frame's stamp says. Stops where one channel is no longer enough."""
+        self.close()
+        child = self._started(followed=True, wide=wide)
+        self._pending = child.read()
+        clock = self.clock = self._new_clock()
+        runs, waiting = deque[Run](), bytearray()
+        for pcm in self._mono(child):
+            waiting += pcm
+            runs.extend(run for event in frame_events(child.log.printed) for run in clock.take(event))
+            self._is_wider = not wide and clock.formats > 1 and self._settings.channel is None
+            if self._is_wider:
+                return
+            yield from _matched(runs, waiting)
+        runs.extend(run for event in frame_events(child.log.printed) for run in clock.take(event))
+        runs.extend(clock.finish())
+        yield from _matched(runs, waiting)
+        self.most_channels = max(self.most_channels, child.log.most_channels)
+        self.unfinished = self._missing_end(child, clock)
+
+    def _new_clock(self) -> StreamClock:
+        rate, stamped = self._settings.sample_rate, self._is_stamped
+        start = 0.0 if stamped else -self._unstated_delay
+        return StreamClock(rate, start=start, zero=self._zero, stamped=stamped, longest=self._settings.max_seconds)
+
+    def _mono(self, child: Child) -> Iterator[bytes]:
+        """All that ffmpeg writes, as whole samples of one channel."""
+        self.mixdown = Mixdown(self._settings.sample_rate) if child.log.channels > 1 else None
+        rest = b""
+        while data := self._pending or child.read():
+            self._pending = b""
+            data = rest + data
+            whole = len(data) - len(data) % _SAMPLE_BYTES
+            data, rest = data[:whole], data[whole:]
+            if pcm := self.mixdown.add(data) if self.mixdown else data:
+                yield pcm
+        if child.returncode:
+            raise failure(child.log, child.returncode, self._track)
+        if self.mixdown and (pcm := self.mixdown.finish()):
+            yield pcm
+
+    def _missing_end(self, child: Child, clock: StreamClock) -> Leap | None:
+        """Where the last frames could not be decoded, as much as the file says that there is. What is cut off is another matter."""
+        if not clock.in_damage or not self._is_stamped or (self.claim and self.claim.cut):
+            return None
+        start, end = round(clock.reached), round(child.log.duration * self._settings.sample_rate)
+        return Leap(start, max(start, end), damaged=True)
+
+
+def _matched(runs: deque[Run], waiting: bytearray) -> Iterator[Piece]:
+    """The samples that wait, where they belong, as far as that is known."""
+    while runs and waiting:
+        at, count = runs.popleft()
+        here = min(count, len(waiting) // _SAMPLE_BYTES, BLOCK_BYTES // _SAMPLE_BYTES)
+        yield at, bytes(waiting[: _SAMPLE_BYTES * here])
+        del waiting[: _SAMPLE_BYTES * here]
+        if here < count:
+            runs.appendleft((at + here, count - here))

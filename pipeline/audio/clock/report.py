@@ -1,0 +1,110 @@
+"""What a decoded link tells besides its samples: holes, damage, wrong stamps, channels that would have cancelled each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pipeline.audio.clock.link_decoding import LinkDecoding
+from pipeline.audio.clock.mixdown import Mixdown
+from pipeline.audio.clock.placement import SHORTEST_HOLE
+from pipeline.audio.clock.stream_clock import Leap, StreamClock
+from pipeline.audio.duration.truncation import Claim
+from pipeline.transcript import Caution, Gap
+
+_TOGETHER = 10.0  # seconds; damage that lies so near to other damage is told with it
+_CANCELLED = 0.25  # seconds of it that cannot be chance
+_ROUNDED = 500  # ms
+_LEAST_LOST = 0.1  # seconds of damage that may hide a word
+_COMPLAINTS = 3  # of a decoder of bare frames; one or two are the ends of files that were cut or joined
+_UNREADABLE = "Another recording follows here in the same file, but it could not be decoded."
+_DAMAGED = "The recording is damaged here: parts of it could not be decoded, and silence stands for them."
+_TRUNCATED = "The file is cut off: it says that it is longer. It was heard as far as it goes."
+_LEAP = "A time stamp leaps further than any recording may last: it was taken for wrong, and what follows for the continuation."
+_OPPOSITE = "The channels are in opposite phase, and mixed they would be silent: their difference was heard."
+
+
+def unreadable_link(at: int, rate: int) -> Caution:
+    """Of several recordings in the file, the one that should begin here."""
+    ms = round(at * 1000 / rate)
+    return Caution("damaged", ms, ms, _UNREADABLE, lost=True)
+
+
+class Report:
+    """Over one link, whose clock begins at `offset` samples on that of the recording. `end`: where it ended, if it has."""
+
+    def __init__(self, link: LinkDecoding, offset: int, end: int | None, rate: int) -> None:
+        self._offset, self._rate = offset, rate
+        clock, leaps = link.clock, list(link.clock.leaps) if link.clock else []
+        if link.unfinished:
+            leaps.append(link.unfinished)
+        self._leaps = leaps
+        self._end = None if end is None else end - offset
+        self.gaps = [self._gap(leap) for leap in leaps if self._is_long(leap)]
+        self.warnings = [
+            *self._damages([leap for leap in leaps if leap.damaged and not self._is_long(leap)]),
+            *(self._complaints(clock) if clock else ()),
+            *(self._closed_up(clock) if clock else ()),
+            *(self._cancelled(link.mixdown) if link.mixdown else ()),
+            *(self._cut_off(link.claim) if link.claim else ()),
+        ]
+
+    def _is_long(self, leap: Leap) -> bool:
+        return leap.end - leap.start >= SHORTEST_HOLE * self._rate
+
+    def _ms(self, samples: float) -> int:
+        return round((self._offset + samples) * 1000 / self._rate)
+
+    def _gap(self, leap: Leap) -> Gap:
+        code = "undecodable" if leap.damaged else "hole"
+        start, end = self._ms(leap.start), self._ms(leap.end)
+        return Gap(start, end, code, retryable=False, lost=leap.damaged)
+
+    def _damages(self, leaps: Sequence[Leap]) -> Iterator[Caution]:
+        for start, end in _together([(leap.start, leap.end) for leap in leaps], _TOGETHER * self._rate):
+            missing = sum(leap.end - leap.start for leap in leaps if start <= leap.start < end)
+            lost = missing >= _LEAST_LOST * self._rate
+            yield Caution("damaged", self._ms(start), self._ms(end), _DAMAGED, lost=lost)
+
+    def _complaints(self, clock: StreamClock) -> Iterator[Caution]:
+        """Without stamps nobody knows how much is missing, and where there are some, the leaps have told."""
+        if not clock.is_stamped and len(clock.damages) >= _COMPLAINTS:
+            yield Caution("damaged", self._ms(clock.damages[0]), self._ms(clock.damages[-1]), _DAMAGED, lost=True)
+
+    def _closed_up(self, clock: StreamClock) -> Iterator[Caution]:
+        for at in clock.closed_up:
+            yield Caution("time_leap", self._ms(at), self._ms(at), _LEAP)
+
+    def _cancelled(self, mixdown: Mixdown) -> Iterator[Caution]:
+        if mixdown.cancelled and mixdown.cancelled_samples >= _CANCELLED * self._rate:
+            first, last = map(self._on_clock, mixdown.cancelled)
+            yield Caution("opposite_phase", self._ms(first), self._ms(last), _OPPOSITE)
+
+    def _cut_off(self, claim: Claim) -> Iterator[Caution]:
+        """Where it has come to its end; a few samples less than claimed are a codec's."""
+        if self._end is None:
+            return
+        end = self._ms(self._end)
+        claimed = max(end, self._ms(0) + (claim.ms or 0))
+        if claim.cut or claimed - end > _ROUNDED:
+            yield Caution("truncated", end, claimed, _TRUNCATED, lost=True)
+
+    def _on_clock(self, samples: int) -> int:
+        """Where a decoded sample stands: behind all leaps before it."""
+        for leap in sorted(self._leaps, key=lambda leap: leap.start):
+            if samples >= leap.start:
+                samples += leap.end - leap.start
+        return samples
+
+
+def _together(stretches: Sequence[tuple[int, int]], reach: float) -> Iterator[tuple[int, int]]:
+    """Those that lie near each other as one."""
+    begin = end = None
+    for start, stop in stretches:
+        if begin is not None and end is not None and start - end <= reach:
+            end = stop
+            continue
+        if begin is not None and end is not None:
+            yield begin, end
+        begin, end = start, stop
+    if begin is not None and end is not None:
+        yield begin, end

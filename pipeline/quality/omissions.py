@@ -1,0 +1,136 @@
+"""What a transcript leaves out: each stretch with its reason in plain words, as a job keeps it and as JSON tells it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from pipeline.audio.findings import AudioTrack, Findings
+from pipeline.errors import StenopoolError
+from pipeline.transcript import Caution, Gap, NotSent, Transcript, samples_to_ms
+
+Plain = dict[str, Any]
+
+_REASONS = {
+    "hole": "The recording has no sound here.",
+    "undecodable": "The sound here is damaged and could not be decoded.",
+}
+_UNKNOWN = "This part could not be heard."
+_FINDINGS = TypeAdapter(Findings)
+
+
+def with_findings(transcript: Transcript, findings: Findings, samples: int) -> Transcript:
+    """The same, of whose recording this was found out while `samples` of it were decoded and heard."""
+    return replace(
+        transcript,
+        gaps=tuple(sorted((*transcript.gaps, *findings.gaps), key=_place)),
+        warnings=(*transcript.warnings, *findings.warnings),
+        decoded=samples_to_ms(samples),
+    )
+
+
+def clock_end(samples: int, findings: Findings) -> int:
+    """Where the clock of a recording ends, in ms, whose last sample stands there: what could not be heard may follow it."""
+    return max((samples_to_ms(samples), *(gap.end for gap in findings.gaps)))
+
+
+def failed_chunk(index: int, span: Mapping[str, Any], error: Mapping[str, Any] | None) -> Gap:
+    """The gap that a chunk leaves which nobody could hear; `span` and `error` as its row keeps them."""
+    told = error or {}
+    return Gap(
+        samples_to_ms(int(span["own_start"])),
+        samples_to_ms(int(span["own_end"])),
+        str(told.get("code") or StenopoolError.code),
+        index,
+        span.get("channel"),
+        reason=str(told.get("message") or ""),
+        track=span.get("track"),
+    )
+
+
+def gap_as_dict(gap: Gap) -> Plain:
+    """Times in seconds; track, channel and chunk where they say something."""
+    where = (("track", gap.track), ("channel", gap.channel), ("chunk", gap.chunk))
+    return {
+        "start": gap.start / 1000,
+        "end": gap.end / 1000,
+        "code": gap.code,
+        "reason": gap.reason or _REASONS.get(gap.code, _UNKNOWN),
+        "retryable": gap.retryable,
+    } | {name: value for name, value in where if value is not None}
+
+
+def caution_as_dict(caution: Caution) -> Plain:
+    """Times in seconds."""
+    return {
+        "code": caution.code,
+        "start": caution.start / 1000,
+        "end": caution.end / 1000,
+        "message": caution.message,
+    }
+
+
+def not_sent_as_dict(stretch: NotSent) -> Plain:
+    """Times in seconds."""
+    return {"start": stretch.start / 1000, "end": stretch.end / 1000, "reason": stretch.reason}
+
+
+def track_as_dict(track: AudioTrack) -> Plain:
+    """What the file says of it; null where it says nothing."""
+    return {
+        "number": track.number,
+        "codec": track.codec,
+        "channels": track.channels or None,
+        "language": track.language or None,
+        "title": track.title or None,
+    }
+
+
+def told(transcript: Transcript) -> Plain:
+    """The members `gaps`, `warnings` and `incomplete` of a JSON body, each only where there is something to tell."""
+    members = {
+        "gaps": [gap_as_dict(gap) for gap in transcript.gaps],
+        "warnings": [caution_as_dict(caution) for caution in transcript.warnings],
+        "incomplete": transcript.incomplete,
+    }
+    return {name: value for name, value in members.items() if value}
+
+
+def loss(transcript: Transcript) -> str:
+    """What is missing for good, in a line for a log; empty where nothing is."""
+    lost = [gap for gap in transcript.gaps if gap.lost]
+    codes = [found.code for found in lost] + [caution.code for caution in transcript.warnings if caution.lost]
+    seconds = sum(gap.end - gap.start for gap in lost) / 1000
+    told = ", ".join(f"{count} {code}" for code, count in Counter(codes).items())
+    return f"{told}; {seconds:g} s in all" if told else ""
+
+
+def findings_as_dict(findings: Findings) -> Plain:
+    """Gaps and warnings as a job keeps them, in ms; its tracks are told with its input."""
+    kept: Plain = _FINDINGS.dump_python(replace(findings, tracks=()), mode="json", exclude_defaults=True)
+    return kept
+
+
+def findings_from_dict(kept: Mapping[str, Any] | None) -> Findings:
+    """The inverse of `findings_as_dict`; a job of before has none."""
+    return _FINDINGS.validate_python(kept or {})
+
+
+def gaps_of(findings: Findings, failed: Iterable[Plain]) -> list[Plain]:
+    """A job's gaps in order: those of its recording, and its failed chunks', which are plain already."""
+    gaps = [gap_as_dict(gap) for gap in findings.gaps]
+    gaps += [{**gap, "reason": gap.get("reason", _UNKNOWN), "retryable": gap.get("retryable", True)} for gap in failed]
+    return sorted(gaps, key=lambda gap: (gap["start"], gap.get("track") or 0, gap.get("channel") or 0))
+
+
+def is_incomplete(findings: Findings) -> bool:
+    """Whether sound that was there is missing for good."""
+    return any(gap.lost for gap in findings.gaps) or any(caution.lost for caution in findings.warnings)
+
+
+def _place(gap: Gap) -> tuple[int, int, int]:
+    return gap.start, gap.track or 0, gap.channel or 0
