@@ -1,9 +1,11 @@
 """A recording handed to a provider as it came, byte for byte: no decoder is started, no sample is made of it.
 
 That is possible when the model's first route takes such a file whole (its container, its bytes, its length), and when we know
-by ourselves how long it sounds (`audio.measured` counts its frames: a header alone decides nothing) and that its loudness rises
-and falls as that of speech does. Everything else is decoded: what cannot be measured; what is silent or steady, so that the
-speech detector keeps the promise that silence is sent to nobody; what is longer than the provider takes in one call.
+by ourselves how long it sounds (`audio.measured` counts its frames: a header alone decides nothing), that it is plain (one track
+of one format, every byte of it accounted for, so that nobody reads another recording in it than we do) and that its loudness
+rises and falls as that of speech does. Everything else is decoded: what cannot be measured, or is not plain; what is silent or
+steady, so that the speech detector keeps the promise that silence is sent to nobody; what is longer than the provider takes in
+one call.
 
 What comes back goes through the same stitcher as any chunk, so that times are inside the recording and run forward. Three answers
 are not the last word:
@@ -11,7 +13,8 @@ are not the last word:
 * A provider that refuses the file gets it decoded. One that fails is followed by the model's next routes, which get the file as it
   is if they take it, and decoded sound if not.
 * Where the provider reports another length than was counted, the sound is decoded after all, and that is counted.
-* A text that looks made up (a loop, too fast for a mouth) is heard again the decoding way, chunk by chunk.
+* A text that looks made up (a loop, too fast for a mouth) is heard again the decoding way, chunk by chunk. Where nothing comes
+  of that, or as doubtful a text and less of it, the first one stays, flagged: someone may have said it.
 
 A provider that tells no times has its text laid over the places where somebody speaks. To find them for a format that shows times
 the sound is decoded here, while the provider is not asked again.
@@ -46,12 +49,11 @@ from pipeline.run import transcribe as transcribe_decoded
 from pipeline.stitch.stitcher import Stitcher
 from pipeline.transcript import SAMPLES_PER_MS, Heard, Transcript, samples_to_ms
 
-_NAMES = {  # container: (a name's ending that providers know, media type)
+_NAMES = {  # container: (a name's ending that providers know, media type); frames in MP4 have no headers that could prove them
     "wav": ("wav", "audio/wav"),
     "mp3": ("mp3", "audio/mpeg"),
     "flac": ("flac", "audio/flac"),
     "ogg": ("ogg", "audio/ogg"),
-    "mp4": ("m4a", "audio/mp4"),
     "matroska": ("webm", "audio/webm"),
     "aac": ("aac", "audio/aac"),
 }
@@ -94,7 +96,7 @@ def transcribe(
 ) -> Transcript:
     """As `run.transcribe`, over bytes, which go to the provider untouched where that is possible."""
 
-    def decoded(registry: ProviderRegistry) -> Transcript:
+    def decoded(registry: ProviderRegistry, listener: Listener | None = on_segments) -> Transcript:
         return run_in_thread(
             partial(
                 transcribe_decoded,
@@ -102,7 +104,7 @@ def transcribe(
                 options,
                 registry,
                 on_progress=on_progress,
-                on_segments=on_segments,
+                on_segments=listener,
                 on_length=on_length,
                 workers=workers,
                 max_seconds=max_seconds,
@@ -117,8 +119,11 @@ def transcribe(
         return decoded(registry)
     heard, failed = handed_on(parcel, options, registry, routes)
     transcript = _written(parcel, heard, options) if heard else None
-    if transcript is None or _made_up(transcript):
+    if transcript is None:
         return _after(failed, options, registry, routes, decoded)
+    if _made_up(transcript):
+        unheard = partial(decoded, listener=None)
+        transcript = _second_hearing(transcript, partial(_after, failed, options, registry, routes, unheard))
     if on_segments and transcript.segments:
         on_segments(transcript.segments, transcript.model_used)
     if on_progress:
@@ -150,7 +155,7 @@ def packed(data: bytes, options: TranscriptionOptions, registry: ProviderRegistr
     if container is None or container.name not in transcriber.takes.containers or container.name not in _NAMES:
         return None
     extent = measured(data, container)
-    if extent is None or not extent.lively:
+    if extent is None or not extent.plain or not extent.lively:
         return None
     parcel = Parcel(data, container.name, extent.ms)
     return parcel if _takes(registry, route, parcel, options) else None
@@ -266,6 +271,16 @@ def _listened(parcel: Parcel, span: Span) -> tuple[Span, int]:
         return span, parcel.ms
     speech = tuple(stretch for one in spans for stretch in one.speech_map)
     return whole(decoding.samples, speech), samples_to_ms(decoding.samples)
+
+
+def _second_hearing(first: Transcript, hear: Callable[[], Transcript]) -> Transcript:
+    """What looks better; no words are lost because they looked made up."""
+    try:
+        second = hear()
+    except (ProviderError, RoutesExhausted, UnsupportedValue):  # the first answer is there, and flagged
+        return first
+    lost = not second.text or (_made_up(second) and len(second.text) < len(first.text))
+    return first if lost else second
 
 
 def _made_up(transcript: Transcript) -> bool:

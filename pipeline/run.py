@@ -46,6 +46,7 @@ Answer = TypeVar("Answer")
 
 SAMPLE_BYTES = 2
 LONGEST_UTTERANCE = 4096  # characters: what every provider of speech takes in one request
+_PATIENCE_S = 0.3  # after the first sound, for a header that tells the length: nobody hears that much
 
 
 def transcribe(
@@ -260,7 +261,9 @@ def _spoken(
 
     # The encoder starts while the provider thinks, and is ready for its first block. What it writes before that, a container's
     # head, is kept back: whoever has got the first block knows that there is sound, and every earlier failure raises.
-    encoded = encode(_present(voiced(), route), sample_rate=speaker.sample_rate, target=options.response_format)
+    encoded = encode(
+        _present(voiced(), route), sample_rate=speaker.sample_rate, target=options.response_format, patience=_PATIENCE_S
+    )
     head = bytearray()
     for block in encoded:
         head += block

@@ -5,7 +5,6 @@ The recitals come one after the other, so that a book needs no more memory than 
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -14,9 +13,6 @@ from pipeline.transcript import Segment, Transcript, Word
 from pipeline.tts.passage import SAMPLE_RATE, Recital
 
 _BLOCK = 1 << 20
-_FLAC_COUNT = slice(18, 26)  # STREAMINFO's eight bytes whose low 36 bits are the number of samples
-_FLAC_UNTIL = _FLAC_COUNT.stop
-_WAV_MOST = 0xFFFFFFFF - 36  # bytes of samples that a RIFF header can tell
 
 
 class Reading:
@@ -36,11 +32,7 @@ class Reading:
         """The encoded file in one of the six formats, block by block. `samples`: how many there will be, at 24 kHz, for the
         formats whose header tells it. Raises UnsupportedValue, SandboxFailed, and whatever `recitals` raises.
         """
-        sound = self._passing(recitals)
-        if target == "wav":
-            return _wav(sound, samples)
-        encoded = encode(sound, sample_rate=SAMPLE_RATE, target=target)
-        return _counted(encoded, samples) if target == "flac" else encoded
+        return encode(self._passing(recitals), sample_rate=SAMPLE_RATE, target=target, samples=samples)
 
     def transcript(self) -> Transcript:
         """What was said, once every recital has passed."""
@@ -58,26 +50,6 @@ class Reading:
 def _later(sentence: Segment, by: int) -> Segment:
     words = tuple(Word(word.text, word.start + by, word.end + by, word.confidence) for word in sentence.words)
     return replace(sentence, start=sentence.start + by, end=sentence.end + by, words=words)
-
-
-def _wav(sound: Iterator[bytes], samples: int) -> Iterator[bytes]:
-    """A RIFF header that tells the true length, which ffmpeg cannot write into a pipe; beyond 4 GiB, the largest it can tell."""
-    size = min(2 * samples, _WAV_MOST)
-    shape = struct.pack("<IHHIIHH", 16, 1, 1, SAMPLE_RATE, 2 * SAMPLE_RATE, 2, 16)
-    yield b"RIFF" + struct.pack("<I", 36 + size) + b"WAVEfmt " + shape + b"data" + struct.pack("<I", size)
-    yield from sound
-
-
-def _counted(flac: Iterator[bytes], samples: int) -> Iterator[bytes]:
-    """The same file with its number of samples in the header, without which players cannot tell its length or seek."""
-    head = b""
-    for block in flac:
-        head += block
-        if len(head) >= _FLAC_UNTIL:
-            break
-    count = int.from_bytes(head[_FLAC_COUNT], "big") | samples
-    yield head[: _FLAC_COUNT.start] + count.to_bytes(8, "big") + head[_FLAC_UNTIL:]
-    yield from flac
 
 
 def _ms(samples: int) -> int:

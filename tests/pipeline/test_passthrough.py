@@ -186,6 +186,22 @@ def test_containers_that_providers_may_not_know_are_decoded(
         assert all(data not in request.body for request in place.one.requests)
 
 
+@pytest.mark.parametrize("kind", ["two wavs", "opposite phase", "damaged m4a"])
+def test_what_is_not_plain_is_decoded(decoders: list[object], pcm: bytes, tmp_path: Path, kind: str) -> None:
+    """All kinds are in test_plain_files."""
+    if kind == "two wavs":
+        data = encoded(pcm, tmp_path / "a.wav") * 2
+    elif kind == "opposite phase":
+        data = encoded(pcm, tmp_path / "a.flac", ["-af", "pan=stereo|c0=c0|c1=-0.9*c0"])
+    else:
+        whole = encoded(pcm, tmp_path / "a.m4a")
+        data = whole[:9000] + bytes(range(256)) * 4 + whole[9000 + 1024 :]
+    with scene(decoders, tmp_path, [verbose(end=2.0)]) as place:
+        place.hear(data)
+        assert place.decoders
+        assert all(data not in request.body for request in place.one.requests)
+
+
 def test_what_is_declared_is_decoded_as_that_whatever_it_looks_like(
     decoders: list[object], pcm: bytes, tmp_path: Path
 ) -> None:
@@ -291,3 +307,34 @@ def test_a_text_that_looks_made_up_is_heard_again_by_the_decoding_way(
     with scene(decoders, tmp_path, [verbose(loop), verbose()]) as place:
         assert place.hear(mp3).text == "Hello there."
         assert mp3 not in place.one.requests[1].body
+
+
+@pytest.mark.parametrize("second", [verbose(""), FAILS, verbose("seven " * 30)], ids=["nothing", "a failure", "less"])
+def test_a_text_that_looks_made_up_stays_where_nothing_better_comes(
+    decoders: list[object], mp3: bytes, tmp_path: Path, second: Reply
+) -> None:
+    """Somebody may have said it: digits read one by one, an announcement that is repeated."""
+    said = ("seven " * 49).strip()
+    told: list[str] = []
+    with scene(decoders, tmp_path, [verbose(said), second]) as place:
+        transcript = passthrough.transcribe(
+            mp3,
+            TranscriptionOptions(model="m"),
+            place.registry,
+            on_segments=lambda segments, _: told.extend(segment.text for segment in segments),
+        )
+    assert len(place.one.requests) >= 2
+    assert transcript.text == said == " ".join(told)
+    assert any("repetition" in segment.suspect for segment in transcript.segments)
+
+
+def test_what_is_told_of_a_second_hearing_is_told_once(decoders: list[object], mp3: bytes, tmp_path: Path) -> None:
+    told: list[str] = []
+    with scene(decoders, tmp_path, [verbose("thank you for watching " * 40), verbose()]) as place:
+        passthrough.transcribe(
+            mp3,
+            TranscriptionOptions(model="m"),
+            place.registry,
+            on_segments=lambda segments, _: told.extend(segment.text for segment in segments),
+        )
+    assert told == ["Hello there."]

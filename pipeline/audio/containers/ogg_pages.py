@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from dataclasses import dataclass
 
 from pipeline.audio.containers.chunks import Read
@@ -20,7 +21,7 @@ _SOUNDS = (b"OpusHead", b"\x01vorbis", b"Speex   ", b"\x7fFLAC", b"fLaC")
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page: `at` its first byte, `content` that of what it carries, `end` the first behind it."""
+    """One page: `at` its first byte, `content` that of what it carries, `end` the first behind it, `table` its pieces' sizes."""
 
     at: int
     flags: int
@@ -29,6 +30,7 @@ class Page:
     number: int
     content: int
     end: int
+    table: bytes
 
 
 def page(read: Read, at: int) -> Page | None:
@@ -41,7 +43,7 @@ def page(read: Read, at: int) -> Page | None:
     if mark != MARK or version or len(table) < count:
         return None
     content = at + _HEADER.size + count
-    return Page(at, flags, position, serial, number, content, content + sum(table))
+    return Page(at, flags, position, serial, number, content, content + sum(table), table)
 
 
 def first_pages(read: Read, at: int) -> int | None:
@@ -57,21 +59,13 @@ def first_pages(read: Read, at: int) -> int | None:
 
 
 def sums_up(whole: bytes) -> bool:
-    """Whether the checksum in a page is that of the page, without itself."""
-    crc = 0
-    for byte in whole[:_CRC_AT] + bytes(4) + whole[_CRC_AT + 4 :]:
-        crc = crc << 8 & 0xFFFFFFFF ^ _CRC[crc >> 24 ^ byte]
-    return crc == int.from_bytes(whole[_CRC_AT : _CRC_AT + 4], "little")
+    """Whether the checksum in a page is that of the page, without itself.
+
+    It is of the same polynomial as that of zlib, which begins with each byte's last bit, Ogg with its first; and begins at zero.
+    """
+    turned = (whole[:_CRC_AT] + bytes(4) + whole[_CRC_AT + 4 :]).translate(_TURNED)
+    crc = zlib.crc32(turned, 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return crc.to_bytes(4, "big").translate(_TURNED) == whole[_CRC_AT : _CRC_AT + 4]
 
 
-def _crc_table() -> tuple[int, ...]:
-    table = []
-    for value in range(256):
-        crc = value << 24
-        for _ in range(8):
-            crc = (crc << 1 ^ (0x104C11DB7 if crc & 0x80000000 else 0)) & 0xFFFFFFFF
-        table.append(crc)
-    return tuple(table)
-
-
-_CRC = _crc_table()
+_TURNED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))

@@ -11,27 +11,36 @@ FRAME_SAMPLES = 1024  # of the core codec; where a finer band is added, both rat
 _DELAY = 1024  # samples that a decoder adds; see audio.decode
 _GAIN_STEP = 20 * 0.25 * 0.30103  # dB
 _SINGLE, _PAIR = 0, 1  # elements with one and two channels
+_OF_ONE_CHANNEL = (_SINGLE, 4, 6)  # what a frame may begin with: sound, or data and filling before it
+_LASTING = 0xFD  # bits of the third byte of a header that no stream changes: all but a private one
 _SHORT_WINDOWS = 2
 _SHORTEST = 4  # bytes; less holds no sound
 
 
 def extent(data: bytes) -> Extent | None:
-    """None where the frames do not follow each other to the end."""
+    """None where the frames do not follow each other to the end, or change their kind."""
     at = tag_length(data[:10])
-    rate, levels, total = None, [], len(data)
+    first, levels, total, plain = None, [], len(data), True
     while at < total:
         frame = aac_frame(data[at : at + 7])
         if frame is None:
             return None
         length, header, index = frame
-        if rate is not None and RATES[index] != rate:
+        kind = (data[at + 1], data[at + 2] & _LASTING, data[at + 3] >> 6)
+        first = first or (index, kind)
+        if first != (index, kind):
             return None
-        rate = RATES[index]
         if at + length > total:
+            plain = False
             break
         levels.append(loudness(data[at + header : at + header + 8]))
+        plain &= data[at + header] >> 5 in _OF_ONE_CHANNEL
         at += length
-    return Extent(len(levels) * FRAME_SAMPLES - _DELAY, rate, levels) if rate else None
+    if first is None:
+        return None
+    rate, (_, profile, channels) = RATES[first[0]], first[1]
+    plain &= (profile & 1) << 2 | channels == 1
+    return Extent(len(levels) * FRAME_SAMPLES - _DELAY, rate, levels, plain)
 
 
 def loudness(frame: bytes) -> float:

@@ -33,6 +33,7 @@ _SECOND = 1000  # ms
 _LONGEST_MS = 10**15
 _IMA_SAMPLES = 64  # of a packet, which AIFF counts as one frame
 _PLAIN_SAMPLES = (1, 3, 6, 7, 0xFFFE)  # formats of WAV that have as many bytes for each second
+_BEHIND_SOUND = 64 * 1024  # bytes of notes and pictures
 _MOST_STEPS = 20_000  # frames, pages or chunks that are looked at
 
 
@@ -108,6 +109,9 @@ def _wav(head: bytes, _tail: bytes, size: int) -> Estimate | None:
             kind, rate = struct.unpack_from("<H6xI", head, start)
             plain = kind in _PLAIN_SAMPLES
         elif name == b"data" and rate:
+            behind = size - start - length
+            if length and behind > max(_BEHIND_SOUND, length // 100):  # another recording: as the first
+                return Estimate(_nearest(size - start, rate))
             return Estimate(_nearest(min(length, size - start), rate), sure=plain and rate >= _STRANGE_RATE)
     return None
 

@@ -14,10 +14,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Mapping
 
-from pipeline.audio.containers.table import AAC, FLAC, MATROSKA, MP3, MP4, OGG, WAV, Container
+from pipeline.audio.containers.links import links
+from pipeline.audio.containers.table import AAC, FLAC, MATROSKA, MP3, MP4, OGG, WAV, Container, Found
 from pipeline.audio.duration import aac, flac, matroska, mp3, mp4, ogg, wav
 from pipeline.audio.duration.frame_count import Extent
-from pipeline.audio.sniff import sniff_file
+from pipeline.audio.sniff import TAG_HEADER, sniff_file, tag_length
 from pipeline.errors import StenopoolError
 
 _LOOK = 16 * 1024  # bytes; `decode` looks at more, of which nothing further behind is ever asked
@@ -31,6 +32,7 @@ _MEASURERS: Mapping[Container, Callable[[bytes], Extent | None]] = {
     MATROSKA: matroska.extent,
 }
 _TAGGED = (MP3, AAC, FLAC)  # whose measurers look behind a tag
+_JOINED = (WAV, FLAC)  # whose measurers may stop before another recording begins
 _BROKEN = (IndexError, KeyError, ValueError, OverflowError, ZeroDivisionError, struct.error)  # what garbage leads to
 
 
@@ -51,7 +53,15 @@ def measured(data: bytes, container: Container) -> Extent | None:
         found = measurer(data) if measurer else None
     except _BROKEN:
         return None
-    return found if found is not None and found.plausible else None
+    if found is None or not found.plausible or (container in _JOINED and _joined(data, container)):
+        return None
+    return found
+
+
+def _joined(data: bytes, container: Container) -> bool:
+    """Whether several recordings stand in it, of which one alone was measured."""
+    start = tag_length(data[:TAG_HEADER]) if container in _TAGGED else 0
+    return len(links(lambda at, length: data[at : at + length], len(data), Found(container, start))) > 1
 
 
 def measured_ms(data: bytes) -> int | None:

@@ -1,88 +1,66 @@
-"""FLAC (RFC 9639): its frames one by one, each with its own number and a checked header."""
+"""FLAC (RFC 9639): its frames one by one, each with its own number, a checked header and a checksum over all of it."""
 
 from __future__ import annotations
 
 import math
-import sys
 
+from pipeline.audio.containers.flac_checksum import whole_frames
+from pipeline.audio.containers.flac_headers import LONGEST_FRAME_HEADER, FlacFrame, FlacHeader, flac_frame, flac_header
 from pipeline.audio.duration.frame_count import Extent
 from pipeline.audio.sniff import tag_length
 
-_STREAMINFO, _LAST = 0, 0x80
-_STREAMINFO_SIZE = 18  # bytes up to where a checksum of the sound begins
-_SIZES = {
-    1: 192,
-    **{code: 576 << (code - 2) for code in range(2, 6)},
-    **{code: 256 << (code - 8) for code in range(8, 16)},
-}
-_LONGEST_HEADER = 16  # bytes
+_MARK = b"\xff\xf8"  # of frames in a stream whose blocks are of one length
 _QUIET = 0.5  # bits for a sample
-
-
-def _crc8_table() -> bytes:
-    table = []
-    for value in range(256):
-        crc = value
-        for _ in range(8):
-            crc = crc << 1 ^ (0x107 if crc & 0x80 else 0)
-        table.append(crc & 0xFF)
-    return bytes(table)
-
-
-_CRC8 = _crc8_table()
+_RATES = {
+    1: 88_200,
+    2: 176_400,
+    3: 192_000,
+    4: 8_000,
+    5: 16_000,
+    6: 22_050,
+    7: 24_000,
+    8: 32_000,
+    9: 44_100,
+    10: 48_000,
+    11: 96_000,
+}
+_UNITS = {12: 1000, 13: 1, 14: 10}  # Hz, of a rate that follows in the header
+_BITS = {1: 8, 2: 12, 4: 16, 5: 20, 6: 24, 7: 32}
+_ONE_CHANNEL = 0
 
 
 def extent(data: bytes) -> Extent | None:
     """None unless every frame of a stream with equal blocks is found, and the length that the header states is theirs."""
-    at = tag_length(data[:10]) + 4
-    info = None
-    while True:
-        kind, size = data[at], int.from_bytes(data[at + 1 : at + 4], "big")
-        if kind & 0x7F == _STREAMINFO:
-            info = data[at + 4 : at + 4 + size]
-        at += 4 + size
-        if kind & _LAST:
-            break
-    if info is None or len(info) < _STREAMINFO_SIZE or info[0:2] != info[2:4]:
+    header = flac_header(lambda at, length: data[at : at + length], tag_length(data[:10]))
+    if header is None or header.blocks[0] != header.blocks[1]:
         return None
-    packed = int.from_bytes(info[10:18], "big")
-    rate, stated = packed >> 44, packed & (1 << 36) - 1
-    sizes, places = _frames(data, at)
+    frames = _frames(data, header.end)
+    sizes = [frame.samples for _, frame in frames]
     samples = sum(sizes)
-    if not sizes or (stated and stated != samples) or any(size != sizes[0] for size in sizes[:-1]):
+    if not sizes or (header.samples and header.samples != samples) or any(size != sizes[0] for size in sizes[:-1]):
         return None
+    places = [place for place, _ in frames]
     spent = [8 * (end - begin) / size for begin, end, size in zip(places, [*places[1:], len(data)], sizes, strict=True)]
-    return Extent(samples, rate, [20 * math.log10(2) * max(_QUIET, bits) for bits in spent[:-1] or spent])
+    levels = [20 * math.log10(2) * max(_QUIET, bits) for bits in spent[:-1] or spent]
+    plain = all(_as_described(frame, header) for _, frame in frames) and whole_frames(data, places)
+    return Extent(samples, header.rate, levels, plain)
 
 
-def _frames(data: bytes, at: int) -> tuple[list[int], list[int]]:
-    """(samples, offset) of each frame; the numbers in their headers count up from zero."""
-    sizes: list[int] = []
-    places: list[int] = []
-    if data[at : at + 2] != b"\xff\xf8":
-        return sizes, places
-    while at >= 0:
-        size = _block(data[at : at + _LONGEST_HEADER], len(sizes))
-        if size:
-            sizes.append(size)
-            places.append(at)
-        at = data.find(b"\xff\xf8", at + 1)
-    return sizes, places
+def _frames(data: bytes, at: int) -> list[tuple[int, FlacFrame]]:
+    """(offset, header) of each frame; the numbers in their headers count up from zero."""
+    found: list[tuple[int, FlacFrame]] = []
+    while at >= 0 and data.startswith(_MARK, at):
+        frame = flac_frame(data[at : at + LONGEST_FRAME_HEADER])
+        if frame and frame.number == len(found):
+            found.append((at, frame))
+        at = data.find(_MARK, at + 1)
+    return found
 
 
-def _block(header: bytes, number: int) -> int:
-    """Samples of the frame, 0 where this is not the header of frame `number`."""
-    coded = chr(number).encode("utf-8", "surrogatepass") if number <= sys.maxunicode else b""
-    end = 4 + len(coded)
-    code, rate_code = header[2] >> 4, header[2] & 15
-    if not coded or header[4:end] != coded or not code:
-        return 0
-    size = _SIZES.get(code, 0)
-    if code in (6, 7):
-        size = int.from_bytes(header[end : end + code - 5], "big") + 1
-        end += code - 5
-    end += {12: 1, 13: 2, 14: 2}.get(rate_code, 0)
-    crc = 0
-    for byte in header[:end]:
-        crc = _CRC8[crc ^ byte]
-    return size if header[end] == crc else 0
+def _as_described(frame: FlacFrame, header: FlacHeader) -> bool:
+    """Whether it is of one channel and of the format that stands at the front; 0 stands for just that."""
+    rate, channels, bits = frame.layout
+    code = rate & 15
+    told = _RATES.get(code) or (rate >> 4) * _UNITS.get(code, 0)
+    same = code == 0 or told == header.rate
+    return same and channels == _ONE_CHANNEL and header.channels == 1 and (not bits or _BITS.get(bits) == header.bits)

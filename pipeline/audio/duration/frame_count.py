@@ -18,11 +18,16 @@ ENOUGH_LEVELS = 60  # are looked at, evenly, however long the file is
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """`samples` at `rate` Hz. `levels` are in dB on any scale, one for each frame of the codec or for some of them."""
+    """`samples` at `rate` Hz. `levels` are in dB on any scale, one for each frame of the codec or for some of them.
+
+    `plain`: its headers prove that whoever reads the file hears the same. It is one track of one format from the first byte to the
+    last, without a gap or a piece that is no frame, and of one channel, or of two that do not cancel each other when mixed.
+    """
 
     samples: int
     rate: int
     levels: Sequence[float] = ()
+    plain: bool = False
 
     @property
     def ms(self) -> int:

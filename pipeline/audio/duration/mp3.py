@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
+from pipeline.audio.duration.bit_reservoir import fits, side_bytes
 from pipeline.audio.duration.frame_count import ENOUGH_LEVELS, Extent
 from pipeline.audio.mpeg_frames import MpegFrame, mpeg_frame
 from pipeline.audio.sniff import tag_length
@@ -14,6 +15,8 @@ _LAYER3 = 3
 _SILENT = -150.0  # dB; for a frame without a bit of sound in it
 _GAIN_STEP = 20 * 0.25 * 0.30103  # dB; the gain's unit is a fourth of a power of two
 _XING = (b"Xing", b"Info")
+_VBRI_AT = 36  # in the first frame: Fraunhofer's tag
+_OLD_TAG = 128  # bytes of ID3v1
 _LAME = (b"LAME", b"Lavf", b"Lavc")  # whose delays ffmpeg believes
 _XING_FIELDS = ((1, 4), (2, 4), (4, 100), (8, 4))  # (flag, bytes)
 
@@ -26,7 +29,8 @@ def extent(data: bytes) -> Extent | None:
     first = mpeg_frame(data[at : at + 4])
     if first is None:
         return None
-    trimmed = _trimmed(data[at : at + first.length], first)
+    tag = data[at : at + first.length]
+    trimmed = _trimmed(tag, first)
     if trimmed is None:
         trimmed = _DELAY if first.layer == _LAYER3 else 0
     else:
@@ -34,7 +38,10 @@ def extent(data: bytes) -> Extent | None:
     frames, end = _walk(data, at, first)
     if not _may_end(data, end):
         return None
-    return Extent(len(frames) * first.samples - trimmed, first.rate, _levels(data, frames, first))
+    levels = _levels(data, frames, first)
+    alone = first.mono and first.layer == _LAYER3 and _kept(tag, first, len(frames)) and _ends(data, end)
+    plain = alone and fits(data, frames, end, first)
+    return Extent(len(frames) * first.samples - trimmed, first.rate, levels, plain)
 
 
 def _walk(data: bytes, at: int, first: MpegFrame) -> tuple[Sequence[int], int]:
@@ -87,12 +94,24 @@ def _places(frame: MpegFrame) -> tuple[bool, int, int]:
     return True, 64 - (begins + 21) - 8, 64 - begins - 12
 
 
+def _kept(tag: bytes, kind: MpegFrame, count: int) -> bool:
+    """Whether there are as many frames as a tag in the first one says, if there is such a tag."""
+    at = 4 + side_bytes(kind)
+    told = tag[at : at + 4] in _XING and tag[at + 7] & _XING_FIELDS[0][0]
+    return not tag.startswith(b"VBRI", _VBRI_AT) and (not told or int.from_bytes(tag[at + 8 : at + 12], "big") == count)
+
+
+def _ends(data: bytes, end: int) -> bool:
+    """Whether nothing follows, or what players have always put there: a tag of 128 bytes."""
+    rest = data[end:]
+    return not rest or (len(rest) == _OLD_TAG and rest.startswith(b"TAG"))
+
+
 def _trimmed(frame: bytes, kind: MpegFrame) -> int | None:
     """Samples that are not sound, if this first frame is a Xing tag and not sound itself; None where it is sound."""
     if kind.layer != _LAYER3:
         return None
-    side = (17 if kind.mono else 32) if kind.version1 else (9 if kind.mono else 17)
-    at = 4 + side
+    at = 4 + side_bytes(kind)
     if frame[at : at + 4] not in _XING:
         return None
     (flags,) = struct.unpack_from(">I", frame, at + 4)

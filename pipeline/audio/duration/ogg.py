@@ -2,65 +2,74 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 
+from pipeline.audio.containers.ogg_pages import FIRST, LAST, UNKNOWN, Page, page, sums_up
 from pipeline.audio.duration.frame_count import Extent
 from pipeline.audio.duration.opus_packets import RATE, loudness, packet_samples
 
-_HEADER = 27  # bytes of a page before its table
 _FULL = 255
-_CONTINUED, _FIRST, _LAST = 1, 2, 4  # flags of a page
-_UNKNOWN = (1 << 64) - 1
+_CONTINUED = 1  # a flag of a page
 _HEADERS = 2  # packets before the first with sound
+_FAMILY_AT = 18  # in the first packet: which channels there are, 0 for one or two
+_HEAD_SIZE = 19  # bytes of it
 
 
 def extent(data: bytes) -> Extent | None:
     """None for anything but one stream of Opus from its beginning, whose positions are those of its packets."""
-    counted, position, skip, seen, levels = 0, 0, 0, 0, list[float]()
-    for granule, packets in _pages(data):
+    counted, position, seen, levels = 0, 0, 0, list[float]()
+    head, plain, ended = b"", True, False
+    for one, packets in _pages(data):
         before = counted
         for place, size in packets:
             seen += 1
             if seen == 1:
-                skip = _pre_skip(data[place : place + size])
+                head = data[place : place + size]
             elif seen > _HEADERS and size:
                 samples = packet_samples(data[place], data[place + 1] if size > 1 else 0)
                 counted += samples
                 levels.append(loudness(size, samples))
-        if granule not in (0, _UNKNOWN):
-            position = granule
-            if not before < granule <= counted:
+        plain &= not ended and sums_up(data[one.at : one.end])
+        ended = bool(one.flags & LAST)
+        if one.position not in (0, UNKNOWN):
+            position = one.position
+            plain &= position == counted or ended
+            if not before < position <= counted:
                 return None
-    return Extent(position - skip, RATE, levels) if position else None
+    return (
+        Extent(position - _pre_skip(head), RATE, levels, plain and ended and _of_one_channel(head))
+        if position
+        else None
+    )
 
 
 def _pre_skip(head: bytes) -> int:
     if not head.startswith(b"OpusHead"):
         raise ValueError
-    (skip,) = struct.unpack_from("<H", head, 10)
-    return int(skip)
+    return int.from_bytes(head[10:12], "little")
 
 
-def _pages(data: bytes) -> Iterator[tuple[int, list[tuple[int, int]]]]:
-    """(position, packets that end on it) of each page; of a packet its first byte's offset and its size. Raises ValueError."""
-    at, serial, number, begun, held = 0, None, 0, 0, 0
+def _of_one_channel(head: bytes) -> bool:
+    return len(head) == _HEAD_SIZE and head[9] == 1 and not head[_FAMILY_AT]
+
+
+def _pages(data: bytes) -> Iterator[tuple[Page, list[tuple[int, int]]]]:
+    """Each page, and the packets that end on it: of each its first byte's offset and its size. Raises ValueError."""
+    at, first, number, begun, held = 0, None, 0, 0, 0
     while at < len(data):
-        magic, flags, granule, stream, sequence, count = struct.unpack_from("<4sxBQII4xB", data, at)
-        serial = stream if serial is None else serial
-        if magic != b"OggS" or stream != serial or sequence != number or bool(flags & _CONTINUED) != bool(held):
+        one = page(lambda offset, length: data[offset : offset + length], at)
+        first = first or one
+        if one is None or first is None or one.serial != first.serial or one.number != number or one.end > len(data):
             raise ValueError
-        table = data[at + _HEADER : at + _HEADER + count]
-        at += _HEADER + count
-        packets = []
-        for lacing in table:
+        if bool(one.flags & _CONTINUED) != bool(held) or bool(one.flags & FIRST) != (number == 0):
+            raise ValueError
+        at, packets = one.content, []
+        for lacing in one.table:
             begun = begun if held else at
             held += lacing
             at += lacing
             if lacing < _FULL:
                 packets.append((begun, held))
                 held = 0
-        if at > len(data):
-            raise ValueError
-        yield granule, packets
+        yield one, packets
         number += 1

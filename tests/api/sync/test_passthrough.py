@@ -63,7 +63,6 @@ def sounds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
         "audio/flac": encoded(pcm, folder / "a.flac"),
         "audio/ogg": encoded(pcm, folder / "a.ogg", opus),
         "audio/webm": encoded(pcm, folder / "a.webm", opus),
-        "audio/mp4": encoded(pcm, folder / "a.m4a", ("-c:a", "aac")),
     }
 
 

@@ -1,6 +1,9 @@
 """Speech going out: every format valid and on time, streaming, with no thread or process left, whatever happens."""
 
+import hashlib
+import struct
 import threading
+import time
 import wave
 from collections.abc import Iterator
 from io import BytesIO
@@ -8,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from pipeline.audio.decode import AudioFacts, decode
 from pipeline.audio.encode import MEDIA_TYPES, encode
@@ -33,7 +37,7 @@ def blocks(pcm: bytes, size: int = 4801) -> Iterator[bytes]:
 
 
 def feeders() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "encode-feeder"]
+    return [thread for thread in threading.enumerate() if thread.name in ("encode-feeder", "read-ahead")]
 
 
 @pytest.fixture(autouse=True)
@@ -87,6 +91,126 @@ def test_a_streamed_wav_can_be_read_by_python() -> None:
     with wave.open(BytesIO(b"".join(encode(blocks(pcm), sample_rate=RATE, target="wav")))) as file:
         assert file.getparams()[:3] == (1, 2, RATE)
         assert file.readframes(file.getnframes()) == pcm
+
+
+PCM = tones(RATE).tobytes()
+ODD = PCM + b"\1"  # half a sample too many
+LENGTH_TELLERS = ("wav", "flac")
+
+
+def slowly(pcm: bytes, after: threading.Event) -> Iterator[bytes]:
+    """The last half not before `after`."""
+    yield pcm[: len(pcm) // 2]
+    assert after.wait(30)
+    yield pcm[len(pcm) // 2 :]
+
+
+def strictly_read(data: bytes, target: str) -> bytes:
+    """The samples, by readers that believe the header; it must be true to the byte."""
+    if target == "wav":
+        assert struct.unpack_from("<I", data, 4)[0] == len(data) - 8
+        assert struct.unpack_from("<I", data, 40)[0] == len(data) - 44
+        with wave.open(BytesIO(data)) as file:
+            assert file.getnframes() == (len(data) - 44) // 2
+            return file.readframes(file.getnframes())
+    samples, rate = soundfile.read(BytesIO(data), dtype="int16")
+    found = soundfile.info(BytesIO(data))
+    assert (found.frames, rate, found.channels) == (len(samples), RATE, 1)
+    assert int.from_bytes(data[18:26], "big") & (1 << 36) - 1 == len(samples)
+    return bytes(samples.astype("<i2").tobytes())
+
+
+def decoded(data: bytes) -> bytes:
+    """By a reader that believes no header."""
+    with decode(data, sample_rate=RATE) as sound:
+        return b"".join(sound)
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("size", [100, 4801, 1_000_000])
+@pytest.mark.parametrize("pcm", [PCM, ODD], ids=["whole", "odd"])
+@pytest.mark.parametrize("target", LENGTH_TELLERS)
+def test_headers_tell_the_length_of_what_is_made_at_once(target: str, pcm: bytes, size: int) -> None:
+    data = b"".join(encode(blocks(pcm, size), sample_rate=RATE, target=target, patience=20.0))
+    assert strictly_read(data, target) == PCM
+    if target == "flac":
+        assert data[26:42] == (hashlib.md5(PCM).digest() if pcm is PCM else bytes(16))
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("target", LENGTH_TELLERS)
+def test_and_of_what_is_known_to_come(target: str) -> None:
+    data = b"".join(encode(blocks(PCM), sample_rate=RATE, target=target, samples=len(PCM) // 2))
+    assert strictly_read(data, target) == PCM
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("target", MEDIA_TYPES)
+def test_patience_ends(target: str, nothing_left: None) -> None:
+    """The voice waits for the listener, who gets the stream's beginning before."""
+    received = threading.Event()
+    output = encode(slowly(PCM, received), sample_rate=RATE, target=target, patience=0.2)
+    first = next(output)
+    assert first
+    received.set()
+    data = first + b"".join(output)
+    if target == "wav":
+        assert data[4:8] == data[40:44] == b"\xff" * 4 and data[44:] == PCM
+    elif target == "flac":
+        assert int.from_bytes(data[18:26], "big") & (1 << 36) - 1 == 0 and data[26:42] == bytes(16)
+        assert decoded(data) == PCM
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("target", LENGTH_TELLERS)
+def test_a_long_voice_of_many_blocks_loses_none(target: str) -> None:
+    """More blocks than are read ahead, slower than patience lasts."""
+    pcm = (np.arange(400_000) % 3001).astype("<i2").tobytes()
+
+    def voice() -> Iterator[bytes]:
+        for number, block in enumerate(blocks(pcm, 20_000)):
+            time.sleep(0.02 if number < 10 else 0)
+            yield block
+
+    data = b"".join(encode(voice(), sample_rate=RATE, target=target, patience=0.05))
+    assert (data[44:] if target == "wav" else decoded(data)) == pcm
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("target", LENGTH_TELLERS)
+def test_what_a_voice_raises_is_raised_to_the_patient_too(target: str, nothing_left: None) -> None:
+    def voice() -> Iterator[bytes]:
+        yield PCM
+        raise LookupError("the voice broke")
+
+    with pytest.raises(LookupError, match="the voice broke"):
+        list(encode(voice(), sample_rate=RATE, target=target, patience=20.0))
+
+    def mute() -> Iterator[bytes]:
+        raise LookupError("no voice")
+        yield b""
+
+    with pytest.raises(LookupError, match="no voice"):
+        list(encode(mute(), sample_rate=RATE, target=target, patience=20.0))
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("target", LENGTH_TELLERS)
+def test_a_listener_who_leaves_the_patient_ends_it_all(target: str, nothing_left: None) -> None:
+    closed = threading.Event()
+
+    def endless() -> Iterator[bytes]:
+        try:
+            while True:
+                yield PCM
+                time.sleep(0.01)
+        finally:
+            closed.set()
+
+    output = encode(endless(), sample_rate=RATE, target=target, patience=0.1)
+    next(output)
+    output.close()
+    assert closed.wait(30)
 
 
 @pytest.mark.processes

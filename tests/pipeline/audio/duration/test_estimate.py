@@ -79,6 +79,13 @@ def test_a_wav_counts_as_many_bytes_as_there_are(claimed: int) -> None:
     assert of(wav(bytes(32_000), data_size=claimed)) == Estimate(1000, sure=True)
 
 
+def test_wavs_that_were_joined_are_as_long_as_all_of_them() -> None:
+    one = wav(bytes(32_000 * 30))
+    guess = of(one * 3)
+    assert abs(guess.ms - 90_000) < 10 and not guess.sure
+    assert of(one + b"LIST\x10\0\0\0" + bytes(16)) == Estimate(30_000, sure=True)
+
+
 def test_a_wav_of_one_sample_a_second_is_not_believed() -> None:
     guess = of(wav(bytes(32_000), sample_rate=1))
     assert guess.ms <= 32_044 * 1000 // 400

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.audio.containers.table import MP3, WAV
+from pipeline.audio.containers.table import AAC, MP3, WAV
 from pipeline.audio.decode import decode
 from pipeline.audio.duration.exact import container_of, measured, measured_ms
+from pipeline.audio.duration.frame_count import Extent
+from pipeline.audio.mpeg_frames import mpeg_frame
 from pipeline.oracle.speech import generate
 from tests.pipeline.audio.sounds import wav
 from tests.support.sound_files import encoded
@@ -153,6 +155,70 @@ def test_webm_whose_times_lie(files: dict[str, bytes]) -> None:
     places = [at for at in range(len(data) - 5) if data[at] == 0xA3 and data[at + 3 : at + 4] == b"\x81"] or [last]
     struct.pack_into(">h", data, places[-1] + 4, 32_000)
     assert measured_ms(bytes(data)) is None
+
+
+@pytest.mark.parametrize("name", ["wav", "flac", "ogg", "webm", "m4a"])
+def test_joined_recordings_are_not_measured_by_the_first(files: dict[str, bytes], name: str) -> None:
+    assert measured_ms(files[name] + files[name]) is None
+
+
+def extent_of(data: bytes) -> Extent | None:
+    container = container_of(data)
+    return measured(data, container) if container else None
+
+
+def plain(data: bytes) -> bool:
+    found = extent_of(data)
+    return found is not None and found.plain
+
+
+@pytest.mark.parametrize("name", sorted(ENCODINGS))
+def test_what_is_plain_is_proved_by_headers(files: dict[str, bytes], name: str) -> None:
+    """AAC in MP4 has no header for a frame; the other mp3 has two channels, which are not compared."""
+    assert plain(files[name]) == (name not in ("m4a", "vbr.mp3"))
+
+
+@settings(max_examples=60)
+@given(name=st.sampled_from(["flac", "ogg"]), at=st.floats(0, 1, exclude_max=True), change=st.integers(1, 255))
+def test_any_changed_byte_is_seen_where_there_are_checksums(
+    files: dict[str, bytes], name: str, at: float, change: int
+) -> None:
+    data = bytearray(files[name])
+    begin = data.index(b"\xff\xf8") if name == "flac" else 0
+    data[begin + int(at * (len(data) - begin))] ^= change
+    assert not plain(bytes(data))
+
+
+@settings(max_examples=60)
+@given(name=st.sampled_from(["mp3", "aac", "flac", "ogg", "webm", "wav"]), kept=st.floats(0.01, 0.999))
+def test_a_file_that_was_cut_is_not_plain(files: dict[str, bytes], name: str, kept: float) -> None:
+    """Bare AAC that was cut between two frames would be."""
+    data = files[name][: int(kept * len(files[name]))]
+    assert not plain(data) or (name == "aac" and measured(data, AAC))
+
+
+@settings(max_examples=60)
+@given(at=st.floats(0.05, 0.95), size=st.integers(600, 5000), seed=st.integers(0, 2**16))
+def test_mp3_that_was_overwritten_is_not_plain(files: dict[str, bytes], at: float, size: int, seed: int) -> None:
+    """More than a frame of it: two headers, or what a frame says of the room it uses, do not survive."""
+    data = bytearray(files["mp3"])
+    begin = int(at * (len(data) - size))
+    data[begin : begin + size] = np.random.default_rng(seed).bytes(size)
+    assert not plain(bytes(data))
+
+
+def test_mp3_with_checksums() -> None:
+    """Frames of silence: 32 kbit/s at 44.1 kHz, one channel, a checksum behind the header."""
+    header = b"\xff\xfa\x10\xc0"
+    kind = mpeg_frame(header)
+    assert kind and kind.checked and kind.mono
+    crc = 0xFFFF
+    for byte in header[2:] + bytes(17):
+        for bit in range(7, -1, -1):
+            crc = (crc << 1 & 0xFFFF) ^ (0x8005 if (crc >> 15) ^ (byte >> bit & 1) else 0)
+    frame = (header + crc.to_bytes(2, "big")).ljust(kind.length, b"\0")
+    assert plain(frame * 20)
+    assert not plain(frame * 10 + header + b"\0\0" + frame[6:] + frame * 9)
 
 
 def test_tags_are_not_sound(files: dict[str, bytes]) -> None:

@@ -1,0 +1,100 @@
+"""Whether the frames of an mp3 are what an encoder wrote: each says where in the bytes of those before it its sound begins.
+
+The sound of a frame may begin in room that earlier ones left over (ISO/IEC 11172-3, 2.4.2.7, `main_data_begin`), never in what
+they used, and never before the first. Frames that were damaged, left out or joined do not fit together so. All frames at once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.audio.mpeg_frames import MpegFrame, mpeg_frame
+
+_HEADER, _CHECKSUM = 4, 2  # bytes
+_CRC_POLYNOMIAL, _CRC_START = 0x8005, 0xFFFF
+_TAGS = re.compile(b"Xing|Info")
+_TAG = 4  # bytes
+_BEGIN_BITS = (9, 8)  # of `main_data_begin`, in version 1 and in the others
+_LENGTH_BITS = 12  # of `part2_3_length`
+_LENGTHS_AT = ((18, 77), (9,))  # where each granule's stands in the side information of one channel
+
+
+def fits(data: bytes, frames: Sequence[int], end: int, kind: MpegFrame) -> bool:
+    """Of the third layer in one channel: `frames` begin there and follow each other up to `end`."""
+    if not frames:
+        return False
+    places = np.asarray(frames)
+    heads = _heads(data, places, kind)
+    last = mpeg_frame(data[frames[-1] : frames[-1] + _HEADER])
+    if heads is None or last is None or frames[-1] + last.length != end or _tagged(heads):
+        return False
+    if kind.checked and not _checked(heads):
+        return False
+    lengths = np.full(len(places), last.length)
+    lengths[:-1] = places[1:] - places[:-1]
+    return _in_order(heads[:, _side_at(kind) : -_TAG], lengths, kind)
+
+
+def side_bytes(kind: MpegFrame) -> int:
+    """How long the side information is."""
+    return (17 if kind.mono else 32) if kind.version1 else (9 if kind.mono else 17)
+
+
+def _side_at(kind: MpegFrame) -> int:
+    return _HEADER + (_CHECKSUM if kind.checked else 0)
+
+
+def _heads(data: bytes, places: NDArray[np.int64], kind: MpegFrame) -> NDArray[np.uint8] | None:
+    """The first bytes of each frame, up to where a tag would stand behind its side information."""
+    size = _side_at(kind) + side_bytes(kind) + _TAG
+    if places[-1] + size > len(data):
+        return None
+    found: NDArray[np.uint8] = np.frombuffer(data, np.uint8)[places[:, None] + np.arange(size)]
+    return found
+
+
+def _tagged(heads: NDArray[np.uint8]) -> bool:
+    """Whether one of the frames is a tag as an encoder writes it in front of all: two recordings were joined."""
+    behind = heads[:, -_TAG:].tobytes()
+    return any(match.start() % _TAG == 0 for match in _TAGS.finditer(behind))
+
+
+def _in_order(side: NDArray[np.uint8], lengths: NDArray[np.int64], kind: MpegFrame) -> bool:
+    """Whether the sound of each frame begins behind that of the one before and ends in its own frame at the latest."""
+    room = lengths - _side_at(kind) - side.shape[1]
+    here = np.cumsum(room) - room
+    begins = here - _field(side, 0, _BEGIN_BITS[not kind.version1])
+    bits = sum(_field(side, at, _LENGTH_BITS) for at in _LENGTHS_AT[not kind.version1])
+    ends = begins + (bits + 7) // 8
+    return bool(begins[0] >= 0 and np.all(begins[1:] >= ends[:-1]) and np.all(ends <= here + room))
+
+
+def _field(side: NDArray[np.uint8], at: int, count: int) -> NDArray[np.int64]:
+    """The number in `count` bits from bit `at` on."""
+    first, last = at // 8, (at + count - 1) // 8
+    value = side[:, first].astype(np.int64)
+    for column in range(first + 1, last + 1):
+        value = value << 8 | side[:, column]
+    return value >> 8 * (last + 1) - at - count & (1 << count) - 1
+
+
+def _checked(heads: NDArray[np.uint8]) -> bool:
+    """Whether the checksum of the side information is right: over it and the header's last two bytes."""
+    crc = np.full(len(heads), _CRC_START, np.uint16)
+    for column in (*range(_HEADER - 2, _HEADER), *range(_HEADER + _CHECKSUM, heads.shape[1] - _TAG)):
+        crc = crc << 8 ^ _CRC[(crc >> 8) ^ heads[:, column]]
+    return bool(np.all(crc == heads[:, _HEADER].astype(np.uint16) << 8 | heads[:, _HEADER + 1]))
+
+
+def _crc_table() -> NDArray[np.uint16]:
+    table = np.arange(256, dtype=np.uint32) << 8
+    for _ in range(8):
+        table = np.where(table & 0x8000, table << 1 ^ _CRC_POLYNOMIAL, table << 1)
+    return (table & 0xFFFF).astype(np.uint16)
+
+
+_CRC = _crc_table()
