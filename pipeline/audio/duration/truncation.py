@@ -64,6 +64,7 @@ _XING_FRAMES, _XING_BYTES = 1, 2  # flags
 _UNKNOWN_SAMPLES = 0xFFFFFFFF
 _DURATION, _SCALE, _FLOAT = 0x4489, 0x2AD7B1, 4  # elements of Matroska, and the bytes of a short number
 _VOC_HEADER = 4  # bytes of a block
+_WAVPACK_HEADER = 32  # bytes
 _WAVPACK_TAIL = 1024 * 1024  # the longest block
 _LINEAR = (1, 3, 0xFFFE)  # formats of WAV that are not packed
 _IMA_SAMPLES = 64  # of a packet, which AIFF counts as one frame
@@ -270,7 +271,7 @@ def _wavpack(read: Read, at: int, size: int) -> Claim | None:
     start = max(at, size - _WAVPACK_TAIL)
     tail = read(start, size - start)
     last = tail.rindex(b"wvpk")
-    length, before, samples = struct.unpack_from("<4xI8xII", tail, last)
+    length, before, samples = struct.unpack_from("<4xI8xII", tail.ljust(last + _WAVPACK_HEADER, b"\0"), last)
     whole = last + 8 + length <= len(tail)
     there = before + (samples if whole else 0)
     return None if total == _UNKNOWN_SAMPLES or there >= total else _cut(_stated("wavpack", read, at, size))
