@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
+from pipeline.audio.containers.id3_tag import TAG_HEADER, tag_length
 from pipeline.audio.containers.table import REFUSAL
-from pipeline.audio.sniff import (
-    LOOK_BYTES,
-    MOST_TAGS,
-    SHORT_LOOK,
-    TAG_HEADER,
-    is_foreign,
-    is_text,
-    recognised,
-    tag_length,
-)
+from pipeline.audio.sniff import LOOK_BYTES, MOST_TAGS, SHORT_LOOK, is_foreign, is_text, recognised
 from pipeline.errors import UnsupportedMedia
 
 _MORE = 4  # times as many bytes before it is looked at again: all looks together cost little more than the last

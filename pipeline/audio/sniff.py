@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from pipeline.audio.containers.asf_header import MAGIC as _ASF_MAGIC
 from pipeline.audio.containers.asf_header import is_locked
+from pipeline.audio.containers.id3_tag import tag_length
 from pipeline.audio.containers.surround_frames import surround_sound
 from pipeline.audio.containers.table import (
     AAC,
@@ -84,7 +85,6 @@ _NO_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f\xff]")
 _CERTAIN = 3  # frames in a row; a stream that was recorded from its middle begins inside a frame
 _CERTAIN_FAR_BEHIND = 8  # the same where more than SHORT_LOOK lies before them
 MOST_TAGS = 8
-TAG_HEADER = 10  # bytes
 
 
 def sniff(head: bytes) -> Container:
@@ -109,15 +109,6 @@ def sniff_file(read: Callable[[int], bytes]) -> Found:
             return recognised(head, offset)
         offset += step
     raise UnsupportedMedia(REFUSAL)
-
-
-def tag_length(head: bytes) -> int:
-    """Bytes that an ID3v2 tag takes at the front, 0 without one. Its size is four bytes of seven bits."""
-    if not re.match(rb"ID3...[\x00-\x7f]{4}", head, re.DOTALL):
-        return 0
-    size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
-    footer = TAG_HEADER if head[5] & 0x10 else 0
-    return TAG_HEADER + size + footer
 
 
 def recognised(head: bytes, tags: int = 0) -> Found:

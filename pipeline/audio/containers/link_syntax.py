@@ -1,7 +1,8 @@
 """How a recording begins in each container of which several may stand one behind the other, and how far it reaches.
 
 A mark of some bytes is looked for, and what follows it must be as it is in a file: sound may hold any four bytes.
-MPEG streams and bare frames are not here: whatever follows there is read on as it is.
+MPEG streams and bare frames are not here, whatever follows there is read on as it is; except an mp3 that begins with a frame which
+tells the encoder's delay (LAME's tag): only where that is read first, the delay is left out.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pipeline.audio.containers.asf_header import MAGIC as ASF_MAGIC
 from pipeline.audio.containers.chunks import Read, chunks, sound_chunk
 from pipeline.audio.containers.ebml import segment
 from pipeline.audio.containers.flac_headers import flac_header
+from pipeline.audio.containers.id3_tag import TAG_HEADER, tag_length
 from pipeline.audio.containers.ogg_pages import first_pages
 from pipeline.audio.containers.table import (
     AIFF,
@@ -27,6 +29,7 @@ from pipeline.audio.containers.table import (
     FLAC,
     FLV,
     MATROSKA,
+    MP3,
     MP4,
     OGG,
     VOC,
@@ -36,6 +39,7 @@ from pipeline.audio.containers.table import (
     Container,
 )
 from pipeline.audio.mp4_boxes import boxes
+from pipeline.audio.mpeg_frames import mpeg_audio_frame
 
 _RATES = range(1_000, 768_001)  # Hz
 _MOST_CHANNELS = 64
@@ -51,7 +55,23 @@ _WAVPACK_HEADER, _WAVPACK_FIRST, _WAVPACK_MOST = 32, 0x800, 1 << 20  # bytes, th
 _OUTER_BOXES = (b"moov", b"mdat", b"free", b"skip", b"wide", b"uuid", b"sidx", b"moof", b"pdin", b"meta")
 _LONGEST_TYPE = 1024  # bytes of a box that names brands
 _MOST_PARTS = 1_000  # of an AVI
+_MPEG1, _MONO = 3, 3
+_XING = (b"Xing", b"Info")
+_XING_AT = {
+    (True, False): 36,
+    (True, True): 21,
+    (False, False): 21,
+    (False, True): 13,
+}  # bytes behind the header's first
+_XING_MARK = re.compile(
+    rb"\xff[\xe0-\xff][^\xf0-\xff].(?:.{9}|.{17}|.{32})(?:Xing|Info)\x00\x00\x00[\x00-\x0f]", re.DOTALL
+)
+_LONGEST_TAG, _MOST_TAGS = 1024 * 1024, 100  # bytes before a recording, and places in them that are tried
 _ASF_HEADER = 30  # bytes before the first object in it
+
+
+def _unchanged(_read: Read, at: int) -> int:
+    return at
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +86,7 @@ class LinkSyntax:
     begins: Callable[[Read, int, int], bool]
     reach: Callable[[Read, int, int], int]
     lead: int = 0
+    end: Callable[[Read, int], int] = _unchanged  # of the one before, where another begins at the given byte
 
 
 def _always(_read: Read, _at: int, _size: int) -> bool:
@@ -208,6 +229,34 @@ def _behind_avi(read: Read, at: int, size: int) -> int:
     return size
 
 
+def _mp3(read: Read, at: int, size: int) -> bool:
+    """A frame that holds a tag where its kind has it, and another frame behind it, or the end."""
+    head = read(at, 64)
+    frame = mpeg_audio_frame(head, 0)
+    if frame is None or head[_XING_AT[head[1] >> 3 & 3 == _MPEG1, head[3] >> 6 == _MONO] :][:4] not in _XING:
+        return False
+    return at + frame[0] >= size or mpeg_audio_frame(read(at + frame[0], 4), 0) is not None
+
+
+def _behind_frame(read: Read, at: int, _size: int) -> int:
+    frame = mpeg_audio_frame(read(at, 4), 0)
+    return at + (frame[0] if frame else 1)
+
+
+def _before_tag(read: Read, at: int) -> int:
+    """The tag that stands before a recording belongs to it."""
+    start = max(0, at - _LONGEST_TAG)
+    before = read(start, at - start)
+    place = len(before)
+    for _ in range(_MOST_TAGS):
+        place = before.rfind(b"ID3", 0, place)
+        if place < 0:
+            return at
+        if tag_length(before[place : place + TAG_HEADER]) == len(before) - place:
+            return start + place
+    return at
+
+
 def _of_chunks(container: Container, mark: bytes, lead: int) -> LinkSyntax:
     return LinkSyntax(re.compile(mark), partial(_chunked, container), partial(_behind_sound, container), lead)
 
@@ -229,5 +278,6 @@ SYNTAXES: Mapping[Container, LinkSyntax] = {
     ASF: LinkSyntax(re.compile(re.escape(ASF_MAGIC)), _asf, partial(_past, _ASF_HEADER)),
     AVI: LinkSyntax(re.compile(rb"AVI LIST"), _avi, _behind_avi, 8),
     FLV: LinkSyntax(re.compile(rb"FLV\x01[\x00\x01\x04\x05]\x00\x00\x00\x09\x00{4}"), _always, partial(_past, 13)),
+    MP3: LinkSyntax(_XING_MARK, _mp3, _behind_frame, end=_before_tag),
     VOC: LinkSyntax(re.compile(rb"Creative Voice File\x1a\x1a\x00"), _always, partial(_past, 26)),
 }

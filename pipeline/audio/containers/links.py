@@ -46,7 +46,7 @@ def links(read: Read, size: int, found: Found) -> tuple[Link, ...]:
         if begin is None:
             break
         tagged = reach < begin and read(reach, 3) == _TAG_HEADER  # it belongs to the one behind it
-        ends.append(reach if tagged else begin)
+        ends.append(reach if tagged else search.syntax.end(read, begin))
         starts.append(begin)
     return tuple(Link(start, end) for start, end in zip(starts, [*ends, size], strict=True))
 

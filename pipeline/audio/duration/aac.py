@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from pipeline.audio.containers.id3_tag import tag_length
 from pipeline.audio.duration.frame_count import Extent
 from pipeline.audio.mpeg_frames import aac_frame
-from pipeline.audio.sniff import tag_length
 
 RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)  # Hz, by index
 FRAME_SAMPLES = 1024  # of the core codec; where a finer band is added, both rate and samples double

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from pipeline.audio import sniff
+from pipeline.audio.containers.id3_tag import tag_length
 from pipeline.audio.containers.surround_frames import surround_frame
 from pipeline.audio.containers.wav_format import riff_chunks
 from pipeline.audio.duration.exact import measured_ms
@@ -128,14 +129,14 @@ def _aiff(head: bytes, _tail: bytes, _size: int) -> Estimate | None:
 
 
 def _flac(head: bytes, _tail: bytes, _size: int) -> Estimate | None:
-    start = sniff.tag_length(head) + 8  # behind the magic and the first block's header
+    start = tag_length(head) + 8  # behind the magic and the first block's header
     fields = int.from_bytes(head[start + 10 : start + 18], "big")
     rate, samples = fields >> 44, fields & (1 << 36) - 1
     return Estimate(_nearest(samples, rate)) if samples else None
 
 
 def _mp3(head: bytes, _tail: bytes, size: int) -> Estimate | None:
-    start = sniff.tag_length(head)
+    start = tag_length(head)
     frames = _frames(head, start, mpeg_audio_frame)
     first = next(frames, None)
     if first is None:
@@ -154,7 +155,7 @@ def _surround(head: bytes, _tail: bytes, size: int) -> Estimate | None:
 
 
 def _aac(head: bytes, _tail: bytes, size: int) -> Estimate | None:
-    return _by_rate(list(_frames(head, sniff.tag_length(head), adts_frame)), size)
+    return _by_rate(list(_frames(head, tag_length(head), adts_frame)), size)
 
 
 def _amr(_head: bytes, _tail: bytes, size: int) -> Estimate | None:

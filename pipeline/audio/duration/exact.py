@@ -14,11 +14,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Mapping
 
+from pipeline.audio.containers.id3_tag import TAG_HEADER, tag_length
 from pipeline.audio.containers.links import links
 from pipeline.audio.containers.table import AAC, FLAC, MATROSKA, MP3, MP4, OGG, WAV, Container, Found
 from pipeline.audio.duration import aac, flac, matroska, mp3, mp4, ogg, wav
 from pipeline.audio.duration.frame_count import Extent
-from pipeline.audio.sniff import TAG_HEADER, sniff_file, tag_length
+from pipeline.audio.sniff import sniff_file
 from pipeline.errors import StenopoolError
 
 _LOOK = 16 * 1024  # bytes; `decode` looks at more, of which nothing further behind is ever asked

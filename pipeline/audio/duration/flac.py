@@ -6,8 +6,8 @@ import math
 
 from pipeline.audio.containers.flac_checksum import whole_frames
 from pipeline.audio.containers.flac_headers import LONGEST_FRAME_HEADER, FlacFrame, FlacHeader, flac_frame, flac_header
+from pipeline.audio.containers.id3_tag import tag_length
 from pipeline.audio.duration.frame_count import Extent
-from pipeline.audio.sniff import tag_length
 
 _MARK = b"\xff\xf8"  # of frames in a stream whose blocks are of one length
 _QUIET = 0.5  # bits for a sample

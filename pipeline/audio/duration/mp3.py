@@ -5,10 +5,10 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
+from pipeline.audio.containers.id3_tag import tag_length
 from pipeline.audio.duration.bit_reservoir import fits, side_bytes
 from pipeline.audio.duration.frame_count import ENOUGH_LEVELS, Extent
 from pipeline.audio.mpeg_frames import MpegFrame, mpeg_frame
-from pipeline.audio.sniff import tag_length
 
 _DELAY = 1105  # samples that a decoder adds; see audio.decode
 _LAYER3 = 3

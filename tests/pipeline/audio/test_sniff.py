@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.audio.containers.id3_tag import tag_length
 from pipeline.audio.containers.table import CONTAINERS as TABLE
 from pipeline.audio.containers.table import Container
 from pipeline.audio.frame_runs import MOST_STEPS, Search
-from pipeline.audio.sniff import LOOK_BYTES, MOST_RUBBISH, sniff, sniff_file, tag_length
+from pipeline.audio.sniff import LOOK_BYTES, MOST_RUBBISH, sniff, sniff_file
 from pipeline.errors import EmptyMedia, StenopoolError, UnsupportedMedia
 from tests.pipeline.audio.sounds import CONTAINERS, FILMS, id3_tag
 

@@ -153,6 +153,7 @@ JOINED: dict[str, tuple[str, ...]] = {
     "aiff": (),
     "au": (),
     "w64": (),
+    "mp3": (),  # each with the tag that tells its encoder's delay
 }
 
 
