@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.audio.containers.id3_tag import tag_length
 from pipeline.audio.containers.link_syntax import SYNTAXES
 from pipeline.audio.containers.links import MOST_LINKS, Link, links
 from pipeline.audio.containers.table import AIFF, FLAC, MP4, OGG, WAV, WAVPACK, Container, Found
@@ -93,6 +94,14 @@ def test_they_may_differ_and_each_can_be_decoded(recordings: Path, pair: tuple[s
     for part, (start, end) in zip(parts, places, strict=True):
         with decode(part) as alone, decode(whole[start:end]) as cut:
             assert b"".join(alone) == b"".join(cut)
+
+
+def test_an_mp3_begins_anew_at_its_tag_and_only_there(recordings: Path) -> None:
+    data, bare = (recordings / "lame.mp3").read_bytes(), (recordings / "tagless.mp3").read_bytes()
+    own = tag_length(data)
+    assert split(data + data + bare) == [(own, len(data)), (len(data) + own, 2 * len(data) + len(bare))]
+    assert len(split(bare + bare)) == 1
+    assert len(split(bare + b"Info\0\0\0\x0f" + bare)) == 1
 
 
 def test_what_stands_before_the_first_is_of_none(recordings: Path) -> None:
