@@ -17,7 +17,7 @@ from typing import Any
 from pipeline.audio.clock.link_decoding import LinkDecoding, Settings
 from pipeline.audio.clock.placement import Piece, Placement
 from pipeline.audio.clock.report import Report, unreadable_link
-from pipeline.audio.clock.track_choice import Chosen, choose_track
+from pipeline.audio.clock.track_choice import Chosen, choose_track, is_silent
 from pipeline.audio.containers.table import Container
 from pipeline.audio.ffmpeg.arguments import SAMPLE_RATE
 from pipeline.audio.findings import AudioTrack, Findings
@@ -27,6 +27,7 @@ from pipeline.errors import DamagedMedia, EmptyMedia, MediaTooLong, UnsupportedM
 from pipeline.transcript import Caution
 
 _SAMPLE_BYTES = 2
+_SILENT = "The audio track that was heard is silent from beginning to end; the file has others."
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ class Decoding:
         self._told: list[Caution] = []  # about the file
         self._source, self._asked, self._declared = source, track, declared
         self._settings = Settings(**settings)
+        self._silent = True  # so far
         self._descriptor: int | None = None
         self._link: LinkDecoding | None = None
         self._pieces: Iterator[Piece] = iter(())
@@ -165,11 +167,14 @@ class Decoding:
             if limit is not None and samples > limit * self._settings.sample_rate:
                 raise MediaTooLong(f"The recording is longer than the limit of {limit:g} seconds.", max_seconds=limit)
             self.samples = samples
+            self._silent = self._silent and is_silent(pcm)
             yield at, pcm
 
     def _finish(self, chosen: Chosen) -> None:
         if not self.samples:
             raise EmptyMedia("The recording has no sound in it: zero samples.")
+        end = round(self.end * 1000 / self._settings.sample_rate)
         if chosen.instead:
-            end = round(self.end * 1000 / self._settings.sample_rate)
             self._told.append(Caution("other_track", 0, end, chosen.instead))
+        if self._silent and self._tracks[1:]:
+            self._told.append(Caution("silent_track", 0, end, _SILENT))
