@@ -86,7 +86,7 @@ def transcribe(
 
 def hear_chunk(chunk: Chunk, options: TranscriptionOptions, registry: ProviderRegistry) -> Heard:
     """What is said in one chunk; asked again where the answer looks wrong. Raises what `hear` raises; silence costs no call."""
-    if not chunk.span.has_speech:
+    if not chunk.span.is_sent:
         return Heard()
     heard = hear_well(chunk, options, lambda pcm, asked: hear(pcm, asked, registry))
     return told_apart(heard, chunk.span, options.known_speaker_names)

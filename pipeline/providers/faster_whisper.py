@@ -136,7 +136,7 @@ def _windows(pcm: bytes) -> Iterator[Chunk]:
         yield Chunk(Span(0, 0, samples, 0, samples, "start", "end", samples, ((0, samples),), samples), pcm)
         return
     for window in cut([pcm], _WINDOW):
-        yield window if window.span.has_speech else replace(window, pcm=b"")
+        yield window if window.span.is_sent else replace(window, pcm=b"")
 
 
 def _stitched(

@@ -74,7 +74,7 @@ def _halves(chunk: Chunk) -> list[Chunk]:
     if seconds < _SHORTEST_S:
         return []
     profile = CutProfile(max_s=_LONGER_HALF * seconds, min_s=(1 - _LONGER_HALF) * seconds)
-    halves = [half for half in cut([chunk.pcm], profile) if half.span.has_speech]
+    halves = [half for half in cut([chunk.pcm], profile) if half.span.is_sent]
     return halves if len(halves) == _HALVES else []
 
 

@@ -79,7 +79,7 @@ class Stitcher:
             self._firm = len(self._segments)
         self._segments += segments
         self._heard = span
-        if span.has_speech or part != Heard():
+        if span.is_sent or part != Heard():
             self._totals.take(part, given_way=twice[0], skipped=twice[1])
 
     @property

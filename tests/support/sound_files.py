@@ -19,3 +19,12 @@ def encoded(pcm: bytes, path: Path, options: Sequence[str] = ()) -> bytes:
     """The file's bytes; its suffix names the container, `options` the codec where the container's own will not do."""
     subprocess.run(from_pcm(*options, str(path)), input=pcm, check=True)
     return path.read_bytes()
+
+
+def decoded_again(pcm: bytes, *options: str) -> bytes:
+    """What a codec, which `options` name, leaves of s16le mono 16 kHz."""
+    packed = subprocess.run(
+        from_pcm(*options, "-f", "matroska", "-"), input=pcm, check=True, capture_output=True
+    ).stdout
+    back = [ffmpeg_path(), *_QUIETLY[:-1], "-i", "pipe:0", "-f", "s16le", "-ar", "16000", "-ac", "1", "-"]
+    return subprocess.run(back, input=packed, check=True, capture_output=True).stdout

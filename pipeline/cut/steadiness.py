@@ -1,0 +1,79 @@
+"""Whether a sound is the same from its beginning to its end, as hum and the noise of rooms, fans and lines are.
+
+Asked before a stretch is kept from a provider, so it has to be certain: everything in which something begins, ends or changes is
+not steady, be it a word, a whisper far below a noise, a door or a note. Two figures over stretches of some seconds tell, for each
+frequency by itself, so that the colour and the level of a noise do not matter. They are known for every steady sound:
+
+peaks    the mean square of the power over the square of its mean, less one. A tone has 0, noise of any colour 1, give or take
+         chance: at most 1.045 in four seconds of it, 1.09 in one. Speech 10 dB below white or pink noise has 1.06 and more, a
+         short word in a quiet room 10 and more.
+dips     the natural logarithm of the power's mean over its geometric mean, loud frequencies counting more. A tone has 0, noise
+         of any colour 0.58; a melody or a tone with a pause in it 0.8 and more, whose peaks may look like those of noise.
+
+A lossy codec makes noise a little livelier: to 1.07 in AAC, 1.1 in mp3, 1.2 in Opus below 20 kbit/s; that may cost a call.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from pipeline.cut.vad import INAUDIBLE
+from pipeline.transcript import SAMPLE_RATE
+
+_SHORTEST = SAMPLE_RATE  # samples: what is shorter proves nothing
+_HALF = 2 * SAMPLE_RATE  # two of them are judged together, so that each word but a very long one is whole in some pair
+_WINDOW = 512  # samples, 32 ms: wide enough to part the harmonics of a voice from the noise between them
+_HOP = _WINDOW // 2
+_LOWEST, _HIGHEST = 200, 4000  # Hz: all speech has something there, in a telephone too
+_BINS = slice(_LOWEST * _WINDOW // SAMPLE_RATE, _HIGHEST * _WINDOW // SAMPLE_RATE)
+_SHAPE = np.hanning(_WINDOW)
+_ARITHMETIC = 10 ** (INAUDIBLE / 10) * (_SHAPE**2).sum()  # what rounding and dither have in each bin
+_MASKED = 0.02  # of the mean power: 17 dB below the loud bins lies what codecs make up beside a hum
+_NOISE_PEAKS, _NOISE_DIPS = 1.0, float(np.euler_gamma)
+_PEAKS, _DIPS = 0.95, 3.0  # over the square root of the rows, is what chance may add: five standard deviations
+
+Powers = NDArray[np.float64]
+
+
+def changing(pcm: bytes) -> list[tuple[int, int]]:
+    """Where s16le mono is not steady: stretches of a few seconds in samples, in order; they may overlap."""
+    samples = np.frombuffer(pcm, dtype="<i2")
+    if len(samples) < _SHORTEST:
+        return [(0, len(samples))] if len(samples) else []
+    edges = np.linspace(0, len(samples), max(len(samples) // _HALF, 1) + 1).astype(int).tolist()
+    if len(edges) == 2:  # noqa: PLR2004 - one piece, with nothing to pair it with
+        return [] if _steady(_powers(samples)) else [(0, len(samples))]
+    return list(_unsteady(samples, edges))
+
+
+def _unsteady(samples: NDArray[np.int16], edges: list[int]) -> list[tuple[int, int]]:
+    """Each piece is transformed once, and judged with the one before and the one after."""
+    found, before = [], _powers(samples[: edges[1]])
+    for first, (middle, last) in zip(edges, pairwise(edges[1:]), strict=False):
+        after = _powers(samples[middle:last])
+        if not _steady(np.concatenate((before, after))):
+            found.append((first, last))
+        before = after
+    return found
+
+
+def _powers(samples: NDArray[np.int16]) -> Powers:
+    """One row for each 16 ms, one column for each bin."""
+    frames = sliding_window_view(samples, _WINDOW)[::_HOP] * _SHAPE
+    spectrum = np.fft.rfft(frames, axis=1)[:, _BINS]
+    powers: Powers = np.maximum(np.square(spectrum.real) + np.square(spectrum.imag), _ARITHMETIC)
+    return powers
+
+
+def _steady(powers: Powers) -> bool:
+    powers = np.maximum(powers, _MASKED * powers.mean())
+    count, mean = len(powers), powers.mean(axis=0)
+    unbiased = (count + 1) / (count - 1)
+    peaks = unbiased * (np.square(powers).mean(axis=0) / np.square(mean) - 1).mean()
+    dips = np.average(np.log(mean) - np.log(powers).mean(axis=0), weights=mean)
+    chance = count**-0.5
+    return bool(peaks < _NOISE_PEAKS + _PEAKS * chance and dips < _NOISE_DIPS + _DIPS * chance)
