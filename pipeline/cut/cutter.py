@@ -162,7 +162,8 @@ class _Cutter:
         stretches = _clipped(runs(spoke), origin, first, last)
         spoken = sum(end - start for start, end in stretches)
         own = frames[(self._own_start - origin) // FRAME : -(-(place.at - origin) // FRAME)]
-        sound, sure = Sound(self._sound(first, last), first, frames, origin), spoken >= ENOUGH_SPEECH
+        whole = self._left_edge == "start" and place.kind == "end"
+        sound, sure = Sound(self._sound(first, last), first, frames, origin, whole), spoken >= ENOUGH_SPEECH
         in_doubt = self._music.kept_in(own) or not sure
         audible = runs(sounding(frames) | frames.voiced if sure else spoke)
         kept = self._kept(sound, _clipped(audible, origin, first, last), place.kind, sure=sure)

@@ -17,6 +17,8 @@ from pipeline.cut.vad import FRAME, INAUDIBLE, Frames
 from pipeline.transcript import SAMPLE_RATE
 
 MARGIN = round(0.4 * SAMPLE_RATE)  # left before and after the sound of a chunk
+_ALONE = SAMPLE_RATE  # the least of a whole recording that can be proven steady: a vowel lasts half a second
+_BESIDE = SAMPLE_RATE // 4  # the same beside other sound of a recording: a word there would begin or end
 
 Stretch = tuple[int, int]
 
@@ -29,6 +31,7 @@ class Sound:
     start: int
     frames: Frames
     origin: int
+    whole: bool  # whether it is all that there is
 
     def worth_hearing(self, audible: list[Stretch], *, sure: bool, free: tuple[bool, bool]) -> Stretch | None:
         """From where to where; None where there is nothing but silence or steady noise.
@@ -65,7 +68,8 @@ class Sound:
     def _changing(self, first: int, last: int) -> list[Stretch]:
         if last <= first or self._silent(first, last):
             return []
-        return [(first + start, first + end) for start, end in changing(self.between(first, last))]
+        stretches = changing(self.between(first, last), least=_ALONE if self.whole else _BESIDE)
+        return [(first + start, first + end) for start, end in stretches]
 
     def _silent(self, first: int, last: int) -> bool:
         energy = self.frames.energy[(first - self.origin) // FRAME : -(-(last - self.origin) // FRAME)]

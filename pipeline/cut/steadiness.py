@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 from pipeline.cut.vad import INAUDIBLE
 from pipeline.transcript import SAMPLE_RATE
 
-_SHORTEST = SAMPLE_RATE  # samples: what is shorter proves nothing
 _HALF = 2 * SAMPLE_RATE  # two of them are judged together, so that each word but a very long one is whole in some pair
 _WINDOW = 512  # samples, 32 ms: wide enough to part the harmonics of a voice from the noise between them
 _HOP = _WINDOW // 2
@@ -39,10 +38,13 @@ _PEAKS, _DIPS = 0.95, 3.0  # over the square root of the rows, is what chance ma
 Powers = NDArray[np.float64]
 
 
-def changing(pcm: bytes) -> list[tuple[int, int]]:
-    """Where s16le mono is not steady: stretches of a few seconds in samples, in order; they may overlap."""
+def changing(pcm: bytes, *, least: int) -> list[tuple[int, int]]:
+    """Where s16le mono is not steady: stretches of a few seconds in samples, in order; they may overlap.
+
+    Fewer than `least` samples prove nothing: all of it may be a word.
+    """
     samples = np.frombuffer(pcm, dtype="<i2")
-    if len(samples) < _SHORTEST:
+    if len(samples) < max(least, _WINDOW + _HOP):
         return [(0, len(samples))] if len(samples) else []
     edges = np.linspace(0, len(samples), max(len(samples) // _HALF, 1) + 1).astype(int).tolist()
     if len(edges) == 2:  # noqa: PLR2004 - one piece, with nothing to pair it with

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.cut.steadiness import changing
+from pipeline.cut import steadiness
 from pipeline.oracle.speech import say
 from pipeline.transcript import SAMPLE_RATE
 from tests.pipeline import sounds
@@ -12,6 +12,11 @@ from tests.pipeline.sounds import Samples
 from tests.support.sound_files import decoded_again
 
 WORDS = sounds.samples(say(["brown", "fox", "river", "seven"], gap_s=0.3))
+
+
+def changing(pcm: bytes, least: int = SAMPLE_RATE) -> list[tuple[int, int]]:
+    """As a recording by itself is judged."""
+    return steadiness.changing(pcm, least=least)
 
 
 def in_noise(speech: Samples, noise: str, snr: float, edge_s: float = 1.0) -> Samples:
@@ -83,6 +88,8 @@ def test_a_tone_with_pauses_is_no_hum() -> None:
 
 def test_what_is_too_short_proves_nothing() -> None:
     assert changing(sounds.pcm(sounds.white(0.9, 100))) == [(0, round(0.9 * SAMPLE_RATE))]
+    assert changing(sounds.pcm(sounds.white(0.9, 100)), least=SAMPLE_RATE // 4) == []
+    assert changing(sounds.pcm(sounds.white(0.04, 100)), least=0) == [(0, round(0.04 * SAMPLE_RATE))]
     assert changing(b"") == []
 
 
