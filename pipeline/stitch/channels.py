@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import reduce
 from operator import add
 
-from pipeline.transcript import Coverage, Gap, Seams, Segment, TokenUsage, Transcript
+from pipeline.transcript import Coverage, Gap, NotSent, Seams, Segment, TokenUsage, Transcript
 
 
 def together(channels: Sequence[Transcript]) -> Transcript:
@@ -36,6 +36,7 @@ def together(channels: Sequence[Transcript]) -> Transcript:
             transcribed=sum(one.coverage.transcribed for one in channels),
             chunks_short=tuple(chunk for one in channels for chunk in one.coverage.chunks_short),
         ),
+        not_sent=tuple(sorted(_not_sent(channels), key=lambda stretch: (stretch.start, stretch.channel or 0))),
     )
 
 
@@ -47,6 +48,11 @@ def _labelled(channels: Sequence[Transcript]) -> Iterator[Segment]:
 def _gaps(channels: Sequence[Transcript]) -> Iterator[Gap]:
     for number, transcript in enumerate(channels):
         yield from (replace(gap, channel=number) for gap in transcript.gaps)
+
+
+def _not_sent(channels: Sequence[Transcript]) -> Iterator[NotSent]:
+    for number, transcript in enumerate(channels):
+        yield from (replace(stretch, channel=number) for stretch in transcript.not_sent)
 
 
 def _sum(seams: Sequence[Seams]) -> Seams:
