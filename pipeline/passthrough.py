@@ -118,7 +118,9 @@ def transcribe(
     heard, failed = handed_on(parcel, options, registry, routes)
     transcript = _written(parcel, heard, options) if heard else None
     if transcript is None or _made_up(transcript):
-        return _after(failed, options, registry, routes, decoded)
+        again = _after(failed, options, registry, routes, decoded)
+        if transcript is None or again.segments or not again.model_used:
+            return again  # an answer gives way to another one, or to the certainty that there is nothing to hear
     if on_segments and transcript.segments:
         on_segments(transcript.segments, transcript.model_used)
     if on_progress:

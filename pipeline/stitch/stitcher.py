@@ -72,8 +72,8 @@ class Stitcher:
         timed = part.timed and not (len(segments) == 1 and _untimed(segments[0], end - start))
         if not timed:
             segments = [phrase for words in SegmentWords.each(segments, span) for phrase in words.phrases()]
-        segments = judged(segments, speech_ms(span))
-        self._meter.take(span.index, speech_ms(span), segments, timed=timed)
+        segments = judged(segments, speech_ms(span), in_doubt=span.in_doubt)
+        self._meter.take(span.index, () if span.in_doubt else speech_ms(span), segments, timed=timed)
         overlap = self._overlap(span)
         twice = (0, 0)
         if overlap:
