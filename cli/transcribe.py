@@ -27,7 +27,7 @@ from pipeline.cut.channel_chunks import WHOLE
 from pipeline.cut.time_range import Part
 from pipeline.errors import InvalidRequest, StenopoolError
 from pipeline.formats.base import Format, RenderOptions
-from pipeline.options import TranscriptionOptions
+from pipeline.options import SpeechGate, TranscriptionOptions
 from pipeline.provider_registry import ProviderRegistry
 from pipeline.run import Progress as OnProgress
 from pipeline.run import transcribe as run_transcribe
@@ -65,6 +65,9 @@ def transcribe(
             "--range", parser=_part, metavar="FROM-TO", help="Only these seconds: 10-20.5, or 90- to the end."
         ),
     ] = None,
+    speech_gate: Annotated[
+        SpeechGate, typer.Option(help="off: silence and steady noise are heard, too, not left out.")
+    ] = "auto",
     input_format: Annotated[
         RawFormat | None, typer.Option(help="What recordings without a header are; they are not looked at then.")
     ] = None,
@@ -96,6 +99,7 @@ def transcribe(
         language=asked_language(language),
         response_format=format_name,
         timestamp_granularities=("word", "segment"),
+        speech_gate=speech_gate,
         input_format=input_format,
         input_sample_rate=input_sample_rate,
         input_channels=input_channels,

@@ -26,7 +26,7 @@ from api.schemas.known_speakers import check_reference
 from pipeline import formats
 from pipeline.audio.raw_sound import MOST_CHANNELS, RATES, RawFormat, RawSound, raw_sound
 from pipeline.errors import UnsupportedValue
-from pipeline.options import Granularity, SpeechOptions, TranscriptionOptions, VoiceActivity
+from pipeline.options import Granularity, SpeechGate, SpeechOptions, TranscriptionOptions, VoiceActivity
 from pipeline.text.languages import asked_language
 
 MAX_INPUT = 4096  # characters of one utterance
@@ -121,6 +121,9 @@ class TranscriptionFields(Lenient):
     )
     known_speaker_references: Annotated[list[str] | None, Many(), Unset] = Field(
         None, max_length=MAX_SPEAKERS, description="A `data:` URL with 2 to 10 s of each of them, in the same order."
+    )
+    speech_gate: Annotated[SpeechGate | None, Unset] = Field(
+        None, description="`auto` (default): silence and steady noise are put to no provider; `off`: all sound is."
     )
     input_format: Annotated[RawFormat | None, Unset] = Field(
         None, description="What a recording without a header is: s16le, mulaw, alaw or g722. Stands before the file."
