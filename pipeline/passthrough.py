@@ -2,8 +2,8 @@
 
 That is possible when the model's first route takes such a file whole (its container, its bytes, its length), and when we know
 by ourselves how long it sounds (`audio.measured` counts its frames: a header alone decides nothing) and that its loudness rises
-and falls as that of speech does. Everything else is decoded: what cannot be measured; what is silent or steady, so that the
-speech detector keeps the promise that silence is sent to nobody; what is longer than the provider takes in one call.
+and falls as that of speech does. Everything else is decoded: what cannot be measured; what seems silent or steady, or is too short
+to tell, so that the gate decides over its sound (pipeline.cut.gate); what is longer than the provider takes in one call.
 
 What comes back goes through the same stitcher as any chunk, so that times are inside the recording and run forward. Three answers
 are not the last word:
@@ -11,7 +11,8 @@ are not the last word:
 * A provider that refuses the file gets it decoded. One that fails is followed by the model's next routes, which get the file as it
   is if they take it, and decoded sound if not.
 * Where the provider reports another length than was counted, the sound is decoded after all, and that is counted.
-* A text that looks made up (a loop, too fast for a mouth) is heard again the decoding way, chunk by chunk.
+* A text that looks made up (a loop, too fast for a mouth) is heard again the decoding way, chunk by chunk. Where no text comes of
+  that, the first one stays, flagged.
 
 A provider that tells no times has its text laid over the places where somebody speaks. To find them for a format that shows times
 the sound is decoded here, while the provider is not asked again.
