@@ -160,6 +160,11 @@ def test_without_the_gate_all_sound_is_sent_whole(sound: Samples) -> None:
     assert {found[0].audio_start, found[-1].audio_end} == {0, len(sound)}
 
 
+def test_a_siren_is_left_out() -> None:
+    (found,) = spans(sounds.sweep(12, 3000) + sounds.white(12, 30))
+    assert [reason for *_, reason in found.left_out] == ["steady"] and not found.is_sent
+
+
 def test_without_the_gate_digital_silence_stays_unsent() -> None:
     talk = sounds.samples(sounds.oracle("natural", 9)[0])
     whole = np.concatenate((sounds.silence(40), talk))

@@ -67,23 +67,33 @@ def test_a_short_word_changes_everything_around_it(decibels: float, seconds: flo
         assert sum(end - start for start, end in found) <= 14 * SAMPLE_RATE, "and nothing far from it"
 
 
-def melody(notes: list[float], seconds: float, gap_s: float = 0.0) -> Samples:
+def melody(notes: list[float], seconds: float, gap_s: float = 0.0, partials: int = 8) -> Samples:
     """Notes held without any swell, as no singer can."""
     t = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
     gap = sounds.silence(gap_s)
-    sung = [sum(np.sin(2 * np.pi * hertz * nth * t) / nth for nth in range(1, 9)) for hertz in notes]
+    sung = [sum(np.sin(2 * np.pi * hertz * nth * t) / nth for nth in range(1, partials + 1)) for hertz in notes]
     return np.asarray(1000 * np.concatenate([part for note in sung for part in (note, gap)]))
 
 
 @pytest.mark.parametrize("seconds", [0.3, 1.0, 2.0])
 @pytest.mark.parametrize("gap_s", [0.0, 0.2])
 def test_notes_are_no_hum(gap_s: float, seconds: float) -> None:
-    assert changing(sounds.pcm(melody([220, 247, 262, 294, 330, 220, 196], seconds, gap_s)))
+    notes = [220.0, 247, 262, 294, 330, 220, 196]
+    assert changing(sounds.pcm(melody(notes, seconds, gap_s)))
+    assert changing(sounds.pcm(melody(notes, seconds, gap_s, partials=1)))
 
 
 def test_a_tone_with_pauses_is_no_hum() -> None:
     assert changing(sounds.pcm(melody([425] * 20, 0.5, 0.5)))
     assert changing(sounds.pcm(melody([220], 3.0, 0.6)))
+
+
+@pytest.mark.parametrize("noise", [0.0, 60.0])
+def test_a_tone_that_glides_is_no_voice_and_hides_none(noise: float) -> None:
+    siren = sounds.sweep(15, 3000) + sounds.white(15, noise)
+    assert changing(sounds.pcm(siren)) == []
+    siren[6 * SAMPLE_RATE :][: len(WORDS)] += WORDS * (300 / WORDS.std())
+    assert changing(sounds.pcm(siren))
 
 
 def test_what_is_too_short_proves_nothing() -> None:
