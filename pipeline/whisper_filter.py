@@ -47,10 +47,10 @@ class Found:
 
 def is_silence(found: Sequence[Found]) -> bool:
     """Whether the model took the window for silence and only guessed at a text."""
-    return all(map(_is_guess, found))
+    return all(map(_is_unsure, found))
 
 
-def _is_guess(one: Found) -> bool:
+def _is_unsure(one: Found) -> bool:
     return one.no_speech_prob > SILENT and one.avg_logprob < UNSURE
 
 
@@ -112,7 +112,7 @@ def _segment(found: Found, words: Sequence[FoundWord], at: int, duration: int) -
         no_speech_prob=round(found.no_speech_prob, 4),
         temperature=found.temperature,
         tokens=tuple(token for word in words for token in word.tokens) if words else found.tokens,
-        suspect=("no_speech",) if _is_guess(found) else (),
+        suspect=("no_speech",) if _is_unsure(found) else (),
     )
 
 

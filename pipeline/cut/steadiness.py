@@ -52,10 +52,10 @@ def changing(pcm: bytes, *, least: int) -> list[tuple[int, int]]:
     samples = np.frombuffer(pcm, dtype="<i2")
     if len(samples) < max(least, _WINDOW + _BLOCK * _HOP):
         return [(0, len(samples))] if len(samples) else []
-    edges = np.linspace(0, len(samples), max(len(samples) // _HALF, 1) + 1).astype(int).tolist()
-    if len(edges) == 2:  # noqa: PLR2004 - one piece, with nothing to pair it with
+    pieces = len(samples) // _HALF
+    if pieces <= 1:
         return [] if _steady(_powers(samples)) else [(0, len(samples))]
-    return list(_unsteady(samples, edges))
+    return _unsteady(samples, np.linspace(0, len(samples), pieces + 1).astype(int).tolist())
 
 
 def _unsteady(samples: NDArray[np.int16], edges: list[int]) -> list[tuple[int, int]]:

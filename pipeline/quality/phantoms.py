@@ -22,7 +22,7 @@ _CREDITS = re.compile(
     r"|napisy (?:stworzone|wykonane)\b|субтитры (?:сделал|созда|подогнал|делал)|редактор субтитров|字幕(?:by|由|志愿者|製作)"
 )
 _LONGEST_CREDIT = 100  # characters
-_SOUND = re.compile(r"(?:[\[(*（【][^\])*）】]*[\])*）】]|[♪♫♬♩🎵🎶\s.,!…-])+")  # noqa: RUF001 - of Chinese and Japanese
+_SOUND = re.compile(r"(?:[\[(*\uff08【][^\])*\uff09】]*[\])*\uff09】]|[♪♫♬♩🎵🎶\s.,!…-])+")  # also in Chinese brackets
 _FAREWELLS = frozenset(
     map(
         normal,
@@ -36,7 +36,7 @@ _FAREWELLS = frozenset(
             "Obrigado por assistir", "Inscreva-se no canal", "Grazie per la visione", "Grazie per aver guardato il video",
             "Iscrivetevi al canale", "Bedankt voor het kijken", "Dziękuję za oglądanie", "Dziękuję za uwagę",
             "Продолжение следует", "Спасибо за просмотр", "Подписывайтесь на канал", "İzlediğiniz için teşekkürler",
-            "Altyazı M.K.",  # noqa: RUF001 - as the Turks write it
+            "Altyaz\u0131 M.K.",
             "ご視聴ありがとうございました", "チャンネル登録をお願いいたします",
             "谢谢观看", "感谢观看", "請不吝點贊訂閱轉發打賞支持明鏡與點點欄目",
             "시청해주셔서 감사합니다", "구독과 좋아요 부탁드립니다",
