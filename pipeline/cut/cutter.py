@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.cut.gate import Sound
+from pipeline.cut.gate import ChunkSound
 from pipeline.cut.music_detector import MusicDetector
 from pipeline.cut.pauses import Place, Reach, find_cut
 from pipeline.cut.vad import AT_ONCE, BATCH, FRAME, LOOK_AHEAD, Frames, SpeechDetector, joined, runs, sounding, speech
@@ -87,8 +87,9 @@ def span_as_dict(span: Span) -> dict[str, Any]:
 
 
 def span_from_dict(values: Mapping[str, Any]) -> Span:
-    """The inverse of `span_as_dict`, also after a trip through JSON."""
-    return Span(**{**values, **{name: tuple(map(tuple, values.get(name, ()))) for name in _STRETCHES}})
+    """The inverse of `span_as_dict`, also after a trip through JSON; of a row of before, speech alone told what was sent."""
+    sent = {"is_sent": values["speech_samples"] >= ENOUGH_SPEECH}
+    return Span(**{**sent, **values, **{name: tuple(map(tuple, values.get(name, ()))) for name in _STRETCHES}})
 
 
 def cut(blocks: Iterable[bytes], profile: CutProfile) -> Iterator[Chunk]:
@@ -163,7 +164,7 @@ class _Cutter:
         spoken = sum(end - start for start, end in stretches)
         own = frames[(self._own_start - origin) // FRAME : -(-(place.at - origin) // FRAME)]
         whole = self._left_edge == "start" and place.kind == "end"
-        sound, sure = Sound(self._sound(first, last), first, frames, origin, whole), spoken >= ENOUGH_SPEECH
+        sound, sure = ChunkSound(self._sound(first, last), first, frames, origin, whole), spoken >= ENOUGH_SPEECH
         in_doubt = self._music.kept_in(own) or not sure
         audible = runs(sounding(frames) | frames.voiced if sure else spoke)
         kept = self._kept(sound, _clipped(audible, origin, first, last), place.kind, sure=sure)
@@ -174,7 +175,9 @@ class _Cutter:
         )  # fmt: skip
         return Chunk(span, sound.between(*kept) if kept else b"")
 
-    def _kept(self, sound: Sound, audible: list[tuple[int, int]], edge: str, *, sure: bool) -> tuple[int, int] | None:
+    def _kept(
+        self, sound: ChunkSound, audible: list[tuple[int, int]], edge: str, *, sure: bool
+    ) -> tuple[int, int] | None:
         """What of it is sent, from where to where; a forced seam needs the sound up to its end."""
         if not self._gated:
             return sound.unless_digital_silence()

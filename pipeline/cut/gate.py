@@ -24,7 +24,7 @@ Stretch = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
+class ChunkSound:
     """What is known of a chunk: s16le from the sample `start` on, and the frames from the sample `origin` on."""
 
     pcm: bytes

@@ -1,7 +1,7 @@
 """Whether a sound is the same from its beginning to its end, as hum and the noise of rooms, fans and lines are.
 
 Asked before a stretch is kept from a provider, so it has to be certain: everything in which something begins, ends or changes is
-not steady, be it a word, a whisper far below a noise, a door or a note. Two figures over stretches of some seconds tell, for each
+not steady, be it a word, speech below a noise, a door or a note. Two figures over stretches of some seconds tell, for each
 frequency by itself, so that the colour and the level of a noise do not matter. They are known for every steady sound:
 
 peaks    the mean square of the power over the square of its mean, less one. A tone has 0, noise of any colour 1, give or take
@@ -13,6 +13,7 @@ dips     the natural logarithm of the power's mean over its geometric mean, eigh
 
 A single tone that glides without a stop, as sirens and test signals do, is taken for steady, too, where the rest is: no voice
 does.
+Speech 10 dB below a noise of the very colour of speech is not told from it half of the time; it is hardly understood, either.
 A lossy codec makes noise a little livelier: to 1.07 in AAC, 1.1 in mp3, 1.2 in Opus below 20 kbit/s; that may cost a call.
 """
 
@@ -37,7 +38,7 @@ _ARITHMETIC = 10 ** (INAUDIBLE / 10) * (_SHAPE**2).sum()  # what rounding and di
 _MASKED = 0.02  # of the mean power: 17 dB below the loud bins lies what codecs make up beside a hum
 _BLOCK = 8  # rows whose mean is taken before looking for dips
 _NOISE_PEAKS, _NOISE_DIPS = 1.0, 0.066
-_PEAKS, _DIPS = 0.95, 0.7  # over the square root of the rows, is what chance may add: five standard deviations
+_PEAKS, _DIPS = 0.85, 0.7  # over the square root of the rows, is what chance may add: four standard deviations
 _SKIRT, _ALONE = 4, 0.9  # bins to either side of a gliding tone, and its share of all power
 _LATER, _SLOWEST, _FASTEST = 4, 2, 12  # rows, and the bins that a glide goes in so many: 1 to 6 kHz a second
 

@@ -252,6 +252,13 @@ def test_a_span_survives_json() -> None:
     assert isinstance(span, Span)
 
 
+def test_a_span_stored_by_an_earlier_version_is_read() -> None:
+    (span,) = [chunk.span for chunk in chunks(sounds.pcm(sounds.white(3, 50)))]
+    old = {name: value for name, value in span_as_dict(span).items() if name not in {"is_sent", "in_doubt", "left_out"}}
+    assert not span_from_dict(old).is_sent
+    assert span_from_dict({**old, "speech_samples": SAMPLE_RATE}).is_sent
+
+
 @pytest.mark.parametrize(("max_s", "min_s"), [(0.5, 0.1), (10, 11), (10, -1)])
 def test_a_profile_that_makes_no_sense_is_refused(max_s: float, min_s: float) -> None:
     with pytest.raises(AssertionError):
