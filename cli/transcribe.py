@@ -27,7 +27,7 @@ from pipeline.cut.channel_chunks import WHOLE
 from pipeline.cut.time_range import Part
 from pipeline.errors import InvalidRequest, StenopoolError
 from pipeline.formats.base import Format, RenderOptions
-from pipeline.options import Channels, TranscriptionOptions, asked_track
+from pipeline.options import Channels, SpeechGate, TranscriptionOptions, asked_track
 from pipeline.provider_registry import ProviderRegistry
 from pipeline.quality.omissions import caution_as_dict, gap_as_dict, told
 from pipeline.run import Progress as OnProgress
@@ -68,6 +68,9 @@ def transcribe(
             "--range", parser=_part, metavar="FROM-TO", help="Only these seconds: 10-20.5, or 90- to the end."
         ),
     ] = None,
+    speech_gate: Annotated[
+        SpeechGate, typer.Option(help="off: silence and steady noise are heard, too, not left out.")
+    ] = "auto",
     input_format: Annotated[
         RawFormat | None, typer.Option(help="What recordings without a header are; they are not looked at then.")
     ] = None,
@@ -101,6 +104,7 @@ def transcribe(
         timestamp_granularities=("word", "segment"),
         channels=channels,
         audio_track=asked_track(audio_track),
+        speech_gate=speech_gate,
         input_format=input_format,
         input_sample_rate=input_sample_rate,
         input_channels=input_channels,

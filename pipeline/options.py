@@ -13,6 +13,7 @@ from pipeline.errors import UnsupportedValue
 Task = Literal["transcription", "translation", "speech"]
 Granularity = Literal["word", "segment"]
 Channels = Literal["mix", "separate"]
+SpeechGate = Literal["auto", "off"]
 DIARIZED = "diarized_json"  # the one format that not every model can give
 MOST_TRACKS = 1000  # that a file could have; how many it has, it tells
 _DIGITS = re.compile("[0-9]{1,4}")
@@ -48,6 +49,8 @@ class TranscriptionOptions(_Frozen):
     `language` is one the caller is sure of, or, `pinned`, one that we found ourselves; `languages` are those that may occur.
     `known_speaker_references` are data: URLs with 2 to 10 s of each of the `known_speaker_names`. The three `input_…` say what a
     recording without a header is. `audio_track`, from 1: that one, or all, each by itself; unset: the file's main one.
+    `speech_gate`: "auto" keeps silence and steady noise from the provider, "off" nothing but
+    digital silence.
     """
 
     model: str
@@ -69,6 +72,12 @@ class TranscriptionOptions(_Frozen):
     input_format: RawFormat | None = None
     input_sample_rate: int | None = Field(None, ge=RATES[0], le=RATES[1])
     input_channels: int | None = Field(None, ge=1, le=MOST_CHANNELS)
+    speech_gate: SpeechGate = "auto"
+
+    @property
+    def gated(self) -> bool:
+        """Whether silence and steady noise are kept from the provider."""
+        return self.speech_gate == "auto"
 
     @property
     def raw(self) -> RawSound | None:

@@ -3,9 +3,9 @@
 That is possible when the model's first route takes such a file whole (its container, its bytes, its length), and when we know
 by ourselves how long it sounds (`audio.measured` counts its frames: a header alone decides nothing), that it is plain (one track
 of one format, every byte of it accounted for, so that nobody reads another recording in it than we do) and that its loudness
-rises and falls as that of speech does. Everything else is decoded: what cannot be measured, or is not plain; what is silent or
-steady, so that the speech detector keeps the promise that silence is sent to nobody; what is longer than the provider takes in
-one call.
+rises and falls as that of speech does. Everything else is decoded: what cannot be measured, or is not plain; what seems silent or
+steady, or is too short to tell, so that the gate decides over its sound (pipeline.cut.gate); what is longer than the provider takes
+in one call.
 
 What comes back goes through the same stitcher as any chunk, so that times are inside the recording and run forward. Three answers
 are not the last word:
@@ -279,6 +279,8 @@ def _second_hearing(first: Transcript, hear: Callable[[], Transcript]) -> Transc
         second = hear()
     except (ProviderError, RoutesExhausted, UnsupportedValue):  # the first answer is there, and flagged
         return first
+    if not second.model_used:  # nobody was asked again: the gate is certain that there is nothing to hear
+        return second
     lost = not second.text or (_made_up(second) and len(second.text) < len(first.text))
     return first if lost else second
 

@@ -87,8 +87,8 @@ def transcribe(
 
 
 def hear_chunk(chunk: Chunk, options: TranscriptionOptions, registry: ProviderRegistry) -> Heard:
-    """What is said in one chunk; asked again where the answer looks wrong. Raises what `hear` raises; silence costs no call."""
-    if not chunk.span.has_speech:
+    """What is said in one chunk, asked again where the answer looks wrong; no call for one that is not sent. Raises as `hear`."""
+    if not chunk.span.is_sent:
         return Heard()
     heard = hear_well(chunk, options, lambda pcm, asked: hear(pcm, asked, registry))
     return told_apart(heard, chunk.span, options.known_speaker_names)
@@ -163,9 +163,10 @@ class Speech(Iterator[bytes]):
 def cut_profile(options: TranscriptionOptions, registry: ProviderRegistry) -> CutProfile:
     """How to cut for the model's routes: no chunk is longer than any of them takes."""
     routes = registry.catalog.routes_for(options)
-    return min(
+    shortest = min(
         (_profile(registry.transcriber(route), options, route) for route in routes), key=lambda profile: profile.max_s
     )
+    return replace(shortest, gated=options.gated)
 
 
 def _profile(transcriber: Transcriber, options: TranscriptionOptions, route: Route) -> CutProfile:

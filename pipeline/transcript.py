@@ -155,11 +155,13 @@ class Caution:
 
 @dataclass(frozen=True, slots=True)
 class NotSent:
-    """A stretch in ms that was decoded but put to no provider, and why: "silence", "steady", "no_speech"."""
+    """A stretch in ms that was decoded but put to no provider, and why: "silence", or "steady", the same hum or noise all along."""
 
     start: int
     end: int
     reason: str
+    channel: int | None = None  # from 0, where each was heard by itself
+    track: int | None = None  # from 1, where several were heard
 
 
 @dataclass(frozen=True, slots=True)

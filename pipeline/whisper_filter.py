@@ -1,6 +1,7 @@
-"""What a Whisper model answers for one window of sound: what is believed, and the segments that are made of it.
+"""What a Whisper model answers for one window of sound: what is tried again, and the segments that are made of it.
 
-Whisper's own rules decide, from its figures; batched decoding reports them but does not act on them.
+Whisper's own rules tell what is doubtful, from its figures; batched decoding reports them but does not act on them. Where they
+would have a text thrown away as a guess at silence, it is kept and marked: a lone word in a quiet room often looks like one.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pipeline.transcript import Segment, Word
 
 LOOPS = 2.4  # compression ratio of the text above which it goes round in circles
 UNSURE = -1.0  # mean log probability of its tokens below which the text is a guess
-SILENT = 0.6  # probability of no speech above which a guess is nothing at all
+SILENT = 0.6  # probability of no speech above which a guess is one at silence
 
 _PAUSE_S, _LONGEST_S = 0.5, 10.0
 _ENDS = (".", "?", "!", "。", "？", "！", "…")  # noqa: RUF001 - the full-width ones of Chinese and Japanese
@@ -46,7 +47,11 @@ class Found:
 
 def is_silence(found: Sequence[Found]) -> bool:
     """Whether the model took the window for silence and only guessed at a text."""
-    return all(one.no_speech_prob > SILENT and one.avg_logprob < UNSURE for one in found)
+    return all(map(_is_unsure, found))
+
+
+def _is_unsure(one: Found) -> bool:
+    return one.no_speech_prob > SILENT and one.avg_logprob < UNSURE
 
 
 def is_doubtful(found: Sequence[Found]) -> bool:
@@ -107,6 +112,7 @@ def _segment(found: Found, words: Sequence[FoundWord], at: int, duration: int) -
         no_speech_prob=round(found.no_speech_prob, 4),
         temperature=found.temperature,
         tokens=tuple(token for word in words for token in word.tokens) if words else found.tokens,
+        suspect=("no_speech",) if _is_unsure(found) else (),
     )
 
 

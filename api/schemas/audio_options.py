@@ -26,7 +26,15 @@ from api.schemas.known_speakers import check_reference
 from pipeline import formats
 from pipeline.audio.raw_sound import MOST_CHANNELS, RATES, RawFormat, RawSound, raw_sound
 from pipeline.errors import UnsupportedValue
-from pipeline.options import Channels, Granularity, SpeechOptions, TranscriptionOptions, VoiceActivity, asked_track
+from pipeline.options import (
+    Channels,
+    Granularity,
+    SpeechGate,
+    SpeechOptions,
+    TranscriptionOptions,
+    VoiceActivity,
+    asked_track,
+)
 from pipeline.text.languages import asked_language
 
 MAX_INPUT = 4096  # characters of one utterance
@@ -128,6 +136,9 @@ class TranscriptionFields(Lenient):
     audio_track: Annotated[int | Literal["all"] | None, BeforeValidator(asked_track), Unset] = Field(
         None,
         description="Of a file with several: a number from 1, or `all`, each by itself. Unset: its main one.",
+    )
+    speech_gate: Annotated[SpeechGate | None, Unset] = Field(
+        None, description="`auto` (default): silence and steady noise are put to no provider; `off`: all sound is."
     )
     input_format: Annotated[RawFormat | None, Unset] = Field(
         None, description="What a recording without a header is: s16le, mulaw, alaw or g722. Stands before the file."

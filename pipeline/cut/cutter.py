@@ -15,28 +15,33 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.cut.gate import ChunkSound
 from pipeline.cut.music_detector import MusicDetector
 from pipeline.cut.pauses import Place, Reach, find_cut
 from pipeline.cut.vad import AT_ONCE, BATCH, FRAME, LOOK_AHEAD, Frames, SpeechDetector, joined, runs, sounding, speech
 from pipeline.transcript import SAMPLE_RATE
 
-ENOUGH_SPEECH = SAMPLE_RATE // 4  # below a quarter second no provider is asked: it would only invent something
+ENOUGH_SPEECH = SAMPLE_RATE // 4  # with less found, what is sent is sent in doubt: half a word, or a door
 
 _STEP = BATCH * FRAME  # samples that become known at once
 _PIECE = AT_ONCE * FRAME  # samples measured at once
 _SEARCH = 15 * SAMPLE_RATE  # at most so far before the end a forced cut looks for its place, and a quarter of the chunk
 _SOFT, _HARD = SAMPLE_RATE // 2, 3 * SAMPLE_RATE // 2  # overlap on each side of the cut
-_MARGIN = round(0.4 * SAMPLE_RATE)  # silence left before and after the speech of a chunk
 _BRIDGE = round(0.3 * SAMPLE_RATE)  # gaps in the speech map below this are breath
 _FREE_EDGES = ("start", "silence", "end")
+_STRETCHES = ("speech_map", "left_out")
 
 
 @dataclass(frozen=True)
 class CutProfile:
-    """How a provider wants its chunks: no longer than `max_s`, no shorter than `min_s` unless the recording is."""
+    """How a provider wants its chunks: no longer than `max_s`, no shorter than `min_s` unless the recording is.
+
+    Without the gate every chunk that is not digital silence is sent, and sent whole.
+    """
 
     max_s: float = 30.0
     min_s: float = 10.0
+    gated: bool = True
 
     def __post_init__(self) -> None:
         assert self.max_s >= 1 and 0 <= self.min_s <= self.max_s, self
@@ -47,7 +52,8 @@ class Span:
     """Where a chunk lies. Samples at 16 kHz; edges are "start", "silence", "soft", "hard" or "end".
 
     `speech_map` lists the stretches of speech on the recording's clock; `switch_point` is the best place near the right edge to
-    change from this chunk's words to the next one's.
+    change from this chunk's words to the next one's. `left_out` are the stretches of what it owns that no provider hears, each
+    with the reason (pipeline.cut.gate).
     """
 
     index: int
@@ -62,16 +68,14 @@ class Span:
     switch_point: int
     channel: int | None = None  # from 0, where each is heard by itself
     track: int | None = None  # from 1, where several are heard
-
-    @property
-    def has_speech(self) -> bool:
-        """Whether a provider should hear it at all."""
-        return self.speech_samples >= ENOUGH_SPEECH
+    is_sent: bool = True  # whether a provider hears it at all
+    in_doubt: bool = False  # sent although our own detector hears next to no speech in it, or music
+    left_out: tuple[tuple[int, int, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A span with its sound: s16le mono for `[audio_start, audio_end)`, or nothing when it holds no speech."""
+    """A span with its sound: s16le mono for `[audio_start, audio_end)`, or nothing when it is not sent."""
 
     span: Span
     pcm: bytes
@@ -79,12 +83,13 @@ class Chunk:
 
 def span_as_dict(span: Span) -> dict[str, Any]:
     """Plain JSON values, for the chunks table."""
-    return asdict(span) | {"speech_map": [list(stretch) for stretch in span.speech_map]}
+    return asdict(span) | {name: [list(stretch) for stretch in getattr(span, name)] for name in _STRETCHES}
 
 
 def span_from_dict(values: Mapping[str, Any]) -> Span:
-    """The inverse of `span_as_dict`, also after a trip through JSON."""
-    return Span(**{**values, "speech_map": tuple((start, end) for start, end in values["speech_map"])})
+    """The inverse of `span_as_dict`, also after a trip through JSON; of a row of before, speech alone told what was sent."""
+    sent = {"is_sent": values["speech_samples"] >= ENOUGH_SPEECH}
+    return Span(**{**sent, **values, **{name: tuple(map(tuple, values.get(name, ()))) for name in _STRETCHES}})
 
 
 def cut(blocks: Iterable[bytes], profile: CutProfile) -> Iterator[Chunk]:
@@ -103,6 +108,7 @@ class _Cutter:
 
     def __init__(self, profile: CutProfile) -> None:
         self._longest, self._shortest = round(profile.max_s * SAMPLE_RATE), round(profile.min_s * SAMPLE_RATE)
+        self._gated = profile.gated
         self._search = min(self._longest // 4, _SEARCH)
         self._rest = max(self._shortest // 4, _STEP)  # a last chunk has at least this much, so we wait to see it
         self._overlap = {"silence": 0, "soft": min(_SOFT, self._longest // 16), "hard": min(_HARD, self._longest // 8)}
@@ -152,31 +158,30 @@ class _Cutter:
         return Reach(**{kind: (min(starts[kind], end), end) for kind, end in ends.items()})
 
     def _chunk(self, place: Place, audio_end: int) -> Chunk:
-        frames, origin = self._measured.frames(), self._measured.start
-        first, last = self._audio_start, audio_end
-        stretches = _clipped(runs(speech(frames)), origin, first, last)
+        frames, origin, first, last = self._measured.frames(), self._measured.start, self._audio_start, audio_end
+        spoke = speech(frames)
+        stretches = _clipped(runs(spoke), origin, first, last)
         spoken = sum(end - start for start, end in stretches)
         own = frames[(self._own_start - origin) // FRAME : -(-(place.at - origin) // FRAME)]
-        if self._music.kept_in(own) and spoken >= ENOUGH_SPEECH:
-            stretches, spoken = [], 0
-        if spoken >= ENOUGH_SPEECH:
-            first, last = self._trimmed(
-                place.kind, _clipped(runs(sounding(frames) | frames.voiced), origin, first, last), last
-            )
+        whole = self._left_edge == "start" and place.kind == "end"
+        sound, sure = ChunkSound(self._sound(first, last), first, frames, origin, whole), spoken >= ENOUGH_SPEECH
+        in_doubt = self._music.kept_in(own) or not sure
+        audible = runs(sounding(frames) | frames.voiced if sure else spoke)
+        kept = self._kept(sound, _clipped(audible, origin, first, last), place.kind, sure=sure)
+        left_out = tuple(sound.left_out((self._own_start, place.at), kept))
         span = Span(
-            self._index, first, last, self._own_start, place.at, self._left_edge, place.kind,
-            spoken, _bridged(stretches), place.at,
+            self._index, *(kept or (first, last)), self._own_start, place.at, self._left_edge, place.kind,
+            spoken, _bridged(stretches), place.at, is_sent=kept is not None, in_doubt=in_doubt, left_out=left_out,
         )  # fmt: skip
-        return Chunk(span, self._sound(first, last) if span.has_speech else b"")
+        return Chunk(span, sound.between(*kept) if kept else b"")
 
-    def _trimmed(self, kind: str, audible: list[tuple[int, int]], last: int) -> tuple[int, int]:
-        """The audio without the silence before and after, except where a forced seam needs it."""
-        first = self._audio_start
-        if self._left_edge in _FREE_EDGES:
-            first = max(first, audible[0][0] - _MARGIN)
-        if kind in _FREE_EDGES:
-            last = min(last, audible[-1][1] + _MARGIN)
-        return first, last
+    def _kept(
+        self, sound: ChunkSound, audible: list[tuple[int, int]], edge: str, *, sure: bool
+    ) -> tuple[int, int] | None:
+        """What of it is sent, from where to where; a forced seam needs the sound up to its end."""
+        if not self._gated:
+            return sound.unless_digital_silence()
+        return sound.worth_hearing(audible, sure=sure, free=(self._left_edge in _FREE_EDGES, edge in _FREE_EDGES))
 
     def _sound(self, start: int, end: int) -> bytes:
         with memoryview(self._pcm) as sound:

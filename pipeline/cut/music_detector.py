@@ -3,8 +3,9 @@
 Drums and plucked notes jump in many bands, as syllables do, but they come back on the beat. A rise of the level is an onset, or one
 of level and bands together: behind held chords a hi-hat hardly raises the level. Measured in windows of five seconds, mechanical
 rhythm agrees with itself to 0.76 and more one beat later; speech to 0.2 to 0.5, over drums twice as loud to 0.7, as does a single
-second of speech among drums. So only music without any speech is recognised, and of that only what keeps an exact beat: whatever is
-less sure is left to the provider, because lost speech is worse than a call in vain.
+second of speech among drums. So only music without any speech is recognised, and of that only what keeps an exact beat. A digit
+that a machine says every second keeps one, too: so a chunk that keeps the beat is heard like any other, and what is heard in it is
+marked as doubtful.
 """
 
 from __future__ import annotations

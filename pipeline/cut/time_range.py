@@ -83,4 +83,5 @@ def moved(span: Span, by: int, *, index: int = 0) -> Span:
         own_end=span.own_end + by,
         speech_map=tuple((start + by, end + by) for start, end in span.speech_map),
         switch_point=span.switch_point + by,
+        left_out=tuple((start + by, end + by, reason) for start, end, reason in span.left_out),
     )

@@ -22,8 +22,8 @@ it costs one chunk and not the server; a call that hangs can be ended; and the f
 nobody's event loop.
 
 A chunk is cut in silence into windows, which are decoded in one batch without time tokens and with the times of words, then
-stitched. With time tokens a batch would drop whatever follows the last one. Whisper's own voice detector is not used: chunks
-without speech never come here, and windows without speech go no further.
+stitched. With time tokens a batch would drop whatever follows the last one. Whisper's own voice detector is not used, and no text
+is dropped because the model takes a window for silence: only windows that are provably silent or steady are not decoded.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class FasterWhisper:
         samples = len(pcm) // 2
         if samples < _SHORTEST:
             return Heard(model_used=used)
-        windows = list(_windows(pcm[: 2 * samples]))
+        windows = list(_windows(pcm[: 2 * samples], gated=options.gated))
         sounds = [window.pcm for window in windows if window.pcm]
         timeout = self._config.load_s + self._config.pace * samples / SAMPLE_RATE
         answer: Answer = self._pool.call("hear", wanted, sounds, options, timeout=timeout)
@@ -129,14 +129,13 @@ class FasterWhisper:
         return _stitched(windows, answer.windows, samples_to_ms(samples), language, used)
 
 
-def _windows(pcm: bytes) -> Iterator[Chunk]:
-    """Pieces that Whisper can hear at once; those without speech have no sound. What is short enough stays as it is."""
+def _windows(pcm: bytes, *, gated: bool) -> Iterator[Chunk]:
+    """Pieces that Whisper can hear at once; silence and steady noise have no sound. What is short enough stays as it is."""
     samples = len(pcm) // 2
     if samples <= _WINDOW.max_s * SAMPLE_RATE:
         yield Chunk(Span(0, 0, samples, 0, samples, "start", "end", samples, ((0, samples),), samples), pcm)
         return
-    for window in cut([pcm], _WINDOW):
-        yield window if window.span.has_speech else replace(window, pcm=b"")
+    yield from cut([pcm], replace(_WINDOW, gated=gated))
 
 
 def _stitched(
@@ -250,7 +249,7 @@ class Task:
         for window, found in zip(windows, self._heard_together(windows), strict=True):
             doubtful = is_doubtful(found) and not is_silence(found)
             believed = more_likely(found, self._heard_alone(window, _SECOND_TRY)) if doubtful else found
-            yield () if is_silence(believed) else believed
+            yield believed
 
     def _heard_together(self, windows: Sequence[NDArray[np.float32]]) -> list[list[Found]]:
         if not windows:

@@ -54,14 +54,13 @@ def failed_chunk(index: int, span: Mapping[str, Any], error: Mapping[str, Any] |
 
 def gap_as_dict(gap: Gap) -> Plain:
     """Times in seconds; track, channel and chunk where they say something."""
-    where = (("track", gap.track), ("channel", gap.channel), ("chunk", gap.chunk))
     return {
         "start": gap.start / 1000,
         "end": gap.end / 1000,
         "code": gap.code,
         "reason": gap.reason or _REASONS.get(gap.code, _UNKNOWN),
         "retryable": gap.retryable,
-    } | {name: value for name, value in where if value is not None}
+    } | _where(track=gap.track, channel=gap.channel, chunk=gap.chunk)
 
 
 def caution_as_dict(caution: Caution) -> Plain:
@@ -75,8 +74,13 @@ def caution_as_dict(caution: Caution) -> Plain:
 
 
 def not_sent_as_dict(stretch: NotSent) -> Plain:
-    """Times in seconds."""
-    return {"start": stretch.start / 1000, "end": stretch.end / 1000, "reason": stretch.reason}
+    """Times in seconds; track and channel where they say something."""
+    told: Plain = {"start": stretch.start / 1000, "end": stretch.end / 1000, "reason": stretch.reason}
+    return told | _where(track=stretch.track, channel=stretch.channel)
+
+
+def _where(**places: int | None) -> Plain:
+    return {name: place for name, place in places.items() if place is not None}
 
 
 def track_as_dict(track: AudioTrack) -> Plain:

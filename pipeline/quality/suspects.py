@@ -1,11 +1,12 @@
 """Text that a recogniser may have made up: flagged with the reason, never deleted.
 
-no_speech        text where our own detector hears next to nothing
+no_speech        text where our own detector hears next to nothing, or music, or where the provider itself took it for silence
 repetition       a phrase said over and over; two times count as said, the rest becomes a segment of its own
 too_fast         more than anybody says in that time
 prompt_echo      the caller's own prompt, word for word
 low_confidence   the provider itself was not sure of the segment; what it says of single words is not asked, because engines
                  differ in what they mean by it (PocketSphinx gives right words a tenth)
+phantom          what recognisers are known to write where nobody speaks (pipeline.quality.phantoms)
 clock            times outside of the chunk (pipeline.stitch.timeline)
 """
 
@@ -19,6 +20,7 @@ from itertools import islice
 from operator import eq
 from typing import Literal
 
+from pipeline.quality.phantoms import phantoms
 from pipeline.text.segment_words import SegmentWords
 from pipeline.text.word_match import normal
 from pipeline.transcript import Segment, Transcript
@@ -38,11 +40,18 @@ _UNSURE_LOGPROB, _UNSURE_NO_SPEECH = -1.0, 0.9  # as whisper itself rejects a de
 _REPETITIVE = 2.4  # compression ratio, as whisper has it
 
 
-def judged(segments: Sequence[Segment], speech: Speech) -> list[Segment]:
-    """The same text in the same order, with reasons; all times on one clock. Without `speech` nothing is said about it."""
+def judged(segments: Sequence[Segment], speech: Speech, *, in_doubt: bool = False) -> list[Segment]:
+    """The same text in the same order, with reasons; all times on one clock. Without `speech` nothing is said about it.
+
+    `in_doubt`: the chunk was sent although hardly any speech was found in it.
+    """
+    doubt = ("no_speech",) if in_doubt else ()
+    apart = list(_loops_apart(segments, speech))
     return [
-        flagged(segment, *_reasons(segment, speech)) if segment.text else segment
-        for segment in _loops_apart(segments, speech)
+        flagged(segment, *doubt, *_reasons(segment, speech), *(("phantom",) if phantom else ()))
+        if segment.text
+        else segment
+        for segment, phantom in zip(apart, phantoms(apart), strict=True)
     ]
 
 

@@ -17,7 +17,7 @@ _ENOUGH = 5 * SAMPLE_RATE  # samples of speech without which a chunk has no vote
 
 def may_vote(span: Span) -> bool:
     """Whether there is enough speech in it to tell a language."""
-    return span.speech_samples >= _ENOUGH
+    return span.speech_samples >= _ENOUGH and not span.in_doubt
 
 
 def wants_pin(options: TranscriptionOptions) -> bool:

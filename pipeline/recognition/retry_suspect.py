@@ -1,7 +1,7 @@
 """A chunk whose text looks wrong is heard once more, in two halves: another context often breaks a loop or an early stop.
 
-The halves are cut in the chunk's best inner pause and heard without prompt at temperature 0; what looks better is kept. So a chunk
-costs at most two more calls. Only what the kept answer reports is counted as used: the doubt was ours, not the caller's.
+The halves are cut in the chunk's best inner pause and heard as the caller asked, at temperature 0; what looks better is kept. So a
+chunk costs at most two more calls. Only what the kept answer reports is counted as used: the doubt was ours, not the caller's.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ _BETTER = 0.5  # of the first doubt; a refrain that really is sung stays suspect
 _SHORTEST_S = 6.0  # below there is nothing to divide
 _LONGER_HALF = 0.65  # of the chunk; together with the overlap of a forced cut the other one is no longer
 _HALVES = 2
-_DOUBTS = frozenset(("repetition", "too_fast", "prompt_echo", "no_speech"))
+_DOUBTS = frozenset(("repetition", "too_fast", "prompt_echo", "no_speech", "phantom"))
+_DETECTOR_S = frozenset(("no_speech", "phantom"))  # where hardly any speech was found, halves are doubted no less
 
 
 def hear_well(chunk: Chunk, options: TranscriptionOptions, ask: Ask) -> Heard:
@@ -36,13 +37,13 @@ def hear_well(chunk: Chunk, options: TranscriptionOptions, ask: Ask) -> Heard:
     halves = _halves(chunk)
     if not halves:
         return first
-    careful = options.model_copy(update={"prompt": None, "temperature": 0.0})
+    careful = options.model_copy(update={"temperature": 0.0})
     try:
         second = _joined([(half.span, _heard(half.pcm, careful, ask)) for half in halves], first)
     except StenopoolError:  # the first answer is there, and flagged
         return first
     second = replace(second, segments=tuple(echoes(second.segments, options.prompt)))
-    return second if _doubt(chunk.span, second) < doubt * _BETTER else first
+    return second if second.segments and _doubt(chunk.span, second) < doubt * _BETTER else first
 
 
 def _heard(pcm: bytes, options: TranscriptionOptions, ask: Ask) -> Heard:
@@ -60,9 +61,10 @@ def _doubt(span: Span, heard: Heard) -> float:
     stitcher.add(span, heard)
     segments = stitcher.segments
     characters = sum(len(segment.text) for segment in segments)
-    doubtful = sum(len(segment.text) for segment in segments if _DOUBTS & set(segment.suspect))
+    doubts = _DOUBTS - _DETECTOR_S if span.in_doubt else _DOUBTS
+    doubtful = sum(len(segment.text) for segment in segments if doubts & set(segment.suspect))
     meter = CoverageMeter()
-    meter.take(0, speech_ms(span), segments, timed=heard.timed)
+    meter.take(0, () if span.in_doubt else speech_ms(span), segments, timed=heard.timed)
     told = meter.coverage()
     missing = 1 - told.transcribed / told.speech if is_short(told.speech, told.transcribed) else 0.0
     return doubtful / max(characters, 1) + missing
@@ -73,8 +75,8 @@ def _halves(chunk: Chunk) -> list[Chunk]:
     seconds = len(chunk.pcm) / 2 / SAMPLE_RATE
     if seconds < _SHORTEST_S:
         return []
-    profile = CutProfile(max_s=_LONGER_HALF * seconds, min_s=(1 - _LONGER_HALF) * seconds)
-    halves = [half for half in cut([chunk.pcm], profile) if half.span.has_speech]
+    profile = CutProfile(max_s=_LONGER_HALF * seconds, min_s=(1 - _LONGER_HALF) * seconds, gated=False)
+    halves = [half for half in cut([chunk.pcm], profile) if half.span.is_sent]
     return halves if len(halves) == _HALVES else []
 
 

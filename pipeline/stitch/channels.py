@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import reduce
 from operator import add
 
-from pipeline.transcript import Coverage, Gap, Seams, Segment, TokenUsage, Transcript
+from pipeline.transcript import Coverage, Gap, NotSent, Seams, Segment, TokenUsage, Transcript
 
 Place = tuple[int | None, int | None]  # track from 1, channel from 0; None where there is one for all
 ALONE: Place = (None, None)
@@ -42,11 +42,11 @@ def together(heard: Mapping[Place, Transcript]) -> Transcript:
             transcribed=sum(one.coverage.transcribed for one in each),
             chunks_short=tuple(chunk for one in each for chunk in one.coverage.chunks_short),
         ),
-        not_sent=tuple(sorted((stretch for one in each for stretch in one.not_sent), key=lambda one: one.start)),
+        not_sent=tuple(sorted(_not_sent(heard), key=_begin)),
     )
 
 
-def _begin(one: Segment | Gap) -> tuple[int, int, int]:
+def _begin(one: Segment | Gap | NotSent) -> tuple[int, int, int]:
     return one.start, one.track or 0, one.channel or 0
 
 
@@ -58,6 +58,11 @@ def _labelled(heard: Mapping[Place, Transcript]) -> Iterator[Segment]:
 def _gaps(heard: Mapping[Place, Transcript]) -> Iterator[Gap]:
     for (track, channel), transcript in heard.items():
         yield from (replace(gap, track=track, channel=channel) for gap in transcript.gaps)
+
+
+def _not_sent(heard: Mapping[Place, Transcript]) -> Iterator[NotSent]:
+    for (track, channel), transcript in heard.items():
+        yield from (replace(stretch, track=track, channel=channel) for stretch in transcript.not_sent)
 
 
 def _sum(seams: list[Seams]) -> Seams:

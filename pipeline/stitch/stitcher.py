@@ -13,6 +13,7 @@ from dataclasses import replace
 from pipeline.cut.cutter import Span
 from pipeline.quality.coverage import CoverageMeter
 from pipeline.quality.suspects import judged
+from pipeline.stitch.left_out import not_sent
 from pipeline.stitch.overlap import Overlap, switch
 from pipeline.stitch.overlap_text import switch_texts
 from pipeline.stitch.timeline import forward, on_recording
@@ -50,6 +51,7 @@ class Stitcher:
     def __init__(self) -> None:
         self._segments: list[Segment] = []
         self._gaps: list[Gap] = []
+        self._left_out: list[tuple[int, int, str]] = []
         self._edges: defaultdict[str, int] = defaultdict(int)
         self._totals, self._meter = Totals(), CoverageMeter()
         self._heard: Span | None = None  # the chunk before, if it was heard
@@ -59,6 +61,7 @@ class Stitcher:
     def add(self, span: Span, part: Heard | Gap) -> None:
         """The next chunk in index order."""
         self._edges[span.right_edge] += 1
+        self._left_out += span.left_out
         self._end = max(self._end, samples_to_ms(span.audio_end), samples_to_ms(span.own_end))
         if isinstance(part, Gap):
             self._gaps.append(part)
@@ -69,8 +72,8 @@ class Stitcher:
         timed = part.timed and not (len(segments) == 1 and _untimed(segments[0], end - start))
         if not timed:
             segments = [phrase for words in SegmentWords.each(segments, span) for phrase in words.phrases()]
-        segments = judged(segments, speech_ms(span))
-        self._meter.take(span.index, speech_ms(span), segments, timed=timed)
+        segments = judged(segments, speech_ms(span), in_doubt=span.in_doubt)
+        self._meter.take(span.index, () if span.in_doubt else speech_ms(span), segments, timed=timed)
         overlap = self._overlap(span)
         twice = (0, 0)
         if overlap:
@@ -79,7 +82,7 @@ class Stitcher:
             self._firm = len(self._segments)
         self._segments += segments
         self._heard = span
-        if span.has_speech or part != Heard():
+        if span.is_sent or part != Heard():
             self._totals.take(part, given_way=twice[0], skipped=twice[1])
 
     @property
@@ -116,6 +119,7 @@ class Stitcher:
             usage=self._totals.usage,
             logprobs=tuple(self._totals.logprobs),
             coverage=self._meter.coverage(),
+            not_sent=tuple(not_sent(self._left_out, duration)),
         )
 
     def _overlap(self, span: Span) -> Overlap | None:

@@ -1,7 +1,9 @@
 """Files that go to a provider as they came: which do, what comes of it, and everything that leads back to the decoder."""
 
+import io
 import json
 import subprocess
+import wave
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,9 +17,10 @@ from pipeline import passthrough
 from pipeline.catalog import load_catalog
 from pipeline.errors import ProviderUnavailable, RoutesExhausted
 from pipeline.options import TranscriptionOptions
-from pipeline.oracle.speech import generate
+from pipeline.oracle.speech import generate, say
 from pipeline.provider_registry import ProviderRegistry
 from pipeline.transcript import Transcript
+from tests.pipeline import sounds
 from tests.pipeline.audio.sounds import id3_tag
 from tests.support.sound_files import encoded
 from tests.support.tcp_server import Reply, Scripted, http, scripted
@@ -338,3 +341,52 @@ def test_what_is_told_of_a_second_hearing_is_told_once(decoders: list[object], m
             on_segments=lambda segments, _: told.extend(segment.text for segment in segments),
         )
     assert told == ["Hello there."]
+
+
+def as_wav(sound: sounds.Samples) -> bytes:
+    held = io.BytesIO()
+    with wave.open(held, "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(sounds.pcm(sound))
+    return held.getvalue()
+
+
+def repeated(every_s: float, count: int) -> bytes:
+    """One word, as exactly in time as a machine says it."""
+    word = sounds.samples(say(["seven"], edge_s=0.0))
+    beat = np.zeros(round(every_s * 16_000))
+    beat[: len(word)] = word[: len(beat)]
+    return as_wav(np.tile(beat, count))
+
+
+@pytest.mark.parametrize("every_s", [0.6, 0.8])
+def test_a_word_repeated_by_a_machine_is_kept(decoders: list[object], tmp_path: Path, every_s: float) -> None:
+    said = verbose("seven " * 20, start=0.0, end=20 * every_s, duration=20 * every_s)
+    with scene(decoders, tmp_path, [said] * 4) as place:
+        assert place.hear(repeated(every_s, 20)).text.split() == ["seven"] * 20
+        nothing = http(body=json.dumps({"text": "", "language": "english", "segments": []}).encode())
+    with scene(decoders, tmp_path, [said, *[nothing] * 3]) as place:
+        assert place.hear(repeated(every_s, 20)).text.split() == ["seven"] * 20, "nothing takes no answer's place"
+
+
+@pytest.mark.parametrize("seconds", [0.15, 0.2, 0.24, 0.4])
+@pytest.mark.parametrize("level", [1.0, 0.02])
+def test_the_shortest_word_is_heard_one_way_or_the_other(
+    decoders: list[object], tmp_path: Path, seconds: float, level: float
+) -> None:
+    word = sounds.samples(say(["seven"], edge_s=0.0))[: round(16_000 * seconds)] * level
+    answer = verbose("Seven.", start=0.0, end=seconds, duration=seconds)
+    with scene(decoders, tmp_path, [answer]) as place:
+        assert place.hear(as_wav(word)).text == "Seven."
+        assert len(place.one.requests) == 1
+
+
+@pytest.mark.parametrize("gate", ["auto", "off"])
+def test_what_is_steady_is_decoded_and_sent_if_the_gate_is_off(
+    decoders: list[object], tmp_path: Path, gate: str
+) -> None:
+    with scene(decoders, tmp_path, [verbose("Thank you.", duration=3.0)]) as place:
+        heard = place.hear(as_wav(sounds.white(3.0, 300)), speech_gate=gate)
+        assert heard.text == ("" if gate == "auto" else "Thank you.")
+        assert len(place.one.requests) == (gate == "off")
+        assert [stretch.reason for stretch in heard.not_sent] == (["steady"] if gate == "auto" else [])

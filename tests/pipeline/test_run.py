@@ -194,6 +194,20 @@ def test_nobody_is_asked_about_silence(registry: ProviderRegistry, tmp_path: Pat
 
 
 @pytest.mark.processes
+@pytest.mark.parametrize("every_s", [0.6, 0.8, 1.0])
+def test_every_word_that_a_machine_repeats_is_heard(registry: ProviderRegistry, tmp_path: Path, every_s: float) -> None:
+    word = np.frombuffer(say(["seven"], edge_s=0.0), "<i2")
+    beat = np.zeros(round(16_000 * every_s), dtype="<i2")
+    beat[: len(word)] = word
+    with wave.open(str(tmp_path / "machine.wav"), "wb") as sound:
+        sound.setparams((1, 2, 16_000, 0, "NONE", ""))
+        sound.writeframes(np.tile(beat, 49).tobytes())
+    transcript = transcribe(tmp_path / "machine.wav", asked(), registry)
+    assert [spoken.text for spoken in transcript.words] == ["seven"] * 49
+    assert transcript.not_sent == ()
+
+
+@pytest.mark.processes
 @pytest.mark.parametrize("level", [0, 12])
 def test_a_recording_without_speech_costs_no_call(level: int, registry: ProviderRegistry, tmp_path: Path) -> None:
     noise = np.random.default_rng(1).normal(0, 1, 16_000 * 20) * level

@@ -48,6 +48,14 @@ def test_a_text_without_words_keeps_its_own_time() -> None:
     assert (made.text, made.start, made.end, made.tokens) == ("One. Two three", 0, 1000, (1, 2, 3, 4))
 
 
+def test_a_guess_at_silence_is_kept_and_marked() -> None:
+    guessed = replace(FOUND, avg_logprob=-1.1, no_speech_prob=0.9)
+    made = list(segments([guessed], duration=5000))
+    assert [segment.text for segment in made] == ["One.", "Two", "three"]
+    assert {segment.suspect for segment in made} == {("no_speech",)}
+    assert not any(segment.suspect for segment in segments([FOUND], duration=5000))
+
+
 def test_a_blank_text_is_none() -> None:
     assert texts(replace(FOUND, text=" \n", words=())) == []
 

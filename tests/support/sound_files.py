@@ -34,3 +34,12 @@ def with_tracks(folder: Path, *wavs: bytes) -> bytes:
     target = folder / "tracks.mkv"
     subprocess.run([ffmpeg_path(), *_QUIETLY, *inputs, *maps, *told, "-c", "copy", str(target)], check=True)
     return target.read_bytes()
+
+
+def decoded_again(pcm: bytes, *options: str) -> bytes:
+    """What a codec, which `options` name, leaves of s16le mono 16 kHz."""
+    packed = subprocess.run(
+        from_pcm(*options, "-f", "matroska", "-"), input=pcm, check=True, capture_output=True
+    ).stdout
+    back = [ffmpeg_path(), *_QUIETLY[:-1], "-i", "pipe:0", "-f", "s16le", "-ar", "16000", "-ac", "1", "-"]
+    return subprocess.run(back, input=packed, check=True, capture_output=True).stdout

@@ -36,7 +36,7 @@ def prepare(role: str, context: JobContext, work: Attempt) -> bool:
             services.jobs.cover(context.held.lease, sound_of(context, path).measure())
         chunks = stack.enter_context(closing(sound.chunks(profile)))
         first, second = next(chunks, None), next(chunks, None)
-        if first is not None and second is None and (queue == role or not first.span.has_speech):
+        if first is not None and second is None and (queue == role or not first.span.is_sent):
             found = findings_of(context, sound, first.span.own_end)
             job = services.jobs.note_input(context.held.lease, found, samples=sound.samples)
             work.stage, work.chunk = Stage.TRANSCRIBING, first.span.index
@@ -87,7 +87,7 @@ class _Sender:
         idx, span = chunk.span.index, span_as_dict(chunk.span)
         self._samples += chunk.span.own_end - chunk.span.own_start
         self.end = max(self.end, chunk.span.own_end)
-        key = context.sound_key(idx) if chunk.span.has_speech else None
+        key = context.sound_key(idx) if chunk.span.is_sent else None
         if key is not None and self._completed.get(idx) != span:
             services.storage.put(key, chunk.pcm)
         if services.jobs.add_chunk(context.held.lease, idx, span, key, self._queue, samples=self._samples):

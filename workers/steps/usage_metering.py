@@ -17,7 +17,7 @@ def used(job: Job, span: Span, heard: Heard) -> Usage | None:
     prices = prices_from_dict(job.prices)
     if not by_tokens(prices):
         return None
-    if not span.has_speech:
+    if not span.is_sent:
         return Usage()
     usage = heard_usage(
         prices,

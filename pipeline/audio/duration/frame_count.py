@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 RATES = range(4_000, 384_001)  # Hz; others are no recorder's
 MOST_CHANNELS = 8
-_SHORTEST_MS = 250  # below that nobody is asked: see pipeline.cut.cutter.ENOUGH_SPEECH
+_SHORTEST_MS = 250  # less shows no rise and fall: it is decoded, and pipeline.cut.gate tells whether it is silence
 _FEWEST = 8  # levels that tell anything
 _LOW, _HIGH = 0.1, 0.9  # percentiles of the levels that are compared
 # dB between them. Silence has 0, steady noise stays below 6 where a codec spends bytes by need (FLAC, Opus, VBR) and in WAV; a

@@ -33,7 +33,7 @@ def holds(found: Sequence[Chunk], sound: bytes, profile: CutProfile) -> None:
     for one, other in pairwise(spans):
         assert one.own_end == other.own_start
         assert one.right_edge == other.left_edge
-        assert (one.right_edge == "silence") == (one.audio_end <= other.audio_start) or not one.has_speech
+        assert (one.right_edge == "silence") == (one.audio_end <= other.audio_start) or not one.is_sent
     for chunk in found:
         span = chunk.span
         assert 0 <= span.audio_start < span.audio_end <= total
@@ -41,8 +41,14 @@ def holds(found: Sequence[Chunk], sound: bytes, profile: CutProfile) -> None:
         assert span.audio_start <= span.switch_point or span.left_edge == "silence"
         assert span.own_start < span.own_end
         assert all(span.audio_start <= start < end <= span.audio_end for start, end in span.speech_map)
-        assert span.has_speech == bool(chunk.pcm)
-        if span.has_speech:
+        assert span.is_sent == bool(chunk.pcm)
+        left_out = [(start, end) for start, end, _ in span.left_out]
+        assert all(span.own_start <= start < end <= span.own_end for start, end in left_out)
+        kept = (span.audio_start, span.audio_end) if span.is_sent else (span.own_start, span.own_start)
+        assert _length(kept, (span.own_start, span.own_end)) == span.own_end - span.own_start - sum(
+            end - start for start, end in left_out
+        )
+        if span.is_sent:
             assert chunk.pcm == sound[2 * span.audio_start : 2 * span.audio_end]
         if span.left_edge in {"soft", "hard"}:
             assert span.audio_start < span.own_start
@@ -50,6 +56,11 @@ def holds(found: Sequence[Chunk], sound: bytes, profile: CutProfile) -> None:
             assert span.audio_end > span.own_end
     if len(spans) > 1:
         assert spans[-1].own_end - spans[-1].own_start >= profile.min_s * SAMPLE_RATE // 4
+
+
+def _length(one: tuple[int, int], other: tuple[int, int]) -> int:
+    """How much two stretches share."""
+    return max(0, min(one[1], other[1]) - max(one[0], other[0]))
 
 
 pieces = st.one_of(
@@ -89,7 +100,7 @@ def test_every_word_is_whole_in_a_chunk_that_will_be_heard(style: str, profile: 
     sound, words = sounds.oracle(style, 120)
     found = chunks(sound, profile)
     holds(found, sound, profile)
-    heard = [chunk.span for chunk in found if chunk.span.has_speech]
+    heard = [chunk.span for chunk in found if chunk.span.is_sent]
     for word in words:
         assert any(span.audio_start <= word.start and word.end <= span.audio_end for span in heard), word
 
@@ -135,7 +146,9 @@ def test_without_speech_nothing_is_kept_to_be_sent(numbers: sounds.Samples) -> N
     sound = sounds.pcm(numbers)
     found = chunks(sound)
     holds(found, sound, SHORT)
-    assert not any(chunk.span.has_speech or chunk.pcm for chunk in found)
+    assert not any(chunk.span.is_sent or chunk.pcm for chunk in found)
+    reason = "steady" if sounds.samples(sound).std() > 2 else "silence"
+    assert {chunk.span.left_out[0][2] for chunk in found[:-1]} == {reason}
 
 
 @pytest.mark.parametrize(
@@ -151,9 +164,9 @@ def test_without_speech_nothing_is_kept_to_be_sent(numbers: sounds.Samples) -> N
     ],
     ids=["slow chords", "chords", "fast arpeggio", "slow arpeggio", "drums", "slow drums", "a band"],
 )
-def test_music_that_keeps_the_beat_is_nobody_s_speech(numbers: sounds.Samples) -> None:
+def test_music_that_keeps_the_beat_is_heard_in_doubt(numbers: sounds.Samples) -> None:
     found = chunks(sounds.pcm(numbers), CutProfile())
-    assert not any(chunk.span.has_speech or chunk.pcm for chunk in found)
+    assert all(chunk.span.is_sent and chunk.span.in_doubt for chunk in found)
 
 
 @pytest.mark.parametrize("louder", [0.5, 1.0, 2.0])
@@ -162,19 +175,19 @@ def test_speech_over_music_is_heard(louder: float) -> None:
     music = sounds.arpeggio(40, 0.125, 3000) + sounds.drums(40, 0.5, 4000)
     mixed = talk + music * (louder * talk.std() / music.std())
     found = chunks(sounds.pcm(mixed), CutProfile())
-    assert all(chunk.span.has_speech for chunk in found)
+    assert all(chunk.span.is_sent for chunk in found)
 
 
 def test_a_sentence_said_over_and_over_is_speech() -> None:
     sound = say(["river", "garden", "seven", "ocean", "castle"] * 30)
-    assert all(chunk.span.has_speech for chunk in chunks(sound, CutProfile()))
+    assert all(chunk.span.is_sent for chunk in chunks(sound, CutProfile()))
 
 
 def test_a_few_words_between_long_stretches_of_music_are_heard() -> None:
     sound, _ = sounds.oracle("natural", 9)
     whole = np.concatenate((sounds.drums(40, 0.5, 8000), sounds.samples(sound), sounds.drums(40, 0.5, 8000)))
     found = chunks(sounds.pcm(whole), CutProfile())
-    heard = [chunk.span for chunk in found if chunk.span.has_speech]
+    heard = [chunk.span for chunk in found if chunk.span.is_sent]
     assert heard[0].audio_start <= 40.5 * SAMPLE_RATE
     assert heard[-1].audio_end >= 48.5 * SAMPLE_RATE
 
@@ -237,6 +250,13 @@ def test_a_span_survives_json() -> None:
     assert span.speech_map
     assert span_from_dict(json.loads(json.dumps(span_as_dict(span)))) == span
     assert isinstance(span, Span)
+
+
+def test_a_span_stored_by_an_earlier_version_is_read() -> None:
+    (span,) = [chunk.span for chunk in chunks(sounds.pcm(sounds.white(3, 50)))]
+    old = {name: value for name, value in span_as_dict(span).items() if name not in {"is_sent", "in_doubt", "left_out"}}
+    assert not span_from_dict(old).is_sent
+    assert span_from_dict({**old, "speech_samples": SAMPLE_RATE}).is_sent
 
 
 @pytest.mark.parametrize(("max_s", "min_s"), [(0.5, 0.1), (10, 11), (10, -1)])

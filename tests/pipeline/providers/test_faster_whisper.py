@@ -133,8 +133,10 @@ def test_a_long_pause_is_not_heard(hear: Hear) -> None:
     assert heard.segments[-1].end > spoken + 40_000
 
 
-def test_a_guess_at_silence_is_dropped(hear: Hear) -> None:
-    assert hear("mute").segments == ()
+def test_a_guess_at_silence_is_kept_and_marked(hear: Hear) -> None:
+    segments = hear("mute").segments
+    assert segments and all("no_speech" in segment.suspect for segment in segments)
+    assert not any("no_speech" in segment.suspect for segment in hear().segments)
 
 
 def test_a_guess_at_speech_is_kept_and_its_doubt_told(hear: Hear) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from pipeline.cut.cutter import Chunk, CutProfile, cut
@@ -17,7 +18,9 @@ from pipeline.text.segment_words import speech_ms
 from pipeline.transcript import Heard, Segment, TokenUsage, Word, samples_to_ms
 from tests.pipeline import sounds
 
-OPTIONS = TranscriptionOptions(model="m", prompt="Names: otter, owl and oyster, please.", temperature=0.4)
+OPTIONS = TranscriptionOptions(
+    model="m", prompt="Names: otter, owl and oyster, please.", language="en", temperature=0.4
+)
 Calls = list[tuple[int, TranscriptionOptions]]
 
 
@@ -72,7 +75,7 @@ def test_a_wrong_answer_is_heard_again_in_two_halves(style: str, wrong: Callable
     )
     assert len(calls) == 3
     assert calls[0][1] == OPTIONS
-    assert all((asked.prompt, asked.temperature) == (None, 0.0) for _, asked in calls[1:])
+    assert all(asked == OPTIONS.model_copy(update={"temperature": 0.0}) for _, asked in calls[1:])
     assert (heard.language, heard.model_used) == ("en", "real")
     assert heard.usage is not None
 
@@ -97,6 +100,27 @@ def test_the_first_answer_stays_when_the_second_is_no_better() -> None:
     calls, ask = asker(a_loop, a_loop)
     assert len(hear_well(a_chunk(), OPTIONS, ask).segments) == 1
     assert len(calls) == 3
+
+
+def test_the_first_answer_stays_when_the_second_is_none() -> None:
+    calls, ask = asker(a_loop, lambda pcm: Heard((), "en", "real"))
+    assert hear_well(a_chunk(), OPTIONS, ask).segments[0].text.startswith("thank you")
+    assert len(calls) == 3
+
+
+def test_both_halves_are_heard_whatever_the_gate_thinks_of_them() -> None:
+    words = np.concatenate((sounds.samples(sounds.oracle("natural", 9)[0]), sounds.white(15, 10)))
+    (chunk,) = cut([sounds.pcm(words)], CutProfile(gated=False))
+    calls, ask = asker(a_loop, a_loop)
+    hear_well(chunk, OPTIONS, ask)
+    assert len(calls) == 3
+
+
+def test_where_hardly_any_speech_was_found_that_alone_is_no_reason_to_hear_again() -> None:
+    span = replace(a_chunk().span, in_doubt=True)
+    calls, ask = asker(lambda pcm: Heard((Segment("Seven.", 100, 400),), "en", "real"))
+    hear_well(replace(a_chunk(), span=span), OPTIONS, ask)
+    assert len(calls) == 1
 
 
 def test_the_first_answer_stays_when_the_second_fails() -> None:
@@ -150,3 +174,4 @@ def test_a_language_is_pinned_when_the_first_three_agree() -> None:
     assert not wants_pin(TranscriptionOptions(model="m", task="translation"))
     assert may_vote(a_chunk().span)
     assert not may_vote(a_chunk(seconds=4).span)
+    assert not may_vote(replace(a_chunk().span, in_doubt=True)), "music speaks no language"

@@ -375,7 +375,7 @@ def test_tokens_are_added_up_when_every_answer_counted_them() -> None:
     assert [one.token for one in whole.logprobs] == ["one", "one"]
     assert two(counted, uncounted, "silence").usage is None
     assert two(uncounted, uncounted, "silence").usage is None
-    quiet = replace(silent, speech_samples=0)
+    quiet = replace(silent, speech_samples=0, is_sent=False)
     kept = stitch([(chunk(0, 0, 10_000, "start", "silence"), counted), (quiet, Heard())], duration=20_000)
     assert kept.usage == TokenUsage(1, 20, 3), "nobody was asked about the silent chunk"
 

@@ -124,7 +124,7 @@ def test_only_models_priced_by_tokens_count_them() -> None:
     heard = replace(HEARD, usage=TokenUsage(audio_in=98, text_out=31))
     assert used(job(MINUTE), SPAN, heard) is None
     assert used(job(TOKENS), SPAN, heard) == Usage(audio_ms=10_000, tokens=heard.usage, counted="provider")
-    assert used(job(TOKENS), replace(SPAN, speech_samples=0), Heard()) == Usage()
+    assert used(job(TOKENS), replace(SPAN, is_sent=False), Heard()) == Usage()
     assert spoken(job(MINUTE), "abcd", 1000) is None
     assert spoken(job(TOKENS), "abcd", 1000) == Usage(
         audio_ms=1000, characters=4, tokens=TokenUsage(text_in=1, audio_out=21), counted="estimated"

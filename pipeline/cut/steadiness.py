@@ -1,0 +1,114 @@
+"""Whether a sound is the same from its beginning to its end, as hum and the noise of rooms, fans and lines are.
+
+Asked before a stretch is kept from a provider, so it has to be certain: everything in which something begins, ends or changes is
+not steady, be it a word, speech below a noise, a door or a note. Two figures over stretches of some seconds tell, for each
+frequency by itself, so that the colour and the level of a noise do not matter. They are known for every steady sound:
+
+peaks    the mean square of the power over the square of its mean, less one. A tone has 0, noise of any colour 1, give or take
+         chance: at most 1.045 in four seconds of it, 1.09 in one. Speech 10 dB below white or pink noise has 1.06 and more, a
+         short word in a quiet room 10 and more.
+dips     the natural logarithm of the power's mean over its geometric mean, eighths of a second at a time, loud frequencies
+         counting more. A tone has 0, noise of any colour 0.07, at most 0.1 where little of it is known; a melody of two notes
+         0.13, one of more or a tone with a pause 0.4 and more, whose peaks may look like those of noise.
+
+A single tone that glides without a stop, as sirens and test signals do, is taken for steady, too, where the rest is: no voice
+does.
+Speech 10 dB below a noise of the very colour of speech is not told from it half of the time; it is hardly understood, either.
+A lossy codec makes noise a little livelier: to 1.07 in AAC, 1.1 in mp3, 1.2 in Opus below 20 kbit/s; that may cost a call.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from pipeline.cut.vad import INAUDIBLE
+from pipeline.transcript import SAMPLE_RATE
+
+_HALF = 2 * SAMPLE_RATE  # two of them are judged together, so that each word but a very long one is whole in some pair
+_WINDOW = 512  # samples, 32 ms: wide enough to part the harmonics of a voice from the noise between them
+_HOP = _WINDOW // 2
+_LOWEST, _HIGHEST = 200, 4000  # Hz: all speech has something there, in a telephone too
+_BINS = slice(_LOWEST * _WINDOW // SAMPLE_RATE, _HIGHEST * _WINDOW // SAMPLE_RATE)
+_SHAPE = np.hanning(_WINDOW)
+_ARITHMETIC = 10 ** (INAUDIBLE / 10) * (_SHAPE**2).sum()  # what rounding and dither have in each bin
+_MASKED = 0.02  # of the mean power: 17 dB below the loud bins lies what codecs make up beside a hum
+_BLOCK = 8  # rows whose mean is taken before looking for dips
+_NOISE_PEAKS, _NOISE_DIPS = 1.0, 0.066
+_PEAKS, _DIPS = 0.85, 0.7  # over the square root of the rows, is what chance may add: four standard deviations
+_SKIRT, _ALONE = 4, 0.9  # bins to either side of a gliding tone, and its share of all power
+_LATER, _SLOWEST, _FASTEST = 4, 2, 12  # rows, and the bins that a glide goes in so many: 1 to 6 kHz a second
+
+Powers = NDArray[np.float64]
+
+
+def changing(pcm: bytes, *, least: int) -> list[tuple[int, int]]:
+    """Where s16le mono is not steady: stretches of a few seconds in samples, in order; they may overlap.
+
+    Fewer than `least` samples prove nothing: all of it may be a word.
+    """
+    samples = np.frombuffer(pcm, dtype="<i2")
+    if len(samples) < max(least, _WINDOW + _BLOCK * _HOP):
+        return [(0, len(samples))] if len(samples) else []
+    pieces = len(samples) // _HALF
+    if pieces <= 1:
+        return [] if _steady(_powers(samples)) else [(0, len(samples))]
+    return _unsteady(samples, np.linspace(0, len(samples), pieces + 1).astype(int).tolist())
+
+
+def _unsteady(samples: NDArray[np.int16], edges: list[int]) -> list[tuple[int, int]]:
+    """Each piece is transformed once, and judged with the one before and the one after."""
+    found, before = [], _powers(samples[: edges[1]])
+    for first, (middle, last) in zip(edges, pairwise(edges[1:]), strict=False):
+        after = _powers(samples[middle:last])
+        if not _steady(np.concatenate((before, after))):
+            found.append((first, last))
+        before = after
+    return found
+
+
+def _powers(samples: NDArray[np.int16]) -> Powers:
+    """One row for each 16 ms, one column for each bin."""
+    frames = sliding_window_view(samples, _WINDOW)[::_HOP] * _SHAPE
+    spectrum = np.fft.rfft(frames, axis=1)[:, _BINS]
+    powers: Powers = np.maximum(np.square(spectrum.real) + np.square(spectrum.imag), _ARITHMETIC)
+    return powers
+
+
+def _steady(powers: Powers) -> bool:
+    powers = np.maximum(powers, _MASKED * powers.mean())
+    return _even(powers) or (_glides(powers) and _even(_without_loudest(powers)))
+
+
+def _glides(powers: Powers) -> bool:
+    """Whether what changes is one tone that goes up or down all the while: a voice has harmonics, and holds its vowels."""
+    loudest = powers.argmax(axis=1)
+    around = np.abs(np.arange(powers.shape[1]) - loudest[:, np.newaxis]) <= _SKIRT
+    alone = (powers * around).sum(axis=1) > _ALONE * powers.sum(axis=1)
+    moves = np.abs(loudest[_LATER:] - loudest[:-_LATER])[alone[_LATER:] & alone[:-_LATER]]
+    return len(moves) > _LATER and np.median(moves) >= _SLOWEST and np.percentile(moves, 95) <= _FASTEST
+
+
+def _without_loudest(powers: Powers) -> Powers:
+    """With the loudest bins of each row as loud as they are in the other rows."""
+    around = np.abs(np.arange(powers.shape[1]) - powers.argmax(axis=1)[:, np.newaxis]) <= _SKIRT
+    rest = np.ma.masked_array(powers, around).mean(axis=0)
+    return np.where(around, rest.filled(powers.mean()), powers)
+
+
+def _even(powers: Powers) -> bool:
+    count, mean = len(powers), powers.mean(axis=0)
+    unbiased = (count + 1) / (count - 1)
+    peaks = unbiased * (np.square(powers).mean(axis=0) / np.square(mean) - 1).mean()
+    chance = count**-0.5
+    return bool(peaks < _NOISE_PEAKS + _PEAKS * chance and _dips(powers) < _NOISE_DIPS + _DIPS * chance)
+
+
+def _dips(powers: Powers) -> float:
+    blocks = len(powers) // _BLOCK
+    smooth = powers[: blocks * _BLOCK].reshape(blocks, _BLOCK, -1).mean(axis=1)
+    mean = smooth.mean(axis=0)
+    return float(np.average(np.log(mean) - np.log(smooth).mean(axis=0), weights=mean))
