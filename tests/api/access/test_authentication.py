@@ -74,6 +74,7 @@ def test_a_revoked_key_is_out_at_once(house: House) -> None:
     assert house.get("/v1/models", headers=house.auth(secret)).status_code == 401
 
 
+@pytest.mark.processes
 def test_public_paths_need_no_key(house: House) -> None:
     for path in PUBLIC - {"/", "/redoc"}:
         assert house.client.get(path).status_code == 200, path
