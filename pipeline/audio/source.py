@@ -10,10 +10,10 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.audio.containers.chunks import Read
-from pipeline.audio.containers.links import links
+from pipeline.audio.containers.links import Link, links
 from pipeline.audio.containers.table import MP4, Found
 from pipeline.audio.duration.truncation import Claim, cut_off
-from pipeline.audio.mp4_boxes import HEADER_BYTES, check_complete
+from pipeline.audio.mp4_boxes import HEADER_BYTES, check_complete, cut_index
 from pipeline.audio.raw_sound import RawSound
 from pipeline.audio.sniff import LOOK_BYTES, sniff_file
 from pipeline.errors import InputMissing, UnsupportedMedia
@@ -74,9 +74,15 @@ def recordings_in(descriptor: int, declared: RawSound | None = None) -> list[Rec
     recordings = []
     for link in links(read, size, first):
         found = first if link.start == first.start else _found_behind(descriptor, link.start, first)
-        end = 0 if link.end == size else link.end
-        recordings.append(Recording(found, end, cut_off(read, link.end, found)))
+        recordings.append(_recording(read, link, size, found))
     return recordings
+
+
+def _recording(read: Read, link: Link, size: int, found: Found) -> Recording:
+    claim = cut_off(read, link.end, found)
+    if found.container is MP4 and (cut := cut_index(read, found.start, link.end)):
+        return Recording(found, cut, claim or Claim(None, cut=True))
+    return Recording(found, 0 if link.end == size else link.end, claim)
 
 
 def _reader(descriptor: int, size: int) -> Read:
