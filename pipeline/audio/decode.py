@@ -16,7 +16,7 @@ from typing import Any
 
 from pipeline.audio.clock.link_decoding import LinkDecoding, Settings
 from pipeline.audio.clock.placement import Piece, Placement
-from pipeline.audio.clock.report import Report, unreadable_link
+from pipeline.audio.clock.report import Report, is_long, unreadable_link
 from pipeline.audio.clock.track_choice import Chosen, choose_track, is_silent
 from pipeline.audio.containers.table import Container
 from pipeline.audio.ffmpeg.arguments import SAMPLE_RATE
@@ -156,7 +156,8 @@ class Decoding:
             for piece in placement.put(start + at, pcm):
                 self.end = placement.end
                 yield piece
-        self.end = max(self.end, start + (link.unfinished.end if link.unfinished else 0))
+        if link.unfinished and is_long(link.unfinished, self._settings.sample_rate):
+            self.end = max(self.end, start + link.unfinished.end)
         self.most_channels = max(self.most_channels, link.most_channels)
         self._ended.append(self.end)
 

@@ -101,6 +101,10 @@ class StreamClock:
             self._settle()
         yield from self._runs()
 
+    def forget_leaps_behind(self, end: int) -> None:
+        """Nothing follows them: ffmpeg announces one frame more than there is when a stream has come to its end."""
+        self.leaps = [leap for leap in self.leaps if leap.start < end]
+
     def _begin(self) -> None:
         self.formats += 1
         self._base, self._in, self._out, self._placed = self.reached, 0.0, 0, 0
