@@ -182,7 +182,7 @@ class LinkDecoding:
 
     @property
     def _lacks_begin(self) -> bool:
-        """Whether damaged pages of an Ogg come before the first sound: it counts from zero, but for what was recorded on the air."""
+        """Whether damaged pages of an Ogg come before the first sound: unless it was recorded on the air, it counts from zero."""
         assert self._child
         damaged = self._child.log.damaged_before and not (self.claim and self.claim.cut)
         return self._found.container is OGG and damaged
