@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pipeline.audio.clock.edited import Edited
 from pipeline.audio.clock.mixdown import Mixdown
 from pipeline.audio.clock.placement import Piece
 from pipeline.audio.clock.stream_clock import Leap, Run, StreamClock
@@ -19,6 +20,7 @@ from pipeline.audio.containers.table import (
     AAC,
     AC3,
     AMR,
+    ASF,
     AVI,
     DTS,
     EAC3,
@@ -51,6 +53,7 @@ _UNSTAMPED = (MP3, AAC, AC3, EAC3, DTS, AMR, WAV, W64, AVI)  # ffmpeg reckons th
 _FROM_ZERO = (MP4, MATROSKA)  # whose clock begins at zero, whenever the sound does; others are moved there
 _STEADY = (AC3, EAC3, DTS)  # whose length can be reckoned from their bit rate, unless several were joined
 _LIARS = (AAC, AMR, WAV, W64)  # whose length cannot, though it is
+_TIMED_TO_THE_END = (OGG, ASF)  # whose length is the stamp of their end
 _CERTAIN = 0.5  # seconds; no writer is so wrong about the length of what it wrote
 
 
@@ -80,6 +83,8 @@ class LinkDecoding:
         self.claim = recording.claim
         self._descriptor, self._settings, self._track = descriptor, settings, track
         self._found, self._end = recording.found, recording.end
+        edits = recording.edits[track : track + 1]
+        self._edited = Edited(edits[0], settings.sample_rate) if edits else None
         self._child: Child | None = None
         self._pending = b""
         self._delivered = 0  # samples
@@ -105,12 +110,21 @@ class LinkDecoding:
 
     def pieces(self) -> Iterator[Piece]:
         """Mono samples in the order of time, each with its place on the link's own clock, which begins at zero."""
-        for at, pcm in self._all_pieces():
+        pieces = self._own_pieces()
+        for at, pcm in self._edited.all_played(pieces) if self._edited else pieces:
             self._reached = at + len(pcm) // _SAMPLE_BYTES
             yield at, pcm
         self._compare_lengths()
 
-    def _all_pieces(self) -> Iterator[Piece]:
+    @property
+    def leaps(self) -> list[Leap]:
+        """Where its clock has no samples, so far."""
+        leaps = list(self.clock.leaps) if self.clock else []
+        if self._edited:
+            leaps = [*self._edited.moved(leaps), *self._edited.pauses(self._reached)]
+        return [*leaps, self.unfinished] if self.unfinished else leaps
+
+    def _own_pieces(self) -> Iterator[Piece]:
         assert self._child
         if not self._is_strange():
             yield from self._watched(self._child)
@@ -248,7 +262,7 @@ class LinkDecoding:
     def _compare_lengths(self) -> None:
         """What is missing by what the file says of its length. What is cut off is another matter."""
         clock, missing = self.clock, self._said_to_be_missing()
-        if clock:
+        if clock and not self._edited:
             clock.forget_leaps_behind(self._reached)
         if not self._is_stamped:
             self.lacking = missing
@@ -259,9 +273,10 @@ class LinkDecoding:
         """In samples. A film may go on without sound, and a file whose stamps begin anew does not know its length."""
         assert self._child
         log, clock, rate = self._child.log, self.clock, self._settings.sample_rate
-        if self._is_cut or not self._knows_its_length(log) or (clock and clock.closed_up):
+        if self._is_cut or self._edited or not self._knows_its_length(log) or (clock and clock.closed_up):
             return 0
-        missing = round(log.duration * rate) - self._reached
+        begin = self._zero if self._found.container in _TIMED_TO_THE_END else 0.0
+        missing = round((log.duration - begin) * rate) - self._reached
         is_damaged = log.damaged_before or (clock is not None and clock.in_damage)
         is_certain = log.tracks == 1 and missing >= _CERTAIN * rate
         longest = (self._settings.max_seconds or _MOST_SECONDS) * rate

@@ -40,9 +40,7 @@ class Report:
 
     def __init__(self, link: LinkDecoding, offset: int, end: int | None, rate: int) -> None:
         self._offset, self._rate = offset, rate
-        clock, leaps = link.clock, list(link.clock.leaps) if link.clock else []
-        if link.unfinished:
-            leaps.append(link.unfinished)
+        clock, leaps = link.clock, link.leaps
         self._leaps = leaps
         self._end = None if end is None else end - offset
         self.gaps = [self._gap(leap) for leap in leaps if is_long(leap, rate)]
