@@ -20,17 +20,27 @@ _PRINTED = re.compile(
     rb"^\[Eval @ [^\]]*\] (-?\d+\.\d+|-?nan|-?inf)$"
 )  # what an expression of our own prints (pipeline.audio.ffmpeg.frame_events)
 _FILTERED = re.compile(rb" samplefmt:\w+ samplerate:\d+ chlayout:(.+)")  # told whenever the filters are built
-_COMPLAINTS = (  # of decoders, then of demuxers before and after they have opened the file
+_COMPLAINTS = (  # of decoders, then of demuxers: all, Ogg, MPEG, Matroska, Flash, Windows Media, WavPack
     b"Error submitting packet to decoder",
     b"Error while decoding stream",
     b"Decoding error:",
-    b"CRC mismatch",
+    b"Error during demuxing",
     b"Packet corrupt",
-)
-# These have dozens of ways to say that something in a file is not as it should be, and few words for anything else.
-_COMPLAINER = re.compile(
-    rb"^\[(?:in#0/)?(?:matroska,webm|flv|mpegts|mpeg|asf|ogg|wv|mov,mp4,m4a,3gp,3g2,mj2) @ [^\]]*\] "
-    rb"(?!Starting thread|Terminating thread|EOF while reading|Input file|  |max_analyze_duration|parser not found)"
+    b"partial file",
+    b"CRC mismatch",
+    b"changing packet size",
+    b"max resync size reached",
+    b"Invalid EBML",
+    b"an EBML number",
+    b"exceeds containing master element",
+    b"for element with ID",
+    b"Invalid track number",
+    b"Error parsing frame sizes",
+    b"Track size mismatch",
+    b"packet_obj_size",
+    b"invalid packet_length",
+    b"ff asf bad header",
+    b"Invalid block header",
 )
 _ESTIMATE = b"Estimating duration from bitrate"
 _LAYOUTS = {"mono": 1, "stereo": 2, "downmix": 2, "binaural": 2, "quad": 4, "hexagonal": 6, "octagonal": 8, "cube": 8}
@@ -101,7 +111,7 @@ class Log:
         self.last.append(_text(line))
         if _ESTIMATE in line:
             self.guessed = True
-        elif _COMPLAINER.match(line) or any(complaint in line for complaint in _COMPLAINTS):
+        elif any(complaint in line for complaint in _COMPLAINTS):
             self.damaged_before |= not self.opened
             self.printed.append(None)
         elif filtered := _FILTERED.search(line):
