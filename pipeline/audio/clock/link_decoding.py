@@ -229,6 +229,7 @@ class LinkDecoding:
         for pcm in self._mono(child):
             waiting += pcm
             runs.extend(run for event in frame_events(child.log.printed) for run in clock.take(event))
+            self.most_channels = max(self.most_channels, child.log.most_channels)
             self._is_wider = not wide and clock.formats > 1 and self._settings.channel is None
             if self._is_wider:
                 return
@@ -236,7 +237,6 @@ class LinkDecoding:
         runs.extend(run for event in frame_events(child.log.printed) for run in clock.take(event))
         runs.extend(clock.finish())
         yield from _matched(runs, waiting)
-        self.most_channels = max(self.most_channels, child.log.most_channels)
 
     def _new_clock(self) -> StreamClock:
         rate, stamped = self._settings.sample_rate, self._is_stamped
