@@ -16,7 +16,7 @@ from typing import Any
 
 from pipeline.audio.clock.link_decoding import LinkDecoding, Settings
 from pipeline.audio.clock.placement import Piece, Placement
-from pipeline.audio.clock.report import Report, unreadable_link
+from pipeline.audio.clock.report import Report, is_long, unreadable_link
 from pipeline.audio.clock.track_choice import Chosen, choose_track, is_silent
 from pipeline.audio.containers.table import Container
 from pipeline.audio.ffmpeg.arguments import SAMPLE_RATE
@@ -72,7 +72,6 @@ class Decoding:
     ) -> None:
         """`settings` are those of `pipeline.audio.clock.link_decoding`."""
         self.samples = self.end = 0
-        self.most_channels = 0  # of any format that the track has had so far
         self._tracks: tuple[AudioTrack, ...] = ()
         self._begun: list[tuple[LinkDecoding, int]] = []  # each with where it begins on the clock
         self._ended: list[int] = []  # where each has ended, of those that have
@@ -122,6 +121,11 @@ class Decoding:
         warnings = [caution for report in reports for caution in report.warnings]
         return Findings([gap for report in reports for gap in report.gaps], warnings + self._told, self._tracks)
 
+    @property
+    def most_channels(self) -> int:
+        """Of any format that the track has had so far."""
+        return max(self.facts.channels, *(link.most_channels for link, _ in self._begun), 1)
+
     def _opened(self, recording: Recording, track: int) -> LinkDecoding:
         assert self._descriptor is not None
         if self._link:
@@ -132,7 +136,6 @@ class Decoding:
     def _tell(self, container: Container, chosen: Chosen) -> None:
         sound, sounds = chosen.sound, chosen.link.sounds
         self.facts = AudioFacts(container.name, sound.codec, sound.channels, sound.sample_rate)
-        self.most_channels = sound.channels
         self._tracks = tuple(AudioTrack(number, **asdict(one)) for number, one in enumerate(sounds, start=1))
 
     def _placed(self, chosen: Chosen, others: Sequence[Recording]) -> Iterator[Piece]:
@@ -156,8 +159,8 @@ class Decoding:
             for piece in placement.put(start + at, pcm):
                 self.end = placement.end
                 yield piece
-        self.end = max(self.end, start + (link.unfinished.end if link.unfinished else 0))
-        self.most_channels = max(self.most_channels, link.most_channels)
+        if link.unfinished and is_long(link.unfinished, self._settings.sample_rate):
+            self.end = max(self.end, start + link.unfinished.end)
         self._ended.append(self.end)
 
     def _checked(self, pieces: Iterator[Piece]) -> Iterator[Piece]:

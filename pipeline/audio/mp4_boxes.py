@@ -39,6 +39,12 @@ def check_complete(read: Callable[[int], bytes], size: int) -> None:
     raise DamagedMedia("The file is cut off: its index (moov), which recorders write last, is missing.")
 
 
+def cut_index(read: Callable[[int, int], bytes], at: int, size: int) -> int | None:
+    """Where the index of a piece begins that the file's end cuts off, of a recording written in pieces: ffmpeg would give up there,
+    and at once, since it reads them all before any sound."""
+    return next((box.at for box in boxes(read, at, size) if box.name == b"moof" and box.end > size), None)
+
+
 def boxes(read: Callable[[int, int], bytes], at: int, size: int) -> Iterator[Box]:
     """Each outer box from `at` on, MOST_BOXES at most; it stops at what is no box."""
     for _ in range(MOST_BOXES):

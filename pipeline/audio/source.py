@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from pipeline.audio.containers.chunks import Read
-from pipeline.audio.containers.links import links
+from pipeline.audio.containers.edit_list import Edit, pausing_edits
+from pipeline.audio.containers.links import Link, links
 from pipeline.audio.containers.table import MP4, Found
 from pipeline.audio.duration.truncation import Claim, cut_off
-from pipeline.audio.mp4_boxes import HEADER_BYTES, check_complete
+from pipeline.audio.mp4_boxes import HEADER_BYTES, check_complete, cut_index
 from pipeline.audio.raw_sound import RawSound
 from pipeline.audio.sniff import LOOK_BYTES, sniff_file
 from pipeline.errors import InputMissing, UnsupportedMedia
@@ -54,11 +55,12 @@ def _in_memory(data: bytes) -> int:
 @dataclass(frozen=True)
 class Recording:
     """One in an open file: what it is, and the byte at which it ends, 0 for the file's own end. `claim` is what it says of its
-    length, where that is not all there."""
+    length, where that is not all there. `edits` of each sound track, where they are for us to follow and not for ffmpeg."""
 
     found: Found
     end: int = 0
     claim: Claim | None = None
+    edits: tuple[tuple[Edit, ...], ...] = ()
 
 
 def recordings_in(descriptor: int, declared: RawSound | None = None) -> list[Recording]:
@@ -74,9 +76,19 @@ def recordings_in(descriptor: int, declared: RawSound | None = None) -> list[Rec
     recordings = []
     for link in links(read, size, first):
         found = first if link.start == first.start else _found_behind(descriptor, link.start, first)
-        end = 0 if link.end == size else link.end
-        recordings.append(Recording(found, end, cut_off(read, link.end, found)))
+        recordings.append(_recording(read, link, size, found))
     return recordings
+
+
+def _recording(read: Read, link: Link, size: int, found: Found) -> Recording:
+    claim, end = cut_off(read, link.end, found), 0 if link.end == size else link.end
+    if found.container is not MP4:
+        return Recording(found, end, claim)
+    if cut := cut_index(read, found.start, link.end):
+        return Recording(found, cut, claim or Claim(None, cut=True))
+    if edits := pausing_edits(read, found.start, link.end):
+        return Recording(replace(found, options={**found.options, "ignore_editlist": 1}), end, claim, edits)
+    return Recording(found, end, claim)
 
 
 def _reader(descriptor: int, size: int) -> Read:

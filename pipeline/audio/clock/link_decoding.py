@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pipeline.audio.clock.edited import Edited
 from pipeline.audio.clock.mixdown import Mixdown
 from pipeline.audio.clock.placement import Piece
 from pipeline.audio.clock.stream_clock import Leap, Run, StreamClock
@@ -19,12 +20,14 @@ from pipeline.audio.containers.table import (
     AAC,
     AC3,
     AMR,
+    ASF,
     AVI,
     DTS,
     EAC3,
     MATROSKA,
     MP3,
     MP4,
+    OGG,
     W64,
     WAV,
 )
@@ -33,7 +36,7 @@ from pipeline.audio.ffmpeg.binary import Ffmpeg, find_ffmpeg
 from pipeline.audio.ffmpeg.cpu_affinity import keep_together
 from pipeline.audio.ffmpeg.error_mapping import failure, refuse_strange
 from pipeline.audio.ffmpeg.frame_events import JITTER, beginning, frame_events, is_surprise
-from pipeline.audio.ffmpeg.log_parser import AudioStream
+from pipeline.audio.ffmpeg.log_parser import AudioStream, Log
 from pipeline.audio.ffmpeg.process import BLOCK_BYTES, STALL_SECONDS, Child
 from pipeline.audio.ffmpeg.sandbox import Level, sandbox_level
 from pipeline.audio.source import Recording
@@ -48,6 +51,10 @@ _SAMPLE_BYTES = 2
 _UNSTATED_DELAY = {("mp3", "mp3"): 1105, ("wav", "mp3"): 1105, ("w64", "mp3"): 1105, ("aac", "aac"): 1024}
 _UNSTAMPED = (MP3, AAC, AC3, EAC3, DTS, AMR, WAV, W64, AVI)  # ffmpeg reckons their stamps from bytes or headers
 _FROM_ZERO = (MP4, MATROSKA)  # whose clock begins at zero, whenever the sound does; others are moved there
+_STEADY = (AC3, EAC3, DTS)  # whose length can be reckoned from their bit rate, unless several were joined
+_LIARS = (AAC, AMR, WAV, W64)  # whose length cannot, though it is
+_TIMED_TO_THE_END = (OGG, ASF)  # whose length is the stamp of their end
+_CERTAIN = 0.5  # seconds; no writer is so wrong about the length of what it wrote
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,12 +79,16 @@ class LinkDecoding:
         self.clock: StreamClock | None = None  # None: nothing to notice
         self.mixdown: Mixdown | None = None
         self.unfinished: Leap | None = None  # what is missing at the end because it could not be decoded
+        self.lacking = 0  # samples that are missing somewhere, by what the file says of its length
         self.claim = recording.claim
         self._descriptor, self._settings, self._track = descriptor, settings, track
         self._found, self._end = recording.found, recording.end
+        edits = recording.edits[track : track + 1]
+        self._edited = Edited(edits[0], settings.sample_rate) if edits else None
         self._child: Child | None = None
         self._pending = b""
         self._delivered = 0  # samples
+        self._reached = 0  # where the last of them ended
         self._is_wider = False  # of one channel at first, and of another format later
 
     def begin(self) -> AudioStream:
@@ -99,6 +110,21 @@ class LinkDecoding:
 
     def pieces(self) -> Iterator[Piece]:
         """Mono samples in the order of time, each with its place on the link's own clock, which begins at zero."""
+        pieces = self._own_pieces()
+        for at, pcm in self._edited.all_played(pieces) if self._edited else pieces:
+            self._reached = at + len(pcm) // _SAMPLE_BYTES
+            yield at, pcm
+        self._compare_lengths()
+
+    @property
+    def leaps(self) -> list[Leap]:
+        """Where its clock has no samples, so far."""
+        leaps = list(self.clock.leaps) if self.clock else []
+        if self._edited:
+            leaps = [*self._edited.moved(leaps), *self._edited.pauses(self._reached)]
+        return [*leaps, self.unfinished] if self.unfinished else leaps
+
+    def _own_pieces(self) -> Iterator[Piece]:
         assert self._child
         if not self._is_strange():
             yield from self._watched(self._child)
@@ -166,7 +192,14 @@ class LinkDecoding:
     def _zero(self) -> float:
         """The stamp of the recording's beginning, in seconds."""
         assert self._child
-        return 0.0 if self._found.container in _FROM_ZERO else self._child.log.start
+        return 0.0 if self._found.container in _FROM_ZERO or self._lacks_begin else self._child.log.start
+
+    @property
+    def _lacks_begin(self) -> bool:
+        """Whether damaged pages of an Ogg come before the first sound: unless it was recorded on the air, it counts from zero."""
+        assert self._child
+        damaged = self._child.log.damaged_before and not (self.claim and self.claim.cut)
+        return self._found.container is OGG and damaged
 
     def _watched(self, child: Child) -> Iterator[Piece]:
         first = round(self._first_place())
@@ -196,6 +229,7 @@ class LinkDecoding:
         for pcm in self._mono(child):
             waiting += pcm
             runs.extend(run for event in frame_events(child.log.printed) for run in clock.take(event))
+            self.most_channels = max(self.most_channels, child.log.most_channels)
             self._is_wider = not wide and clock.formats > 1 and self._settings.channel is None
             if self._is_wider:
                 return
@@ -203,8 +237,6 @@ class LinkDecoding:
         runs.extend(run for event in frame_events(child.log.printed) for run in clock.take(event))
         runs.extend(clock.finish())
         yield from _matched(runs, waiting)
-        self.most_channels = max(self.most_channels, child.log.most_channels)
-        self.unfinished = self._missing_end(child, clock)
 
     def _new_clock(self) -> StreamClock:
         rate, stamped = self._settings.sample_rate, self._is_stamped
@@ -227,12 +259,37 @@ class LinkDecoding:
         if self.mixdown and (pcm := self.mixdown.finish()):
             yield pcm
 
-    def _missing_end(self, child: Child, clock: StreamClock) -> Leap | None:
-        """Where the last frames could not be decoded, as much as the file says that there is. What is cut off is another matter."""
-        if not clock.in_damage or not self._is_stamped or (self.claim and self.claim.cut):
-            return None
-        start, end = round(clock.reached), round(child.log.duration * self._settings.sample_rate)
-        return Leap(start, max(start, end), damaged=True)
+    def _compare_lengths(self) -> None:
+        """What is missing by what the file says of its length. What is cut off is another matter."""
+        clock, missing = self.clock, self._said_to_be_missing()
+        if clock and not self._edited:
+            clock.forget_leaps_behind(self._reached)
+        if not self._is_stamped:
+            self.lacking = missing
+        elif missing or (clock and clock.in_damage and not self._is_cut):
+            self.unfinished = Leap(self._reached, self._reached + missing, damaged=True)
+
+    def _said_to_be_missing(self) -> int:
+        """In samples. A film may go on without sound, and a file whose stamps begin anew does not know its length."""
+        assert self._child
+        log, clock, rate = self._child.log, self.clock, self._settings.sample_rate
+        if self._is_cut or self._edited or not self._knows_its_length(log) or (clock and clock.closed_up):
+            return 0
+        begin = self._zero if self._found.container in _TIMED_TO_THE_END else 0.0
+        missing = round((log.duration - begin) * rate) - self._reached
+        is_damaged = log.damaged_before or (clock is not None and clock.in_damage)
+        is_certain = log.tracks == 1 and missing >= _CERTAIN * rate
+        longest = (self._settings.max_seconds or _MOST_SECONDS) * rate
+        return missing if 0 < missing <= longest and (is_damaged or is_certain) else 0
+
+    def _knows_its_length(self, log: Log) -> bool:
+        if self._found.container in _STEADY:
+            return self.clock is not None and len(self.clock.damages) > 0
+        return not log.guessed and self._found.container not in _LIARS
+
+    @property
+    def _is_cut(self) -> bool:
+        return self.claim is not None and (self.claim.cut or not self._is_stamped)
 
 
 def _matched(runs: deque[Run], waiting: bytearray) -> Iterator[Piece]:

@@ -15,7 +15,8 @@ _TOGETHER = 10.0  # seconds; damage that lies so near to other damage is told wi
 _CANCELLED = 0.25  # seconds of it that cannot be chance
 _ROUNDED = 500  # ms
 _LEAST_LOST = 0.1  # seconds of damage that may hide a word
-_COMPLAINTS = 3  # of a decoder of bare frames; one or two are the ends of files that were cut or joined
+_COMPLAINTS = 3  # of a decoder of bare frames, that mean something wherever they are
+_NEAR_END = 1.5  # seconds; a decoder is so far ahead of what comes out of the filters
 _UNREADABLE = "Another recording follows here in the same file, but it could not be decoded."
 _DAMAGED = "The recording is damaged here: parts of it could not be decoded, and silence stands for them."
 _TRUNCATED = "The file is cut off: it says that it is longer. It was heard as far as it goes."
@@ -29,27 +30,27 @@ def unreadable_link(at: int, rate: int) -> Caution:
     return Caution("damaged", ms, ms, _UNREADABLE, lost=True)
 
 
+def is_long(leap: Leap, rate: int) -> bool:
+    """Whether it stays a hole on the clock."""
+    return leap.end - leap.start >= SHORTEST_HOLE * rate
+
+
 class Report:
     """Over one link, whose clock begins at `offset` samples on that of the recording. `end`: where it ended, if it has."""
 
     def __init__(self, link: LinkDecoding, offset: int, end: int | None, rate: int) -> None:
         self._offset, self._rate = offset, rate
-        clock, leaps = link.clock, list(link.clock.leaps) if link.clock else []
-        if link.unfinished:
-            leaps.append(link.unfinished)
+        clock, leaps = link.clock, link.leaps
         self._leaps = leaps
         self._end = None if end is None else end - offset
-        self.gaps = [self._gap(leap) for leap in leaps if self._is_long(leap)]
+        self.gaps = [self._gap(leap) for leap in leaps if is_long(leap, rate)]
         self.warnings = [
-            *self._damages([leap for leap in leaps if leap.damaged and not self._is_long(leap)]),
-            *(self._complaints(clock) if clock else ()),
+            *self._damages([leap for leap in leaps if leap.damaged and not is_long(leap, rate)]),
+            *self._unstamped_damage(link),
             *(self._closed_up(clock) if clock else ()),
             *(self._cancelled(link.mixdown) if link.mixdown else ()),
             *(self._cut_off(link.claim) if link.claim else ()),
         ]
-
-    def _is_long(self, leap: Leap) -> bool:
-        return leap.end - leap.start >= SHORTEST_HOLE * self._rate
 
     def _ms(self, samples: float) -> int:
         return round((self._offset + samples) * 1000 / self._rate)
@@ -65,10 +66,19 @@ class Report:
             lost = missing >= _LEAST_LOST * self._rate
             yield Caution("damaged", self._ms(start), self._ms(end), _DAMAGED, lost=lost)
 
-    def _complaints(self, clock: StreamClock) -> Iterator[Caution]:
-        """Without stamps nobody knows how much is missing, and where there are some, the leaps have told."""
-        if not clock.is_stamped and len(clock.damages) >= _COMPLAINTS:
+    def _unstamped_damage(self, link: LinkDecoding) -> Iterator[Caution]:
+        """Without stamps nobody knows how much is missing, or even where; where there are some, the leaps have told."""
+        clock, end = link.clock, self._end
+        if end is None:
+            return
+        if link.lacking >= _LEAST_LOST * self._rate:
+            yield Caution("damaged", self._ms(0), self._ms(end), _DAMAGED, lost=True)
+        elif clock and not clock.is_stamped and self._is_serious(clock.damages, end):
             yield Caution("damaged", self._ms(clock.damages[0]), self._ms(clock.damages[-1]), _DAMAGED, lost=True)
+
+    def _is_serious(self, damages: Sequence[int], end: int) -> bool:
+        """One or two at the ends are what is left of frames where a file was cut."""
+        return len(damages) >= _COMPLAINTS or any(0 < at < end - _NEAR_END * self._rate for at in damages)
 
     def _closed_up(self, clock: StreamClock) -> Iterator[Caution]:
         for at in clock.closed_up:

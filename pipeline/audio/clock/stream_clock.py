@@ -1,7 +1,7 @@
 """Where every decoded sample stands on the clock of the recording: as its time stamps say, which is when a player plays it.
 
 * Samples follow one another. A stamp that is later than they say is a hole in the recording, where its format knows stamps; one
-  that is off for a frame or three and back is jitter of the container, and means nothing.
+  that is off for less than a second of sound and back is an error of the container, and means nothing.
 * Sound is never dropped for a stamp. One that is early means that a recorder's clock ran slowly; when it is a second early or more,
   the stamps begin anew, as in files that were joined, and count on from here.
 * A leap so far that the server would not take so long a recording is taken for a wrong stamp: closed up, and told.
@@ -15,11 +15,12 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pipeline.audio.ffmpeg.frame_events import JITTER, LEAP_BACK, Damage, Frame, Made
 
 _CONFIRMED = 4  # frames in a row that must agree before a leap is one
+_LASTING = 0.75  # seconds of sound that it must last: one wrong stamp may stand for a whole packet of an MPEG stream
 _NEAR = 24  # frames: a decoder is at most so far ahead of the filters when it complains
 _BEFORE_ZERO = 1.0  # seconds of a codec's own delay that are dropped; nobody needs more
 
@@ -37,10 +38,10 @@ class Leap:
 
 @dataclass(slots=True)
 class _Off:
-    """A frame whose stamp is off by `by` samples: where it begins among its format's samples, and whether damage is near."""
+    """A frame whose stamp may be off: where it begins among its format's samples, and whether damage is near."""
 
     at: float
-    by: float
+    stamp: float
     damaged: bool
 
 
@@ -101,6 +102,10 @@ class StreamClock:
             self._settle()
         yield from self._runs()
 
+    def forget_leaps_behind(self, end: int) -> None:
+        """Nothing follows them: ffmpeg announces one frame more than there is when a stream has come to its end."""
+        self.leaps = [leap for leap in self.leaps if leap.start < end]
+
     def _begin(self) -> None:
         self.formats += 1
         self._base, self._in, self._out, self._placed = self.reached, 0.0, 0, 0
@@ -110,23 +115,12 @@ class StreamClock:
     def _frame(self, frame: Frame) -> None:
         length = frame.samples * self._rate / frame.rate
         if self.is_stamped and not math.isnan(frame.time):
-            self._compare(frame.time * self._rate - self._zero)
+            stamp = frame.time * self._rate
+            if not self._begun:
+                self._start(stamp - self._zero)
+            self._compare(_Off(self._in, stamp, self._damage > 0))
         self._damage -= self._damage > 0
         self._in += length
-
-    def _compare(self, stamp: float) -> None:
-        if not self._begun:
-            self._start(stamp)
-        by = stamp - self.reached
-        if self._goes_on(by):
-            self._off.clear()
-            return
-        self._off.append(_Off(self._in, by, self._damage > 0))
-        if len(self._off) >= _CONFIRMED:
-            self._settle()
-
-    def _goes_on(self, by: float) -> bool:
-        return -LEAP_BACK * self._rate <= by <= JITTER * self._rate
 
     def _start(self, stamp: float) -> None:
         """What lies before zero is dropped where samples are placed. What begins late begins with a leap."""
@@ -134,15 +128,33 @@ class StreamClock:
         if stamp <= JITTER * self._rate:
             self._base = max(-_BEFORE_ZERO * self._rate, stamp)
 
+    def _compare(self, frame: _Off) -> None:
+        """From the first frame that is off all are kept until it is certain what they mean."""
+        if self._goes_on(frame) and len(self._off) < _CONFIRMED:
+            self._off.clear()
+            return
+        self._off.append(frame)
+        if all(map(self._goes_on, self._off[-_CONFIRMED:])):
+            self._off.clear()
+        elif len(self._off) >= _CONFIRMED and frame.at - self._off[0].at >= _LASTING * self._rate:
+            self._settle()
+
+    def _by(self, frame: _Off) -> float:
+        """By how many samples its stamp is off."""
+        return frame.stamp - self._zero - (self._base + self._ahead + frame.at)
+
+    def _goes_on(self, frame: _Off) -> bool:
+        return -LEAP_BACK * self._rate <= self._by(frame) <= JITTER * self._rate
+
     def _settle(self) -> None:
         """The first that is off is believed as far as those behind it agree; they may be off by more, which is another leap."""
-        first, rest = self._off[0], self._off[1:]
-        agreed = min((one.by for one in self._off), key=abs)
-        if all(one.by * first.by > 0 for one in rest):
-            self._leap(first, agreed) if first.by > 0 else self._begin_anew(agreed)
-            rest = [replace(one, by=one.by - agreed) for one in rest]
-        normal = [at for at, one in enumerate(rest, start=1) if self._goes_on(one.by)]
-        self._off = rest[max(normal, default=0) :]
+        off, self._off = self._off, []
+        agreeing = [self._by(frame) for frame in off[:_CONFIRMED]]
+        by = min(agreeing, key=abs)
+        if all(other * by > 0 for other in agreeing):
+            self._leap(off[0], by) if by > 0 else self._begin_anew(by)
+        for frame in off[1:]:
+            self._compare(frame)
 
     def _begin_anew(self, by: float) -> None:
         self._zero += by

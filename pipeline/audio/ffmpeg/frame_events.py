@@ -63,7 +63,8 @@ _BEGINNING = 2  # numbers: the mark and the first stamp
 
 def beginning(printed: Printed) -> float:
     """The first stamp of a recording that is *watched*, in seconds; nan where there is none."""
-    return next((value for value in list(printed)[1:] if value is not None), float("nan"))
+    told = [value for value in printed if value is not None]
+    return told[1] if len(told) >= _BEGINNING else float("nan")
 
 
 def frame_events(printed: Printed) -> Iterator[Frame | Made | Damage]:

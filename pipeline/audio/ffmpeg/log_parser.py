@@ -20,16 +20,29 @@ _PRINTED = re.compile(
     rb"^\[Eval @ [^\]]*\] (-?\d+\.\d+|-?nan|-?inf)$"
 )  # what an expression of our own prints (pipeline.audio.ffmpeg.frame_events)
 _FILTERED = re.compile(rb" samplefmt:\w+ samplerate:\d+ chlayout:(.+)")  # told whenever the filters are built
-_COMPLAINTS = (  # of decoders, then of demuxers: Ogg, MPEG, Matroska
+_COMPLAINTS = (  # of decoders, then of demuxers: all, Ogg, MPEG, Matroska, Flash, Windows Media, WavPack
     b"Error submitting packet to decoder",
     b"Error while decoding stream",
     b"Decoding error:",
-    b"CRC mismatch",
+    b"Error during demuxing",
     b"Packet corrupt",
+    b"partial file",
+    b"CRC mismatch",
+    b"changing packet size",
+    b"max resync size reached",
     b"Invalid EBML",
-    b"invalid as first byte of an EBML",
+    b"an EBML number",
     b"exceeds containing master element",
+    b"for element with ID",
+    b"Invalid track number",
+    b"Error parsing frame sizes",
+    b"Track size mismatch",
+    b"packet_obj_size",
+    b"invalid packet_length",
+    b"ff asf bad header",
+    b"Invalid block header",
 )
+_ESTIMATE = b"Estimating duration from bitrate"
 _LAYOUTS = {"mono": 1, "stereo": 2, "downmix": 2, "binaural": 2, "quad": 4, "hexagonal": 6, "octagonal": 8, "cube": 8}
 
 
@@ -50,8 +63,10 @@ class Log:
 
     def __init__(self) -> None:
         self.opened = False  # the container could be read
+        self.damaged_before = False  # something could not be read before that
         self.start = 0.0  # the stated time of the first sound, in seconds
         self.duration = 0.0  # as stated, in seconds; 0: not
+        self.guessed = False  # the duration is ffmpeg's guess
         self.tracks = 0  # of any kind
         self.sounds: list[AudioStream] = []
         self.channels = 0  # of what comes out
@@ -94,7 +109,10 @@ class Log:
 
     def _told(self, line: bytes) -> None:
         self.last.append(_text(line))
-        if any(complaint in line for complaint in _COMPLAINTS):
+        if _ESTIMATE in line:
+            self.guessed = True
+        elif any(complaint in line for complaint in _COMPLAINTS):
+            self.damaged_before |= not self.opened
             self.printed.append(None)
         elif filtered := _FILTERED.search(line):
             self.most_channels = max(self.most_channels, channel_count(_text(filtered[1])))

@@ -159,6 +159,17 @@ def test_a_part_of_each_channel(house: House) -> None:
         assert mine[0]["start"] >= 20.5 and mine[-1]["end"] <= 33.001
 
 
+def test_a_part_that_ends_where_there_are_more_channels_than_at_the_beginning(house: House) -> None:
+    """Two recordings joined, of which the second alone has two channels; the part ends before it does."""
+    (left, left_said), (right, right_said) = side(6.0, 1), side(6.0, 2)
+    joined = recording(left) + recording(left, right)
+    body = verbose(house, done(house, joined, channels="separate", range="4-10.5"))
+    for channel, said in enumerate((left_said, right_said)):
+        inside = [word for word, at in said if at + 0.5 < 4.5]
+        mine = " ".join(one["text"].strip() for one in body["segments"] if one["channel"] == channel)
+        assert " ".join(inside) in mine
+
+
 def test_a_gap_says_in_which_channel_it_is(house: House) -> None:
     (left, left_said), (right, right_said) = side(70.0, 51), side(70.0, 52)
     rare = next(word for word, _ in reversed(right_said) if word not in {other for other, _ in left_said})

@@ -136,3 +136,20 @@ def test_a_hole_behind_damage_is_damage() -> None:
     clock = StreamClock(RATE)
     run(clock, *frames(50, 0, fresh=True), Damage(), *frames(50, 3), *frames(50, 9))
     assert [leap.damaged for leap in clock.leaps] == [True, False]
+
+
+@pytest.mark.parametrize("wrong", [3600.0, 5.0, 0.7, -3.0])
+def test_a_wrong_stamp_for_half_a_second_means_nothing(wrong: float) -> None:
+    """As of a packet of an MPEG stream, which holds many frames and has one stamp."""
+    clock = StreamClock(RATE)
+    runs = run(clock, *frames(100, 0, fresh=True), *frames(25, 2 + wrong), *frames(100, 2.5))
+    assert max(at + count for at, count in runs) == 4.5 * RATE
+    assert not clock.leaps
+
+
+def test_holes_that_follow_each_other_quickly() -> None:
+    clock = StreamClock(RATE)
+    run(clock, *(frame for number in range(20) for frame in frames(10, number, fresh=not number)))
+    assert [(leap.start, leap.end) for leap in clock.leaps] == [
+        (round((number + 0.2) * RATE), (number + 1) * RATE) for number in range(19)
+    ]

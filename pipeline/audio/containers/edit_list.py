@@ -1,0 +1,87 @@
+"""The edit lists of an MP4 (ISO/IEC 14496-12, 8.6.6): which part of a track's sound is played when.
+
+ffmpeg plays them, but for one thing: where a list says that nothing is to be played in the middle, it plays the track's beginning
+once more.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+from pipeline.audio.containers.chunks import Read
+from pipeline.audio.mp4_boxes import Box, boxes
+
+_EMPTY = -1
+_MOST_EDITS = 10_000
+_LONG = 1  # the version of a box whose times have 64 bits
+_MOST_OVERLAP = 0.001  # seconds, that roundings make
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """From `start` to `end` on the clock of the recording the track is played from `media` on; all in seconds."""
+
+    start: float
+    end: float
+    media: float
+
+
+def pausing_edits(read: Read, at: int, size: int) -> tuple[tuple[Edit, ...], ...]:
+    """For each sound track of the file that begins there, in order; none at all where ffmpeg plays every one of them well, or some
+    track goes back in time, which nobody can play in one go. Never raises."""
+    try:
+        lists = tuple(_edits_of_all(read, at, size))
+    except (ArithmeticError, IndexError, ValueError, struct.error):
+        return ()
+    goes_back = any(
+        after.media < before.media + before.end - before.start - _MOST_OVERLAP for before, after in _pairs(lists)
+    )
+    pauses = any(after.start > before.end for before, after in _pairs(lists))
+    return lists if pauses and not goes_back else ()
+
+
+def _pairs(lists: tuple[tuple[Edit, ...], ...]) -> Iterator[tuple[Edit, Edit]]:
+    return (pair for edits in lists for pair in pairwise(edits))
+
+
+def _edits_of_all(read: Read, at: int, size: int) -> Iterator[tuple[Edit, ...]]:
+    movie = _inside(read, Box(b"", at, at, size), b"moov")
+    scale = _scale(read, _inside(read, movie, b"mvhd"))
+    for track in boxes(read, movie.content, movie.end) if movie else ():
+        media = _inside(read, track, b"mdia") if track.name == b"trak" else None
+        handler = _inside(read, media, b"hdlr")
+        if media and handler and read(handler.content + 8, 4) == b"soun":
+            edits = _inside(read, _inside(read, track, b"edts"), b"elst")
+            yield tuple(_edits(read, edits, scale, _scale(read, _inside(read, media, b"mdhd"))))
+
+
+def _inside(read: Read, outer: Box | None, name: bytes) -> Box | None:
+    """The first box of that name in another."""
+    return next((box for box in boxes(read, outer.content, outer.end) if box.name == name), None) if outer else None
+
+
+def _scale(read: Read, header: Box | None) -> int:
+    """Ticks of its times per second."""
+    if header is None:
+        return 0
+    long = read(header.content, 1)[0] == _LONG
+    return int.from_bytes(read(header.content + (20 if long else 12), 4), "big")
+
+
+def _edits(read: Read, box: Box | None, movie: int, media: int) -> Iterator[Edit]:
+    """Without a list all of the track is played from the beginning."""
+    if box is None:
+        yield Edit(0.0, math.inf, 0.0)
+        return
+    version, count = struct.unpack(">B3xI", read(box.content, 8))
+    entry = struct.Struct(">Qq4x" if version == _LONG else ">Ii4x")
+    now = 0.0
+    for lasts, begin in entry.iter_unpack(read(box.content + 8, min(count, _MOST_EDITS) * entry.size)):
+        end = now + lasts / movie
+        if begin != _EMPTY:
+            yield Edit(now, end if lasts else math.inf, begin / media)
+        now = end

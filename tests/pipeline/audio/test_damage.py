@@ -1,0 +1,99 @@
+"""Damage of all kinds in all containers: what can be decoded stands at its time, what is missing is told, nothing breaks."""
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.audio.decode import decode
+from pipeline.audio.findings import Findings
+from pipeline.errors import DamagedMedia, EmptyMedia, StenopoolError
+from tests.pipeline.audio.sounds import ffmpeg, heard, tones, wav
+
+pytestmark = pytest.mark.processes
+
+SECONDS = 8
+ONSETS = [number + 0.5 for number in range(SECONDS)]
+SURE = ("-c:a", "aac", "-ar", "44100")
+TALKATIVE: dict[str, Sequence[str]] = {  # their demuxers, their frames or their own length tell what is missing
+    "a.flac": (),
+    "a.wv": (),
+    "a.mp3": ("-c:a", "libmp3lame"),
+    "a.webm": ("-c:a", "libopus"),
+    "a.mka": ("-c:a", "libvorbis"),
+    "a.mkv": SURE,
+    "front.m4a": (*SURE, "-movflags", "faststart"),
+    "a.oga": ("-c:a", "libvorbis", "-page_duration", "200000"),
+    "a.ogg": ("-c:a", "libopus", "-page_duration", "200000"),
+    "a.flv": SURE,
+    "a.wma": ("-c:a", "wmav2", "-ar", "44100"),
+    "a.avi": ("-c:a", "libmp3lame"),
+    "a.ac3": ("-ar", "48000"),
+}
+
+
+def made(folder: Path, name: str, options: Sequence[str]) -> bytes:
+    noise = np.random.default_rng(1).normal(0, 500, 16_000 * SECONDS)  # else all bytes would be those of the tones
+    (folder / "source.wav").write_bytes(wav((tones(16_000, SECONDS, ONSETS) + noise).astype("<i2").tobytes()))
+    ffmpeg("-i", folder / "source.wav", *options, folder / name)
+    return (folder / name).read_bytes()
+
+
+def overwritten(data: bytes, begin: float, share: float, seed: int) -> bytes:
+    at, length = int(len(data) * begin), int(len(data) * share)
+    return data[:at] + random.Random(seed).randbytes(length) + data[at + length :]
+
+
+def listened(data: bytes) -> tuple[list[float], Findings, float]:
+    """The onsets on the clock, what was found out, and what the clock has without samples and without gaps."""
+    clock = bytearray()
+    with decode(data, max_seconds=60) as sound:
+        for at, pcm in sound.pieces():
+            clock += bytes(max(0, 2 * at - len(clock))) + pcm
+        gaps = sum(gap.end - gap.start for gap in sound.findings.gaps) * 16
+        return heard(bytes(clock)), sound.findings, (sound.end - sound.samples - gaps) / 16_000
+
+
+@pytest.mark.parametrize("begin", [0.4, 0.7])
+@pytest.mark.parametrize("name", TALKATIVE)
+def test_a_fifth_of_it_overwritten(tmp_path: Path, name: str, begin: float) -> None:
+    data = overwritten(made(tmp_path, name, TALKATIVE[name]), begin, 0.2, len(name))
+    onsets, findings, unexplained = listened(data)
+    assert onsets[:2] == pytest.approx(ONSETS[:2], abs=0.08)
+    lost = any(gap.lost for gap in findings.gaps) or any(caution.lost for caution in findings.warnings)
+    assert lost or (name == "a.wma" and findings.gaps), "whose demuxer passes over some damage without a word"
+    assert abs(unexplained) < 0.002, "the clock is its samples and its gaps"
+
+
+@pytest.mark.parametrize("name", ["a.ogg", "a.oga"])
+def test_damage_in_front_of_an_ogg_does_not_move_what_follows(tmp_path: Path, name: str) -> None:
+    onsets, findings, _ = listened(overwritten(made(tmp_path, name, TALKATIVE[name]), 0.35, 0.2, 1))
+    assert onsets[-1] == pytest.approx(ONSETS[-1], abs=0.02)
+    assert findings.gaps[0].code == "undecodable"
+
+
+@pytest.mark.parametrize("tenth", range(4, 10))
+def test_a_recording_in_pieces_is_heard_up_to_where_it_was_cut(tmp_path: Path, tenth: int) -> None:
+    """Also in the index of a piece."""
+    data = made(tmp_path, "pieces.mp4", (*SURE, "-movflags", "empty_moov", "-frag_duration", "50000"))
+    onsets, findings, _ = listened(data[: len(data) * tenth // 10])
+    assert onsets[0] == pytest.approx(ONSETS[0], abs=0.03)
+    assert {caution.code for caution in findings.warnings} & {"truncated", "damaged"}
+
+
+@pytest.mark.parametrize("name", TALKATIVE)
+def test_bytes_that_lost_their_sense(tmp_path: Path, name: str) -> None:
+    """One in a hundred is another: the recording is refused as damaged, or what is missing is told."""
+    data = bytearray(made(tmp_path, name, TALKATIVE[name]))
+    chance = random.Random(name)
+    for at in chance.sample(range(len(data) // 10, len(data)), len(data) // 100):
+        data[at] = chance.randrange(256)
+    try:
+        _, findings, unexplained = listened(bytes(data))
+    except StenopoolError as error:
+        assert type(error) in (DamagedMedia, EmptyMedia)
+    else:
+        assert findings.gaps or findings.warnings
+        assert abs(unexplained) < 0.002

@@ -1,0 +1,97 @@
+"""M5, M5b, M6, and the odd WAVs of M9: bytes that are wrong, missing, or in the way."""
+
+from __future__ import annotations
+
+import random
+import struct
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from tests.pipeline.audio.sounds import id3_tag
+from tests.support.media_rows.material import FILES, RATE, Make, Row, both, encoded, said_by_both, wav
+
+FRONT = ("-movflags", "faststart")
+TAGLESS = ("-write_xing", 0, "-id3v2_version", 0)
+PCM = bytes.fromhex("0100000000001000800000aa00389b71")
+
+
+def rows() -> Iterator[Row]:
+    """All of them."""
+    for name, options in (
+        ("m4a", FRONT),
+        ("flac", ()),
+        ("ogg", ("-page_duration", 100_000)),
+        ("mkv", ()),
+        ("webm", ()),
+        ("wv", ()),
+    ):
+        yield _damaged(f"M5 {name}, a fifth overwritten", partial(_overwritten, name=name, options=options), name)
+    for name in (
+        "wav",
+        "mp3",
+        "mka",
+        "flac",
+        "ogg",
+        "m4a",
+        "webm",
+        "w64",
+        "aiff",
+        "caf",
+        "au",
+        "flv",
+        "wma",
+        "avi",
+        "wv",
+    ):
+        yield _damaged(f"M5b {name}, cut at 60 %", partial(_cut, name=name), name, frozenset({"truncated"}))
+    yield Row(
+        "M5b mp4 in pieces, cut at 60 %",
+        _cut_in_pieces,
+        said_by_both(),
+        64,
+        warnings=frozenset({"truncated"}),
+        damaged=True,
+    )
+    for name, front in (("zeros", bytes(100_000)), ("rubbish", random.Random(1).randbytes(100_000))):
+        yield Row(f"M6 mp3, {name} behind its tag", partial(_behind, front=front), said_by_both())
+    yield Row("M6 wav, a tag in front", lambda _: id3_tag(5000) + wav(both()), said_by_both())
+    yield Row("M9 wav, 24 in 32 bits", lambda _: _padded(), said_by_both())
+    for name, codec in (("mp3", "libmp3lame"), ("ac3", "ac3"), ("ulaw", "pcm_mulaw")):
+        yield Row(f"M9 wav, {name} in it", partial(_in_wav, codec=codec), said_by_both(), 6 if name == "ac3" else 0)
+
+
+def _in_wav(folder: Path, codec: str) -> bytes:
+    return encoded(folder, wav(both()), "a.wav", "-c:a", codec, "-ar", 48_000)
+
+
+def _damaged(name: str, make: Make, container: str, warnings: frozenset[str] = frozenset()) -> Row:
+    return Row(name, make, said_by_both(), FILES[container][1], warnings=warnings, damaged=True)
+
+
+def _overwritten(folder: Path, name: str, options: tuple[object, ...]) -> bytes:
+    data = encoded(folder, wav(both()), f"a.{name}", *options)
+    at, length = len(data) // 2, len(data) // 5
+    return data[:at] + random.Random(name).randbytes(length) + data[at + length :]
+
+
+def _cut(folder: Path, name: str) -> bytes:
+    data = encoded(folder, wav(both()), f"a.{name}", *(FRONT if name == "m4a" else ()))
+    return data[: len(data) * 6 // 10]
+
+
+def _cut_in_pieces(folder: Path) -> bytes:
+    data = encoded(folder, wav(both()), "a.m4a", "-movflags", "empty_moov", "-frag_duration", 400_000)
+    return data[: len(data) * 6 // 10]
+
+
+def _behind(folder: Path, front: bytes) -> bytes:
+    return id3_tag(500) + front + encoded(folder, wav(both()), "a.mp3", *TAGLESS)
+
+
+def _padded() -> bytes:
+    """Samples of 24 bits in 32, as recorders write them."""
+    samples = (both().astype("<i4") << 16).tobytes()
+    layout = struct.pack("<HHIIHHHHI", 0xFFFE, 1, RATE, 4 * RATE, 4, 32, 22, 24, 4) + PCM
+    chunks = b"WAVEfmt " + struct.pack("<I", len(layout)) + layout + b"data" + struct.pack("<I", len(samples)) + samples
+    return b"RIFF" + struct.pack("<I", len(chunks)) + chunks
