@@ -35,7 +35,7 @@ from pipeline.audio.ffmpeg.arguments import SAMPLE_RATE, Picked, decode_argument
 from pipeline.audio.ffmpeg.binary import Ffmpeg, find_ffmpeg
 from pipeline.audio.ffmpeg.cpu_affinity import keep_together
 from pipeline.audio.ffmpeg.error_mapping import failure, refuse_strange
-from pipeline.audio.ffmpeg.frame_events import JITTER, beginning, frame_events, is_surprise
+from pipeline.audio.ffmpeg.frame_events import JITTER, FrameEvents, beginning, is_surprise
 from pipeline.audio.ffmpeg.log_parser import AudioStream, Log
 from pipeline.audio.ffmpeg.process import BLOCK_BYTES, STALL_SECONDS, Child
 from pipeline.audio.ffmpeg.sandbox import Level, sandbox_level
@@ -225,16 +225,16 @@ class LinkDecoding:
         child = self._started(followed=True, wide=wide)
         self._pending = child.read()
         clock = self.clock = self._new_clock()
-        runs, waiting = deque[Run](), bytearray()
+        events, runs, waiting = FrameEvents(), deque[Run](), bytearray()
         for pcm in self._mono(child):
             waiting += pcm
-            runs.extend(run for event in frame_events(child.log.printed) for run in clock.take(event))
+            runs.extend(run for event in events.take(child.log.printed) for run in clock.take(event))
             self.most_channels = max(self.most_channels, child.log.most_channels)
             self._is_wider = not wide and clock.formats > 1 and self._settings.channel is None
             if self._is_wider:
                 return
             yield from _matched(runs, waiting)
-        runs.extend(run for event in frame_events(child.log.printed) for run in clock.take(event))
+        runs.extend(run for event in events.take(child.log.printed) for run in clock.take(event))
         runs.extend(clock.finish())
         yield from _matched(runs, waiting)
 
