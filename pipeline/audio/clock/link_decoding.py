@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pipeline.audio.clock.edited import Edited
 from pipeline.audio.clock.mixdown import Mixdown
 from pipeline.audio.clock.placement import Piece
+from pipeline.audio.clock.stated_length import Heard, lacking
 from pipeline.audio.clock.stream_clock import Leap, Run, StreamClock
 from pipeline.audio.containers.table import (
     AAC,
     AC3,
     AMR,
-    ASF,
     AVI,
     DTS,
     EAC3,
@@ -36,7 +36,7 @@ from pipeline.audio.ffmpeg.binary import Ffmpeg, find_ffmpeg
 from pipeline.audio.ffmpeg.cpu_affinity import keep_together
 from pipeline.audio.ffmpeg.error_mapping import failure, refuse_strange
 from pipeline.audio.ffmpeg.frame_events import JITTER, FrameEvents, beginning, is_surprise
-from pipeline.audio.ffmpeg.log_parser import AudioStream, Log
+from pipeline.audio.ffmpeg.log_parser import AudioStream
 from pipeline.audio.ffmpeg.process import BLOCK_BYTES, STALL_SECONDS, Child
 from pipeline.audio.ffmpeg.sandbox import Level, sandbox_level
 from pipeline.audio.source import Recording
@@ -51,10 +51,6 @@ _SAMPLE_BYTES = 2
 _UNSTATED_DELAY = {("mp3", "mp3"): 1105, ("wav", "mp3"): 1105, ("w64", "mp3"): 1105, ("aac", "aac"): 1024}
 _UNSTAMPED = (MP3, AAC, AC3, EAC3, DTS, AMR, WAV, W64, AVI)  # ffmpeg reckons their stamps from bytes or headers
 _FROM_ZERO = (MP4, MATROSKA)  # whose clock begins at zero, whenever the sound does; others are moved there
-_STEADY = (AC3, EAC3, DTS)  # whose length can be reckoned from their bit rate, unless several were joined
-_LIARS = (AAC, AMR, WAV, W64)  # whose length cannot, though it is
-_TIMED_TO_THE_END = (OGG, ASF)  # whose length is the stamp of their end
-_CERTAIN = 0.5  # seconds; no writer is so wrong about the length of what it wrote
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,7 +256,6 @@ class LinkDecoding:
             yield pcm
 
     def _compare_lengths(self) -> None:
-        """What is missing by what the file says of its length. What is cut off is another matter."""
         clock, missing = self.clock, self._said_to_be_missing()
         if clock and not self._edited:
             clock.forget_leaps_behind(self._reached)
@@ -270,22 +265,20 @@ class LinkDecoding:
             self.unfinished = Leap(self._reached, self._reached + missing, damaged=True)
 
     def _said_to_be_missing(self) -> int:
-        """In samples. A film may go on without sound, and a file whose stamps begin anew does not know its length."""
+        """In samples, by what the file says of its length; where it leaps it does not know. What is cut off is another matter."""
         assert self._child
-        log, clock, rate = self._child.log, self.clock, self._settings.sample_rate
-        if self._is_cut or self._edited or not self._knows_its_length(log) or (clock and clock.closed_up):
+        clock, rate = self.clock, self._settings.sample_rate
+        if self._is_cut or self._edited or (clock and clock.closed_up):
             return 0
-        begin = self._zero if self._found.container in _TIMED_TO_THE_END else 0.0
-        missing = round((log.duration - begin) * rate) - self._reached
-        is_damaged = log.damaged_before or (clock is not None and clock.in_damage)
-        is_certain = log.tracks == 1 and missing >= _CERTAIN * rate
-        longest = (self._settings.max_seconds or _MOST_SECONDS) * rate
-        return missing if 0 < missing <= longest and (is_damaged or is_certain) else 0
-
-    def _knows_its_length(self, log: Log) -> bool:
-        if self._found.container in _STEADY:
-            return self.clock is not None and len(self.clock.damages) > 0
-        return not log.guessed and self._found.container not in _LIARS
+        damages = clock.damages if clock else []
+        heard = Heard(
+            reached=self._reached / rate,
+            zero=self._zero,
+            damaged=bool(damages),
+            ends_damaged=clock is not None and clock.in_damage,
+        )
+        seconds = lacking(self._found.container, self._child.log, heard)
+        return round(seconds * rate) if seconds <= (self._settings.max_seconds or _MOST_SECONDS) else 0
 
     @property
     def _is_cut(self) -> bool:

@@ -18,11 +18,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pipeline.audio.ffmpeg.frame_events import JITTER, LEAP_BACK, Damage, Frame, Made
+from pipeline.errors import UnsupportedMedia
 
 _CONFIRMED = 4  # frames in a row that must agree before a leap is one
 _LASTING = 0.75  # seconds of sound that it must last: one wrong stamp may stand for a whole packet of an MPEG stream
 _NEAR = 24  # frames: a decoder is at most so far ahead of the filters when it complains
 _BEFORE_ZERO = 1.0  # seconds of a codec's own delay that are dropped; nobody needs more
+
+_MOST_LEAPS = 50_000  # a clock that goes wrong by a hundredth makes 20,000 of 20 ms in ten hours
+_MOST_DAMAGES = 1_000  # that are remembered
 
 Run = tuple[int, int]  # (place on the clock, samples)
 
@@ -87,7 +91,7 @@ class StreamClock:
                 self._out += samples
             case Damage():
                 self._damage = _NEAR
-                self.damages.append(round(self.reached))
+                self._note_damage(round(self.reached))
             case Frame() if event.fresh:
                 yield from self.finish()
                 self._begin()
@@ -95,6 +99,12 @@ class StreamClock:
             case Frame():
                 self._frame(event)
         yield from self._runs()
+
+    def _note_damage(self, at: int) -> None:
+        """The first ones, and the last."""
+        if len(self.damages) >= _MOST_DAMAGES:
+            self.damages.pop()
+        self.damages.append(at)
 
     def finish(self) -> Iterator[Run]:
         """No more frames of this format will come: what is off will never be contradicted."""
@@ -165,6 +175,8 @@ class StreamClock:
             self._zero += by
             self.closed_up.append(round(start))
             return
+        if len(self.leaps) >= _MOST_LEAPS:
+            raise UnsupportedMedia(f"The recording has more than {_MOST_LEAPS} holes.", holes=_MOST_LEAPS)
         self._shifts.append((round(first.at), by))
         self._ahead += by
         self.leaps.append(Leap(round(start), round(start + by), first.damaged))

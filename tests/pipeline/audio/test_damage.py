@@ -49,11 +49,37 @@ def overwritten(data: bytes, begin: float, share: float, seed: int) -> bytes:
 def listened(data: bytes) -> tuple[list[float], Findings, float]:
     """The onsets on the clock, what was found out, and what the clock has without samples and without gaps."""
     clock = bytearray()
-    with decode(data, max_seconds=60) as sound:
+    with decode(data, max_seconds=3600) as sound:
         for at, pcm in sound.pieces():
             clock += bytes(max(0, 2 * at - len(clock))) + pcm
         gaps = sum(gap.end - gap.start for gap in sound.findings.gaps) * 16
         return heard(bytes(clock)), sound.findings, (sound.end - sound.samples - gaps) / 16_000
+
+
+@pytest.mark.parametrize("name", TALKATIVE)
+def test_of_a_whole_one_nothing_is_told(tmp_path: Path, name: str) -> None:
+    onsets, findings, unexplained = listened(made(tmp_path, name, TALKATIVE[name]))
+    assert len(onsets) == len(ONSETS)
+    assert (findings.gaps, findings.warnings, unexplained) == ([], [], 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"), [("a.mkv", "mpeg4"), ("a.mp4", "mpeg4"), ("a.ts", "mpeg2video"), ("a.flv", "flv")]
+)
+def test_the_sound_of_a_film_may_end_before_its_picture(tmp_path: Path, name: str, codec: str) -> None:
+    made(tmp_path, "a.wav", ())
+    picture = ("-f", "lavfi", "-i", f"testsrc=s=64x64:r=5:d={4 * SECONDS}")
+    ffmpeg(*picture, "-i", tmp_path / "a.wav", "-c:v", codec, *SURE, tmp_path / name)
+    _, findings, _ = listened((tmp_path / name).read_bytes())
+    assert (findings.gaps, findings.warnings) == ([], [])
+
+
+@pytest.mark.parametrize("name", ["a.ogg", "a.oga", "a.wma", "a.flv", "a.webm"])
+def test_of_one_that_begins_late_nothing_is_missing_at_the_end(tmp_path: Path, name: str) -> None:
+    made(tmp_path, "a.wav", ())
+    ffmpeg("-itsoffset", 61, "-i", tmp_path / "a.wav", *TALKATIVE[name], tmp_path / name)
+    _, findings, _ = listened((tmp_path / name).read_bytes())
+    assert {gap.code for gap in findings.gaps} <= {"hole"} and not findings.warnings
 
 
 @pytest.mark.parametrize("begin", [0.4, 0.7])

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from pipeline.audio.clock.stream_clock import StreamClock
 from pipeline.audio.ffmpeg.frame_events import Damage, Frame, Made
+from pipeline.errors import UnsupportedMedia
 
 RATE = 16_000
 DELAY = 16  # samples that a resampler keeps, and loses when the format changes
@@ -130,6 +131,14 @@ def test_a_leap_beyond_all_limits_is_closed_up() -> None:
 def test_what_lies_before_zero_is_a_second_at_most() -> None:
     assert run(StreamClock(RATE), *frames(10, -0.5, fresh=True))[0][0] == -RATE // 2
     assert run(StreamClock(RATE), *frames(10, -90, fresh=True))[0][0] == -RATE
+
+
+def test_holes_without_end_are_refused_and_complaints_without_end_are_no_memory() -> None:
+    clock = StreamClock(RATE)
+    run(clock, *frames(10, 0, fresh=True), *[Damage()] * 5000)
+    assert len(clock.damages) == 1000
+    with pytest.raises(UnsupportedMedia, match="more than 50000 holes"):
+        run(clock, *(frame for number in range(1, 50_010) for frame in frames(15, 10.0 * number)))
 
 
 def test_a_hole_behind_damage_is_damage() -> None:
