@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 
-from api.http.server import GRACE_SECONDS, server
+from api.connection.server import GRACE_SECONDS, server
 from api.main import create_app
 from infra.gc_tuning import tune_gc
 from infra.logs import set_up_logs

@@ -14,7 +14,7 @@ from api.access.rate_limits import Counted, count, refusal
 from api.access.scopes import check_scope
 from api.dependencies import AppContext
 from api.http.error_responses import render
-from api.http.request_middleware import PUBLIC
+from api.http.request_middleware import PUBLIC, outside_http
 from infra.keys.api_keys import parse_key
 from infra.rate_limits import Standing
 from pipeline.errors import StenopoolError, Unauthenticated
@@ -39,7 +39,10 @@ class Authentication:
         self._lockout = AdminLockout()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in PUBLIC:
+        if scope["type"] != "http":
+            await outside_http(self.app, scope, receive, send)
+            return
+        if scope["path"] in PUBLIC:
             await self.app(scope, receive, send)
             return
         context: AppContext = scope["app"].state.context

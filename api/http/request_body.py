@@ -12,6 +12,7 @@ import json
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -33,6 +34,19 @@ JSON_LIMIT = 1024 * 1024  # bytes
 SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")  # rare, and looked at closely then
 
 Schema = TypeVar("Schema", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What may still arrive of a body that nobody reads: `total` bytes in `seconds`; with `least`, as long as so many bytes
+    arrive in each `seconds`."""
+
+    total: int
+    seconds: float
+    least: int = 0
+
+
+STRANGER = Allowance(64 * 1024, 1.0)
 
 
 class _Body:

@@ -29,6 +29,7 @@ EXPOSED = (
     b"location, retry-after, x-should-retry, etag, idempotent-replayed, content-disposition, "
     b"x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, ratelimit, ratelimit-policy"
 )
+POLICY_VIOLATION = 1008  # RFC 6455, 7.4.1
 PREFLIGHT_SECONDS = "86400"
 LIST_NAME = re.compile(rb"(^|&)([^=&]*)(?:\[\]|%5[Bb]%5[Dd])=")
 
@@ -90,7 +91,7 @@ class RequestMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self.app(scope, receive, send)
+            await outside_http(self.app, scope, receive, send)
             return
         headers = Headers(scope=scope)
         scope["query_string"] = LIST_NAME.sub(rb"\1\2=", scope["query_string"])  # as SDKs write lists: `name[]=`
@@ -122,6 +123,17 @@ class RequestMiddleware:
                 fault = render(error) if isinstance(error, StenopoolError) else unexpected()
                 await fault(scope, receive, answer)
             # else: the server sees an unfinished answer and cuts the connection, which is the one way to tell the client
+
+
+async def outside_http(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """The application's own start and end pass; a WebSocket, which no key, scope, rate or slot would see, is refused.
+    Raises ValueError for a scope of another kind."""
+    if scope["type"] == "lifespan":
+        await app(scope, receive, send)
+    elif scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": POLICY_VIOLATION})  # before it is accepted: 403
+    else:
+        raise ValueError(f"nobody checks a scope of the type {scope['type']!r}")
 
 
 def _note(error: Exception) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from api.http.server import server
+from api.connection.server import server
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 import pytest
 from fastapi import FastAPI, Request
 
+from api.connection.protocol import TimeoutProtocol
 from api.http import error_responses
 from api.http import request_body as body_module
 from api.http.error_responses import render
 from api.http.request_body import BodyGuard, blocks
 from api.http.request_middleware import RequestMiddleware
-from api.http.server import TimeoutProtocol
 from pipeline.errors import InvalidRequest, Unauthenticated
 from tests.api.serving import Running, received, running
 
@@ -73,7 +73,7 @@ def answer_of(raw: bytes) -> tuple[int, dict[str, str], dict]:
 
 
 def test_headers_that_do_not_end_are_cut_off(served: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.http.server.HEADER_SECONDS", 0.3)
+    monkeypatch.setattr("api.connection.protocol.HEADER_SECONDS", 0.3)
     with served.connection() as connection:
         connection.sendall(b"GET /count HTTP/1.1\r\nHost: x\r\nX-A: ")
         status, _, body = answer_of(received(connection))
@@ -81,7 +81,7 @@ def test_headers_that_do_not_end_are_cut_off(served: Running, monkeypatch: pytes
 
 
 def test_a_connection_that_asks_nothing_is_closed(served: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.http.server.HEADER_SECONDS", 0.2)
+    monkeypatch.setattr("api.connection.protocol.HEADER_SECONDS", 0.2)
     with served.connection() as connection:
         assert received(connection) == b""
 
@@ -225,9 +225,15 @@ def test_a_fault_of_ours_shows_nothing(served: Running) -> None:
     assert headers["openai-processing-ms"].isdigit()
 
 
-def test_the_protocol_still_overrides_what_it_must() -> None:
-    """uvicorn's protocol is not a public interface: these are the parts we build on."""
+def test_what_we_use_of_the_servers_protocol_is_still_there() -> None:
+    """It is not a public interface: these are the parts we build on."""
     base = TimeoutProtocol.__mro__[1]
-    for name in ("connection_made", "connection_lost", "data_received", "on_message_begin", "on_headers_complete"):
+    names = (
+        "connection_made",
+        "connection_lost",
+        "data_received",
+        "on_response_complete",
+        "timeout_keep_alive_handler",
+    )
+    for name in (*names, "_start_asgi_task", "_unset_keepalive_if_required"):
         assert callable(getattr(base, name))
-    assert callable(base.send_400_response)
