@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.http.error_responses import METHODS, ClientGone, ServerBusy, render, unexpected
+from api.http.repeated_headers import fields_once
 from infra.database.ids import new_request_id
 from infra.logs import log_context
 from pipeline.errors import InvalidRequest, StenopoolError
@@ -115,6 +116,7 @@ class RequestMiddleware:
 
     async def _serve(self, scope: Scope, receive: Receive, answer: _Response, client_id: str | None) -> None:
         try:
+            fields_once(scope)
             check_client_id(client_id)
             await self.app(scope, receive, answer)
         except Exception as error:  # noqa: BLE001 - nothing below may leave a caller without an answer
