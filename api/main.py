@@ -17,6 +17,7 @@ from api.dependencies import AppContext
 from api.http import error_responses
 from api.http.fast_path import FastPath
 from api.http.middleware_stack import Application
+from api.http.peers import Peers
 from api.http.request_body import BodyGuard
 from api.http.request_middleware import RequestMiddleware
 from api.openapi.document import document
@@ -58,7 +59,7 @@ def create_app(services: Services | None = None, *, settings: Settings | None = 
         partial(FastPath, handlers=transcriptions.FAST_PATHS),
         Authentication,
         partial(BodyGuard, patience=known.read_timeout_seconds, drain=known.max_upload_bytes),
-        partial(RequestMiddleware, limit=MAX_REQUESTS),
+        partial(RequestMiddleware, limit=MAX_REQUESTS, peers=Peers(known.trusted_proxies)),
     )
     for module in (
         transcriptions,

@@ -76,12 +76,12 @@ async def _let_in(scope: Scope, context: AppContext, lockout: AdminLockout) -> S
 
 
 def _let_administer(scope: Scope, secret: str, admin_key: str | None, lockout: AdminLockout) -> None:
-    """Raises as check_admin, and RateLimited for an address that has been wrong too often."""
-    address = (scope.get("client") or ("", 0))[0]
-    lockout.check(address)
+    """Raises as check_admin, and RateLimited for a wrong key from a peer that has been wrong too often."""
     try:
         check_admin(secret, admin_key)
     except Unauthenticated:
+        peer = scope["state"]["peer"].name
+        lockout.check(peer)
         if parse_key(secret) is None:  # an account's key is a mistake, and no attempt at guessing
-            lockout.wrong(address)
+            lockout.wrong(peer)
         raise

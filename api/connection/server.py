@@ -42,6 +42,7 @@ def server(app: FastAPI, *, host: str, port: int, grace: int = GRACE_SECONDS) ->
         loop="uvloop",
         http=TimeoutProtocol,
         ws="none",
+        proxy_headers=False,  # api/http/peers.py believes fewer
         lifespan="on",
         log_config=None,
         access_log=False,

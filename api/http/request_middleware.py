@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.http.error_responses import METHODS, ClientGone, ServerBusy, render, unexpected
+from api.http.peers import Peers
 from api.http.repeated_headers import fields_once
 from infra.database.ids import new_request_id
 from infra.logs import log_context
@@ -85,9 +86,10 @@ class _Response:
 class RequestMiddleware:
     """The outermost middleware. At most `limit` requests are inside at once; more are told to come back."""
 
-    def __init__(self, app: ASGIApp, *, limit: int) -> None:
+    def __init__(self, app: ASGIApp, *, limit: int, peers: Peers | None = None) -> None:
         self.app = app
         self.limit = limit
+        self.peers = peers or Peers()
         self.inside = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -98,7 +100,9 @@ class RequestMiddleware:
         scope["query_string"] = LIST_NAME.sub(rb"\1\2=", scope["query_string"])  # as SDKs write lists: `name[]=`
         own = new_request_id()  # in the ledger and on the receipt: never what a caller sends, who may send it twice
         answer = _Response(send, scope["path"], request_id(headers, own), own, time.monotonic())
-        scope.setdefault("state", {}).update(request_id=answer.request_id, own_id=own, started_at=answer.started_at)
+        state = scope.setdefault("state", {})
+        state.update(request_id=answer.request_id, own_id=own, started_at=answer.started_at)
+        state["peer"] = self.peers.of_request(scope)
         if scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
             await _preflight(headers)(scope, receive, answer)
             return
