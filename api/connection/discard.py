@@ -6,15 +6,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from api.http.request_body import STRANGER, Allowance
+from api.http.request_body import Allowance
 
 
 class Discard:
     """Counts what arrives, and calls `give_up` once the allowance is spent."""
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, give_up: Callable[[], None], allowance: Allowance = STRANGER
-    ) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, give_up: Callable[[], None], allowance: Allowance) -> None:
         self._loop = loop
         self._give_up = give_up
         self._allowance = allowance

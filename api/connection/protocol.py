@@ -14,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from api.connection.discard import Discard
 from api.connection.request_parser import HEADER_BYTES, Field, HeadTooLarge, InvalidHttp, RequestParser
 from api.http.error_responses import error_body
+from api.http.request_body import STRANGER
 
 HEADER_SECONDS = 20.0  # in which a request's line and headers must have arrived
 REASONS = {400: "Bad Request", 408: "Request Timeout", 431: "Request Header Fields Too Large"}
@@ -143,7 +144,7 @@ class TimeoutProtocol(HttpToolsProtocol):
             self._request_is_over()
             self._feed()
         elif self._discard is None:
-            self._discard = Discard(self.loop, self.transport.close)
+            self._throw_away()
 
     def _request_is_over(self) -> None:
         """Asked and answered, both to the end."""
@@ -193,8 +194,12 @@ class TimeoutProtocol(HttpToolsProtocol):
         """Nothing more is said; what is said to us meanwhile is thrown away, within bounds."""
         if self.transport.can_write_eof():
             self.transport.write_eof()
+        self._throw_away()
+
+    def _throw_away(self) -> None:
         if self._discard is None:
-            self._discard = Discard(self.loop, self.transport.close)
+            known = self.cycle.scope["state"].get("allowance", STRANGER) if self.cycle is not None else STRANGER
+            self._discard = Discard(self.loop, self.transport.close, known)
 
 
 def _asks_to_close(fields: list[Field]) -> bool:
