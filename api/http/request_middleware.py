@@ -12,7 +12,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.http.error_responses import METHODS, ClientGone, ServerBusy, render, unexpected
+from api.http.error_responses import METHODS, ClientGone, render, unexpected
 from api.http.peers import Peers
 from api.http.repeated_headers import fields_once
 from infra.database.ids import new_request_id
@@ -22,7 +22,8 @@ from pipeline.errors import InvalidRequest, StenopoolError
 log = logging.getLogger("stenopool.api")
 
 SYNCHRONOUS = frozenset({"/v1/audio/speech", "/v1/audio/transcriptions", "/v1/audio/translations"})
-PUBLIC = frozenset({"/", "/healthz", "/readyz", "/metrics", "/version", "/docs", "/openapi.json", "/redoc"})
+HEALTH = frozenset({"/healthz", "/readyz"})  # served beside all slots
+PUBLIC = HEALTH | frozenset({"/", "/metrics", "/version", "/docs", "/openapi.json", "/redoc"})
 SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 LONGEST_CLIENT_ID = 512  # characters of X-Client-Request-Id, as OpenAI has it
 EXPOSED = (
@@ -84,13 +85,11 @@ class _Response:
 
 
 class RequestMiddleware:
-    """The outermost middleware. At most `limit` requests are inside at once; more are told to come back."""
+    """The outermost middleware."""
 
-    def __init__(self, app: ASGIApp, *, limit: int, peers: Peers | None = None) -> None:
+    def __init__(self, app: ASGIApp, *, peers: Peers | None = None) -> None:
         self.app = app
-        self.limit = limit
         self.peers = peers or Peers()
-        self.inside = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -106,17 +105,10 @@ class RequestMiddleware:
         if scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
             await _preflight(headers)(scope, receive, answer)
             return
-        if self.inside >= self.limit:
-            await render(ServerBusy())(scope, receive, answer)
-            return
-        self.inside += 1
-        try:
-            theirs = headers.get("x-client-request-id")
-            with log_context(request_id=answer.request_id, client_request_id=theirs):
-                await self._serve(scope, receive, answer, theirs)
-                _record(scope, answer)
-        finally:
-            self.inside -= 1
+        theirs = headers.get("x-client-request-id")
+        with log_context(request_id=answer.request_id, client_request_id=theirs):
+            await self._serve(scope, receive, answer, theirs)
+            _record(scope, answer)
 
     async def _serve(self, scope: Scope, receive: Receive, answer: _Response, client_id: str | None) -> None:
         try:

@@ -173,7 +173,7 @@ def test_what_is_not_http_is_refused_where_no_key_would_be_asked_for(outermost: 
     async def send(message: dict[str, object]) -> None:
         sent.append(message)
 
-    door = RequestMiddleware(app, limit=1) if outermost else Authentication(app)
+    door = RequestMiddleware(app) if outermost else Authentication(app)
     asyncio.run(door({"type": "lifespan"}, None, send))
     asyncio.run(door({"type": "websocket", "path": "/v1/realtime", "headers": []}, None, send))
     with pytest.raises(ValueError, match="webtransport"):

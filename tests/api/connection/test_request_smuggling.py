@@ -30,7 +30,7 @@ def application() -> FastAPI:
     app = FastAPI(openapi_url=None)
     error_responses.install(app)
     app.add_middleware(BodyGuard, patience=10.0, drain=1_000_000)
-    app.add_middleware(RequestMiddleware, limit=100)
+    app.add_middleware(RequestMiddleware)
 
     @app.post("/echo")
     async def echo(request: Request) -> JSONResponse:

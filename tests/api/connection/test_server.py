@@ -41,7 +41,7 @@ def application() -> FastAPI:
     error_responses.install(app)
     app.add_middleware(Strangers)
     app.add_middleware(BodyGuard, patience=PATIENCE, drain=50_000_000)
-    app.add_middleware(RequestMiddleware, limit=100)
+    app.add_middleware(RequestMiddleware)
 
     @app.post("/count")
     async def count(request: Request) -> dict[str, int]:
