@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 from typing import Any, cast
-from urllib.parse import unquote
 
 from uvicorn._types import HTTPScope
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from api.connection.discard import Discard
+from api.connection.http_scope import asks_to_close, http_scope
+from api.connection.peer_bound import PeerBound
 from api.connection.request_parser import HEADER_BYTES, Field, HeadTooLarge, InvalidHttp, RequestParser
+from api.connection.slow_reader import SlowReader
 from api.http.error_responses import error_body
+from api.http.peers import Peer
 from api.http.request_body import STRANGER
+from api.http.request_middleware import HEALTH
 
 HEADER_SECONDS = 20.0  # in which a request's line and headers must have arrived
 REASONS = {400: "Bad Request", 408: "Request Timeout", 431: "Request Header Fields Too Large"}
@@ -25,7 +29,7 @@ class ResponseTransport:
 
     def __init__(self, connection: TimeoutProtocol) -> None:
         self._connection = connection
-        self.write = connection.transport.write
+        self.write = connection.write
         self.is_closing = connection.transport.is_closing
 
     def close(self) -> None:
@@ -41,20 +45,49 @@ class TimeoutProtocol(HttpToolsProtocol):
     _discard: Discard | None = None
     _reading = True  # what arrives is understood
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self, *args: Any, bound: PeerBound, **options: Any) -> None:
         super().__init__(*args, **options)
         self.requests = RequestParser(self)
+        self._bound = bound
+        self._peer: Peer | None = None
+        self._key_shown = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._reader = SlowReader(self.loop, transport, transport.abort)
+        self._peer = self._bound.opened(self, (self.client or ("", 0))[0])
         self._await_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._bound.closed(self, self._peer)
+        self._reader.stop()
         self._headers_came()
         self._unset_keepalive_if_required()
         if self._discard is not None:
             self._discard.stop()
         super().connection_lost(exc)
+
+    def has_key(self) -> bool:
+        if self.cycle is not None:
+            self._key_shown |= "key_shown" in self.cycle.scope["state"]
+        return self._key_shown
+
+    def is_shielded(self) -> bool:
+        if self.cycle is None or self.cycle.response_complete:
+            return False
+        scope = self.cycle.scope
+        return scope["path"] in HEALTH or any(name == b"authorization" for name, _ in scope["headers"])
+
+    def close(self) -> None:
+        self.transport.abort()
+
+    def write(self, data: bytes) -> None:
+        self._reader.written += len(data)
+        self.transport.write(data)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._reader.watch()
 
     def data_received(self, data: bytes) -> None:
         if self._discard is not None:
@@ -79,8 +112,10 @@ class TimeoutProtocol(HttpToolsProtocol):
 
     def on_head(self, method: bytes, target: bytes, minor: bytes, fields: list[Field]) -> None:
         self._headers_came()
+        self.has_key()  # of the request before
+        scope = {"server": self.server, "client": self.client, "scheme": self.scheme, "state": self.app_state.copy()}
         self.cycle = RequestResponseCycle(
-            scope=cast(HTTPScope, self._scope_of(method, target, minor, fields)),
+            scope=cast(HTTPScope, scope | http_scope(method, target, minor, fields)),
             transport=cast(asyncio.Transport, ResponseTransport(self)),
             flow=self.flow,
             logger=self.logger,
@@ -89,28 +124,10 @@ class TimeoutProtocol(HttpToolsProtocol):
             default_headers=self.server_state.default_headers,
             message_event=asyncio.Event(),
             expect_100_continue=(b"expect", b"100-continue") in fields,
-            keep_alive=minor == b"1" and not _asks_to_close(fields),
+            keep_alive=minor == b"1" and not asks_to_close(fields),
             on_response=self.on_response_complete,
         )
         self._start_asgi_task(self.cycle, self.app)
-
-    def _scope_of(self, method: bytes, target: bytes, minor: bytes, fields: list[Field]) -> dict[str, Any]:
-        raw_path, _, query = _origin_form(target).partition(b"?")
-        return {
-            "type": "http",
-            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
-            "http_version": f"1.{minor.decode()}",
-            "server": self.server,
-            "client": self.client,
-            "scheme": self.scheme,
-            "method": method.decode(),
-            "root_path": self.root_path,
-            "path": self.root_path + unquote(raw_path.decode()),
-            "raw_path": self.root_path.encode() + raw_path,
-            "query_string": query,
-            "headers": fields,
-            "state": self.app_state.copy(),
-        }
 
     def on_body(self, body: bytes) -> None:
         if self.cycle.response_complete:
@@ -137,6 +154,7 @@ class TimeoutProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
+        self._reader.watch()
         if self.transport.is_closing():
             return
         self.flow.resume_reading()
@@ -187,7 +205,7 @@ class TimeoutProtocol(HttpToolsProtocol):
             if cycle.response_started:
                 self.transport.close()
                 return
-        self.transport.write(_raw(status, message, code))
+        self.write(_raw(status, message, code))
         self._half_close()
 
     def _half_close(self) -> None:
@@ -200,21 +218,6 @@ class TimeoutProtocol(HttpToolsProtocol):
         if self._discard is None:
             known = self.cycle.scope["state"].get("allowance", STRANGER) if self.cycle is not None else STRANGER
             self._discard = Discard(self.loop, self.transport.close, known)
-
-
-def _asks_to_close(fields: list[Field]) -> bool:
-    return any(
-        name == b"connection" and b"close" in [token.strip() for token in value.lower().split(b",")]
-        for name, value in fields
-    )
-
-
-def _origin_form(target: bytes) -> bytes:
-    """`/path?query`, also of `http://host/path?query`, which a proxy may send (RFC 9112, 3.2.2)."""
-    if not target.startswith(b"http"):
-        return target
-    authority, slash, rest = target.partition(b"://")[2].partition(b"/")
-    return b"/" + rest if slash else b"/" + authority[authority.find(b"?") :] * (b"?" in authority)
 
 
 def _raw(status: int, message: str, code: str) -> bytes:

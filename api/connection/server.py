@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
+from functools import partial
+from typing import cast
 
 import uvicorn
 from fastapi import FastAPI
 
+from api.connection.peer_bound import PeerBound
 from api.connection.protocol import TimeoutProtocol
+from api.http.peers import Peers
 
 KEEP_ALIVE_SECONDS = 65  # longer than the usual proxy's 60, so that it is never us who closes first
 GRACE_SECONDS = 3  # for running requests when the server is asked to stop
@@ -33,14 +38,17 @@ class _Server(uvicorn.Server):
             self._captured_signals.clear()
 
 
-def server(app: FastAPI, *, host: str, port: int, grace: int = GRACE_SECONDS) -> uvicorn.Server:
-    """A server that is not running yet; `grace` in seconds. Logs go to whatever the process has set up."""
+def server(
+    app: FastAPI, *, host: str, port: int, grace: int = GRACE_SECONDS, peers: Peers | None = None
+) -> uvicorn.Server:
+    """A server that is not running yet; `grace` in seconds; `peers` tells whose connections count together.
+    Logs go to whatever the process has set up."""
     config = uvicorn.Config(
         app,
         host=host,
         port=port,
         loop="uvloop",
-        http=TimeoutProtocol,
+        http=cast(type[asyncio.Protocol], partial(TimeoutProtocol, bound=PeerBound(peers or Peers()))),
         ws="none",
         proxy_headers=False,  # api/http/peers.py believes fewer
         lifespan="on",
