@@ -32,6 +32,11 @@ def asks_to_close(fields: list[Field]) -> bool:
     )
 
 
+def awaits_continue(fields: list[Field]) -> bool:
+    """Whether the client sends its body only when it is told to."""
+    return any(name == b"expect" and value.lower() == b"100-continue" for name, value in fields)
+
+
 def _origin_form(target: bytes) -> bytes:
     """`/path?query`, also of `http://host/path?query`, which a proxy may send (RFC 9112, 3.2.2)."""
     if not target.startswith(b"http"):

@@ -11,7 +11,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from api.connection.discard import Discard
-from api.connection.http_scope import asks_to_close, http_scope
+from api.connection.http_scope import asks_to_close, awaits_continue, http_scope
 from api.connection.peer_bound import PeerBound
 from api.connection.request_parser import HEADER_BYTES, Field, HeadTooLarge, InvalidHttp, RequestParser
 from api.connection.slow_reader import SlowReader
@@ -123,7 +123,7 @@ class TimeoutProtocol(HttpToolsProtocol):
             access_log=self.access_log,
             default_headers=self.server_state.default_headers,
             message_event=asyncio.Event(),
-            expect_100_continue=(b"expect", b"100-continue") in fields,
+            expect_100_continue=awaits_continue(fields),
             keep_alive=minor == b"1" and not asks_to_close(fields),
             on_response=self.on_response_complete,
         )

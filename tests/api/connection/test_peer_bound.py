@@ -2,10 +2,12 @@
 
 import contextlib
 import ipaddress
+from types import SimpleNamespace
 
 import pytest
 from fastapi import FastAPI, Request
 
+from api.connection import peer_bound
 from api.connection.http_scope import http_scope
 from api.connection.peer_bound import PeerBound
 from api.http.peers import Peers
@@ -39,7 +41,7 @@ def opened(bound: PeerBound, host: str, *held: Held) -> list[bool]:
 
 @pytest.fixture
 def bound() -> PeerBound:
-    return PeerBound(Peers([ipaddress.ip_network("10.0.0.0/8")]), MOST)
+    return PeerBound(Peers([ipaddress.ip_network("10.0.0.0/8")]), MOST, grace=0)
 
 
 def test_a_peers_own_oldest_is_closed(bound: PeerBound) -> None:
@@ -68,6 +70,21 @@ def test_an_office_with_many_keys_gets_its_next_connection(bound: PeerBound) -> 
     assert all(opened(bound, "192.0.2.1", *office, Held()))
 
 
+def test_those_that_came_just_now_may_still_show_their_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Up to eight times as many; a second later they are as old as any."""
+    now = [0.0]
+    monkeypatch.setattr(peer_bound, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    bound = PeerBound(Peers(), MOST)
+    came = [Held() for _ in range(8 * MOST + 2)]
+    assert opened(bound, "192.0.2.1", *came) == [False] * 2 + [True] * 8 * MOST
+    for one in came[2:10]:
+        one.key = True
+    now[0] = 1.5
+    assert opened(bound, "192.0.2.1", Held()) == [True]
+    assert [one.is_open for one in came[10:]] == [False] * 14 + [True] * (MOST - 1)
+    assert all(one.is_open for one in came[2:10])
+
+
 def test_a_trusted_proxy_is_not_bounded(bound: PeerBound) -> None:
     assert all(opened(bound, "10.0.0.1", *(Held() for _ in range(10))))
 
@@ -82,7 +99,7 @@ def test_what_is_closed_makes_room_and_leaves_nothing(bound: PeerBound) -> None:
 
 def test_over_real_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first showed a key, the second only came: of the four after it as many as the bound stay."""
-    monkeypatch.setattr(PeerBound.__init__, "__defaults__", (MOST,))
+    monkeypatch.setattr(PeerBound.__init__, "__defaults__", (MOST, 0.0))
     app = FastAPI(openapi_url=None)
     app.add_middleware(RequestMiddleware)
 

@@ -211,6 +211,15 @@ def test_who_asks_before_sending_is_told_before_sending(served: Running) -> None
     assert raw.startswith(b"HTTP/1.1 400"), "no 100 Continue, no waiting"
 
 
+@pytest.mark.parametrize("expected", ["100-continue", "100-Continue"])
+def test_who_waits_to_be_asked_is_asked(served: Running, expected: str) -> None:
+    with served.connection() as connection:
+        connection.sendall(post("/count", "Content-Length: 3", f"Expect: {expected}", "Connection: close"))
+        assert connection.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(b"abc")
+        assert received(connection).endswith(b'{"bytes":3}')
+
+
 def test_a_fault_of_ours_shows_nothing(served: Running) -> None:
     with served.connection() as connection:
         connection.sendall(post("/broken", "Content-Length: 0", "X-Request-Id: my-own.id", "Connection: close"))
