@@ -7,7 +7,8 @@ import logging
 import os
 import sys
 
-from api.http.server import GRACE_SECONDS, server
+from api.connection.server import GRACE_SECONDS, server
+from api.http.peers import Peers
 from api.main import create_app
 from infra.gc_tuning import tune_gc
 from infra.logs import set_up_logs
@@ -31,7 +32,8 @@ def main() -> int:
     logging.getLogger("uvicorn.error").addFilter(_without_colours)
     app = create_app(settings=settings)
     tune_gc()
-    serving = server(app, host=arguments.host, port=arguments.port, grace=arguments.grace)
+    peers = Peers(settings.trusted_proxies)
+    serving = server(app, host=arguments.host, port=arguments.port, grace=arguments.grace, peers=peers)
     serving.run()
     return 0 if serving.started else 3
 

@@ -11,6 +11,7 @@ import anyio.to_thread
 from fastapi import Depends, Request
 
 from api.live_transcript import TranscriptCache
+from api.readiness import Readiness
 from api.thread_pool import ThreadPool
 from infra.keys.accounts import Principal
 from infra.wiring import Services
@@ -28,6 +29,7 @@ class AppContext:
 
     def __init__(self, services: Services) -> None:
         self.services = services
+        self.readiness = Readiness(services)
         self.transcript_cache = TranscriptCache()
         self.shutting_down = False  # the server is asked to stop: whoever only waits shall end
         self._store = anyio.CapacityLimiter(STORE_THREADS)

@@ -17,6 +17,7 @@ from api.dependencies import AppContext
 from api.http import error_responses
 from api.http.fast_path import FastPath
 from api.http.middleware_stack import Application
+from api.http.peers import Peers
 from api.http.request_body import BodyGuard
 from api.http.request_middleware import RequestMiddleware
 from api.openapi.document import document
@@ -29,7 +30,6 @@ from api.sync.hold_renewal import hold_renewal_task
 from infra.settings import Settings
 from infra.wiring import Services, build
 
-MAX_REQUESTS = 512  # inside at once; each waiting client costs a task, not a thread
 UNTRACED: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}  # /metrics and the log tell all that
 TITLE = "Stenopool"
 DESCRIPTION = """Speech jobs behind the OpenAI audio API: any length of sound, any provider, one key.
@@ -58,7 +58,7 @@ def create_app(services: Services | None = None, *, settings: Settings | None = 
         partial(FastPath, handlers=transcriptions.FAST_PATHS),
         Authentication,
         partial(BodyGuard, patience=known.read_timeout_seconds, drain=known.max_upload_bytes),
-        partial(RequestMiddleware, limit=MAX_REQUESTS),
+        partial(RequestMiddleware, peers=Peers(known.trusted_proxies)),
     )
     for module in (
         transcriptions,

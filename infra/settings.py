@@ -44,6 +44,7 @@ class Settings(BaseModel):
     faster_whisper_model: str = ""  # a folder, or a name such as large-v3; empty: not used
     outbound_allow: tuple[Network, ...] = ()
     outbound_http: bool = True  # http:// targets besides https://
+    trusted_proxies: tuple[Network, ...] = ()  # whose X-Forwarded-For is believed
 
     lease_seconds: float = Field(6.0, gt=0)  # a worker silent for this long is thought dead
     sweep_seconds: float = Field(1.0, gt=0)
@@ -66,7 +67,7 @@ class Settings(BaseModel):
     log_level: str = "INFO"
     _environ: Mapping[str, str] = PrivateAttr(default_factory=dict)  # for the keys of servers that the catalog adds
 
-    @field_validator("outbound_allow", mode="before")
+    @field_validator("outbound_allow", "trusted_proxies", mode="before")
     @classmethod
     def _networks(cls, value: Any) -> Any:
         return tuple(part for part in value.replace(",", " ").split() if part) if isinstance(value, str) else value

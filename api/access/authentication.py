@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.access.admin_key import check_admin, is_admin_path
 from api.access.admin_lockout import AdminLockout
+from api.access.key_lookups import KeyLookups
 from api.access.rate_limits import Counted, count, refusal
+from api.access.request_slots import RequestSlots
 from api.access.scopes import check_scope
 from api.dependencies import AppContext
 from api.http.error_responses import render
-from api.http.request_middleware import PUBLIC
+from api.http.request_middleware import HEALTH, PUBLIC, outside_http
 from infra.keys.api_keys import parse_key
 from infra.rate_limits import Standing
 from pipeline.errors import StenopoolError, Unauthenticated
@@ -31,54 +32,62 @@ def bearer(headers: Headers) -> str:
 
 
 class Authentication:
-    """Lets only holders of a key in that may do this, and no more of them than the account's rates allow; notes in the
-    request's state on whose account they act. See api/access/admin_key.py for the administrator's key."""
+    """Lets only holders of a key in that may do this, and no more of them than the account's rates and the slots allow; notes
+    in the request's state on whose account they act. See api/access/admin_key.py for the administrator's key."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, slots: RequestSlots | None = None) -> None:
         self.app = app
+        self.slots = slots or RequestSlots()
+        self._lookups = KeyLookups(self.slots)
         self._lockout = AdminLockout()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in PUBLIC:
+        if scope["type"] != "http":
+            await outside_http(self.app, scope, receive, send)
+            return
+        if scope["path"] in HEALTH:
             await self.app(scope, receive, send)
             return
-        context: AppContext = scope["app"].state.context
         try:
-            standings = await _let_in(scope, context, self._lockout)
+            standings = () if scope["path"] in PUBLIC else await self._let_in(scope)
+            slot = self.slots.holder() if "key_shown" in scope["state"] else self.slots.stranger(scope["state"]["peer"])
         except StenopoolError as error:
             await render(error)(scope, receive, send)
             return
-        if standings:
-            send = Counted(send, standings)
-        refused = refusal(context.services, standings)
-        await (render(refused) if refused else self.app)(scope, receive, send)
+        with slot:
+            await self._serve(standings, scope, receive, send)
 
+    async def _serve(self, standings: Sequence[Standing], scope: Scope, receive: Receive, send: Send) -> None:
+        if not standings:
+            await self.app(scope, receive, send)
+            return
+        refused = refusal(scope["app"].state.context.services, standings)
+        await (render(refused) if refused else self.app)(scope, receive, Counted(send, standings))
 
-async def _let_in(scope: Scope, context: AppContext, lockout: AdminLockout) -> Sequence[Standing]:
-    """How the account stands with its rates. Raises Unauthenticated, Forbidden, RateLimited, NotFound for an administration that is
-    switched off."""
-    headers, services = Headers(scope=scope), context.services
-    if is_admin_path(scope["path"]):
-        _let_administer(
-            scope, bearer(headers) if services.settings.admin_key else "", services.settings.admin_key, lockout
-        )
-        return ()
-    secret = bearer(headers)
-    principal = services.accounts.recall(secret)
-    if principal is None:
-        principal = await context.query(partial(services.accounts.authenticate, secret))
-    check_scope(principal, scope["method"], scope["path"], headers)
-    scope["state"]["principal"] = principal
-    return await count(services, principal, scope["method"], scope["path"])
+    async def _let_in(self, scope: Scope) -> Sequence[Standing]:
+        """How the account stands with its rates. Raises Unauthenticated, Forbidden, RateLimited, ServerBusy, NotFound for an
+        administration that is switched off."""
+        context: AppContext = scope["app"].state.context
+        headers, services, state = Headers(scope=scope), context.services, scope["state"]
+        if is_admin_path(scope["path"]):
+            admin_key = services.settings.admin_key
+            _let_administer(scope, bearer(headers) if admin_key else "", admin_key, self._lockout)
+            state["key_shown"] = True
+            return ()
+        principal = await self._lookups.principal_of(context, bearer(headers), state["peer"])
+        state["key_shown"] = True
+        check_scope(principal, scope["method"], scope["path"], headers)
+        state["principal"] = principal
+        return await count(services, principal, scope["method"], scope["path"])
 
 
 def _let_administer(scope: Scope, secret: str, admin_key: str | None, lockout: AdminLockout) -> None:
-    """Raises as check_admin, and RateLimited for an address that has been wrong too often."""
-    address = (scope.get("client") or ("", 0))[0]
-    lockout.check(address)
+    """Raises as check_admin, and RateLimited for a wrong key from a peer that has been wrong too often."""
     try:
         check_admin(secret, admin_key)
     except Unauthenticated:
+        peer = scope["state"]["peer"].name
+        lockout.check(peer)
         if parse_key(secret) is None:  # an account's key is a mistake, and no attempt at guessing
-            lockout.wrong(address)
+            lockout.wrong(peer)
         raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.datastructures import Headers
 
+from api.http.repeated_headers import wants_async
 from api.http.request_middleware import SYNCHRONOUS
 from infra.keys import scopes
 from infra.keys.key_cache import Principal
@@ -37,7 +38,7 @@ def scope_of(method: str, path: str) -> str | None:
 def check_scope(principal: Principal, method: str, path: str, headers: Headers) -> None:
     """Raises MissingScope, which names it. A synchronous request that wants a job made of it needs `jobs:write` too."""
     needed = [scope_of(method, path)]
-    if path in SYNCHRONOUS and "respond-async" in headers.get("prefer", "").lower():
+    if path in SYNCHRONOUS and wants_async(headers):
         needed.append(scopes.JOBS_WRITE)
     for scope in needed:
         if scope is not None and scope not in principal.scopes:

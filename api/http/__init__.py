@@ -1,1 +1,1 @@
-"""Bytes in and out, the same for every route: the server, its middleware, bodies, errors, server-sent events."""
+"""Requests and answers, the same for every route: middleware, bodies, errors, idempotency, server-sent events."""

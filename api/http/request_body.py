@@ -1,8 +1,8 @@
 """How a request's body is read: never faster than it is used, never slower than is bearable, never for nothing.
 
 `BodyGuard` stands between the server and everything that reads. It cuts off clients that send (almost) nothing, and
-when an answer goes out before the body has been read it empties the pipe before it closes, because a client that is still
-sending would otherwise see a broken connection instead of the answer (contract.md section 6).
+says how much may still be thrown away when an answer goes out before the body has been read: a client that is still sending
+would otherwise see a broken connection instead of the answer (contract.md section 6).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -28,11 +29,25 @@ GLANCE, GLANCE_SECONDS = (
     64 * 1024,
     0.05,
 )  # what is about to arrive anyway is taken first, so that the connection can go on
-STRANGER_DRAIN, STRANGER_SECONDS = 512 * 1024, 1.0  # what is read and thrown away for a caller without a key
+LEAST_RATE = 512  # bytes a second, below which a body is not even thrown away
+UPLOADS = frozenset({"/v1/audio/transcriptions", "/v1/audio/translations", "/v1/audio/jobs", "/v1/audio/estimates"})
 JSON_LIMIT = 1024 * 1024  # bytes
 SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")  # rare, and looked at closely then
 
 Schema = TypeVar("Schema", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What may still arrive of a body that nobody reads: `total` bytes in `seconds`; with `least`, as long as so many bytes
+    arrive in each `seconds`."""
+
+    total: int
+    seconds: float
+    least: int = 0
+
+
+STRANGER = Allowance(64 * 1024, 1.0)
 
 
 class _Body:
@@ -79,56 +94,46 @@ class _Body:
 
 
 class BodyGuard:
-    """Read deadline, and the emptying of pipes. At most `drain` bytes are thrown away for one request."""
+    """Read deadline, and what may be thrown away of a body that nobody reads: up to `drain` bytes of a key holder's upload."""
 
     def __init__(self, app: ASGIApp, *, patience: float, drain: int) -> None:
         self.app = app
         self.patience = patience
-        self.drain = drain
+        self.upload = Allowance(drain, patience, round(LEAST_RATE * patience))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         body = _Body(receive, Headers(scope=scope), self.patience)
-        await self.app(scope, body, DrainAfterResponse(send, body, self.drain))
+        await self.app(scope, body, EarlyResponse(send, body, scope, self.upload))
 
 
-class DrainAfterResponse:
-    """One request's `send`. A refusal that goes out before the body was read is sent whole and at once; then the pipe is
-    emptied, and only then the connection is closed: a close that overtakes what the client still sends destroys the answer.
-    """
+class EarlyResponse:
+    """One request's `send`. A refusal that goes out before the body was read is sent whole and at once, and says that the
+    connection will be closed; the connection itself then throws the body away within an allowance, and nobody waits for it here
+    (api/connection/discard.py)."""
 
-    def __init__(self, send: Send, body: _Body, drain: int) -> None:
+    def __init__(self, send: Send, body: _Body, scope: Scope, upload: Allowance) -> None:
         self._send = send
         self._body = body
-        self._drain = drain
-        self._stranger = False
-        self._early = False
+        self._scope = scope
+        self._upload = upload
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             await self._begin(message)
-        elif self._early and not message.get("more_body", False):
-            await self._send({**message, "more_body": True})
-            await self._empty()
-            message = {"type": "http.response.body", "body": b"", "more_body": False}
         await self._send(message)
 
     async def _begin(self, message: Message) -> None:
         if message["status"] < HTTPStatus.BAD_REQUEST or self._body.finished:
             return
         await _within(GLANCE_SECONDS, self._body.drain(GLANCE))
-        self._early = not self._body.finished
-        if self._early:
-            MutableHeaders(scope=message)["connection"] = "close"
-        self._stranger = message["status"] == HTTPStatus.UNAUTHORIZED
-
-    async def _empty(self) -> None:
-        if self._stranger:
-            await _within(STRANGER_SECONDS, self._body.drain(STRANGER_DRAIN))
-        else:
-            await self._body.drain(self._drain)
+        if self._body.finished:
+            return
+        MutableHeaders(scope=message)["connection"] = "close"
+        if "principal" in self._scope["state"] and self._scope["path"] in UPLOADS and self._body.invited:
+            self._scope["state"]["allowance"] = self._upload
 
 
 async def _within(seconds: float, waiting: Awaitable[None]) -> None:

@@ -12,7 +12,9 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.http.error_responses import METHODS, ClientGone, ServerBusy, render, unexpected
+from api.http.error_responses import METHODS, ClientGone, render, unexpected
+from api.http.peers import Peers
+from api.http.repeated_headers import fields_once
 from infra.database.ids import new_request_id
 from infra.logs import log_context
 from pipeline.errors import InvalidRequest, StenopoolError
@@ -20,7 +22,8 @@ from pipeline.errors import InvalidRequest, StenopoolError
 log = logging.getLogger("stenopool.api")
 
 SYNCHRONOUS = frozenset({"/v1/audio/speech", "/v1/audio/transcriptions", "/v1/audio/translations"})
-PUBLIC = frozenset({"/", "/healthz", "/readyz", "/metrics", "/version", "/docs", "/openapi.json", "/redoc"})
+HEALTH = frozenset({"/healthz", "/readyz"})  # served beside all slots
+PUBLIC = HEALTH | frozenset({"/", "/metrics", "/version", "/docs", "/openapi.json", "/redoc"})
 SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 LONGEST_CLIENT_ID = 512  # characters of X-Client-Request-Id, as OpenAI has it
 EXPOSED = (
@@ -29,6 +32,7 @@ EXPOSED = (
     b"location, retry-after, x-should-retry, etag, idempotent-replayed, content-disposition, "
     b"x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, ratelimit, ratelimit-policy"
 )
+POLICY_VIOLATION = 1008  # RFC 6455, 7.4.1
 PREFLIGHT_SECONDS = "86400"
 LIST_NAME = re.compile(rb"(^|&)([^=&]*)(?:\[\]|%5[Bb]%5[Dd])=")
 
@@ -81,39 +85,34 @@ class _Response:
 
 
 class RequestMiddleware:
-    """The outermost middleware. At most `limit` requests are inside at once; more are told to come back."""
+    """The outermost middleware."""
 
-    def __init__(self, app: ASGIApp, *, limit: int) -> None:
+    def __init__(self, app: ASGIApp, *, peers: Peers | None = None) -> None:
         self.app = app
-        self.limit = limit
-        self.inside = 0
+        self.peers = peers or Peers()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self.app(scope, receive, send)
+            await outside_http(self.app, scope, receive, send)
             return
         headers = Headers(scope=scope)
         scope["query_string"] = LIST_NAME.sub(rb"\1\2=", scope["query_string"])  # as SDKs write lists: `name[]=`
         own = new_request_id()  # in the ledger and on the receipt: never what a caller sends, who may send it twice
         answer = _Response(send, scope["path"], request_id(headers, own), own, time.monotonic())
-        scope.setdefault("state", {}).update(request_id=answer.request_id, own_id=own, started_at=answer.started_at)
+        state = scope.setdefault("state", {})
+        state.update(request_id=answer.request_id, own_id=own, started_at=answer.started_at)
+        state["peer"] = self.peers.of_request(scope)
         if scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
             await _preflight(headers)(scope, receive, answer)
             return
-        if self.inside >= self.limit:
-            await render(ServerBusy())(scope, receive, answer)
-            return
-        self.inside += 1
-        try:
-            theirs = headers.get("x-client-request-id")
-            with log_context(request_id=answer.request_id, client_request_id=theirs):
-                await self._serve(scope, receive, answer, theirs)
-                _record(scope, answer)
-        finally:
-            self.inside -= 1
+        theirs = headers.get("x-client-request-id")
+        with log_context(request_id=answer.request_id, client_request_id=theirs):
+            await self._serve(scope, receive, answer, theirs)
+            _record(scope, answer)
 
     async def _serve(self, scope: Scope, receive: Receive, answer: _Response, client_id: str | None) -> None:
         try:
+            fields_once(scope)
             check_client_id(client_id)
             await self.app(scope, receive, answer)
         except Exception as error:  # noqa: BLE001 - nothing below may leave a caller without an answer
@@ -122,6 +121,17 @@ class RequestMiddleware:
                 fault = render(error) if isinstance(error, StenopoolError) else unexpected()
                 await fault(scope, receive, answer)
             # else: the server sees an unfinished answer and cuts the connection, which is the one way to tell the client
+
+
+async def outside_http(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """The application's own start and end pass; a WebSocket, which no key, scope, rate or slot would see, is refused.
+    Raises ValueError for a scope of another kind."""
+    if scope["type"] == "lifespan":
+        await app(scope, receive, send)
+    elif scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": POLICY_VIOLATION})  # before it is accepted: 403
+    else:
+        raise ValueError(f"nobody checks a scope of the type {scope['type']!r}")
 
 
 def _note(error: Exception) -> None:

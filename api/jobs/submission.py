@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse
 from api.access.rate_limits import count_speech_job
 from api.dependencies import JOBS, AppContext
 from api.http.idempotency import REPLAYED, idempotency, idempotency_key
+from api.http.repeated_headers import RESPOND_ASYNC, wants_async
 from api.http.request_body import read_json, validated
 from api.jobs.quote import heard_ms, job_terms, sure_ms_of
 from api.schemas.audio_options import TranscriptionFields
@@ -55,12 +56,6 @@ class _Asked:
     context: AppContext
     caller: Principal
     key: str | None  # the Idempotency-Key
-
-
-def wants_async(request: Request) -> bool:
-    """`Prefer: respond-async` (RFC 7240)."""
-    preferences = ",".join(request.headers.getlist("prefer")).split(",")
-    return any(one.split(";")[0].strip().lower() == "respond-async" for one in preferences)
 
 
 async def create_job(request: Request, context: AppContext, caller: Principal, *, task: Task | None = None) -> Response:
@@ -189,8 +184,8 @@ async def _submit(asked: _Asked, fields: Fields, heard: _Input) -> Response:
     once = idempotency(asked.key, f"POST {JOBS}", _said(fields, heard), answer)
     job, replayed = await context.query(partial(context.services.jobs.create, new, once))
     headers = {"location": f"{JOBS}/{job.id}", "retry-after": RETRY_AFTER}
-    if wants_async(asked.request):
-        headers["preference-applied"] = "respond-async"
+    if wants_async(asked.request.headers):
+        headers["preference-applied"] = RESPOND_ASYNC
     if replayed is not None:
         return JSONResponse(replayed, status_code=202, headers=headers | REPLAYED)
     await wake_workers(context, job)

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from api.http.server import server
+from api.connection.server import server
+from api.http.peers import Peers
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,9 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(app: Any) -> Iterator[Running]:
+def running(app: Any, peers: Peers | None = None) -> Iterator[Running]:
     """Serve `app` for as long as the block lasts."""
-    serving = server(app, host="127.0.0.1", port=0)
+    serving = server(app, host="127.0.0.1", port=0, peers=peers)
     thread = threading.Thread(target=serving.run, daemon=True)
     thread.start()
     try:

@@ -10,9 +10,10 @@ from fastapi import APIRouter, Request, Response
 
 from api.dependencies import AppContext, Caller, Context
 from api.http.perf_metadata import perf, perf_headers
+from api.http.repeated_headers import wants_async
 from api.http.request_body import read_json, validated
 from api.http.sse import EVENT_STREAM, STREAM_HEADERS, Stream, event
-from api.jobs.submission import create_job, wants_async
+from api.jobs.submission import create_job
 from api.openapi.document import answers, shown_as, takes
 from api.schemas.audio_options import SpeechFields
 from api.sync.billing import Bill, subject_of
@@ -40,7 +41,7 @@ router = APIRouter(prefix="/v1/audio", tags=["audio"])
 async def speech(request: Request, context: Context, caller: Caller) -> Response:
     """At most 4,096 characters; a job takes any length. The first sound is sent as soon as it is there.
     `Prefer: respond-async` makes a job of it."""
-    if wants_async(request):
+    if wants_async(request.headers):
         return await create_job(request, context, caller, task="speech")
     fields = validated(SpeechFields, await read_json(request))
     options = fields.options()

@@ -11,8 +11,9 @@ from fastapi import APIRouter, Request, Response
 
 from api.dependencies import AppContext, Caller, Context, context_of, principal_of
 from api.http.client_disconnect import ClientDisconnect
+from api.http.repeated_headers import wants_async
 from api.http.request_body import validated
-from api.jobs.submission import create_job, wants_async
+from api.jobs.submission import create_job
 from api.openapi.document import answers, takes
 from api.schemas.audio_options import TranscriptionFields
 from api.sync.background_work import BackgroundWork
@@ -47,7 +48,7 @@ DOCUMENTED: dict[str, Any] = {
 @router.post("/transcriptions", summary="Transcribe a recording", **DOCUMENTED)
 async def transcriptions(request: Request, context: Context, caller: Caller) -> Response:
     """At most 25 MB; `POST /v1/audio/jobs` takes any length. `Prefer: respond-async` makes a job of it."""
-    if wants_async(request):
+    if wants_async(request.headers):
         return await create_job(request, context, caller, task="transcription")
     return await _heard(request, context, caller, "transcription")
 
@@ -55,7 +56,7 @@ async def transcriptions(request: Request, context: Context, caller: Caller) -> 
 @router.post("/translations", summary="Transcribe a recording into English", **DOCUMENTED)
 async def translations(request: Request, context: Context, caller: Caller) -> Response:
     """At most 25 MB; otherwise as transcriptions."""
-    if wants_async(request):
+    if wants_async(request.headers):
         return await create_job(request, context, caller, task="translation")
     return await _heard(request, context, caller, "translation")
 

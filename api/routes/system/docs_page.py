@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from html import escape
 from typing import Any
 
-from fastapi import APIRouter, Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from fastapi import APIRouter, FastAPI, Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 router = APIRouter(include_in_schema=False)
 
@@ -33,13 +34,16 @@ td:first-child{white-space:nowrap}
 @router.get("/openapi.json")
 async def openapi(request: Request) -> Response:
     """The OpenAPI document."""
-    return JSONResponse(request.app.openapi())
+    return Response(
+        _once(request.app, "openapi_json", lambda document: json.dumps(document).encode()),
+        media_type="application/json",
+    )
 
 
 @router.get("/docs")
 async def docs(request: Request) -> Response:
     """Every route on one page."""
-    return HTMLResponse(page(request.app.openapi()))
+    return HTMLResponse(_once(request.app, "docs_html", lambda document: page(document).encode()))
 
 
 @router.get("/redoc")
@@ -47,6 +51,14 @@ async def docs(request: Request) -> Response:
 async def elsewhere() -> Response:
     """To the one page there is."""
     return RedirectResponse("/docs")
+
+
+def _once(app: FastAPI, name: str, write: Callable[[dict[str, Any]], bytes]) -> bytes:
+    """The document as it was written for whoever asked first: it does not change, and anybody may ask."""
+    if not hasattr(app.state, name):
+        setattr(app.state, name, write(app.openapi()))
+    content: bytes = getattr(app.state, name)
+    return content
 
 
 def page(document: dict[str, Any]) -> str:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
-from typing import Any
 
 from fastapi import APIRouter, Response
 from starlette.responses import JSONResponse
 
-from api.dependencies import AppContext, Context
+from api.dependencies import Context
 from infra.metrics import MEDIA_TYPE
-from pipeline.audio.ffmpeg.sandbox import sandbox_level
-from pipeline.errors import StenopoolError
 
 router = APIRouter(tags=["health"])
 
@@ -28,35 +23,12 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz", summary="Can it work?")
 async def readyz(context: Context) -> Response:
-    """Each part with its milliseconds. 503 when the database or the storage is away; `degraded` with 200 when only the
-    broker is: jobs are still taken, and begin when it is back."""
-    services = context.services
-    database = await _probe(context, services.database.check)
-    storage = await _probe(context, services.storage.check)
-    broker = await _probe(context, services.queue.check)
-    able = database["ok"] and storage["ok"]
-    body = {
-        "status": "ok" if able and broker["ok"] else "degraded" if able else "unavailable",
-        "database": database,
-        "storage": storage,
-        "broker": broker,
-        "sandbox": await context.query(sandbox_level),
-        "version": version("stenopool"),
-    }
-    return JSONResponse(body, status_code=200 if able else 503, headers={} if able else {"retry-after": "2"})
-
-
-async def _probe(context: AppContext, check: Callable[[], Any]) -> dict[str, Any]:
-    began = time.monotonic()
-    try:
-        facts = await context.query(check)
-    except StenopoolError as error:
-        return {"ok": False, "ms": _since(began), "error": error.code}
-    return {"ok": True, "ms": _since(began), **(facts if isinstance(facts, dict) else {})}
-
-
-def _since(began: float) -> float:
-    return round((time.monotonic() - began) * 1000, 1)
+    """Says only its status. 503 when the database or the storage is away; `degraded` with 200 when only the broker is: jobs are
+    still taken, and begin when it is back. `stenopool doctor` tells more."""
+    status = await context.readiness.status()
+    if status == "unavailable":
+        return JSONResponse({"status": status}, status_code=503, headers={"retry-after": "2"})
+    return JSONResponse({"status": status})
 
 
 @router.get("/metrics", summary="Counters and timings, for Prometheus")

@@ -1,12 +1,14 @@
 """Who gets in, and what strangers and neighbours can learn: nothing."""
 
+import asyncio
 import re
 from typing import Any
 
 import pytest
 from fastapi.routing import APIRoute
 
-from api.http.request_middleware import PUBLIC
+from api.access.authentication import Authentication
+from api.http.request_middleware import PUBLIC, RequestMiddleware
 from api.main import create_app
 from infra.settings import Settings
 from tests.api.conftest import JOBS, House
@@ -159,3 +161,22 @@ def test_the_document_tells_how_a_request_can_be_refused() -> None:
             assert not missing, f"{method} {path}"
     paid = ("audio/speech", "audio/transcriptions", "audio/translations", "audio/jobs", "audio/jobs/{job_id}/retry")
     assert all("402" in paths[f"/v1/{path}"]["post"]["responses"] for path in paid)
+
+
+@pytest.mark.parametrize("outermost", [True, False])
+def test_what_is_not_http_is_refused_where_no_key_would_be_asked_for(outermost: bool) -> None:
+    reached: list[str] = []
+    sent: list[dict[str, object]] = []
+
+    async def app(scope: dict[str, object], _receive: object, _send: object) -> None:
+        reached.append(str(scope["type"]))
+
+    async def send(message: dict[str, object]) -> None:
+        sent.append(message)
+
+    door = RequestMiddleware(app) if outermost else Authentication(app)
+    asyncio.run(door({"type": "lifespan"}, None, send))
+    asyncio.run(door({"type": "websocket", "path": "/v1/realtime", "headers": []}, None, send))
+    with pytest.raises(ValueError, match="webtransport"):
+        asyncio.run(door({"type": "webtransport"}, None, send))
+    assert (reached, sent) == (["lifespan"], [{"type": "websocket.close", "code": 1008}])

@@ -5,6 +5,7 @@ import json
 import logging
 import re
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -28,10 +29,7 @@ def test_without_a_broker_it_is_degraded_and_still_takes_jobs(house: House) -> N
     answer = house.client.get("/readyz")
     body = answer.json()
     assert (answer.status_code, body["status"]) == (200, "degraded")
-    assert body["database"]["ok"] and body["storage"]["ok"] and not body["broker"]["ok"]
-    assert body["database"]["migration"] == body["database"]["expected"]
-    assert all(isinstance(body[part]["ms"], float) for part in ("database", "storage", "broker"))
-    assert body["sandbox"] in ("bubblewrap", "limits")
+    assert set(body) == {"status"}, "a stranger learns nothing else"
     assert house.submit()["status"] == "queued"
 
 
@@ -130,3 +128,13 @@ def test_a_callers_id_that_no_log_should_hold_is_refused(house: House, given: st
     answer = house.get("/v1/models", headers=house.auth() | {"X-Client-Request-Id": given.encode("latin-1")})
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "X-Client-Request-Id")
     assert "512" in answer.json()["error"]["message"]
+
+
+def test_however_many_ask_whether_it_is_ready_the_parts_are_asked_once(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(house.services.database, "check", lambda: asked.append("database"))
+    monkeypatch.setattr("api.readiness.time", SimpleNamespace(monotonic=lambda: 1000.0))
+    assert {house.client.get("/readyz").status_code for _ in range(20)} == {200}
+    assert asked == ["database"]

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 import pytest
 from fastapi import FastAPI, Request
 
+from api.connection.protocol import TimeoutProtocol
 from api.http import error_responses
 from api.http import request_body as body_module
 from api.http.error_responses import render
 from api.http.request_body import BodyGuard, blocks
 from api.http.request_middleware import RequestMiddleware
-from api.http.server import TimeoutProtocol
 from pipeline.errors import InvalidRequest, Unauthenticated
 from tests.api.serving import Running, received, running
 
@@ -29,6 +29,9 @@ class Strangers:
     async def __call__(self, scope: dict, receive: object, send: object) -> None:
         if scope["type"] == "http" and scope["path"] == "/stranger":
             await render(Unauthenticated())(scope, receive, send)
+        elif scope["type"] == "http":
+            scope["state"]["principal"] = "somebody"
+            await self.app(scope, receive, send)
         else:
             await self.app(scope, receive, send)
 
@@ -38,13 +41,14 @@ def application() -> FastAPI:
     error_responses.install(app)
     app.add_middleware(Strangers)
     app.add_middleware(BodyGuard, patience=PATIENCE, drain=50_000_000)
-    app.add_middleware(RequestMiddleware, limit=100)
+    app.add_middleware(RequestMiddleware)
 
     @app.post("/count")
     async def count(request: Request) -> dict[str, int]:
         return {"bytes": sum([len(block) async for block in blocks(request)])}
 
     @app.post("/refuse")
+    @app.post("/v1/audio/jobs")
     async def refuse() -> None:
         raise InvalidRequest("No.", param="x")
 
@@ -73,7 +77,7 @@ def answer_of(raw: bytes) -> tuple[int, dict[str, str], dict]:
 
 
 def test_headers_that_do_not_end_are_cut_off(served: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.http.server.HEADER_SECONDS", 0.3)
+    monkeypatch.setattr("api.connection.protocol.HEADER_SECONDS", 0.3)
     with served.connection() as connection:
         connection.sendall(b"GET /count HTTP/1.1\r\nHost: x\r\nX-A: ")
         status, _, body = answer_of(received(connection))
@@ -81,7 +85,7 @@ def test_headers_that_do_not_end_are_cut_off(served: Running, monkeypatch: pytes
 
 
 def test_a_connection_that_asks_nothing_is_closed(served: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.http.server.HEADER_SECONDS", 0.2)
+    monkeypatch.setattr("api.connection.protocol.HEADER_SECONDS", 0.2)
     with served.connection() as connection:
         assert received(connection) == b""
 
@@ -155,7 +159,7 @@ def test_who_is_refused_early_gets_the_answer_not_a_broken_pipe(served: Running,
     if "chunked" in framing:
         content = b"".join(b"100000\r\n" + content[:0x100000] + b"\r\n" for _ in range(19)) + b"0\r\n\r\n"
     with served.connection() as connection:
-        connection.sendall(post("/refuse", framing))
+        connection.sendall(post("/v1/audio/jobs", framing))
         connection.sendall(content)  # raises if the server hangs up
         status, headers, _ = answer_of(received(connection))
     assert (status, headers["connection"]) == (400, "close")
@@ -194,7 +198,7 @@ def test_a_stranger_is_answered_before_much_is_read(served: Running) -> None:
 
 def test_a_stranger_who_reads_first_gets_a_clean_answer(served: Running) -> None:
     with served.connection() as connection:
-        connection.sendall(post("/stranger", "Content-Length: 100000000") + b"x" * body_module.STRANGER_DRAIN)
+        connection.sendall(post("/stranger", "Content-Length: 100000000") + b"x" * body_module.STRANGER.total)
         status, headers, body = answer_of(received(connection))
     assert (status, headers["connection"]) == (401, "close")
     assert body["error"]["code"] == "invalid_api_key"
@@ -205,6 +209,15 @@ def test_who_asks_before_sending_is_told_before_sending(served: Running) -> None
         connection.sendall(post("/refuse", "Content-Length: 100000000", "Expect: 100-continue"))
         raw = received(connection)
     assert raw.startswith(b"HTTP/1.1 400"), "no 100 Continue, no waiting"
+
+
+@pytest.mark.parametrize("expected", ["100-continue", "100-Continue"])
+def test_who_waits_to_be_asked_is_asked(served: Running, expected: str) -> None:
+    with served.connection() as connection:
+        connection.sendall(post("/count", "Content-Length: 3", f"Expect: {expected}", "Connection: close"))
+        assert connection.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(b"abc")
+        assert received(connection).endswith(b'{"bytes":3}')
 
 
 def test_a_fault_of_ours_shows_nothing(served: Running) -> None:
@@ -225,9 +238,15 @@ def test_a_fault_of_ours_shows_nothing(served: Running) -> None:
     assert headers["openai-processing-ms"].isdigit()
 
 
-def test_the_protocol_still_overrides_what_it_must() -> None:
-    """uvicorn's protocol is not a public interface: these are the parts we build on."""
+def test_what_we_use_of_the_servers_protocol_is_still_there() -> None:
+    """It is not a public interface: these are the parts we build on."""
     base = TimeoutProtocol.__mro__[1]
-    for name in ("connection_made", "connection_lost", "data_received", "on_message_begin", "on_headers_complete"):
+    names = (
+        "connection_made",
+        "connection_lost",
+        "data_received",
+        "on_response_complete",
+        "timeout_keep_alive_handler",
+    )
+    for name in (*names, "_start_asgi_task", "_unset_keepalive_if_required"):
         assert callable(getattr(base, name))
-    assert callable(base.send_400_response)

@@ -1,0 +1,47 @@
+"""Whether this installation can work: asked once a second at most, however many ask, and beside everybody's queries."""
+
+from __future__ import annotations
+
+import time
+from typing import Literal
+
+import anyio
+import anyio.to_thread
+
+from infra.wiring import Services
+from pipeline.errors import StenopoolError
+
+FRESH_SECONDS = 1.0
+Status = Literal["ok", "degraded", "unavailable"]
+
+
+class Readiness:
+    """What was found a moment ago."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._limiter = anyio.CapacityLimiter(1)
+        self._lock = anyio.Lock()
+        self._until = 0.0
+        self._status: Status = "unavailable"
+
+    async def status(self) -> Status:
+        """`unavailable` when the database or the storage is away; `degraded` when only the broker is: jobs are still taken, and
+        begin when it is back."""
+        async with self._lock:
+            if time.monotonic() >= self._until:
+                self._status = await anyio.to_thread.run_sync(self._look, limiter=self._limiter)
+                self._until = time.monotonic() + FRESH_SECONDS
+            return self._status
+
+    def _look(self) -> Status:
+        try:
+            self._services.database.check()
+            self._services.storage.check()
+        except StenopoolError:
+            return "unavailable"
+        try:
+            self._services.queue.check()
+        except StenopoolError:
+            return "degraded"
+        return "ok"

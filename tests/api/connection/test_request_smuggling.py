@@ -1,0 +1,149 @@
+"""Each request gets its own answer, and never another's: tries over real sockets, with the bytes cut anywhere.
+
+Raw sockets stand for a proxy that keeps its connection and forwards `Upgrade` unbuffered. `STENOPOOL_SMUGGLING_TRIES=1000`
+asks for more tries than an ordinary run makes.
+"""
+
+import json
+import os
+import random
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from fastapi import FastAPI, Request
+from starlette.responses import JSONResponse
+
+from api.http import error_responses
+from api.http.request_body import BodyGuard, blocks
+from api.http.request_middleware import RequestMiddleware
+from tests.api.connection.test_request_parser import AMBIGUOUS, UPGRADE, cut
+from tests.api.serving import Running, received, running
+
+TRIES = int(os.environ.get("STENOPOOL_SMUGGLING_TRIES", "200"))
+STOLEN = b"POST /echo HTTP/1.1\r\nHost: x\r\nX-Mark: stolen\r\nContent-Length: 0\r\n\r\n"
+
+
+def application() -> FastAPI:
+    app = FastAPI(openapi_url=None)
+    error_responses.install(app)
+    app.add_middleware(BodyGuard, patience=10.0, drain=1_000_000)
+    app.add_middleware(RequestMiddleware)
+
+    @app.post("/echo")
+    async def echo(request: Request) -> JSONResponse:
+        body = b"".join([block async for block in blocks(request)])
+        return JSONResponse({"mark": request.headers["x-mark"], "body": body.decode("latin-1")})
+
+    @app.post("/unread")
+    async def unread(request: Request) -> JSONResponse:
+        return JSONResponse({"mark": request.headers["x-mark"], "body": None})
+
+    return app
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Running]:
+    with running(application()) as place:
+        yield place
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request, and what its answer must hold."""
+
+    raw: bytes
+    answer: dict[str, object]
+
+    @classmethod
+    def at_random(cls, chance: random.Random, mark: str) -> "Asked":
+        path = chance.choice(("/echo", "/echo", "/unread"))
+        body = chance.choice((b"", STOLEN, STOLEN * 3, chance.randbytes(chance.randrange(3000)), b"0\r\n\r\n" + STOLEN))
+        fields = [b"Host: x", b"X-Mark: " + mark.encode(), *([UPGRADE.strip()] if chance.random() < 0.6 else [])]
+        if chance.random() < 0.5:
+            fields.append(b"Content-Length: %d" % len(body))
+            sent = body
+        else:
+            fields.append(b"Transfer-Encoding: chunked")
+            sent = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in cut(body, chance, 3) if part) + b"0\r\n\r\n"
+        chance.shuffle(fields)
+        raw = b"POST " + path.encode() + b" HTTP/1.1\r\n" + b"\r\n".join(fields) + b"\r\n\r\n" + sent
+        return cls(raw, {"mark": mark, "body": body.decode("latin-1") if path == "/echo" else None})
+
+
+def send_cut(connection: socket.socket, data: bytes, chance: random.Random) -> None:
+    """In pieces that the other side reads one by one, now and then."""
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for part in cut(data, chance, chance.randrange(1, 6)):
+        connection.sendall(part)
+        if chance.random() < 0.5:
+            time.sleep(0.001)
+
+
+def answers(connection: socket.socket, count: int) -> list[dict[str, object]]:
+    """So many answers, framed by their Content-Length."""
+    found: list[dict[str, object]] = []
+    held = b""
+    while len(found) < count:
+        head, end, rest = held.partition(b"\r\n\r\n")
+        lines = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:]) if end else {}
+        if end and len(rest) >= (size := int(lines[b"content-length"])):
+            found.append(json.loads(rest[:size]))
+            held = rest[size:]
+            continue
+        part = connection.recv(65536)
+        assert part, (found, held)
+        held += part
+    assert held == b"", "an answer that nobody asked for"
+    return found
+
+
+def test_each_request_gets_its_own_answer(served: Running) -> None:
+    for seed in range(TRIES):
+        chance = random.Random(seed)
+        asked = [Asked.at_random(chance, f"{seed}-{n}") for n in range(chance.randrange(2, 5))]
+        with served.connection() as connection:
+            if chance.random() < 0.5:  # pipelined
+                send_cut(connection, b"".join(one.raw for one in asked), chance)
+                got = answers(connection, len(asked))
+            else:
+                got = []
+                for one in asked:
+                    send_cut(connection, one.raw, chance)
+                    got += answers(connection, 1)
+            assert got == [one.answer for one in asked], f"seed {seed}"
+            connection.shutdown(socket.SHUT_WR)
+
+
+@pytest.mark.parametrize("rest", AMBIGUOUS.values(), ids=AMBIGUOUS)
+def test_what_might_be_read_in_two_ways_ends_the_connection(served: Running, rest: bytes) -> None:
+    """There is one answer at most, a refusal, and never one to what comes behind."""
+    chance = random.Random(rest)
+    with served.connection() as connection:
+        send_cut(connection, b"POST /echo HTTP/1.1\r\nX-Mark: own\r\nHost: x\r\n" + rest + STOLEN, chance)
+        raw = received(connection)
+    assert raw.startswith(b"HTTP/1.1 400 ") and raw.count(b"HTTP/1.1") == 1
+    assert b"stolen" not in raw
+
+
+def test_a_body_in_a_later_packet_is_no_request(served: Running) -> None:
+    """The finding: with `Upgrade: h2c` the body was dropped, and what came later was read as a new request."""
+    with served.connection() as connection:
+        head = (
+            b"POST /echo HTTP/1.1\r\nHost: x\r\nX-Mark: own\r\n" + UPGRADE + b"Content-Length: %d\r\n\r\n" % len(STOLEN)
+        )
+        connection.sendall(head)
+        time.sleep(0.05)
+        connection.sendall(STOLEN)
+        assert answers(connection, 1) == [{"mark": "own", "body": STOLEN.decode()}]
+        connection.sendall(STOLEN.replace(b"stolen", b"second"))
+        assert answers(connection, 1) == [{"mark": "second", "body": ""}]
+
+
+def test_a_websocket_is_an_ordinary_request(served: Running) -> None:
+    with served.connection() as connection:
+        asked = b"GET /echo HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, close\r\nUpgrade: websocket\r\n"
+        connection.sendall(asked + b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+        assert received(connection).startswith(b"HTTP/1.1 405 ")
