@@ -6,7 +6,6 @@ they used, and never before the first. Frames that were damaged, left out or joi
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,7 +15,7 @@ from pipeline.audio.mpeg_frames import MpegFrame, mpeg_frame
 
 _HEADER, _CHECKSUM = 4, 2  # bytes
 _CRC_POLYNOMIAL, _CRC_START = 0x8005, 0xFFFF
-_TAGS = re.compile(b"Xing|Info")
+_TAGS = (b"Xing", b"Info")
 _TAG = 4  # bytes
 _BEGIN_BITS = (9, 8)  # of `main_data_begin`, in version 1 and in the others
 _LENGTH_BITS = 12  # of `part2_3_length`
@@ -60,7 +59,11 @@ def _heads(data: bytes, places: NDArray[np.int64], kind: MpegFrame) -> NDArray[n
 def _tagged(heads: NDArray[np.uint8]) -> bool:
     """Whether one of the frames is a tag as an encoder writes it in front of all: two recordings were joined."""
     behind = heads[:, -_TAG:].tobytes()
-    return any(match.start() % _TAG == 0 for match in _TAGS.finditer(behind))
+    return any(tag in behind and tag in _pieces(behind) for tag in _TAGS)
+
+
+def _pieces(behind: bytes) -> set[bytes]:
+    return {behind[at : at + _TAG] for at in range(0, len(behind), _TAG)}
 
 
 def _in_order(side: NDArray[np.uint8], lengths: NDArray[np.int64], kind: MpegFrame) -> bool:
