@@ -17,25 +17,26 @@ _HEADER, _CHECKSUM = 4, 2  # bytes
 _CRC_POLYNOMIAL, _CRC_START = 0x8005, 0xFFFF
 _TAGS = (b"Xing", b"Info")
 _TAG = 4  # bytes
-_BEGIN_BITS = (9, 8)  # of `main_data_begin`, in version 1 and in the others
-_LENGTH_BITS = 12  # of `part2_3_length`
-_LENGTHS_AT = ((18, 77), (9,))  # where each granule's stands in the side information of one channel
+_WORD = 4  # bytes that hold all that is asked of a granule
+# Where `main_data_begin` ends and `part2_3_length` (12 bits) does, counted from the end of the first word of the side information;
+# the second granule, of version 1 alone, has its length in the word at byte 8.
+_BEGIN_SHIFT, _LENGTH_SHIFT = (23, 24), (2, 11)
+_SECOND_AT, _SECOND_SHIFT = 8, 7
+_LENGTH = 0xFFF
 
 
 def fits(data: bytes, frames: Sequence[int], end: int, kind: MpegFrame) -> bool:
     """Of the third layer in one channel: `frames` begin there and follow each other up to `end`."""
-    if not frames:
+    if not frames or frames[-1] + _side_at(kind) + side_bytes(kind) + _TAG > len(data):
         return False
-    places = np.asarray(frames)
-    heads = _heads(data, places, kind)
     last = mpeg_frame(data[frames[-1] : frames[-1] + _HEADER])
-    if heads is None or last is None or frames[-1] + last.length != end or _tagged(heads):
+    if last is None or frames[-1] + last.length != end:
         return False
-    if kind.checked and not _checked(heads):
+    edges = np.array([*frames, end])
+    heads = _heads(data, edges[:-1], kind)
+    if _tagged(heads) or (kind.checked and not _checked(heads)):
         return False
-    lengths = np.full(len(places), last.length)
-    lengths[:-1] = places[1:] - places[:-1]
-    return _in_order(heads[:, _side_at(kind) : -_TAG], lengths, kind)
+    return _in_order(heads[:, _side_at(kind) :], np.diff(edges), kind)
 
 
 def side_bytes(kind: MpegFrame) -> int:
@@ -47,11 +48,9 @@ def _side_at(kind: MpegFrame) -> int:
     return _HEADER + (_CHECKSUM if kind.checked else 0)
 
 
-def _heads(data: bytes, places: NDArray[np.int64], kind: MpegFrame) -> NDArray[np.uint8] | None:
+def _heads(data: bytes, places: NDArray[np.int64], kind: MpegFrame) -> NDArray[np.uint8]:
     """The first bytes of each frame, up to where a tag would stand behind its side information."""
     size = _side_at(kind) + side_bytes(kind) + _TAG
-    if places[-1] + size > len(data):
-        return None
     found: NDArray[np.uint8] = np.frombuffer(data, np.uint8)[places[:, None] + np.arange(size)]
     return found
 
@@ -68,21 +67,20 @@ def _pieces(behind: bytes) -> set[bytes]:
 
 def _in_order(side: NDArray[np.uint8], lengths: NDArray[np.int64], kind: MpegFrame) -> bool:
     """Whether the sound of each frame begins behind that of the one before and ends in its own frame at the latest."""
-    room = lengths - _side_at(kind) - side.shape[1]
-    here = np.cumsum(room) - room
-    begins = here - _field(side, 0, _BEGIN_BITS[not kind.version1])
-    bits = sum(_field(side, at, _LENGTH_BITS) for at in _LENGTHS_AT[not kind.version1])
-    ends = begins + (bits + 7) // 8
-    return bool(begins[0] >= 0 and np.all(begins[1:] >= ends[:-1]) and np.all(ends <= here + room))
+    words = _words(side, 0)
+    bits = words >> _LENGTH_SHIFT[not kind.version1] & _LENGTH
+    if kind.version1:
+        bits = bits + (_words(side, _SECOND_AT) >> _SECOND_SHIFT & _LENGTH)
+    room = lengths - (_side_at(kind) + side_bytes(kind))
+    behind = np.cumsum(room)
+    begins = behind - room - (words >> _BEGIN_SHIFT[not kind.version1])
+    ends = begins + (bits + 7 >> 3)
+    return bool(begins[0] >= 0 and (begins[1:] >= ends[:-1]).all() and (ends <= behind).all())
 
 
-def _field(side: NDArray[np.uint8], at: int, count: int) -> NDArray[np.int64]:
-    """The number in `count` bits from bit `at` on."""
-    first, last = at // 8, (at + count - 1) // 8
-    value = side[:, first].astype(np.int64)
-    for column in range(first + 1, last + 1):
-        value = value << 8 | side[:, column]
-    return value >> 8 * (last + 1) - at - count & (1 << count) - 1
+def _words(side: NDArray[np.uint8], at: int) -> NDArray[np.int64]:
+    """Of each frame the number in the four bytes from `at` on."""
+    return side[:, at : at + _WORD].copy().view(">u4")[:, 0].astype(np.int64)
 
 
 def _checked(heads: NDArray[np.uint8]) -> bool:
