@@ -87,12 +87,12 @@ def _instead(meant: int, track: int, silent: Sequence[int]) -> str:
 
 def _probed(pieces: Iterator[Piece], rate: int) -> tuple[bool, Iterator[Piece]]:
     """Whether anything is heard in the first minute, and all pieces again."""
-    kept: list[Piece] = []
+    kept, patience = list[Piece](), round(_PATIENCE * rate)
     for at, pcm in pieces:
         kept.append((at, pcm))
-        if not is_silent(pcm):
+        if not is_silent(pcm[: _SAMPLE_BYTES * max(0, patience - at)]):  # to the sample, however the blocks are cut
             return True, itertools.chain(kept, pieces)
-        if at + len(pcm) // _SAMPLE_BYTES >= _PATIENCE * rate:
+        if at + len(pcm) // _SAMPLE_BYTES >= patience:
             break
     return False, iter(kept)
 
