@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
@@ -230,11 +230,6 @@ def gaps(session: Session, job: Job) -> list[dict[str, Any]]:
     failed = select(Chunk).where(col(Chunk.job_id) == job.id, col(Chunk.status) == ChunkStatus.FAILED)
     rows = session.scalars(failed.order_by(col(Chunk.idx)))
     return [gap_as_dict(failed_chunk(chunk.idx, chunk.span, chunk.error)) for chunk in rows]
-
-
-def rows_of(session: Session, job: Job) -> int:
-    """How many chunk rows there are."""
-    return session.execute(select(func.count()).where(col(Chunk.job_id) == job.id)).scalar_one()
 
 
 def _samples(span: dict[str, Any]) -> int:

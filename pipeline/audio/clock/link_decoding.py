@@ -93,7 +93,7 @@ class LinkDecoding:
         self._pending = child.read()
         self.sounds = child.log.sounds
         if 0 < len(self.sounds) <= self._track:
-            found = f"The file has {len(self.sounds)} audio tracks: there is no audio track {self._track + 1}."
+            found = f"There is no audio track {self._track + 1}; the last one of this file is {len(self.sounds)}."
             raise InvalidRequest(found, param="audio_track")
         if not self.sounds:
             raise failure(child.log, child.returncode)

@@ -124,10 +124,6 @@ def _behind_sound(container: Container, read: Read, at: int, size: int) -> int:
     return min(size, sound.start + (sound.length or 0)) if whole else min(size, sound.start)
 
 
-def _wave64(read: Read, at: int, size: int) -> bool:
-    return _chunked(W64, read, at, size)
-
-
 def _flac(read: Read, at: int, _size: int) -> bool:
     return flac_header(read, at) is not None
 
