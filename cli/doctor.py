@@ -31,7 +31,7 @@ from infra.storage import open_storage
 from infra.worker_heartbeats import WorkerStore
 from pipeline.audio.ffmpeg.binary import ffmpeg_path, ffmpeg_version
 from pipeline.audio.ffmpeg.sandbox import sandbox_level
-from pipeline.catalog import load_catalog
+from pipeline.catalog.toml_file import load_catalog
 from pipeline.errors import StenopoolError
 from pipeline.options import SpeechOptions, TranscriptionOptions
 from pipeline.provider_registry import ProviderRegistry

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.catalog import Catalog
+from pipeline.catalog.catalog import Catalog
 
 
 def served_by(catalog: Catalog, model_id: str) -> str:

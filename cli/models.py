@@ -9,7 +9,8 @@ import typer
 from cli.embedded_notice import served_by, stand_ins
 from cli.environment import settings
 from cli.output import print_json, print_table
-from pipeline.catalog import Catalog, load_catalog
+from pipeline.catalog.catalog import Catalog
+from pipeline.catalog.toml_file import load_catalog
 
 app = typer.Typer(add_completion=False)
 

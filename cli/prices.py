@@ -12,7 +12,8 @@ from cli.models import open_catalog
 from cli.operator_database import AsJson, open_operator_database
 from cli.output import print_json, print_table, remark
 from infra.money.ratios import EVERY_MODEL, Ratios
-from pipeline.catalog import Catalog, Model
+from pipeline.catalog.catalog import Catalog
+from pipeline.catalog.model import Model
 from pipeline.errors import InvalidRequest
 
 app = typer.Typer(

@@ -16,7 +16,7 @@ from cli.atomic_output import write_whole
 from cli.environment import settings
 from cli.output import print_json, remark
 from pipeline import formats
-from pipeline.catalog import load_catalog
+from pipeline.catalog.toml_file import load_catalog
 from pipeline.errors import InvalidRequest
 from pipeline.formats.base import Format, RenderOptions
 from pipeline.options import SPEECH_FORMATS, SpeechOptions

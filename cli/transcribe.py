@@ -22,7 +22,7 @@ from cli.exits import OK, exit_code
 from cli.output import complain, print_json, remark, remark_on_omissions, stderr
 from pipeline import formats
 from pipeline.audio.raw_sound import MOST_CHANNELS, RATES, RawFormat
-from pipeline.catalog import load_catalog
+from pipeline.catalog.toml_file import load_catalog
 from pipeline.cut.channel_chunks import WHOLE
 from pipeline.cut.time_range import Part
 from pipeline.errors import InvalidRequest, StenopoolError

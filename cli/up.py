@@ -31,7 +31,8 @@ from infra.settings import Settings
 from infra.storage import open_storage
 from infra.worker_heartbeats import WorkerStore
 from pipeline.audio.ffmpeg.sandbox import sandbox_level
-from pipeline.catalog import Catalog, load_catalog
+from pipeline.catalog.catalog import Catalog
+from pipeline.catalog.toml_file import load_catalog
 from pipeline.errors import StenopoolError, WrongState
 from pipeline.money import MICRO
 

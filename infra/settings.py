@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 
-from pipeline.catalog import key_variables
+from pipeline.catalog.toml_file import key_variables
 from pipeline.errors import InvalidRequest
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network

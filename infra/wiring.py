@@ -32,7 +32,8 @@ from infra.settings import Settings
 from infra.storage import ObjectStore, open_storage
 from infra.webhooks.store import WebhookStore
 from infra.worker_heartbeats import WorkerStore
-from pipeline.catalog import Catalog, load_catalog
+from pipeline.catalog.catalog import Catalog
+from pipeline.catalog.toml_file import load_catalog
 from pipeline.provider_registry import ProviderRegistry
 
 

@@ -29,7 +29,7 @@ from functools import partial
 
 from pipeline.audio.decode import decode
 from pipeline.audio.duration.exact import container_of, measured, measured_ms
-from pipeline.catalog import Route
+from pipeline.catalog.model import Route
 from pipeline.concurrency.greenlet_io import run_in_thread
 from pipeline.cut.cutter import CutProfile, Span, cut
 from pipeline.errors import (

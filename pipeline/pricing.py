@@ -21,7 +21,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any, Literal
 
-from pipeline.catalog import Prices
+from pipeline.catalog.model import Prices
 from pipeline.money import MICRO
 from pipeline.transcript import TokenUsage
 

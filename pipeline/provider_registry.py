@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 
 from pipeline import providers
-from pipeline.catalog import Catalog, Route
+from pipeline.catalog.catalog import Catalog
+from pipeline.catalog.model import Route
 from pipeline.errors import EngineLost, ModelUnavailable
 from pipeline.provider_protocol import Provider, Speaker, Transcriber
 

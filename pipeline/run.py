@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from pipeline.audio.encode import encode
-from pipeline.catalog import Route
+from pipeline.catalog.model import Route
 from pipeline.cut.channel_chunks import WHOLE, Sound
 from pipeline.cut.cutter import Chunk, CutProfile, Span
 from pipeline.cut.time_range import Part

@@ -25,7 +25,7 @@ from infra.database.tables import Chunk, Job, LedgerEntry, Receipt
 from infra.money import job_minutes
 from infra.money.ledger import CAPTURE, HOLD, RELEASE, add, give, spend, take_up_to
 from infra.money.receipts import NewReceipt, keep_receipt
-from pipeline.catalog import Prices
+from pipeline.catalog.model import Prices
 from pipeline.errors import CostLimitExceeded, InsufficientBalance
 from pipeline.lifecycle import JobStatus
 from pipeline.money import usd, usd_text

@@ -14,7 +14,7 @@ from sqlmodel import SQLModel, col
 from infra.database.clock import read_clock
 from infra.database.session import Database, Transaction, run
 from infra.database.tables import AudioRatio
-from pipeline.catalog import Catalog
+from pipeline.catalog.catalog import Catalog
 from pipeline.errors import InvalidRequest
 
 EVERY_MODEL = "*"

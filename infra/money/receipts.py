@@ -15,7 +15,7 @@ from infra.database.clock import now
 from infra.database.ids import new_id
 from infra.database.session import Database, Transaction, run
 from infra.database.tables import Receipt
-from pipeline.catalog import Prices
+from pipeline.catalog.model import Prices
 from pipeline.errors import NotFound
 from pipeline.pricing import Usage, charge, prices_as_dict, tokens_as_dict
 

@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from pipeline.audio.encode import encode
-from pipeline.catalog import Route
+from pipeline.catalog.model import Route
 from pipeline.errors import ProviderNonsense
 from pipeline.options import SpeechOptions
 from pipeline.provider_protocol import Speaker, Voice

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.catalog import load_catalog
+from pipeline.catalog.toml_file import load_catalog
 from pipeline.options import TranscriptionOptions
 from pipeline.oracle.speech import Spoken
 from pipeline.provider_registry import ProviderRegistry

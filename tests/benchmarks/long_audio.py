@@ -23,7 +23,7 @@ from infra.settings import Settings
 from infra.wiring import build
 from pipeline.audio.decode import decode
 from pipeline.audio.ffmpeg.binary import ffmpeg_path
-from pipeline.catalog import load_catalog
+from pipeline.catalog.toml_file import load_catalog
 from pipeline.engines.process_pool import EnginePool
 from pipeline.options import SpeechOptions, TranscriptionOptions
 from pipeline.provider_registry import ProviderRegistry

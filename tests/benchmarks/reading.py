@@ -21,7 +21,7 @@ SENTENCES = (
 READ = """
 import itertools, json, resource, sys
 from pathlib import Path
-from pipeline.catalog import load_catalog
+from pipeline.catalog.toml_file import load_catalog
 from pipeline.options import SpeechOptions
 from pipeline.tts.long_text import Reading
 from pipeline.tts.passage import recital_from_bytes, recital_samples, recital_to_bytes, recite

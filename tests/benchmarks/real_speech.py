@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.audio.decode import decode
-from pipeline.catalog import load_catalog
+from pipeline.catalog.toml_file import load_catalog
 from pipeline.cut.cutter import CutProfile, cut
 from pipeline.engines.process_pool import EnginePool
 from pipeline.options import TranscriptionOptions

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from infra.gc_tuning import tune_gc
-from pipeline.catalog import load_catalog
+from pipeline.catalog.toml_file import load_catalog
 from pipeline.cut.cutter import Span
 from pipeline.options import TranscriptionOptions
 from pipeline.provider_registry import ProviderRegistry

@@ -14,7 +14,8 @@ from infra.keys.accounts import Accounts
 from infra.money.ledger import Ledger
 from infra.money.ratios import EVERY_MODEL, Ratios
 from infra.money.receipts import NewReceipt, Receipts
-from pipeline.catalog import Prices, load_catalog
+from pipeline.catalog.model import Prices
+from pipeline.catalog.toml_file import load_catalog
 from pipeline.errors import InsufficientBalance, InvalidRequest, ModelNotFound, NotFound
 from pipeline.pricing import Usage
 

@@ -14,7 +14,7 @@ from infra.keys.accounts import Accounts
 from infra.money.job_money import PARTS, Terms, cost_facts
 from infra.money.ledger import Ledger
 from infra.money.receipts import Receipts
-from pipeline.catalog import Prices
+from pipeline.catalog.model import Prices
 from pipeline.errors import CostLimitExceeded, InsufficientBalance, LeaseLost, TooManyJobs
 from pipeline.lifecycle import JobStatus
 from pipeline.pricing import Usage

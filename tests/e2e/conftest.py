@@ -11,7 +11,7 @@ import pytest
 
 from infra.database.session import Database
 from infra.keys.accounts import Accounts
-from pipeline.catalog import load_catalog
+from pipeline.catalog.toml_file import load_catalog
 from tests.e2e.processes import Marked, marked
 from tests.e2e.test_up import Up
 from tests.support.accounts import rich

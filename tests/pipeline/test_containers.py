@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.catalog import load_catalog
+from pipeline.catalog.toml_file import load_catalog
 from pipeline.options import TranscriptionOptions
 from pipeline.oracle.speech import Spoken, generate
 from pipeline.provider_registry import ProviderRegistry

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.catalog import load_catalog
+from pipeline.catalog.toml_file import load_catalog
 from pipeline.options import TranscriptionOptions
 from pipeline.provider_registry import ProviderRegistry
 from pipeline.run import transcribe

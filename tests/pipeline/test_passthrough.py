@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from pipeline import passthrough
-from pipeline.catalog import load_catalog
+from pipeline.catalog.toml_file import load_catalog
 from pipeline.errors import ProviderUnavailable, RoutesExhausted
 from pipeline.options import TranscriptionOptions
 from pipeline.oracle.speech import generate, say

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline import passthrough
-from pipeline.catalog import load_catalog
+from pipeline.catalog.toml_file import load_catalog
 from pipeline.options import TranscriptionOptions
 from pipeline.oracle.speech import generate
 from pipeline.provider_registry import ProviderRegistry

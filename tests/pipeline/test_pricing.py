@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.catalog import Prices, load_catalog
+from pipeline.catalog.model import Prices
+from pipeline.catalog.toml_file import load_catalog
 from pipeline.pricing import (
     Usage,
     by_tokens,

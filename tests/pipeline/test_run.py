@@ -11,7 +11,8 @@ import numpy as np
 import psutil
 import pytest
 
-from pipeline.catalog import Route, load_catalog
+from pipeline.catalog.model import Route
+from pipeline.catalog.toml_file import load_catalog
 from pipeline.errors import (
     EngineLost,
     InvalidRequest,

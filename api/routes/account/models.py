@@ -12,7 +12,8 @@ from api.openapi.code_samples import ENDPOINTS, address_of, snippets
 from api.openapi.document import answers
 from api.schemas.audio_options import MAX_INPUT
 from api.uploads.sinks import SYNC_LIMIT
-from pipeline.catalog import Catalog, Model
+from pipeline.catalog.catalog import Catalog
+from pipeline.catalog.model import Model
 from pipeline.options import Task
 
 router = APIRouter(prefix="/v1", tags=["models"])

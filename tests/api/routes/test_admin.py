@@ -14,7 +14,7 @@ from api.main import create_app
 from infra.database.ids import new_id
 from infra.money.receipts import NewReceipt
 from infra.settings import Settings
-from pipeline.catalog import Prices
+from pipeline.catalog.model import Prices
 from pipeline.pricing import Usage
 from tests.api.conftest import ADMIN_KEY, House
 

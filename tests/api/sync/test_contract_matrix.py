@@ -23,7 +23,7 @@ from api.main import create_app
 from infra.settings import Settings
 from infra.wiring import Services, build
 from pipeline import formats
-from pipeline.catalog import load_catalog
+from pipeline.catalog.toml_file import load_catalog
 from tests.api import openai_schemas as schemas
 from tests.api.conftest import recording
 from tests.api.raw_http import BOUNDARY, ENCODINGS

@@ -21,7 +21,7 @@ from infra.jobs.store import HeardChunk, Lease
 from infra.money.job_money import PARTS, Terms, owed
 from infra.money.ledger import CAPTURE, HOLD, RELEASE, Ledger
 from infra.money.receipts import NewReceipt
-from pipeline.catalog import Prices
+from pipeline.catalog.model import Prices
 from pipeline.errors import InsufficientBalance, WrongState
 from pipeline.lifecycle import TERMINAL, JobStatus
 from pipeline.pricing import Usage

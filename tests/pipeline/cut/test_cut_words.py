@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from pipeline.catalog import load_catalog
+from pipeline.catalog.toml_file import load_catalog
 from pipeline.cut.cutter import CutProfile, cut
 from pipeline.options import SpeechOptions
 from pipeline.provider_registry import ProviderRegistry

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline import providers
-from pipeline.catalog import load_catalog
+from pipeline.catalog.toml_file import load_catalog
 from pipeline.errors import UnsupportedValue
 from pipeline.options import SpeechOptions, TranscriptionOptions
 from pipeline.provider_protocol import OPENAI_VOICES, Speaker, Transcriber

@@ -14,7 +14,7 @@ from google import genai
 from google.genai import errors
 from pydantic import ValidationError
 
-from pipeline.catalog import load_catalog
+from pipeline.catalog.toml_file import load_catalog
 from pipeline.errors import (
     CatalogBroken,
     ProviderBusy,

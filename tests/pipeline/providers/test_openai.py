@@ -12,7 +12,8 @@ import httpx2
 import pytest
 
 from infra.settings import Settings
-from pipeline.catalog import Catalog, load_catalog
+from pipeline.catalog.catalog import Catalog
+from pipeline.catalog.toml_file import load_catalog
 from pipeline.cut.cutter import Span
 from pipeline.errors import (
     CatalogBroken,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.catalog import load_catalog
+from pipeline.catalog.toml_file import load_catalog
 from pipeline.options import SpeechOptions
 from pipeline.provider_registry import ProviderRegistry
 from pipeline.text.word_timing import Marks, laid_over, marked

@@ -11,7 +11,7 @@ from sqlmodel import col
 from infra.database.tables import Account, Job, OpenHold
 from infra.money.job_money import Terms
 from infra.money.ledger import Ledger
-from pipeline.catalog import Prices
+from pipeline.catalog.model import Prices
 from pipeline.cut.cutter import Span
 from pipeline.lifecycle import JobStatus
 from pipeline.pricing import Usage, prices_as_dict

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.catalog import CatalogBroken, Route, load_catalog
-from pipeline.errors import ModelNotFound, ModelUnavailable, UnsupportedLanguage, UnsupportedValue
+from pipeline.catalog.model import Route
+from pipeline.catalog.toml_file import load_catalog
+from pipeline.errors import CatalogBroken, ModelNotFound, ModelUnavailable, UnsupportedLanguage, UnsupportedValue
 from pipeline.options import TranscriptionOptions
 
 TOKENS = {"million_audio_tokens_in": "6.00", "million_text_tokens_in": "2.50", "million_text_tokens_out": "10.00"}

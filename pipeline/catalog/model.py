@@ -1,0 +1,95 @@
+"""A model as the catalog describes it: routes, prices, voices and limits. Frozen values, checked when they are read."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pipeline.errors import InvalidRequest, MediaTooLarge
+from pipeline.options import Task
+
+
+class Row(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Route(Row):
+    """One provider (a name in `[providers]`, or a kind) and what the model is called there.
+
+    `diarizes` says that it tells speakers apart: diarized_json is asked of such routes only. `languages` are those that it
+    hears, where its provider does not say and the model's own list is wrong for it.
+    """
+
+    provider: str
+    model: str
+    diarizes: bool = False
+    languages: tuple[str, ...] = ()
+
+
+class Prices(Row):
+    """US dollars per unit of each dimension; None where the model is not priced by it."""
+
+    audio_minute: Decimal | None = None
+    audio_hour: Decimal | None = None
+    thousand_characters: Decimal | None = None
+    million_text_tokens_in: Decimal | None = None
+    million_audio_tokens_in: Decimal | None = None
+    million_text_tokens_out: Decimal | None = None
+    million_audio_tokens_out: Decimal | None = None
+
+
+class Voice(Row):
+    """What a caller may name as `voice`, and how it sounds."""
+
+    id: str
+    description: str
+
+
+class Limits(Row):
+    """What one call of a synchronous endpoint may have at most, where that is less than the endpoint takes; None: as it takes.
+
+    A provider's own limits do not belong here: what is too much for one call to it is cut and put together again.
+    """
+
+    max_bytes: int | None = Field(None, gt=0)
+    max_seconds: int | None = Field(None, gt=0)
+    max_characters: int | None = Field(None, gt=0)
+
+    def check_file(self, size: int) -> None:
+        """Raises MediaTooLarge."""
+        if self.max_bytes is not None and size > self.max_bytes:
+            most = f"This model takes files of at most {self.max_bytes} bytes here"
+            raise MediaTooLarge(f"{most}; POST /v1/audio/jobs takes larger ones.", param="file")
+
+    def check_text(self, text: str) -> None:
+        """Raises InvalidRequest."""
+        if self.max_characters is not None and len(text) > self.max_characters:
+            most = f"The input text is longer than the {self.max_characters} characters that this model takes here"
+            raise InvalidRequest(f"{most}; POST /v1/audio/jobs takes longer ones.", param="input")
+
+    def seconds(self, general: int) -> int:
+        """How long a recording may be, where `general` holds for all models."""
+        return general if self.max_seconds is None else min(self.max_seconds, general)
+
+
+class Model(Row):
+    """One model as callers know it.
+
+    `aliases` are further names of it; `formats` what it writes, where that is not everything; `languages` ISO 639 codes,
+    empty where nobody can list them. In the file, `languages`, here and in a route, may name a list of `[languages]` or have
+    such names among its codes, and `voices` names tables of `[voices]`.
+    """
+
+    id: str
+    description: str = ""
+    aliases: tuple[str, ...] = ()
+    tasks: tuple[Task, ...] = Field(min_length=1)
+    formats: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    voices: tuple[Voice, ...] = ()
+    limits: Limits = Limits()
+    prices: Prices = Prices()
+    audio_ratio: Decimal = Decimal(1)
+    owned_by: str = "stenopool"
+    routes: tuple[Route, ...] = ()
