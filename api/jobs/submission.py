@@ -22,7 +22,7 @@ from api.schemas.job_request import JobFields, SpeechJobFields, shown_url
 from api.uploads.form import Form, read_form
 from api.uploads.sinks import StorageSink, beyond, size_first
 from infra.database.tables import Job, Media
-from infra.jobs.store import Dispatch, NewJob
+from infra.jobs.store import NewJob
 from infra.keys.accounts import Principal
 from infra.money.job_money import Terms
 from infra.webhooks.signing_secrets import new_secret
@@ -244,6 +244,4 @@ def _said(fields: Fields, heard: _Input) -> list[Any]:
 
 async def wake_workers(context: AppContext, job: Job) -> None:
     """Tell the workers. A message that cannot be sent is no error: the sweep sends it again."""
-    services = context.services
-    if await context.publish(partial(services.queue.send_job, job.id, job.queue)):
-        await context.query(partial(services.jobs.mark_dispatched, Dispatch("job", job.id, None, job.queue)))
+    await context.publish(partial(context.services.queue.send_job, job.id, job.queue))

@@ -103,7 +103,9 @@ class Job(SQLModel, table=True):
     meta: dict[str, str] | None = _json()
     priority: int = 0
     queue: str = "cpu"  # which workers prepare it
-    size_ms: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})  # thought to last so long
+    size_ms: int = Field(
+        default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"}
+    )  # thought to last so long
     request_id: str | None = None
 
     media_id: str | None = Field(default=None, foreign_key="media.id", index=True)

@@ -39,6 +39,12 @@ TIERS: Mapping[str, Limits] = {
     "enterprise": Limits(),
 }
 
+WEIGHTS: Mapping[str, int] = {
+    "free": 1,
+    "pro": 4,
+    "enterprise": 16,
+}  # shares of the workers while several accounts wait
+
 
 def limits_of(tier: str, own: Mapping[str, Any] | None) -> Limits:
     """The tier's numbers with the account's own in their place; an own null lifts a limit."""

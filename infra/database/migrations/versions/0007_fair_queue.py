@@ -137,11 +137,17 @@ def _fill() -> None:
     number = "CAST(json_extract({0}, '$.{1}') AS INTEGER)"
     if op.get_bind().dialect.name == "postgresql":
         number = "CAST({0} ->> '{1}' AS BIGINT)"
-    known, end, start = number.format("input", "expected_ms"), *(number.format("span", f"audio_{x}") for x in ("end", "start"))
-    op.execute(f"UPDATE jobs SET size_ms = COALESCE({known}, 0) WHERE status IN ('queued', 'processing')")  # noqa: S608
-    op.execute(f"UPDATE chunks SET cost_ms = COALESCE(({end} - {start}) / 16, 0) WHERE status = 'pending'")  # noqa: S608
-    op.execute(_into("SELECT " + JOB_PIECE.format("jobs") + " FROM jobs WHERE " + JOB_WAITS.format("jobs")))
-    op.execute(_into(f"SELECT {CHUNK_PIECE} FROM chunks JOIN jobs ON jobs.id = chunks.job_id WHERE {CHUNK_WAITS}".format("chunks")))  # noqa: S608
+    known, end, start = (
+        number.format("input", "expected_ms"),
+        *(number.format("span", f"audio_{x}") for x in ("end", "start")),
+    )
+    live = "WHERE status IN ('queued', 'processing')"
+    op.execute(_words("UPDATE jobs SET size_ms =", f"COALESCE({known}, 0)", live))
+    cost = f"COALESCE(({end} - {start}) / 16, 0)"
+    op.execute(_words("UPDATE chunks SET cost_ms =", cost, "WHERE status = 'pending'"))
+    op.execute(_into(JOB_PIECE.format("jobs"), "FROM jobs WHERE", JOB_WAITS.format("jobs")))
+    chunks = "FROM chunks JOIN jobs ON jobs.id = chunks.job_id WHERE"
+    op.execute(_into(CHUNK_PIECE.format("chunks"), chunks, CHUNK_WAITS.format("chunks")))
     op.execute(
         """INSERT INTO shares (role, account_id, start, served, served_ms, turns, pieces, waiting_ms, slow_pieces, slow_ms)
         SELECT role, account_id, 0, 0, 0, 0, SUM(CASE WHEN slow THEN 0 ELSE 1 END),
@@ -150,16 +156,20 @@ def _fill() -> None:
     )
 
 
-def _into(pieces: str) -> str:
-    return f"INSERT INTO waiting_work ({COLUMNS}) {pieces}"
+def _words(*words: str) -> str:
+    return " ".join(words)
 
 
-def _new_job(condition: str = "") -> str:
-    return _into("SELECT " + JOB_PIECE.format("NEW") + condition) + ";"
+def _into(*pieces: str) -> str:
+    return _words("INSERT INTO waiting_work", f"({COLUMNS})", "SELECT", *pieces)
 
 
-def _new_chunk(condition: str = "") -> str:
-    return _into(f"SELECT {CHUNK_PIECE} FROM jobs WHERE jobs.id = {{0}}.job_id".format("NEW") + condition) + ";"  # noqa: S608
+def _new_job(condition: str = "TRUE") -> str:
+    return _into(JOB_PIECE.format("NEW"), "WHERE", condition) + ";"
+
+
+def _new_chunk(condition: str = "TRUE") -> str:
+    return _into(CHUNK_PIECE.format("NEW"), "FROM jobs WHERE jobs.id = NEW.job_id AND", condition) + ";"
 
 
 GONE_JOB = "DELETE FROM waiting_work WHERE job_id = OLD.id AND idx = -1;"
@@ -173,11 +183,10 @@ def _sqlite_triggers() -> list[str]:
         ("chunks", CHUNK_WAITS, CHUNK_CHANGES, _new_chunk, GONE_CHUNK),
     ):
         before, after = waits.format("OLD"), waits.format("NEW")
-        again = new(f" WHERE {after}" if table == "jobs" else f" AND {after}")
         made += [
             f"CREATE TRIGGER {table}_insert_queue AFTER INSERT ON {table} WHEN {after} BEGIN {new()} END",
             f"CREATE TRIGGER {table}_update_queue AFTER UPDATE OF {changes} ON {table} WHEN {before} OR {after} "
-            f"BEGIN {gone} {again} END",
+            f"BEGIN {gone} {new(after)} END",
             f"CREATE TRIGGER {table}_delete_queue AFTER DELETE ON {table} WHEN {before} BEGIN {gone} END",
         ]
     return [
