@@ -26,7 +26,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from operator import attrgetter
 
-from sqlalchemy import Boolean, Select, and_, exists, func, literal, literal_column, or_, select, tuple_, update
+from sqlalchemy import Boolean, ColumnElement, Select, and_, exists, func, literal, literal_column, or_, select, tuple_, update
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
@@ -94,12 +94,14 @@ def _first(
 
 def claimable_now(session: Session, role: str, now: float, limit: int) -> int:
     """How many pieces could be claimed at this moment, up to `limit`; of the slow ones no more than there is room for."""
-    counted = [_due(session, role, now, slow=slow, limit=limit) for slow in (False, True)]
-    return min(limit, counted[0] + min(counted[1], slow_room(session, role).places))
+    room = slow_room(session, role)
+    fast = _due(session, role, now, limit, ~col(WaitingWork.slow))
+    theirs = col(WaitingWork.account_id).not_in(room.full)
+    return fast + _due(session, role, now, min(limit - fast, room.places), col(WaitingWork.slow), theirs)
 
 
-def _due(session: Session, role: str, now: float, *, slow: bool, limit: int) -> int:
-    these = (col(WaitingWork.role) == role, col(WaitingWork.slow) == slow, col(WaitingWork.run_at) <= now)
+def _due(session: Session, role: str, now: float, limit: int, *which: ColumnElement[bool]) -> int:
+    these = (col(WaitingWork.role) == role, col(WaitingWork.run_at) <= now, *which)
     some = select(literal(1)).where(*these).select_from(WaitingWork).limit(limit).subquery()
     return session.execute(select(func.count()).select_from(some)).scalar_one()
 
