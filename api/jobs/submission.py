@@ -24,6 +24,7 @@ from api.uploads.sinks import StorageSink, beyond, size_first
 from infra.database.tables import Job, Media
 from infra.jobs.store import NewJob
 from infra.keys.accounts import Principal
+from infra.keys.tiers import checked_priority
 from infra.money.job_money import Terms
 from infra.webhooks.signing_secrets import new_secret
 from pipeline.audio.duration.estimate import UNKNOWN_MS, Ends, Estimate
@@ -215,7 +216,7 @@ def _new_job(asked: _Asked, fields: Fields, heard: _Input, *, terms: Terms | Non
         source=heard.source,
         client_reference_id=fields.client_reference_id,
         meta=fields.metadata,
-        priority=fields.priority or 0,
+        priority=checked_priority(asked.caller.tier, fields.priority or 0),
         queue="cpu" if heard.media is not None else "io",  # a slow download must not hold up a processor
         webhook_url=webhook.url if webhook else None,
         webhook_events=webhook.events if webhook else None,

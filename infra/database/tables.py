@@ -216,7 +216,6 @@ class WaitingWork(SQLModel, table=True):
     __table_args__ = (
         Index("ix_waiting_work_shortest", "role", "account_id", "slow", "rank", "size_ms", "since", "job_id", "idx"),
         Index("ix_waiting_work_oldest", "role", "account_id", "slow", "rank", "since", "job_id", "idx"),
-        Index("ix_waiting_work_due", "role", "slow", "run_at"),
     )
     job_id: str = Field(primary_key=True)
     idx: int = Field(primary_key=True)

@@ -26,7 +26,21 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from operator import attrgetter
 
-from sqlalchemy import Boolean, ColumnElement, Select, and_, exists, func, literal, literal_column, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    exists,
+    false,
+    func,
+    literal,
+    or_,
+    select,
+    text,
+    true,
+    tuple_,
+    update,
+)
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
@@ -95,9 +109,9 @@ def _first(
 def claimable_now(session: Session, role: str, now: float, limit: int) -> int:
     """How many pieces could be claimed at this moment, up to `limit`; of the slow ones no more than there is room for."""
     room = slow_room(session, role)
-    fast = _due(session, role, now, limit, ~col(WaitingWork.slow))
+    fast = _due(session, role, now, limit, col(WaitingWork.slow) == false())
     theirs = col(WaitingWork.account_id).not_in(room.full)
-    return fast + _due(session, role, now, min(limit - fast, room.places), col(WaitingWork.slow), theirs)
+    return fast + _due(session, role, now, min(limit - fast, room.places), col(WaitingWork.slow) == true(), theirs)
 
 
 def _due(session: Session, role: str, now: float, limit: int, *which: ColumnElement[bool]) -> int:
@@ -119,7 +133,7 @@ def charge(session: Session, role: str, piece: Piece) -> None:
 
 
 # As the partial index says it: a bound number would not do.
-_BACKLOGGED = literal_column("shares.pieces + shares.slow_pieces > 0", Boolean)
+_BACKLOGGED = text("shares.pieces + shares.slow_pieces > 0")
 _IN_TURN = ("since", "job_id", "idx")
 _SHORTEST = ("rank", "size_ms", *_IN_TURN)
 _OLDEST = ("rank", *_IN_TURN)

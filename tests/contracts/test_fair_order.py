@@ -103,7 +103,9 @@ def test_an_account_that_was_away_has_saved_nothing_up(harness: JobStoreHarness)
 def test_served_seconds_differ_by_one_chunk_per_weight_at_most(harness: JobStoreHarness, seed: int) -> None:
     dice = random.Random(seed)
     accounts = [tenant(harness, tier) for tier in ("free", "pro", "pro", "enterprise")]
-    weight = {one.account: WEIGHTS[tier] for one, tier in zip(accounts, ("free", "pro", "pro", "enterprise"), strict=True)}
+    weight = {
+        one.account: WEIGHTS[tier] for one, tier in zip(accounts, ("free", "pro", "pro", "enterprise"), strict=True)
+    }
     dice.shuffle(accounts)
     for one in accounts:
         for _ in range(2):

@@ -107,7 +107,6 @@ def _create_tables() -> None:
     of_account, in_turn = ["role", "account_id", "slow", "rank"], ["since", "job_id", "idx"]
     op.create_index("ix_waiting_work_shortest", "waiting_work", [*of_account, "size_ms", *in_turn])
     op.create_index("ix_waiting_work_oldest", "waiting_work", [*of_account, *in_turn])
-    op.create_index("ix_waiting_work_due", "waiting_work", ["role", "slow", "run_at"])
     counters = ("served_ms", "turns", "pieces", "waiting_ms", "slow_pieces", "slow_ms")
     op.create_table(
         "shares",
