@@ -43,6 +43,11 @@ def wake_workers(services: Services) -> None:
         log.info("woke the workers for %d pieces of work", sent)
 
 
+def measure_speed(services: Services) -> None:
+    """How fast the workers of each role are: for the queue's ETA."""
+    services.jobs.measure_speed()
+
+
 def deliver_due(services: Services) -> None:
     """Dispatch webhook messages whose time has come."""
     for message_id in services.webhooks.due():
@@ -152,6 +157,7 @@ EVERY_SWEEP: tuple[Duty, ...] = (
     close_cancelled,
     expire_overdue,
     wake_workers,
+    measure_speed,
     deliver_due,
     drop_sound,
 )

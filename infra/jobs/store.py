@@ -7,13 +7,14 @@ from infra.jobs.chunks import ChunkProgress
 from infra.jobs.claims import Claimed, Claims, Lease
 from infra.jobs.completion import Completion, Finished, HeardChunk
 from infra.jobs.create_and_read import JobRows, NewJob
+from infra.jobs.queue_position import QueuePlace, QueuePositions
 from infra.jobs.retention import Retention, Sound
 from infra.jobs.sweep_queries import SweepQueries
 
-__all__ = ["Claimed", "Finished", "HeardChunk", "JobStore", "Lease", "NewJob", "Sound"]
+__all__ = ["Claimed", "Finished", "HeardChunk", "JobStore", "Lease", "NewJob", "QueuePlace", "Sound"]
 
 
-class JobStore(JobRows, Claims, ChunkProgress, Completion, CancelRetryDelete, SweepQueries, Retention):
+class JobStore(JobRows, Claims, ChunkProgress, Completion, CancelRetryDelete, SweepQueries, QueuePositions, Retention):
     """Everything that can happen to a job; each method is one short transaction by the database's clock.
 
     Created with `JobStore(database, lease_seconds=6.0, max_attempts=3)`. One file per idea:
@@ -24,5 +25,6 @@ class JobStore(JobRows, Claims, ChunkProgress, Completion, CancelRetryDelete, Sw
         Completion         finish, fail
         CancelRetryDelete  cancel, retry, delete
         SweepQueries       rescue, due, close_cancelled, expire_overdue, counts
+        QueuePositions     places, measure_speed
         Retention          due_for_purge, purged, sound_to_drop, sound_dropped, to_erase, erased
     """
