@@ -109,12 +109,16 @@ class JobQueue:
         self._redis: redis.Redis | None = None
         self._silent_until = 0.0  # time.monotonic()
 
+    def wake(self, queue: str) -> bool:
+        """Tell a worker that something waits."""
+        return self._ring(JOB, [""], queue)
+
     def send_job(self, job_id: str, queue: str = CPU) -> bool:
-        """Ask a worker to advance a job."""
+        """Tell a worker that this job can be advanced; which piece of work it then claims, the claim decides."""
         return self._ring(JOB, [job_id], queue)
 
     def send_chunk(self, job_id: str, idx: int, queue: str) -> bool:
-        """Ask a worker to hear one chunk."""
+        """Tell a worker that this chunk can be heard; likewise."""
         return self._ring(CHUNK, [job_id, idx], queue)
 
     def send_delivery(self, message_id: str) -> bool:

@@ -31,7 +31,7 @@ class Metrics:
         self.attempts = self._counter("job_attempts", "Work on jobs and chunks that did not end well", "reason")
         self.rescued = self._counter("jobs_rescued", "Jobs and chunks taken from dead workers")
         self.fenced = self._counter("lease_fenced", "Results thrown away because another worker owns the work")
-        self.dispatched = self._counter("bells_rung", "Messages sent by the sweep", "why")
+        self.wake_ups = self._counter("wake_ups", "Messages sent by the sweep")
         self.rate_limited = self._counter("rate_limited", "Requests refused because of a rate", "window")
         self.audio = self._counter("audio_seconds", "Seconds of sound decoded")
         self.ffmpeg = self._counter("ffmpeg_runs", "Decoded recordings", "outcome")
@@ -68,7 +68,7 @@ def _job_gauges(jobs: JobStore, registry: CollectorRegistry) -> None:
     counts = jobs.counts()
     _by_label(registry, "jobs_total", "Jobs in the database", "state", counts["jobs"])
     _by_label(registry, "chunks_live", "Chunks that wait or are being heard", "state", counts["chunks"])
-    _by_label(registry, "bells_waiting", "Dispatched, and still nobody's", "queue", counts["dispatched"])
+    _by_label(registry, "work_waiting", "Pieces of work that nobody has claimed", "role", counts["waiting"])
     age = Gauge("job_queue_age_seconds", "How long the oldest queued job has waited", registry=registry)
     age.set(counts["oldest_queued_seconds"])
 

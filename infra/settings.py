@@ -48,9 +48,6 @@ class Settings(BaseModel):
 
     lease_seconds: float = Field(6.0, gt=0)  # a worker silent for this long is thought dead
     sweep_seconds: float = Field(1.0, gt=0)
-    redispatch_seconds: float = Field(
-        5.0, gt=0
-    )  # how long a dispatched job may stay unclaimed before its message may be lost
     max_attempts: int = Field(3, ge=1)
     request_hold_seconds: float = Field(900.0, gt=0)  # what an unanswered request holds goes back after so long
     webhook_time_scale: float = Field(1.0, gt=0)  # multiplies the delays between webhook attempts

@@ -40,7 +40,8 @@
     ├── JobCancelled                  the caller cancelled it
     ├── DeadlineExceeded              it did not finish within its time
     ├── DownloadFailed                the URL given as input could not be fetched
-    │   └── DownloadInterrupted       not now, by a fault that may pass
+    │   ├── DownloadInterrupted       not now, by a fault that may pass
+    │   └── DownloadTooSlow           it came in drips
     ├── StorageUnavailable            the object store is away
     │   └── StorageFull
     ├── InputMissing                  the stored media is gone
@@ -329,6 +330,12 @@ class DownloadInterrupted(DownloadFailed):
     """The URL could not be downloaded just now."""
 
     retryable = True
+
+
+class DownloadTooSlow(DownloadFailed):
+    """The URL sends too slowly."""
+
+    code = "download_too_slow"
 
 
 class StorageUnavailable(StenopoolError):

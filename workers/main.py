@@ -24,12 +24,12 @@ from infra.parent_death import die_with_parent
 from infra.settings import Settings
 from pipeline.errors import BrokerUnavailable, StenopoolError
 from workers.steps.deliver import deliver
-from workers.steps.next_step import advance
-from workers.steps.transcribe import transcribe
+from workers.steps.turn import take_turn
 from workers.worker_context import Role, StopTime, WorkerContext, WorkerContextFactory
 
 log = logging.getLogger(__name__)
 
+_CONCURRENCY = {"cpu": "cpu_processes", "io": "io_threads"}
 GRACE = 1.5  # seconds that running work gets to end by itself when the worker is told to stop
 LAST_CALL = 1.0  # seconds after that until the process ends, whatever hangs
 
@@ -38,14 +38,14 @@ def worker_app(url: str, contexts: WorkerContextFactory) -> Celery:
     """The app with its three tasks. A message for something that does not exist (any more) is no error."""
     app = celery_app(url)
 
-    def task(name: str, work: Callable[..., None]) -> None:
+    def task(name: str, work: Callable[..., object]) -> None:
         def run(*args: Any) -> None:
             _answer(name, work, contexts.get, args)
 
         app.task(run, name=name, shared=False)
 
-    task(JOB, advance)
-    task(CHUNK, transcribe)
+    task(JOB, take_turn)
+    task(CHUNK, take_turn)
     task(DELIVERY, deliver)
     return app
 
@@ -55,6 +55,8 @@ def run_worker(settings: Settings, role: Role, *, concurrency: int | None = None
 
     Raises BrokerUnavailable when no broker is configured and none runs in this home.
     """
+    if concurrency:
+        settings = settings.model_copy(update={_CONCURRENCY[role]: concurrency})
     url = broker_url(settings)
     if not url:
         raise BrokerUnavailable(
@@ -69,7 +71,7 @@ def run_worker(settings: Settings, role: Role, *, concurrency: int | None = None
     worker = app.Worker(
         hostname=f"{role}@{socket.gethostname()}",
         pool="prefork" if prefork else "threads",
-        concurrency=concurrency or (settings.cpu_processes if prefork else settings.io_threads),
+        concurrency=getattr(settings, _CONCURRENCY[role]),
         queues=[role],
         loglevel=settings.log_level.upper(),
         consumer_cls=reconnecting_consumer(lambda: broker_url(settings) != url),
@@ -109,7 +111,7 @@ def reconnecting_consumer(has_moved: Callable[[], bool]) -> type[Consumer]:
     return ReconnectingConsumer
 
 
-def _answer(name: str, work: Callable[..., None], worker: Callable[[], WorkerContext], args: tuple[Any, ...]) -> None:
+def _answer(name: str, work: Callable[..., object], worker: Callable[[], WorkerContext], args: tuple[Any, ...]) -> None:
     """Do what the message asks. The sweep dispatches again whatever could not even begin, so nothing is retried here."""
     try:
         work(worker(), *args)

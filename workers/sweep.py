@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Sequence
 
-from infra.jobs.store import Dispatch
 from infra.wiring import Services
 from pipeline.errors import StenopoolError
 
 log = logging.getLogger(__name__)
 
-DISPATCHES_AT_ONCE = 500
+WAKE_UPS = 100  # messages that wait at most for the sweep's sake: more than any role has workers that sleep
 UPLOAD_GIVEN_UP = 3600.0  # seconds without a byte
 IDEMPOTENCY_SECONDS = 24 * 3600.0
 WORKER_FORGOTTEN = 600.0
@@ -28,27 +26,26 @@ def rescue(services: Services) -> None:
         log.warning("rescued %d pieces of work from silent workers", rescued)
 
 
-def dispatch_new(services: Services) -> None:
-    """Dispatch what never was: a submit whose broker was away, a retry whose time has come."""
-    services.queue.lengths()  # a dead broker raises here, before rows are marked as dispatched
-    while messages := services.jobs.to_dispatch(DISPATCHES_AT_ONCE):
-        if not _send(services, messages, "new") or len(messages) < DISPATCHES_AT_ONCE:
-            return
+def wake_workers(services: Services) -> None:
+    """See that as many messages wait for the workers of each role as pieces of work do, up to WAKE_UPS.
 
-
-def dispatch_again(services: Services) -> None:
-    """Dispatch once more where the message must be lost: more work was dispatched than messages wait.
-
-    A long backlog is not doubled: its messages are all still in the queue.
+    This is what makes any message dispensable: a submit whose broker was away, a retry whose time has come, a queue that was
+    lost. A long backlog is not doubled, because its messages are still there; and where other messages wait in their place
+    (webhooks to deliver), the workers have not slept.
     """
-    dispatched = services.jobs.dispatched()
-    if not any(dispatched.values()):
+    due = services.jobs.due(WAKE_UPS)
+    if not any(due.values()):
         return
     lengths = services.queue.lengths()
-    missing = sum(max(0, count - lengths.get(name, 0)) for name, count in dispatched.items())
-    if missing:
-        age = services.settings.redispatch_seconds
-        _send(services, services.jobs.stale_dispatches(age, min(missing, DISPATCHES_AT_ONCE)), "lost")
+    sent = sum(services.queue.wake(role) for role, pieces in due.items() for _ in range(pieces - lengths.get(role, 0)))
+    services.metrics.wake_ups.inc(sent)
+    if sent:
+        log.info("woke the workers for %d pieces of work", sent)
+
+
+def measure_speed(services: Services) -> None:
+    """How fast the workers of each role are: for the queue's ETA."""
+    services.jobs.measure_speed()
 
 
 def deliver_due(services: Services) -> None:
@@ -159,8 +156,8 @@ EVERY_SWEEP: tuple[Duty, ...] = (
     rescue,
     close_cancelled,
     expire_overdue,
-    dispatch_new,
-    dispatch_again,
+    wake_workers,
+    measure_speed,
     deliver_due,
     drop_sound,
 )
@@ -199,18 +196,3 @@ class Sweeper:
         if duty.__name__ in self._failing:
             self._failing.discard(duty.__name__)
             log.info("%s works again", duty.__name__)
-
-
-def _send(services: Services, dispatches: Sequence[Dispatch], why: str) -> bool:
-    """False when the broker is away: those already marked as dispatched are found again as lost ones."""
-    sent = Counter[bool]()
-    for one in dispatches:
-        if one.idx is None:
-            accepted = services.queue.send_job(one.job_id, one.queue)
-        else:
-            accepted = services.queue.send_chunk(one.job_id, one.idx, one.queue)
-        sent[accepted] += 1
-    services.metrics.dispatched.labels(why).inc(sent[True])
-    if sent[True]:
-        log.info("sent %d messages: %s", sent[True], why)
-    return not sent[False]

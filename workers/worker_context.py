@@ -59,9 +59,16 @@ class WorkerContext:
     name: str
     languages: Languages = field(default_factory=Languages)
 
+    @property
+    def slots(self) -> int:
+        """How many pieces of work this process does at once."""
+        return self.services.settings.io_threads if self.role == "io" else 1
+
     def beat(self) -> None:
         """Tell the database that this process lives."""
-        self.services.workers.beat(self.name, self.role, socket.gethostname(), os.getpid(), facts(self.services))
+        self.services.workers.beat(
+            self.name, self.role, socket.gethostname(), os.getpid(), facts(self.services) | {"slots": self.slots}
+        )
 
     def close(self) -> None:
         """Stop beating and close the services."""

@@ -22,8 +22,9 @@ from api.schemas.job_request import JobFields, SpeechJobFields, shown_url
 from api.uploads.form import Form, read_form
 from api.uploads.sinks import StorageSink, beyond, size_first
 from infra.database.tables import Job, Media
-from infra.jobs.store import Dispatch, NewJob
+from infra.jobs.store import NewJob
 from infra.keys.accounts import Principal
+from infra.keys.tiers import checked_priority
 from infra.money.job_money import Terms
 from infra.webhooks.signing_secrets import new_secret
 from pipeline.audio.duration.estimate import UNKNOWN_MS, Ends, Estimate
@@ -215,7 +216,7 @@ def _new_job(asked: _Asked, fields: Fields, heard: _Input, *, terms: Terms | Non
         source=heard.source,
         client_reference_id=fields.client_reference_id,
         meta=fields.metadata,
-        priority=fields.priority or 0,
+        priority=checked_priority(asked.caller.tier, fields.priority or 0),
         queue="cpu" if heard.media is not None else "io",  # a slow download must not hold up a processor
         webhook_url=webhook.url if webhook else None,
         webhook_events=webhook.events if webhook else None,
@@ -244,6 +245,4 @@ def _said(fields: Fields, heard: _Input) -> list[Any]:
 
 async def wake_workers(context: AppContext, job: Job) -> None:
     """Tell the workers. A message that cannot be sent is no error: the sweep sends it again."""
-    services = context.services
-    if await context.publish(partial(services.queue.send_job, job.id, job.queue)):
-        await context.query(partial(services.jobs.mark_dispatched, Dispatch("job", job.id, None, job.queue)))
+    await context.publish(partial(context.services.queue.send_job, job.id, job.queue))

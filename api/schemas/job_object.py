@@ -6,6 +6,7 @@ from typing import Any
 
 from api.schemas.known_speakers import without_sounds
 from infra.database.tables import Job, JobEvent, WebhookAttempt, WebhookMessage
+from infra.jobs.store import QueuePlace
 from infra.money.job_money import cost_facts, job_usage
 from pipeline.lifecycle import TERMINAL, JobStatus
 from pipeline.pricing import tokens_from_dict
@@ -38,8 +39,12 @@ def terminal(job: Job) -> bool:
     return JobStatus(job.status) in TERMINAL
 
 
-def job_object(job: Job, *, now: float, message: WebhookMessage | None = None) -> dict[str, Any]:
-    """All keys, always. `now` in epoch seconds; `message` is the job's own webhook message, where one was made."""
+def job_object(
+    job: Job, *, now: float, message: WebhookMessage | None = None, place: QueuePlace | None = None
+) -> dict[str, Any]:
+    """All keys, always. `now` in epoch seconds; `message` is the job's own webhook message, where one was made; `place` is where
+    it stands, where something of it waits.
+    """
     findings = findings_from_dict(job.input.get("findings"))
     return {
         "id": job.id,
@@ -54,6 +59,7 @@ def job_object(job: Job, *, now: float, message: WebhookMessage | None = None) -
         "model": job.model,
         "model_used": job.model_used,
         "language": job.language,
+        "queue": _queue(job, place),
         "progress": progress(job, now=now),
         "partial": job.partial,
         "incomplete": is_incomplete(findings),
@@ -69,6 +75,15 @@ def job_object(job: Job, *, now: float, message: WebhookMessage | None = None) -
         "attempt": job.attempt,
         "expires_at": epoch(job.expires_at),
     }
+
+
+def _queue(job: Job, place: QueuePlace | None) -> dict[str, Any] | None:
+    """Null unless something waits. A job that was queued this very moment has not been counted yet."""
+    if place is None and job.status != JobStatus.QUEUED:
+        return None
+    place = place or QueuePlace(job.queue)
+    ahead = None if place.ahead_ms is None else round(place.ahead_ms / 1000, 1)
+    return {"lane": place.lane, "ahead_audio_seconds": ahead, "eta": epoch(place.eta)}
 
 
 def progress(job: Job, *, now: float) -> dict[str, Any]:

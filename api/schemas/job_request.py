@@ -6,7 +6,7 @@ import re
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema, field_validator, model_validator
 
 from api.schemas.audio_options import MAX_INPUT, AnyVoice, Lenient, Many, Parsed, TranscriptionFields, Unset, VoiceId
 from infra.webhooks.outbox import JOB_EVENTS
@@ -22,6 +22,9 @@ OURS = frozenset({"host", "content-length", "transfer-encoding", "connection", "
 LATER = ("upload_id", "s3_uri", "file_id")
 MAX_TEXT = 1_000_000  # characters: some 18 hours of speech
 RANGE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*-\s*(\d+(?:\.\d+)?)?\s*", re.ASCII)
+
+PRIORITIES = {"low": -10, "normal": 0}
+LEVEL = {"anyOf": [{"type": "integer", "minimum": -10, "maximum": 10}, {"enum": list(PRIORITIES)}, {"type": "null"}]}
 
 
 class NotYet(InvalidRequest):
@@ -80,6 +83,11 @@ class RangeFields(Lenient):
         return self
 
 
+def _level(value: Any) -> Any:
+    """A priority's name as its number."""
+    return PRIORITIES.get(value, value) if isinstance(value, str) else value
+
+
 class JobCommon(Lenient):
     """What every job takes besides the options of its task."""
 
@@ -89,7 +97,12 @@ class JobCommon(Lenient):
 
     task: Task = "transcription"
     webhook: Annotated[WebhookFields | None, Parsed] = None
-    priority: Annotated[int | None, Unset] = Field(None, ge=-10, le=10)
+    priority: Annotated[int | None, BeforeValidator(_level), WithJsonSchema(LEVEL), Unset] = Field(
+        None,
+        ge=-10,
+        le=10,
+        description="-10 to 10, of which low is -10 and normal 0: which of the account's own jobs come first. Tier free: up to 0.",
+    )
     max_cost: Annotated[float | None, Unset] = Field(None, ge=0.0, allow_inf_nan=False)
     timeout_seconds: Annotated[int | None, Unset] = Field(None, ge=1)
     retention_seconds: Annotated[int | None, Unset] = Field(None, ge=1)

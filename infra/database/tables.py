@@ -23,6 +23,8 @@ _COUNTER = BigInteger().with_variant(Integer, "sqlite")
 # There are never more of them than work under way: no index by time, and on SQLite one tree for the key and the rest.
 SHORT_LIVED = {"sqlite_with_rowid": False}
 _KEPT = text("purged_at IS NULL")
+_HELD = text("lease_token IS NOT NULL")
+_BACKLOGGED = text("pieces + slow_pieces > 0")
 _SOUND = text("sound_key IS NOT NULL")
 
 
@@ -89,6 +91,7 @@ class Job(SQLModel, table=True):
         Index("ix_jobs_live", "status", "run_at"),
         # Only the rows that retention has not seen yet, so that its query stays small for ever.
         Index("ix_jobs_retention", "expires_at", sqlite_where=_KEPT, postgresql_where=_KEPT),
+        Index("ix_jobs_held", "queue", sqlite_where=_HELD, postgresql_where=_HELD),
     )
     id: str = Field(primary_key=True)  # job_ + ULID
     account_id: str = Field(foreign_key="accounts.id")
@@ -100,6 +103,9 @@ class Job(SQLModel, table=True):
     meta: dict[str, str] | None = _json()
     priority: int = 0
     queue: str = "cpu"  # which workers prepare it
+    size_ms: int = Field(
+        default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"}
+    )  # thought to last so long
     request_id: str | None = None
 
     media_id: str | None = Field(default=None, foreign_key="media.id", index=True)
@@ -182,6 +188,7 @@ class Chunk(SQLModel, table=True):
     idx: int = Field(primary_key=True)
     span: dict[str, Any] = _json(nullable=False)  # pipeline.cut.cutter.Span as plain values
     queue: str = "cpu"
+    cost_ms: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})  # of sound to hear
     sound_key: str | None = None  # None for a chunk without speech, and once the sound is deleted
     status: str = "pending"
     attempt: int = 0
@@ -197,6 +204,59 @@ class Chunk(SQLModel, table=True):
     tokens: dict[str, int] | None = _json()  # what it added to the job's
     counted: str = "measured"
     error: dict[str, Any] | None = _json()
+
+
+class WaitingWork(SQLModel, table=True):
+    """One piece of work that somebody could claim: a chunk, or (idx -1) a job to fetch, prepare or finish.
+
+    Triggers on jobs and chunks keep it, so that no move can forget it; migration 0007 tells how.
+    """
+
+    __tablename__ = "waiting_work"
+    __table_args__ = (
+        Index("ix_waiting_work_shortest", "role", "account_id", "slow", "rank", "size_ms", "since", "job_id", "idx"),
+        Index("ix_waiting_work_oldest", "role", "account_id", "slow", "rank", "since", "job_id", "idx"),
+    )
+    job_id: str = Field(primary_key=True)
+    idx: int = Field(primary_key=True)
+    role: str  # cpu, io
+    account_id: str
+    slow: bool  # a download or a long preparation: it may keep its worker for minutes
+    rank: int  # the priority with its sign changed: the least comes first
+    size_ms: int = Field(sa_type=BigInteger)  # of its whole recording; 0 for a job that only wants its end
+    since: float = Field(sa_type=Double)
+    run_at: float = Field(sa_type=Double)  # not before
+    cost_ms: int = Field(sa_type=BigInteger)  # what claiming it is charged, in sound
+
+
+class Share(SQLModel, table=True):
+    """An account's part in what the workers of one role do. The counters are kept by triggers on waiting_work."""
+
+    __tablename__ = "shares"
+    __table_args__ = (
+        Index("ix_shares_start", "role", "start", sqlite_where=_BACKLOGGED, postgresql_where=_BACKLOGGED),
+        Index("ix_shares_role_served", "role", "served"),
+    )
+    role: str = Field(primary_key=True)
+    account_id: str = Field(primary_key=True)
+    start: float = Field(default=0.0, sa_type=Double)  # virtual time at which its next piece starts
+    served: float = Field(default=0.0, sa_type=Double)  # and at which its last one did
+    served_ms: int = Field(default=0, sa_type=BigInteger)
+    turns: int = Field(default=0, sa_type=BigInteger)
+    pieces: int = Field(default=0, sa_type=BigInteger)  # that wait, without the slow ones
+    waiting_ms: int = Field(default=0, sa_type=BigInteger)  # what those cost
+    slow_pieces: int = Field(default=0, sa_type=BigInteger)
+    slow_ms: int = Field(default=0, sa_type=BigInteger)
+
+
+class Lane(SQLModel, table=True):
+    """How fast the workers of one role serve; locked by whoever claims slow work, so that its bounds are exact."""
+
+    __tablename__ = "lanes"
+    role: str = Field(primary_key=True)
+    looked_at: float | None = _time()
+    served_ms: int = Field(default=0, sa_type=BigInteger)  # by all, when somebody last looked
+    ms_per_second: float | None = _time()  # while work waited
 
 
 class JobEvent(SQLModel, table=True):

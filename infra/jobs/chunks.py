@@ -16,6 +16,7 @@ from sqlmodel import col
 from infra.database.clock import read_clock
 from infra.database.tables import Chunk, Job, Media
 from infra.jobs.transitions import (
+    MS_PER_CHARACTER,
     Lease,
     Store,
     all_heard,
@@ -28,6 +29,7 @@ from infra.jobs.transitions import (
     lock_chunk,
     note,
     put_chunk_back,
+    size_ms,
 )
 from infra.media import want_stored
 from infra.money.job_money import capture, cover, expect, note_usage
@@ -76,6 +78,7 @@ class ChunkProgress(Store):
                 job.media_id = media.id
                 job.source = None
                 job.queue = "cpu"  # whoever fetched it, preparing is for processors
+            job.size_ms = size_ms(job.task, job.input, audio_ms)
             if audio_ms is not None:
                 expect(session, job, audio_ms)
             job.stage = Stage.PREPARING if samples is None else Stage.TRANSCRIBING
@@ -121,6 +124,7 @@ class ChunkProgress(Store):
             else:
                 disarm(session, job, chunk, time)
             chunk.queue, chunk.sound_key = queue, sound_key
+            chunk.cost_ms = _cost_ms(job.task, span)
             _arm(session, job, chunk, span, time)
             job.audio_samples = max(job.audio_samples, so_far)
         return sound_key is not None
@@ -221,6 +225,7 @@ def heard(session: Session, job: Job, chunk: Chunk, usage: Usage | None = None) 
 def note_duration(job: Job, audio_samples: int) -> None:
     """The exact length, counted in decoded samples; whoever knows the clock of the recording tells its `duration` afterwards."""
     job.audio_samples = audio_samples
+    job.size_ms = audio_samples * MS_PER_CHARACTER if job.task == "speech" else audio_samples * 1000 // SAMPLE_RATE
     if job.task != "speech":  # its chunks count characters
         job.input = {**job.input, "duration": round(audio_samples / SAMPLE_RATE, 3)}
 
@@ -230,6 +235,12 @@ def gaps(session: Session, job: Job) -> list[dict[str, Any]]:
     failed = select(Chunk).where(col(Chunk.job_id) == job.id, col(Chunk.status) == ChunkStatus.FAILED)
     rows = session.scalars(failed.order_by(col(Chunk.idx)))
     return [gap_as_dict(failed_chunk(chunk.idx, chunk.span, chunk.error)) for chunk in rows]
+
+
+def _cost_ms(task: str, span: dict[str, Any]) -> int:
+    """What hearing it is charged in the queue; a speech job's spans count characters."""
+    extent = int(span["audio_end"]) - int(span["audio_start"])
+    return extent * MS_PER_CHARACTER if task == "speech" else extent * 1000 // SAMPLE_RATE
 
 
 def _samples(span: dict[str, Any]) -> int:

@@ -1,25 +1,30 @@
-"""Claims and leases: who may work on what, and until when.
+"""Claims and leases: who works on what, and until when.
 
-A claim is one conditional UPDATE that only one worker wins. An expired lease is not claimed over: `rescue` takes it back
+Whoever is woken claims what is next, whatever it was woken for. An expired lease is not claimed over: `rescue` takes it back
 first, so that every lost worker is counted, once.
+
+What a claim locks, it locks in the order piece, share, and it waits for no piece: those that somebody has locked are skipped.
+So many workers at once find many pieces, and none of them waits for another's.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from dataclasses import replace
 
-from sqlalchemy import case, exists, func, or_, select, tuple_, update
+from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
-from infra.database.clock import now, read_clock
-from infra.database.ids import new_token
+from infra.database.clock import read_clock
 from infra.database.tables import Chunk, Job
+from infra.jobs.fair_order import Key, charge, next_piece
+from infra.jobs.row_claims import Claimed, take
+from infra.jobs.slow_work import SlowRoom, lock_slow_work, slow_room
 from infra.jobs.transitions import (
     Lease,
     Store,
-    claimable,
     drop_chunk_lease,
     drop_job_lease,
     held_chunk,
@@ -29,72 +34,41 @@ from infra.jobs.transitions import (
     put_chunk_back,
 )
 from pipeline.errors import LeaseLost
-from pipeline.lifecycle import ChunkStatus, JobStatus, Stage
+from pipeline.lifecycle import ChunkStatus, JobStatus
 
-__all__ = ["Claims", "Lease"]
+__all__ = ["Claimed", "Claims", "Lease"]
+
+
+TRIES = 8  # pieces that are taken from under a claim's hands
 
 
 class Claims(Store):
-    """Claim, claim_chunk, heartbeat, release."""
+    """claim_next, heartbeat, release."""
 
-    def claim(self, job_id: str, worker: str) -> tuple[Lease, Job] | None:
-        """The one right to advance this job, or None: it is held, not due, ended, deleted, or its chunks are being heard.
+    def claim_next(self, role: str, worker: str) -> Claimed | None:
+        """The waiting piece of this role's work whose turn it is (`infra.jobs.fair_order`), or None: none is due."""
+        passed: set[Key] = set()
+        for tries in range(1, TRIES + 1):
+            with self._database.write() as session:
+                claimed = self._claim_next(session, role, worker, passed)
+            if claimed is not None or len(passed) < tries:
+                return claimed
+        return None
 
-        `job.cut_done` tells what is to be done. False: prepare it. True: its chunks are terminal, stitch and finish.
-        """
-        token = new_token()
-        in_time = or_(col(Job.deadline_at).is_(None), col(Job.deadline_at) > now())
-        statement = (
-            update(Job)
-            .where(col(Job.id) == job_id, col(Job.run_at) <= now(), in_time, claimable())
-            .values(
-                status=JobStatus.PROCESSING,
-                stage=case((col(Job.cut_done), Stage.STITCHING), else_=Stage.PREPARING),
-                processing_at=func.coalesce(col(Job.processing_at), now()),
-                attempt=col(Job.attempt) + 1,
-                version=col(Job.version) + 1,
-                lease_token=token,
-                lease_until=now() + self._lease_seconds,
-                worker=worker,
-            )
-            .returning(Job)
-        )
-        with self._database.write() as session:
-            job = session.scalars(statement).one_or_none()
-            if job is None:
-                return None
-            note(session, job, job.stage, read_clock(session), attempt=job.attempt, worker=worker)
-        return Lease(job_id, None, token, job.attempt), job
-
-    def claim_chunk(self, job_id: str, idx: int, worker: str) -> tuple[Lease, Chunk, Job] | None:
-        """The one right to hear this chunk, or None: it is held, not due, terminal, or its job does not go on."""
-        token = new_token()
-        goes_on = exists().where(col(Job.id) == job_id, col(Job.status) == JobStatus.PROCESSING)
-        statement = (
-            update(Chunk)
-            .where(
-                col(Chunk.job_id) == job_id,
-                col(Chunk.idx) == idx,
-                col(Chunk.status) == ChunkStatus.PENDING,
-                col(Chunk.sound_key).is_not(None),
-                col(Chunk.run_at) <= now(),
-                goes_on,
-            )
-            .values(
-                status=ChunkStatus.RUNNING,
-                attempt=col(Chunk.attempt) + 1,
-                lease_token=token,
-                lease_until=now() + self._lease_seconds,
-                worker=worker,
-            )
-            .returning(Chunk)
-        )
-        with self._database.write() as session:
-            chunk = session.scalars(statement).one_or_none()
-            job = session.get(Job, job_id) if chunk else None
-        if chunk is None or job is None:
+    def _claim_next(self, session: Session, role: str, worker: str, passed: set[Key]) -> Claimed | None:
+        piece = next_piece(session, role, read_clock(session), slow_room(session, role), passed)
+        if piece is not None and piece.slow:
+            lock_slow_work(session, role)
+            if not slow_room(session, role).is_open_to(piece.account_id):
+                piece = next_piece(session, role, read_clock(session), SlowRoom(0), passed)
+        if piece is None:
             return None
-        return Lease(job_id, idx, token, chunk.attempt), chunk, job
+        claimed = take(session, piece.job_id, piece.idx, worker, self._lease_seconds)
+        if claimed is None:
+            passed.add((piece.job_id, piece.idx))
+            return None
+        charge(session, role, piece)
+        return replace(claimed, slow=piece.slow)
 
     def heartbeat(self, leases: Sequence[Lease]) -> set[Lease]:
         """Prolong them; returns those still held. The lease of a job that is being cancelled is dropped here."""

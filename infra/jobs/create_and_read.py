@@ -16,7 +16,7 @@ from infra.database.clock import read_clock
 from infra.database.ids import new_id
 from infra.database.tables import Chunk, Job, JobEvent, Media
 from infra.idempotency import Idempotency, create_once
-from infra.jobs.transitions import Store, note
+from infra.jobs.transitions import Store, note, size_ms
 from infra.media import want_stored
 from infra.money.job_minutes import admit
 from infra.money.job_money import Terms, hold
@@ -156,6 +156,7 @@ def _insert(session: Session, new: NewJob) -> Job:
         run_at=time,
         created_at=time,
         queued_at=time,
+        size_ms=size_ms(new.task, new.input, new.terms.audio_ms if new.terms else None),
         deadline_at=None if new.timeout_seconds is None else time + new.timeout_seconds,
     )
     session.add(job)

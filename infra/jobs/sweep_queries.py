@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from sqlalchemy import ColumnElement, Select, exists, func, or_, select, tuple_, update
-from sqlalchemy.orm import Mapped, Session
+from sqlalchemy import ColumnElement, Select, exists, func, or_, select
+from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from infra.database.clock import now, read_clock
-from infra.database.tables import Chunk, Job
+from infra.database.tables import Chunk, Job, Lane, Share
 from infra.jobs.chunks import give_up_chunk
-from infra.jobs.transitions import Store, claimable, close_if_idle, end, lock_job, note, put_back, put_chunk_back
+from infra.jobs.fair_order import claimable_now
+from infra.jobs.transitions import Store, close_if_idle, end, lock_job, note, put_back, put_chunk_back
 from pipeline.errors import DatabaseUnavailable, DeadlineExceeded, WorkerLost
 from pipeline.lifecycle import JOB_MOVES, ChunkStatus, JobStatus
 
@@ -28,18 +28,8 @@ PAGES = 20  # at most, of `limit` rows each, in one call
 MAY_EXPIRE = tuple(status for status, targets in JOB_MOVES.items() if JobStatus.EXPIRED in targets)
 
 
-@dataclass(frozen=True)
-class Dispatch:
-    """A message that should be on its way: to advance a job, or to hear a chunk."""
-
-    kind: Literal["job", "chunk"]
-    job_id: str
-    idx: int | None
-    queue: str
-
-
 class SweepQueries(Store):
-    """rescue, to_dispatch, stale_dispatches, mark_dispatched, close_cancelled, expire_overdue, counts."""
+    """rescue, due, close_cancelled, expire_overdue, counts."""
 
     def rescue(self, limit: int = 500) -> int:
         """Take work back from workers that fell silent: due again with lost + 1, or failed as worker_lost after max_attempts.
@@ -50,32 +40,11 @@ class SweepQueries(Store):
         chunks = self._each(_with_silent_chunks(), limit, self._rescue_chunks)
         return sum(jobs.values()) + sum(chunks.values())
 
-    def to_dispatch(self, limit: int = 500) -> list[Dispatch]:
-        """Due and never dispatched since they last became due. Marks them as dispatched."""
-        with self._database.write() as session:
-            jobs = _dispatch_jobs(session, col(Job.dispatched_at).is_(None), col(Job.run_at), limit)
-            return jobs + _dispatch_chunks(session, col(Chunk.dispatched_at).is_(None), col(Chunk.run_at), limit)
-
-    def stale_dispatches(self, older_than_seconds: float, limit: int = 500) -> list[Dispatch]:
-        """Dispatched that long ago and still nobody's: the message may be lost. Marks them as dispatched now."""
-        with self._database.write() as session:
-            jobs, chunks = col(Job.dispatched_at), col(Chunk.dispatched_at)  # the longest silent first
-            dispatches = _dispatch_jobs(session, jobs < now() - older_than_seconds, jobs, limit)
-            return dispatches + _dispatch_chunks(session, chunks < now() - older_than_seconds, chunks, limit)
-
-    def mark_dispatched(self, *dispatches: Dispatch) -> None:
-        """The caller has sent these messages itself."""
-        jobs = sorted(dispatch.job_id for dispatch in dispatches if dispatch.idx is None)
-        chunks = sorted((dispatch.job_id, dispatch.idx) for dispatch in dispatches if dispatch.idx is not None)
-        with self._database.write() as session:
-            if jobs:
-                session.execute(
-                    update(Job)
-                    .where(col(Job.id).in_(jobs), col(Job.dispatched_at).is_(None))
-                    .values(dispatched_at=now())
-                )
-            if chunks:
-                session.execute(_dispatched_chunks(chunks))
+    def due(self, limit: int = 500) -> dict[str, int]:
+        """How many pieces of work could be claimed this moment, by role; at most `limit` of each."""
+        with self._database.read() as session:
+            time = read_clock(session)
+            return {role: claimable_now(session, role, time, limit) for role in session.scalars(select(col(Lane.role)))}
 
     def close_cancelled(self, limit: int = 100) -> list[str]:
         """Cancelling jobs without a live lease become cancelled; returns their ids."""
@@ -97,13 +66,9 @@ class SweepQueries(Store):
 
         return list(self._each(overdue, limit, expire))
 
-    def dispatched(self) -> dict[str, int]:
-        """How many were dispatched and are still nobody's, by queue: as many messages should wait there."""
-        with self._database.read() as session:
-            return _dispatched(session)
-
     def counts(self) -> dict[str, Any]:
-        """{"jobs": {status: n}, "chunks": {status: n} of live ones, "oldest_queued_seconds", "dispatched": as above}."""
+        """{"jobs": {status: n}, "chunks": {status: n} of live ones, "oldest_queued_seconds",
+        "waiting": {role: pieces of work that wait to be claimed}}."""
         oldest = select(now() - func.min(Job.run_at)).where(col(Job.status) == JobStatus.QUEUED)
         with self._database.read() as session:
             jobs = session.execute(select(col(Job.status), func.count()).group_by(col(Job.status))).all()
@@ -113,12 +78,14 @@ class SweepQueries(Store):
                 .group_by(col(Chunk.status))
             ).all()
             waited = session.execute(oldest).scalar_one()
-            dispatched = _dispatched(session)
+            waiting = session.execute(
+                select(col(Share.role), func.sum(col(Share.pieces) + col(Share.slow_pieces))).group_by(col(Share.role))
+            ).all()
         return {
             "jobs": dict(jobs),
             "chunks": dict(chunks),
             "oldest_queued_seconds": max(0.0, waited or 0.0),
-            "dispatched": dispatched,
+            "waiting": {role: int(pieces) for role, pieces in waiting},
         }
 
     def _each(self, ids: Select[str], limit: int, act: Callable[[Session, Job, float], int]) -> dict[str, int]:
@@ -200,60 +167,3 @@ def _idle_cancelling() -> Select[str]:
     )
     idle = or_(col(Job.lease_until).is_(None), col(Job.lease_until) <= now())
     return select(col(Job.id)).where(col(Job.status) == JobStatus.CANCELLING, idle, ~heard)
-
-
-def _dispatch_jobs(session: Session, when: ColumnElement[bool], first: Mapped[Any], limit: int) -> list[Dispatch]:
-    due = (
-        select(col(Job.id), col(Job.queue))
-        .where(claimable(), col(Job.run_at) <= now(), when)
-        .order_by(col(Job.priority).desc(), first)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    dispatches = [Dispatch("job", job_id, None, queue) for job_id, queue in session.execute(due)]
-    if dispatches:
-        these = col(Job.id).in_([dispatch.job_id for dispatch in dispatches])
-        session.execute(update(Job).where(these).values(dispatched_at=now()))
-    return dispatches
-
-
-def _dispatch_chunks(session: Session, when: ColumnElement[bool], first: Mapped[Any], limit: int) -> list[Dispatch]:
-    due = (
-        select(col(Chunk.job_id), col(Chunk.idx), col(Chunk.queue))
-        .join(Job, col(Job.id) == col(Chunk.job_id))
-        .where(*_waiting(), col(Chunk.run_at) <= now(), when)
-        .order_by(col(Job.priority).desc(), first)
-        .limit(limit)
-        .with_for_update(of=Chunk, skip_locked=True)
-    )
-    dispatches = [Dispatch("chunk", job_id, idx, queue) for job_id, idx, queue in session.execute(due)]
-    if dispatches:
-        session.execute(_dispatched_chunks([(dispatch.job_id, dispatch.idx) for dispatch in dispatches]))
-    return dispatches
-
-
-def _waiting() -> tuple[ColumnElement[bool], ...]:
-    """Chunks that somebody could hear, joined with their jobs."""
-    return (
-        col(Job.status) == JobStatus.PROCESSING,
-        col(Chunk.status) == ChunkStatus.PENDING,
-        col(Chunk.sound_key).is_not(None),
-    )
-
-
-def _dispatched_chunks(keys: list[tuple[str, Any]]) -> Any:
-    return update(Chunk).where(tuple_(col(Chunk.job_id), col(Chunk.idx)).in_(keys)).values(dispatched_at=now())
-
-
-def _dispatched(session: Session) -> dict[str, int]:
-    jobs = select(col(Job.queue), func.count()).where(claimable(), col(Job.dispatched_at).is_not(None))
-    chunks = (
-        select(col(Chunk.queue), func.count())
-        .join(Job, col(Job.id) == col(Chunk.job_id))
-        .where(*_waiting(), col(Chunk.dispatched_at).is_not(None))
-    )
-    total: dict[str, int] = {}
-    for statement in (jobs.group_by(col(Job.queue)), chunks.group_by(col(Chunk.queue))):
-        for queue, n in session.execute(statement):
-            total[queue] = total.get(queue, 0) + n
-    return total

@@ -21,6 +21,9 @@ from infra.webhooks.outbox import announce
 from pipeline.errors import LeaseLost, NotFound
 from pipeline.lifecycle import JOB_MOVES, TERMINAL, ChunkStatus, JobStatus, Stage
 
+MS_PER_CHARACTER = 65  # of a text that is read aloud
+WAVE_BYTES_PER_MS = 192  # 48 kHz, 16 bits, stereo
+UNKNOWN_SIZE_MS = 600_000  # of a recording that is still to be fetched
 LIVE_CHUNK = (ChunkStatus.PENDING, ChunkStatus.RUNNING)
 
 
@@ -55,6 +58,17 @@ def claimable() -> ColumnElement[bool]:
         or_(col(Job.cut_done) == false(), heard),
     )
     return or_(col(Job.status) == JobStatus.QUEUED, nobodys)
+
+
+def size_ms(task: str, facts: dict[str, Any], thought_ms: int | None = None) -> int:
+    """What a job's place in the queue goes by: how long its recording, or the reading of its text, is thought to last.
+
+    A header may say too little; so many bytes last at least as long as they would as a wave file.
+    """
+    if task == "speech":
+        return int(facts.get("characters") or 0) * MS_PER_CHARACTER
+    known = facts.get("expected_ms") or float(facts.get("duration") or 0) * 1000 or thought_ms or UNKNOWN_SIZE_MS
+    return max(int(known), int(facts.get("bytes") or 0) // WAVE_BYTES_PER_MS)
 
 
 def all_heard(job: Job) -> bool:

@@ -39,6 +39,22 @@ TIERS: Mapping[str, Limits] = {
     "enterprise": Limits(),
 }
 
+WEIGHTS: Mapping[str, int] = {
+    "free": 1,
+    "pro": 4,
+    "enterprise": 16,
+}  # shares of the workers while several accounts wait
+
+PRIORITIES: Mapping[str, tuple[int, int]] = {"free": (-10, 0), "pro": (-10, 10), "enterprise": (-10, 10)}
+
+
+def checked_priority(tier: str, priority: int) -> int:
+    """Raises InvalidRequest for one that the tier does not have."""
+    least, most = PRIORITIES[tier]
+    if not least <= priority <= most:
+        raise InvalidRequest(f"priority: {least} to {most} in tier {tier}.", param="priority")
+    return priority
+
 
 def limits_of(tier: str, own: Mapping[str, Any] | None) -> Limits:
     """The tier's numbers with the account's own in their place; an own null lifts a limit."""

@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 
 import httpx2
 
+from infra.outbound.minimum_rate import at_minimum_rate
 from infra.outbound.pinned_transport import PinnedTransport
 from infra.outbound.ssrf_guard import Network, resolve
 from infra.outbound.url_policy import NoSuchHost, Resolver, UrlPolicy, port_of
@@ -34,6 +35,7 @@ DELIVERY_SECONDS = 15.0
 ANSWER_BYTES = 64 * 1024
 MAX_REDIRECTS = 5
 CONNECT_SECONDS = 5.0  # for one of several addresses
+HEAD_SECONDS = 60.0  # until an answer has begun, however it drips
 IDLE_SECONDS = 30.0  # without a single byte; long downloads have deadlines of hours
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 AGENT = "Stenopool/0.1"
@@ -126,7 +128,8 @@ class Outbound:
         """Get the body into `sink`, block by block; the answer's headers are returned, with lower-case names.
 
         At most five redirects are followed, each checked like the first URL; the caller's headers stay with the first origin.
-        Raises OutboundRefused, MediaTooLarge, DownloadFailed (details: `failure` as in Answer, or "status" with `status`, or
+        Raises OutboundRefused, MediaTooLarge, DownloadTooSlow, DownloadFailed (details: `failure` as in Answer, or
+        "status" with `status`, or
         "redirects"), and what `sink` raises.
         """
         _check_headers(headers)
@@ -134,7 +137,8 @@ class Outbound:
         async def call(client: httpx2.AsyncClient) -> Mapping[str, str]:
             target, sent = self._policy.parsed(url), headers
             for _ in range(MAX_REDIRECTS + 1):
-                async with _answered(client, "GET", target, sent) as response:
+                async with asyncio.timeout(HEAD_SECONDS) as head, _answered(client, "GET", target, sent) as response:
+                    head.reschedule(None)
                     if response.status_code not in REDIRECTS:
                         await _pour(response, sink, max_bytes)
                         return dict(response.headers)
@@ -183,7 +187,7 @@ async def _pour(response: httpx2.Response, sink: Callable[[bytes], object], limi
     if announced.isdigit() and int(announced) > limit:
         raise MediaTooLarge
     received = 0
-    async for block in response.aiter_raw():
+    async for block in at_minimum_rate(response.aiter_raw()):
         received += len(block)
         if received > limit:
             raise MediaTooLarge

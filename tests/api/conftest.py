@@ -10,16 +10,20 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import func, select
+from sqlmodel import col
 
 from api.main import create_app
+from infra.database.tables import Chunk
+from infra.jobs.row_claims import take
+from infra.jobs.store import Lease
 from infra.leases import LeaseKeeper
 from infra.settings import Settings
 from infra.wiring import Services, build
 from pipeline.oracle.speech import generate
 from tests.support.accounts import rich
 from workers.steps.deliver import deliver
-from workers.steps.next_step import advance
-from workers.steps.transcribe import transcribe
+from workers.steps.turn import take_turn
 from workers.worker_context import WorkerContext
 
 JOBS = "/v1/audio/jobs"
@@ -84,17 +88,23 @@ class House:
         return answer.json()
 
     def work(self, *, chunks: int | None = None) -> None:
-        """Be the workers until nothing is left to dispatch, or until so many chunks are heard."""
-        bench, jobs = self.bench(), self.services.jobs
-        while dispatches := jobs.to_dispatch(1) or jobs.stale_dispatches(0, 1):
-            (dispatch,) = dispatches
-            if dispatch.idx is None:
-                advance(bench, dispatch.job_id)
-            elif chunks == 0:
+        """Be the workers until nothing is due, or until so many chunks are heard."""
+        heard = self._heard()
+        while chunks is None or self._heard() < heard + chunks:
+            if not take_turn(self.bench()):
                 return
-            else:
-                transcribe(bench, dispatch.job_id, dispatch.idx)
-                chunks = None if chunks is None else chunks - 1
+
+    def _heard(self) -> int:
+        with self.services.database.read() as session:
+            ended = select(func.count()).where(col(Chunk.status).in_(("completed", "failed")), col(Chunk.attempt) > 0)
+            return session.execute(ended).scalar_one()
+
+    def claim(self, job_id: str) -> Lease:
+        """Claim this very job, whatever else waits."""
+        with self.services.database.write() as session:
+            claimed = take(session, job_id, -1, "test", 60)
+        assert claimed is not None
+        return claimed.lease
 
     def deliver(self) -> None:
         """Be the worker that delivers webhooks."""

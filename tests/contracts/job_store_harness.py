@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import func, select, update
 from sqlmodel import col
 
+from infra.database.clock import now
 from infra.database.session import Database
-from infra.database.tables import Chunk, Erasure, Job, JobEvent, Media, WebhookMessage
+from infra.database.tables import Chunk, Erasure, Job, JobEvent, Media, Share, WaitingWork, WebhookMessage
+from infra.jobs.row_claims import Claimed, take
 from infra.jobs.store import Finished, HeardChunk, JobStore, Lease, NewJob
 from infra.media import MediaStore
 from pipeline.lifecycle import ChunkStatus
@@ -23,6 +26,12 @@ def span(idx: int, *, start: int | None = None) -> dict[str, Any]:
     begin = idx * CHUNK if start is None else start
     end = (idx + 1) * CHUNK
     return {"index": idx, "audio_start": begin, "audio_end": end, "own_start": begin, "own_end": end, "map": ((0, 1),)}
+
+
+def _waits(job: Job) -> bool:
+    heard = job.chunks_completed + job.chunks_failed >= job.chunks_total
+    idle = job.status == "processing" and job.lease_token is None and (not job.cut_done or heard)
+    return job.status == "queued" or idle
 
 
 @dataclass
@@ -44,17 +53,28 @@ class JobStoreHarness:
         """Stored media."""
         return self.media.stored(self.media.begin(self.account, name).id, 12, "ab" * 32)
 
+    def take(self, job_id: str, idx: int = -1, worker: str = "w") -> Claimed | None:
+        """Claim this very job or chunk, whoever's turn it is."""
+        with self.database.write() as session:
+            return take(session, job_id, idx, worker, 60)
+
+    def due(self) -> list[tuple[str, int | None]]:
+        """What could be claimed now, jobs (None) before chunks."""
+        rows = select(WaitingWork).where(col(WaitingWork.run_at) <= now()).order_by(col(WaitingWork.idx))
+        with self.database.read() as session:
+            return [(row.job_id, None if row.idx < 0 else row.idx) for row in session.scalars(rows)]
+
     def claim(self, job: Job, worker: str = "w1") -> Lease:
         """Claim what must be claimable."""
-        claimed = self.jobs.claim(job.id, worker)
+        claimed = self.take(job.id, worker=worker)
         assert claimed is not None
-        return claimed[0]
+        return claimed.lease
 
     def claim_chunk(self, job: Job, idx: int, worker: str = "w2") -> Lease:
         """Claim what must be claimable."""
-        claimed = self.jobs.claim_chunk(job.id, idx, worker)
+        claimed = self.take(job.id, idx, worker)
         assert claimed is not None
-        return claimed[0]
+        return claimed.lease
 
     def cut(self, job: Job, chunks: int = 2, lease: Lease | None = None) -> None:
         """Prepare a job into that many chunks with sound."""
@@ -124,6 +144,31 @@ class JobStoreHarness:
         """How many there are."""
         with self.database.read() as session:
             return session.execute(select(func.count()).select_from(table)).scalar_one()
+
+    def check_queue(self) -> None:
+        """What waits is what the jobs' and chunks' rows say, and the shares' counters are its sums."""
+        with self.database.read() as session:
+            jobs = {job.id: job for job in session.scalars(select(Job))}
+            chunks = list(session.scalars(select(Chunk)))
+            work = {(row.job_id, row.idx): row for row in session.scalars(select(WaitingWork))}
+            shares = list(session.scalars(select(Share)))
+        jobs_waiting = {(job.id, -1): (job.queue, job.run_at) for job in jobs.values() if _waits(job)}
+        pending = [chunk for chunk in chunks if chunk.status == "pending" and chunk.sound_key is not None]
+        expected = jobs_waiting | {(chunk.job_id, chunk.idx): (chunk.queue, chunk.run_at) for chunk in pending}
+        assert {key: (row.role, row.run_at) for key, row in work.items()} == expected
+        costs = {(chunk.job_id, chunk.idx): 1000 + chunk.cost_ms for chunk in pending}
+        assert {key: row.cost_ms for key, row in work.items() if key[1] >= 0} == costs
+        counted = Counter[tuple[str, str, bool]]()
+        cost = Counter[tuple[str, str, bool]]()
+        for row in work.values():
+            assert row.account_id == jobs[row.job_id].account_id
+            counted[row.role, row.account_id, row.slow] += 1
+            cost[row.role, row.account_id, row.slow] += row.cost_ms
+        for share in shares:
+            key = (share.role, share.account_id)
+            assert (share.pieces, share.slow_pieces) == (counted.pop((*key, False), 0), counted.pop((*key, True), 0))
+            assert (share.waiting_ms, share.slow_ms) == (cost[*key, False], cost[*key, True])
+        assert not counted
 
     def check_counters(self, job: Job) -> None:
         """The job's numbers are what its rows say."""

@@ -25,7 +25,7 @@ def test_what_nobody_began_is_cancelled_at_once(harness: JobStoreHarness) -> Non
     done = harness.jobs.cancel(harness.account, job.id)
     assert (done.status, done.stage) == ("cancelled", "done")
     assert done.cancelled_at == done.ended_at is not None
-    assert harness.jobs.claim(job.id, "w") is None
+    assert harness.take(job.id) is None
     assert types(harness, job) == ["audio.job.cancelled"]
 
 
@@ -103,7 +103,7 @@ def test_between_two_steps_a_cancel_is_immediate(harness: JobStoreHarness) -> No
     harness.hear(job, 0)
     assert harness.jobs.cancel(harness.account, job.id).status == "cancelled"
     assert [chunk.status for chunk in harness.jobs.chunks(job.id)] == ["completed", "cancelled"]
-    assert harness.jobs.claim_chunk(job.id, 1, "w") is None
+    assert harness.take(job.id, 1) is None
 
 
 @pytest.mark.parametrize("ending", ["completed", "failed", "expired"])
@@ -158,11 +158,11 @@ def test_retry_redoes_only_what_failed(harness: JobStoreHarness) -> None:
     assert again.failed_at is None and again.ended_at is None
     harness.check_counters(job)
     # The sound is gone: nothing is dispatched or claimed before the recording is cut once more.
-    assert [dispatch.kind for dispatch in harness.jobs.to_dispatch()] == ["job"]
-    assert harness.jobs.claim_chunk(job.id, 1, "w") is None
+    assert harness.due() == [(job.id, None)]
+    assert harness.take(job.id, 1) is None
     lease = harness.claim(job)
-    assert harness.jobs.claim_chunk(job.id, 1, "w") is None
-    assert harness.jobs.to_dispatch() == harness.jobs.stale_dispatches(-1) == []
+    assert harness.take(job.id, 1) is None
+    assert harness.due() == []
     added = [harness.jobs.add_chunk(lease, idx, span(idx), f"sound/{lease.attempt}-{idx}") for idx in range(3)]
     assert added == [False, True, True]
     harness.jobs.cut_done(lease, 3 * CHUNK, 3)
@@ -247,9 +247,9 @@ def test_a_job_that_failed_at_its_end_is_only_stitched_again(harness: JobStoreHa
     harness.hear(job, 0)
     harness.jobs.fail(harness.claim(job), ERROR)
     assert harness.jobs.retry(harness.account, job.id).cut_done
-    claimed = harness.jobs.claim(job.id, "w")
-    assert claimed is not None and claimed[1].stage == "stitching"
-    assert harness.jobs.finish(claimed[0], Finished(result_key="t")).status == "completed"
+    claimed = harness.take(job.id)
+    assert claimed is not None and claimed.job.stage == "stitching"
+    assert harness.jobs.finish(claimed.lease, Finished(result_key="t")).status == "completed"
 
 
 def test_a_retry_has_its_tries_and_its_time_back(harness: JobStoreHarness) -> None:

@@ -49,7 +49,7 @@ def test_silence_is_heard_at_birth(harness: JobStoreHarness) -> None:
     job = harness.submit()
     lease = harness.claim(job)
     assert not harness.jobs.add_chunk(lease, 0, span(0), None)
-    assert harness.jobs.claim_chunk(job.id, 0, "w") is None
+    assert harness.take(job.id, 0) is None
     assert harness.jobs.cut_done(lease, CHUNK, 1)
     harness.check_counters(job)
     assert harness.finish(job).status == "completed"
@@ -121,10 +121,10 @@ def test_a_chunk_tries_again_when_told_so(harness: JobStoreHarness) -> None:
     job = harness.submit()
     harness.cut(job, 1)
     assert not harness.break_chunk(job, 0, retry_in=60)
-    assert harness.jobs.claim_chunk(job.id, 0, "w") is None
-    assert harness.jobs.to_dispatch() == harness.jobs.stale_dispatches(0) == []
+    assert harness.take(job.id, 0) is None
+    assert harness.due() == []
     harness.shift_chunk(job, 0, run_at=1.0)
-    assert [dispatch.idx for dispatch in harness.jobs.to_dispatch()] == [0]
+    assert harness.due() == [(job.id, 0)]
     chunk = harness.jobs.chunks(job.id)[0]
     assert (chunk.failures, chunk.error, harness.now(job).chunks_retried) == (1, ERROR, 1)
     assert harness.hear(job, 0)
@@ -142,7 +142,7 @@ def test_one_chunk_that_fails_for_good_fails_the_job_at_once(harness: JobStoreHa
     assert (row.status, row.stage, row.error) == ("failed", "done", ERROR | {"chunk": 0})
     assert [chunk.status for chunk in harness.jobs.chunks(job.id)] == ["failed", "cancelled", "cancelled"]
     assert harness.jobs.heartbeat([lease, other]) == set()
-    assert harness.jobs.to_dispatch() == []
+    assert harness.due() == []
     assert [message.type for message in harness.messages(job)] == ["audio.job.failed"]
     harness.check_counters(job)
 

@@ -12,10 +12,10 @@ from tests.contracts.job_store_harness import ERROR, JobStoreHarness, span
 def test_a_message_sent_fifty_times_is_one_claim(harness: JobStoreHarness) -> None:
     job = harness.submit()
     with ThreadPoolExecutor(50) as threads:
-        claims = list(threads.map(lambda n: harness.jobs.claim(job.id, f"w{n}"), range(50)))
+        claims = list(threads.map(lambda n: harness.take(job.id, worker=f"w{n}"), range(50)))
     won = [claim for claim in claims if claim is not None]
     assert len(won) == 1
-    lease, row = won[0]
+    lease, row = won[0].lease, won[0].job
     assert (row.status, row.stage, row.attempt, lease.attempt) == ("processing", "preparing", 1, 1)
     assert harness.now(job).worker == row.worker
 
@@ -24,34 +24,34 @@ def test_a_chunks_message_sent_fifty_times_is_one_claim(harness: JobStoreHarness
     job = harness.submit()
     harness.cut(job)
     with ThreadPoolExecutor(50) as threads:
-        claims = list(threads.map(lambda n: harness.jobs.claim_chunk(job.id, 1, f"w{n}"), range(50)))
+        claims = list(threads.map(lambda n: harness.take(job.id, 1, f"w{n}"), range(50)))
     assert sum(claim is not None for claim in claims) == 1
 
 
 def test_what_is_not_due_is_not_claimed(harness: JobStoreHarness) -> None:
     job = harness.submit()
     harness.jobs.fail(harness.claim(job), ERROR, retry_in=60)
-    assert harness.jobs.claim(job.id, "w1") is None
+    assert harness.take(job.id) is None
     harness.shift(job, run_at=1.0)
-    assert harness.jobs.claim(job.id, "w1") is not None
+    assert harness.take(job.id) is not None
 
 
 def test_past_its_deadline_nobody_begins(harness: JobStoreHarness) -> None:
     job = harness.submit(timeout_seconds=60)
     harness.shift(job, deadline_at=1.0)
-    assert harness.jobs.claim(job.id, "w1") is None
+    assert harness.take(job.id) is None
 
 
 def test_unknown_jobs_and_chunks_are_nobodys(harness: JobStoreHarness) -> None:
-    assert harness.jobs.claim("job_nothing", "w1") is None
-    assert harness.jobs.claim_chunk("job_nothing", 0, "w1") is None
+    assert harness.take("job_nothing") is None
+    assert harness.take("job_nothing", 0) is None
 
 
 def test_an_expired_lease_is_not_claimed_over_but_rescued_first(harness: JobStoreHarness) -> None:
     job = harness.submit()
     harness.claim(job)
     harness.silence(job)
-    assert harness.jobs.claim(job.id, "w2") is None
+    assert harness.take(job.id) is None
     assert harness.jobs.rescue() == 1
     assert harness.claim(job, "w2").attempt == 2
 
@@ -59,13 +59,13 @@ def test_an_expired_lease_is_not_claimed_over_but_rescued_first(harness: JobStor
 def test_while_chunks_are_heard_the_job_is_nobodys_to_claim(harness: JobStoreHarness) -> None:
     job = harness.submit()
     harness.cut(job)
-    assert harness.jobs.claim(job.id, "w1") is None
+    assert harness.take(job.id) is None
     assert not harness.hear(job, 0)
-    assert harness.jobs.claim(job.id, "w1") is None
+    assert harness.take(job.id) is None
     assert harness.hear(job, 1)
-    claimed = harness.jobs.claim(job.id, "w1")
+    claimed = harness.take(job.id)
     assert claimed is not None
-    assert claimed[1].cut_done and claimed[1].stage == "stitching"
+    assert claimed.job.cut_done and claimed.job.stage == "stitching"
 
 
 def test_the_heartbeat_prolongs_what_is_held(harness: JobStoreHarness) -> None:
@@ -143,7 +143,7 @@ def test_a_graceful_release_costs_no_attempt(harness: JobStoreHarness) -> None:
         harness.jobs.release(harness.claim(job))
         row = harness.now(job)
         assert (row.status, row.stage, row.lost, row.failures) == ("queued", "waiting", 0, 0)
-        assert [dispatch.job_id for dispatch in harness.jobs.to_dispatch()] == [job.id]
+        assert harness.due() == [(job.id, None)]
     assert harness.claim(job).attempt == 6
 
 
@@ -154,7 +154,7 @@ def test_releasing_a_half_prepared_job_leaves_its_chunks_under_way(harness: JobS
     harness.jobs.release(lease)
     assert harness.now(job).status == "processing"
     assert not harness.hear(job, 0)
-    assert [dispatch.idx for dispatch in harness.jobs.to_dispatch()] == [None]
+    assert harness.due() == [(job.id, None)]
     again = harness.claim(job)
     assert not harness.jobs.add_chunk(again, 0, span(0), "s2")
     assert harness.jobs.cut_done(again, 16_000, 1)
@@ -165,7 +165,7 @@ def test_releasing_a_chunk_costs_no_attempt(harness: JobStoreHarness) -> None:
     harness.cut(job, 1)
     for _ in range(4):
         harness.jobs.release(harness.claim_chunk(job, 0))
-        assert [(dispatch.kind, dispatch.idx) for dispatch in harness.jobs.to_dispatch()] == [("chunk", 0)]
+        assert harness.due() == [(job.id, 0)]
     chunk = harness.jobs.chunks(job.id)[0]
     assert (chunk.status, chunk.lost, chunk.failures) == ("pending", 0, 0)
 
@@ -180,4 +180,4 @@ def test_a_job_deleted_in_mid_run_fences_its_workers(harness: JobStoreHarness) -
         harness.jobs.complete_chunk(lease, "r")
     harness.jobs.release(lease)
     assert harness.jobs.rescue() == 0
-    assert harness.jobs.to_dispatch() == harness.jobs.stale_dispatches(0) == []
+    assert harness.due() == []

@@ -10,7 +10,7 @@ from sqlalchemy import update
 from sqlmodel import col
 
 from infra.database.tables import Chunk, Job
-from infra.jobs.store import Dispatch, Finished, Lease
+from infra.jobs.store import Finished, Lease
 from pipeline.errors import Expired, LeaseLost, NotFound, WrongState
 from pipeline.lifecycle import TERMINAL
 from tests.contracts.job_store_harness import CHUNK, ERROR, JobStoreHarness, span
@@ -35,12 +35,12 @@ class Worker:
                 self.dice.choice(moves)()
 
     def claim(self) -> None:
-        if claimed := self.harness.jobs.claim(self.dice.choice(self.jobs).id, "w"):
-            self.leases.append(claimed[0])
+        if claimed := self.harness.take(self.dice.choice(self.jobs).id):
+            self.leases.append(claimed.lease)
 
     def hear(self) -> None:
-        if claimed := self.harness.jobs.claim_chunk(self.dice.choice(self.jobs).id, self.dice.randrange(CHUNKS), "w"):
-            self.leases.append(claimed[0])
+        if claimed := self.harness.jobs.claim_next("cpu", "w"):
+            self.leases.append(claimed.lease)
 
     def go_on(self) -> None:
         if self.leases:
@@ -55,9 +55,7 @@ class Worker:
         if self.leases and self.dice.random() < 0.5:
             lease = self.dice.choice(self.leases)
             self.harness.silence(Job(id=lease.job_id), *([] if lease.idx is None else [lease.idx]))
-        self.dice.choice(
-            [jobs.rescue, jobs.to_dispatch, jobs.close_cancelled, lambda: jobs.stale_dispatches(0), jobs.counts]
-        )()
+        self.dice.choice([jobs.rescue, jobs.due, jobs.close_cancelled, jobs.counts])()
 
     def steer(self) -> None:
         jobs, job = self.harness.jobs, self.dice.choice(self.jobs)
@@ -84,18 +82,6 @@ def work(harness: JobStoreHarness, lease: Lease, *, fail: bool = False) -> None:
         jobs.cut_done(lease, CHUNKS * CHUNK, CHUNKS)
 
 
-def answer(harness: JobStoreHarness, dispatch: Dispatch) -> None:
-    """An honest worker."""
-    jobs = harness.jobs
-    claimed = (
-        jobs.claim(dispatch.job_id, "h")
-        if dispatch.idx is None
-        else jobs.claim_chunk(dispatch.job_id, dispatch.idx, "h")
-    )
-    if claimed is not None:
-        work(harness, claimed[0])
-
-
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_storm(harness: JobStoreHarness, seed: int) -> None:
     jobs = [
@@ -111,6 +97,7 @@ def test_a_storm(harness: JobStoreHarness, seed: int) -> None:
         row = harness.now(job)
         assert row.status in TERMINAL
         harness.check_counters(job)
+        harness.check_queue()
         told = Counter(message.subject for message in harness.messages(job))
         assert set(told) == {f"{job.id}/{run}" for run in range(1, row.run + 1)}
         assert set(told.values()) == {1}
@@ -124,7 +111,7 @@ def calm(harness: JobStoreHarness, jobs: list[Job]) -> None:
             session.execute(update(Chunk).where(col(Chunk.lease_until).is_not(None)).values(lease_until=1.0))
         harness.jobs.rescue()
         harness.jobs.close_cancelled()
-        for dispatch in harness.jobs.to_dispatch() + harness.jobs.stale_dispatches(-1):
-            answer(harness, dispatch)
+        while claimed := harness.jobs.claim_next("cpu", "h"):
+            work(harness, claimed.lease)
         if all(harness.now(job).status in TERMINAL for job in jobs):
             return

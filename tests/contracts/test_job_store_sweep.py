@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import update
 
 from infra.database.tables import Erasure, Job
-from infra.jobs.store import Dispatch, JobStore, Sound
+from infra.jobs.store import JobStore, Sound
 from infra.webhooks.store import WebhookStore
 from tests.contracts.job_store_harness import ERROR, JobStoreHarness, span
 
@@ -52,7 +52,7 @@ def test_a_chunk_lost_for_good_is_a_gap_where_gaps_are_allowed(harness: JobStore
         harness.claim_chunk(job, 1)
         harness.silence(job, 1)
         harness.jobs.rescue()
-    assert harness.jobs.to_dispatch() == [Dispatch("job", job.id, None, "cpu")]
+    assert harness.due() == [(job.id, None)]
     gaps = harness.finish(job).gaps
     assert gaps is not None and gaps[0]["code"] == "worker_lost"
 
@@ -84,12 +84,7 @@ def test_one_dead_worker_gives_back_everything_it_held(harness: JobStoreHarness)
         harness.claim(job)
         harness.silence(job)
     assert harness.jobs.rescue(limit=1) == 5
-    assert {(dispatch.kind, dispatch.idx) for dispatch in harness.jobs.to_dispatch()} == {
-        ("job", None),
-        ("chunk", 0),
-        ("chunk", 1),
-        ("chunk", 2),
-    }
+    assert set(harness.due()) == {*((job.id, None) for job in jobs[1:]), *((jobs[0].id, idx) for idx in range(3))}
     assert harness.now(jobs[0]).chunks_retried == 3
 
 
@@ -125,82 +120,29 @@ def test_rows_that_cannot_be_rescued_do_not_starve_the_others(
     assert len([record for record in caplog.records if "passes over" in record.message]) == 5
 
 
-def test_a_new_job_is_rung_once(harness: JobStoreHarness) -> None:
-    job = harness.submit(queue="io")
-    assert harness.jobs.to_dispatch() == [Dispatch("job", job.id, None, "io")]
-    assert harness.jobs.to_dispatch() == []
-    assert harness.jobs.stale_dispatches(60) == []
+def test_what_could_be_claimed_is_counted_by_role(harness: JobStoreHarness) -> None:
+    for _ in range(3):
+        harness.submit(queue="io")
+    harness.submit()
+    assert harness.jobs.due() == {"cpu": 1, "io": 3}
+    assert harness.jobs.due(limit=2) == {"cpu": 1, "io": 2}
 
 
-def test_urgent_jobs_are_rung_first(harness: JobStoreHarness) -> None:
-    later, urgent = harness.submit(), harness.submit(priority=5)
-    assert [dispatch.job_id for dispatch in harness.jobs.to_dispatch(limit=1)] == [urgent.id]
-    assert [dispatch.job_id for dispatch in harness.jobs.to_dispatch(limit=1)] == [later.id]
-
-
-def test_two_sweeps_dispatch_different_work(harness: JobStoreHarness) -> None:
-    ids = [harness.submit().id for _ in range(40)]
-    with ThreadPoolExecutor(4) as threads:
-        dispatched = list(threads.map(lambda _: harness.jobs.to_dispatch(limit=10), range(8)))
-    assert sorted(dispatch.job_id for dispatches in dispatched for dispatch in dispatches) == sorted(ids)
-
-
-def test_what_the_caller_rang_itself_is_not_rung_again(harness: JobStoreHarness) -> None:
-    job, other = harness.submit(), harness.submit()
-    harness.jobs.mark_dispatched(Dispatch("job", job.id, None, "cpu"))
-    assert [dispatch.job_id for dispatch in harness.jobs.to_dispatch()] == [other.id]
-    harness.cut(job, 2)
-    assert harness.jobs.to_dispatch() == []
-    harness.jobs.release(harness.claim_chunk(job, 1))
-    harness.jobs.mark_dispatched(Dispatch("chunk", job.id, 1, "cpu"), Dispatch("job", "job_nothing", None, "cpu"))
-    assert harness.jobs.to_dispatch() == []
-    harness.jobs.mark_dispatched()
-
-
-def test_every_lost_message_is_sent_again(harness: JobStoreHarness) -> None:
-    """The broker was flushed: 20 queued jobs, chunks waiting and a job that only wants its end."""
-    queued = [harness.submit() for _ in range(20)]
-    cut = harness.submit()
-    harness.cut(cut, 2)
-    heard = harness.submit()
-    harness.cut(heard, 1)
-    harness.hear(heard, 0)  # its worker dies before it goes on
-    harness.jobs.to_dispatch()
-    assert harness.jobs.stale_dispatches(60) == []
-    lost = harness.jobs.stale_dispatches(0)
-    assert {dispatch.job_id for dispatch in lost if dispatch.kind == "job"} == {job.id for job in [*queued, heard]}
-    assert {(dispatch.job_id, dispatch.idx) for dispatch in lost if dispatch.kind == "chunk"} == {
-        (cut.id, 0),
-        (cut.id, 1),
-    }
-    assert harness.jobs.stale_dispatches(60) == []
-
-
-def test_work_in_progress_has_no_stale_dispatch(harness: JobStoreHarness) -> None:
+def test_work_in_progress_waits_for_nobody(harness: JobStoreHarness) -> None:
     job = harness.submit()
-    harness.jobs.to_dispatch()
     lease = harness.claim(job)
     harness.jobs.add_chunk(lease, 0, span(0), "s")
     harness.claim_chunk(job, 0)
-    assert harness.jobs.stale_dispatches(-1) == harness.jobs.to_dispatch() == []
+    assert harness.due() == []
 
 
-def test_stale_dispatches_take_turns(harness: JobStoreHarness) -> None:
-    """A call for few of them begins with the longest silent, so that each has its turn."""
-    ids = [harness.submit().id for _ in range(6)]
-    harness.jobs.to_dispatch()
-    turns = [dispatch.job_id for _ in range(3) for dispatch in harness.jobs.stale_dispatches(0, limit=2)]
-    assert sorted(turns) == sorted(ids)
-
-
-def test_a_job_put_back_is_rung_when_its_time_has_come(harness: JobStoreHarness) -> None:
+def test_a_job_put_back_waits_until_its_time_has_come(harness: JobStoreHarness) -> None:
     job = harness.submit()
-    harness.jobs.to_dispatch()
     row = harness.jobs.fail(harness.claim(job), ERROR, retry_in=60)
     assert (row.status, row.failures) == ("queued", 1)
-    assert harness.jobs.to_dispatch() == harness.jobs.stale_dispatches(-1) == []
+    assert harness.due() == [] and harness.jobs.claim_next("cpu", "w") is None
     harness.shift(job, run_at=1.0)
-    assert [dispatch.job_id for dispatch in harness.jobs.to_dispatch()] == [job.id]
+    assert harness.due() == [(job.id, None)] and harness.jobs.claim_next("cpu", "w") is not None
 
 
 def test_past_its_deadline_a_job_expires(harness: JobStoreHarness) -> None:
@@ -222,16 +164,16 @@ def test_past_its_deadline_a_job_expires(harness: JobStoreHarness) -> None:
 
 
 def test_counts(harness: JobStoreHarness) -> None:
-    assert harness.jobs.counts() == {"jobs": {}, "chunks": {}, "oldest_queued_seconds": 0.0, "dispatched": {}}
+    assert harness.jobs.counts() == {"jobs": {}, "chunks": {}, "oldest_queued_seconds": 0.0, "waiting": {}}
     old, cut, _done = harness.submit(queue="io"), harness.submit(), harness.finish_short(harness.submit())
     harness.cut(cut, 3)
     harness.claim_chunk(cut, 0)
-    harness.shift(old, run_at=old.run_at - 100, dispatched_at=1.0)
+    harness.shift(old, run_at=old.run_at - 100)
     counts = harness.jobs.counts()
     assert counts["jobs"] == {"queued": 1, "processing": 1, "completed": 1}
     assert counts["chunks"] == {"pending": 2, "running": 1}
     assert 100 <= counts["oldest_queued_seconds"] < 200
-    assert counts["dispatched"] == {"io": 1, "cpu": 2}
+    assert counts["waiting"] == {"io": 1, "cpu": 2}
 
 
 def test_ended_jobs_past_their_time_are_purged(harness: JobStoreHarness) -> None:

@@ -43,7 +43,7 @@ def everything_in_the_broker_is_lost(stack: Stack, *, queued: int) -> None:
     try:
         wait_until(lambda: stack.running(list(jobs)) == 4)
         jobs |= {stack.submit(short(number), "latency=0.05"): short(number) for number in range(104, 104 + queued)}
-        wait_until(lambda: stack.services.jobs.counts()["dispatched"].get("cpu") == queued)
+        wait_until(lambda: stack.services.jobs.counts()["waiting"].get("cpu") == queued)
         with redis.Redis.from_url(stack.redis.url) as client:
             client.flushall()
     finally:

@@ -18,7 +18,7 @@ import psutil
 
 from infra.database.tables import Job
 from infra.embedded_redis import PrivateRedis
-from infra.jobs.store import Dispatch, NewJob
+from infra.jobs.store import NewJob
 from infra.parent_death import tied_to_parent
 from infra.settings import Settings
 from infra.wiring import Services, build
@@ -76,7 +76,6 @@ class Stack:
             "database_url": database_url,
             "lease_seconds": 2.0,
             "sweep_seconds": 0.25,
-            "redispatch_seconds": 1.5,
             "cpu_processes": 1,
             "outbound_allow": "127.0.0.0/8",
             "webhook_time_scale": 0.002,
@@ -190,8 +189,8 @@ class Stack:
         request = {"model": model, "prompt": f"oracle: {prompt}", **more.pop("request", {})}
         new = NewJob(account_id=self.account, task="transcription", model=model, request=request, media=media, **more)
         job, _ = services.jobs.create(new)
-        if dispatch and services.queue.send_job(job.id, job.queue):
-            services.jobs.mark_dispatched(Dispatch("job", job.id, None, job.queue))
+        if dispatch:
+            services.queue.send_job(job.id, job.queue)
         return job.id
 
     def let(self, name: str) -> None:

@@ -16,6 +16,7 @@ from pipeline.errors import BrokerUnavailable
 from pipeline.transcript import transcript_from_json
 from tests.support.accounts import rich
 from tests.support.recordings import Recording
+from workers.steps.turn import take_turn
 from workers.worker_context import Role, WorkerContext
 
 CATALOG = """
@@ -43,6 +44,9 @@ class SentMessages:
     def __init__(self) -> None:
         self.sent: list[tuple[Any, ...]] = []
         self.away = False
+
+    def wake(self, queue: str) -> bool:
+        return self._send(queue, "")
 
     def send_job(self, job_id: str, queue: str = "cpu") -> bool:
         return self._send(queue, job_id)
@@ -74,9 +78,7 @@ class WorkerHarness:
         self.log = home / "oracle.log"
         catalog = home / "catalog.toml"
         catalog.write_text(CATALOG.format(log=self.log))
-        settings = Settings(
-            home=home, catalog=catalog, outbound_allow="127.0.0.0/8", webhook_time_scale=0.001, redispatch_seconds=0.001
-        )
+        settings = Settings(home=home, catalog=catalog, outbound_allow="127.0.0.0/8", webhook_time_scale=0.001)
         self.services = build(settings, engine_processes=1)
         self.messages = SentMessages()
         self.services.queue.close()
@@ -86,6 +88,13 @@ class WorkerHarness:
 
     def worker(self, role: Role = "cpu") -> WorkerContext:
         return WorkerContext(self.services, self._keeper, role, f"{role}@here:1")
+
+    def work(self, *roles: Role, most: int = 1000) -> int:
+        """Be workers of these roles (default: cpu) until nothing is due, or for so many turns; returns how many."""
+        turns = 0
+        while turns < most and any(take_turn(self.worker(role)) for role in roles or ("cpu",)):
+            turns += 1
+        return turns
 
     def submit(self, recording: Recording, prompt: str = "", **more: Any) -> str:
         """Store the recording and make a job of it; returns the job's id."""

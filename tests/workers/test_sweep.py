@@ -7,7 +7,6 @@ import pytest
 from sqlmodel import select
 
 from infra.database.tables import Erasure
-from infra.jobs.store import Dispatch
 from infra.wiring import Services
 from pipeline.errors import DatabaseUnavailable
 from pipeline.lifecycle import JobStatus
@@ -15,46 +14,50 @@ from tests.support.recordings import short
 from tests.workers.conftest import WorkerHarness
 from workers import sweep
 from workers.schedule import sweep_until
-from workers.steps.next_step import advance
 from workers.worker_context import StopTime
 
 
-def test_what_was_never_rung_is_rung_once(harness: WorkerHarness) -> None:
-    job_ids = {harness.submit(short(number)) for number in range(3)}
-    sweep.dispatch_new(harness.services)
-    sweep.dispatch_new(harness.services)
-    assert {message[1] for message in harness.messages.sent} == job_ids
+def test_a_message_for_each_piece_of_work_and_no_more(harness: WorkerHarness) -> None:
+    for number in range(3):
+        harness.submit(short(number))
+    for _ in range(3):
+        sweep.wake_workers(harness.services)
+        assert harness.messages.sent == [("cpu", "")] * 3
+    harness.messages.sent.pop()  # lost, or spent on what was not due
+    sweep.wake_workers(harness.services)
     assert len(harness.messages.sent) == 3
 
 
-def test_a_broker_that_is_away_marks_nothing_as_rung(harness: WorkerHarness) -> None:
+def test_a_long_backlog_is_woken_for_bit_by_bit(harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep, "WAKE_UPS", 2)
+    for number in range(5):
+        harness.submit(short(number))
+    for _ in range(3):
+        sweep.wake_workers(harness.services)
+    assert len(harness.messages.sent) == 2
+
+
+@pytest.mark.processes
+def test_nobody_is_woken_for_what_is_not_due_or_has_no_place(harness: WorkerHarness) -> None:
+    harness.submit(short(1), "fail=1")
+    harness.work(most=1)  # it is to be tried again later
+    for _ in range(3):
+        harness.create(source={"url": "http://127.0.0.1:9/"}, input={"type": "url"}, queue="io")
+    sweep.wake_workers(harness.services)
+    assert harness.messages.sent == [("io", "")], "one download at a time, for all that is known of the io workers"
+    assert harness.services.jobs.claim_next("io", "io@here:1") is not None
+    harness.messages.sent.clear()
+    sweep.wake_workers(harness.services)
+    assert harness.messages.sent == []
+
+
+def test_a_broker_that_is_away_loses_nothing(harness: WorkerHarness) -> None:
     harness.submit(short(1))
     harness.messages.away = True
     sweep.Sweeper(harness.services).perform(sweep.EVERY_SWEEP)
     harness.messages.away = False
-    sweep.dispatch_new(harness.services)
+    sweep.wake_workers(harness.services)
     assert len(harness.messages.sent) == 1
-
-
-def test_a_lost_message_is_rung_again(harness: WorkerHarness) -> None:
-    job_id = harness.submit(short(1))
-    harness.services.jobs.mark_dispatched(Dispatch("job", job_id, None, "cpu"))
-    threading.Event().wait(0.05)
-    sweep.dispatch_again(harness.services)
-    assert harness.messages.sent == [("cpu", job_id)]
-
-
-def test_a_long_backlog_is_not_doubled(harness: WorkerHarness) -> None:
-    for number in range(5):
-        harness.submit(short(number))
-    sweep.dispatch_new(harness.services)
-    threading.Event().wait(0.05)
-    for _ in range(3):
-        sweep.dispatch_again(harness.services)
-    assert len(harness.messages.sent) == 5
-    harness.messages.sent.pop()
-    sweep.dispatch_again(harness.services)
-    assert len(harness.messages.sent) >= 5
 
 
 def test_one_failing_duty_stops_no_other_and_is_told_once(
@@ -88,10 +91,10 @@ def test_a_duty_that_works_again_says_so(harness: WorkerHarness, caplog: pytest.
     harness.submit(short(1))
     sweeper = sweep.Sweeper(harness.services)
     harness.messages.away = True
-    sweeper.perform((sweep.dispatch_new,))
+    sweeper.perform((sweep.wake_workers,))
     harness.messages.away = False
-    sweeper.perform((sweep.dispatch_new,))
-    assert "dispatch_new works again" in caplog.text
+    sweeper.perform((sweep.wake_workers,))
+    assert "wake_workers works again" in caplog.text
 
 
 def test_every_duty_of_the_minute_works_on_an_empty_house(
@@ -104,7 +107,7 @@ def test_every_duty_of_the_minute_works_on_an_empty_house(
 @pytest.mark.processes
 def test_a_job_past_its_time_leaves_nothing_in_storage(harness: WorkerHarness) -> None:
     job_id = harness.submit(short(1), retention_seconds=0.01)
-    advance(harness.worker(), job_id)
+    harness.work(most=1)
     assert harness.job(job_id).status == JobStatus.COMPLETED
     threading.Event().wait(0.05)
     sweep.purge(harness.services)
@@ -114,7 +117,7 @@ def test_a_job_past_its_time_leaves_nothing_in_storage(harness: WorkerHarness) -
 @pytest.mark.processes
 def test_what_a_deleted_job_left_behind_is_erased(harness: WorkerHarness) -> None:
     job_id = harness.submit(short(1))
-    advance(harness.worker(), job_id)
+    harness.work(most=1)
     harness.services.jobs.delete(harness.account, job_id)
     with harness.services.database.write() as session:
         for erasure in session.scalars(select(Erasure)):
@@ -126,7 +129,7 @@ def test_what_a_deleted_job_left_behind_is_erased(harness: WorkerHarness) -> Non
 
 def test_the_scheduler_sweeps_until_it_is_told_to_stop(harness: WorkerHarness) -> None:
     stop = threading.Event()
-    job_id = harness.submit(short(1))
+    harness.submit(short(1))
     thread = threading.Thread(target=sweep_until, args=(harness.worker("scheduler"), stop))
     thread.start()
     try:
@@ -135,7 +138,7 @@ def test_the_scheduler_sweeps_until_it_is_told_to_stop(harness: WorkerHarness) -
     finally:
         stop.set()
         thread.join(5)
-    assert harness.messages.sent == [("cpu", job_id)]
+    assert harness.messages.sent[0] == ("cpu", "")
     assert not thread.is_alive()
 
 

@@ -1,12 +1,10 @@
-"""Advance a job: the one thing a job's message asks for. What there is to do is in its row."""
+"""Advance a job. What there is to do is in its row."""
 
 from __future__ import annotations
 
 import logging
 from functools import partial
 
-from infra.jobs.store import Dispatch
-from infra.logs import log_context
 from pipeline.errors import UNUSABLE_MEDIA, StenopoolError, unusable_media
 from pipeline.lifecycle import Stage
 from workers.failure_policy import Attempt, settled
@@ -20,32 +18,8 @@ from workers.worker_context import WorkerContext
 log = logging.getLogger(__name__)
 
 
-def advance(worker: WorkerContext, job_id: str) -> None:
-    """Claim the job and do the next thing: fetch its input, prepare it, or finish it. Nothing when it is not ours to do."""
-    claimed = worker.services.jobs.claim(job_id, worker.name)
-    if claimed is None:
-        return
-    lease, job = claimed
-    with (
-        log_context(job_id=job.id, request_id=job.request_id, attempt=lease.attempt),
-        worker.leases.holding(lease) as held,
-    ):
-        to_finish = _step(worker, JobContext(worker.services, held, job))
-    if to_finish:
-        advance(worker, job_id)
-
-
-def _hand_over(context: JobContext) -> bool:
-    """What comes next is for workers of another role."""
-    jobs, job = context.services.jobs, context.job
-    jobs.release(context.held.lease)
-    if context.services.queue.send_job(job.id, job.queue):
-        jobs.mark_dispatched(Dispatch("job", job.id, None, job.queue))
-    return False
-
-
-def _step(worker: WorkerContext, context: JobContext) -> bool:
-    """True when preparing left nothing to hear: the job can be claimed once more and finished."""
+def advance(worker: WorkerContext, context: JobContext) -> bool:
+    """Fetch the job's input, prepare it, or finish it. True when preparing left nothing to hear: it waits to be finished."""
     services, job = context.services, context.job
     work = Attempt(
         fail=partial(services.jobs.fail, context.held.lease),
@@ -70,6 +44,13 @@ def _step(worker: WorkerContext, context: JobContext) -> bool:
         return speak.prepare(context) if job.task == "speech" else prepare(worker.role, context, work)
     if isinstance(work.cause, UNUSABLE_MEDIA):
         _let_go(context)
+    return False
+
+
+def _hand_over(context: JobContext) -> bool:
+    """What comes next is for workers of another role."""
+    context.services.jobs.release(context.held.lease)
+    context.services.queue.send_job(context.job.id, context.job.queue)
     return False
 
 

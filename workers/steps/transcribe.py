@@ -1,11 +1,10 @@
-"""Hear one chunk, and finish the job when it was the last one."""
+"""Hear one chunk."""
 
 from __future__ import annotations
 
 from functools import partial
 
 from infra.database.tables import Chunk
-from infra.logs import log_context
 from pipeline.cut.cutter import Chunk as Sound
 from pipeline.cut.cutter import span_from_dict
 from pipeline.errors import InputMissing
@@ -15,25 +14,12 @@ from pipeline.transcript import heard_to_json
 from workers.failure_policy import Attempt, settled
 from workers.job_context import JobContext
 from workers.steps import speak
-from workers.steps.next_step import advance
 from workers.steps.usage_metering import used
 from workers.worker_context import WorkerContext
 
 
-def transcribe(worker: WorkerContext, job_id: str, idx: int) -> None:
-    """Claim the chunk and hear it; nothing when it is not ours to do. Who ends the last chunk goes on with the job."""
-    claimed = worker.services.jobs.claim_chunk(job_id, idx, worker.name)
-    if claimed is None:
-        return
-    lease, chunk, job = claimed
-    logged = log_context(job_id=job.id, chunk=idx, request_id=job.request_id, attempt=lease.attempt)
-    with logged, worker.leases.holding(lease) as held:
-        was_last = _step(worker, JobContext(worker.services, held, job), chunk)
-    if was_last:
-        advance(worker, job_id)
-
-
-def _step(worker: WorkerContext, context: JobContext, chunk: Chunk) -> bool:
+def transcribe(worker: WorkerContext, context: JobContext, chunk: Chunk) -> bool:
+    """Hear one chunk, or speak one passage. True when it was the job's last one, which now waits to be finished."""
     services = context.services
     work = Attempt(
         fail=partial(services.jobs.fail_chunk, context.held.lease),

@@ -18,6 +18,7 @@ from api.schemas.job_object import job_object, terminal
 from api.schemas.job_request import JobFields, SpeechJobFields
 from api.schemas.pagination import JobQuery, page
 from infra.database.tables import Job, WebhookMessage
+from infra.jobs.store import QueuePlace
 from infra.webhooks.outbox import JOB_TARGET
 from pipeline.errors import NotFound, StenopoolError
 
@@ -53,8 +54,9 @@ async def list_jobs(context: Context, caller: Caller, query: Annotated[JobQuery,
 
 def _listed(context: AppContext, account_id: str, query: JobQuery) -> dict[str, Any]:
     jobs, has_more = context.services.jobs.list(account_id, **query.model_dump(mode="json"))
-    now = time.time()
-    return page([job_object(job, now=now, message=_message(context, job)) for job in jobs], has_more=has_more)
+    now, places = time.time(), context.services.jobs.places(account_id, jobs)
+    shown = [job_object(job, now=now, message=_message(context, job), place=places.get(job.id)) for job in jobs]
+    return page(shown, has_more=has_more)
 
 
 @router.get("/{job_id}", summary="Show a job", responses=NO_JOB)
@@ -75,7 +77,7 @@ async def show(
             break
         await anyio.sleep(min(LOOK, max(0.0, deadline - time.monotonic())))
         job, message = await _look(context, caller.account_id, job_id)
-    return _shown(job, message, known)
+    return _shown(job, message, known, await context.query(partial(_place, context, job)))
 
 
 def _has_news(job: Job, message: WebhookMessage | None, known: str) -> bool:
@@ -112,9 +114,13 @@ def _matches(given: str, etag: str) -> bool:
     return "*" in tags or etag.removeprefix("W/") in tags
 
 
-def _shown(job: Job, message: WebhookMessage | None, known: str) -> Response:
+def _place(context: AppContext, job: Job) -> QueuePlace | None:
+    return context.services.jobs.places(job.account_id, [job]).get(job.id)
+
+
+def _shown(job: Job, message: WebhookMessage | None, known: str, place: QueuePlace | None) -> Response:
     headers = {"etag": _etag(job, message), "cache-control": "private, no-cache"}
-    body = job_object(job, now=time.time(), message=message)
+    body = job_object(job, now=time.time(), message=message, place=place)
     if not terminal(job):
         eta = body["progress"]["eta_seconds"] or SOON
         headers["retry-after"] = str(min(LATER, max(SOON, eta // 2)))
@@ -128,7 +134,8 @@ async def cancel(context: Context, caller: Caller, job_id: str) -> dict[str, Any
     """Work that has not begun never begins; work that has begun stops at its next step."""
     await context.query(partial(context.services.jobs.cancel, caller.account_id, job_id))
     job, message = await _look(context, caller.account_id, job_id)
-    return job_object(job, now=time.time(), message=message)
+    place = await context.query(partial(_place, context, job))
+    return job_object(job, now=time.time(), message=message, place=place)
 
 
 @router.post(

@@ -345,12 +345,29 @@ def test_a_failed_job_says_why_and_can_be_tried_again(house: House) -> None:
     assert house.get(f"{JOBS}/{job['id']}").json()["error"] == body["error"]
 
 
+@pytest.mark.parametrize(("given", "number"), [("low", -10), ("normal", 0), ("7", 7), (None, 0)])
+def test_priorities_have_names_and_numbers(house: House, given: str | None, number: int) -> None:
+    job = house.submit(**({} if given is None else {"priority": given}))
+    row = house.services.jobs.find(job["id"])
+    assert row is not None and row.priority == number
+    assert job["request"].get("priority") == (None if given is None else number)
+
+
+def test_a_free_account_has_no_urgent_jobs(house: House) -> None:
+    house.services.accounts.update(house.account_id, tier="free")
+    answer = house.post(JOBS, data={"model": "oracle", "priority": 1}, files={"file": ("a.wav", recording()[0])})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"] == "priority"
+    assert "-10 to 0" in answer.json()["error"]["message"]
+    assert house.submit(priority="low")["request"]["priority"] == -10
+
+
 def test_percent_and_eta_are_there_before_the_length_is_counted(house: House) -> None:
     sound, _ = recording(80.0, seed=3)
     jobs = house.services.jobs
     job_id = house.submit(sound)["id"]
     path = f"{JOBS}/{job_id}"
-    lease, _ = jobs.claim(job_id, "cpu@test:1") or pytest.fail("it can be claimed")
+    lease = house.claim(job_id)
     heard = {"own_start": 0, "own_end": 20 * 16_000, "audio_start": 0, "audio_end": 20 * 16_000}
     jobs.add_chunk(lease, 0, heard, None)
     progress = house.get(path).json()["progress"]
@@ -360,7 +377,7 @@ def test_percent_and_eta_are_there_before_the_length_is_counted(house: House) ->
     assert progress["percent"] == 25.0
     assert progress["eta_seconds"] >= 1
     guessed = house.submit(b"\x00\x00\x01\xbano header says how long this is " * 1000)["id"]
-    lease, _ = jobs.claim(guessed, "cpu@test:1") or pytest.fail("it can be claimed")
+    lease = house.claim(guessed)
     jobs.add_chunk(lease, 0, heard, None)
     progress = house.get(f"{JOBS}/{guessed}").json()["progress"]
     assert (progress["percent"], progress["eta_seconds"]) == (0.0, None)

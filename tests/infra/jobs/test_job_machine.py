@@ -26,7 +26,7 @@ from sqlmodel import col
 
 from infra.database.session import Database
 from infra.database.tables import Chunk, Job, WebhookMessage
-from infra.jobs.store import Dispatch, Finished, HeardChunk, JobStore, Lease
+from infra.jobs.store import Finished, HeardChunk, JobStore, Lease
 from infra.keys.accounts import Accounts
 from infra.media import MediaStore
 from pipeline.errors import LeaseLost, WrongState
@@ -127,12 +127,19 @@ class JobMachine(RuleBasedStateMachine):
     def begin(self, n: int) -> None:
         self._claim_something(n)
 
+    @rule()
+    def wake_up(self) -> None:
+        self._claim_next()
+
     @precondition(lambda self: self.sizes)
     @rule(n=pick, idx=st.one_of(st.none(), st.integers(0, 3)))
     def late_message(self, n: int, idx: int | None) -> None:
-        """A message that was sent too often, or for something that is gone."""
+        """Somebody claims what is held, or gone, or his."""
         job = list(self.sizes)[n % len(self.sizes)]
-        self._answer(Dispatch("job" if idx is None else "chunk", job, idx, "cpu"), work=False)
+        if idx is None:
+            self._claim(job)
+        else:
+            self._claim_chunk(job, idx)
 
     @precondition(lambda self: self.leases)
     @rule(n=pick, how=st.sampled_from(["work", "fail", "fail later"]))
@@ -179,8 +186,7 @@ class JobMachine(RuleBasedStateMachine):
     def sweep(self) -> None:
         self.jobs.close_cancelled()
         assert self.jobs.close_cancelled() == []
-        self.jobs.to_dispatch()
-        assert self.jobs.to_dispatch() == []
+        assert sum(self.jobs.due().values()) == len(self.harness.due())
 
     @precondition(lambda self: self.sizes)
     @rule(n=seldom)
@@ -199,6 +205,7 @@ class JobMachine(RuleBasedStateMachine):
             jobs = list(session.scalars(select(Job)))
             chunks = list(session.scalars(select(Chunk)))
             messages = list(session.scalars(select(WebhookMessage)))
+        self.harness.check_queue()
         for job in jobs:
             own = [chunk for chunk in chunks if chunk.job_id == job.id]
             self._counters_are_what_the_rows_say(job, own)
@@ -235,15 +242,16 @@ class JobMachine(RuleBasedStateMachine):
             assert self.deaths[job.id, chunk.idx, job.run] <= MAX_ATTEMPTS
 
     def teardown(self) -> None:
-        """All workers die; honest ones take over. Every job comes to its end, by messages alone."""
+        """All workers die; honest ones take over. Every job comes to its end, by claims of whatever is next."""
         for _ in range(20):
             if not self._live():
                 break
             self._silence_everybody()
             self.jobs.rescue()
             self.jobs.close_cancelled()
-            for dispatch in self.jobs.to_dispatch() + self.jobs.stale_dispatches(-1):
-                self._answer(dispatch)
+            while lease := self._claim_next():
+                while self._held(lease):
+                    self._act(lease, "work")
         assert not self._live()
         self.everything_holds()
         self.database.close()
@@ -295,20 +303,31 @@ class JobMachine(RuleBasedStateMachine):
 
     def _claim(self, job_id: str) -> Lease | None:
         rivals = [lease for lease in self.leases if lease.job_id == job_id and lease.idx is None and self._held(lease)]
-        claimed = self.jobs.claim(job_id, "w")
+        claimed = self.harness.take(job_id)
         if claimed is None:
             return None
         assert not rivals
-        self.leases.append(claimed[0])
-        return claimed[0]
+        self.leases.append(claimed.lease)
+        return claimed.lease
+
+    def _claim_next(self) -> Lease | None:
+        held = {(lease.job_id, lease.idx) for lease in self.leases if self._held(lease)}
+        claimed = self.jobs.claim_next("cpu", "w")
+        if claimed is None:
+            assert not self.harness.due()
+            return None
+        assert (claimed.lease.job_id, claimed.lease.idx) not in held
+        self.leases.append(claimed.lease)
+        return claimed.lease
 
     def _claim_chunk(self, job_id: str, idx: int) -> Lease | None:
         rivals = [lease for lease in self.leases if (lease.job_id, lease.idx) == (job_id, idx) and self._held(lease)]
-        claimed = self.jobs.claim_chunk(job_id, idx, "w")
+        claimed = self.harness.take(job_id, idx)
         if claimed is None:
             return None
-        lease, chunk, job = claimed
+        lease, chunk, job = claimed.lease, claimed.chunk, claimed.job
         assert not rivals
+        assert chunk is not None
         assert chunk.sound_key is not None and chunk.result_key is None and job.status == JobStatus.PROCESSING
         self.leases.append(lease)
         return lease
@@ -365,13 +384,6 @@ class JobMachine(RuleBasedStateMachine):
         row = self._row(lease.job_id)
         self.last[row.id, row.run] += last
         assert not last or row.chunks_completed + row.chunks_failed == row.chunks_total == self.sizes[row.id]
-
-    def _answer(self, dispatch: Dispatch, *, work: bool = True) -> None:
-        lease = (
-            self._claim(dispatch.job_id) if dispatch.idx is None else self._claim_chunk(dispatch.job_id, dispatch.idx)
-        )
-        while work and lease is not None and self._held(lease):
-            self._act(lease, "work")
 
 
 def test_in_any_order(sqlite_template: Path, tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from tests.support.waiting import wait_until
 from tests.workers.conftest import WorkerHarness
 from workers import sweep
 from workers.steps.deliver import deliver
-from workers.steps.next_step import advance
 
 pytestmark = pytest.mark.processes
 
@@ -37,7 +36,7 @@ def test_a_finished_job_is_told_of_until_somebody_listens(harness: WorkerHarness
     secret = new_secret()
     receiver.answers = [500, 503]
     job_id = harness.submit(short(1), webhook_url=f"{receiver.url}/hook", webhook_secret=secret)
-    advance(harness.worker(), job_id)
+    harness.work(most=1)
     wait_until(lambda: deliver_due(harness) == 0 and len(receiver.got) == 3, every=0.2)
     ids = {headers["webhook-id"] for headers, _ in receiver.got}
     assert len(ids) == 1
@@ -57,16 +56,19 @@ def test_an_endpoint_that_is_gone_is_disabled(harness: WorkerHarness, receiver: 
         harness.account, name="mine", url=receiver.url, event_types=["audio.job.failed", "audio.job.completed"]
     )
     receiver.answers = [410]
-    advance(harness.worker(), harness.submit(short(1)))
+    harness.submit(short(1))
+    harness.work(most=1)
     wait_until(lambda: deliver_due(harness) == 1)
     assert harness.services.webhooks.endpoint(harness.account, endpoint.id).status == "disabled"
-    advance(harness.worker(), harness.submit(short(2)))
+    harness.submit(short(2))
+    harness.work(most=1)
     assert deliver_due(harness) == 0
     assert len(receiver.got) == 1
 
 
 def test_the_same_message_twice_is_one_attempt(harness: WorkerHarness, receiver: Receiver) -> None:
-    advance(harness.worker(), harness.submit(short(1), webhook_url=receiver.url, webhook_secret=new_secret()))
+    harness.submit(short(1), webhook_url=receiver.url, webhook_secret=new_secret())
+    harness.work(most=1)
     (message_id,) = harness.services.webhooks.due()
     for _ in range(3):
         deliver(harness.worker("io"), message_id)
@@ -74,7 +76,8 @@ def test_the_same_message_twice_is_one_attempt(harness: WorkerHarness, receiver:
 
 
 def test_a_receiver_that_is_not_there_is_logged(harness: WorkerHarness, receiver: Receiver) -> None:
-    advance(harness.worker(), harness.submit(short(1), webhook_url="http://127.0.0.1:9/", webhook_secret=new_secret()))
+    harness.submit(short(1), webhook_url="http://127.0.0.1:9/", webhook_secret=new_secret())
+    harness.work(most=1)
     (message_id,) = harness.services.webhooks.due()
     deliver(harness.worker("io"), message_id)
     _, attempts = harness.services.webhooks.message(harness.account, message_id)
@@ -83,10 +86,10 @@ def test_a_receiver_that_is_not_there_is_logged(harness: WorkerHarness, receiver
 
 
 def test_a_failed_job_is_told_of_too(harness: WorkerHarness, receiver: Receiver) -> None:
-    job_id = harness.submit(
+    harness.submit(
         short(1), "fail=9 error=refused", webhook_url=receiver.url, webhook_secret=new_secret(), webhook_events=None
     )
-    advance(harness.worker(), job_id)
+    harness.work(most=1)
     wait_until(lambda: deliver_due(harness) == 1)
     assert json.loads(receiver.got[0][1])["type"] == "audio.job.failed"
 

@@ -10,7 +10,6 @@ from tests.support.receiver import Receiver, receiving
 from tests.support.recordings import short
 from tests.workers.conftest import WorkerHarness
 from workers.steps.fetch import filename
-from workers.steps.next_step import advance
 
 
 @pytest.fixture
@@ -21,8 +20,8 @@ def site() -> Iterator[Receiver]:
 
 
 def fetched(harness: WorkerHarness, url: str, **headers: str) -> str:
-    job_id = harness.create(source={"url": url, "headers": headers}, input={"type": "url"})
-    advance(harness.worker("io"), job_id)
+    job_id = harness.create(source={"url": url, "headers": headers}, input={"type": "url"}, queue="io")
+    harness.work("io", most=1)
     return job_id
 
 
@@ -37,8 +36,8 @@ def test_a_url_is_fetched_with_its_headers_and_forgotten(harness: WorkerHarness,
     assert "token" not in str(job.input)
     assert job.media_id
     assert harness.services.media.get(harness.account, job.media_id).state == "stored"
-    assert harness.messages.sent == [("cpu", job_id)]
-    advance(harness.worker("cpu"), job_id)
+    assert harness.messages.sent == [("cpu", job_id), ("io", "")]
+    harness.work(most=1)
     assert harness.text(job_id).split() == list(short(1).words)
     assert harness.job(job_id).lost == 0
 

@@ -11,8 +11,7 @@ from pipeline.run import ProviderRegistry
 from pipeline.transcript import Heard
 from tests.support.recordings import long, short, silence
 from tests.workers.conftest import WorkerHarness
-from workers.steps.next_step import advance
-from workers.steps.transcribe import transcribe
+from workers.steps.turn import take_turn
 from workers.sweep import drop_media
 
 pytestmark = pytest.mark.processes
@@ -20,15 +19,9 @@ pytestmark = pytest.mark.processes
 LONG = long(12, seed=3)
 
 
-def hear_all(harness: WorkerHarness, role: str = "cpu") -> None:
-    for message in harness.messages.sent:
-        if message[0] == role and len(message) == 3:
-            transcribe(harness.worker(role), message[1], message[2])
-
-
 def test_one_chunk_costs_one_task(harness: WorkerHarness) -> None:
     job_id = harness.submit(short(1))
-    advance(harness.worker(), job_id)
+    harness.work(most=1)
     job = harness.job(job_id)
     assert job.status == JobStatus.COMPLETED
     assert harness.text(job_id).split() == list(short(1).words)
@@ -56,7 +49,7 @@ def test_the_only_chunk_is_seen_to_be_heard(harness: WorkerHarness, monkeypatch:
         raise ProviderRefused("No.", provider="oracle")
 
     monkeypatch.setattr("workers.steps.prepare.hear_chunk", hear)
-    advance(harness.worker(), job_id)
+    harness.work(most=1)
     (meanwhile,) = seen
     assert (meanwhile.stage, meanwhile.input["duration"]) == ("transcribing", round(len(short(1).wav[44:]) / 32_000, 3))
     error = harness.job(job_id).error
@@ -66,7 +59,7 @@ def test_the_only_chunk_is_seen_to_be_heard(harness: WorkerHarness, monkeypatch:
 
 def test_silence_is_sent_to_nobody(harness: WorkerHarness) -> None:
     job_id = harness.submit(silence(2), model="far")
-    advance(harness.worker(), job_id)
+    harness.work(most=1)
     assert harness.job(job_id).status == JobStatus.COMPLETED
     assert harness.text(job_id) == ""
     assert harness.calls() == 0
@@ -74,12 +67,12 @@ def test_silence_is_sent_to_nobody(harness: WorkerHarness) -> None:
 
 def test_many_chunks_are_heard_one_by_one_and_the_last_one_finishes(harness: WorkerHarness) -> None:
     job_id = harness.submit(LONG)
-    advance(harness.worker(), job_id)
+    harness.work(most=1)
     job = harness.job(job_id)
     assert job.stage == "transcribing"
     assert job.chunks_total > 2
     assert len(harness.messages.sent) == job.chunks_total
-    hear_all(harness)
+    harness.work()
     assert harness.job(job_id).status == JobStatus.COMPLETED
     assert harness.text(job_id).split() == list(LONG.words)
     assert not [key for key in harness.stored() if "sound" in key]
@@ -87,37 +80,35 @@ def test_many_chunks_are_heard_one_by_one_and_the_last_one_finishes(harness: Wor
 
 def test_a_remote_model_is_heard_by_the_io_workers(harness: WorkerHarness) -> None:
     one, many = harness.submit(short(1), model="far"), harness.submit(LONG, model="far")
-    advance(harness.worker(), one)
-    advance(harness.worker(), many)
+    harness.work(most=2)
     assert {message[0] for message in harness.messages.sent} == {"io"}
-    hear_all(harness, "io")
+    harness.work("io", "cpu")
     assert [harness.job(job_id).status for job_id in (one, many)] == [JobStatus.COMPLETED] * 2
     assert harness.text(one).split() == list(short(1).words)
 
 
 def test_a_message_for_nothing_does_nothing(harness: WorkerHarness) -> None:
-    advance(harness.worker(), "job_unknown")
-    transcribe(harness.worker(), "job_unknown", 0)
+    assert not take_turn(harness.worker(), "job_unknown")
+    assert not take_turn(harness.worker(), "job_unknown", 0)
     job_id = harness.submit(short(1))
     for _ in range(3):
-        advance(harness.worker(), job_id)
+        take_turn(harness.worker(), job_id)
     assert harness.calls() == 1
 
 
 def test_finished_chunks_are_not_cut_and_heard_again(harness: WorkerHarness) -> None:
     """The preparing worker dies after a chunk was heard; another one prepares the job once more."""
     job_id = harness.submit(LONG)
-    advance(harness.worker(), job_id)
-    transcribe(harness.worker(), job_id, 0)
+    harness.work(most=1)
+    harness.work(most=1)
     calls = harness.calls()
     with harness.services.database.write() as session:
         job = session.merge(harness.job(job_id))
         job.cut_done = False
     harness.messages.sent.clear()
-    advance(harness.worker(), job_id)
+    harness.work(most=1)
     assert (job_id, 0) not in {message[1:] for message in harness.messages.sent}
-    for chunk in harness.services.jobs.chunks(job_id):
-        transcribe(harness.worker(), job_id, chunk.idx)
+    harness.work()
     assert harness.text(job_id).split() == list(LONG.words)
     assert harness.calls() == calls + harness.job(job_id).chunks_total - 1
 
@@ -125,8 +116,8 @@ def test_finished_chunks_are_not_cut_and_heard_again(harness: WorkerHarness) -> 
 def test_a_gap_is_told_and_the_rest_is_there(harness: WorkerHarness) -> None:
     lost = LONG.words[-1]
     job_id = harness.submit(LONG, f"fail=9 error=refused at={lost}", request={"on_chunk_failure": "partial"})
-    advance(harness.worker(), job_id)
-    hear_all(harness)
+    harness.work(most=1)
+    harness.work()
     job = harness.job(job_id)
     assert job.status == JobStatus.COMPLETED
     assert job.partial
@@ -137,8 +128,8 @@ def test_a_gap_is_told_and_the_rest_is_there(harness: WorkerHarness) -> None:
 
 def test_gaps_and_nothing_else_are_a_failure(harness: WorkerHarness) -> None:
     job_id = harness.submit(LONG, "fail=9 error=refused", request={"on_chunk_failure": "partial"})
-    advance(harness.worker(), job_id)
-    hear_all(harness)
+    harness.work(most=1)
+    harness.work()
     job = harness.job(job_id)
     assert (job.status, job.result_key) == ("failed", None)
     assert job.error is not None
@@ -147,8 +138,8 @@ def test_gaps_and_nothing_else_are_a_failure(harness: WorkerHarness) -> None:
 
 def test_a_chunk_that_fails_for_good_fails_the_job(harness: WorkerHarness) -> None:
     job_id = harness.submit(LONG, f"fail=9 error=refused at={LONG.words[-1]}")
-    advance(harness.worker(), job_id)
-    hear_all(harness)
+    harness.work(most=1)
+    harness.work()
     error = harness.job(job_id).error
     assert error
     assert (error["code"], error["stage"], error["provider"]) == ("provider_refused", "transcribing", "oracle")
@@ -157,10 +148,10 @@ def test_a_chunk_that_fails_for_good_fails_the_job(harness: WorkerHarness) -> No
 
 def test_what_can_be_tried_again_waits_its_turn(harness: WorkerHarness) -> None:
     job_id = harness.submit(short(1), "fail=1")
-    advance(harness.worker(), job_id)
+    harness.work(most=1)
     job = harness.job(job_id)
     assert (job.status, job.failures) == (JobStatus.QUEUED, 1)
-    advance(harness.worker(), job_id)
+    harness.work(most=1)
     assert harness.calls() == 1, "not before its time"
 
 
@@ -171,14 +162,14 @@ def test_bad_input_is_the_jobs_end_with_its_reason(harness: WorkerHarness, wav: 
     media = harness.services.media.begin(harness.account, "bad.wav")
     harness.services.storage.put(media.storage_key, wav)
     job_id = harness.create(media=harness.services.media.stored(media.id, len(wav), ""))
-    advance(harness.worker(), job_id)
+    harness.work(most=1)
     job = harness.job(job_id)
     assert job.status == JobStatus.FAILED
     assert job.error
     assert (job.error["code"], job.error["stage"]) == (code, "preparing")
     assert harness.stored() == [], "nobody can ever use it"
     harness.services.jobs.retry(harness.account, job_id)
-    advance(harness.worker(), job_id)
+    harness.work(most=1)
     again = harness.job(job_id)
     assert (again.status, again.error) == (JobStatus.FAILED, job.error), "and who tries again is told the same"
 
@@ -187,10 +178,11 @@ def test_a_bad_recording_stays_while_another_job_needs_it(harness: WorkerHarness
     media = harness.services.media.begin(harness.account, "bad.wav")
     harness.services.storage.put(media.storage_key, b"just some text")
     media = harness.services.media.stored(media.id, 14, "")
-    first, second = harness.create(media=media), harness.create(media=media)
-    advance(harness.worker(), first)
+    harness.create(media=media)
+    second = harness.create(media=media)
+    harness.work(most=1)
     assert harness.stored() == [f"media/{media.id}"]
-    advance(harness.worker(), second)
+    harness.work(most=1)
     assert harness.stored() == []
     error = harness.job(second).error
     assert error
@@ -209,7 +201,7 @@ def test_a_bad_recording_that_storage_keeps_goes_with_the_sweep(
 
     with monkeypatch.context() as patch:
         patch.setattr(harness.services.storage, "delete", away)
-        advance(harness.worker(), job_id)
+        harness.work(most=1)
     error = harness.job(job_id).error
     assert error
     assert error["code"] == "unsupported_media", "what is wrong with the file is told all the same"
@@ -222,7 +214,7 @@ def test_a_bad_recording_that_storage_keeps_goes_with_the_sweep(
 def test_media_that_is_gone_is_told(harness: WorkerHarness) -> None:
     job_id = harness.submit(short(1))
     harness.services.storage.delete_prefix(f"t/{harness.account}/media")
-    advance(harness.worker(), job_id)
+    harness.work(most=1)
     error = harness.job(job_id).error
     assert error
     assert error["code"] == "input_missing"
@@ -236,7 +228,7 @@ def test_a_surprise_is_an_internal_error_without_its_words(
 
     monkeypatch.setattr("pipeline.cut.channel_chunks.decode", surprise)
     job_id = harness.submit(short(1))
-    advance(harness.worker(), job_id)
+    harness.work(most=1)
     error = harness.job(job_id).error
     assert error
     assert error["code"] == "internal_error"
@@ -251,16 +243,16 @@ def test_storage_that_is_away_is_tried_again(harness: WorkerHarness, monkeypatch
     job_id = harness.submit(short(1))
     with monkeypatch.context() as patch:
         patch.setattr(harness.services.storage, "put", away)
-        advance(harness.worker(), job_id)
+        harness.work(most=1)
     assert harness.job(job_id).status == JobStatus.QUEUED
 
 
 def test_a_cancelled_job_is_left_at_the_next_block(harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     job_id = harness.submit(LONG)
-    advance(harness.worker(), job_id)
+    harness.work(most=1)
     harness.services.jobs.cancel(harness.account, job_id)
     calls = harness.calls()
-    hear_all(harness)
+    harness.work()
     assert harness.job(job_id).status == JobStatus.CANCELLED
     assert harness.calls() == calls
     assert {chunk.status for chunk in harness.services.jobs.chunks(job_id)} == {ChunkStatus.CANCELLED}

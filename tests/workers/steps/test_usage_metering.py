@@ -19,8 +19,6 @@ from pipeline.transcript import Heard, Segment, TokenUsage
 from tests.support.receiver import receiving
 from tests.support.recordings import long, short, silence
 from tests.workers.conftest import WorkerHarness
-from workers.steps.next_step import advance
-from workers.steps.transcribe import transcribe
 from workers.steps.usage_metering import spoken, used
 from workers.sweep import EVERY_MINUTE, EVERY_NIGHT, Sweeper
 
@@ -38,9 +36,7 @@ def job(prices: Prices) -> Job:
 def work(harness: WorkerHarness, job_id: str) -> None:
     """Until it ends."""
     for _ in range(100):
-        advance(harness.worker(), job_id)
-        for idx in range(harness.job(job_id).chunks_total):
-            transcribe(harness.worker(), job_id, idx)
+        harness.work()
         if harness.job(job_id).ended_at:
             return
 
@@ -52,9 +48,11 @@ def test_what_was_fetched_is_held_for_and_billed_by_its_sound(harness: WorkerHar
         site.files = {"/talk.wav": recording.wav}
         source = {"url": f"{site.url}/talk.wav", "headers": {}}
         before = Ledger(harness.services.database).balance(harness.account)
-        job_id = harness.create(source=source, input={"type": "url"}, terms=Terms(prices=MINUTE, audio_ms=1000))
+        job_id = harness.create(
+            source=source, input={"type": "url"}, queue="io", terms=Terms(prices=MINUTE, audio_ms=1000)
+        )
         assert harness.job(job_id).held_micro == SECOND
-        advance(harness.worker("io"), job_id)
+        harness.work("io", most=1)
     fetched = harness.job(job_id)
     assert fetched.held_micro == fetched.estimated_micro == pytest.approx(6 * SECOND, rel=0.3)
     work(harness, job_id)

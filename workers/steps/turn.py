@@ -1,0 +1,30 @@
+"""What a message asks for: to claim whatever is next, and to do it."""
+
+from __future__ import annotations
+
+from infra.logs import log_context
+from workers.job_context import JobContext
+from workers.steps.next_step import advance
+from workers.steps.transcribe import transcribe
+from workers.worker_context import WorkerContext
+
+
+def take_turn(worker: WorkerContext, *_hint: str | int) -> bool:
+    """Do the piece of this role's work whose turn it is; False: none is due.
+
+    The job or chunk for which the message was sent decides nothing: it is only why there may be work.
+    """
+    services = worker.services
+    claimed = services.jobs.claim_next(worker.role, worker.name)
+    if claimed is None:
+        return False
+    lease, job, chunk = claimed.lease, claimed.job, claimed.chunk
+    facts = {"job_id": job.id, "chunk": lease.idx, "request_id": job.request_id, "attempt": lease.attempt}
+    with log_context(**facts), worker.leases.holding(lease) as held:
+        context = JobContext(services, held, job)
+        to_finish = advance(worker, context) if chunk is None else transcribe(worker, context, chunk)
+    if to_finish:
+        services.queue.send_job(job.id, job.queue)
+    if claimed.slow:  # the next one may have waited for its place
+        services.queue.wake(worker.role)
+    return True
