@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from infra.database.tables import Job, JobEvent, WebhookAttempt, WebhookMessage
-from infra.jobs.request_blobs import without_samples
+from infra.jobs.request_blobs import shown_request
 from infra.money.job_money import cost_facts, job_usage
 from pipeline.lifecycle import TERMINAL, JobStatus
 from pipeline.pricing import tokens_from_dict
@@ -50,7 +50,7 @@ def job_object(job: Job, *, now: float, message: WebhookMessage | None = None) -
         "client_reference_id": job.client_reference_id,
         "metadata": job.meta or {},
         "input": {name: job.input.get(name) for name in INPUT} | _url(job),
-        "request": without_samples(job.request),
+        "request": shown_request(job),
         "model": job.model,
         "model_used": job.model_used,
         "language": job.language,

@@ -138,7 +138,7 @@ class Job(SQLModel, table=True):
     sound: dict[str, Any] | None = _json()  # of a speech job: key, format, bytes, duration in seconds
     kept: bool = False  # counts among its account's results: from its creation until it is cancelled or purged
     stored_bytes: int = Field(default=0, sa_type=BigInteger)  # of its account's quota, its media's apart
-    blobs: dict[str, Any] | None = _json()  # where the large values of `request` are: key, bytes, names
+    blobs: dict[str, Any] | None = _json()  # where the large values of `request` are: key, bytes, shown
     waiting: dict[str, Any] | None = _json()  # why it was put off until `run_at`: code, message
     partial: bool = False
     gaps: list[dict[str, Any]] | None = (

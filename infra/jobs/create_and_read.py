@@ -49,7 +49,7 @@ class NewJob:
     request_id: str | None = None
     terms: Terms | None = None  # None: it costs nothing
     known_ms: int = 0  # of sound to be heard, as far as anybody knows
-    blobs: dict[str, Any] | None = None  # where large values of `request` are: key, bytes, names
+    blobs: dict[str, Any] | None = None  # where large values of `request` are: key, bytes, shown
     job_id: str | None = None  # where blobs are stored under it already
 
 

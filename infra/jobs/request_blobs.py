@@ -1,13 +1,13 @@
 """The large values of a job's request: in storage, so that no look at its row reads them.
 
-The row keeps what the API shows of them. The object lies in the job's folder and goes when that goes; until the job is
+Their place in the row says what the API shows of them. The object lies in the job's folder and goes when that goes; until the job is
 there, an erasure waits for it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,12 +30,13 @@ class SplitRequest:
     job_id: str
     key: str
     kept: dict[str, Any]
+    shown: dict[str, Any]
     data: bytes  # empty: nothing is large
 
     @property
     def facts(self) -> dict[str, Any] | None:
         """As the job's row keeps them."""
-        return {"key": self.key, "bytes": len(self.data), "names": [SAMPLES]} if self.data else None
+        return {"key": self.key, "bytes": len(self.data), "shown": self.shown} if self.data else None
 
 
 def split(request: Mapping[str, Any], account_id: str) -> SplitRequest:
@@ -44,17 +45,22 @@ def split(request: Mapping[str, Any], account_id: str) -> SplitRequest:
     key = f"t/{account_id}/jobs/{job_id}/request.json"
     samples = request.get(SAMPLES) or ()
     if sum(map(len, samples)) <= LARGE:
-        return SplitRequest(job_id, key, dict(request), b"")
+        return SplitRequest(job_id, key, dict(request), {}, b"")
+    kept = {name: value for name, value in request.items() if name != SAMPLES}
     data = json.dumps({SAMPLES: samples}).encode()
-    return SplitRequest(job_id, key, without_samples(request), data)
+    return SplitRequest(job_id, key, kept, {SAMPLES: _heads(samples)}, data)
 
 
-def without_samples(request: Mapping[str, Any]) -> dict[str, Any]:
-    """A request as it is shown: the sound of voice samples, which may be megabytes, left out."""
-    samples = request.get(SAMPLES)
-    if not samples:
-        return dict(request)
-    return {**request, SAMPLES: [f"{url.partition(',')[0]},…" for url in samples]}
+def shown_request(job: Job) -> dict[str, Any]:
+    """What was asked for, as it is shown: the sound of voice samples, which may be megabytes, left out."""
+    if job.blobs:
+        return {**job.request, **job.blobs["shown"]}
+    samples = job.request.get(SAMPLES)  # a row of before holds them itself
+    return {**job.request, SAMPLES: _heads(samples)} if samples else job.request
+
+
+def _heads(samples: Sequence[str]) -> list[str]:
+    return [f"{url.partition(',')[0]},…" for url in samples]
 
 
 def whole_request(storage: ObjectStore, job: Job) -> dict[str, Any]:

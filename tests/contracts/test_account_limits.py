@@ -12,7 +12,6 @@ from sqlmodel import col
 
 from infra.database.session import Database
 from infra.database.tables import Account, Job, Media
-from infra.jobs.request_blobs import without_samples
 from infra.jobs.store import Finished, HeardChunk, NewJob
 from infra.keys.account_limits import recounted
 from infra.keys.accounts import Accounts
@@ -77,7 +76,7 @@ class Life:
 
     def create(self) -> None:
         media = self.dice.choice([None, *self.media])
-        blobs = {"key": "b", "bytes": self.dice.randrange(300), "names": []} if self.dice.random() < 0.3 else None
+        blobs = {"key": "b", "bytes": self.dice.randrange(300), "shown": {}} if self.dice.random() < 0.3 else None
         self.jobs.append(self.harness.submit(media=media, blobs=blobs, retention_seconds=0))
 
     def speak(self) -> None:
@@ -193,7 +192,7 @@ def test_an_upload_grows_as_far_as_there_is_room(harness: JobStoreHarness) -> No
 
 
 def test_what_is_cancelled_leaves_the_quota_at_once_and_is_to_be_erased(harness: JobStoreHarness) -> None:
-    queued = harness.submit(media=store(harness, 700), blobs={"key": "t/blob", "bytes": 50, "names": []})
+    queued = harness.submit(media=store(harness, 700), blobs={"key": "t/blob", "bytes": 50, "shown": {}})
     running = harness.submit(media=store(harness, 200))
     harness.cut(running)
     lease = harness.claim_chunk(running, 0)
@@ -285,11 +284,8 @@ def test_blobs_that_a_job_names_are_not_erased(harness: JobStoreHarness) -> None
     for key in ("t/named", "t/unnamed"):
         harness.jobs.expect_blobs(key)
     assert harness.jobs.to_erase() == [], "not before the job could be made"
-    harness.submit(blobs={"key": "t/named", "bytes": 1, "names": []})
+    harness.submit(blobs={"key": "t/named", "bytes": 1, "shown": {}})
     assert harness.erasures() == {"t/unnamed"}
-    assert without_samples({"known_speaker_references": ["data:audio/wav;base64,…"]}) == {
-        "known_speaker_references": ["data:audio/wav;base64,…"]
-    }
 
 
 def test_twenty_webhook_endpoints_unless_the_operator_says_otherwise(database: Database, account: str) -> None:
