@@ -1,7 +1,7 @@
 """The large values of a job's request: in storage, so that no look at its row reads them.
 
-Their place in the row says what the API shows of them. The object lies in the job's folder and goes when that goes; until the job is
-there, an erasure waits for it.
+Their place in the row says what the API shows of them. The object lies in the job's folder and goes when that goes; until the
+job is there, an erasure waits for it.
 """
 
 from __future__ import annotations
