@@ -23,7 +23,7 @@ from pipeline.money import micro_of, opening_micro, usd, usd_text
 
 HELP = "Make accounts, change them, top up their balances, look into their ledger."
 app = typer.Typer(help=HELP, no_args_is_help=True, add_completion=False)
-OWN_LIMIT = re.compile(r"none|[0-9]{1,9}")
+OWN_LIMIT = re.compile(r"none|[0-9]{1,15}")
 NEGATIVE = {"ignore_unknown_options": True}  # -2.50 is an amount, not an option
 PAGE = 1000
 
@@ -95,12 +95,20 @@ def show(account_id: AccountId, *, as_json: AsJson = False) -> None:
     with open_operator_database() as operator:
         facts = _facts(operator, [operator.accounts.account(account_id)])[0]
         facts["held_usd"] = usd(operator.statements.held(account_id))
+        facts["used"] = {
+            name: one.used for name, one in operator.quota.limits(account_id).items() if one.used is not None
+        }
     if as_json:
         print_json(facts)
         return
-    flat = {name: value for name, value in facts.items() if name not in ("limits", "own_limits", "created_at")}
-    flat |= {f"limit: {name}": "none" if number is None else number for name, number in facts["limits"].items()}
+    flat = {name: value for name, value in facts.items() if name not in ("limits", "own_limits", "used", "created_at")}
+    flat |= {f"limit: {name}": _limit(number, facts["used"].get(name)) for name, number in facts["limits"].items()}
     print_table(("", ""), [*flat.items(), ("created", moment(facts["created_at"]))])
+
+
+def _limit(number: int | None, used: float | None) -> str:
+    limit = "none" if number is None else str(number)
+    return limit if used is None else f"{limit} (used: {used})"
 
 
 @app.command("set")

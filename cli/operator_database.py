@@ -15,6 +15,7 @@ from infra.database.session import Database
 from infra.keys.accounts import Accounts
 from infra.money.adjustments import Adjustments
 from infra.money.ledger import Ledger
+from infra.money.quota import Quota
 from infra.money.statements import Statements
 from infra.money.usage import Usage
 from infra.operator_queries import OperatorQueries
@@ -34,6 +35,7 @@ class OperatorDatabase:
     adjustments: Adjustments
     statements: Statements
     usage: Usage
+    quota: Quota
     operator_queries: OperatorQueries
 
 
@@ -51,6 +53,7 @@ def open_operator_database() -> Iterator[OperatorDatabase]:
             adjustments=Adjustments(database),
             statements=Statements(database),
             usage=Usage(database),
+            quota=Quota(database),
             operator_queries=OperatorQueries(database),
         )
 

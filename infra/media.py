@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from sqlalchemy import ColumnElement, and_, exists, or_, select
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from infra.database.clock import now, read_clock
+from infra.database.erasures import erase
 from infra.database.ids import new_id
 from infra.database.session import Database
 from infra.database.tables import Job, Media
+from infra.keys.account_limits import change_stored, take_stored
 from pipeline.errors import InputMissing, NotFound
 from pipeline.lifecycle import LIVE
 
+AHEAD = 64 * 1024**2  # bytes that are reserved at once for an upload of unknown length, at most
 GIVE_UP_AGAIN = 60.0  # seconds until media that was to be deleted, and was not forgotten, is handed out once more
 
 
@@ -22,8 +27,11 @@ class MediaStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def begin(self, account_id: str, filename: str | None) -> Media:
-        """A committed row, state pending, with the storage key to write to."""
+    def begin(self, account_id: str, filename: str | None, *, expected: int = 0, at_least: int = 0) -> Media:
+        """A committed row, state pending, with the storage key to write to, and room reserved for the bytes that are expected.
+
+        Raises LimitExceeded where not even `at_least` bytes have room; more than was expected is what `grow` is for.
+        """
         media_id = new_id("med")
         with self._database.write() as session:
             time = read_clock(session)
@@ -36,26 +44,36 @@ class MediaStore:
                 touched_at=time,
             )
             session.add(media)
+            media.counted = take_stored(session, account_id, expected, at_least=at_least)
         return media
+
+    def grow(self, media: Media, size: int) -> Media:
+        """The media with room for `size` bytes, and for as many again as long as nobody knows how many will come.
+
+        Raises LimitExceeded, InputMissing when the sweep has given the upload up.
+        """
+        with self._database.write() as session:
+            row = _pending(session, media.id)
+            more = size - row.counted
+            if more > 0:
+                row.counted += take_stored(session, row.account_id, more + min(size, AHEAD), at_least=more)
+            row.touched_at = read_clock(session)
+        return row
 
     def touch(self, media_id: str) -> None:
         """Say that bytes still arrive. Raises InputMissing when the sweep has given the upload up."""
         with self._database.write() as session:
-            media = _locked(session, media_id)
-            if media is None or media.state != "pending":
-                raise InputMissing("The upload paused for too long and was given up.")
-            media.touched_at = read_clock(session)
+            _pending(session, media_id).touched_at = read_clock(session)
 
     def stored(self, media_id: str, size: int, sha256: str) -> Media:
-        """All `size` bytes are in storage. Raises InputMissing when the sweep has given the upload up."""
+        """All `size` bytes are in storage, and count. Raises LimitExceeded, InputMissing when the sweep has given the upload up."""
         with self._database.write() as session:
-            media = _locked(session, media_id)
-            if media is None or media.state != "pending":
-                raise InputMissing("The upload paused for too long and was given up.")
+            media = _pending(session, media_id)
             media.state = "stored"
             media.bytes = size
             media.sha256 = sha256
             media.touched_at = read_clock(session)
+            _recount(session, media, size)
         return media
 
     def get(self, account_id: str, media_id: str) -> Media:
@@ -73,8 +91,8 @@ class MediaStore:
             if media is None:
                 return
             media.state = "deleted"
-            if session.execute(select(exists().where(col(Job.media_id) == media_id))).scalar_one() is False:
-                session.delete(media)
+            _recount(session, media, 0)
+            _delete_unnamed(session, media)
 
     def orphans(self, older_than_seconds: float, limit: int = 100) -> list[Media]:
         """Uploads given up (pending and untouched), or stored and never used by a job, for that long.
@@ -101,6 +119,13 @@ class MediaStore:
         needed = exists().where(col(Job.media_id) == col(Media.id), col(Job.status).in_(LIVE))
         return self._give_up(~needed, this, limit=1)
 
+    def give_up(self, media_id: str) -> None:
+        """Whoever fetched it has stopped before a job names it: it leaves the quota now, and the store within a minute."""
+        with self._database.write() as session:
+            media = _locked(session, media_id)
+            if media is not None and media.state in ("pending", "stored") and not _is_named(session, media):
+                let_go(session, media)
+
     def _give_up(self, due: ColumnElement[bool], kind: ColumnElement[bool], limit: int) -> list[Media]:
         again = and_(col(Media.state) == "deleting", col(Media.touched_at) < now() - GIVE_UP_AGAIN, kind)
         wanted = or_(and_(col(Media.state).in_(("pending", "stored")), kind, due), again)
@@ -110,9 +135,14 @@ class MediaStore:
             # Once more under the lock: a job may have taken one between our look and our lock.
             still = session.scalars(select(Media).where(col(Media.id).in_(locked), wanted)).all()
             time = read_clock(session)
+            freed: Counter[str] = Counter()
             for media in still:
                 media.state = "deleting"
                 media.touched_at = time
+                freed[media.account_id] += media.counted
+                media.counted = 0
+            for account_id in sorted(freed):  # two of us wait for each other never in a circle
+                change_stored(session, account_id, -freed[account_id])
             return list(still)
 
 
@@ -123,6 +153,40 @@ def want_stored(session: Session, media: Media | None) -> None:
     row = _locked(session, media.id)
     if row is None or row.state != "stored" or row.account_id != media.account_id:
         raise InputMissing
+
+
+def let_go(session: Session, media: Media) -> None:
+    """Its lock is ours, and nobody needs it any more: it leaves the quota now, and the store within a minute."""
+    erase(session, media.storage_key, read_clock(session))
+    media.state = "deleted"
+    _recount(session, media, 0)
+    _delete_unnamed(session, media)
+
+
+def _delete_unnamed(session: Session, media: Media) -> None:
+    """The row stays where a job still names it."""
+    if not _is_named(session, media):
+        session.delete(media)
+
+
+def _is_named(session: Session, media: Media) -> bool:
+    return bool(session.execute(select(exists().where(col(Job.media_id) == media.id))).scalar_one())
+
+
+def _recount(session: Session, media: Media, size: int) -> None:
+    """It counts `size` bytes from now on. Raises LimitExceeded where those are more than before."""
+    if size > media.counted:
+        take_stored(session, media.account_id, size - media.counted)
+    else:
+        change_stored(session, media.account_id, size - media.counted)
+    media.counted = size
+
+
+def _pending(session: Session, media_id: str) -> Media:
+    media = _locked(session, media_id)
+    if media is None or media.state != "pending":
+        raise InputMissing("The upload paused for too long and was given up.")
+    return media
 
 
 def _locked(session: Session, media_id: str) -> Media | None:

@@ -19,8 +19,9 @@
     │   └── AccountSuspended
     ├── InsufficientBalance           the account's money does not cover it
     ├── RateLimited                   too many requests in a time; `retry_after` seconds
-    │   ├── QuotaExceeded             the day's minutes are used up
-    │   └── TooManyJobs               as many live jobs as the account may have
+    │   └── LimitExceeded             as much as the account may have; details `param` (the limit's name), `used`, `limit`
+    │       ├── QuotaExceeded         the day's minutes are used up; `retry_at` is when the next day begins
+    │       └── BeyondLimit           more at once than the whole limit: no waiting helps
     ├── NotFound                      unknown to this account
     │   └── ModelNotFound
     ├── WrongState                    the job's status does not allow it
@@ -187,16 +188,20 @@ class RateLimited(StenopoolError):
     retryable = True
 
 
-class QuotaExceeded(RateLimited):
-    """The account's transcription minutes of this day are used up."""
+class LimitExceeded(RateLimited):
+    """The account has as much of this as it may have. Details: param, used, limit."""
 
-    retryable = False  # not before tomorrow
+    code = "limit_exceeded"
 
 
-class TooManyJobs(RateLimited):
-    """The account has as many live jobs as it may have at once."""
+class QuotaExceeded(LimitExceeded):
+    """The account's transcription minutes of this day are used up. Details: retry_at in epoch seconds, and retry_after."""
 
-    code = "too_many_jobs"
+
+class BeyondLimit(LimitExceeded):
+    """This is more than the account may have at all."""
+
+    retryable = False  # whatever it lets go of
 
 
 class InsufficientBalance(StenopoolError):

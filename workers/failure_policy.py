@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from infra.metrics import Metrics
-from pipeline.errors import JobCancelled, LeaseLost, StenopoolError
+from pipeline.errors import JobCancelled, LeaseLost, LimitExceeded, QuotaExceeded, StenopoolError
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +28,9 @@ class Attempt:
     tries: int
     stage: str
     chunk: int | None = None
+    put_off: Callable[[dict[str, Any], float], bool] | None = (
+        None  # until the next day; False where there is no time for it
+    )
     failed: object = None  # what `fail` answered, once it was called
     cause: StenopoolError | None = None  # why it was
 
@@ -55,8 +58,13 @@ def settled(work: Attempt) -> Iterator[None]:
 
 def _record(work: Attempt, error: StenopoolError) -> None:
     work.metrics.attempts.labels(error.code).inc()
-    again = error.retryable and work.failures + 1 < work.tries
+    where = {"stage": work.stage} | ({} if work.chunk is None else {"chunk": work.chunk})
+    told = {**error.as_dict(), **where}
+    # A limit is not gone in a moment: its account has to make room, or the next day to begin.
+    again = error.retryable and not isinstance(error, LimitExceeded) and work.failures + 1 < work.tries
     delay = retry_delay(work.failures + 1, error.details.get("retry_after")) if again else None
+    if _is_put_off(work, error, told):
+        return
     log.warning(
         "%s failed (%s): %s; %s",
         work.stage,
@@ -64,10 +72,23 @@ def _record(work: Attempt, error: StenopoolError) -> None:
         error,
         "for good" if delay is None else f"again in {delay:.1f} s",
     )
-    where = {"stage": work.stage} | ({} if work.chunk is None else {"chunk": work.chunk})
     try:
-        work.failed, work.cause = work.fail({**error.as_dict(), **where}, delay), error
+        work.failed, work.cause = work.fail(told, delay), error
     except LeaseLost:
         log.info("the failure is no longer ours to record")
     except StenopoolError as trouble:
         log.warning("the failure could not be recorded (%s); the sweep will find the silent lease", trouble)
+
+
+def _is_put_off(work: Attempt, error: StenopoolError, told: dict[str, Any]) -> bool:
+    """Whether it waits for the next day now."""
+    if work.put_off is None or not isinstance(error, QuotaExceeded):
+        return False
+    try:
+        waits = work.put_off(told, float(error.details["retry_after"]))
+    except StenopoolError as trouble:
+        log.warning("it could not be put off (%s)", trouble)
+        return isinstance(trouble, LeaseLost)
+    if waits:
+        log.warning("%s waits for the next day: %s", work.stage, error)
+    return waits

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Self
+from functools import cached_property
+from typing import Any, Self
 
 from infra.database.tables import Job
+from infra.jobs.request_blobs import whole_request
 from infra.leases import HeldLease
 from infra.wiring import Services
 from pipeline.options import SpeechOptions, TranscriptionOptions
@@ -22,7 +24,7 @@ class JobContext:
     @property
     def options(self) -> TranscriptionOptions:
         """The request's options that a provider needs; the rest of it is the stores' and doors' business."""
-        known = {name: value for name, value in self.job.request.items() if name in TranscriptionOptions.model_fields}
+        known = {name: value for name, value in self._request.items() if name in TranscriptionOptions.model_fields}
         return TranscriptionOptions.model_validate({**known, "model": self.job.model, "task": self.job.task})
 
     @property
@@ -30,6 +32,11 @@ class JobContext:
         """The same of a speech job, whose `input` is given passage by passage."""
         known = {name: value for name, value in self.job.request.items() if name in SpeechOptions.model_fields}
         return SpeechOptions.model_validate({**known, "model": self.job.model, "input": "…"})
+
+    @cached_property
+    def _request(self) -> dict[str, Any]:
+        """With its large values, fetched once in a turn."""
+        return whole_request(self.services.storage, self.job)
 
     def with_job(self, job: Job) -> Self:
         """The same turn after the row changed."""

@@ -33,6 +33,7 @@ from pipeline.errors import (
     InvalidRequest,
     JobCancelled,
     LeaseLost,
+    LimitExceeded,
     MediaTooLong,
     ModelUnavailable,
     NotFound,
@@ -80,7 +81,7 @@ STATUS: Mapping[type[StenopoolError], int] = {
     SandboxFailed: 503,
     StenopoolError: 500,
 }
-BESIDE = ("current_status", "allowed_statuses")  # what a 409 says beside the four keys
+BESIDE = ("current_status", "allowed_statuses", "used", "limit")  # what a 409 and a limit say beside the four keys
 ABOUT_THE_SOUND = (UnsupportedMedia, EmptyMedia, DamagedMedia, MediaTooLong)  # found out far from any form's fields
 RETRY_AFTER = 2  # seconds, where nobody knows better
 LONGEST_SDK_WAIT = 60  # seconds; longer waits are not worth a client's automatic retry
@@ -144,12 +145,17 @@ def _message(error: StenopoolError) -> str:
 
 def _headers(error: StenopoolError, status: int) -> dict[str, str]:
     headers: dict[str, str] = {}
-    if error.retryable or status in (429, 503, 507):
+    waits = "retry_after" in error.details or not isinstance(error, LimitExceeded)
+    if waits and (error.retryable or status in (429, 503, 507)):
         wait = max(1, math.ceil(float(error.details.get("retry_after") or RETRY_AFTER)))  # never too early
         headers["retry-after"] = str(wait)
         if wait > LONGEST_SDK_WAIT:
             headers["x-should-retry"] = "false"
-    if status == HTTPStatus.CONFLICT or (status > HTTPStatus.INTERNAL_SERVER_ERROR and not error.retryable):
+    if (
+        not waits
+        or status == HTTPStatus.CONFLICT
+        or (status > HTTPStatus.INTERNAL_SERVER_ERROR and not error.retryable)
+    ):
         headers["x-should-retry"] = "false"  # clients retry these by default; the same question gets the same answer
     if status == HTTPStatus.UNAUTHORIZED:
         headers["www-authenticate"] = "Bearer"

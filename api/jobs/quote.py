@@ -38,9 +38,9 @@ def job_terms(services: Services, fields: JobFields | SpeechJobFields, length: E
     return terms
 
 
-def sure_ms_of(fields: JobFields | SpeechJobFields, length: Estimate) -> int:
-    """Of sound that is sure to be heard, at least; 0 where nobody knows yet."""
-    return 0 if isinstance(fields, SpeechJobFields) or not length.sure else heard_ms(fields, length)
+def known_ms_of(fields: JobFields | SpeechJobFields, length: Estimate) -> int:
+    """Of sound that will be heard, as the recording itself says; 0 where nobody knows yet."""
+    return 0 if isinstance(fields, SpeechJobFields) or length.guessed else heard_ms(fields, length)
 
 
 def heard_ms(fields: JobFields, length: Estimate) -> int:

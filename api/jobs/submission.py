@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,13 +16,15 @@ from api.dependencies import JOBS, AppContext
 from api.http.idempotency import REPLAYED, idempotency, idempotency_key
 from api.http.repeated_headers import RESPOND_ASYNC, wants_async
 from api.http.request_body import read_json, validated
-from api.jobs.quote import heard_ms, job_terms, sure_ms_of
+from api.jobs.quote import heard_ms, job_terms, known_ms_of
 from api.schemas.audio_options import TranscriptionFields
 from api.schemas.job_object import job_object
 from api.schemas.job_request import JobFields, SpeechJobFields, shown_url
 from api.uploads.form import Form, read_form
-from api.uploads.sinks import StorageSink, beyond, size_first
+from api.uploads.sinks import StorageSink, announced_bytes, beyond, size_first
 from infra.database.tables import Job, Media
+from infra.idempotency import Idempotency
+from infra.jobs.request_blobs import SplitRequest, split
 from infra.jobs.store import NewJob
 from infra.keys.accounts import Principal
 from infra.keys.tiers import checked_priority
@@ -29,7 +32,7 @@ from infra.money.job_money import Terms
 from infra.webhooks.signing_secrets import new_secret
 from pipeline.audio.duration.estimate import UNKNOWN_MS, Ends, Estimate
 from pipeline.audio.raw_sound import RawSound
-from pipeline.errors import DatabaseUnavailable, InvalidRequest, OutboundRefused
+from pipeline.errors import DatabaseUnavailable, InvalidRequest, OutboundRefused, StenopoolError
 from pipeline.options import Task
 
 Fields = JobFields | SpeechJobFields
@@ -63,7 +66,7 @@ async def create_job(request: Request, context: AppContext, caller: Principal, *
     """202 with the new job; `task` overrules the request's own. Raises what is wrong with the request."""
     asked = _Asked(request, context, caller, idempotency_key(request))
     limit = context.services.settings.max_upload_bytes
-    sink = StorageSink(context, caller, limit=limit)
+    sink = StorageSink(context, caller, limit=limit, announced=announced_bytes(request))
     if request.headers.get("content-type", "").lower().startswith("application/json"):
         form = Form(await read_json(request, limit=JSON_LIMIT), None)
     else:
@@ -178,12 +181,13 @@ def _fetched(context: AppContext, fields: JobFields) -> _Input:
 
 async def _submit(asked: _Asked, fields: Fields, heard: _Input) -> Response:
     context = asked.context
-    terms, sure_ms = await context.query(partial(_terms, context, fields, heard))
-    new = _new_job(asked, fields, heard, terms=terms, sure_ms=sure_ms)
+    terms, known_ms = await context.query(partial(_terms, context, fields, heard))
+    request = split(fields.request(), asked.caller.account_id)
+    new = _new_job(asked, fields, heard, request, terms=terms, known_ms=known_ms)
     made_up = new.webhook_secret if fields.webhook is not None and fields.webhook.secret is None else None
     answer = partial(_answer, secret=made_up)
     once = idempotency(asked.key, f"POST {JOBS}", _said(fields, heard), answer)
-    job, replayed = await context.query(partial(context.services.jobs.create, new, once))
+    job, replayed = await _made(context, new, once, request)
     headers = {"location": f"{JOBS}/{job.id}", "retry-after": RETRY_AFTER}
     if wants_async(asked.request.headers):
         headers["preference-applied"] = RESPOND_ASYNC
@@ -194,23 +198,51 @@ async def _submit(asked: _Asked, fields: Fields, heard: _Input) -> Response:
 
 
 def _terms(context: AppContext, fields: Fields, heard: _Input) -> tuple[Terms | None, int]:
-    """What it will cost, and the ms of sound that are sure to be heard."""
-    length = heard.ends.estimate(_declared(fields)) if heard.ends else Estimate(UNKNOWN_MS)
-    return job_terms(context.services, fields, length), sure_ms_of(fields, length)
+    """What it will cost, and the ms of sound that it says it has."""
+    length = heard.ends.estimate(_declared(fields)) if heard.ends else Estimate(UNKNOWN_MS, guessed=True)
+    return job_terms(context.services, fields, length), known_ms_of(fields, length)
+
+
+async def _made(
+    context: AppContext, new: NewJob, once: Idempotency | None, request: SplitRequest
+) -> tuple[Job, dict[str, Any] | None]:
+    """As `JobStore.create`, with the request's large values in storage before the job is there."""
+    services = context.services
+    create = partial(services.jobs.create, new, once)
+    if not request.data:
+        return await context.query(create)
+    await context.query(partial(services.jobs.expect_blobs, request.key))
+    await context.transfer(partial(services.storage.put, request.key, request.data))
+    delete = partial(services.storage.delete, request.key)
+    try:
+        job, replayed = await context.query(create)
+    except DatabaseUnavailable:
+        raise  # the commit may have happened: whether it has, the erasure that waits knows
+    except BaseException:
+        with suppress(StenopoolError):
+            await context.clean_up(delete)
+        raise
+    if replayed is not None:
+        await context.transfer(delete)
+    return job, replayed
 
 
 def _declared(fields: Fields) -> RawSound | None:
     return None if isinstance(fields, SpeechJobFields) else fields.raw
 
 
-def _new_job(asked: _Asked, fields: Fields, heard: _Input, *, terms: Terms | None, sure_ms: int) -> NewJob:
+def _new_job(
+    asked: _Asked, fields: Fields, heard: _Input, request: SplitRequest, *, terms: Terms | None, known_ms: int
+) -> NewJob:
     webhook, settings = fields.webhook, asked.context.services.settings
     return NewJob(
         account_id=asked.caller.account_id,
         key_id=asked.caller.key_id,
         task=fields.task,
         model=fields.model,
-        request=fields.request(),
+        request=request.kept,
+        blobs=request.facts,
+        job_id=request.job_id,
         media=heard.media,
         input=heard.facts,
         source=heard.source,
@@ -225,7 +257,7 @@ def _new_job(asked: _Asked, fields: Fields, heard: _Input, *, terms: Terms | Non
         retention_seconds=fields.retention_seconds or settings.retention_seconds,
         request_id=asked.request.state.request_id,
         terms=terms,
-        sure_ms=sure_ms,
+        known_ms=known_ms,
     )
 
 

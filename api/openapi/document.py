@@ -105,7 +105,7 @@ def _guarded(operation: dict[str, Any], *, admin: bool) -> None:
         told = answers(
             s401="No key, or not one of ours.",
             s403="The key lacks a scope, or its account is suspended.",
-            s429="Over a rate or quota of the account: see Retry-After.",
+            s429="Over a rate or a limit of the account, which `param` names: see Retry-After.",
         )
     for status, answer in told.items():
         operation["responses"].setdefault(str(status), answer)

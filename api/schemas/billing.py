@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
 from api.schemas.job_object import CURRENCY, epoch
 from infra.database.tables import LedgerEntry, Receipt
+from infra.keys.account_limits import Standing
 from infra.money.usage import Group, Grouping, Sums, Wanted
 from pipeline.errors import InvalidRequest
 from pipeline.money import usd
@@ -118,6 +120,11 @@ NAMES: dict[Grouping, str] = {"model": "model", "key": "key_id", "day": "day", "
 def usage_object(group: Group, by: Grouping) -> dict[str, Any]:
     """One line of a report. Its `id` is the cursor; work that no key asked for has an empty one."""
     return {"id": group.id, "object": "usage", NAMES[by]: group.id or None, **sums_object(group.sums)}
+
+
+def limits_object(limits: Mapping[str, Standing]) -> dict[str, Any]:
+    """How much of each limit is used. `used` is null for what no database counts."""
+    return {name: {"used": one.used, "limit": one.limit} for name, one in limits.items()}
 
 
 def receipt_object(receipt: Receipt) -> dict[str, Any]:

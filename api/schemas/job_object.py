@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.schemas.known_speakers import without_sounds
 from infra.database.tables import Job, JobEvent, WebhookAttempt, WebhookMessage
+from infra.jobs.request_blobs import shown_request
 from infra.jobs.store import QueuePlace
 from infra.money.job_money import cost_facts, job_usage
 from pipeline.lifecycle import TERMINAL, JobStatus
@@ -25,7 +25,7 @@ MOVES = (
 )
 INPUT = ("type", "filename", "bytes", "sha256", "duration", "channels", "codec", "characters", "audio_tracks")
 SOUND = ("format", "bytes", "duration")
-ERROR = ("code", "message", "stage", "retryable", "chunk", "provider")
+ERROR = ("code", "message", "stage", "retryable", "retry_at", "chunk", "provider")
 CURRENCY = "usd"
 
 
@@ -55,12 +55,13 @@ def job_object(
         "client_reference_id": job.client_reference_id,
         "metadata": job.meta or {},
         "input": {name: job.input.get(name) for name in INPUT} | _url(job),
-        "request": without_sounds(job.request),
+        "request": shown_request(job),
         "model": job.model,
         "model_used": job.model_used,
         "language": job.language,
         "queue": _queue(job, place),
         "progress": progress(job, now=now),
+        "waiting": _waiting(job, now),
         "partial": job.partial,
         "incomplete": is_incomplete(findings),
         "gaps": gaps_of(findings, job.gaps or ()),
@@ -174,6 +175,13 @@ def _url(job: Job) -> dict[str, Any]:
 
 def _error(job: Job) -> dict[str, Any] | None:
     return None if job.error is None else {name: job.error.get(name) for name in ERROR}
+
+
+def _waiting(job: Job, now: float) -> dict[str, Any] | None:
+    """Why nobody works on it until when."""
+    if job.waiting is None or terminal(job) or job.run_at <= now:
+        return None
+    return {**job.waiting, "until": epoch(job.run_at)}
 
 
 def _webhook(job: Job, message: WebhookMessage | None) -> dict[str, Any] | None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Mapping
-from typing import Any
 
 from pipeline.audio.sniff import sniff
 from pipeline.errors import InvalidRequest
@@ -17,14 +15,6 @@ DATA_URL = re.compile(
     r"data:(audio/[\w.+-]+|video/[\w.+-]+|application/(?:octet-stream|ogg))(;[\w=.+-]+)*;base64,(.*)", re.S
 )
 NOT_ONE = "A known speaker's reference must be a URL such as 'data:audio/wav;base64,…' with 2 to 10 seconds of speech."
-
-
-def without_sounds(request: Mapping[str, Any]) -> dict[str, Any]:
-    """What was asked, as it is shown: the references' sounds, which may be megabytes, left out."""
-    references = request.get("known_speaker_references")
-    if not references:
-        return dict(request)
-    return {**request, "known_speaker_references": [f"{url.partition(',')[0]},…" for url in references]}
 
 
 def check_reference(url: str) -> None:

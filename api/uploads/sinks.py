@@ -115,13 +115,15 @@ class MemorySink:
 class StorageSink:
     """Streams one file into storage, with its row committed before the first byte.
 
-    Memory is bounded by one piece, whatever the file's size; the client is slowed down to storage's speed.
+    Memory is bounded by one piece, whatever the file's size; the client is slowed down to storage's speed. Room among what the
+    account may store is reserved before the first byte of a body of `announced` bytes, and before every further one.
     """
 
-    def __init__(self, context: AppContext, principal: Principal, *, limit: int) -> None:
+    def __init__(self, context: AppContext, principal: Principal, *, limit: int, announced: int = 0) -> None:
         self._context = context
         self._principal = principal
         self._limit = limit
+        self._announced = announced
         self._piece = bytearray()
         self._writer: ObjectWriter | None = None
         self._total = 0
@@ -131,15 +133,18 @@ class StorageSink:
         self.look: FirstLook | None = None
 
     async def begin(self, filename: str, *, declared: bool = False) -> None:
-        """Commit the row, open the object. What is not declared is looked at while it comes."""
+        """Commit the row, open the object. What is not declared is looked at while it comes. Raises LimitExceeded."""
         self.look = None if declared else FirstLook()
         services = self._context.services
-        self.media = await self._context.query(partial(services.media.begin, self._principal.account_id, filename))
+        expected = min(self._announced, self._limit)
+        sure = max(0, expected - MAX_FIELDS - MARGIN)
+        begin = partial(services.media.begin, self._principal.account_id, filename, expected=expected, at_least=sure)
+        self.media = await self._context.query(begin)
         self._writer = await self._context.transfer(partial(services.storage.writer, self.media.storage_key))
 
     async def write(self, data: bytes) -> None:
-        """Raises UnsupportedMedia by the first bytes, MediaTooLarge above the limit, StorageUnavailable and StorageFull from
-        storage."""
+        """Raises UnsupportedMedia by the first bytes, MediaTooLarge above the limit, LimitExceeded where the account has no
+        room for it, StorageUnavailable and StorageFull from storage."""
         if self.look:
             self.look.add(data)
         self._total += len(data)
@@ -185,6 +190,8 @@ class StorageSink:
         assert self._writer is not None
         assert self.media is not None
         piece, self._piece = self._piece, bytearray()
+        if self._total > self.media.counted:
+            self.media = await self._context.query(partial(self._context.services.media.grow, self.media, self._total))
         if piece:
             await self._context.transfer(partial(self._writer.write, piece))
         if time.monotonic() - self._touched_at > TOUCH_SECONDS:

@@ -47,6 +47,8 @@ class Account(SQLModel, table=True):
     plan: str = ""  # what the account subscribes to elsewhere; it never covers audio
     limits: dict[str, Any] | None = _json()  # an enterprise account's own numbers
     balance_micro: int = Field(default=0, sa_type=BigInteger)  # always the sum of its ledger's deltas
+    stored_bytes: int = Field(default=0, sa_type=BigInteger)  # always what its media and its jobs count together
+    stored_results: int = 0  # always how many of its jobs are `kept`
     created_at: float = Field(sa_type=Double)
 
 
@@ -77,6 +79,7 @@ class Media(SQLModel, table=True):
     state: str = "pending"  # pending, stored, deleting (the sweep took it), deleted
     filename: str | None = None
     bytes: int = Field(default=0, sa_type=BigInteger)
+    counted: int = Field(default=0, sa_type=BigInteger)  # bytes of its account's quota: reserved while it arrives
     sha256: str | None = None
     created_at: float = Field(sa_type=Double)
     touched_at: float = Field(sa_type=Double, index=True)  # moves while bytes arrive
@@ -139,6 +142,10 @@ class Job(SQLModel, table=True):
     language: str | None = None
     result_key: str | None = None
     sound: dict[str, Any] | None = _json()  # of a speech job: key, format, bytes, duration in seconds
+    kept: bool = False  # counts among its account's results: from its creation until it is cancelled or purged
+    stored_bytes: int = Field(default=0, sa_type=BigInteger)  # of its account's quota, its media's apart
+    blobs: dict[str, Any] | None = _json()  # where the large values of `request` are: key, bytes, shown
+    waiting: dict[str, Any] | None = _json()  # why it was put off until `run_at`: code, message
     partial: bool = False
     gaps: list[dict[str, Any]] | None = (
         _json()

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from infra.database.clock import read_clock
+from infra.database.erasures import erase
 from infra.database.tables import (
     Chunk,
     Job,
@@ -17,7 +18,9 @@ from infra.database.tables import (
 )
 from infra.idempotency import forget_made
 from infra.jobs.chunks import disarm
-from infra.jobs.transitions import Store, cancel_chunks, close_if_idle, end, erase, lock_own_job, move, note
+from infra.jobs.stored_bytes import count_again, folder_of, leave_cancelled, lock_media
+from infra.jobs.transitions import Store, cancel_chunks, close_if_idle, end, lock_own_job, move, note
+from infra.media import let_go
 from infra.money.job_money import hold_again, settle
 from pipeline.errors import Expired, WrongState
 from pipeline.lifecycle import ACTIONS, ChunkStatus, JobStatus, Stage
@@ -45,6 +48,7 @@ class CancelRetryDelete(Store):
             cancel_chunks(session, job.id, (ChunkStatus.PENDING,))
             if not close_if_idle(session, job, time):
                 move(job, JobStatus.CANCELLING, time)
+                leave_cancelled(session, job, time)
                 settle(session, job, JobStatus.CANCELLED)
                 note(session, job, JobStatus.CANCELLING, time)
         return job
@@ -75,13 +79,15 @@ class CancelRetryDelete(Store):
             if not force:
                 _allow(job, "delete")
             time = read_clock(session)
+            media = lock_media(session, job)
             settle(session, job, JobStatus.CANCELLED)
+            count_again(session, job)
             session.flush()
             _delete_children(session, job)
             session.execute(delete(Job).where(col(Job.id) == job.id))
             session.expunge(job)
-            erase(session, f"t/{account_id}/jobs/{job_id}/", time + LATE_WRITES)
-            _delete_media(session, job, time)
+            erase(session, folder_of(job), time + LATE_WRITES)
+            _delete_media(session, media)
         return job
 
 
@@ -138,11 +144,9 @@ def _delete_children(session: Session, job: Job) -> None:
     forget_made(session, job.account_id, job.id)
 
 
-def _delete_media(session: Session, job: Job, now: float) -> None:
-    if job.media_id is None:
+def _delete_media(session: Session, media: Media | None) -> None:
+    """Unless another job names it."""
+    if media is None:
         return
-    media = session.get(Media, job.media_id, with_for_update=True)
-    used = session.execute(select(col(Job.id)).where(col(Job.media_id) == job.media_id).limit(1)).first()
-    if media is not None and used is None:
-        erase(session, media.storage_key, now)
-        session.delete(media)
+    if session.execute(select(col(Job.id)).where(col(Job.media_id) == media.id).limit(1)).first() is None:
+        let_go(session, media)

@@ -14,7 +14,10 @@ from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from infra.database.clock import read_clock
+from infra.database.erasures import erase
 from infra.database.tables import Chunk, Job, Media
+from infra.jobs.stored_bytes import SPEECH
+from infra.jobs.stored_bytes import count as count_bytes
 from infra.jobs.transitions import (
     MS_PER_CHARACTER,
     Lease,
@@ -23,7 +26,6 @@ from infra.jobs.transitions import (
     drop_chunk_lease,
     drop_job_lease,
     end,
-    erase,
     held_chunk,
     held_job,
     lock_chunk,
@@ -32,6 +34,7 @@ from infra.jobs.transitions import (
     size_ms,
 )
 from infra.media import want_stored
+from infra.money import job_minutes
 from infra.money.job_money import capture, cover, expect, note_usage
 from pipeline.lifecycle import ChunkStatus, JobStatus, Stage
 from pipeline.pricing import Usage, tokens_as_dict
@@ -41,7 +44,10 @@ SAMPLE_RATE = 16_000  # of everything that is cut
 
 
 class ChunkProgress(Store):
-    """start_fetch, note_input, cover, add_chunk, cut_done, complete_chunk, fail_chunk. All raise LeaseLost when fenced."""
+    """start_fetch, note_input, counts_minutes, take_minutes, cover, add_chunk, cut_done, complete_chunk, fail_chunk.
+
+    All raise LeaseLost when fenced.
+    """
 
     def start_fetch(self, lease: Lease) -> None:
         """Stage fetching."""
@@ -84,6 +90,16 @@ class ChunkProgress(Store):
             job.stage = Stage.PREPARING if samples is None else Stage.TRANSCRIBING
             job.version += 1
         return job
+
+    def counts_minutes(self, lease: Lease) -> bool:
+        """Whether what the job hears counts among the minutes of a day that its account may use."""
+        with self._database.write() as session:
+            return job_minutes.counts(session, held_job(session, lease))
+
+    def take_minutes(self, lease: Lease, ms: int) -> None:
+        """The whole recording lasts `ms`: take them from the day's minutes. Raises QuotaExceeded, BeyondLimit."""
+        with self._database.write() as session:
+            job_minutes.cover(session, held_job(session, lease), ms)
 
     def cover(self, lease: Lease, samples: int) -> None:
         """Hold enough for so much sound before anybody hears it. Raises InsufficientBalance, CostLimitExceeded."""
@@ -158,11 +174,13 @@ class ChunkProgress(Store):
             return all_heard(job)
 
     def complete_chunk(
-        self, lease: Lease, result_key: str, model_used: str | None = None, usage: Usage | None = None
+        self, lease: Lease, result_key: str, model_used: str | None = None, usage: Usage | None = None, *, size: int = 0
     ) -> bool:
-        """The result is in storage, and what it cost is captured: of `usage` the tokens; the seconds are the chunk's own.
+        """The result of `size` bytes is in storage, and what it cost is captured: of `usage` the tokens; the seconds are the
+        chunk's own.
 
-        True for exactly one caller: it was the last one, claim the job and finish it.
+        True for exactly one caller: it was the last one, claim the job and finish it. Raises LimitExceeded for sound that its
+        account has no room for.
         """
         with self._database.write() as session:
             job, chunk = held_chunk(session, lease)
@@ -170,6 +188,7 @@ class ChunkProgress(Store):
             chunk.result_key = result_key
             chunk.model_used = model_used
             chunk.error = None
+            count_bytes(session, job, size, refuse=job.task == SPEECH)
             heard(session, job, chunk, usage)
             return was_last(session, job)
 

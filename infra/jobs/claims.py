@@ -19,9 +19,9 @@ from sqlmodel import col
 
 from infra.database.clock import read_clock
 from infra.database.tables import Chunk, Job
-from infra.jobs.fair_order import Key, charge, next_piece
-from infra.jobs.row_claims import Claimed, take
-from infra.jobs.slow_work import SlowRoom, lock_slow_work, slow_room
+from infra.jobs.queue.fair_order import Key, charge, next_piece
+from infra.jobs.queue.row_claims import Claimed, take
+from infra.jobs.queue.slow_work import SlowRoom, lock_slow_work, slow_room
 from infra.jobs.transitions import (
     Lease,
     Store,
@@ -46,7 +46,7 @@ class Claims(Store):
     """claim_next, heartbeat, release."""
 
     def claim_next(self, role: str, worker: str) -> Claimed | None:
-        """The waiting piece of this role's work whose turn it is (`infra.jobs.fair_order`), or None: none is due."""
+        """The waiting piece of this role's work whose turn it is (`infra.jobs.queue.fair_order`), or None: none is due."""
         passed: set[Key] = set()
         for tries in range(1, TRIES + 1):
             with self._database.write() as session:

@@ -11,9 +11,13 @@ from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from infra.database.clock import read_clock
+from infra.database.erasures import erase
 from infra.database.tables import Chunk, Job
 from infra.jobs.chunks import disarm, gaps, heard
+from infra.jobs.stored_bytes import SPEECH, count, folder_of
 from infra.jobs.transitions import Lease, Store, all_heard, end, held_job, note, put_back
+from infra.keys.account_limits import take_stored
+from infra.money import job_minutes
 from pipeline.errors import unusable_media
 from pipeline.lifecycle import ChunkStatus, JobStatus
 from pipeline.pricing import Usage
@@ -24,6 +28,7 @@ class Finished:
     """What came out. `gaps` None: the store computes them from the failed chunks."""
 
     result_key: str
+    size: int = 0  # bytes of the result
     model_used: str | None = None
     language: str | None = None
     partial: bool = False
@@ -43,10 +48,10 @@ class HeardChunk:
 
 
 class Completion(Store):
-    """finish, fail. Both raise LeaseLost when fenced."""
+    """finish, want_room, put_off, fail. All raise LeaseLost when fenced."""
 
     def finish(self, lease: Lease, finished: Finished, single_chunk: HeardChunk | None = None) -> Job:
-        """Completed, with event and outbox rows, in one transaction."""
+        """Completed, with event and outbox rows, in one transaction. Raises LimitExceeded for sound without room."""
         with self._database.write() as session:
             job = held_job(session, lease)
             time = read_clock(session)
@@ -60,8 +65,33 @@ class Completion(Store):
             job.partial = finished.partial or bool(job.gaps)
             job.quality = finished.quality
             job.sound = finished.sound
+            _count_result(session, job, finished.size, time)
             end(session, job, JobStatus.COMPLETED, time)
         return job
+
+    def want_room(self, lease: Lease, size: int) -> None:
+        """Room for the job's sound of so many bytes, in place of all it has stored until now. Raises LimitExceeded."""
+        with self._database.write() as session:
+            job = held_job(session, lease)
+            more = size - job.stored_bytes
+            if more > 0:
+                take_stored(session, job.account_id, more)
+            session.rollback()  # only asked: the sound itself is what counts
+
+    def put_off(self, lease: Lease, error: dict[str, Any], seconds: float) -> bool:
+        """Put back, due in so many seconds, because of a day's limit; what is heard from then on counts on that day.
+
+        False where the job's deadline is before that: nothing has happened.
+        """
+        with self._database.write() as session:
+            job = held_job(session, lease)
+            time = read_clock(session)
+            until = time + seconds
+            if job.deadline_at is not None and job.deadline_at <= until:
+                return False
+            _put_off(session, job, until, error)
+            note(session, job, "put_off", time, error=error, until=round(until))
+        return True
 
     def fail(self, lease: Lease, error: dict[str, Any], retry_in: float | None = None) -> Job:
         """Failed for good; or put back, due in `retry_in` seconds, with `failures` + 1."""
@@ -77,6 +107,22 @@ class Completion(Store):
                 put_back(job, time + retry_in)
                 note(session, job, "retrying", time, error=error, retry_in=retry_in)
         return job
+
+
+def _put_off(session: Session, job: Job, until: float, error: dict[str, Any]) -> None:
+    put_back(job, until)
+    job.waiting = {name: error.get(name) for name in ("code", "message", "param")}
+    job_minutes.put_off(session, job)
+
+
+def _count_result(session: Session, job: Job, size: int, now: float) -> None:
+    """Of a text, what was spoken chunk by chunk goes: its sound has taken that place."""
+    if job.task == SPEECH:
+        erase(session, f"{folder_of(job)}spoken/", now)
+        kept = int((job.sound or {}).get("bytes", 0)) + int((job.blobs or {}).get("bytes", 0))
+        count(session, job, size + kept - job.stored_bytes, refuse=True)
+    else:
+        count(session, job, size, refuse=False)
 
 
 def _gaps_if_any(session: Session, job: Job) -> list[dict[str, Any]]:

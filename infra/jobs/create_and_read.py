@@ -8,14 +8,15 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Select, select, tuple_
+from sqlalchemy import ColumnElement, Select, delete, select, tuple_
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from infra.database.clock import read_clock
 from infra.database.ids import new_id
-from infra.database.tables import Chunk, Job, JobEvent, Media
+from infra.database.tables import Chunk, Erasure, Job, JobEvent, Media
 from infra.idempotency import Idempotency, create_once
+from infra.jobs.stored_bytes import count_new
 from infra.jobs.transitions import Store, note, size_ms
 from infra.media import want_stored
 from infra.money.job_minutes import admit
@@ -47,9 +48,12 @@ class NewJob:
     retention_seconds: float | None = None
     request_id: str | None = None
     terms: Terms | None = None  # None: it costs nothing
-    sure_ms: int = 0  # of sound to be heard, at least
+    known_ms: int = 0  # of sound to be heard, as far as anybody knows
+    blobs: dict[str, Any] | None = None  # where large values of `request` are: key, bytes, shown
+    job_id: str | None = None  # where blobs are stored under it already
 
 
+_NO_COLUMNS = ("media", "terms", "known_ms", "job_id")
 Within = Callable[[Session, Job], None]  # something of somebody else's that belongs into the same transaction
 
 
@@ -62,10 +66,10 @@ class JobRows(Store):
         """(job, None), or (the first job, its first answer) when the key was used with the same fingerprint.
 
         The job and the money held for it are there together, or neither is. Raises IdempotencyConflict for another
-        fingerprint, InputMissing when the media is not (or no longer) stored, InsufficientBalance, TooManyJobs, QuotaExceeded,
+        fingerprint, InputMissing when the media is not (or no longer) stored, InsufficientBalance, LimitExceeded,
         what `within` raises.
         """
-        insert, pay = partial(_insert, new=new), partial(_pay, sure_ms=new.sure_ms, within=within)
+        insert, pay = partial(_insert, new=new), partial(_pay, known_ms=new.known_ms, within=within)
         return create_once(self._database, new.account_id, idempotency, Job, insert, afterwards=pay)
 
     def get(self, account_id: str, job_id: str) -> Job:
@@ -143,11 +147,9 @@ def _own(session: Session, account_id: str, job_id: str) -> Job:
 def _insert(session: Session, new: NewJob) -> Job:
     time = read_clock(session)
     want_stored(session, new.media)
-    given = {
-        name: getattr(new, name) for name in NewJob.__dataclass_fields__ if name not in ("media", "terms", "sure_ms")
-    }
+    given = {name: getattr(new, name) for name in NewJob.__dataclass_fields__ if name not in _NO_COLUMNS}
     job = Job(
-        id=new_id("job"),
+        id=new.job_id or new_id("job"),
         **given,
         **(new.terms.columns() if new.terms else {}),
         media_id=new.media.id if new.media else None,
@@ -165,9 +167,12 @@ def _insert(session: Session, new: NewJob) -> Job:
     return job
 
 
-def _pay(session: Session, job: Job, sure_ms: int, within: Within | None) -> None:
+def _pay(session: Session, job: Job, known_ms: int, within: Within | None) -> None:
     """After the idempotency key is ours: of many creations with one key only one asks for room, minutes and money."""
-    admit(session, job, sure_ms)
+    admit(session, job, known_ms)
+    count_new(session, job)
+    if job.blobs:
+        session.execute(delete(Erasure).where(col(Erasure.place) == job.blobs["key"]))
     if within is not None:
         within(session, job)
     hold(session, job)

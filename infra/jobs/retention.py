@@ -14,6 +14,7 @@ from sqlmodel import col
 
 from infra.database.clock import now, read_clock
 from infra.database.tables import Chunk, Erasure, Job
+from infra.jobs.stored_bytes import count_again
 from infra.jobs.transitions import Store, lock_job, note
 from pipeline.lifecycle import TERMINAL, ChunkStatus
 
@@ -59,6 +60,7 @@ class Retention(Store):
             if job is None or job.status not in TERMINAL or job.purged_at is not None:
                 return
             session.execute(delete(Chunk).where(col(Chunk.job_id) == job_id))
+            count_again(session, job)
             job.purged_at = read_clock(session)
             job.result_key = None
             job.version += 1

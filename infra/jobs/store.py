@@ -7,24 +7,37 @@ from infra.jobs.chunks import ChunkProgress
 from infra.jobs.claims import Claimed, Claims, Lease
 from infra.jobs.completion import Completion, Finished, HeardChunk
 from infra.jobs.create_and_read import JobRows, NewJob
-from infra.jobs.queue_position import QueuePlace, QueuePositions
+from infra.jobs.queue.queue_position import QueuePlace, QueuePositions
+from infra.jobs.request_blobs import RequestBlobs
 from infra.jobs.retention import Retention, Sound
 from infra.jobs.sweep_queries import SweepQueries
 
 __all__ = ["Claimed", "Finished", "HeardChunk", "JobStore", "Lease", "NewJob", "QueuePlace", "Sound"]
 
 
-class JobStore(JobRows, Claims, ChunkProgress, Completion, CancelRetryDelete, SweepQueries, QueuePositions, Retention):
+class JobStore(
+    JobRows,
+    Claims,
+    ChunkProgress,
+    Completion,
+    CancelRetryDelete,
+    SweepQueries,
+    QueuePositions,
+    Retention,
+    RequestBlobs,
+):
     """Everything that can happen to a job; each method is one short transaction by the database's clock.
 
     Created with `JobStore(database, lease_seconds=6.0, max_attempts=3)`. One file per idea:
 
         JobRows            create, get, list, events, chunks
         Claims             claim_next, heartbeat, release
-        ChunkProgress      start_fetch, note_input, add_chunk, cut_done, complete_chunk, fail_chunk
-        Completion         finish, fail
+        ChunkProgress      start_fetch, note_input, counts_minutes, take_minutes, cover, add_chunk, cut_done,
+                           complete_chunk, fail_chunk
+        Completion         finish, want_room, put_off, fail
         CancelRetryDelete  cancel, retry, delete
         SweepQueries       rescue, due, close_cancelled, expire_overdue, counts
         QueuePositions     places, measure_speed
         Retention          due_for_purge, purged, sound_to_drop, sound_dropped, to_erase, erased
+        RequestBlobs       expect_blobs
     """

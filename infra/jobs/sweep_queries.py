@@ -17,7 +17,7 @@ from sqlmodel import col
 from infra.database.clock import now, read_clock
 from infra.database.tables import Chunk, Job, Lane, Share
 from infra.jobs.chunks import give_up_chunk
-from infra.jobs.fair_order import claimable_now
+from infra.jobs.queue.fair_order import claimable_now
 from infra.jobs.transitions import Store, close_if_idle, end, lock_job, note, put_back, put_chunk_back
 from pipeline.errors import DatabaseUnavailable, DeadlineExceeded, WorkerLost
 from pipeline.lifecycle import JOB_MOVES, ChunkStatus, JobStatus

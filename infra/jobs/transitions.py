@@ -15,7 +15,8 @@ from sqlmodel import col
 
 from infra.database.clock import read_clock
 from infra.database.session import Database
-from infra.database.tables import Chunk, Erasure, Job, JobEvent
+from infra.database.tables import Chunk, Job, JobEvent
+from infra.jobs.stored_bytes import leave_cancelled
 from infra.money.job_money import settle
 from infra.webhooks.outbox import announce
 from pipeline.errors import LeaseLost, NotFound
@@ -164,6 +165,8 @@ def end(session: Session, job: Job, target: JobStatus, now: float, error: dict[s
         job.expires_at = now + job.retention_seconds
     if target != JobStatus.COMPLETED:
         cancel_chunks(session, job.id, LIVE_CHUNK)
+    if target == JobStatus.CANCELLED:
+        leave_cancelled(session, job, now)
     settle(session, job, target, error)
     note(session, job, target, now, **({"error": error} if error else {}))
     announce(session, job, now)
@@ -208,8 +211,3 @@ def put_chunk_back(chunk: Chunk, run_at: float) -> None:
     drop_chunk_lease(chunk, ChunkStatus.PENDING)
     chunk.run_at = run_at
     chunk.dispatched_at = None
-
-
-def erase(session: Session, place: str, due_at: float) -> None:
-    """Have the sweep delete this key, or this folder when it ends in `/`."""
-    session.merge(Erasure(place=place, due_at=due_at))

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pipeline.errors import InvalidRequest
 
 Tier = Literal["free", "pro", "enterprise"]
+GIB = 1024**3  # bytes
 
 
 class Limits(BaseModel):
@@ -21,6 +22,10 @@ class Limits(BaseModel):
     transcription_minutes_per_day: int | None = Field(None, ge=0)  # synchronous requests and jobs together, UTC days
     api_requests_per_minute: int | None = Field(None, ge=0)  # every request that a key opens
     concurrent_jobs: int | None = Field(None, ge=0)  # created and not ended
+    connections: int | None = Field(None, ge=0)  # open at once, to one API process
+    webhook_endpoints: int | None = Field(20, ge=0)
+    stored_bytes: int | None = Field(None, ge=0)  # recordings, and what jobs have made
+    stored_results: int | None = Field(None, ge=0)  # jobs whose results are not deleted yet
 
 
 TIERS: Mapping[str, Limits] = {
@@ -29,12 +34,18 @@ TIERS: Mapping[str, Limits] = {
         transcription_minutes_per_day=10,
         api_requests_per_minute=120,
         concurrent_jobs=5,
+        connections=32,
+        stored_bytes=GIB,
+        stored_results=1_000,
     ),
     "pro": Limits(
         speech_requests_per_minute=60,
         transcription_minutes_per_day=500,
         api_requests_per_minute=1200,
         concurrent_jobs=100,
+        connections=256,
+        stored_bytes=100 * GIB,
+        stored_results=100_000,
     ),
     "enterprise": Limits(),
 }

@@ -13,18 +13,22 @@ from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from infra.database.tables import Account, Job, OpenMinutes
+from infra.keys.account_limits import live_jobs, want_room
 from infra.keys.tiers import limits_of
 from infra.money import quota
 from pipeline.lifecycle import JobStatus
 from pipeline.transcript import samples_to_ms
 
+RETRY_AFTER = 10  # seconds; nobody knows when a job ends
 _KEPT = (JobStatus.COMPLETED, JobStatus.CANCELLED)
 
 
-def admit(session: Session, job: Job, sure_ms: int) -> None:
-    """A new job of at least `sure_ms` (0: unknown yet), whose row is in this transaction. Raises TooManyJobs, QuotaExceeded."""
-    _take(session, job, max(1, sure_ms))
-    quota.want_room(session, job.account_id, job.id)  # locks the account's row, which is always the last
+def admit(session: Session, job: Job, known_ms: int) -> None:
+    """A new job of about `known_ms` (0: nobody knows), whose row is in this transaction. Raises LimitExceeded, QuotaExceeded,
+    BeyondLimit.
+    """
+    _take(session, job, max(1, known_ms))
+    _want_room(session, job)
 
 
 def admit_again(session: Session, job: Job) -> None:
@@ -32,14 +36,27 @@ def admit_again(session: Session, job: Job) -> None:
     _take(session, job, 1)
     before = samples_to_ms(job.samples_done)
     session.execute(update(OpenMinutes).where(col(OpenMinutes.subject) == job.id).values(before=before))
-    quota.want_room(session, job.account_id, job.id)
+    _want_room(session, job)
 
 
-def cover(session: Session, job: Job, samples: int) -> None:
-    """The job's first `samples` are about to be heard. Raises QuotaExceeded."""
+def cover(session: Session, job: Job, ms: int) -> None:
+    """The job's first `ms` are about to be heard. Raises QuotaExceeded, BeyondLimit."""
     row = _open(session, job)
     if row is not None:
-        _take(session, job, samples_to_ms(samples) - row.before - row.taken)
+        _take(session, job, ms - row.before - row.taken)
+
+
+def counts(session: Session, job: Job) -> bool:
+    """Whether what the job hears counts among the minutes of a day."""
+    return _open(session, job) is not None
+
+
+def put_off(session: Session, job: Job) -> None:
+    """The job goes on tomorrow: what it hears from now on counts then."""
+    row = _open(session, job)
+    if row is not None:
+        so_far = samples_to_ms(job.samples_done)
+        quota.put_off(session, job.account_id, job.id, max(0, so_far - row.before), so_far)
 
 
 def settle(session: Session, job: Job, target: JobStatus) -> None:
@@ -48,6 +65,12 @@ def settle(session: Session, job: Job, target: JobStatus) -> None:
     if row is not None:
         heard = samples_to_ms(job.samples_done) - row.before
         quota.settle(session, job.id, max(0, heard) if target in _KEPT else 0)
+
+
+def _want_room(session: Session, job: Job) -> None:
+    """Among the account's live jobs. It locks the account's row, which is always the last."""
+    others = live_jobs(job.account_id).where(col(Job.id) != job.id)
+    want_room(session, job.account_id, "concurrent_jobs", others, retry_after=RETRY_AFTER)
 
 
 def _open(session: Session, job: Job) -> Any:

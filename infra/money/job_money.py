@@ -91,7 +91,7 @@ def hold(session: Session, job: Job) -> None:
 
 
 def hold_again(session: Session, job: Job) -> None:
-    """A new run: hold what is still to be captured. Raises InsufficientBalance, QuotaExceeded, TooManyJobs."""
+    """A new run: hold what is still to be captured. Raises InsufficientBalance, LimitExceeded."""
     job_minutes.admit_again(session, job)
     known = _cost_of(job, job.audio_samples)
     total = known if job.cut_done and job.task != SPEECH else max(known, job.estimated_micro)
@@ -114,7 +114,7 @@ def cover(session: Session, job: Job, samples: int) -> None:
 
     Raises InsufficientBalance, CostLimitExceeded, QuotaExceeded.
     """
-    job_minutes.cover(session, job, samples)
+    job_minutes.cover(session, job, samples_to_ms(samples))
     if job.prices is None or job.task == SPEECH:  # of a text everything is known when it is accepted
         return
     needed = _cost_of(job, samples)

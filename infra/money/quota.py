@@ -19,16 +19,16 @@ from sqlmodel import SQLModel, col
 from infra.database.clock import now, read_clock
 from infra.database.days import DAY_SECONDS
 from infra.database.session import Database, Transaction, dialect_of, run
-from infra.database.tables import Account, DailyUsage, Job, OpenMinutes
+from infra.database.tables import Account, DailyUsage, OpenMinutes
+from infra.keys.account_limits import Standing, correct, standings
 from infra.keys.tiers import limits_of
-from pipeline.errors import QuotaExceeded, TooManyJobs
-from pipeline.lifecycle import TERMINAL
+from pipeline.errors import BeyondLimit, NotFound, QuotaExceeded
 
 KIND = "transcription_ms"
+LIMIT = "transcription_minutes_per_day"
 MINUTE = 60_000  # ms
 DEAD_SECONDS = 900.0  # a request that has not settled after so long has died with its process
 Within = Callable[[Transaction], None]  # a part of somebody else's transaction
-JOBS_RETRY_AFTER = 10  # seconds; nobody knows when a job ends
 
 
 def take(
@@ -37,18 +37,18 @@ def take(
     """Count `ms` for `subject`, on top of what it has taken already; `first`: that is nothing. `minutes` is the day's limit,
     None: none.
 
-    Raises QuotaExceeded, with the seconds to the next day.
+    Raises QuotaExceeded, which tells when the next day begins; BeyondLimit for what no day has room for.
     """
     if minutes is None or ms <= 0:
         return
     clock = read_clock(session)
-    known = None if first else run(session, _MORE, {"name": subject, "more": ms}).scalar_one_or_none()
-    day = known or _day(clock)
+    known = None if first else run(session, _MORE, {"name": subject, "more": ms}).first()
+    day = known.day if known else _day(clock)
     limit = minutes * MINUTE
     counted = {"account_id": account_id, "day": day, "kind": KIND, "used": ms, "limit": limit}
     if ms > limit or run(session, _COUNT[dialect_of(session)], counted).first() is None:
-        left = max(0, limit - _used(session, account_id, day))
-        raise _refusal(ms, minutes, left, clock)
+        whole = known.taken if known else ms
+        raise _refusal(whole, minutes, _used(session, account_id, day), clock)
     if known is None:
         row = {"subject": subject, "account_id": account_id, "day": day, "taken": ms, "before": 0, "opened_at": clock}
         run(session, _OPEN, row)
@@ -61,22 +61,14 @@ def settle(session: Transaction, subject: str, ms: int) -> None:
         run(session, _CORRECT, {"account": row.account_id, "on": row.day, "by": ms - row.taken})
 
 
-def want_room(session: Session, account_id: str, job_id: str) -> None:
-    """Room for this job, whose row may be in the transaction already, among the account's live ones. Raises TooManyJobs."""
-    account = session.get(Account, account_id)
-    most = limits_of(account.tier, account.limits).concurrent_jobs if account else None
-    if most is None:
-        return
-    # Whoever counts at the same time waits for our row; not for those who have merely inserted rows that refer to it.
-    session.refresh(account, with_for_update={"key_share": True})
-    ended = [str(status) for status in TERMINAL]
-    others = (col(Job.account_id) == account_id, col(Job.status).not_in(ended), col(Job.id) != job_id)
-    live = session.scalars(select(col(Job.id)).where(*others).limit(most)).all()
-    if len(live) >= most:
-        raise TooManyJobs(
-            f"The account has {len(live)} live jobs, as many as it may have at once. Wait for one to end, or cancel one.",
-            retry_after=JOBS_RETRY_AFTER,
-        )
+def put_off(session: Session, account_id: str, subject: str, heard_ms: int, before_ms: int) -> None:
+    """It goes on tomorrow: today counts what was heard, and from then on tomorrow counts what comes. `before_ms` is all that
+    was heard until now.
+    """
+    settle(session, subject, heard_ms)
+    clock = read_clock(session)
+    row = {"account_id": account_id, "day": _day(clock + DAY_SECONDS), "taken": 0, "before": before_ms}
+    run(session, _OPEN, {"subject": subject, **row, "opened_at": clock})
 
 
 class Quota:
@@ -89,6 +81,26 @@ class Quota:
         """Milliseconds of this UTC day, those of work under way included."""
         with self._database.read() as session:
             return _used(session, account_id, _day(read_clock(session)))
+
+    def limits(self, account_id: str) -> dict[str, Standing]:
+        """How much of each of its limits an account has used, by the limit's name. Raises NotFound."""
+        with self._database.read() as session:
+            account = session.get(Account, account_id)
+            if account is None:
+                raise NotFound("No such account.")
+            used = _used(session, account_id, _day(read_clock(session)))
+            minutes = limits_of(account.tier, account.limits).transcription_minutes_per_day
+            return {LIMIT: Standing(round(used / MINUTE, 2), minutes), **standings(session, account_id)}
+
+    def recount(self) -> dict[str, tuple[int, int]]:
+        """Count anew what every account stores; (bytes, results) by which the counters were wrong, where they were."""
+        with self._database.read() as session:
+            accounts = list(session.scalars(select(col(Account.id)).order_by(col(Account.id))))
+        wrong = {}
+        for account_id in accounts:
+            with self._database.write() as session:
+                wrong[account_id] = correct(session, account_id)
+        return {account_id: by for account_id, by in wrong.items() if any(by)}
 
     def release_dead(self, older_than_seconds: float = DEAD_SECONDS, limit: int = 500) -> int:
         """Give back what dead processes took for requests; jobs give back by themselves. Returns how many."""
@@ -103,11 +115,22 @@ class Quota:
         return len(subjects)
 
 
-def _refusal(ms: int, minutes: int, left: int, clock: float) -> QuotaExceeded:
+def _refusal(ms: int, minutes: int, used: int, clock: float) -> QuotaExceeded | BeyondLimit:
+    facts = {"param": LIMIT, "used": round(used / MINUTE, 2), "limit": minutes}
+    if ms > minutes * MINUTE:
+        return BeyondLimit(
+            f"This takes {ms / MINUTE:.2f} minutes of transcription, and the account may use {minutes} a day: no day has room "
+            "for it. Transcribe it in parts (`range`), or ask the operator of this server for more.",
+            **facts,
+        )
+    left = max(0, minutes * MINUTE - used)
+    wait = DAY_SECONDS - clock % DAY_SECONDS
     return QuotaExceeded(
         f"This takes {ms / MINUTE:.2f} minutes of transcription; the account may use {minutes} a day and has "
-        f"{left / MINUTE:.2f} left. The next day begins at 00:00 UTC.",
-        retry_after=DAY_SECONDS - clock % DAY_SECONDS,
+        f"{left / MINUTE:.2f} left. The next day begins at 00:00 UTC, {_day(clock + wait)}.",
+        retry_after=wait,
+        retry_at=round(clock + wait),
+        **facts,
     )
 
 
@@ -142,7 +165,7 @@ _MORE = (
     update(OpenMinutes)
     .where(col(OpenMinutes.subject) == bindparam("name"))
     .values(taken=col(OpenMinutes.taken) + bindparam("more"))
-    .returning(col(OpenMinutes.day))
+    .returning(col(OpenMinutes.day), col(OpenMinutes.taken))
 )
 _CLOSE = (
     delete(OpenMinutes)

@@ -13,6 +13,7 @@ from infra.database.ids import new_id
 from infra.database.session import Database
 from infra.database.tables import WebhookEndpoint, WebhookMessage
 from infra.idempotency import Idempotency, create_once, forget_made
+from infra.keys.account_limits import endpoints_of, want_room
 from infra.webhooks.outbox import TEST_EVENT, event_body
 from infra.webhooks.signing_secrets import new_secret
 from pipeline.errors import InvalidRequest, NotFound
@@ -42,11 +43,12 @@ class WebhookEndpoints:
     ) -> tuple[WebhookEndpoint, dict[str, Any] | None]:
         """(new endpoint, None), or the one of a repeated request with its first answer, as `create_once` has it.
 
-        Its `secret` (whsec_…) is made here unless given, and shown by the door in that answer only.
+        Its `secret` (whsec_…) is made here unless given, and shown by the door in that answer only. Raises LimitExceeded.
         """
 
         def insert(session: Session) -> WebhookEndpoint:
             time = read_clock(session)
+            want_room(session, account_id, "webhook_endpoints", endpoints_of(account_id))
             endpoint = WebhookEndpoint(
                 id=new_id("whe"),
                 account_id=account_id,

@@ -15,7 +15,7 @@ from sqlmodel import col
 
 from api.main import create_app
 from infra.database.tables import Chunk
-from infra.jobs.row_claims import take
+from infra.jobs.queue.row_claims import take
 from infra.jobs.store import Lease
 from infra.leases import LeaseKeeper
 from infra.settings import Settings

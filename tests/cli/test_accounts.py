@@ -37,10 +37,13 @@ def test_made_shown_listed(run: Run, home: Path) -> None:
     assert made["balance_usd"] == 2.5
     assert booked(home, account) == 2_500_000
     shown = run("accounts", "show", account, "--json").json
-    assert shown == made | {"held_usd": 0}
+    nothing = dict.fromkeys(("concurrent_jobs", "stored_bytes", "stored_results", "webhook_endpoints"), 0)
+    assert shown == made | {"held_usd": 0, "used": {"transcription_minutes_per_day": 0.0, **nothing}}
     assert shown["limits"]["concurrent_jobs"] == 7
     assert "Ada & Söhne" in run("accounts", "show", account).out
-    assert "limit: concurrent_jobs" in run("accounts", "show", account).out
+    table = run("accounts", "show", account).out
+    assert "limit: concurrent_jobs" in table
+    assert "7 (used: 0)" in table
     other = create(run)
     listed = run("accounts", "list", "--json").json
     assert [one["account_id"] for one in listed] == [other["account_id"], account]

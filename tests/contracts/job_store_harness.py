@@ -12,7 +12,7 @@ from sqlmodel import col
 from infra.database.clock import now
 from infra.database.session import Database
 from infra.database.tables import Chunk, Erasure, Job, JobEvent, Media, Share, WaitingWork, WebhookMessage
-from infra.jobs.row_claims import Claimed, take
+from infra.jobs.queue.row_claims import Claimed, take
 from infra.jobs.store import Finished, HeardChunk, JobStore, Lease, NewJob
 from infra.media import MediaStore
 from pipeline.lifecycle import ChunkStatus

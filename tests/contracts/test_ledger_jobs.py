@@ -15,7 +15,7 @@ from infra.money.job_money import PARTS, Terms, cost_facts
 from infra.money.ledger import Ledger
 from infra.money.receipts import Receipts
 from pipeline.catalog.model import Prices
-from pipeline.errors import CostLimitExceeded, InsufficientBalance, LeaseLost, TooManyJobs
+from pipeline.errors import CostLimitExceeded, InsufficientBalance, LeaseLost, LimitExceeded
 from pipeline.lifecycle import JobStatus
 from pipeline.pricing import Usage
 from pipeline.transcript import TokenUsage
@@ -117,7 +117,7 @@ def test_sixty_four_creations_of_an_account_that_may_have_twelve_jobs(harness: J
     def create(_: int) -> bool:
         try:
             harness.jobs.create(NewJob(account_id=account, task="transcription", model="oracle", terms=terms(1)))
-        except TooManyJobs:
+        except LimitExceeded:
             return False
         return True
 

@@ -92,7 +92,7 @@ def test_a_retried_job_needs_its_media_again(harness: JobStoreHarness) -> None:
 
 def test_media_of_purged_jobs_goes_at_once(harness: JobStoreHarness) -> None:
     job = harness.submit(media=harness.upload(), retention_seconds=0)
-    harness.jobs.cancel(harness.account, job.id)
+    harness.jobs.fail(harness.claim(job), ERROR)
     assert harness.media.unneeded(3600) == []
     harness.jobs.purged(job.id)
     assert [row.id for row in harness.media.unneeded(3600)] == [job.media_id]

@@ -12,10 +12,11 @@ from sqlalchemy import update
 from infra.database.clock import read_clock
 from infra.database.session import Database
 from infra.database.tables import Job, OpenMinutes
+from infra.keys.account_limits import live_jobs, want_room
 from infra.keys.accounts import Accounts
 from infra.money import quota
 from infra.money.quota import MINUTE, Quota
-from pipeline.errors import QuotaExceeded, TooManyJobs
+from pipeline.errors import BeyondLimit, LimitExceeded, QuotaExceeded
 from tests.support.repository import ROOT
 
 
@@ -41,16 +42,20 @@ def test_the_eleventh_minute_of_a_day_is_refused_until_midnight(database: Databa
     )
     left = (midnight + datetime.timedelta(days=1)).timestamp() - clock
     assert refused.value.details["retry_after"] == pytest.approx(left, abs=30)
-    assert refused.value.code == "rate_limit_exceeded"
+    assert refused.value.details["retry_at"] == pytest.approx(clock + left, abs=30)
+    assert (refused.value.code, refused.value.retryable) == ("limit_exceeded", True)
+    assert refused.value.param == "transcription_minutes_per_day"
     assert Quota(database).used_today(account) == 10 * MINUTE
 
 
 def test_a_recording_that_would_cross_the_limit_takes_nothing(database: Database, account: str) -> None:
     take(database, account, "req_1", 9 * MINUTE)
-    for ms in (MINUTE + 1, 20 * MINUTE):
-        with pytest.raises(QuotaExceeded):
-            take(database, account, "req_2", ms)
     with pytest.raises(QuotaExceeded):
+        take(database, account, "req_2", MINUTE + 1)
+    with pytest.raises(BeyondLimit, match=r"takes 20\.00 minutes.*no day has room") as refused:
+        take(database, account, "req_2", 20 * MINUTE)
+    assert not refused.value.retryable
+    with pytest.raises(BeyondLimit):  # nine minutes and this are more than a day has
         take(database, account, "req_1", MINUTE + 1)
     take(database, account, "req_2", MINUTE)
     assert Quota(database).used_today(account) == 10 * MINUTE
@@ -159,7 +164,7 @@ def test_what_died_with_its_process_is_given_back(database: Database, account: s
 
 def insert_job(database: Database, account: str, number: int) -> None:
     with database.write() as session:
-        quota.want_room(session, account, f"job_{number}")
+        want_room(session, account, "concurrent_jobs", live_jobs(account), retry_after=10)
         fields = {
             "task": "transcription",
             "model": "oracle",
@@ -177,7 +182,7 @@ def test_only_so_many_jobs_live_at_once(database: Database, account: str) -> Non
     def one(number: int) -> bool:
         try:
             insert_job(database, account, number)
-        except TooManyJobs as refused:
+        except LimitExceeded as refused:
             assert refused.details["retry_after"]
             return False
         return True
@@ -194,7 +199,7 @@ def test_only_so_many_jobs_live_at_once(database: Database, account: str) -> Non
 
 def test_an_account_that_may_have_none_has_none(database: Database, account: str) -> None:
     Accounts(database).update(account, limits={"concurrent_jobs": 0, "transcription_minutes_per_day": 0})
-    with pytest.raises(TooManyJobs):
+    with pytest.raises(LimitExceeded):
         insert_job(database, account, 1)
-    with pytest.raises(QuotaExceeded):
+    with pytest.raises(BeyondLimit):
         take(database, account, "req_1", 1, 0)

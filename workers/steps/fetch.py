@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from infra.database.tables import Media
 from infra.storage import ObjectWriter
 from infra.wiring import Services
 from pipeline.audio.duration.estimate import Ends
 from pipeline.audio.first_look import FirstLook
-from pipeline.errors import DownloadFailed, DownloadInterrupted, EmptyMedia
+from pipeline.errors import DownloadFailed, DownloadInterrupted, EmptyMedia, StenopoolError
 from workers.job_context import JobContext
 
 TOUCH_SECONDS = 60.0  # an upload nobody touches for an hour is an orphan
@@ -24,12 +26,18 @@ TOO_MANY, SERVER_ERROR = 429, 500  # the answers after which asking again makes 
 
 def fetch(context: JobContext) -> JobContext:
     """The turn with its media attached. Raises OutboundRefused, DownloadFailed, UnsupportedMedia, MediaTooLarge,
-    StorageUnavailable."""
+    LimitExceeded, StorageUnavailable."""
     services, source = context.services, context.job.source or {}
     services.jobs.start_fetch(context.held.lease)
     media = services.media.begin(context.job.account_id, filename(source["url"]))
+    with _given_up(services, media):
+        return _attached(context, source, media)
+
+
+def _attached(context: JobContext, source: Mapping[str, Any], media: Media) -> JobContext:
+    services = context.services
     with services.storage.writer(media.storage_key) as writer:
-        sink = _Sink(context, media.id, writer)
+        sink = _Sink(context, media, writer)
         _download(services, source, sink)
         if not writer.bytes:
             raise EmptyMedia()
@@ -41,6 +49,17 @@ def fetch(context: JobContext) -> JobContext:
     if not length.guessed and not context.job.request.get("range"):
         facts["expected_ms"] = length.ms
     return context.with_job(services.jobs.note_input(context.held.lease, facts, stored, length.ms))
+
+
+@contextlib.contextmanager
+def _given_up(services: Services, media: Media) -> Iterator[None]:
+    """What is not fetched to its end, and given to its job, leaves its account's quota at once. What fails here, the sweep does."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(StenopoolError):
+            services.media.give_up(media.id)
+        raise
 
 
 def _download(services: Services, source: Mapping[str, Any], sink: Callable[[bytes], None]) -> None:
@@ -63,8 +82,8 @@ def filename(url: str) -> str | None:
 class _Sink:
     """Takes the bytes as they come, looks what they are and whether the work is still ours, and says that they still arrive."""
 
-    def __init__(self, context: JobContext, media_id: str, writer: ObjectWriter) -> None:
-        self._context, self._media_id, self._writer = context, media_id, writer
+    def __init__(self, context: JobContext, media: Media, writer: ObjectWriter) -> None:
+        self._context, self._media, self._writer = context, media, writer
         self._touched = time.monotonic()
         self.ends, self.look = Ends(), None if context.options.raw else FirstLook()
 
@@ -72,8 +91,10 @@ class _Sink:
         self._context.held.check()
         if self.look:
             self.look.add(data)
+        if self._writer.bytes + len(data) > self._media.counted:
+            self._media = self._context.services.media.grow(self._media, self._writer.bytes + len(data))
         self._writer.write(data)
         self.ends.add(data)
         if time.monotonic() - self._touched > TOUCH_SECONDS:
-            self._context.services.media.touch(self._media_id)
+            self._context.services.media.touch(self._media.id)
             self._touched = time.monotonic()

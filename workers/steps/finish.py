@@ -71,10 +71,12 @@ def _parts(context: JobContext, rows: Sequence[Chunk]) -> Iterator[Part]:
 
 def _publish(context: JobContext, parts: Sequence[Part], single: HeardChunk | None = None) -> None:
     transcript = _stitched(context.job, parts)
-    context.services.storage.put(context.transcript_key, transcript_to_json(transcript))
+    data = transcript_to_json(transcript)
+    context.services.storage.put(context.transcript_key, data)
     context.held.check()
     finished = Finished(
         result_key=context.transcript_key,
+        size=len(data),
         model_used=transcript.model_used or None,
         language=transcript.language,
         partial=transcript.partial,

@@ -27,6 +27,7 @@ def advance(worker: WorkerContext, context: JobContext) -> bool:
         failures=job.failures,
         tries=services.settings.max_attempts,
         stage=Stage.PREPARING,
+        put_off=partial(services.jobs.put_off, context.held.lease),
     )
     with settled(work):
         if known := unusable_media(job.input.get("unusable") or {}):

@@ -9,15 +9,16 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from contextvars import copy_context
+from pathlib import Path
 
 from infra.broker import CPU, IO
 from pipeline.cut.cutter import Chunk, span_as_dict
-from pipeline.errors import InputMissing
+from pipeline.errors import InputMissing, LimitExceeded
 from pipeline.lifecycle import ChunkStatus, Stage
 from pipeline.run import cut_profile, hear_chunk, is_local
-from pipeline.transcript import SAMPLE_RATE
+from pipeline.transcript import SAMPLE_RATE, samples_to_ms
 from workers.failure_policy import Attempt
 from workers.job_context import JobContext
 from workers.steps.finish import finish_single
@@ -31,6 +32,8 @@ def prepare(role: str, context: JobContext, work: Attempt) -> bool:
     profile = cut_profile(context.options, registry)
     queue = CPU if is_local(context.options, registry) else IO
     with services.storage.local_file(_media_key(context)) as path, ExitStack() as stack:
+        _take_minutes(context, path)
+        stack.enter_context(_told_whole(context, path))
         sound = sound_of(context, path)
         if context.job.max_cost_micro is not None:  # it is refused before anybody is paid to hear it
             services.jobs.cover(context.held.lease, sound_of(context, path).measure())
@@ -48,6 +51,28 @@ def prepare(role: str, context: JobContext, work: Attempt) -> bool:
         services.metrics.audio.inc(sound.samples / SAMPLE_RATE)
         found = findings_of(context, sound, sender.end)
         return services.jobs.cut_done(context.held.lease, sound.samples, count, found)
+
+
+def _take_minutes(context: JobContext, path: Path) -> None:
+    """Of a recording that is measured first where it does not say itself how long it is. Raises QuotaExceeded, BeyondLimit."""
+    jobs, lease = context.services.jobs, context.held.lease
+    if jobs.counts_minutes(lease):
+        said = context.job.input.get("expected_ms")
+        jobs.take_minutes(lease, _whole_ms(context, path) if said is None else said)
+
+
+@contextmanager
+def _told_whole(context: JobContext, path: Path) -> Iterator[None]:
+    """A recording that lasts longer than it says: whoever is told that the day's minutes do not suffice is told its length."""
+    try:
+        yield
+    except LimitExceeded:
+        context.services.jobs.take_minutes(context.held.lease, _whole_ms(context, path))
+        raise
+
+
+def _whole_ms(context: JobContext, path: Path) -> int:
+    return samples_to_ms(sound_of(context, path).measure())
 
 
 def _media_key(context: JobContext) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from infra.broker import CPU, IO
 from infra.database.tables import Chunk
 from infra.jobs.completion import Finished
-from pipeline.errors import InputMissing, StenopoolError
+from pipeline.errors import DatabaseUnavailable, InputMissing, StenopoolError
 from pipeline.run import is_local
 from pipeline.text.text_splitter import PASSAGE, passages
 from pipeline.transcript import transcript_to_json
@@ -20,6 +20,9 @@ from pipeline.tts.long_text import Reading
 from pipeline.tts.passage import SAMPLE_RATE, Recital, recital_from_bytes, recital_samples, recital_to_bytes, recite
 from workers.job_context import JobContext
 from workers.steps.usage_metering import spoken
+
+PLAIN = ("wav", "pcm")  # formats whose size is known before they are made
+SAMPLE_BYTES = 2
 
 
 def prepare(context: JobContext) -> bool:
@@ -54,9 +57,11 @@ def speak(context: JobContext, chunk: Chunk) -> bool:
     passage = services.storage.get(chunk.sound_key).decode()
     recital = recite(context.speech_options.model_copy(update={"input": passage}), services.registry)
     context.held.check()
-    services.storage.put(context.recital_key, recital_to_bytes(recital))
+    data, key = recital_to_bytes(recital), context.recital_key
     usage = spoken(context.job, passage, recital.samples * 1000 // SAMPLE_RATE)
-    return services.jobs.complete_chunk(context.held.lease, context.recital_key, recital.model_used, usage)
+    with _kept(context, key):
+        services.storage.put(key, data)
+        return services.jobs.complete_chunk(context.held.lease, key, recital.model_used, usage, size=len(data))
 
 
 def finish(context: JobContext, rows: Sequence[Chunk]) -> None:
@@ -64,22 +69,50 @@ def finish(context: JobContext, rows: Sequence[Chunk]) -> None:
     services, reading = context.services, Reading()
     target = context.speech_options.response_format
     samples = sum(_samples(context, row) for row in rows)
-    with services.storage.writer(context.speech_key(target)) as writer:
-        for block in reading.file(_recitals(context, rows), target, samples=samples):
-            writer.write(block)
-    services.storage.put(context.transcript_key, transcript_to_json(reading.transcript()))
+    if target in PLAIN:
+        services.jobs.want_room(context.held.lease, samples * SAMPLE_BYTES)
+    with _kept(context, context.speech_key(target)):
+        with services.storage.writer(context.speech_key(target)) as writer:
+            for block in reading.file(_recitals(context, rows), target, samples=samples):
+                writer.write(block)
+        _publish(context, reading, target, writer.bytes)
+    with contextlib.suppress(StenopoolError):  # what stays, the sweep erases
+        services.storage.delete_prefix(context.recital_folder)
+        services.storage.delete_prefix(context.sound_folder)
+
+
+def _publish(context: JobContext, reading: Reading, target: str, size: int) -> None:
+    transcript = transcript_to_json(reading.transcript())
+    context.services.storage.put(context.transcript_key, transcript)
     context.held.check()
     sound = {
         "key": context.speech_key(target),
         "format": target,
-        "bytes": writer.bytes,
+        "bytes": size,
         "duration": reading.duration / 1000,
     }
-    finished = Finished(result_key=context.transcript_key, model_used=reading.model_used or None, sound=sound)
-    services.jobs.finish(context.held.lease, finished)
-    with contextlib.suppress(StenopoolError):  # what stays is found when the job is purged
-        services.storage.delete_prefix(context.recital_folder)
-        services.storage.delete_prefix(context.sound_folder)
+    context.services.jobs.finish(
+        context.held.lease,
+        Finished(
+            result_key=context.transcript_key,
+            size=len(transcript),
+            model_used=reading.model_used or None,
+            sound=sound,
+        ),
+    )
+
+
+@contextlib.contextmanager
+def _kept(context: JobContext, key: str) -> Iterator[None]:
+    """Sound that its row does not come to name is not kept. A row that may be there after all keeps it."""
+    try:
+        yield
+    except DatabaseUnavailable:
+        raise
+    except StenopoolError:
+        with contextlib.suppress(StenopoolError):
+            context.services.storage.delete(key)
+        raise
 
 
 def _recitals(context: JobContext, rows: Sequence[Chunk]) -> Iterator[Recital]:

@@ -42,6 +42,8 @@ def _hear(worker: WorkerContext, context: JobContext, chunk: Chunk) -> bool:
     sound = Sound(span, services.storage.get(chunk.sound_key))
     heard = hear_chunk(sound, worker.languages.options(context, chunk), services.registry)
     context.held.check()
-    services.storage.put(context.heard_key, heard_to_json(heard))
+    data = heard_to_json(heard)
+    services.storage.put(context.heard_key, data)
     usage = used(context.job, span, heard)
-    return services.jobs.complete_chunk(context.held.lease, context.heard_key, heard.model_used, usage)
+    lease, key = context.held.lease, context.heard_key
+    return services.jobs.complete_chunk(lease, key, heard.model_used, usage, size=len(data))

@@ -9,7 +9,15 @@ from fastapi import APIRouter, Query
 
 from api.dependencies import AppContext, Caller, Context
 from api.openapi.document import answers
-from api.schemas.billing import ReceiptQuery, UsageQuery, balance_object, receipt_object, sums_object, usage_object
+from api.schemas.billing import (
+    ReceiptQuery,
+    UsageQuery,
+    balance_object,
+    limits_object,
+    receipt_object,
+    sums_object,
+    usage_object,
+)
 from api.schemas.job_object import CURRENCY
 from api.schemas.pagination import page
 from infra.money.usage import Wanted
@@ -33,10 +41,14 @@ def balance_of(context: AppContext, account_id: str) -> dict[str, Any]:
 
 @router.get("/usage", summary="What was used, and what it cost")
 async def usage(context: Context, caller: Caller, query: Annotated[UsageQuery, Query()]) -> dict[str, Any]:
-    """Added up from the receipts: one line for each day (UTC), model or key, and `total` for the whole period."""
+    """Added up from the receipts: one line for each day (UTC), model or key, and `total` for the whole period. `limits` says how
+    much of each of the account's limits is used at this moment: `{name: {used, limit}}`, `limit` null where there is none."""
     since, until = query.days()
     wanted = Wanted(caller.account_id, query.key_id, query.model, since, until)
-    return await context.query(partial(report, context, wanted, query.group_by, limit=query.limit, after=query.after))
+    told = await context.query(partial(report, context, wanted, query.group_by, limit=query.limit, after=query.after))
+    return told | {
+        "limits": limits_object(await context.query(partial(context.services.quota.limits, caller.account_id)))
+    }
 
 
 def report(context: AppContext, wanted: Wanted, by: Any, *, limit: int, after: str | None) -> dict[str, Any]:

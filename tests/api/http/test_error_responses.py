@@ -9,6 +9,8 @@ import pytest
 from api.http import error_responses
 from api.http.error_responses import render, status_of
 from pipeline.errors import (
+    BeyondLimit,
+    LimitExceeded,
     ModelUnavailable,
     ProviderBusy,
     ProviderNonsense,
@@ -49,8 +51,22 @@ def test_every_error_has_a_status_of_its_own_choice(kind: type[StenopoolError]) 
     assert set(said) == {"message", "type", "param", "code"}
     assert said["type"] == ("invalid_request" if status < 500 else "server_error")
     assert said["message"] and said["code"] == kind.code
-    retry = render(kind()).headers.get("retry-after")
-    assert (retry is not None) == (status in (429, 503, 507) or kind.retryable)
+    headers = render(kind()).headers
+    waits = (status in (429, 503, 507) or kind.retryable) and not issubclass(kind, LimitExceeded)
+    assert ("retry-after" in headers) == waits
+
+
+def test_a_limit_tells_how_much_is_used_and_when_to_come_back_where_that_is_known() -> None:
+    full = LimitExceeded("Full.", param="stored_bytes", used=7, limit=8)
+    assert body(full) == {
+        "message": "Full.", "type": "invalid_request", "param": "stored_bytes", "code": "limit_exceeded", "used": 7, "limit": 8
+    }  # fmt: skip
+    assert "retry-after" not in render(full).headers  # only its account can make room
+    assert render(full).headers["x-should-retry"] == "false"
+    assert render(BeyondLimit(param="stored_bytes", used=7, limit=8)).headers["x-should-retry"] == "false"
+    busy = render(LimitExceeded(param="concurrent_jobs", used=7, limit=7, retry_after=10)).headers
+    assert busy["retry-after"] == "10"
+    assert "x-should-retry" not in busy
 
 
 def test_details_are_not_shown_but_those_of_a_conflict() -> None:

@@ -121,7 +121,9 @@ def test_an_upload_is_not_taken_when_its_fields_stand_before_it(
 ) -> None:
     begun: list[str] = []
     begin = house.services.media.begin
-    monkeypatch.setattr(house.services.media, "begin", lambda *given: begun.append(given[1]) or begin(*given))
+    monkeypatch.setattr(
+        house.services.media, "begin", lambda *given, **more: begun.append(given[1]) or begin(*given, **more)
+    )
     for language in ("de", "klingon"):
         assert wrong(knock(house, door, language=language)) == (400, "unsupported_language", "language")
     assert knock(house, door, model="nothing", language="en").status_code == 404

@@ -216,7 +216,7 @@ def test_the_minutes_of_a_day(priced: Services, client: TestClient) -> None:
     assert limited.hear(55.0).status_code == 200
     refused = limited.hear(6.0)
     assert refused.status_code == 429
-    assert refused.json()["error"]["code"] == "rate_limit_exceeded"
+    assert refused.json()["error"]["code"] == "limit_exceeded"
     assert "0.08 left" in refused.json()["error"]["message"]
     assert 0 < int(refused.headers["retry-after"]) <= 86_400
     assert limited.hear(3.0, path=TRANSLATE, model="oracle").status_code == 200  # free of charge, not of minutes

@@ -14,7 +14,8 @@ from sqlalchemy import text
 
 from infra.database.migrations import schema
 from infra.database.session import Database
-from infra.database.tables import Account, Job, OpenHold, OpenMinutes
+from infra.database.tables import Account, Job, Media, OpenHold, OpenMinutes
+from infra.keys.account_limits import recounted
 from infra.settings import Settings
 from pipeline.errors import StenopoolError
 from tests.support.repository import ROOT
@@ -102,3 +103,36 @@ def test_what_is_held_outlives_a_step(database: Database) -> None:
         held, taken = session.get_one(OpenHold, "held"), session.get_one(OpenMinutes, "taken")
     assert (held.account_id, held.held, held.parts, held.opened_at) == ("a", 7, 1, 2.5)
     assert (taken.account_id, taken.day, taken.taken, taken.before, taken.opened_at) == ("a", "2026-01-01", 8, 9, 3.5)
+
+
+def test_what_is_stored_already_is_counted_by_the_step_that_adds_the_counters(database: Database) -> None:
+    job = {
+        "account_id": "a",
+        "task": "speech",
+        "model": "m",
+        "request": {},
+        "input": {},
+        "run_at": 1.0,
+        "created_at": 1.0,
+    }
+    media = {"account_id": "a", "storage_key": "k", "created_at": 1.0, "touched_at": 1.0, "bytes": 100}
+    sound = {"key": "k", "bytes": 30}
+    with database.write() as session:
+        session.add_all([Account(id="a", created_at=1.0), Account(id="b", created_at=1.0)])
+        session.flush()
+        session.add_all(Media(id=state, state=state, **media) for state in ("pending", "stored", "deleted"))
+        session.add_all(Job(id=status, status=status, **job) for status in ("queued", "failed", "cancelled"))
+        session.add(Job(id="spoken", status="completed", sound=sound, **job))
+        session.add(Job(id="purged", status="completed", sound=sound, purged_at=2.0, **job))
+    settings = schema.config()
+    with database.connection() as connection:
+        settings.attributes["connection"] = connection
+        command.downgrade(settings, "0006")
+        connection.commit()
+    database.migrate()
+    with database.read() as session:
+        counted = [
+            (session.get_one(Account, one).stored_bytes, session.get_one(Account, one).stored_results) for one in "ab"
+        ]
+        assert recounted(session, "a") == (130, 3)
+    assert counted == [(130, 3), (0, 0)]

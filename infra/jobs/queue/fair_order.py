@@ -45,7 +45,7 @@ from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from infra.database.tables import Account, Share, WaitingWork
-from infra.jobs.slow_work import SlowRoom, slow_room
+from infra.jobs.queue.slow_work import SlowRoom, slow_room
 from infra.keys.tiers import WEIGHTS
 
 TO_THE_OLDEST = 4  # one turn in so many

@@ -1,0 +1,1 @@
+"""The order in which work is claimed, fair between accounts, and what is told of it."""

@@ -1,0 +1,79 @@
+"""The large values of a job's request: in storage, so that no look at its row reads them.
+
+Their place in the row says what the API shows of them. The object lies in the job's folder and goes when that goes; until the
+job is there, an erasure waits for it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from infra.database.clock import read_clock
+from infra.database.erasures import erase
+from infra.database.ids import new_id
+from infra.database.tables import Job
+from infra.jobs.transitions import Store
+from infra.storage import ObjectStore
+
+LARGE = 4096  # characters: what is longer leaves the row
+SAMPLES = "known_speaker_references"
+FORGOTTEN_SECONDS = 600.0  # after which blobs whose job was never made are erased
+
+
+@dataclass(frozen=True)
+class SplitRequest:
+    """A request that is about to become the job `job_id`: what its row keeps, and what goes to storage at `key`."""
+
+    job_id: str
+    key: str
+    kept: dict[str, Any]
+    shown: dict[str, Any]
+    data: bytes  # empty: nothing is large
+
+    @property
+    def facts(self) -> dict[str, Any] | None:
+        """As the job's row keeps them."""
+        return {"key": self.key, "bytes": len(self.data), "shown": self.shown} if self.data else None
+
+
+def split(request: Mapping[str, Any], account_id: str) -> SplitRequest:
+    """Take the large values out of a request."""
+    job_id = new_id("job")
+    key = f"t/{account_id}/jobs/{job_id}/request.json"
+    samples = request.get(SAMPLES) or ()
+    if sum(map(len, samples)) <= LARGE:
+        return SplitRequest(job_id, key, dict(request), {}, b"")
+    kept = {name: value for name, value in request.items() if name != SAMPLES}
+    data = json.dumps({SAMPLES: samples}).encode()
+    return SplitRequest(job_id, key, kept, {SAMPLES: _heads(samples)}, data)
+
+
+def shown_request(job: Job) -> dict[str, Any]:
+    """What was asked for, as it is shown: the sound of voice samples, which may be megabytes, left out."""
+    if job.blobs:
+        return {**job.request, **job.blobs["shown"]}
+    samples = job.request.get(SAMPLES)  # a row of before holds them itself
+    return {**job.request, SAMPLES: _heads(samples)} if samples else job.request
+
+
+def _heads(samples: Sequence[str]) -> list[str]:
+    return [f"{url.partition(',')[0]},…" for url in samples]
+
+
+def whole_request(storage: ObjectStore, job: Job) -> dict[str, Any]:
+    """What was asked for, large values included. Raises InputMissing once they are deleted."""
+    if not job.blobs:
+        return job.request
+    return {**job.request, **json.loads(storage.get(job.blobs["key"]))}
+
+
+class RequestBlobs(Store):
+    """expect_blobs."""
+
+    def expect_blobs(self, key: str) -> None:
+        """An object is about to be written for a job that is not there yet: erased later, unless the job is made."""
+        with self._database.write() as session:
+            erase(session, key, read_clock(session) + FORGOTTEN_SECONDS)

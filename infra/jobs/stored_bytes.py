@@ -1,0 +1,79 @@
+"""What a job keeps in storage, counted in its account's quota in the transactions that change it.
+
+    created      its blobs; it is one of the account's results
+    a chunk      what was heard or spoken of it
+    completed    the transcript; of a text its sound, too, and no more what was spoken chunk by chunk
+    cancelled    nothing: its media, its sound and its blobs leave the store within a minute, and text that was heard until
+                 then, and is paid, stays readable
+    purged       nothing
+
+Sound is refused where it does not fit. Text, which is small and done, always counts: what it takes too much is missing
+for what comes next.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+from sqlmodel import col
+
+from infra.database.erasures import erase
+from infra.database.tables import Job, Media
+from infra.keys.account_limits import change_stored, take_result, take_stored
+from infra.media import let_go
+from pipeline.lifecycle import LIVE
+
+SPEECH = "speech"
+FOLDERS_OF_SOUND = ("sound", "spoken")  # in a job's folder; workers write them, workers.job_context names them
+
+
+def folder_of(job: Job) -> str:
+    """Everything of the job in storage except its media, as `erase` takes it."""
+    return f"t/{job.account_id}/jobs/{job.id}/"
+
+
+def count_new(session: Session, job: Job) -> None:
+    """A new job, its row in this transaction. Raises LimitExceeded."""
+    take_result(session, job.account_id)
+    job.kept = True
+    count(session, job, int((job.blobs or {}).get("bytes", 0)), refuse=True)
+
+
+def count(session: Session, job: Job, size: int, *, refuse: bool) -> None:
+    """The job keeps so many bytes more, or (below 0) less. Raises LimitExceeded where it is to `refuse` what has no room."""
+    if refuse and size > 0:
+        take_stored(session, job.account_id, size)
+    else:
+        change_stored(session, job.account_id, size)
+    job.stored_bytes += size
+
+
+def count_again(session: Session, job: Job) -> None:
+    """Nothing of the job counts any more. Once more: nothing happens."""
+    change_stored(session, job.account_id, -job.stored_bytes, results=-int(job.kept))
+    job.stored_bytes, job.kept = 0, False
+
+
+def lock_media(session: Session, job: Job) -> Media | None:
+    """The job's media, ours until the transaction ends: before the account's row, or two could wait for each other."""
+    return session.get(Media, job.media_id, with_for_update=True) if job.media_id else None
+
+
+def leave_cancelled(session: Session, job: Job, now: float) -> None:
+    """A cancelled job leaves its account's quota at once. Once more: what a worker has written meanwhile goes, too."""
+    media = lock_media(session, job)
+    if media is not None and media.state == "stored" and not _needed(session, job):
+        let_go(session, media)
+    if job.task == SPEECH:
+        erase(session, folder_of(job), now)
+    else:
+        for name in FOLDERS_OF_SOUND:
+            erase(session, f"{folder_of(job)}{name}/", now)
+        if job.blobs:
+            erase(session, job.blobs["key"], now)
+    count_again(session, job)
+
+
+def _needed(session: Session, job: Job) -> bool:
+    others = (col(Job.media_id) == job.media_id, col(Job.id) != job.id, col(Job.status).in_(LIVE))
+    return session.execute(select(col(Job.id)).where(*others).limit(1)).first() is not None
