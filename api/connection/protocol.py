@@ -10,6 +10,7 @@ from uvicorn._types import HTTPScope
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from api.connection.account_bound import Place
 from api.connection.discard import Discard
 from api.connection.http_scope import asks_to_close, awaits_continue, http_scope
 from api.connection.peer_bound import PeerBound
@@ -51,6 +52,7 @@ class TimeoutProtocol(HttpToolsProtocol):
         self._bound = bound
         self._peer: Peer | None = None
         self._key_shown = False
+        self._place = Place()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -60,6 +62,7 @@ class TimeoutProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._bound.closed(self, self._peer)
+        self._place.leave()
         self._reader.stop()
         self._headers_came()
         self._unset_keepalive_if_required()
@@ -113,7 +116,8 @@ class TimeoutProtocol(HttpToolsProtocol):
     def on_head(self, method: bytes, target: bytes, minor: bytes, fields: list[Field]) -> None:
         self._headers_came()
         self.has_key()  # of the request before
-        scope = {"server": self.server, "client": self.client, "scheme": self.scheme, "state": self.app_state.copy()}
+        state = {**self.app_state, "place": self._place}
+        scope = {"server": self.server, "client": self.client, "scheme": self.scheme, "state": state}
         self.cycle = RequestResponseCycle(
             scope=cast(HTTPScope, scope | http_scope(method, target, minor, fields)),
             transport=cast(asyncio.Transport, ResponseTransport(self)),
@@ -154,6 +158,8 @@ class TimeoutProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
+        if self._peer is None:  # a trusted proxy's: the next request may be anybody's
+            self._place.leave()
         self._reader.watch()
         if self.transport.is_closing():
             return

@@ -27,7 +27,7 @@ class _Server(uvicorn.Server):
         app = self.config.app
         context = getattr(app.state, "context", None) if isinstance(app, FastAPI) else None
         if context is not None:
-            context.shutting_down = True
+            context.stop_waiting()
         await super().shutdown(sockets)
 
     @contextlib.contextmanager

@@ -98,6 +98,12 @@ class ClientGone(InvalidRequest):
     code = "client_closed_request"
 
 
+class TooManyConnections(RateLimited):
+    """As many connections as the account may have open at once."""
+
+    code = "limit_exceeded"
+
+
 class ServerBusy(StenopoolError):
     """Too many requests are being served at this moment; try again shortly."""
 
@@ -151,6 +157,8 @@ def _headers(error: StenopoolError, status: int) -> dict[str, str]:
             headers["x-should-retry"] = "false"
     if status == HTTPStatus.CONFLICT or (status > HTTPStatus.INTERNAL_SERVER_ERROR and not error.retryable):
         headers["x-should-retry"] = "false"  # clients retry these by default; the same question gets the same answer
+    if isinstance(error, TooManyConnections):
+        headers["connection"] = "close"
     if status == HTTPStatus.UNAUTHORIZED:
         headers["www-authenticate"] = "Bearer"
     return headers

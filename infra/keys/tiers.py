@@ -21,6 +21,7 @@ class Limits(BaseModel):
     transcription_minutes_per_day: int | None = Field(None, ge=0)  # synchronous requests and jobs together, UTC days
     api_requests_per_minute: int | None = Field(None, ge=0)  # every request that a key opens
     concurrent_jobs: int | None = Field(None, ge=0)  # created and not ended
+    connections: int | None = Field(None, ge=0)  # open at once
 
 
 TIERS: Mapping[str, Limits] = {
@@ -29,12 +30,14 @@ TIERS: Mapping[str, Limits] = {
         transcription_minutes_per_day=10,
         api_requests_per_minute=120,
         concurrent_jobs=5,
+        connections=32,
     ),
     "pro": Limits(
         speech_requests_per_minute=60,
         transcription_minutes_per_day=500,
         api_requests_per_minute=1200,
         concurrent_jobs=100,
+        connections=512,
     ),
     "enterprise": Limits(),
 }
