@@ -30,7 +30,7 @@ from api.sync.hold_renewal import hold_renewal_task
 from infra.settings import Settings
 from infra.wiring import Services, build
 
-UNTRACED: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}  # /metrics and the log tell all that
+UNTRACED: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}  # the metrics and the log tell all that
 TITLE = "Stenopool"
 DESCRIPTION = """Speech jobs behind the OpenAI audio API: any length of sound, any provider, one key.
 

@@ -23,7 +23,7 @@ log = logging.getLogger("stenopool.api")
 
 SYNCHRONOUS = frozenset({"/v1/audio/speech", "/v1/audio/transcriptions", "/v1/audio/translations"})
 HEALTH = frozenset({"/healthz", "/readyz"})  # served beside all slots
-PUBLIC = HEALTH | frozenset({"/", "/metrics", "/version", "/docs", "/openapi.json", "/redoc"})
+PUBLIC = HEALTH | frozenset({"/", "/version", "/docs", "/openapi.json", "/redoc"})
 SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 LONGEST_CLIENT_ID = 512  # characters of X-Client-Request-Id, as OpenAI has it
 EXPOSED = (
