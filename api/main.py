@@ -15,6 +15,7 @@ from fastapi.telemetry import TelemetryConfig
 from api.access.authentication import Authentication
 from api.dependencies import AppContext
 from api.http import error_responses
+from api.http.content_encoding import ContentEncoding
 from api.http.fast_path import FastPath
 from api.http.middleware_stack import Application
 from api.http.peers import Peers
@@ -56,6 +57,7 @@ def create_app(services: Services | None = None, *, settings: Settings | None = 
     error_responses.install(app)
     app.layers = (
         partial(FastPath, handlers=transcriptions.FAST_PATHS),
+        ContentEncoding,
         Authentication,
         partial(BodyGuard, patience=known.read_timeout_seconds, drain=known.max_upload_bytes),
         partial(RequestMiddleware, peers=Peers(known.trusted_proxies)),

@@ -6,7 +6,7 @@ import asyncio
 import json
 from typing import Any, cast
 
-from uvicorn._types import HTTPScope
+from uvicorn._types import ASGISendEvent, HTTPScope
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -36,6 +36,20 @@ class ResponseTransport:
     def close(self) -> None:
         """Nothing more will be written."""
         self._connection.end_of_answers()
+
+
+class CloseDelimited(RequestResponseCycle):
+    """An answer to HTTP/1.0, which knows no chunks: without a length it ends with the connection."""
+
+    _is_open_ended = False
+
+    async def send(self, message: ASGISendEvent) -> None:
+        if message["type"] == "http.response.start":
+            self._is_open_ended = all(name.lower() != b"content-length" for name, _ in message.get("headers", ()))
+            self.chunked_encoding = False if self._is_open_ended else None
+        elif message["type"] == "http.response.body" and self._is_open_ended:
+            self.expected_content_length = len(message.get("body", b""))  # as long as it is
+        await super().send(message)
 
 
 class TimeoutProtocol(HttpToolsProtocol):
@@ -118,7 +132,8 @@ class TimeoutProtocol(HttpToolsProtocol):
         self.has_key()  # of the request before
         state = {**self.app_state, "place": self._place}
         scope = {"server": self.server, "client": self.client, "scheme": self.scheme, "state": state}
-        self.cycle = RequestResponseCycle(
+        cycle = RequestResponseCycle if minor == b"1" else CloseDelimited
+        self.cycle = cycle(
             scope=cast(HTTPScope, scope | http_scope(method, target, minor, fields)),
             transport=cast(asyncio.Transport, ResponseTransport(self)),
             flow=self.flow,
