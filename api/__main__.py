@@ -10,6 +10,7 @@ from functools import partial
 
 from fastapi import FastAPI
 
+from api.connection.descriptor_bound import raise_limit
 from api.connection.server import GRACE_SECONDS, server
 from api.dependencies import AppContext
 from api.http.peers import Peers
@@ -41,6 +42,7 @@ def main() -> int:
     set_up_logs(settings.log_level)
     logging.getLogger("uvicorn.error").addFilter(_without_colours)
     tune_gc()
+    raise_limit()
     peers = Peers(settings.trusted_proxies)
     serving = server(app, host=arguments.host, port=arguments.port, grace=arguments.grace, peers=peers)
     serving.run()

@@ -11,6 +11,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from api.connection.account_bound import Place
+from api.connection.descriptor_bound import DescriptorBound
 from api.connection.discard import Discard
 from api.connection.http_scope import asks_to_close, awaits_continue, http_scope
 from api.connection.peer_bound import PeerBound
@@ -60,10 +61,11 @@ class TimeoutProtocol(HttpToolsProtocol):
     _discard: Discard | None = None
     _reading = True  # what arrives is understood
 
-    def __init__(self, *args: Any, bound: PeerBound, **options: Any) -> None:
+    def __init__(self, *args: Any, bound: PeerBound, descriptors: DescriptorBound, **options: Any) -> None:
         super().__init__(*args, **options)
         self.requests = RequestParser(self)
         self._bound = bound
+        self._descriptors = descriptors
         self._peer: Peer | None = None
         self._key_shown = False
         self._place = Place()
@@ -71,11 +73,13 @@ class TimeoutProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._reader = SlowReader(self.loop, transport, transport.abort)
+        self._descriptors.opened(self)
         self._peer = self._bound.opened(self, (self.client or ("", 0))[0])
         self._await_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._bound.closed(self, self._peer)
+        self._descriptors.closed(self)
         self._place.leave()
         self._reader.stop()
         self._headers_came()
@@ -89,8 +93,11 @@ class TimeoutProtocol(HttpToolsProtocol):
             self._key_shown |= "key_shown" in self.cycle.scope["state"]
         return self._key_shown
 
+    def is_idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
     def is_shielded(self) -> bool:
-        if self.cycle is None or self.cycle.response_complete:
+        if self.is_idle():
             return False
         scope = self.cycle.scope
         return scope["path"] in HEALTH or any(name == b"authorization" for name, _ in scope["headers"])

@@ -9,7 +9,7 @@ from api.http.error_responses import TooManyConnections
 from api.http.peers import Peers
 from api.main import create_app
 from tests.api.conftest import House
-from tests.api.serving import received, running
+from tests.api.serving import answered, received, running
 
 LOOPBACK = Peers([ipaddress.ip_network("127.0.0.0/8")])
 
@@ -40,17 +40,17 @@ def test_one_more_is_refused_and_closed(house: House) -> None:
             for _ in range(2):
                 for connection in (first, second):
                     connection.sendall(request(house.key))
-                    assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+                    assert answered(connection).startswith(b"HTTP/1.1 200")
             third.sendall(request(house.key))
             refused = received(third)
             assert refused.startswith(b"HTTP/1.1 429") and b"connection: close" in refused
             assert b'"param": "connections", "code": "limit_exceeded"' in refused
             with place.connection() as another:
                 another.sendall(request(house.other_key))
-                assert another.recv(65536).startswith(b"HTTP/1.1 200")
+                assert answered(another).startswith(b"HTTP/1.1 200")
         with place.connection() as fourth:
             fourth.sendall(request(house.key))
-            assert fourth.recv(65536).startswith(b"HTTP/1.1 200"), "one was closed"
+            assert answered(fourth).startswith(b"HTTP/1.1 200"), "one was closed"
 
 
 def test_a_trusted_proxys_connections_carry_anybodys(house: House) -> None:
@@ -59,4 +59,4 @@ def test_a_trusted_proxys_connections_carry_anybodys(house: House) -> None:
     with running(app, peers=LOOPBACK) as place, place.connection() as first, place.connection() as second:
         for connection in (first, second, first):
             connection.sendall(request(house.key))
-            assert connection.recv(65536).startswith(b"HTTP/1.1 200"), "each alone while it is served"
+            assert answered(connection).startswith(b"HTTP/1.1 200"), "each alone while it is served"

@@ -9,7 +9,7 @@ from api.main import create_app
 from api.openapi.document import document
 from infra.wiring import Services
 from tests.api.conftest import JOBS, House
-from tests.api.serving import Running, received, running
+from tests.api.serving import Running, answered, received, running
 
 # As java.net.http.HttpClient and `curl --http2` send them; the body follows in a packet of its own.
 JAVA = (
@@ -65,7 +65,7 @@ def test_a_job_is_made_by_a_client_that_would_upgrade(house: House, served: Runn
     with served.connection() as connection:
         connection.sendall(JAVA.format(path=JOBS, length=len(body), key=house.key).encode())
         connection.sendall(body)
-        assert connection.recv(65536).startswith(b"HTTP/1.1 202")
+        assert answered(connection).startswith(b"HTTP/1.1 202")
 
 
 @pytest.mark.parametrize("asked", ["/events?stream=true", "/events", ""])
