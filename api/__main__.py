@@ -6,36 +6,58 @@ import argparse
 import logging
 import os
 import sys
+from functools import partial
 
+from fastapi import FastAPI
+
+from api.connection.descriptor_bound import raise_limit
 from api.connection.server import GRACE_SECONDS, server
+from api.dependencies import AppContext
 from api.http.peers import Peers
 from api.main import create_app
 from infra.gc_tuning import tune_gc
 from infra.logs import set_up_logs
+from infra.monitoring.listener import MonitoringListener, address_of
 from infra.settings import Settings
-from pipeline.errors import InvalidRequest
+from infra.wiring import Services
+from pipeline.errors import StenopoolError
 
 
 def main() -> int:
-    """Serve until SIGINT or SIGTERM. Returns 2 for settings that make no sense, 3 when the server could not start."""
+    """Serve until SIGINT or SIGTERM. Returns 2 for settings that make no sense, a --metrics where nobody can listen included, 3
+    when the server could not start."""
     parser = argparse.ArgumentParser(prog="python -m api", description="Stenopool's HTTP API.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--grace", type=int, default=GRACE_SECONDS, help="seconds for running requests at the end")
+    parser.add_argument("--metrics", help="HOST:PORT of a listener for metrics and details; off by default")
     arguments = parser.parse_args()
     try:
         settings = Settings.from_env(os.environ)
-    except InvalidRequest as error:
+        app = create_app(settings=settings)
+        _monitor(app, arguments.metrics)
+    except StenopoolError as error:
         print(error.message, file=sys.stderr)  # noqa: T201 - logs are not set up yet
         return 2
     set_up_logs(settings.log_level)
     logging.getLogger("uvicorn.error").addFilter(_without_colours)
-    app = create_app(settings=settings)
     tune_gc()
+    raise_limit()
     peers = Peers(settings.trusted_proxies)
     serving = server(app, host=arguments.host, port=arguments.port, grace=arguments.grace, peers=peers)
     serving.run()
     return 0 if serving.started else 3
+
+
+def _monitor(app: FastAPI, place: str | None) -> None:
+    """Raises InvalidRequest for what is no address, WrongState where nobody can listen."""
+    if place is not None:
+        MonitoringListener(address_of(place), "api", partial(_services, app)).start()
+
+
+def _services(app: FastAPI) -> Services | None:
+    context: AppContext | None = getattr(app.state, "context", None)
+    return context.services if context is not None else None
 
 
 def _without_colours(record: logging.LogRecord) -> bool:

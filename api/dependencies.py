@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated, TypeVar
 
 import anyio
 import anyio.to_thread
 from fastapi import Depends, Request
 
+from api.job_watcher import JobWatcher
 from api.live_transcript import TranscriptCache
 from api.readiness import Readiness
 from api.thread_pool import ThreadPool
@@ -20,6 +22,7 @@ from pipeline.concurrency.greenlet_io import run_in_greenlet
 Result = TypeVar("Result")
 STORE_THREADS = 40  # short calls: the database, small objects
 TRANSFER_THREADS = 32  # writes of uploads and reads of results
+LOOK_THREADS = 4  # looks of those who have waited: however many they are, they take nothing from those who ask
 BROKER_THREADS = 8  # sends to the broker, which may hang for a second
 JOBS = "/v1/audio/jobs"
 
@@ -32,7 +35,9 @@ class AppContext:
         self.readiness = Readiness(services)
         self.transcript_cache = TranscriptCache()
         self.shutting_down = False  # the server is asked to stop: whoever only waits shall end
+        self.watcher = JobWatcher(lambda job_ids: self.look(partial(services.jobs.marks, job_ids)))
         self._store = anyio.CapacityLimiter(STORE_THREADS)
+        self._look = anyio.CapacityLimiter(LOOK_THREADS)
         self._transfer = anyio.CapacityLimiter(TRANSFER_THREADS)
         self._publish = anyio.CapacityLimiter(BROKER_THREADS)
         self._synthesize = anyio.CapacityLimiter(services.settings.io_threads)
@@ -42,6 +47,10 @@ class AppContext:
     async def query(self, call: Callable[[], Result]) -> Result:
         """Run a short blocking call: a store's transaction."""
         return await anyio.to_thread.run_sync(call, limiter=self._store)
+
+    async def look(self, call: Callable[[], Result]) -> Result:
+        """Run a short blocking call for those who wait, and hold no request's slot meanwhile."""
+        return await anyio.to_thread.run_sync(call, limiter=self._look)
 
     async def transfer(self, call: Callable[[], Result]) -> Result:
         """Run a blocking call that moves bytes to or from storage."""
@@ -67,8 +76,14 @@ class AppContext:
         """Run a blocking call that waits for the next piece of speech."""
         return await anyio.to_thread.run_sync(call, limiter=self._synthesize)
 
+    def stop_waiting(self) -> None:
+        """The server is asked to stop: whoever only waits is answered at once."""
+        self.shutting_down = True
+        self.watcher.wake_all()
+
     def close(self) -> None:
         """Let the threads go."""
+        self.watcher.close()
         self._work.close()
 
     async def clean_up(self, call: Callable[[], object]) -> None:

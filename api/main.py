@@ -15,6 +15,7 @@ from fastapi.telemetry import TelemetryConfig
 from api.access.authentication import Authentication
 from api.dependencies import AppContext
 from api.http import error_responses
+from api.http.content_encoding import ContentEncoding
 from api.http.fast_path import FastPath
 from api.http.middleware_stack import Application
 from api.http.peers import Peers
@@ -30,7 +31,7 @@ from api.sync.hold_renewal import hold_renewal_task
 from infra.settings import Settings
 from infra.wiring import Services, build
 
-UNTRACED: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}  # /metrics and the log tell all that
+UNTRACED: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}  # the metrics and the log tell all that
 TITLE = "Stenopool"
 DESCRIPTION = """Speech jobs behind the OpenAI audio API: any length of sound, any provider, one key.
 
@@ -56,6 +57,7 @@ def create_app(services: Services | None = None, *, settings: Settings | None = 
     error_responses.install(app)
     app.layers = (
         partial(FastPath, handlers=transcriptions.FAST_PATHS),
+        ContentEncoding,
         Authentication,
         partial(BodyGuard, patience=known.read_timeout_seconds, drain=known.max_upload_bytes),
         partial(RequestMiddleware, peers=Peers(known.trusted_proxies)),

@@ -7,6 +7,17 @@ import sys
 from typing import NoReturn
 
 from cli.environment import settings
+from infra.monitoring.listener import address_of
+
+METRICS = "Where to listen for those who measure, besides: GET /metrics and /status, without a key. Off unless given."
+
+
+def listens(metrics: str | None) -> list[str]:
+    """The words that a role is given. Raises InvalidRequest for what is no address."""
+    if metrics is None:
+        return []
+    address_of(metrics)
+    return ["--metrics", metrics]
 
 
 def role_command(module: str, *words: str) -> list[str]:

@@ -20,7 +20,7 @@ from cli.embedded_notice import stand_ins
 from cli.environment import settings
 from cli.exits import INTERRUPTED
 from cli.output import remark
-from cli.roles import role_command
+from cli.roles import METRICS, listens, role_command
 from cli.supervisor import POLL_SECONDS, Role, Supervisor
 from infra.broker import JobQueue
 from infra.database.session import Database
@@ -92,6 +92,7 @@ class Place:
 def up(
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
+    metrics: Annotated[str | None, typer.Option(metavar="HOST:PORT", help=METRICS)] = None,
 ) -> None:
     """Start API, workers, scheduler and, unless STENOPOOL_REDIS_URL is set, a private Redis. Ctrl-C stops it all.
 
@@ -107,7 +108,7 @@ def up(
         _check_services(chosen)
         with contextlib.closing(Database(chosen.database)) as database:
             database.migrate()
-            with _running(_supervisor(chosen, place), requests) as supervisor:
+            with _running(_supervisor(chosen, place, metrics), requests) as supervisor:
                 _wait_until_ready(place, supervisor, WorkerStore(database), requests)
                 if not requests.count:
                     typer.echo(_welcome(chosen, place, catalog, _first_key(database, chosen)))
@@ -118,11 +119,10 @@ def up(
     remark("stopped")
 
 
-def _supervisor(chosen: Settings, place: Place) -> Supervisor:
+def _supervisor(chosen: Settings, place: Place, metrics: str | None) -> Supervisor:
+    listening = ("--host", place.host, "--port", str(place.port))
     roles = [
-        Role(
-            "the API", role_command("api", "--host", place.host, "--port", str(place.port), "--grace", str(API_GRACE))
-        ),
+        Role("the API", role_command("api", *listening, "--grace", str(API_GRACE), *listens(metrics))),
         Role("the cpu worker", role_command("workers", "cpu")),
         Role("the io worker", role_command("workers", "io")),
         Role("the scheduler", role_command("workers", "scheduler")),

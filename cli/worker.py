@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cli.health_check import check_alive
-from cli.roles import become
+from cli.roles import METRICS, become, listens
 
 app = typer.Typer(add_completion=False)
 
@@ -28,6 +28,7 @@ def worker(
     concurrency: Annotated[
         int | None, typer.Option(min=1, help="Processes of cpu, threads of io.", show_default="from the settings")
     ] = None,
+    metrics: Annotated[str | None, typer.Option(metavar="HOST:PORT", help=METRICS)] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Do not run; tell whether one lives on this host: exit code 0 or 5.")
     ] = False,
@@ -36,4 +37,4 @@ def worker(
     if check:
         check_alive(role.value)
         return
-    become("workers", role.value, *(["--concurrency", str(concurrency)] if concurrency else []))
+    become("workers", role.value, *(["--concurrency", str(concurrency)] if concurrency else []), *listens(metrics))

@@ -1,4 +1,4 @@
-"""`python -m workers cpu|io|scheduler [--concurrency N]`: one role of the backend, as a process of its own."""
+"""`python -m workers cpu|io|scheduler [--concurrency N] [--metrics HOST:PORT]`: one role of the backend, as a process."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from infra.logs import set_up_logs
+from infra.monitoring.listener import address_of
 from infra.settings import Settings
 from pipeline.errors import StenopoolError
 from workers.main import run_worker
@@ -19,13 +20,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m workers", description=__doc__)
     parser.add_argument("role", choices=("cpu", "io", "scheduler"))
     parser.add_argument("--concurrency", type=int, help="processes of cpu, threads of io")
+    parser.add_argument("--metrics", help="HOST:PORT of a listener for metrics and details; off by default")
     given = parser.parse_args(arguments)
     try:
         settings = Settings.from_env(os.environ)
         set_up_logs(settings.log_level)
+        monitoring = address_of(given.metrics) if given.metrics else None
         if given.role == "scheduler":
-            return run_scheduler(settings)
-        return run_worker(settings, given.role, concurrency=given.concurrency)
+            return run_scheduler(settings, monitoring=monitoring)
+        return run_worker(settings, given.role, concurrency=given.concurrency, monitoring=monitoring)
     except StenopoolError as error:
         sys.stderr.write(f"{error}\n")
         return os.EX_CONFIG

@@ -20,6 +20,7 @@ from infra.broker import CHUNK, DELIVERY, JOB, celery_app
 from infra.embedded_redis import broker_url
 from infra.gc_tuning import tune_gc
 from infra.logs import set_up_logs
+from infra.monitoring.listener import Address, MonitoringListener
 from infra.parent_death import die_with_parent
 from infra.settings import Settings
 from pipeline.errors import BrokerUnavailable, StenopoolError
@@ -50,10 +51,13 @@ def worker_app(url: str, contexts: WorkerContextFactory) -> Celery:
     return app
 
 
-def run_worker(settings: Settings, role: Role, *, concurrency: int | None = None) -> int:
+def run_worker(
+    settings: Settings, role: Role, *, concurrency: int | None = None, monitoring: Address | None = None
+) -> int:
     """Work until SIGTERM or SIGINT; returns the exit code. Start it as a process' main thread.
 
-    Raises BrokerUnavailable when no broker is configured and none runs in this home.
+    Raises BrokerUnavailable when no broker is configured and none runs in this home, WrongState where nobody can listen at
+    `monitoring`.
     """
     if concurrency:
         settings = settings.model_copy(update={_CONCURRENCY[role]: concurrency})
@@ -67,6 +71,8 @@ def run_worker(settings: Settings, role: Role, *, concurrency: int | None = None
     warnings.simplefilter("ignore", SecurityWarning)  # about root and pickle; nothing here is ever unpickled
     app = worker_app(url, contexts)
     _connect_signals(settings, role, contexts, stop_time)
+    if monitoring is not None:
+        _monitor(monitoring, role, contexts)
     prefork = role == "cpu"
     worker = app.Worker(
         hostname=f"{role}@{socket.gethostname()}",
@@ -144,6 +150,13 @@ def _connect_signals(settings: Settings, role: Role, contexts: WorkerContextFact
         signals.worker_process_shutdown.connect(lambda **_: contexts.take_leave(), weak=False)
     else:
         signals.worker_ready.connect(lambda **_: contexts.show_up(), weak=False)
+
+
+def _monitor(address: Address, role: Role, contexts: WorkerContextFactory) -> None:
+    """Bound before the fork, answering after it. The cpu role works in processes of its own; the main one, which listens, opens
+    nothing that they could inherit, and tells of itself alone."""
+    listener = MonitoringListener(address, role, lambda: contexts.get().services if role == "io" else None)
+    signals.worker_ready.connect(lambda **_: listener.start(), weak=False)
 
 
 def _leave_after(seconds: float) -> None:

@@ -8,6 +8,7 @@ import threading
 import time
 from types import FrameType
 
+from infra.monitoring.listener import Address, MonitoringListener
 from infra.settings import Settings
 from workers.sweep import EVERY_MINUTE, EVERY_NIGHT, EVERY_SWEEP, Sweeper
 from workers.worker_context import StopTime, WorkerContext, WorkerContextFactory
@@ -18,8 +19,9 @@ MINUTE = 60.0
 NIGHT = 24 * 3600.0  # from the start of the scheduler on: nobody need agree on a time zone
 
 
-def run_scheduler(settings: Settings) -> int:
-    """Sweep every settings.sweep_seconds until SIGTERM or SIGINT; returns the exit code."""
+def run_scheduler(settings: Settings, *, monitoring: Address | None = None) -> int:
+    """Sweep every settings.sweep_seconds until SIGTERM or SIGINT; returns the exit code. Raises WrongState where nobody can
+    listen at `monitoring`."""
     stop = threading.Event()
 
     def leave(_signal: int, _frame: FrameType | None) -> None:
@@ -28,6 +30,8 @@ def run_scheduler(settings: Settings) -> int:
     signal.signal(signal.SIGTERM, leave)
     signal.signal(signal.SIGINT, leave)
     maker = WorkerContextFactory(settings, "scheduler", StopTime())
+    if monitoring is not None:
+        MonitoringListener(monitoring, "scheduler", lambda: maker.get().services).start()
     worker = maker.get()
     maker.show_up()
     log.info("the scheduler sweeps every %g s", settings.sweep_seconds)

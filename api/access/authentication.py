@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -11,8 +12,9 @@ from api.access.admin_key import check_admin, is_admin_path
 from api.access.admin_lockout import AdminLockout
 from api.access.key_lookups import KeyLookups
 from api.access.rate_limits import Counted, count, refusal
-from api.access.request_slots import RequestSlots
+from api.access.request_slots import RequestSlots, Slot
 from api.access.scopes import check_scope
+from api.connection.account_bound import AccountBound
 from api.dependencies import AppContext
 from api.http.error_responses import render
 from api.http.request_middleware import HEALTH, PUBLIC, outside_http
@@ -20,6 +22,7 @@ from infra.keys.api_keys import parse_key
 from infra.rate_limits import Standing
 from pipeline.errors import StenopoolError, Unauthenticated
 
+ADMINISTRATOR = "administrator"  # no account's id
 MISSING = "You didn't provide an API key. Send it in the header 'Authorization: Bearer sk-…'."
 
 
@@ -38,6 +41,7 @@ class Authentication:
     def __init__(self, app: ASGIApp, slots: RequestSlots | None = None) -> None:
         self.app = app
         self.slots = slots or RequestSlots()
+        self.connections = AccountBound()
         self._lookups = KeyLookups(self.slots)
         self._lockout = AdminLockout()
 
@@ -50,12 +54,18 @@ class Authentication:
             return
         try:
             standings = () if scope["path"] in PUBLIC else await self._let_in(scope)
-            slot = self.slots.holder() if "key_shown" in scope["state"] else self.slots.stranger(scope["state"]["peer"])
+            slot = self._slot(scope["state"])
         except StenopoolError as error:
             await render(error)(scope, receive, send)
             return
+        scope["state"]["slot"] = slot
         with slot:
             await self._serve(standings, scope, receive, send)
+
+    def _slot(self, state: Mapping[str, Any]) -> Slot:
+        if "key_shown" not in state:
+            return self.slots.stranger(state["peer"])
+        return self.slots.holder(state["principal"].account_id if "principal" in state else ADMINISTRATOR)
 
     async def _serve(self, standings: Sequence[Standing], scope: Scope, receive: Receive, send: Send) -> None:
         if not standings:
@@ -65,8 +75,8 @@ class Authentication:
         await (render(refused) if refused else self.app)(scope, receive, Counted(send, standings))
 
     async def _let_in(self, scope: Scope) -> Sequence[Standing]:
-        """How the account stands with its rates. Raises Unauthenticated, Forbidden, RateLimited, ServerBusy, NotFound for an
-        administration that is switched off."""
+        """How the account stands with its rates. Raises Unauthenticated, Forbidden, RateLimited, ServerBusy, TooManyConnections,
+        NotFound for an administration that is switched off."""
         context: AppContext = scope["app"].state.context
         headers, services, state = Headers(scope=scope), context.services, scope["state"]
         if is_admin_path(scope["path"]):
@@ -77,6 +87,8 @@ class Authentication:
         principal = await self._lookups.principal_of(context, bearer(headers), state["peer"])
         state["key_shown"] = True
         check_scope(principal, scope["method"], scope["path"], headers)
+        if "place" in state:
+            self.connections.count(state["place"], principal.account_id, principal.limits.connections)
         state["principal"] = principal
         return await count(services, principal, scope["method"], scope["path"])
 

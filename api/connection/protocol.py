@@ -6,10 +6,12 @@ import asyncio
 import json
 from typing import Any, cast
 
-from uvicorn._types import HTTPScope
+from uvicorn._types import ASGISendEvent, HTTPScope
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from api.connection.account_bound import Place
+from api.connection.descriptor_bound import DescriptorBound
 from api.connection.discard import Discard
 from api.connection.http_scope import asks_to_close, awaits_continue, http_scope
 from api.connection.peer_bound import PeerBound
@@ -37,6 +39,20 @@ class ResponseTransport:
         self._connection.end_of_answers()
 
 
+class CloseDelimited(RequestResponseCycle):
+    """An answer to HTTP/1.0, which knows no chunks: without a length it ends with the connection."""
+
+    _is_open_ended = False
+
+    async def send(self, message: ASGISendEvent) -> None:
+        if message["type"] == "http.response.start":
+            self._is_open_ended = all(name.lower() != b"content-length" for name, _ in message.get("headers", ()))
+            self.chunked_encoding = False if self._is_open_ended else None
+        elif message["type"] == "http.response.body" and self._is_open_ended:
+            self.expected_content_length = len(message.get("body", b""))  # as long as it is
+        await super().send(message)
+
+
 class TimeoutProtocol(HttpToolsProtocol):
     """uvicorn's, with our parser: closes connections whose headers do not come, or do not end; speaks our error shape below
     the application too; begins a request only when the one before it has been answered."""
@@ -45,21 +61,26 @@ class TimeoutProtocol(HttpToolsProtocol):
     _discard: Discard | None = None
     _reading = True  # what arrives is understood
 
-    def __init__(self, *args: Any, bound: PeerBound, **options: Any) -> None:
+    def __init__(self, *args: Any, bound: PeerBound, descriptors: DescriptorBound, **options: Any) -> None:
         super().__init__(*args, **options)
         self.requests = RequestParser(self)
         self._bound = bound
+        self._descriptors = descriptors
         self._peer: Peer | None = None
         self._key_shown = False
+        self._place = Place()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._reader = SlowReader(self.loop, transport, transport.abort)
+        self._descriptors.opened(self)
         self._peer = self._bound.opened(self, (self.client or ("", 0))[0])
         self._await_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._bound.closed(self, self._peer)
+        self._descriptors.closed(self)
+        self._place.leave()
         self._reader.stop()
         self._headers_came()
         self._unset_keepalive_if_required()
@@ -72,8 +93,11 @@ class TimeoutProtocol(HttpToolsProtocol):
             self._key_shown |= "key_shown" in self.cycle.scope["state"]
         return self._key_shown
 
+    def is_idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
     def is_shielded(self) -> bool:
-        if self.cycle is None or self.cycle.response_complete:
+        if self.is_idle():
             return False
         scope = self.cycle.scope
         return scope["path"] in HEALTH or any(name == b"authorization" for name, _ in scope["headers"])
@@ -113,8 +137,10 @@ class TimeoutProtocol(HttpToolsProtocol):
     def on_head(self, method: bytes, target: bytes, minor: bytes, fields: list[Field]) -> None:
         self._headers_came()
         self.has_key()  # of the request before
-        scope = {"server": self.server, "client": self.client, "scheme": self.scheme, "state": self.app_state.copy()}
-        self.cycle = RequestResponseCycle(
+        state = {**self.app_state, "place": self._place}
+        scope = {"server": self.server, "client": self.client, "scheme": self.scheme, "state": state}
+        cycle = RequestResponseCycle if minor == b"1" else CloseDelimited
+        self.cycle = cycle(
             scope=cast(HTTPScope, scope | http_scope(method, target, minor, fields)),
             transport=cast(asyncio.Transport, ResponseTransport(self)),
             flow=self.flow,
@@ -154,6 +180,8 @@ class TimeoutProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
+        if self._peer is None:  # a trusted proxy's: the next request may be anybody's
+            self._place.leave()
         self._reader.watch()
         if self.transport.is_closing():
             return

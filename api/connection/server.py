@@ -12,6 +12,7 @@ from typing import cast
 import uvicorn
 from fastapi import FastAPI
 
+from api.connection.descriptor_bound import DescriptorBound, connections_within
 from api.connection.peer_bound import PeerBound
 from api.connection.protocol import TimeoutProtocol
 from api.http.peers import Peers
@@ -27,7 +28,7 @@ class _Server(uvicorn.Server):
         app = self.config.app
         context = getattr(app.state, "context", None) if isinstance(app, FastAPI) else None
         if context is not None:
-            context.shutting_down = True
+            context.stop_waiting()
         await super().shutdown(sockets)
 
     @contextlib.contextmanager
@@ -43,12 +44,14 @@ def server(
 ) -> uvicorn.Server:
     """A server that is not running yet; `grace` in seconds; `peers` tells whose connections count together.
     Logs go to whatever the process has set up."""
+    descriptors = DescriptorBound(connections_within())
+    protocol = partial(TimeoutProtocol, bound=PeerBound(peers or Peers()), descriptors=descriptors)
     config = uvicorn.Config(
         app,
         host=host,
         port=port,
         loop="uvloop",
-        http=cast(type[asyncio.Protocol], partial(TimeoutProtocol, bound=PeerBound(peers or Peers()))),
+        http=cast(type[asyncio.Protocol], protocol),
         ws="none",
         proxy_headers=False,  # api/http/peers.py believes fewer
         lifespan="on",

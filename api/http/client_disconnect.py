@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from starlette.types import Receive
 
 from api.http.error_responses import ClientGone
+
+Result = TypeVar("Result")
 
 
 async def disconnected(receive: Receive) -> None:
     """Wait until the client has hung up. What it sends until then is lost."""
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+async def unless_gone(receive: Receive, waiting: Coroutine[Any, Any, Result]) -> Result:
+    """What `waiting` comes to. Raises ClientGone once the client has hung up, and waits no longer then."""
+    task, gone = asyncio.ensure_future(waiting), asyncio.ensure_future(disconnected(receive))
+    try:
+        await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientGone
+        return task.result()
+    finally:
+        task.cancel()
+        gone.cancel()
 
 
 class ClientDisconnect:

@@ -17,6 +17,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
+from starlette.types import Scope
 
 from pipeline.errors import (
     BrokerUnavailable,
@@ -99,6 +100,18 @@ class ClientGone(InvalidRequest):
     code = "client_closed_request"
 
 
+class UnsupportedEncoding(InvalidRequest):
+    """The body's Content-Encoding is not taken: gzip and deflate are, one of them, or none."""
+
+    code = "unsupported_encoding"
+
+
+class TooManyConnections(RateLimited):
+    """As many connections as the account may have open at once."""
+
+    code = "limit_exceeded"
+
+
 class ServerBusy(StenopoolError):
     """Too many requests are being served at this moment; try again shortly."""
 
@@ -106,7 +119,12 @@ class ServerBusy(StenopoolError):
     retryable = True
 
 
-DOOR_STATUS: Mapping[type[StenopoolError], int] = {RequestTimeout: 408, ClientGone: 400, ServerBusy: 503}
+DOOR_STATUS: Mapping[type[StenopoolError], int] = {
+    RequestTimeout: 408,
+    ClientGone: 400,
+    UnsupportedEncoding: 415,
+    ServerBusy: 503,
+}
 PLAIN_WORDS = {  # for what pydantic says in words of its own trade
     "missing": "this field is required",
     "dict_type": "an object with named values is needed",
@@ -157,6 +175,10 @@ def _headers(error: StenopoolError, status: int) -> dict[str, str]:
         or (status > HTTPStatus.INTERNAL_SERVER_ERROR and not error.retryable)
     ):
         headers["x-should-retry"] = "false"  # clients retry these by default; the same question gets the same answer
+    if isinstance(error, UnsupportedEncoding):
+        headers["accept-encoding"] = "gzip, deflate"  # RFC 9110, 15.5.16
+    if isinstance(error, TooManyConnections):
+        headers["connection"] = "close"
     if status == HTTPStatus.UNAUTHORIZED:
         headers["www-authenticate"] = "Bearer"
     return headers
@@ -219,7 +241,7 @@ async def _http(request: Request, error: Exception) -> Response:
         return render(error.__cause__)
     headers = {name.lower(): value for name, value in (error.headers or {}).items()}
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        headers["allow"] = _allowed(request)
+        headers["allow"] = allowed(request.scope)
     messages = {
         404: f"Unknown request URL: {request.method} {request.url.path}.",
         405: f"{request.method} is not allowed for {request.url.path}; {headers.get('allow')} can be used.",
@@ -229,12 +251,12 @@ async def _http(request: Request, error: Exception) -> Response:
     return error_response(error.status_code, error_body(error.status_code, message, code=code), headers)
 
 
-def _allowed(request: Request) -> str:
+def allowed(scope: Scope) -> str:
     """The methods of all routes at this path (RFC 9110, 10.2.1); the router names those of the first that it finds."""
 
     def takes(method: str) -> bool:
-        asked = {**request.scope, "method": method}
-        return any(route.matches(asked)[0] is Match.FULL for route in request.app.routes)
+        asked = {**scope, "method": method}
+        return any(route.matches(asked)[0] is Match.FULL for route in scope["app"].routes)
 
     return ", ".join(filter(takes, METHODS))
 

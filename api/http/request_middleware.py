@@ -12,7 +12,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.http.error_responses import METHODS, ClientGone, render, unexpected
+from api.http.error_responses import METHODS, ClientGone, allowed, render, unexpected
 from api.http.peers import Peers
 from api.http.repeated_headers import fields_once
 from infra.database.ids import new_request_id
@@ -23,7 +23,7 @@ log = logging.getLogger("stenopool.api")
 
 SYNCHRONOUS = frozenset({"/v1/audio/speech", "/v1/audio/transcriptions", "/v1/audio/translations"})
 HEALTH = frozenset({"/healthz", "/readyz"})  # served beside all slots
-PUBLIC = HEALTH | frozenset({"/", "/metrics", "/version", "/docs", "/openapi.json", "/redoc"})
+PUBLIC = HEALTH | frozenset({"/", "/version", "/docs", "/openapi.json", "/redoc"})
 SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 LONGEST_CLIENT_ID = 512  # characters of X-Client-Request-Id, as OpenAI has it
 EXPOSED = (
@@ -102,8 +102,8 @@ class RequestMiddleware:
         state = scope.setdefault("state", {})
         state.update(request_id=answer.request_id, own_id=own, started_at=answer.started_at)
         state["peer"] = self.peers.of_request(scope)
-        if scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
-            await _preflight(headers)(scope, receive, answer)
+        if scope["method"] == "OPTIONS" and (told := _options(scope, headers)) is not None:
+            await told(scope, receive, answer)
             return
         theirs = headers.get("x-client-request-id")
         with log_context(request_id=answer.request_id, client_request_id=theirs):
@@ -155,6 +155,14 @@ def _record(scope: Scope, answer: _Response) -> None:
     context = getattr(scope["app"].state, "context", None)
     if context is not None:
         context.services.metrics.http.labels(scope["method"], route, str(answer.status)).observe(seconds)
+
+
+def _options(scope: Scope, headers: Headers) -> Response | None:
+    """To a browser, and to anybody else who asks what a path takes; None for a path that takes nothing."""
+    if "access-control-request-method" in headers:
+        return _preflight(headers)
+    methods = ", ".join(METHODS) if scope["path"] == "*" else allowed(scope)
+    return Response(status_code=204, headers={"allow": f"{methods}, OPTIONS"}) if methods else None
 
 
 def _preflight(headers: Headers) -> Response:

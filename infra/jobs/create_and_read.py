@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, delete, select, tuple_
+from sqlalchemy import ColumnElement, Select, String, case, cast, delete, select, tuple_
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from infra.database.clock import read_clock
 from infra.database.ids import new_id
-from infra.database.tables import Chunk, Erasure, Job, JobEvent, Media
+from infra.database.tables import Chunk, Erasure, Job, JobEvent, Media, WebhookMessage
 from infra.idempotency import Idempotency, create_once
 from infra.jobs.stored_bytes import count_new
 from infra.jobs.transitions import Store, note, size_ms
 from infra.media import want_stored
 from infra.money.job_minutes import admit
 from infra.money.job_money import Terms, hold
+from infra.webhooks.outbox import JOB_TARGET
 from pipeline.errors import InvalidRequest, NotFound
-from pipeline.lifecycle import JobStatus, Stage
+from pipeline.lifecycle import TERMINAL, JobStatus, Stage
+
+MARKS_AT_ONCE = 500  # jobs in one statement
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +57,16 @@ class NewJob:
 
 
 _NO_COLUMNS = ("media", "terms", "known_ms", "job_id")
+
+
+class JobMark(NamedTuple):
+    """By what one sees that a job has changed; `told` is how far its own webhook got, "attempts.status", once it has ended."""
+
+    version: int
+    status: str
+    told: str | None
+
+
 Within = Callable[[Session, Job], None]  # something of somebody else's that belongs into the same transaction
 
 
@@ -76,6 +89,17 @@ class JobRows(Store):
         """Raises NotFound: unknown and foreign look the same."""
         with self._database.read() as session:
             return _own(session, account_id, job_id)
+
+    def marks(self, job_ids: Collection[str]) -> dict[str, JobMark]:
+        """Of any accounts' jobs, for those who wait for them; a deleted job has none. One small query for all of them."""
+        wanted, found = builtins.list(job_ids), dict[str, JobMark]()
+        with self._database.read() as session:
+            for start in range(0, len(wanted), MARKS_AT_ONCE):
+                some = col(Job.id).in_(wanted[start : start + MARKS_AT_ONCE])
+                found |= {
+                    row.id: JobMark(row.version, row.status, row.told) for row in session.execute(_MARKS.where(some))
+                }
+        return found
 
     def find(self, job_id: str) -> Job | None:
         """Any account's job, for workers; None when it was deleted."""
@@ -135,6 +159,18 @@ class JobRows(Store):
         rows = select(Chunk).where(col(Chunk.job_id) == job_id).order_by(col(Chunk.idx))
         with self._database.read() as session:
             return builtins.list(session.scalars(rows))
+
+
+def _told() -> ColumnElement[str | None]:
+    """As the API's `_message` chooses it: the newest message to the job's own webhook."""
+    newest = (col(WebhookMessage.created_at).desc(), col(WebhookMessage.id).desc())
+    sent = cast(col(WebhookMessage.attempts), String) + "." + col(WebhookMessage.status)
+    own = (col(WebhookMessage.job_id) == col(Job.id), col(WebhookMessage.target) == JOB_TARGET)
+    message = select(sent).where(*own).order_by(*newest).limit(1).scalar_subquery()
+    return case((col(Job.webhook_url).is_not(None) & col(Job.status).in_(TERMINAL), message))
+
+
+_MARKS = select(col(Job.id), col(Job.version), col(Job.status), _told().label("told"))
 
 
 def _own(session: Session, account_id: str, job_id: str) -> Job:

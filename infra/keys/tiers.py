@@ -43,7 +43,7 @@ TIERS: Mapping[str, Limits] = {
         transcription_minutes_per_day=500,
         api_requests_per_minute=1200,
         concurrent_jobs=100,
-        connections=256,
+        connections=512,
         stored_bytes=100 * GIB,
         stored_results=100_000,
     ),

@@ -23,9 +23,10 @@ class Running:
         return f"http://127.0.0.1:{self.port}"
 
     @contextlib.contextmanager
-    def connection(self, timeout: float = 20.0) -> Iterator[socket.socket]:
-        """A bare connection."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=timeout) as connection:
+    def connection(self, timeout: float = 20.0, source: str = "127.0.0.1") -> Iterator[socket.socket]:
+        """A bare connection, from some address of loopback."""
+        place = ("127.0.0.1", self.port)
+        with socket.create_connection(place, timeout=timeout, source_address=(source, 0)) as connection:
             yield connection
 
 
@@ -54,3 +55,23 @@ def received(connection: socket.socket) -> bytes:
         while part := connection.recv(65536):
             parts.append(part)
     return b"".join(parts)
+
+
+def answered(connection: socket.socket) -> bytes:
+    """One answer, framed by its Content-Length, and nothing behind it."""
+    head, _, body = _up_to_head(connection).partition(b"\r\n\r\n")
+    length = next(int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:"))
+    while len(body) < length:
+        part = connection.recv(65536)
+        assert part, (head, body)
+        body += part
+    return head + b"\r\n\r\n" + body
+
+
+def _up_to_head(connection: socket.socket) -> bytes:
+    held = b""
+    while b"\r\n\r\n" not in held:
+        part = connection.recv(65536)
+        assert part, held
+        held += part
+    return held

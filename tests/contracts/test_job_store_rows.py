@@ -164,3 +164,20 @@ def test_events_go_on_after_a_cursor(harness: JobStoreHarness) -> None:
     assert [event.type for event in harness.jobs.events(harness.account, job.id, after_id=events[1].id or 0)] == [
         "completed"
     ]
+
+
+def test_marks_tell_what_has_changed_for_all_at_once(harness: JobStoreHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("infra.jobs.create_and_read.MARKS_AT_ONCE", 2)
+    quiet, told, gone = harness.submit(), harness.submit(webhook_url="https://hooks.example/x"), harness.submit()
+    ids = [job.id for job in (quiet, told, gone)]
+    before = harness.jobs.marks(ids)
+    assert before == dict.fromkeys(ids, (1, "queued", None))
+    assert harness.jobs.marks(ids) == before, "nothing has changed"
+    harness.finish_short(told)
+    harness.jobs.delete(harness.account, gone.id, True)
+    version = harness.jobs.get(harness.account, told.id).version
+    assert harness.jobs.marks([*ids, "job_nothing"]) == {
+        quiet.id: (1, "queued", None),
+        told.id: (version, "completed", "0.pending"),
+    }
+    assert harness.jobs.marks([]) == {}

@@ -7,27 +7,29 @@ import time
 from functools import partial
 from typing import Annotated, Any
 
-import anyio
 from fastapi import APIRouter, Query, Request, Response
 from starlette.responses import JSONResponse
 
 from api.dependencies import JOBS, AppContext, Caller, Context
+from api.http.client_disconnect import unless_gone
 from api.jobs.submission import create_job, wake_workers
 from api.openapi.document import answers, takes
 from api.schemas.job_object import job_object, terminal
 from api.schemas.job_request import JobFields, SpeechJobFields
 from api.schemas.pagination import JobQuery, page
 from infra.database.tables import Job, WebhookMessage
+from infra.jobs.create_and_read import JobMark
 from infra.jobs.store import QueuePlace
 from infra.webhooks.outbox import JOB_TARGET
 from pipeline.errors import NotFound, StenopoolError
+from pipeline.lifecycle import TERMINAL
 
 log = logging.getLogger("stenopool.api")
 router = APIRouter(prefix=JOBS, tags=["jobs"])
 
 LONGEST_WAIT = 55  # seconds; below the usual proxies' 60
-LOOK = 0.25  # seconds between two looks of a waiting request
 SOON, LATER = 1, 10  # seconds: the bounds of Retry-After
+Looked = tuple[Job, WebhookMessage | None]
 NO_JOB = answers(s404="No such job.")
 NO_MONEY = answers(s402="The balance does not cover it.")
 
@@ -70,14 +72,27 @@ async def show(
     """Cheap to poll. With `wait` the answer comes when the job has ended, with `If-None-Match` as soon as it has
     changed; in any case after that time. `304` when it is still what the caller knows."""
     known = request.headers.get("if-none-match", "")
-    deadline = time.monotonic() + wait
     job, message = await _look(context, caller.account_id, job_id)
-    while not _has_news(job, message, known) and time.monotonic() < deadline:
-        if context.shutting_down or await request.is_disconnected():
-            break
-        await anyio.sleep(min(LOOK, max(0.0, deadline - time.monotonic())))
-        job, message = await _look(context, caller.account_id, job_id)
+    if wait and not _has_news(job, message, known):
+        request.state.slot.give_back()
+        waiting = _awaited(context, job, message, known, time.monotonic() + wait)
+        job, message = await unless_gone(request.receive, waiting)
     return _shown(job, message, known, await context.query(partial(_place, context, job)))
+
+
+async def _awaited(context: AppContext, job: Job, message: WebhookMessage | None, known: str, until: float) -> Looked:
+    """Holds no slot: wakes when there is news, looks again then, and at the end in any case."""
+    read = partial(context.look, partial(_read, context, job.account_id, job.id))
+    while not _has_news(job, message, known) and (left := until - time.monotonic()) > 0 and not context.shutting_down:
+        woken = await context.watcher.until(job.id, partial(_would_be_news, known), left)
+        job, message = await (context.watcher.shared(job.id, read) if woken else read())
+    return job, message
+
+
+def _would_be_news(known: str, mark: JobMark | None) -> bool:
+    if mark is None:
+        return True
+    return not _matches(known, _tag(mark.version, mark.told)) if known else mark.status in TERMINAL
 
 
 def _has_news(job: Job, message: WebhookMessage | None, known: str) -> bool:
@@ -86,11 +101,11 @@ def _has_news(job: Job, message: WebhookMessage | None, known: str) -> bool:
     return terminal(job)
 
 
-async def _look(context: AppContext, account_id: str, job_id: str) -> tuple[Job, WebhookMessage | None]:
+async def _look(context: AppContext, account_id: str, job_id: str) -> Looked:
     return await context.query(partial(_read, context, account_id, job_id))
 
 
-def _read(context: AppContext, account_id: str, job_id: str) -> tuple[Job, WebhookMessage | None]:
+def _read(context: AppContext, account_id: str, job_id: str) -> Looked:
     """The job, and what became of its own webhook."""
     job = context.services.jobs.get(account_id, job_id)
     return job, _message(context, job)
@@ -105,8 +120,11 @@ def _message(context: AppContext, job: Job) -> WebhookMessage | None:
 
 def _etag(job: Job, message: WebhookMessage | None) -> str:
     """Weak: `eta_seconds` moves with the clock, and nobody need fetch the job again for that."""
-    sent = f".{message.attempts}.{message.status}" if message else ""
-    return f'W/"{job.version}{sent}"'
+    return _tag(job.version, f"{message.attempts}.{message.status}" if message else None)
+
+
+def _tag(version: int, told: str | None) -> str:
+    return f'W/"{version}{f".{told}" if told else ""}"'
 
 
 def _matches(given: str, etag: str) -> bool:

@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator, Iterator
 from functools import partial
 from typing import Annotated, Any
 
-import anyio
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
@@ -28,12 +27,12 @@ from api.openapi.document import answers, shown_as
 from api.schemas.job_object import delivery_object, event_object, terminal
 from api.schemas.pagination import page
 from infra.database.tables import JobEvent
+from infra.jobs.create_and_read import JobMark
 from pipeline.audio.encode import MEDIA_TYPES
 from pipeline.errors import Expired, InputMissing, InvalidRequest, NotFound
 
 router = APIRouter(prefix=JOBS + "/{job_id}", tags=["job results"])
 
-LOOK = 0.5  # seconds between two looks of a follower
 EVENTS_AT_ONCE = 1000
 NO_JOB = answers(s404="No such job.")
 
@@ -133,6 +132,7 @@ async def events(
     if query.stream or EVENT_STREAM in request.headers.get("accept", ""):
         await context.query(partial(context.services.jobs.get, account_id, job_id))
         source = _followed(context, account_id, job_id, after if after is not None else _last_event_id(request))
+        request.state.slot.give_back()
         return Stream(source, media_type=EVENT_STREAM, headers=STREAM_HEADERS)
     found = await context.query(partial(context.services.jobs.events, account_id, job_id, after or 0, limit + 1))
     return page([event_object(one) for one in found[:limit]], has_more=len(found) > limit)
@@ -146,31 +146,38 @@ def _last_event_id(request: Request) -> int:
 
 
 async def _followed(context: AppContext, account_id: str, job_id: str, after: int) -> AsyncGenerator[bytes, None]:
-    """Every event once, in order, until the job has ended and its last event is out."""
-    spoke_at = time.monotonic()
+    """Every event once, in order, until the job has ended and its last event is out. Holds no slot."""
+    spoke_at, woken = time.monotonic(), False
     while True:
-        found, ended = await context.query(partial(_news, context, account_id, job_id, after))
+        look = partial(context.look, partial(_news, context, account_id, job_id, after))
+        found, version, ended = await (context.watcher.shared((job_id, after), look) if woken else look())
         for one in found:
             assert one.id is not None
             after, spoke_at = one.id, time.monotonic()
             yield event(event_object(one), name=one.type, number=one.id)
         if context.shutting_down or (ended and len(found) < EVENTS_AT_ONCE):
             return
-        if time.monotonic() - spoke_at > KEEPALIVE_SECONDS:
+        if time.monotonic() - spoke_at >= KEEPALIVE_SECONDS:
             spoke_at = time.monotonic()
             yield KEEPALIVE
         if not found:
-            await anyio.sleep(LOOK)
+            left = max(0.0, spoke_at + KEEPALIVE_SECONDS - time.monotonic())
+            woken = await context.watcher.until(job_id, partial(_has_moved, version), left)
 
 
-def _news(context: AppContext, account_id: str, job_id: str, after: int) -> tuple[list[JobEvent], bool]:
-    """The job is read before its events: what ends it is committed together with its last event."""
+def _has_moved(version: int, mark: JobMark | None) -> bool:
+    return mark is None or mark.version != version
+
+
+def _news(context: AppContext, account_id: str, job_id: str, after: int) -> tuple[list[JobEvent], int, bool]:
+    """What follows `after`, the job's version, and whether it has ended. The job is read before its events: what ends it is
+    committed together with its last event."""
     jobs = context.services.jobs
     try:
-        ended = terminal(jobs.get(account_id, job_id))
-        return jobs.events(account_id, job_id, after, EVENTS_AT_ONCE), ended
+        job = jobs.get(account_id, job_id)
+        return jobs.events(account_id, job_id, after, EVENTS_AT_ONCE), job.version, terminal(job)
     except NotFound:  # deleted meanwhile
-        return [], True
+        return [], 0, True
 
 
 @router.get("/deliveries", summary="The webhook deliveries", responses=NO_JOB)

@@ -1,15 +1,14 @@
-"""Whether the process lives, whether it can work, and what it has counted. Public: load balancers hold no key."""
+"""Whether the process lives and whether it can work, in a word. Public: load balancers hold no key. What it has counted and how its
+parts are stands on a listener of its own (infra/monitoring)."""
 
 from __future__ import annotations
 
-from functools import partial
 from importlib.metadata import version
 
 from fastapi import APIRouter, Response
 from starlette.responses import JSONResponse
 
 from api.dependencies import Context
-from infra.metrics import MEDIA_TYPE
 
 router = APIRouter(tags=["health"])
 
@@ -24,20 +23,11 @@ async def healthz() -> dict[str, str]:
 @router.get("/readyz", summary="Can it work?")
 async def readyz(context: Context) -> Response:
     """Says only its status. 503 when the database or the storage is away; `degraded` with 200 when only the broker is: jobs are
-    still taken, and begin when it is back. `stenopool doctor` tells more."""
+    still taken, and begin when it is back. `stenopool doctor` tells more, and so does `--metrics`."""
     status = await context.readiness.status()
     if status == "unavailable":
         return JSONResponse({"status": status}, status_code=503, headers={"retry-after": "2"})
     return JSONResponse({"status": status})
-
-
-@router.get("/metrics", summary="Counters and timings, for Prometheus")
-async def metrics(context: Context) -> Response:
-    """The text exposition format."""
-    services = context.services
-    asked = (services.jobs, services.queue, services.webhooks, services.workers)
-    content = await context.query(partial(services.metrics.render, *asked))
-    return Response(content, media_type=MEDIA_TYPE)
 
 
 @router.get("/version", summary="Which version runs here")

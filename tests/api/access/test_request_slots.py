@@ -15,7 +15,8 @@ from infra.keys.api_keys import new_key
 from infra.keys.key_cache import Principal
 from pipeline.errors import Unauthenticated
 
-HOLDERS, STRANGERS, PER_PEER = 3, 4, 2
+HOLDERS, STRANGERS, PER_PEER = 5, 4, 2
+ALONE = 4  # of the holders' slots, one account has
 ONE, OTHER, PROXY = Peer("192.0.2.1"), Peer("192.0.2.2"), Peer("10.0.0.1", proxy=True)
 PAGE, LIST = "/docs", "/v1/audio/jobs"
 
@@ -109,7 +110,7 @@ def test_key_holders_leave_the_public_pages_to_strangers() -> None:
         door = Door()
         await door.start(*[(LIST, ONE, door.key)] * 10, (PAGE, OTHER, ""), ("/readyz", OTHER, ""))
         statuses = await door.statuses()
-        assert statuses == [200] * HOLDERS + [503] * (10 - HOLDERS) + [200, 200]
+        assert statuses == [200] * ALONE + [503] * (10 - ALONE) + [200, 200]
 
     asyncio.run(attack())
 
@@ -119,9 +120,9 @@ def test_a_key_is_looked_up_once_for_all_who_show_it_at_the_same_moment() -> Non
         door = Door()
         door.accounts.recalled = False
         door.look.clear()
-        await door.start(*[(LIST, ONE, door.key)] * HOLDERS)
+        await door.start(*[(LIST, ONE, door.key)] * ALONE)
         assert door.door.slots.peers == {ONE: 1}
-        assert await door.statuses() == [200] * HOLDERS
+        assert await door.statuses() == [200] * ALONE
         assert door.accounts.asked[door.key] == 1
 
     asyncio.run(burst())
@@ -166,3 +167,16 @@ def test_a_trusted_proxy_stands_for_many() -> None:
         slots.stranger(PROXY)
     with pytest.raises(ServerBusy):
         slots.stranger(PROXY)
+
+
+def test_an_account_leaves_a_fifth_of_the_slots_to_the_others() -> None:
+    slots = RequestSlots(50)
+    mine = [slots.holder("mine") for _ in range(40)]
+    with pytest.raises(ServerBusy):
+        slots.holder("mine")
+    slots.holder("other")
+    assert slots.accounts == {"mine": 40, "other": 1}
+    for slot in mine:
+        slot.give_back()
+        slot.give_back()
+    assert (slots.held, slots.accounts) == (1, {"other": 1})

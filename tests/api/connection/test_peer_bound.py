@@ -12,7 +12,7 @@ from api.connection.http_scope import http_scope
 from api.connection.peer_bound import PeerBound
 from api.http.peers import Peers
 from api.http.request_middleware import RequestMiddleware
-from tests.api.serving import received, running
+from tests.api.serving import answered, received, running
 
 MOST = 3
 
@@ -112,15 +112,15 @@ def test_over_real_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = b"GET / HTTP/1.1\r\nHost: x\r\n%b\r\n"
     with running(app) as place, place.connection() as holder, contextlib.ExitStack() as open_ones:
         holder.sendall(asked % b"Authorization: Bearer x\r\n")
-        assert holder.recv(65536).startswith(b"HTTP/1.1 200")
+        assert answered(holder).startswith(b"HTTP/1.1 200")
         idle = []
         for _ in range(1 + MOST):
             idle.append(open_ones.enter_context(place.connection()))
             idle[-1].sendall(asked % b"")
-            assert idle[-1].recv(65536).startswith(b"HTTP/1.1 200"), "the newest is always served"
+            assert answered(idle[-1]).startswith(b"HTTP/1.1 200"), "the newest is always served"
         assert received(idle[0]) == b"", "the oldest was closed"
         holder.sendall(asked % b"")
-        assert holder.recv(65536).startswith(b"HTTP/1.1 200"), "once shown, a key stands for the connection"
+        assert answered(holder).startswith(b"HTTP/1.1 200"), "once shown, a key stands for the connection"
 
 
 @pytest.mark.parametrize(

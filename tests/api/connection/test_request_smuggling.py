@@ -1,9 +1,11 @@
 """Each request gets its own answer, and never another's: tries over real sockets, with the bytes cut anywhere.
 
-Raw sockets stand for a proxy that keeps its connection and forwards `Upgrade` unbuffered. `STENOPOOL_SMUGGLING_TRIES=1000`
-asks for more tries than an ordinary run makes.
+Raw sockets stand for a proxy that keeps its connection and forwards `Upgrade` unbuffered; where nginx is
+(tests/api/connection/nginx.py), it stands in front as well. `STENOPOOL_SMUGGLING_TRIES=1000` asks
+for more tries than an ordinary run makes.
 """
 
+import contextlib
 import json
 import os
 import random
@@ -19,6 +21,7 @@ from starlette.responses import JSONResponse
 from api.http import error_responses
 from api.http.request_body import BodyGuard, blocks
 from api.http.request_middleware import RequestMiddleware
+from tests.api.connection.nginx import NGINX, behind_nginx
 from tests.api.connection.test_request_parser import AMBIGUOUS, UPGRADE, cut
 from tests.api.serving import Running, received, running
 
@@ -50,6 +53,22 @@ def served() -> Iterator[Running]:
         yield place
 
 
+@pytest.fixture(scope="module")
+def proxied(served: Running, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with behind_nginx(served, tmp_path_factory.mktemp("nginx")) as place:
+        yield place
+
+
+FRONTS = ["served", *([pytest.param("proxied", marks=pytest.mark.processes)] if NGINX else [])]
+
+
+@pytest.fixture
+def front(request: pytest.FixtureRequest) -> Running:
+    """What the clients see."""
+    place: Running = request.getfixturevalue(request.param)
+    return place
+
+
 @dataclass(frozen=True)
 class Asked:
     """One request, and what its answer must hold."""
@@ -77,13 +96,16 @@ def send_cut(connection: socket.socket, data: bytes, chance: random.Random) -> N
     """In pieces that the other side reads one by one, now and then."""
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     for part in cut(data, chance, chance.randrange(1, 6)):
-        connection.sendall(part)
+        try:
+            connection.sendall(part)
+        except (BrokenPipeError, ConnectionResetError):  # the other side has answered and gone
+            return
         if chance.random() < 0.5:
             time.sleep(0.001)
 
 
 def answers(connection: socket.socket, count: int) -> list[dict[str, object]]:
-    """So many answers, framed by their Content-Length."""
+    """So many answers, framed by their Content-Length; fewer where the connection ends behind one."""
     found: list[dict[str, object]] = []
     held = b""
     while len(found) < count:
@@ -93,28 +115,44 @@ def answers(connection: socket.socket, count: int) -> list[dict[str, object]]:
             found.append(json.loads(rest[:size]))
             held = rest[size:]
             continue
-        part = connection.recv(65536)
-        assert part, (found, held)
+        part = b""
+        with contextlib.suppress(ConnectionResetError):
+            part = connection.recv(65536)
+        if not part:
+            break
         held += part
     assert held == b"", "an answer that nobody asked for"
     return found
 
 
-def test_each_request_gets_its_own_answer(served: Running) -> None:
+@pytest.mark.parametrize("front", FRONTS, indirect=True)
+def test_each_request_gets_its_own_answer(front: Running, served: Running) -> None:
+    """A proxy ends its client's connection where an answer comes before the body has been read: nobody asks further there."""
     for seed in range(TRIES):
         chance = random.Random(seed)
         asked = [Asked.at_random(chance, f"{seed}-{n}") for n in range(chance.randrange(2, 5))]
-        with served.connection() as connection:
-            if chance.random() < 0.5:  # pipelined
-                send_cut(connection, b"".join(one.raw for one in asked), chance)
-                got = answers(connection, len(asked))
-            else:
-                got = []
-                for one in asked:
-                    send_cut(connection, one.raw, chance)
-                    got += answers(connection, 1)
-            assert got == [one.answer for one in asked], f"seed {seed}"
-            connection.shutdown(socket.SHUT_WR)
+        with front.connection() as connection:
+            got = pipelined(connection, asked, chance) if chance.random() < 0.5 else in_turn(connection, asked, chance)
+        expected = [one.answer for one in asked]
+        assert got == expected[: len(got)], f"seed {seed}"
+        whole = len(got) == len(asked)
+        assert whole or (front != served and got and expected[len(got) - 1]["body"] is None), f"seed {seed}"
+
+
+def pipelined(connection: socket.socket, asked: list[Asked], chance: random.Random) -> list[dict[str, object]]:
+    send_cut(connection, b"".join(one.raw for one in asked), chance)
+    return answers(connection, len(asked))
+
+
+def in_turn(connection: socket.socket, asked: list[Asked], chance: random.Random) -> list[dict[str, object]]:
+    got: list[dict[str, object]] = []
+    for one in asked:
+        send_cut(connection, one.raw, chance)
+        heard = answers(connection, 1)
+        got += heard
+        if not heard:
+            break
+    return got
 
 
 @pytest.mark.parametrize("rest", AMBIGUOUS.values(), ids=AMBIGUOUS)
@@ -128,9 +166,29 @@ def test_what_might_be_read_in_two_ways_ends_the_connection(served: Running, res
     assert b"stolen" not in raw
 
 
-def test_a_body_in_a_later_packet_is_no_request(served: Running) -> None:
+@pytest.mark.parametrize("front", FRONTS, indirect=True)
+def test_nobody_gets_what_a_neighbour_has_left_behind(front: Running) -> None:
+    """Each try is a connection that somebody poisons, and others that ask beside and behind it; a proxy takes what connection it
+    has for each of them."""
+    kinds = sorted(AMBIGUOUS.values())
+    for seed in range(TRIES):
+        chance = random.Random(f"poison {seed}")
+        head = b"POST /echo HTTP/1.1\r\nX-Mark: own\r\nHost: x\r\n" + (UPGRADE if chance.random() < 0.5 else b"")
+        poison = head + chance.choice([*kinds, b"Content-Length: %d\r\n\r\n" % chance.randrange(200)]) + STOLEN * 2
+        asked = Asked.at_random(chance, f"neighbour-{seed}")
+        with front.connection() as attacker, front.connection() as neighbour:
+            send_cut(attacker, poison, chance)
+            send_cut(neighbour, asked.raw, chance)
+            assert answers(neighbour, 1) == [asked.answer], f"seed {seed}"
+            with contextlib.suppress(OSError):  # it may be gone already
+                attacker.shutdown(socket.SHUT_WR)
+            assert b"neighbour" not in received(attacker), f"seed {seed}"
+
+
+@pytest.mark.parametrize("front", FRONTS, indirect=True)
+def test_a_body_in_a_later_packet_is_no_request(front: Running) -> None:
     """The finding: with `Upgrade: h2c` the body was dropped, and what came later was read as a new request."""
-    with served.connection() as connection:
+    with front.connection() as connection:
         head = (
             b"POST /echo HTTP/1.1\r\nHost: x\r\nX-Mark: own\r\n" + UPGRADE + b"Content-Length: %d\r\n\r\n" % len(STOLEN)
         )

@@ -30,7 +30,8 @@ class Door:
         (home / "catalog.toml").write_text(CATALOG)
         with build(Settings(home=home, catalog=home / "catalog.toml"), engine_processes=1) as services:
             self.key, _ = services.accounts.create_key(rich(services.database, "x"))
-        port = free_port()
+        port, monitoring = free_port(), free_port()
+        self.monitoring = f"http://127.0.0.1:{monitoring}"
         self.url = f"http://127.0.0.1:{port}"
         self.log = home / "api.log"
         environ = {
@@ -39,9 +40,8 @@ class Door:
             "STENOPOOL_CATALOG": str(home / "catalog.toml"),
         }
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "api", "--port", str(port)], cwd=ROOT, env=environ, stderr=log
-            )
+            listens = ["--port", str(port), "--metrics", f"127.0.0.1:{monitoring}"]
+            self.process = subprocess.Popen([sys.executable, "-m", "api", *listens], cwd=ROOT, env=environ, stderr=log)
         wait_until(self.alive, seconds=60)
 
     def alive(self) -> bool:
@@ -122,3 +122,11 @@ def test_settings_that_make_no_sense_are_named(tmp_path: Path) -> None:
     )
     assert run.returncode == 2
     assert run.stderr.startswith("STENOPOOL_MAX_UPLOAD_BYTES")
+
+
+def test_metrics_and_details_have_a_door_of_their_own(door: Door) -> None:
+    assert httpx2.get(f"{door.url}/v1/models", headers=door.headers).status_code == 200
+    text = httpx2.get(f"{door.monitoring}/metrics").text
+    assert 'http_server_request_duration_seconds_count{method="GET",route="/v1/models",status="200"} 1.0' in text
+    assert httpx2.get(f"{door.monitoring}/status").json()["parts"]["database"]["ok"]
+    assert httpx2.get(f"{door.monitoring}/v1/models", headers=door.headers).status_code == 404

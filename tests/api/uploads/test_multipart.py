@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from starlette.requests import Request
 
 from api.http.error_responses import ClientGone
 from api.uploads.form import MAX_FIELD, MAX_FIELDS, Form, nested, read_form, safe_name
-from api.uploads.multipart_parser import FORM_END, MAX_PARTS, PART_END, Reader
+from api.uploads.multipart_parser import EXTENDED_VALUE, FORM_END, MAX_PARTS, MAX_PREAMBLE, PART_END, Part, Reader
 from pipeline.errors import InvalidRequest, MediaTooLarge, StenopoolError
 from tests.support.cycles import goes_by_itself
 
@@ -224,3 +225,63 @@ def test_a_form_that_was_read_waits_for_no_collector() -> None:
         return reader
 
     assert goes_by_itself(read)
+
+
+PREAMBLE = b"This is a multi-part message in MIME format.\r\n"
+EVENTS = [Part(b"a", None), b"1\n2\r3", PART_END, Part(b"f", b"x.wav"), b"\r\n--", PART_END, FORM_END]
+
+
+def written(newline: bytes, *, preamble: bytes = b"", padding: bytes = b"") -> bytes:
+    first = b"--b" + padding + newline
+    parts = [
+        first + b'Content-Disposition: form-data; name="a"' + newline * 2 + b"1\n2\r3" + newline,
+        first
+        + b"Content-Disposition: form-data;"
+        + newline
+        + b' name="f"; filename="x.wav"'
+        + newline * 2
+        + b"\r\n--"
+        + newline,
+    ]
+    return preamble + b"".join(parts) + b"--b--" + newline
+
+
+def events(form: bytes, size: int) -> list[object]:
+    """Pieces of one part's data joined."""
+    reader, seen = Reader(b"b"), list[object]()
+    for at in range(0, len(form), size):
+        for one in reader.read(form[at : at + size]):
+            if isinstance(one, bytes) and seen and isinstance(seen[-1], bytes):
+                seen[-1] += one
+            else:
+                seen.append(one)
+    return seen
+
+
+@pytest.mark.parametrize("newline", [b"\r\n", b"\n"], ids=["CRLF", "LF"])
+@pytest.mark.parametrize("padding", [b"", b" \t"], ids=["", "padded"])
+@pytest.mark.parametrize("preamble", [b"", b"\r\n", b"\n", PREAMBLE, b"see --b and\n--B\n"], ids=repr)
+def test_lines_end_as_the_first_one_does(newline: bytes, padding: bytes, preamble: bytes) -> None:
+    form = written(newline, preamble=preamble, padding=padding)
+    for size in (1, 2, 3, 7, len(form)):
+        assert events(form, size) == EVENTS
+
+
+def test_a_preamble_is_bounded() -> None:
+    assert events(written(b"\r\n", preamble=b"x" * (MAX_PREAMBLE - 1) + b"\n"), 1000) == EVENTS
+    for endless in (b"x" * 20_000, b"x" * MAX_PREAMBLE + b"\n" + written(b"\r\n"), b" --b" * 5000):
+        with pytest.raises(InvalidRequest):
+            events(endless, 1000)
+
+
+def test_hostile_headers_take_no_more_than_their_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each `filename*` without its end was looked for to the end of the header."""
+    looked: list[int] = []
+    value = EXTENDED_VALUE
+    monkeypatch.setattr(
+        "api.uploads.multipart_parser.EXTENDED_VALUE",
+        SimpleNamespace(match=lambda text, at: looked.append(at) or value.match(text, at)),
+    )
+    head = b'--b\r\nContent-Disposition: form-data; name="a"' + b";filename*=utf-8'x" * 400
+    assert events(head + b"\r\n\r\n1\r\n--b--", 1000)[-1] is FORM_END
+    assert len(looked) <= 1

@@ -1,0 +1,91 @@
+"""What an operator's tools ask a process, apart from its public door."""
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.monitoring.listener import Address, MonitoringListener, address_of
+from infra.settings import Settings
+from infra.wiring import Services, build
+from pipeline.errors import InvalidRequest, StorageUnavailable, WrongState
+
+ANYWHERE = Address("127.0.0.1", 0)
+
+
+@pytest.fixture
+def services(tmp_path: Path) -> Iterator[Services]:
+    with build(Settings(home=tmp_path)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def listener(services: Services) -> Iterator[MonitoringListener]:
+    opened = MonitoringListener(ANYWHERE, "api", lambda: services)
+    opened.start()
+    yield opened
+    opened.close()
+
+
+def read(listener: MonitoringListener, path: str) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{listener.port}{path}", timeout=20) as answer:
+        return str(answer.read(), "utf-8")
+
+
+def test_metrics_are_the_processs_and_the_installations(services: Services, listener: MonitoringListener) -> None:
+    services.metrics.rescued.inc()
+    text = read(listener, "/metrics")
+    assert "jobs_rescued_total 1.0" in text and "process_open_fds" in text
+    assert 'jobs_total{state="queued"}' in text or "job_queue_age_seconds 0.0" in text
+
+
+def test_the_status_tells_of_each_part(
+    services: Services, listener: MonitoringListener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away() -> None:
+        raise StorageUnavailable
+
+    monkeypatch.setattr(services.storage, "check", away)
+    told: dict[str, Any] = json.loads(read(listener, "/status"))
+    assert (told["role"], set(told["parts"])) == ("api", {"database", "storage", "broker"})
+    assert told["parts"]["database"]["ok"] and told["parts"]["database"]["kind"] == "sqlite"
+    assert (told["parts"]["storage"]["ok"], told["parts"]["storage"]["code"]) == (False, "storage_unavailable")
+
+
+def test_a_process_without_services_tells_of_itself() -> None:
+    listener = MonitoringListener(ANYWHERE, "cpu", lambda: None)
+    listener.start()
+    assert "process_resident_memory_bytes" in read(listener, "/metrics")
+    assert json.loads(read(listener, "/status"))["parts"] == {}
+    listener.close()
+
+
+def test_other_paths_are_not_there(listener: MonitoringListener) -> None:
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        read(listener, "/other")
+    assert refused.value.code == 404
+    assert b"/metrics and /status" in refused.value.read()
+    refused.value.close()
+
+
+def test_a_port_that_is_taken_is_told(listener: MonitoringListener) -> None:
+    with pytest.raises(WrongState, match="choose another with --metrics"):
+        MonitoringListener(Address("127.0.0.1", listener.port), "api", lambda: None)
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [("127.0.0.1:9100", ("127.0.0.1", 9100)), ("[::1]:1", ("::1", 1)), ("host:65535", ("host", 65535))],
+)
+def test_addresses(text: str, address: tuple[str, int]) -> None:
+    assert address_of(text) == address
+
+
+@pytest.mark.parametrize("text", ["9100", ":9100", "host", "host:0", "host:65536", "host:x", "host:²", ""])
+def test_what_is_no_address(text: str) -> None:
+    with pytest.raises(InvalidRequest, match=r"--metrics .*127\.0\.0\.1:9100"):
+        address_of(text)
