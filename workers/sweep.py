@@ -6,13 +6,17 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from infra.broker import IO
 from infra.jobs.store import Dispatch
 from infra.wiring import Services
 from pipeline.errors import StenopoolError
+from workers.steps.deliver import ring
 
 log = logging.getLogger(__name__)
 
 DISPATCHES_AT_ONCE = 500
+DELIVERIES_AT_ONCE = 100
+RECEIVER_FORGOTTEN = 7 * 24 * 3600.0  # seconds since anything was sent to it
 UPLOAD_GIVEN_UP = 3600.0  # seconds without a byte
 IDEMPOTENCY_SECONDS = 24 * 3600.0
 WORKER_FORGOTTEN = 600.0
@@ -52,9 +56,21 @@ def dispatch_again(services: Services) -> None:
 
 
 def deliver_due(services: Services) -> None:
-    """Dispatch webhook messages whose time has come."""
-    for message_id in services.webhooks.due():
-        services.queue.send_delivery(message_id)
+    """Dispatch webhook messages whose time has come, as many as may be sent at once."""
+    services.queue.lengths()  # a dead broker raises here, before rows are marked as rung
+    ring(services, DELIVERIES_AT_ONCE)
+
+
+def deliver_again(services: Services) -> None:
+    """Wake-ups for webhook messages that must be lost: more of all kinds were sent to the io workers than wait there."""
+    rung = services.webhooks.rung()
+    if not rung:
+        return
+    missing = rung + services.jobs.dispatched().get(IO, 0) - services.queue.lengths()[IO]
+    if missing > 0:
+        age = services.settings.redispatch_seconds
+        for message_id in services.webhooks.lost(age, min(missing, DELIVERIES_AT_ONCE)):
+            services.queue.send_delivery(message_id)
 
 
 def close_cancelled(services: Services) -> None:
@@ -134,8 +150,9 @@ def abort_uploads(services: Services) -> None:
 
 
 def forget_old(services: Services) -> None:
-    """Rows of dead workers, and idempotency keys past their day."""
+    """Rows of dead workers, of receivers that nothing is sent to, and idempotency keys past their day."""
     services.workers.forget(WORKER_FORGOTTEN)
+    services.webhooks.forget_receivers(RECEIVER_FORGOTTEN)
     services.idempotency.forget(IDEMPOTENCY_SECONDS)
 
 
@@ -162,6 +179,7 @@ EVERY_SWEEP: tuple[Duty, ...] = (
     dispatch_new,
     dispatch_again,
     deliver_due,
+    deliver_again,
     drop_sound,
 )
 EVERY_MINUTE: tuple[Duty, ...] = (purge, erase, drop_media, abort_uploads, release_dead, forget_old)
