@@ -20,6 +20,7 @@
     ├── InsufficientBalance           the account's money does not cover it
     ├── RateLimited                   too many requests in a time; `retry_after` seconds
     │   ├── QuotaExceeded             the day's minutes are used up
+    │   ├── AccountBusy               too much of its work waits for its turn already
     │   └── TooManyJobs               as many live jobs as the account may have
     ├── NotFound                      unknown to this account
     │   └── ModelNotFound
@@ -190,6 +191,12 @@ class QuotaExceeded(RateLimited):
     """The account's transcription minutes of this day are used up."""
 
     retryable = False  # not before tomorrow
+
+
+class AccountBusy(RateLimited):
+    """Too much of this account's work waits for its turn already; try again when some of it is done. Details: retry_after."""
+
+    code = "account_busy"
 
 
 class TooManyJobs(RateLimited):

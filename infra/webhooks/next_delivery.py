@@ -15,7 +15,7 @@ from sqlmodel import col
 
 from infra.database.clock import now
 from infra.database.tables import Account, WebhookMessage, WebhookReceiver
-from infra.limits.weights import WEIGHTS
+from infra.limits.shares import WEIGHTS
 from infra.webhooks.retry_schedule import PATIENCE
 
 AT_ONE_RECEIVER = 2  # attempts under way

@@ -1,1 +1,1 @@
-"""Waiting without a thread: greenlets on the event loop, and a semaphore that both they and threads take."""
+"""Waiting without a thread, and taking turns: greenlets on the event loop, what they and threads wait for, and places that owners share."""

@@ -9,6 +9,7 @@ from infra.webhooks.retry_schedule import verdict
 from infra.webhooks.signature import attempt
 from infra.webhooks.store import Delivery, Outcome
 from infra.wiring import Services
+from pipeline.errors import StenopoolError
 from workers.worker_context import WorkerContext
 
 log = logging.getLogger(__name__)
@@ -19,10 +20,22 @@ NEXT = 2  # wake-ups after an attempt: so that one sender becomes several where 
 
 def deliver(worker: WorkerContext, message_id: str) -> None:
     """Claim whichever message is next and post it. `message_id` is a hint: the one that the wake-up was sent for."""
-    delivery = worker.services.webhooks.claim(message_id)
+    hint = message_id if worker.senders.begin(message_id) else None
+    while hint is not None:
+        try:
+            _deliver_next(worker.services, hint)
+        except StenopoolError as error:
+            log.warning("webhook %s could not be seen to now: %s", hint, error)
+        except Exception:
+            log.exception("webhook %s failed outside its row", hint)
+        hint = worker.senders.next()  # what failed is rung for again by the sweep
+
+
+def _deliver_next(services: Services, hint: str) -> None:
+    delivery = services.webhooks.claim(hint)
     if delivery is not None:
-        _send(worker.services, delivery)
-        ring(worker.services, NEXT)
+        _send(services, delivery)
+        ring(services, NEXT)
 
 
 def ring(services: Services, limit: int) -> None:
