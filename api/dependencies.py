@@ -16,15 +16,35 @@ from api.live_transcript import TranscriptCache
 from api.readiness import Readiness
 from api.thread_pool import ThreadPool
 from infra.keys.accounts import Principal
+from infra.limits.shares import owner_of
 from infra.wiring import Services
 from pipeline.concurrency.greenlet_io import run_in_greenlet
+from pipeline.concurrency.shares import Shares, current_owner, work_for
 
 Result = TypeVar("Result")
+# Of each of these, and of twice the io threads for work and for speech, an account alone gets half.
 STORE_THREADS = 40  # short calls: the database, small objects
-TRANSFER_THREADS = 32  # writes of uploads and reads of results
+TRANSFER_THREADS = 64  # writes of uploads and reads of results
 LOOK_THREADS = 4  # looks of those who have waited: however many they are, they take nothing from those who ask
-BROKER_THREADS = 8  # sends to the broker, which may hang for a second
+BROKER_THREADS = 16  # sends to the broker, which may hang for a second
 JOBS = "/v1/audio/jobs"
+
+
+class _FairThreads:
+    """So many threads, shared among those for whom calls are made; raises AccountBusy where too many of one wait."""
+
+    def __init__(self, count: int) -> None:
+        self._shares = Shares(count, room_for_others=True)
+        self._limiter = anyio.CapacityLimiter(count)
+
+    async def run(self, call: Callable[[], Result]) -> Result:
+        """What the call returns or raises. It is seen to its end, even where its request is cancelled."""
+        owner = current_owner()
+        await self._shares.acquire_async(owner)
+        try:
+            return await anyio.to_thread.run_sync(call, limiter=self._limiter)
+        finally:
+            self._shares.release(owner)
 
 
 class AppContext:
@@ -36,17 +56,18 @@ class AppContext:
         self.transcript_cache = TranscriptCache()
         self.shutting_down = False  # the server is asked to stop: whoever only waits shall end
         self.watcher = JobWatcher(lambda job_ids: self.look(partial(services.jobs.marks, job_ids)))
-        self._store = anyio.CapacityLimiter(STORE_THREADS)
         self._look = anyio.CapacityLimiter(LOOK_THREADS)
-        self._transfer = anyio.CapacityLimiter(TRANSFER_THREADS)
-        self._publish = anyio.CapacityLimiter(BROKER_THREADS)
-        self._synthesize = anyio.CapacityLimiter(services.settings.io_threads)
-        self._work = ThreadPool(services.settings.io_threads, "work")
-        self._measure = anyio.CapacityLimiter(services.settings.cpu_processes)
+        waiting = 2 * services.settings.io_threads
+        self._store = _FairThreads(STORE_THREADS)
+        self._transfer = _FairThreads(TRANSFER_THREADS)
+        self._publish = _FairThreads(BROKER_THREADS)
+        self._synthesize = _FairThreads(waiting)
+        self._work = ThreadPool(Shares(waiting, room_for_others=True), "work")
+        self._measure = _FairThreads(services.settings.cpu_processes)
 
     async def query(self, call: Callable[[], Result]) -> Result:
         """Run a short blocking call: a store's transaction."""
-        return await anyio.to_thread.run_sync(call, limiter=self._store)
+        return await self._store.run(call)
 
     async def look(self, call: Callable[[], Result]) -> Result:
         """Run a short blocking call for those who wait, and hold no request's slot meanwhile."""
@@ -54,11 +75,11 @@ class AppContext:
 
     async def transfer(self, call: Callable[[], Result]) -> Result:
         """Run a blocking call that moves bytes to or from storage."""
-        return await anyio.to_thread.run_sync(call, limiter=self._transfer)
+        return await self._transfer.run(call)
 
     async def publish(self, call: Callable[[], Result]) -> Result:
         """Run a blocking call to the broker."""
-        return await anyio.to_thread.run_sync(call, limiter=self._publish)
+        return await self._publish.run(call)
 
     async def work(self, call: Callable[[], Result]) -> Result:
         """Run a long blocking call: a transcription."""
@@ -70,11 +91,11 @@ class AppContext:
 
     async def measure(self, call: Callable[[], Result]) -> Result:
         """Run a blocking call that decodes a recording only to know how long it is."""
-        return await anyio.to_thread.run_sync(call, limiter=self._measure)
+        return await self._measure.run(call)
 
     async def synthesize(self, call: Callable[[], Result]) -> Result:
         """Run a blocking call that waits for the next piece of speech."""
-        return await anyio.to_thread.run_sync(call, limiter=self._synthesize)
+        return await self._synthesize.run(call)
 
     def stop_waiting(self) -> None:
         """The server is asked to stop: whoever only waits is answered at once."""
@@ -99,8 +120,9 @@ async def context_of(request: Request) -> AppContext:
 
 
 async def principal_of(request: Request) -> Principal:
-    """Who asks, as the key check found."""
+    """Who asks, as the key check found; what the request does from here on is done for them."""
     principal: Principal = request.state.principal
+    work_for(owner_of(principal.account_id, principal.tier))
     return principal
 
 

@@ -9,15 +9,17 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from contextvars import Context, copy_context
 from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeVar
+
+from pipeline.concurrency.shares import Owner, Shares, current_owner
 
 Result = TypeVar("Result")
 
 
 class _WorkItem(NamedTuple):
+    owner: Owner
     call: Callable[[], Any]
     context: Context
     loop: asyncio.AbstractEventLoop
@@ -25,26 +27,31 @@ class _WorkItem(NamedTuple):
 
 
 class ThreadPool:
-    """At most `size` threads, started when they are needed; calls that find none free wait their turn.
+    """As many threads as there are `shares`, started when they are needed; calls wait there for their owner's turn.
 
     The threads are daemons: a call that hangs keeps no process from ending.
     """
 
-    def __init__(self, size: int, name: str) -> None:
-        self._size, self._name = size, name
+    def __init__(self, shares: Shares, name: str) -> None:
+        self._shares, self._name = shares, name
         self._queue: SimpleQueue[_WorkItem | None] = SimpleQueue()
         self._started = 0
         self._busy = 0  # calls handed out and not done: changed by the loop's own thread alone
 
     async def run(self, call: Callable[[], Result]) -> Result:
-        """What the call returns or raises. Who is cancelled meanwhile leaves it to itself; it is seen to its end."""
+        """What the call returns or raises. Who is cancelled meanwhile leaves it to itself; once begun it is seen to its end.
+
+        Raises AccountBusy where too many calls of this context's owner wait.
+        """
+        owner = current_owner()
+        await self._shares.acquire_async(owner)
         loop = asyncio.get_running_loop()
         outcome: asyncio.Future[Result] = loop.create_future()
         self._busy += 1
-        if self._busy > self._started and self._started < self._size:
+        if self._busy > self._started and self._started < self._shares.total:
             self._started += 1
             threading.Thread(target=self._work, name=f"{self._name}-{self._started}", daemon=True).start()
-        self._queue.put(_WorkItem(call, copy_context(), loop, outcome))
+        self._queue.put(_WorkItem(owner, call, copy_context(), loop, outcome))
         return await outcome
 
     def close(self) -> None:
@@ -55,18 +62,21 @@ class ThreadPool:
     def _work(self) -> None:
         while item := self._queue.get():
             result, error = _outcome_of(item)
-            with suppress(RuntimeError):  # the loop was closed, and nobody waits
-                item.loop.call_soon_threadsafe(self._settle, item.outcome, result, error)
+            try:
+                item.loop.call_soon_threadsafe(self._settle, item, result, error)
+            except RuntimeError:  # the loop was closed, and nobody waits
+                self._shares.release(item.owner)
             del item, result, error  # not kept alive until the next call
 
-    def _settle(self, outcome: asyncio.Future[Any], result: object, error: BaseException | None) -> None:
+    def _settle(self, item: _WorkItem, result: object, error: BaseException | None) -> None:
         self._busy -= 1
-        if outcome.done():
+        self._shares.release(item.owner)
+        if item.outcome.done():
             return
         if error is None:
-            outcome.set_result(result)
+            item.outcome.set_result(result)
         else:
-            outcome.set_exception(error)
+            item.outcome.set_exception(error)
 
 
 def _outcome_of(item: _WorkItem) -> tuple[Any, BaseException | None]:

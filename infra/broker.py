@@ -26,7 +26,9 @@ TASKS = (JOB, CHUNK, DELIVERY)
 
 CPU = "cpu"
 IO = "io"
-QUEUES = (CPU, IO)
+WEBHOOKS = "webhooks"  # for io workers too; apart, so that what is lost of them can be told by their number
+QUEUES = (CPU, IO, WEBHOOKS)
+QUEUES_OF = {CPU: (CPU,), IO: (IO, WEBHOOKS)}  # by the role of the workers that serve them
 
 PATIENCE = 1.0  # seconds for one answer of Redis to a sender, and for the wait for the sender's turn
 # Seconds without a try after a failure, so that a burst of submits does not queue up behind a dead broker.
@@ -123,7 +125,7 @@ class JobQueue:
 
     def send_delivery(self, message_id: str) -> bool:
         """Ask a worker to deliver one webhook message."""
-        return self._ring(DELIVERY, [message_id], IO)
+        return self._ring(DELIVERY, [message_id], WEBHOOKS)
 
     def lengths(self) -> dict[str, int]:
         """How many messages wait in each queue. Raises BrokerUnavailable."""

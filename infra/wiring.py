@@ -15,6 +15,7 @@ from infra.idempotency import IdempotencyStore
 from infra.jobs.store import JobStore
 from infra.keys.accounts import Accounts
 from infra.keys.idempotent_creation import IdempotentCreation
+from infra.limits.rate_limits import RateLimits
 from infra.media import MediaStore
 from infra.metrics import Metrics
 from infra.money.adjustments import Adjustments
@@ -27,7 +28,6 @@ from infra.money.statements import Statements
 from infra.money.usage import Usage
 from infra.operator_queries import OperatorQueries
 from infra.outbound.client import Outbound
-from infra.rate_limits import RateLimits
 from infra.settings import Settings
 from infra.storage import ObjectStore, open_storage
 from infra.webhooks.store import WebhookStore

@@ -19,6 +19,7 @@
     │   └── AccountSuspended
     ├── InsufficientBalance           the account's money does not cover it
     ├── RateLimited                   too many requests in a time; `retry_after` seconds
+    │   ├── AccountBusy               too much of its work waits for its turn already
     │   └── LimitExceeded             as much as the account may have; details `param` (the limit's name), `used`, `limit`
     │       ├── QuotaExceeded         the day's minutes are used up; `retry_at` is when the next day begins
     │       └── BeyondLimit           more at once than the whole limit: no waiting helps
@@ -192,6 +193,12 @@ class LimitExceeded(RateLimited):
     """The account has as much of this as it may have. Details: param, used, limit."""
 
     code = "limit_exceeded"
+
+
+class AccountBusy(RateLimited):
+    """Too much of this account's work waits for its turn already; try again when some of it is done. Details: retry_after."""
+
+    code = "account_busy"
 
 
 class QuotaExceeded(LimitExceeded):

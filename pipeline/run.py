@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -227,7 +228,7 @@ def _hear_all(
     patient = True
     try:
         for chunk in chunks:
-            waiting.append((chunk.span, threads.submit(hear_chunk, chunk, asked, registry)))
+            waiting.append((chunk.span, threads.submit(copy_context().run, hear_chunk, chunk, asked, registry)))
             while len(waiting) > 2 * workers or (waiting and waiting[0][1].done()):
                 span, answer = waiting.popleft()
                 heard = answer.result()

@@ -16,7 +16,7 @@ from celery import Celery, signals
 from celery.exceptions import SecurityWarning
 from celery.worker.consumer import Consumer
 
-from infra.broker import CHUNK, DELIVERY, JOB, celery_app
+from infra.broker import CHUNK, DELIVERY, JOB, QUEUES_OF, celery_app
 from infra.embedded_redis import broker_url
 from infra.gc_tuning import tune_gc
 from infra.logs import set_up_logs
@@ -78,7 +78,7 @@ def run_worker(
         hostname=f"{role}@{socket.gethostname()}",
         pool="prefork" if prefork else "threads",
         concurrency=getattr(settings, _CONCURRENCY[role]),
-        queues=[role],
+        queues=QUEUES_OF[role],
         loglevel=settings.log_level.upper(),
         consumer_cls=reconnecting_consumer(lambda: broker_url(settings) != url),
         quiet=True,

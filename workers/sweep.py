@@ -5,12 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
+from infra.broker import WEBHOOKS
 from infra.wiring import Services
 from pipeline.errors import StenopoolError
+from workers.steps.deliver import ring
 
 log = logging.getLogger(__name__)
 
 WAKE_UPS = 100  # messages that wait at most for the sweep's sake: more than any role has workers that sleep
+DELIVERIES_AT_ONCE = 100
+RECEIVER_FORGOTTEN = 7 * 24 * 3600.0  # seconds since anything was sent to it
 UPLOAD_GIVEN_UP = 3600.0  # seconds without a byte
 IDEMPOTENCY_SECONDS = 24 * 3600.0
 WORKER_FORGOTTEN = 600.0
@@ -30,8 +34,7 @@ def wake_workers(services: Services) -> None:
     """See that as many messages wait for the workers of each role as pieces of work do, up to WAKE_UPS.
 
     This is what makes any message dispensable: a submit whose broker was away, a retry whose time has come, a queue that was
-    lost. A long backlog is not doubled, because its messages are still there; and where other messages wait in their place
-    (webhooks to deliver), the workers have not slept.
+    lost. A long backlog is not doubled, because its messages are still there.
     """
     due = services.jobs.due(WAKE_UPS)
     if not any(due.values()):
@@ -49,9 +52,21 @@ def measure_speed(services: Services) -> None:
 
 
 def deliver_due(services: Services) -> None:
-    """Dispatch webhook messages whose time has come."""
-    for message_id in services.webhooks.due():
-        services.queue.send_delivery(message_id)
+    """Dispatch webhook messages whose time has come, as many as may be sent at once."""
+    services.queue.lengths()  # a dead broker raises here, before rows are marked as rung
+    ring(services, DELIVERIES_AT_ONCE)
+
+
+def deliver_again(services: Services) -> None:
+    """Wake-ups for webhook messages that must be lost: more were sent than wait to be taken."""
+    rung = services.webhooks.rung()
+    if not rung:
+        return
+    missing = rung - services.queue.lengths()[WEBHOOKS]
+    if missing > 0:
+        age = services.settings.lease_seconds
+        for message_id in services.webhooks.lost(age, min(missing, DELIVERIES_AT_ONCE)):
+            services.queue.send_delivery(message_id)
 
 
 def close_cancelled(services: Services) -> None:
@@ -131,8 +146,9 @@ def abort_uploads(services: Services) -> None:
 
 
 def forget_old(services: Services) -> None:
-    """Rows of dead workers, and idempotency keys past their day."""
+    """Rows of dead workers, of receivers that nothing is sent to, and idempotency keys past their day."""
     services.workers.forget(WORKER_FORGOTTEN)
+    services.webhooks.forget_receivers(RECEIVER_FORGOTTEN)
     services.idempotency.forget(IDEMPOTENCY_SECONDS)
 
 
@@ -165,6 +181,7 @@ EVERY_SWEEP: tuple[Duty, ...] = (
     wake_workers,
     measure_speed,
     deliver_due,
+    deliver_again,
     drop_sound,
 )
 EVERY_MINUTE: tuple[Duty, ...] = (purge, erase, drop_media, abort_uploads, release_dead, forget_old)

@@ -20,10 +20,12 @@ from pipeline.audio.ffmpeg.binary import ffmpeg_version
 from pipeline.audio.ffmpeg.sandbox import sandbox_level
 from pipeline.errors import StenopoolError
 from workers.job_language import Languages
+from workers.senders import Senders
 
 log = logging.getLogger(__name__)
 
 Role = Literal["cpu", "io", "scheduler"]
+SENDERS = 16  # of webhooks, where nothing else is said
 PRESENCE_SECONDS = 5.0  # between two signs of life in the workers table
 LOOK_SECONDS = 0.5  # between two looks whether to leave
 LEAVE_SECONDS = 2 * LOOK_SECONDS  # to notice the stop and say goodbye
@@ -58,6 +60,7 @@ class WorkerContext:
     role: Role
     name: str
     languages: Languages = field(default_factory=Languages)
+    senders: Senders = field(default_factory=lambda: Senders(SENDERS))
 
     @property
     def slots(self) -> int:
@@ -95,9 +98,9 @@ class WorkerContextFactory:
                 # A pool child works on one thing at a time, so one warm engine is enough for it.
                 services = build(self.settings, engine_processes=1 if self.role == "cpu" else None)
                 leases = LeaseKeeper(services.jobs, self.settings.lease_seconds, self.stop_time.at)
-                self._worker = WorkerContext(
-                    services, leases, self.role, f"{self.role}@{socket.gethostname()}:{os.getpid()}"
-                )
+                name = f"{self.role}@{socket.gethostname()}:{os.getpid()}"
+                senders = Senders(self.settings.io_threads // 2)
+                self._worker = WorkerContext(services, leases, self.role, name, senders=senders)
             return self._worker
 
     def show_up(self) -> None:

@@ -19,7 +19,7 @@ from api.dependencies import AppContext
 from api.http.error_responses import render
 from api.http.request_middleware import HEALTH, PUBLIC, outside_http
 from infra.keys.api_keys import parse_key
-from infra.rate_limits import Standing
+from infra.limits.rate_limits import Standing
 from pipeline.errors import StenopoolError, Unauthenticated
 
 ADMINISTRATOR = "administrator"  # no account's id

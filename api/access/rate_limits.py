@@ -14,7 +14,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import Message, Send
 
 from infra.keys.key_cache import Principal
-from infra.rate_limits import Standing, Window
+from infra.limits.rate_limits import Standing, Window
 from infra.wiring import Services
 from pipeline.errors import RateLimited
 

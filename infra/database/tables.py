@@ -26,6 +26,7 @@ _KEPT = text("purged_at IS NULL")
 _HELD = text("lease_token IS NOT NULL")
 _BACKLOGGED = text("pieces + slow_pieces > 0")
 _SOUND = text("sound_key IS NOT NULL")
+_UNDER_WAY = text("lease_token IS NOT NULL OR dispatched_at IS NOT NULL")
 
 
 def _json(*, nullable: bool = True) -> Any:
@@ -300,7 +301,9 @@ class WebhookMessage(SQLModel, table=True):
     __tablename__ = "webhook_messages"
     __table_args__ = (
         UniqueConstraint("subject", "type", "target"),
-        Index("ix_webhook_due", "status", "next_attempt_at"),
+        Index("ix_webhook_due", "status", "receiver", "next_attempt_at"),
+        # Only the rows under way, which are few.
+        Index("ix_webhook_busy", "receiver", sqlite_where=_UNDER_WAY, postgresql_where=_UNDER_WAY),
     )
     id: str = Field(primary_key=True)  # evt_ + ULID; the webhook-id header
     account_id: str = Field(foreign_key="accounts.id", index=True)
@@ -308,18 +311,34 @@ class WebhookMessage(SQLModel, table=True):
     subject: str  # the job's id and the run it ended, or a test's own id: what makes the message unique
     target: str  # an endpoint's id, or "job" for the job's own webhook
     endpoint_id: str | None = Field(default=None, index=True)
+    receiver: str = (
+        ""  # whose attempts it is counted among (infra/webhooks/receivers.py); empty: the sweep will find out
+    )
     type: str
     url: str
     body: bytes = Field(sa_type=LargeBinary)
     status: str = "pending"  # pending, delivered, exhausted, dropped
     attempts: int = 0
     schedule_from: int = 0  # attempts made before the last replay, which starts the schedule anew
+    began_at: float | None = _time()  # when it did; None: `created_at`
     next_attempt_at: float | None = _time()
+    dispatched_at: float | None = _time()  # when its wake-up was last sent, until an attempt is recorded
     lease_token: str | None = None
     lease_until: float | None = _time()
     last_status: int | None = None
     created_at: float = Field(sa_type=Double)
     delivered_at: float | None = _time()
+
+
+class WebhookReceiver(SQLModel, table=True):
+    """Whom messages were sent to lately, and whether it answers."""
+
+    __tablename__ = "webhook_receivers"
+    id: str = Field(primary_key=True)  # a message's `receiver`
+    account_id: str = Field(foreign_key="accounts.id", index=True)
+    silent: int = 0  # attempts in a row that ran out of time
+    quiet_until: float | None = _time()  # nothing is sent before
+    claimed_at: float = Field(sa_type=Double)
 
 
 class WebhookAttempt(SQLModel, table=True):

@@ -50,11 +50,8 @@ TIERS: Mapping[str, Limits] = {
     "enterprise": Limits(),
 }
 
-WEIGHTS: Mapping[str, int] = {
-    "free": 1,
-    "pro": 4,
-    "enterprise": 16,
-}  # shares of the workers while several accounts wait
+# What an account gets of everything that all share, beside the others, while several wait.
+WEIGHTS: Mapping[str, int] = {"free": 1, "pro": 2, "enterprise": 4}
 
 PRIORITIES: Mapping[str, tuple[int, int]] = {"free": (-10, 0), "pro": (-10, 10), "enterprise": (-10, 10)}
 

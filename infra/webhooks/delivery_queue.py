@@ -1,6 +1,7 @@
-"""The outbox's other end: which message may be sent now, and what became of each attempt.
+"""The outbox's other end: the right to send a message, and what became of each attempt.
 
-A message is claimed for one attempt at a time. Whoever dies between sending and recording leaves a lease that runs out:
+A wake-up names a message and is only a hint: the claim chooses the one that is next (infra/webhooks/next_delivery.py). A message
+is claimed for one attempt at a time. Whoever dies between sending and recording leaves a lease that runs out:
 the message goes out again with the same id, and the receiver knows it by that.
 """
 
@@ -9,19 +10,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import groupby
 
-from sqlalchemy import ColumnElement, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Update, func, select, tuple_, update
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import ReturningUpdate
 from sqlmodel import col
 
 from infra.database.clock import now, read_clock
 from infra.database.ids import new_token
+from infra.database.one_at_a_time import DELIVERIES, one_at_a_time
 from infra.database.session import Database
 from infra.database.tables import Job, WebhookAttempt, WebhookEndpoint, WebhookMessage
 from infra.webhooks.endpoints import drop_waiting
+from infra.webhooks.next_delivery import claimable, next_to_claim, next_to_ring, rung
+from infra.webhooks.receivers import answered, ask_again, forget_receivers, served, stayed_silent
+from infra.webhooks.retry_schedule import Verdict
 from pipeline.errors import InvalidRequest, NotFound
 
 LEASE_SECONDS = 60.0  # an attempt has a deadline of 15 s
-NAMED_AGAIN = 10.0  # seconds until a message that `due` has named, and nobody claimed, is named again
 MOST_CLAIMS = 30  # per schedule of 10: only senders that die before they record get there
 
 Logged = tuple[WebhookMessage, list[WebhookAttempt]]
@@ -85,52 +90,74 @@ class WebhookMessages:
             return _with_attempts(session, [_own(session, account_id, message_id)])[0]
 
     def due(self, limit: int = 100) -> list[str]:
-        """Ids of messages whose time has come and that nobody was told of within the last 10 s; marks them as told."""
-        some = (
-            select(WebhookMessage)
-            .where(*_due(), or_(col(WebhookMessage.lease_until).is_(None), col(WebhookMessage.lease_until) < now()))
-            .order_by(col(WebhookMessage.next_attempt_at))
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-        )
-        with self._database.write() as session:
-            messages = session.scalars(some).all()
-            until = read_clock(session) + NAMED_AGAIN
-            for message in messages:
-                message.lease_token = None
-                message.lease_until = until
-            return [message.id for message in messages]
+        """Ids of messages to send a wake-up for, the next first; marks them as rung.
 
-    def claim_due(self, message_id: str) -> Delivery | None:
-        """The right to make the next attempt; None when it is not due, not pending or somebody else makes it."""
-        free = or_(col(WebhookMessage.lease_token).is_(None), col(WebhookMessage.lease_until) < now())
-        one = select(WebhookMessage).where(col(WebhookMessage.id) == message_id, *_due(), free)
-        with self._database.write() as session:
-            message = session.scalars(one.with_for_update()).one_or_none()
-            if message is None:
-                return None
-            url, secrets = _target(session, message)
-            if url is None or message.attempts - message.schedule_from >= MOST_CLAIMS:
-                _settle(message, "dropped" if url is None else "exhausted")
-                return None
-            message.url = url
-            message.attempts += 1
-            message.lease_token = new_token()
-            message.lease_until = read_clock(session) + LEASE_SECONDS
-            tries = message.attempts - message.schedule_from
-        return Delivery(message, secrets, message.lease_token, message.attempts, tries)
-
-    def record(
-        self, delivery: Delivery, outcome: Outcome, *, delivered: bool, retry_in: float | None, gone: bool = False
-    ) -> WebhookMessage | None:
-        """Log the attempt and what follows: delivered; or again in `retry_in` seconds; or None: exhausted.
-
-        `gone` (a 410) disables the endpoint and drops its waiting messages. Returns None when the message was deleted or
-        claimed by another since; the attempt is logged all the same where there is a message to log it to.
+        Each is named once, until an attempt at it is recorded or `lost` names it again, and never more than may be sent at once.
         """
         with self._database.write() as session:
+            _adopt(session)
+            one_at_a_time(session, DELIVERIES)
+            named: list[str] = []
+            while len(named) < limit and (message_id := session.scalar(next_to_ring())) is not None:
+                session.execute(_one(message_id).values(dispatched_at=now(), lease_token=None, lease_until=None))
+                named.append(message_id)
+        return named
+
+    def rung(self) -> int:
+        """How many wake-ups should be under way."""
+        with self._database.read() as session:
+            return session.execute(select(func.count()).where(*_rung())).scalar_one()
+
+    def lost(self, older_than_seconds: float, limit: int = 100) -> list[str]:
+        """Rung that long ago and still nobody's, the longest ago first: the wake-up may be lost. Marks them as rung now."""
+        rung_at = col(WebhookMessage.dispatched_at)
+        stale = select(col(WebhookMessage.id)).where(*_rung(), rung_at < now() - older_than_seconds)
+        with self._database.write() as session:
+            ids = list(session.scalars(stale.order_by(rung_at).limit(limit)))
+            session.execute(
+                update(WebhookMessage).where(col(WebhookMessage.id).in_(ids), *_rung()).values(dispatched_at=now())
+            )
+        return ids
+
+    def claim(self, hint: str) -> Delivery | None:
+        """The right to make the next attempt, at whichever message is next; None when none may be sent now.
+
+        `hint` is the message that was rung for. When another one is sent in its place it waits for a new wake-up.
+        """
+        with self._database.write() as session:
+            one_at_a_time(session, DELIVERIES)
+            while (message := session.scalars(_claim(new_token())).one_or_none()) is not None:
+                if message.dispatched_at is None:
+                    session.execute(_unring(hint))
+                    hint = message.id
+                if delivery := _delivery(session, message):
+                    return delivery
+            session.execute(_unring(hint))
+        return None
+
+    def refuse(self, hint: str) -> None:
+        """Nobody here has time for the message that was rung for; another wake-up will be sent."""
+        with self._database.write() as session:
+            session.execute(_unring(hint))
+
+    def forget_receivers(self, older_than_seconds: float) -> None:
+        """What is known of those whom nothing was sent to for so long."""
+        with self._database.write() as session:
+            forget_receivers(session, older_than_seconds)
+
+    def record(
+        self, delivery: Delivery, outcome: Outcome, verdict: Verdict, *, scale: float = 1.0
+    ) -> WebhookMessage | None:
+        """Log the attempt and what follows from it; `scale` multiplies how long a receiver that kept silent is left alone.
+
+        A 410 disables the endpoint and drops its waiting messages. Returns None when the message was deleted or claimed by
+        another since; the attempt is logged all the same where there is a message to log it to.
+        """
+        with self._database.write() as session:
+            if verdict.timed_out:
+                one_at_a_time(session, DELIVERIES)
             # Endpoints are locked before messages, here and in delete_endpoint.
-            endpoint = _locked_endpoint(session, delivery.message.endpoint_id) if gone else None
+            endpoint = _locked_endpoint(session, delivery.message.endpoint_id) if verdict.gone else None
             message = session.get(WebhookMessage, delivery.message.id, with_for_update=True)
             if message is None:
                 return None
@@ -139,17 +166,14 @@ class WebhookMessages:
             if message.lease_token != delivery.token:
                 return None
             message.last_status = outcome.status_code
-            if delivered:
-                _settle(message, "delivered")
-                message.delivered_at = time
-            elif gone:
-                _settle(message, "dropped")
-                _disable(session, endpoint, time)
-            elif retry_in is None:
-                _settle(message, "exhausted")
+            _follow(message, verdict, time)
+            session.flush()
+            if verdict.timed_out:
+                stayed_silent(session, message.receiver, scale)
             else:
-                message.lease_token = message.lease_until = None
-                message.next_attempt_at = time + retry_in
+                answered(session, message.receiver)
+            if verdict.gone:
+                _disable(session, endpoint, time)
         return message
 
     def replay(self, account_id: str, message_id: str) -> WebhookMessage:
@@ -158,8 +182,9 @@ class WebhookMessages:
             message = _own(session, account_id, message_id, lock=True)
             message.status = "pending"
             message.schedule_from = message.attempts
-            message.next_attempt_at = read_clock(session)
-            message.lease_token = message.lease_until = None
+            message.next_attempt_at = message.began_at = read_clock(session)
+            message.dispatched_at = message.lease_token = message.lease_until = None
+            ask_again(session, message.receiver)
         return message
 
     def counts(self) -> dict[str, int]:
@@ -172,8 +197,53 @@ class WebhookMessages:
         return {"pending": 0, "delivered": 0, "exhausted": 0, "dropped": 0, **counted}
 
 
-def _due() -> tuple[ColumnElement[bool], ...]:
-    return (col(WebhookMessage.status) == "pending", col(WebhookMessage.next_attempt_at) <= now())
+def _rung() -> tuple[ColumnElement[bool], ...]:
+    return (col(WebhookMessage.status) == "pending", rung())
+
+
+def _one(message_id: str) -> Update:
+    return update(WebhookMessage).where(col(WebhookMessage.id) == message_id)
+
+
+def _unring(message_id: str) -> Update:
+    return _one(message_id).where(col(WebhookMessage.lease_token).is_(None)).values(dispatched_at=None)
+
+
+def _claim(token: str) -> ReturningUpdate[WebhookMessage]:
+    """One conditional update: of several senders that ask at once, each gets a message of its own."""
+    return (
+        update(WebhookMessage)
+        .where(col(WebhookMessage.id) == next_to_claim().scalar_subquery(), claimable())
+        .values(
+            attempts=col(WebhookMessage.attempts) + 1,
+            lease_token=token,
+            lease_until=now() + LEASE_SECONDS,
+        )
+        .returning(WebhookMessage)
+        .execution_options(populate_existing=True, synchronize_session=False)
+    )
+
+
+def _adopt(session: Session) -> None:
+    """Messages of processes that know no receivers get one."""
+    receiver = func.coalesce(col(WebhookMessage.endpoint_id), col(WebhookMessage.account_id))
+    unknown = (col(WebhookMessage.status) == "pending", col(WebhookMessage.receiver) == "")
+    session.execute(update(WebhookMessage).where(*unknown).values(receiver=receiver))
+
+
+def _delivery(session: Session, message: WebhookMessage) -> Delivery | None:
+    """None for a message that is at its end."""
+    url, secrets = _target(session, message)
+    tries = message.attempts - message.schedule_from
+    if url is None or tries > MOST_CLAIMS:
+        message.attempts -= 1  # none was made
+        _settle(message, "dropped" if url is None else "exhausted")
+        session.flush()
+        return None
+    message.url = url
+    served(session, message)
+    assert message.lease_token is not None
+    return Delivery(message, secrets, message.lease_token, message.attempts, tries)
 
 
 def _target(session: Session, message: WebhookMessage) -> tuple[str | None, tuple[str, ...]]:
@@ -202,9 +272,20 @@ def _attempt(delivery: Delivery, outcome: Outcome, ended_at: float) -> WebhookAt
     )
 
 
+def _follow(message: WebhookMessage, verdict: Verdict, time: float) -> None:
+    if verdict.delivered:
+        _settle(message, "delivered")
+        message.delivered_at = time
+    elif verdict.gone or verdict.retry_in is None:
+        _settle(message, "dropped" if verdict.gone else "exhausted")
+    else:
+        message.dispatched_at = message.lease_token = message.lease_until = None
+        message.next_attempt_at = time + verdict.retry_in
+
+
 def _settle(message: WebhookMessage, status: str) -> None:
     message.status = status
-    message.next_attempt_at = message.lease_token = message.lease_until = None
+    message.next_attempt_at = message.dispatched_at = message.lease_token = message.lease_until = None
 
 
 def _locked_endpoint(session: Session, endpoint_id: str | None) -> WebhookEndpoint | None:

@@ -15,6 +15,7 @@ from infra.database.tables import WebhookEndpoint, WebhookMessage
 from infra.idempotency import Idempotency, create_once, forget_made
 from infra.keys.account_limits import endpoints_of, want_room
 from infra.webhooks.outbox import TEST_EVENT, event_body
+from infra.webhooks.receivers import answered, ask_again
 from infra.webhooks.signing_secrets import new_secret
 from pipeline.errors import InvalidRequest, NotFound
 
@@ -106,6 +107,8 @@ class WebhookEndpoints:
                 if value is not None:
                     setattr(endpoint, field, value)
             endpoint.updated_at = read_clock(session)
+            if url is not None or status is not None:
+                answered(session, endpoint.id)
         return endpoint
 
     def delete_endpoint(self, account_id: str, endpoint_id: str) -> None:
@@ -139,6 +142,7 @@ class WebhookEndpoints:
                 subject=message_id,
                 target=endpoint.id,
                 endpoint_id=endpoint.id,
+                receiver=endpoint.id,
                 type=event_type,
                 url=endpoint.url,
                 body=event_body(
@@ -148,6 +152,7 @@ class WebhookEndpoints:
                 created_at=time,
             )
             session.add(message)
+            ask_again(session, endpoint.id)
         return message
 
 
@@ -164,5 +169,5 @@ def drop_waiting(session: Session, endpoint_id: str) -> None:
     session.execute(
         update(WebhookMessage)
         .where(col(WebhookMessage.endpoint_id) == endpoint_id, col(WebhookMessage.status) == "pending")
-        .values(status="dropped", next_attempt_at=None, lease_token=None, lease_until=None)
+        .values(status="dropped", next_attempt_at=None, dispatched_at=None, lease_token=None, lease_until=None)
     )

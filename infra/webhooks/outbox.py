@@ -16,6 +16,7 @@ from sqlmodel import col
 from infra.database.ids import new_id
 from infra.database.tables import Job, WebhookEndpoint, WebhookMessage
 from infra.money.job_money import cost_facts
+from infra.webhooks.receivers import receiver_of
 from pipeline.lifecycle import JobStatus
 from pipeline.quality.omissions import findings_from_dict, is_incomplete
 
@@ -38,6 +39,7 @@ def announce(session: Session, job: Job, now: float) -> None:
             subject=f"{job.id}/{job.run}",
             target=target,
             endpoint_id=None if target == JOB_TARGET else target,
+            receiver=receiver_of(job.account_id, None if target == JOB_TARGET else target, url),
             type=kind,
             url=url,
             body=b"",

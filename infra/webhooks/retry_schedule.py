@@ -16,18 +16,22 @@ ATTEMPTS = len(SCHEDULE) + 1
 JITTER = 0.1  # of the wait, either way: receivers that came back are not met by everybody at once
 MAX_RETRY_AFTER = 86_400.0  # seconds; who asks for more is asked again after a day
 GONE = 410
+SPAN = sum(SCHEDULE) * (1 + JITTER)  # seconds within which a schedule that nothing delays has passed
+PATIENCE = 3  # attempts in a row that run out of time, before the receiver is left alone for a while
+QUIET_FIRST, QUIET_MOST = 30.0, 1800.0  # seconds; doubled from one to the next
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What follows from an attempt: delivered, or again in `retry_in` seconds, or never again (None).
 
-    `gone`: the receiver wants no more of this, now and in future.
+    `gone`: the receiver wants no more of this, now and in future. `timed_out`: it kept us waiting to the end.
     """
 
     delivered: bool
     retry_in: float | None
     gone: bool = False
+    timed_out: bool = False
 
 
 def verdict(answer: Answer, tries: int, scale: float = 1.0) -> Verdict:
@@ -36,7 +40,8 @@ def verdict(answer: Answer, tries: int, scale: float = 1.0) -> Verdict:
         return Verdict(delivered=True, retry_in=None)
     if answer.status == GONE:
         return Verdict(delivered=False, retry_in=None, gone=True)
-    return Verdict(delivered=False, retry_in=next_delay(tries, retry_after_seconds(answer.headers), scale))
+    retry_in = next_delay(tries, retry_after_seconds(answer.headers), scale)
+    return Verdict(delivered=False, retry_in=retry_in, timed_out=answer.failure == "timeout")
 
 
 def next_delay(tries: int, retry_after: float | None = None, scale: float = 1.0) -> float | None:
@@ -49,6 +54,13 @@ def next_delay(tries: int, retry_after: float | None = None, scale: float = 1.0)
         return None
     wait = SCHEDULE[max(tries, 1) - 1] * scale * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - not a secret
     return max(wait, min(retry_after or 0.0, MAX_RETRY_AFTER))
+
+
+def quiet_for(silent: int, scale: float = 1.0) -> float | None:
+    """Seconds for which a receiver is left alone that let so many attempts in a row run out of time; None: go on as before."""
+    if silent < PATIENCE:
+        return None
+    return min(QUIET_FIRST * 2.0 ** min(silent - PATIENCE, 16), QUIET_MOST) * scale
 
 
 def retry_after_seconds(headers: Mapping[str, str], now: datetime | None = None) -> float | None:

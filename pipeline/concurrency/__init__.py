@@ -1,1 +1,1 @@
-"""Waiting without a thread: greenlets on the event loop, and a semaphore that both they and threads take."""
+"""Waiting without a thread, and taking turns: greenlets on the event loop, and what they and threads wait for or share."""

@@ -11,9 +11,7 @@ daemonic workers do not matter). They die with this process whatever kills it; s
 
 from __future__ import annotations
 
-import contextlib
 import os
-import queue
 import socket
 import subprocess
 import sys
@@ -23,6 +21,7 @@ import weakref
 from pathlib import Path
 from typing import Any
 
+from pipeline.concurrency.shares import Shares, current_owner
 from pipeline.engines import child_process
 from pipeline.errors import EngineLost, ProviderBusy, ProviderError
 
@@ -31,7 +30,7 @@ _GOODBYE_S = 2.0  # an idle engine ends at once when its channel closes
 
 
 class EnginePool:
-    """At most `processes` engines of one class; calls from any thread, each waiting for a free engine."""
+    """At most `processes` engines of one class; calls from any thread, each waiting for a free engine in its owner's turn."""
 
     def __init__(
         self, provider: str, target: str, arguments: tuple[Any, ...] = (), *, processes: int, patience_s: float = 600.0
@@ -48,16 +47,25 @@ class EnginePool:
         self._closed = False
         self._lock = threading.Lock()
         self._working: set[_Engine] = set()
-        self._free: queue.LifoQueue[_Engine | None] = queue.LifoQueue()
-        for _ in range(self._processes):
-            self._free.put(None)
+        self.shares = Shares(self._processes)
+        self._idle: list[_Engine] = []  # the last one used is the next
 
-    def call(self, method: str, *arguments: Any, timeout: float) -> Any:
+    def call(self, method: str, *arguments: Any, timeout: float, cost: float = 1.0) -> Any:
         """What the engine's method returns or raises, within `timeout` seconds of work.
 
-        Raises EngineLost when the process dies or overruns (a new one takes its place), ProviderBusy, and ProviderError
+        `cost` is what it counts as among the owners who share the engines: seconds of sound, where there is any. Raises
+        EngineLost when the process dies or overruns (a new one takes its place), ProviderBusy, AccountBusy, and ProviderError
         for any exception of the engine's that is not one of ours already.
         """
+        owner = current_owner()
+        if not self.shares.acquire(owner, cost, seconds=self._patience_s):
+            raise ProviderBusy("All engines are busy", provider=self.provider)
+        try:
+            return self._called(method, arguments, timeout)
+        finally:
+            self.shares.release(owner)
+
+    def _called(self, method: str, arguments: tuple[Any, ...], timeout: float) -> Any:
         engine = self._borrow()
         try:
             good, answer = engine.ask((method, arguments), time.monotonic() + timeout)
@@ -83,9 +91,7 @@ class EnginePool:
         for engine in working:
             engine.kill()
         for idle in self._drained():
-            if idle is not None:
-                idle.end()
-            self._free.put(None)
+            idle.end()
 
     def __enter__(self) -> EnginePool:
         return self
@@ -94,15 +100,9 @@ class EnginePool:
         self.close()
 
     def _borrow(self) -> _Engine:
-        try:
-            engine = self._free.get(timeout=self._patience_s)
-        except queue.Empty:
-            raise ProviderBusy("All engines are busy", provider=self.provider) from None
-        try:
-            return self._ready(engine)
-        except BaseException:
-            self._free.put(None)
-            raise
+        with self._lock:
+            engine = self._idle.pop() if self._idle else None
+        return self._ready(engine)
 
     def _ready(self, engine: _Engine | None) -> _Engine:
         if engine is not None and not engine.alive():
@@ -131,23 +131,21 @@ class EnginePool:
         with self._lock:
             self._working.discard(engine)
             keep = usable and not self._closed
+            if keep:
+                self._idle.append(engine)
         if not keep:
             engine.kill()
             engine.end()
-        self._free.put(engine if keep else None)
 
     def _forget(self) -> None:
         """After a fork the engines belong to the parent: drop our copies of their channels and begin anew."""
-        for engine in (*self._working, *self._free.queue):
-            if engine is not None:
-                engine.disown()
+        for engine in (*self._working, *self._idle):
+            engine.disown()
         self._fill()
 
-    def _drained(self) -> list[_Engine | None]:
-        drained: list[_Engine | None] = []
-        with contextlib.suppress(queue.Empty):
-            while True:
-                drained.append(self._free.get_nowait())
+    def _drained(self) -> list[_Engine]:
+        with self._lock:
+            drained, self._idle = self._idle, []
         return drained
 
 

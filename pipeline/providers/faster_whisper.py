@@ -119,7 +119,7 @@ class FasterWhisper:
         windows = list(_windows(pcm[: 2 * samples], gated=options.gated))
         sounds = [window.pcm for window in windows if window.pcm]
         timeout = self._config.load_s + self._config.pace * samples / SAMPLE_RATE
-        answer: Answer = self._pool.call("hear", wanted, sounds, options, timeout=timeout)
+        answer: Answer = self._pool.call("hear", wanted, sounds, options, timeout=timeout, cost=samples / SAMPLE_RATE)
         if answer.offered:
             offered = ", ".join(_OURS.get(code, code) for code in answer.offered)
             raise UnsupportedLanguage(

@@ -62,7 +62,9 @@ class PocketSphinx:
         if samples < _SHORTEST:
             return Heard(language="en", model_used=MODEL)
         timeout = _TIMEOUT_S + _TIMEOUT_PER_SECOND * samples / SAMPLE_RATE
-        found: list[FoundWord] = self._pool.call("decode", pcm[: 2 * samples], timeout=timeout)
+        found: list[FoundWord] = self._pool.call(
+            "decode", pcm[: 2 * samples], timeout=timeout, cost=samples / SAMPLE_RATE
+        )
         words = _words(found, duration=samples * 1000 // SAMPLE_RATE)
         return Heard(segments=tuple(phrases(words)), language="en", model_used=MODEL)
 

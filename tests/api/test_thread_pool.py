@@ -9,13 +9,14 @@ from collections.abc import Callable
 import pytest
 
 from api.thread_pool import ThreadPool
+from pipeline.concurrency.shares import Shares
 
 ASKED: contextvars.ContextVar[str] = contextvars.ContextVar("asked", default="nobody")
 
 
 @pytest.fixture
 def pool() -> ThreadPool:
-    return ThreadPool(3, "pool under test")
+    return ThreadPool(Shares(3), "pool under test")
 
 
 def test_what_a_call_returns_and_raises_comes_back(pool: ThreadPool) -> None:

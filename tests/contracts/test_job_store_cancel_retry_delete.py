@@ -8,6 +8,7 @@ import pytest
 
 from infra.database.tables import Chunk, Job, JobEvent
 from infra.jobs.store import Finished, HeardChunk
+from infra.webhooks.retry_schedule import Verdict
 from infra.webhooks.store import Outcome, WebhookStore
 from pipeline.errors import Expired, LeaseLost, NotFound, WrongState
 from tests.contracts.job_store_harness import CHUNK, ERROR, JobStoreHarness, span
@@ -300,9 +301,9 @@ def test_delete_leaves_no_row(harness: JobStoreHarness) -> None:
     harness.cut(job, 1)
     harness.hear(job, 0)
     harness.finish(job)
-    delivery = hooks.claim_due(harness.messages(job)[0].id)
+    delivery = hooks.claim(harness.messages(job)[0].id)
     assert delivery is not None
-    hooks.record(delivery, Outcome(500), delivered=False, retry_in=1)
+    hooks.record(delivery, Outcome(500), Verdict(False, 1))
     gone = harness.jobs.delete(harness.account, job.id)
     assert (gone.id, gone.media_id, gone.result_key) == (job.id, media.id, "t/1")
     with pytest.raises(NotFound):
@@ -311,7 +312,7 @@ def test_delete_leaves_no_row(harness: JobStoreHarness) -> None:
         harness.media.get(harness.account, media.id)
     assert harness.rows(Job) == harness.rows(Chunk) == harness.rows(JobEvent) == 0
     assert harness.messages(job) == []
-    assert hooks.record(delivery, Outcome(200), delivered=True, retry_in=None) is None
+    assert hooks.record(delivery, Outcome(200), Verdict(True, None)) is None
     assert harness.erasures() == {media.storage_key, f"t/{harness.account}/jobs/{job.id}/"}
     with pytest.raises(NotFound):
         harness.jobs.delete(harness.account, job.id)

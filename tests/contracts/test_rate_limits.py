@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from infra import rate_limits as module
 from infra.embedded_redis import PrivateRedis
-from infra.rate_limits import LocalWindows, RateLimits, Standing, Window
+from infra.limits import rate_limits as module
+from infra.limits.rate_limits import LocalWindows, RateLimits, Standing, Window
 from tests.support.repository import ROOT
 
 pytestmark = pytest.mark.processes
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.processes
 SURE = 20.0  # seconds: a patience that no loaded machine exhausts
 CHILD = """
 import asyncio, json, sys
-from infra.rate_limits import RateLimits, Window
+from infra.limits.rate_limits import RateLimits, Window
 async def main(url, key):
     limits = RateLimits(lambda: url, patience=20.0)
     await limits.admit([Window("warm", key + ":warm", 1000)])

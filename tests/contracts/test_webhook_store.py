@@ -13,6 +13,7 @@ from sqlmodel import col
 from infra.database.session import Database
 from infra.database.tables import WebhookEndpoint, WebhookMessage
 from infra.keys.accounts import Accounts
+from infra.webhooks.retry_schedule import Verdict
 from infra.webhooks.store import Delivery, Outcome, WebhookStore
 from pipeline.errors import InvalidRequest, NotFound
 from tests.contracts.job_store_harness import CHUNK, JobStoreHarness, span
@@ -36,7 +37,7 @@ def shift(database: Database, message_id: str, **columns: Any) -> None:
 
 
 def claimed(hooks: WebhookStore, message_id: str) -> Delivery:
-    delivery = hooks.claim_due(message_id)
+    delivery = hooks.claim(message_id)
     assert delivery is not None
     return delivery
 
@@ -91,12 +92,18 @@ def test_while_a_secret_rotates_both_sign(
     second = hooks.rotate_secret(account, endpoint.id, keep_old=True).secret
     assert first != second
     message = hooks.send_test(account, endpoint.id)
-    assert claimed(hooks, message.id).secrets == (second, first)
+
+    def secrets_of(message: WebhookMessage) -> tuple[str, ...]:
+        delivery = claimed(hooks, message.id)
+        hooks.record(delivery, Outcome(200), Verdict(True, None))
+        return delivery.secrets
+
+    assert secrets_of(message) == (second, first)
     with database.write() as session:
         session.execute(update(WebhookEndpoint).values(old_secret_until=1.0))
-    assert claimed(hooks, hooks.send_test(account, endpoint.id).id).secrets == (second,)
+    assert secrets_of(hooks.send_test(account, endpoint.id)) == (second,)
     third = hooks.rotate_secret(account, endpoint.id).secret
-    assert claimed(hooks, hooks.send_test(account, endpoint.id).id).secrets == (third,)
+    assert secrets_of(hooks.send_test(account, endpoint.id)) == (third,)
 
 
 def test_a_test_message_is_a_message(hooks: WebhookStore, endpoint: WebhookEndpoint, account: str) -> None:
@@ -154,21 +161,9 @@ def test_the_jobs_own_webhook_is_signed_with_its_own_secret(harness: JobStoreHar
 def test_one_attempt_at_a_time(hooks: WebhookStore, endpoint: WebhookEndpoint, account: str) -> None:
     message = hooks.send_test(account, endpoint.id)
     with ThreadPoolExecutor(16) as threads:
-        claims = list(threads.map(lambda _: hooks.claim_due(message.id), range(32)))
+        claims = list(threads.map(lambda _: hooks.claim(message.id), range(32)))
     assert sum(claim is not None for claim in claims) == 1
-    assert hooks.claim_due("evt_nothing") is None
-
-
-def test_what_is_due_is_named_once_and_again_when_nobody_came(
-    hooks: WebhookStore, endpoint: WebhookEndpoint, account: str, database: Database
-) -> None:
-    ids = {hooks.send_test(account, endpoint.id).id for _ in range(5)}
-    assert set(hooks.due(limit=3) + hooks.due(limit=3)) == ids
-    assert hooks.due() == []
-    for message_id in ids:
-        shift(database, message_id, lease_until=1.0)
-    assert set(hooks.due()) == ids
-    claimed(hooks, ids.pop())
+    assert hooks.claim("evt_nothing") is None
 
 
 def test_the_whole_way_of_a_message(
@@ -177,20 +172,20 @@ def test_the_whole_way_of_a_message(
     message = hooks.send_test(account, endpoint.id)
     first = claimed(hooks, message.id)
     assert (first.n, first.tries) == (1, 1)
-    row = hooks.record(first, Outcome(503, duration_ms=20), delivered=False, retry_in=60)
+    row = hooks.record(first, Outcome(503, duration_ms=20), Verdict(False, 60))
     assert row is not None and (row.status, row.last_status, row.attempts) == ("pending", 503, 1)
-    assert hooks.claim_due(message.id) is None
+    assert hooks.claim(message.id) is None
     assert hooks.due() == []
     shift(database, message.id, next_attempt_at=1.0)
     assert hooks.due() == [message.id]
     second = claimed(hooks, message.id)
-    row = hooks.record(second, Outcome(200, response_excerpt="ok"), delivered=True, retry_in=None)
+    row = hooks.record(second, Outcome(200, response_excerpt="ok"), Verdict(True, None))
     assert row is not None and row.delivered_at is not None
     found, attempts = hooks.message(account, message.id)
     assert (found.status, found.next_attempt_at) == ("delivered", None)
     assert [(attempt.n, attempt.status_code) for attempt in attempts] == [(1, 503), (2, 200)]
     assert attempts[1].started_at >= attempts[0].started_at
-    assert hooks.claim_due(message.id) is None
+    assert hooks.claim(message.id) is None
     assert first.message.body == second.message.body
 
 
@@ -198,12 +193,12 @@ def test_when_the_schedule_is_over_the_message_waits_for_a_replay(
     hooks: WebhookStore, endpoint: WebhookEndpoint, account: str
 ) -> None:
     message = hooks.send_test(account, endpoint.id)
-    hooks.record(claimed(hooks, message.id), Outcome(500), delivered=False, retry_in=None)
+    hooks.record(claimed(hooks, message.id), Outcome(500), Verdict(False, None))
     assert hooks.counts()["exhausted"] == 1
     hooks.replay(account, message.id)
     again = claimed(hooks, message.id)
     assert (again.message.id, again.n, again.tries) == (message.id, 2, 1)
-    hooks.record(again, Outcome(200), delivered=True, retry_in=None)
+    hooks.record(again, Outcome(200), Verdict(True, None))
     hooks.replay(account, message.id)
     assert claimed(hooks, message.id).n == 3
 
@@ -213,13 +208,13 @@ def test_a_sender_that_died_after_sending_sends_the_same_message_again(
 ) -> None:
     message = hooks.send_test(account, endpoint.id)
     dead = claimed(hooks, message.id)
-    assert hooks.claim_due(message.id) is None
+    assert hooks.claim(message.id) is None
     shift(database, message.id, lease_until=1.0)
     assert hooks.due() == [message.id]
     heir = claimed(hooks, message.id)
     assert (heir.n, heir.message.body) == (2, dead.message.body)
-    assert hooks.record(dead, Outcome(500), delivered=False, retry_in=None) is None
-    row = hooks.record(heir, Outcome(200), delivered=True, retry_in=None)
+    assert hooks.record(dead, Outcome(500), Verdict(False, None)) is None
+    row = hooks.record(heir, Outcome(200), Verdict(True, None))
     assert row is not None and row.status == "delivered"
     assert [attempt.n for attempt in hooks.message(account, message.id)[1]] == [1, 2]
 
@@ -229,21 +224,21 @@ def test_senders_that_always_die_come_to_an_end(
 ) -> None:
     message = hooks.send_test(account, endpoint.id)
     shift(database, message.id, attempts=30)
-    assert hooks.claim_due(message.id) is None
+    assert hooks.claim(message.id) is None
     assert hooks.message(account, message.id)[0].status == "exhausted"
 
 
 def test_gone_disables_the_endpoint(hooks: WebhookStore, endpoint: WebhookEndpoint, account: str) -> None:
     sent, waiting = hooks.send_test(account, endpoint.id), hooks.send_test(account, endpoint.id)
-    hooks.record(claimed(hooks, sent.id), Outcome(410), delivered=False, retry_in=None, gone=True)
+    hooks.record(claimed(hooks, sent.id), Outcome(410), Verdict(False, None, gone=True))
     assert hooks.endpoint(account, endpoint.id).status == "disabled"
     assert {hooks.message(account, message.id)[0].status for message in (sent, waiting)} == {"dropped"}
     assert hooks.counts() == {"pending": 0, "delivered": 0, "exhausted": 0, "dropped": 2, "endpoints_disabled": 1}
     hooks.replay(account, sent.id)
-    assert hooks.claim_due(sent.id) is None
+    assert hooks.claim(sent.id) is None
     hooks.update_endpoint(account, endpoint.id, status="active")
     hooks.replay(account, sent.id)
-    assert hooks.claim_due(sent.id) is not None
+    assert hooks.claim(sent.id) is not None
 
 
 def test_a_jobs_webhook_that_is_gone_is_dropped(harness: JobStoreHarness, hooks: WebhookStore) -> None:
@@ -251,7 +246,7 @@ def test_a_jobs_webhook_that_is_gone_is_dropped(harness: JobStoreHarness, hooks:
     harness.finish_short(job)
     delivery = claimed(hooks, harness.messages(job)[0].id)
     assert delivery.secrets == ()
-    row = hooks.record(delivery, Outcome(410), delivered=False, retry_in=None, gone=True)
+    row = hooks.record(delivery, Outcome(410), Verdict(False, None, gone=True))
     assert row is not None and row.status == "dropped"
 
 
@@ -262,7 +257,7 @@ def test_waiting_messages_follow_the_endpoint_and_end_with_it(
     hooks.update_endpoint(account, endpoint.id, url="https://example.com/moved")
     delivery = claimed(hooks, message.id)
     assert delivery.message.url == "https://example.com/moved"
-    hooks.record(delivery, Outcome(500), delivered=False, retry_in=0)
+    hooks.record(delivery, Outcome(500), Verdict(False, 0))
     hooks.delete_endpoint(account, endpoint.id)
     assert hooks.message(account, message.id)[0].status == "dropped"
     assert hooks.due() == []

@@ -1,6 +1,7 @@
 """A webhook receiver on loopback that answers what it is told to, and remembers what it got."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ class Receiver:
     url: str = ""
     answers: list[int] = field(default_factory=list)
     got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+    at: list[float] = field(default_factory=list)  # when each of `got` came, by time.time()
     files: dict[str, bytes] = field(default_factory=dict)
 
 
@@ -25,10 +27,12 @@ def receiving() -> Iterator[Receiver]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
+            receiver.at.append(time.time())
             receiver.got.append(({name.lower(): value for name, value in self.headers.items()}, body))
             self._answer(receiver.answers.pop(0) if receiver.answers else 200, b"thanks")
 
         def do_GET(self) -> None:
+            receiver.at.append(time.time())
             receiver.got.append(({name.lower(): value for name, value in self.headers.items()}, b""))
             found = receiver.files.get(self.path.partition("?")[0])
             self._answer(404 if found is None else 200, found or b"")

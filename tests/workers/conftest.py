@@ -55,12 +55,12 @@ class SentMessages:
         return self._send(queue, job_id, idx)
 
     def send_delivery(self, message_id: str) -> bool:
-        return self._send("io", message_id)
+        return self._send("webhooks", message_id)
 
     def lengths(self) -> dict[str, int]:
         if self.away:
             raise BrokerUnavailable()
-        return {name: sum(message[0] == name for message in self.sent) for name in ("cpu", "io")}
+        return {name: sum(message[0] == name for message in self.sent) for name in ("cpu", "io", "webhooks")}
 
     def close(self) -> None:
         pass

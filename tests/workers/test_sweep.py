@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 
 import pytest
 from sqlmodel import select
@@ -14,6 +15,7 @@ from tests.support.recordings import short
 from tests.workers.conftest import WorkerHarness
 from workers import sweep
 from workers.schedule import sweep_until
+from workers.steps.deliver import deliver, ring
 from workers.worker_context import StopTime
 
 
@@ -125,6 +127,38 @@ def test_what_a_deleted_job_left_behind_is_erased(harness: WorkerHarness) -> Non
     sweep.erase(harness.services)
     assert not harness.stored()
     assert not harness.services.jobs.to_erase()
+
+
+def test_webhooks_that_nobody_takes_ring_once_however_often_the_sweep_passes(harness: WorkerHarness) -> None:
+    hooks = harness.services.webhooks
+    for n in range(20):
+        endpoint = hooks.create_endpoint(harness.account, name=str(n), url="http://127.0.0.1:9/", event_types=[])
+        for _ in range(4):
+            hooks.send_test(harness.account, endpoint.id)
+    for _ in range(10):
+        sweep.deliver_due(harness.services)
+        sweep.deliver_again(harness.services)
+    rung = [message_id for _, message_id in harness.messages.sent]
+    assert len(rung) == len(set(rung)) == 8, "an enterprise account's share"
+    harness.messages.sent.clear()  # the broker has lost them
+    time.sleep(harness.services.settings.lease_seconds)
+    sweep.deliver_again(harness.services)
+    assert sorted(message_id for _, message_id in harness.messages.sent) == sorted(rung)
+    deliver(harness.worker("io"), rung[0])
+    assert len(harness.messages.sent) == len(rung) + 1, "who is done makes room for one"
+
+
+def test_webhooks_are_not_marked_as_rung_while_the_broker_is_away(harness: WorkerHarness) -> None:
+    hooks = harness.services.webhooks
+    endpoint = hooks.create_endpoint(harness.account, name="any", url="http://127.0.0.1:9/", event_types=[])
+    message = hooks.send_test(harness.account, endpoint.id)
+    harness.messages.away = True
+    sweep.Sweeper(harness.services).perform((sweep.deliver_due, sweep.deliver_again))
+    ring(harness.services, 2)
+    assert hooks.rung() == 0
+    harness.messages.away = False
+    sweep.deliver_due(harness.services)
+    assert harness.messages.sent == [("webhooks", message.id)]
 
 
 def test_the_scheduler_sweeps_until_it_is_told_to_stop(harness: WorkerHarness) -> None:

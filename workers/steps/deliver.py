@@ -1,4 +1,4 @@
-"""Deliver one webhook message: one attempt, logged, with what follows from its answer."""
+"""Deliver a webhook message: one attempt, logged, with what follows from its answer, and a wake-up for who is next."""
 
 from __future__ import annotations
 
@@ -7,32 +7,58 @@ import logging
 from infra.logs import log_context
 from infra.webhooks.retry_schedule import verdict
 from infra.webhooks.signature import attempt
-from infra.webhooks.store import Outcome
+from infra.webhooks.store import Delivery, Outcome
+from infra.wiring import Services
+from pipeline.errors import StenopoolError
 from workers.worker_context import WorkerContext
 
 log = logging.getLogger(__name__)
 
 EXCERPT = 4096  # bytes of the answer kept in the log of attempts
+NEXT = 2  # wake-ups after an attempt: so that one sender becomes several where there is work for them
 
 
 def deliver(worker: WorkerContext, message_id: str) -> None:
-    """Claim the message and post it. Nothing when it is not due, or somebody else sends it."""
-    services = worker.services
-    delivery = services.webhooks.claim_due(message_id)
-    if delivery is None:
-        return
+    """Claim whichever message is next and post it. `message_id` is a hint: the one that the wake-up was sent for."""
+    hint = message_id if worker.senders.begin(message_id) else None
+    while hint is not None:
+        try:
+            _deliver_next(worker.services, hint)
+        except StenopoolError as error:
+            log.warning("webhook %s could not be seen to now: %s", hint, error)
+        except Exception:
+            log.exception("webhook %s failed outside its row", hint)
+        hint = worker.senders.next()  # what failed is rung for again by the sweep
+
+
+def _deliver_next(services: Services, hint: str) -> None:
+    delivery = services.webhooks.claim(hint)
+    if delivery is not None:
+        _send(services, delivery)
+        ring(services, NEXT)
+
+
+def ring(services: Services, limit: int) -> None:
+    """Send wake-ups for messages whose time has come, and who have a sender to themselves; at most `limit`."""
+    accepted = True
+    for message_id in services.webhooks.due(limit):
+        accepted = accepted and services.queue.send_delivery(message_id)
+        if not accepted:
+            services.webhooks.refuse(message_id)
+
+
+def _send(services: Services, delivery: Delivery) -> None:
     message = delivery.message
     with log_context(message_id=message.id, job_id=message.job_id, attempt=delivery.n):
         answer = attempt(services.outbound, message.url, delivery.secrets, message.id, message.body)
-        follows = verdict(answer, delivery.tries, services.settings.webhook_time_scale)
+        scale = services.settings.webhook_time_scale
+        follows = verdict(answer, delivery.tries, scale)
         outcome = Outcome(
             status_code=answer.status,
             error=answer.failure,
             response_excerpt=answer.body[:EXCERPT].decode("utf-8", errors="replace").replace("\0", "\ufffd"),
             duration_ms=answer.duration_ms,
         )
-        services.webhooks.record(
-            delivery, outcome, delivered=follows.delivered, retry_in=follows.retry_in, gone=follows.gone
-        )
+        services.webhooks.record(delivery, outcome, follows, scale=scale)
         services.metrics.webhooks.labels("delivered" if follows.delivered else "failed").inc()
         log.info("webhook answered %s, again in %s", answer.status or answer.failure, follows.retry_in)

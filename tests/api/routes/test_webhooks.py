@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from infra.webhooks.retry_schedule import Verdict
 from infra.webhooks.store import Outcome
 from tests.api.conftest import JOBS, House
 from tests.support.waiting import wait_until
@@ -101,10 +102,10 @@ def test_a_test_event_is_told_of_when_it_was_answered_not_when_it_was_begun(hous
 
     def slow_sender() -> None:
         (message_id,) = wait_until(lambda: set(store.due()) - before)
-        delivery = store.claim_due(message_id)
+        delivery = store.claim(message_id)
         assert delivery is not None
         time.sleep(1.0)
-        store.record(delivery, Outcome(status_code=204, duration_ms=1000), delivered=True, retry_in=None)
+        store.record(delivery, Outcome(status_code=204, duration_ms=1000), Verdict(True, None))
 
     worker = threading.Thread(target=slow_sender)
     worker.start()

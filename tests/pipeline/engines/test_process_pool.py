@@ -13,6 +13,7 @@ import billiard
 import psutil
 import pytest
 
+from pipeline.concurrency.shares import Owner, work_for
 from pipeline.engines.process_pool import EnginePool
 from pipeline.errors import EngineLost, ProviderBusy, ProviderError
 from tests.support.repository import ROOT
@@ -61,6 +62,35 @@ def test_no_more_engines_than_allowed_and_both_at_work(pool: EnginePool) -> None
     with ThreadPoolExecutor(6) as threads:
         pids = set(threads.map(lambda _: pool.call("nap", 0.1, timeout=60), range(12)))
     assert len(pids) == 2
+
+
+def test_one_owners_many_calls_let_another_ones_pass(tmp_path: Path) -> None:
+    """T11: forty long files of one account make another's clip wait for one piece of work, not for all."""
+    order: list[str] = []
+
+    def work(owner: str) -> None:
+        work_for(Owner(owner))
+        pool.call("nap", 0.05, timeout=60)
+        order.append(owner)
+
+    with EnginePool("calculator", CALCULATOR, processes=1) as pool, ThreadPoolExecutor(20) as threads:
+        started = tmp_path / "started"
+        first = threads.submit(pool.call, "hold_the_gil", 1, str(started), timeout=60)
+        until_written(started)
+        archive = [threads.submit(work, "archive") for _ in range(15)]
+        until_waiting(pool, 15)
+        clip = threads.submit(work, "clip")
+        for call in (first, clip, *archive):
+            call.result(60)
+    assert order.index("clip") <= 1
+
+
+def until_waiting(pool: EnginePool, count: int) -> None:
+    for _ in range(1500):
+        if pool.shares.waiting() == count:
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"{pool.shares.waiting()} wait, not {count}")
 
 
 def test_an_engines_exception_is_its_callers_and_the_engine_lives_on(pool: EnginePool) -> None:
@@ -129,6 +159,7 @@ def test_close_ends_every_process() -> None:
 
 PARENT = f"""
 import os, sys
+from pipeline.concurrency.shares import Owner, work_for
 from pipeline.engines.process_pool import EnginePool
 pool = EnginePool("calculator", {CALCULATOR!r}, processes=1)
 pool.call("add", timeout=30)
@@ -182,6 +213,7 @@ def test_works_inside_a_daemonic_worker_of_celery() -> None:
 
 FORKING = f"""
 import os
+from pipeline.concurrency.shares import Owner, work_for
 from pipeline.engines.process_pool import EnginePool
 pool = EnginePool("calculator", {CALCULATOR!r}, processes=1)
 print(pool.call("pid", timeout=30), flush=True)
