@@ -249,6 +249,19 @@ class Share(SQLModel, table=True):
     slow_ms: int = Field(default=0, sa_type=BigInteger)
 
 
+class ShareChange(SQLModel, table=True):
+    """What a statement changed in a share, until its transaction commits. PostgreSQL alone needs it; it is always empty."""
+
+    __tablename__ = "share_changes"
+    id: int | None = Field(default=None, sa_column=Column(_COUNTER, primary_key=True))
+    role: str
+    account_id: str
+    pieces: int = Field(sa_type=BigInteger)
+    waiting_ms: int = Field(sa_type=BigInteger)
+    slow_pieces: int = Field(sa_type=BigInteger)
+    slow_ms: int = Field(sa_type=BigInteger)
+
+
 class Lane(SQLModel, table=True):
     """How fast the workers of one role serve; locked by whoever claims slow work, so that its bounds are exact."""
 
