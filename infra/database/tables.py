@@ -125,7 +125,7 @@ class Job(SQLModel, table=True):
     lease_until: float | None = _time(index=True)
     worker: str | None = None
     run_at: float = Field(sa_type=Double)  # not before
-    dispatched_at: float | None = _time()  # when its message was last sent
+    dispatched_at: float | None = _time()  # for processes of the version before this one, which send messages by it
 
     cut_done: bool = False  # every chunk is a row
     audio_samples: int = Field(default=0, sa_type=BigInteger)  # decoded so far, at 16 kHz, of all tracks and channels
