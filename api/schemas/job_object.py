@@ -27,6 +27,11 @@ INPUT = ("type", "filename", "bytes", "sha256", "duration", "channels", "codec",
 SOUND = ("format", "bytes", "duration")
 ERROR = ("code", "message", "stage", "retryable", "retry_at", "chunk", "provider")
 CURRENCY = "usd"
+HEARD_PERCENT = 99.0  # with the last chunk heard: the rest is for stitching and publishing
+SECONDS_PER_CHUNK = (
+    0.02  # to read its result, stitch and write it again: 233 chunks of 103 minutes take some 4 s from S3
+)
+ENCODING_SPEED = 50  # seconds of sound a second
 
 
 def epoch(value: float | None) -> int | None:
@@ -95,7 +100,7 @@ def progress(job: Job, *, now: float) -> dict[str, Any]:
     share = 1.0 if done else min(1.0, job.samples_done / expected) if expected else 0.0
     return {
         "stage": job.stage,
-        "percent": 100.0 if done else min(99.9, round(100 * share, 1)),
+        "percent": 100.0 if done else min(HEARD_PERCENT, round(100 * share, 1)),
         **_counted(job, total, done=done),
         "chunks": {
             "total": job.chunks_total if job.cut_done else None,
@@ -139,12 +144,23 @@ def _times_heard(job: Job) -> int:
 
 
 def _eta(job: Job, share: float, now: float) -> int | None:
-    """The rest at the speed so far; unknown before the first chunk is done."""
+    """The rest at the speed so far, and the steps after the last chunk; unknown before the first chunk is done."""
     if terminal(job):
         return 0
     if not share or job.processing_at is None:
         return None
-    return max(1, round((now - job.processing_at) * (1 - share) / share))
+    hearing = 0.0 if _is_heard(job) else (now - job.processing_at) * (1 - share) / share
+    return max(1, round(hearing + _finishing_seconds(job)))
+
+
+def _is_heard(job: Job) -> bool:
+    return job.cut_done and job.chunks_completed + job.chunks_failed >= job.chunks_total
+
+
+def _finishing_seconds(job: Job) -> float:
+    """What reading the chunks' results, stitching and publishing take; a spoken text is encoded as well."""
+    encoding = job.size_ms / 1000 / ENCODING_SPEED if job.task == "speech" else 0.0
+    return job.chunks_total * SECONDS_PER_CHUNK + encoding
 
 
 def _usage(job: Job) -> dict[str, Any] | None:

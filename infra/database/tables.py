@@ -129,7 +129,7 @@ class Job(SQLModel, table=True):
     lease_until: float | None = _time(index=True)
     worker: str | None = None
     run_at: float = Field(sa_type=Double)  # not before
-    dispatched_at: float | None = _time()  # when its message was last sent
+    dispatched_at: float | None = _time()  # for processes of the version before this one, which send messages by it
 
     cut_done: bool = False  # every chunk is a row
     audio_samples: int = Field(default=0, sa_type=BigInteger)  # decoded so far, at 16 kHz, of all tracks and channels
@@ -255,6 +255,19 @@ class Share(SQLModel, table=True):
     waiting_ms: int = Field(default=0, sa_type=BigInteger)  # what those cost
     slow_pieces: int = Field(default=0, sa_type=BigInteger)
     slow_ms: int = Field(default=0, sa_type=BigInteger)
+
+
+class ShareChange(SQLModel, table=True):
+    """What a statement changed in a share, until its transaction commits. PostgreSQL alone needs it; it is always empty."""
+
+    __tablename__ = "share_changes"
+    id: int | None = Field(default=None, sa_column=Column(_COUNTER, primary_key=True))
+    role: str
+    account_id: str
+    pieces: int = Field(sa_type=BigInteger)
+    waiting_ms: int = Field(sa_type=BigInteger)
+    slow_pieces: int = Field(sa_type=BigInteger)
+    slow_ms: int = Field(sa_type=BigInteger)
 
 
 class Lane(SQLModel, table=True):

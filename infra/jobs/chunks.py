@@ -166,9 +166,8 @@ class ChunkProgress(Store):
             note_duration(job, audio_samples)
             job.input = {**job.input, **(facts or {})}
             job.lost = job.failures = 0
-            job.stage = Stage.TRANSCRIBING
+            job.stage = Stage.STITCHING if all_heard(job) else Stage.TRANSCRIBING
             drop_job_lease(job)
-            job.dispatched_at = time  # whoever hears the last chunk goes on; the sweep dispatches only if it dies first
             job.version += 1
             note(session, job, Stage.TRANSCRIBING, time, chunks=chunks_total)
             return all_heard(job)
@@ -296,5 +295,5 @@ def was_last(session: Session, job: Job) -> bool:
     job.version += 1
     last = all_heard(job)
     if last:
-        job.dispatched_at = read_clock(session)  # the caller goes on; the sweep dispatches only if it dies first
+        job.stage = Stage.STITCHING  # that is what it waits for
     return last

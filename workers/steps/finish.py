@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from infra.database.tables import Chunk, Job
 from infra.jobs.completion import Finished, HeardChunk
@@ -28,6 +30,8 @@ from workers.steps import speak
 from workers.steps.usage_metering import used
 
 log = logging.getLogger(__name__)
+
+READERS = 8  # of the chunks' results at once
 
 Part = tuple[Span, Heard | Gap]
 
@@ -58,15 +62,19 @@ def finish_single(context: JobContext, span: Span, heard: Heard) -> None:
 
 
 def _parts(context: JobContext, rows: Sequence[Chunk]) -> Iterator[Part]:
-    for row in rows:
-        context.held.check()
-        span = span_from_dict(row.span)
-        if row.status == ChunkStatus.FAILED:
-            yield span, failed_chunk(row.idx, row.span, row.error)
-        elif row.result_key is None:
-            yield span, Heard()
-        else:
-            yield span, heard_from_json(context.services.storage.get(row.result_key))
+    """In order, several being read at once: one after another, a long recording's results take seconds to come."""
+    with ThreadPoolExecutor(READERS, thread_name_prefix="read") as threads:
+        yield from threads.map(partial(_part, context), rows)
+
+
+def _part(context: JobContext, row: Chunk) -> Part:
+    context.held.check()
+    span = span_from_dict(row.span)
+    if row.status == ChunkStatus.FAILED:
+        return span, failed_chunk(row.idx, row.span, row.error)
+    if row.result_key is None:
+        return span, Heard()
+    return span, heard_from_json(context.services.storage.get(row.result_key))
 
 
 def _publish(context: JobContext, parts: Sequence[Part], single: HeardChunk | None = None) -> None:

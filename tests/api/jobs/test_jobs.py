@@ -345,6 +345,32 @@ def test_a_failed_job_says_why_and_can_be_tried_again(house: House) -> None:
     assert house.get(f"{JOBS}/{job['id']}").json()["error"] == body["error"]
 
 
+def test_the_steps_after_the_last_chunk_are_a_stage_with_an_eta(house: House) -> None:
+    job_id = house.submit(recording(80.0, seed=3)[0])["id"]
+    lease, jobs = house.claim(job_id), house.services.jobs
+    for idx in range(100):
+        heard = {"own_start": idx * 16_000, "own_end": (idx + 1) * 16_000, "audio_start": 0, "audio_end": 16_000}
+        jobs.add_chunk(lease, idx, heard, None)
+    assert jobs.cut_done(lease, 100 * 16_000, 100)
+    body = house.get(f"{JOBS}/{job_id}").json()
+    progress = body["progress"]
+    assert (progress["stage"], progress["percent"], progress["audio_seconds_done"]) == ("stitching", 99.0, 100.0)
+    assert progress["eta_seconds"] == 2, "a hundred results are to be read"
+    assert body["queue"]["lane"] == "cpu"
+
+
+def test_who_waits_is_told_where_it_stands(house: House) -> None:
+    first = house.submit(recording(20.0, seed=4)[0], priority=5)
+    assert first["queue"] == {"lane": "cpu", "ahead_audio_seconds": None, "eta": None}, "not counted yet"
+    second = house.submit(recording(20.0, seed=5)[0], priority=5)
+    before, after = (house.get(f"{JOBS}/{job['id']}").json()["queue"] for job in (first, second))
+    assert after["ahead_audio_seconds"] > before["ahead_audio_seconds"] >= 0
+    listed = {job["id"]: job["queue"] for job in house.get(JOBS).json()["data"]}
+    assert listed[second["id"]]["ahead_audio_seconds"] == after["ahead_audio_seconds"]
+    house.claim(first["id"])
+    assert house.get(f"{JOBS}/{first['id']}").json()["queue"] is None
+
+
 @pytest.mark.parametrize(("given", "number"), [("low", -10), ("normal", 0), ("7", 7), (None, 0)])
 def test_priorities_have_names_and_numbers(house: House, given: str | None, number: int) -> None:
     job = house.submit(**({} if given is None else {"priority": given}))

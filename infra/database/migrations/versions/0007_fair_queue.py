@@ -2,7 +2,9 @@
 
 Triggers keep both, in the transactions of the moves themselves: whatever changes a job or a chunk, and be it a process of
 the version before, cannot forget it. On PostgreSQL the shares are counted when a transaction commits, so that their rows
-are always the last to be locked. A later migration that rebuilds `jobs` or `chunks` on SQLite must make their triggers anew.
+are always the last to be locked, and statement by statement, because a cancelled job may have thousands of chunks.
+
+A later migration that rebuilds `jobs` or `chunks` on SQLite must make their triggers anew.
 
 Revision ID: 0007
 """
@@ -37,12 +39,16 @@ CHUNK_PIECE = """{0}.job_id, {0}.idx, {0}.queue, jobs.account_id, FALSE, -jobs.p
 CHUNK_CHANGES = "status, queue, sound_key, run_at, cost_ms"
 
 PLUS = """INSERT INTO shares (role, account_id, start, served, served_ms, turns, pieces, waiting_ms, slow_pieces, slow_ms)
-    VALUES (NEW.role, NEW.account_id, 0, 0, 0, 0,
-    CASE WHEN NEW.slow THEN 0 ELSE 1 END, CASE WHEN NEW.slow THEN 0 ELSE NEW.cost_ms END,
-    CASE WHEN NEW.slow THEN 1 ELSE 0 END, CASE WHEN NEW.slow THEN NEW.cost_ms ELSE 0 END)
+    VALUES (NEW.role, NEW.account_id, 0, 0, 0, 0, {})
     ON CONFLICT (role, account_id) DO UPDATE SET pieces = shares.pieces + excluded.pieces,
     waiting_ms = shares.waiting_ms + excluded.waiting_ms, slow_pieces = shares.slow_pieces + excluded.slow_pieces,
     slow_ms = shares.slow_ms + excluded.slow_ms;"""
+OF_ONE_PIECE = """CASE WHEN NEW.slow THEN 0 ELSE 1 END, CASE WHEN NEW.slow THEN 0 ELSE NEW.cost_ms END,
+    CASE WHEN NEW.slow THEN 1 ELSE 0 END, CASE WHEN NEW.slow THEN NEW.cost_ms ELSE 0 END"""
+OF_A_STATEMENT = "NEW.pieces, NEW.waiting_ms, NEW.slow_pieces, NEW.slow_ms"
+COUNTED = "DELETE FROM share_changes WHERE id = NEW.id;"
+SUMS = """role, account_id, {0} * SUM(CASE WHEN slow THEN 0 ELSE 1 END), {0} * SUM(CASE WHEN slow THEN 0 ELSE cost_ms END),
+    {0} * SUM(CASE WHEN slow THEN 1 ELSE 0 END), {0} * SUM(CASE WHEN slow THEN cost_ms ELSE 0 END)"""
 MINUS = """UPDATE shares SET pieces = pieces - CASE WHEN OLD.slow THEN 0 ELSE 1 END,
     waiting_ms = waiting_ms - CASE WHEN OLD.slow THEN 0 ELSE OLD.cost_ms END,
     slow_pieces = slow_pieces - CASE WHEN OLD.slow THEN 1 ELSE 0 END,
@@ -50,11 +56,7 @@ MINUS = """UPDATE shares SET pieces = pieces - CASE WHEN OLD.slow THEN 0 ELSE 1 
     WHERE role = OLD.role AND account_id = OLD.account_id;"""
 
 
-_TRIGGERS_OF = {
-    "queue_job": ("queue_job", "queue_job_update"),
-    "queue_chunk": ("queue_chunk", "queue_chunk_update"),
-    "count_waiting": ("count_waiting",),
-}
+FUNCTIONS = ("queue_job", "queue_chunk", "change_shares", "count_waiting")
 
 
 def upgrade() -> None:
@@ -72,11 +74,9 @@ def downgrade() -> None:
             for event in ("insert", "update", "delete"):
                 op.execute(f"DROP TRIGGER {table}_{event}_queue")
     else:
-        for name, table in (("queue_job", "jobs"), ("queue_chunk", "chunks"), ("count_waiting", "waiting_work")):
-            for trigger in _TRIGGERS_OF[name]:
-                op.execute(f"DROP TRIGGER {trigger} ON {table}")
-            op.execute(f"DROP FUNCTION {name}()")
-    for table in ("waiting_work", "shares", "lanes"):
+        for name in FUNCTIONS:
+            op.execute(f"DROP FUNCTION {name}() CASCADE")  # and its triggers
+    for table in ("waiting_work", "shares", "share_changes", "lanes"):
         op.drop_table(table)
     op.drop_index("ix_jobs_held", "jobs")
     op.drop_column("chunks", "cost_ms")
@@ -120,6 +120,13 @@ def _create_tables() -> None:
         "ix_shares_start", "shares", ["role", "start"], sqlite_where=backlogged, postgresql_where=backlogged
     )
     op.create_index("ix_shares_role_served", "shares", ["role", "served"])
+    op.create_table(
+        "share_changes",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        *(sa.Column(name, sa.String(), nullable=False) for name in ("role", "account_id")),
+        *(sa.Column(name, sa.BigInteger(), nullable=False) for name in counters[2:]),
+        sa.PrimaryKeyConstraint("id", name="pk_share_changes"),
+    )
     op.create_table(
         "lanes",
         sa.Column("role", sa.String(), nullable=False),
@@ -190,34 +197,53 @@ def _sqlite_triggers() -> list[str]:
         ]
     return [
         *made,
-        f"CREATE TRIGGER waiting_work_insert_count AFTER INSERT ON waiting_work BEGIN {PLUS} END",
+        f"CREATE TRIGGER waiting_work_insert_count AFTER INSERT ON waiting_work BEGIN {PLUS.format(OF_ONE_PIECE)} END",
         f"CREATE TRIGGER waiting_work_delete_count AFTER DELETE ON waiting_work BEGIN {MINUS} END",
     ]
 
 
 def _postgres_triggers() -> list[str]:
-    made = []
-    for name, table, waits, changes, new, gone in (
-        ("queue_job", "jobs", JOB_WAITS, JOB_CHANGES, _new_job, GONE_JOB),
-        ("queue_chunk", "chunks", CHUNK_WAITS, CHUNK_CHANGES, _new_chunk, GONE_CHUNK),
-    ):
-        before, after = waits.format("OLD"), waits.format("NEW")
-        made += [
-            _function(name, f"IF {before} THEN {gone} END IF;", f"IF {after} THEN {new()} END IF;"),
-            f"CREATE TRIGGER {name} AFTER INSERT OR DELETE ON {table} FOR EACH ROW EXECUTE FUNCTION {name}()",
-            f"CREATE TRIGGER {name}_update AFTER UPDATE OF {changes} ON {table} FOR EACH ROW WHEN ({before} OR {after}) "
-            f"EXECUTE FUNCTION {name}()",
-        ]
-    return [
-        *made,
-        _function("count_waiting", MINUS, PLUS),
-        "CREATE CONSTRAINT TRIGGER count_waiting AFTER INSERT OR DELETE ON waiting_work "
-        "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION count_waiting()",
+    """One for each kind of event: what a statement has changed is only handed to a trigger of one kind."""
+    was, new = JOB_WAITS.format("OLD"), JOB_WAITS.format("NEW")
+    gone = "DELETE FROM waiting_work AS work USING old_rows WHERE work.job_id = old_rows.job_id AND work.idx = old_rows.idx"
+    pieces = CHUNK_PIECE.format("new_rows")
+    made = _into(pieces, "FROM new_rows JOIN jobs ON jobs.id = new_rows.job_id WHERE", CHUNK_WAITS.format("new_rows"))
+    changes = "INSERT INTO share_changes (role, account_id, pieces, waiting_ms, slow_pieces, slow_ms) SELECT"
+    by_account = "GROUP BY role, account_id;"
+    functions = (
+        _function("queue_job", f"IF {was} THEN {GONE_JOB} END IF;", f"IF {new} THEN {_new_job()} END IF;"),
+        _function("queue_chunk", _words(gone, "AND", CHUNK_WAITS.format("old_rows")) + ";", made + ";"),
+        _function(
+            "change_shares",
+            _words(changes, SUMS.format(-1), "FROM old_rows", by_account),
+            _words(changes, SUMS.format(1), "FROM new_rows", by_account),
+        ),
+        _function("count_waiting", "", _words(PLUS.format(OF_A_STATEMENT), COUNTED)),
+    )
+    triggers = [
+        "queue_job AFTER INSERT OR DELETE ON jobs FOR EACH ROW",
+        f"queue_job_update AFTER UPDATE OF {JOB_CHANGES} ON jobs FOR EACH ROW WHEN ({was} OR {new})",
+        "queue_chunk_insert AFTER INSERT ON chunks REFERENCING NEW TABLE AS new_rows",
+        "queue_chunk_update AFTER UPDATE ON chunks REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows",
+        "queue_chunk_delete AFTER DELETE ON chunks REFERENCING OLD TABLE AS old_rows",
+        "change_shares_insert AFTER INSERT ON waiting_work REFERENCING NEW TABLE AS new_rows",
+        "change_shares_delete AFTER DELETE ON waiting_work REFERENCING OLD TABLE AS old_rows",
     ]
+    last = "AFTER INSERT ON share_changes DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION count_waiting()"
+    return [
+        *functions,
+        *(f"CREATE TRIGGER {trigger} EXECUTE FUNCTION {_called(trigger)}()" for trigger in triggers),
+        f"CREATE CONSTRAINT TRIGGER count_waiting {last}",
+    ]
+
+
+def _called(trigger: str) -> str:
+    return "_".join(trigger.split("_")[:2]).split()[0]
 
 
 def _function(name: str, before: str, after: str) -> str:
     return (
         f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
-        f"IF TG_OP <> 'INSERT' THEN {before} END IF; IF TG_OP <> 'DELETE' THEN {after} END IF; RETURN NULL; END $$"
+        f"IF TG_OP <> 'INSERT' THEN {before or 'NULL;'} END IF; IF TG_OP <> 'DELETE' THEN {after} END IF; "
+        "RETURN NULL; END $$"
     )
