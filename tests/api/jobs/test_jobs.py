@@ -13,7 +13,7 @@ KEYS = {
     "id", "object", "task", "status", "created_at", "queued_at", "processing_at", "cancelling_at", "completed_at", "failed_at",
     "cancelled_at", "expired_at", "client_reference_id", "metadata", "input", "request", "model", "model_used", "language",
     "progress", "partial", "incomplete", "gaps", "warnings", "quality", "usage", "sound", "cost", "receipt_url", "error", "webhook",
-    "attempt", "expires_at",
+    "attempt", "expires_at", "waiting",
 }  # fmt: skip
 
 
@@ -337,7 +337,7 @@ def test_a_failed_job_says_why_and_can_be_tried_again(house: House) -> None:
     house.work()
     body = house.get(f"{JOBS}/{job['id']}").json()
     assert body["status"] == "failed"
-    assert set(body["error"]) == {"code", "message", "stage", "retryable", "chunk", "provider"}
+    assert set(body["error"]) == {"code", "message", "stage", "retryable", "retry_at", "chunk", "provider"}
     assert (body["error"]["code"], body["error"]["retryable"]) == ("unsupported_media", False)
     retried = house.post(f"{JOBS}/{job['id']}/retry")
     assert (retried.status_code, retried.json()["status"]) == (202, "queued")

@@ -237,9 +237,18 @@ def test_a_long_wait_is_not_for_clients_to_retry(
 ) -> None:
     noon = 1_800_000_000 - 1_800_000_000 % 86_400 + 43_200
     monkeypatch.setattr("infra.money.quota.read_clock", lambda _: float(noon))
-    refused = Customer(priced, client, transcription_minutes_per_day=0).hear()
+    limited = Customer(priced, client, transcription_minutes_per_day=1)
+    assert limited.hear(55.0).status_code == 200
+    refused = limited.hear(6.0)
     assert refused.status_code == 429
     assert refused.headers["retry-after"] == "43200"
+    assert refused.headers["x-should-retry"] == "false"
+
+
+def test_what_no_day_has_room_for_is_not_to_be_tried_again(priced: Services, client: TestClient) -> None:
+    refused = Customer(priced, client, transcription_minutes_per_day=0).hear()
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "limit_exceeded")
+    assert "retry-after" not in refused.headers
     assert refused.headers["x-should-retry"] == "false"
 
 
