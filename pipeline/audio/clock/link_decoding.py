@@ -77,6 +77,7 @@ class LinkDecoding:
         self.unfinished: Leap | None = None  # what is missing at the end because it could not be decoded
         self.lacking = 0  # samples that are missing somewhere, by what the file says of its length
         self.claim = recording.claim
+        self.unread = recording.unread  # bytes
         self._descriptor, self._settings, self._track = descriptor, settings, track
         self._found, self._end = recording.found, recording.end
         edits = recording.edits[track : track + 1]

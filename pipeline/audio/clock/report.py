@@ -18,6 +18,7 @@ _LEAST_LOST = 0.1  # seconds of damage that may hide a word
 _COMPLAINTS = 3  # of a decoder of bare frames, that mean something wherever they are
 _NEAR_END = 1.5  # seconds; a decoder is so far ahead of what comes out of the filters
 _UNREADABLE = "Another recording follows here in the same file, but it could not be decoded."
+_UNREAD = "Behind the sound the file goes on with {count} bytes that are no recording of a kind that is taken: they were not heard."
 _DAMAGED = "The recording is damaged here: parts of it could not be decoded, and silence stands for them."
 _TRUNCATED = "The file is cut off: it says that it is longer. It was heard as far as it goes."
 _LEAP = "A time stamp leaps further than any recording may last: it was taken for wrong, and what follows for the continuation."
@@ -28,6 +29,12 @@ def unreadable_link(at: int, rate: int) -> Caution:
     """Of several recordings in the file, the one that should begin here."""
     ms = round(at * 1000 / rate)
     return Caution("damaged", ms, ms, _UNREADABLE, lost=True)
+
+
+def unread_bytes(count: int, at: int, rate: int) -> Caution:
+    """So many, behind what ended here."""
+    ms = round(at * 1000 / rate)
+    return Caution("unread", ms, ms, _UNREAD.format(count=count))
 
 
 def is_long(leap: Leap, rate: int) -> bool:
