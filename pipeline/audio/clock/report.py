@@ -21,6 +21,7 @@ _UNREADABLE = "Another recording follows here in the same file, but it could not
 _UNREAD = "Behind the sound the file goes on with {count} bytes that are no recording of a kind that is taken: they were not heard."
 _DAMAGED = "The recording is damaged here: parts of it could not be decoded, and silence stands for them."
 _TRUNCATED = "The file is cut off: it says that it is longer. It was heard as far as it goes."
+_NO_END = "The file has no end mark. That is so where a live stream was recorded; if this was none, what came behind is missing."
 _LEAP = "A time stamp leaps further than any recording may last: it was taken for wrong, and what follows for the continuation."
 _OPPOSITE = "The channels are in opposite phase, and mixed they would be silent: their difference was heard."
 
@@ -104,6 +105,8 @@ class Report:
         claimed = max(end, self._ms(0) + (claim.ms or 0))
         if claim.cut or claimed - end > _ROUNDED:
             yield Caution("truncated", end, claimed, _TRUNCATED, lost=True)
+        elif claim.unended:
+            yield Caution("unended", end, end, _NO_END)
 
     def _on_clock(self, samples: int) -> int:
         """Where a decoded sample stands: behind all leaps before it."""

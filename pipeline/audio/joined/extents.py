@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 
@@ -22,6 +22,7 @@ from pipeline.audio.containers.table import (
     FLAC,
     MATROSKA,
     MP4,
+    VOC,
     W64,
     WAV,
     Container,
@@ -35,6 +36,7 @@ from pipeline.audio.mp4_boxes import boxes
 _MOST_STEPS = 1_000_000  # units that are walked through: some 7 hours of mp3, and half a second
 _FEW_BOXES, _LONGEST_INDEX = 8, 1 << 20  # before and in the index of an MP4 in pieces
 _MOST_OBJECTS, _OBJECT_HEADER = 1_000, 24  # of Windows Media
+_VOC_END = b"\0"
 _BOX_NAME = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 \xa9-_")
 _CUT_BOXES = (b"mdat", b"moov", b"moof", b"free", b"skip", b"wide", b"uuid")
 _ASF_OBJECTS = tuple(  # how their names begin: header, sound, and four kinds of index
@@ -55,7 +57,9 @@ class Extent:
 def extent(window: Window, found: Found) -> Extent:
     """Of what begins at `found.start`. Never raises."""
     if units := UNITS.get(found.container):
-        return walk(window, found.start, units)
+        reached = walk(window, found.start, units)
+        ended = found.container is VOC and window.head(reached.end, 1) == _VOC_END
+        return replace(reached, end=reached.end + 1) if ended else reached
     reader = _READERS.get(found.container)
     try:
         told = reader(window.read, found.start, window.size) if reader else None
