@@ -56,13 +56,14 @@ def _in_memory(data: bytes) -> int:
 class Recording:
     """One in an open file: what it is, and the byte at which it ends, 0 for the file's own end. `claim` is what it says of its
     length, where that is not all there. `edits` of each sound track, where they are for us to follow and not for ffmpeg. `unread`:
-    bytes behind it that are no sound, nor tags or padding."""
+    bytes behind it that are no sound, nor tags or padding. `broken`: the share of its bytes that are none of its frames."""
 
     found: Found
     end: int = 0
     claim: Claim | None = None
     edits: tuple[tuple[Edit, ...], ...] = ()
     unread: int = 0
+    broken: float = 0.0
 
 
 def recordings_in(descriptor: int, declared: RawSound | None = None) -> list[Recording]:
@@ -84,7 +85,7 @@ def recordings_in(descriptor: int, declared: RawSound | None = None) -> list[Rec
 
 def _recording(read: Read, link: Link, size: int, found: Found) -> Recording:
     claim, end = cut_off(read, link.end, found), 0 if link.end == size else link.end
-    recording = Recording(found, end, claim, unread=link.unread)
+    recording = Recording(found, end, claim, unread=link.unread, broken=link.broken / (link.end - link.start))
     if found.container is not MP4:
         return recording
     if cut := cut_index(read, found.start, link.end):

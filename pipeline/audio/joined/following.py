@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from pipeline.audio.containers.chunks import Read
@@ -43,17 +43,20 @@ _MARKS = (
 @dataclass(frozen=True, slots=True)
 class Following:
     """`end`: where the recording ends, tags of its own and all. What follows begins at `begin`, with its tags, and is `found` to be
-    something; else there is nothing more. `unread`: bytes that are neither."""
+    something; else there is nothing more. `unread`: bytes that are neither. `broken`: bytes of the recording itself that are none
+    of its frames or packets, between others that are."""
 
     end: int
     begin: int
     found: Found | None = None
     unread: int = 0
+    broken: int = 0
 
 
 def following(read: Read, size: int, first: Found) -> Following:
     """Behind what was `found` in a file of `size` bytes. Never raises, whatever the bytes are."""
-    return _Behind(read, size, first).following()
+    behind = _Behind(read, size, first)
+    return replace(behind.following(), broken=behind.broken)
 
 
 class _Behind:
@@ -61,6 +64,7 @@ class _Behind:
         self._window = Window(lambda at, length: read(at, max(0, min(length, size - at))), size)
         self._size, self._first = size, first
         self._tries, self._bytes = 0, 0
+        self.broken = 0
 
     def following(self) -> Following:
         reached = extent(self._window, self._first)
@@ -81,6 +85,7 @@ class _Behind:
             if again is None or units is None:
                 unread = self._size - place
                 return Following(self._size, self._size, unread=unread if unread >= _LEAST_UNREAD else 0)
+            self.broken += 0 if found else again - place
             reached = walk(self._window, again, units)
         return Following(self._size, self._size)
 
@@ -121,11 +126,11 @@ class _Behind:
         return self._runs(units, start, units.again)
 
     def _runs(self, units: Units, at: int, certain: int) -> bool:
-        """Whether so many units follow each other, or as many as there are."""
+        """Whether so many units follow each other, or some up to the end of the file."""
         for number in range(certain):
             length = units.length(self._window, at) if at < self._size else 0
             if not length:
-                return at >= self._size and number > 0
+                return at >= self._size and number > 1
             at += length
         return True
 

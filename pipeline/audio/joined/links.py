@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.audio.containers.chunks import Read
+from pipeline.audio.containers.id3_tag import TAG_HEADER, tag_length
 from pipeline.audio.containers.link_syntax import SYNTAXES, LinkSyntax
 from pipeline.audio.containers.table import Container, Found
 from pipeline.audio.joined.following import Following, following
@@ -21,18 +22,18 @@ MOST_LINKS = 1_000
 _MOST_TRIES = 500  # marks that began nothing, until no more are looked at
 _BLOCK = 1024 * 1024  # bytes that are searched at once
 _MARK = 64  # bytes; no mark is as long
-_TAG_HEADER = b"ID3"
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
     """One recording's first byte in the file, and the first behind it. `found`: what it is, where it is not of the first's kind.
-    `unread`: bytes behind it that are no sound, nor tags or padding."""
+    `unread`: bytes behind it that are no sound, nor tags or padding. `broken`: bytes in it that are none of its frames."""
 
     start: int
     end: int
     found: Found | None = None
     unread: int = 0
+    broken: int = 0
 
 
 def links(read: Read, size: int, found: Found) -> tuple[Link, ...]:
@@ -50,7 +51,7 @@ def links(read: Read, size: int, found: Found) -> tuple[Link, ...]:
         own = _of_its_kind(read, size, search, now.start) if search else None
         behind = following(read, own.begin if own else size, now)
         own = own if behind.found is None else None
-        rows.append(Link(now.start, (own or behind).end, told, behind.unread))
+        rows.append(Link(now.start, (own or behind).end, told, behind.unread, behind.broken))
         if own:
             now, told = Found(now.container, own.begin, now.options), told and Found(now.container, own.begin)
         elif behind.found:
@@ -66,7 +67,7 @@ def _of_its_kind(read: Read, size: int, search: _Search, start: int) -> Followin
     begin = search.first(reach)
     if begin is None:
         return None
-    tagged = reach < begin and read(reach, 3) == _TAG_HEADER  # it belongs to the one behind it
+    tagged = reach < begin and tag_length(read(reach, TAG_HEADER)) > 0  # it belongs to the one behind it
     return Following(reach if tagged else search.syntax.end(read, begin), begin)
 
 
