@@ -67,7 +67,7 @@ def _of_its_kind(read: Read, size: int, search: _Search, start: int) -> Followin
     begin = search.first(reach)
     if begin is None:
         return None
-    tagged = reach < begin and tag_length(read(reach, TAG_HEADER)) > 0  # it belongs to the one behind it
+    tagged = 0 < tag_length(read(reach, TAG_HEADER)) <= begin - reach  # it belongs to the one behind it
     return Following(reach if tagged else search.syntax.end(read, begin), begin)
 
 
