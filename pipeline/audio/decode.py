@@ -16,7 +16,7 @@ from typing import Any
 
 from pipeline.audio.clock.link_decoding import LinkDecoding, Settings
 from pipeline.audio.clock.placement import Piece, Placement
-from pipeline.audio.clock.report import Report, is_long, unreadable_link
+from pipeline.audio.clock.report import Report, is_long, unread_bytes, unreadable_link
 from pipeline.audio.clock.track_choice import Chosen, choose_track, is_silent
 from pipeline.audio.containers.table import Container
 from pipeline.audio.ffmpeg.arguments import SAMPLE_RATE
@@ -162,6 +162,8 @@ class Decoding:
         if link.unfinished and is_long(link.unfinished, self._settings.sample_rate):
             self.end = max(self.end, start + link.unfinished.end)
         self._ended.append(self.end)
+        if link.unread:
+            self._told.append(unread_bytes(link.unread, self.end, self._settings.sample_rate))
 
     def _checked(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
         limit = self._settings.max_seconds

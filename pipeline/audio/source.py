@@ -11,9 +11,9 @@ from pathlib import Path
 
 from pipeline.audio.containers.chunks import Read
 from pipeline.audio.containers.edit_list import Edit, pausing_edits
-from pipeline.audio.containers.links import Link, links
 from pipeline.audio.containers.table import MP4, Found
 from pipeline.audio.duration.truncation import Claim, cut_off
+from pipeline.audio.joined.links import Link, links
 from pipeline.audio.mp4_boxes import HEADER_BYTES, check_complete, cut_index
 from pipeline.audio.raw_sound import RawSound
 from pipeline.audio.sniff import LOOK_BYTES, sniff_file
@@ -55,12 +55,15 @@ def _in_memory(data: bytes) -> int:
 @dataclass(frozen=True)
 class Recording:
     """One in an open file: what it is, and the byte at which it ends, 0 for the file's own end. `claim` is what it says of its
-    length, where that is not all there. `edits` of each sound track, where they are for us to follow and not for ffmpeg."""
+    length, where that is not all there. `edits` of each sound track, where they are for us to follow and not for ffmpeg. `unread`:
+    bytes behind it that are no sound, nor tags or padding. `broken`: the share of its bytes that are none of its frames."""
 
     found: Found
     end: int = 0
     claim: Claim | None = None
     edits: tuple[tuple[Edit, ...], ...] = ()
+    unread: int = 0
+    broken: float = 0.0
 
 
 def recordings_in(descriptor: int, declared: RawSound | None = None) -> list[Recording]:
@@ -75,20 +78,22 @@ def recordings_in(descriptor: int, declared: RawSound | None = None) -> list[Rec
     first = _first_in(descriptor, read, size)
     recordings = []
     for link in links(read, size, first):
-        found = first if link.start == first.start else _found_behind(descriptor, link.start, first)
+        found = first if link.start == first.start else _found_behind(descriptor, link.start, link.found or first)
         recordings.append(_recording(read, link, size, found))
     return recordings
 
 
 def _recording(read: Read, link: Link, size: int, found: Found) -> Recording:
     claim, end = cut_off(read, link.end, found), 0 if link.end == size else link.end
+    recording = Recording(found, end, claim, unread=link.unread, broken=link.broken / (link.end - link.start))
     if found.container is not MP4:
-        return Recording(found, end, claim)
+        return recording
     if cut := cut_index(read, found.start, link.end):
-        return Recording(found, cut, claim or Claim(None, cut=True))
+        return replace(recording, end=cut, claim=claim or Claim(None, cut=True))
     if edits := pausing_edits(read, found.start, link.end):
-        return Recording(replace(found, options={**found.options, "ignore_editlist": 1}), end, claim, edits)
-    return Recording(found, end, claim)
+        followed = replace(found, options={**found.options, "ignore_editlist": 1})
+        return replace(recording, found=followed, edits=edits)
+    return recording
 
 
 def _reader(descriptor: int, size: int) -> Read:
@@ -107,10 +112,10 @@ def _first_in(descriptor: int, read: Read, size: int) -> Found:
     return found
 
 
-def _found_behind(descriptor: int, start: int, first: Found) -> Found:
-    """What begins in the middle of a file: like the first unless its bytes say more."""
+def _found_behind(descriptor: int, start: int, like: Found) -> Found:
+    """What begins in the middle of a file: like that one unless its bytes say more."""
     try:
         found = sniff_file(lambda offset: os.pread(descriptor, LOOK_BYTES, start + offset))
     except UnsupportedMedia:
-        return Found(first.container, start, first.options)
+        return Found(like.container, start, like.options)
     return Found(found.container, start + found.start, found.options)

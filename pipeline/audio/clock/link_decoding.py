@@ -77,6 +77,7 @@ class LinkDecoding:
         self.unfinished: Leap | None = None  # what is missing at the end because it could not be decoded
         self.lacking = 0  # samples that are missing somewhere, by what the file says of its length
         self.claim = recording.claim
+        self.unread, self.broken = recording.unread, recording.broken  # bytes, a share of them
         self._descriptor, self._settings, self._track = descriptor, settings, track
         self._found, self._end = recording.found, recording.end
         edits = recording.edits[track : track + 1]
@@ -144,7 +145,7 @@ class LinkDecoding:
             sample_rate=settings.sample_rate,
             followed=followed,
             wide=wide,
-            stamped=self._is_stamped,
+            stamped=self.is_stamped,
         )
         os.lseek(self._descriptor, 0, os.SEEK_SET)  # the place in the file is shared with the ffmpeg before
         self._child = Child(
@@ -159,7 +160,8 @@ class LinkDecoding:
         return self._child
 
     @property
-    def _is_stamped(self) -> bool:
+    def is_stamped(self) -> bool:
+        """Whether its container says when each piece of sound is played."""
         return self._found.container not in _UNSTAMPED
 
     def _is_strange(self) -> bool:
@@ -171,7 +173,7 @@ class LinkDecoding:
     def _first_place(self) -> float:
         assert self._child
         rate, log = self._settings.sample_rate, self._child.log
-        if self._is_stamped:
+        if self.is_stamped:
             first = beginning(log.printed)
             return 0.0 if math.isnan(first) else max(first - self._zero, -1.0) * rate
         return -self._unstated_delay
@@ -235,7 +237,7 @@ class LinkDecoding:
         yield from _matched(runs, waiting)
 
     def _new_clock(self) -> StreamClock:
-        rate, stamped = self._settings.sample_rate, self._is_stamped
+        rate, stamped = self._settings.sample_rate, self.is_stamped
         start = 0.0 if stamped else -self._unstated_delay
         return StreamClock(rate, start=start, zero=self._zero, stamped=stamped, longest=self._settings.max_seconds)
 
@@ -259,7 +261,7 @@ class LinkDecoding:
         clock, missing = self.clock, self._said_to_be_missing()
         if clock and not self._edited:
             clock.forget_leaps_behind(self._reached)
-        if not self._is_stamped:
+        if not self.is_stamped:
             self.lacking = missing
         elif missing or (clock and clock.in_damage and not self._is_cut):
             self.unfinished = Leap(self._reached, self._reached + missing, damaged=True)
@@ -282,7 +284,7 @@ class LinkDecoding:
 
     @property
     def _is_cut(self) -> bool:
-        return self.claim is not None and (self.claim.cut or not self._is_stamped)
+        return self.claim is not None and (self.claim.cut or not self.is_stamped)
 
 
 def _matched(runs: deque[Run], waiting: bytearray) -> Iterator[Piece]:

@@ -18,8 +18,11 @@ _LEAST_LOST = 0.1  # seconds of damage that may hide a word
 _COMPLAINTS = 3  # of a decoder of bare frames, that mean something wherever they are
 _NEAR_END = 1.5  # seconds; a decoder is so far ahead of what comes out of the filters
 _UNREADABLE = "Another recording follows here in the same file, but it could not be decoded."
+_UNREAD = "Behind the sound the file goes on with {count} bytes that are no recording of a kind that is taken: they were not heard."
 _DAMAGED = "The recording is damaged here: parts of it could not be decoded, and silence stands for them."
+_BROKEN = "The file is damaged here: parts of it are none of the stream that it holds. No sound is known to be missing."
 _TRUNCATED = "The file is cut off: it says that it is longer. It was heard as far as it goes."
+_NO_END = "The file has no end mark. That is so where a live stream was recorded; if this was none, what came behind is missing."
 _LEAP = "A time stamp leaps further than any recording may last: it was taken for wrong, and what follows for the continuation."
 _OPPOSITE = "The channels are in opposite phase, and mixed they would be silent: their difference was heard."
 
@@ -28,6 +31,12 @@ def unreadable_link(at: int, rate: int) -> Caution:
     """Of several recordings in the file, the one that should begin here."""
     ms = round(at * 1000 / rate)
     return Caution("damaged", ms, ms, _UNREADABLE, lost=True)
+
+
+def unread_bytes(count: int, at: int, rate: int) -> Caution:
+    """So many, behind what ended here."""
+    ms = round(at * 1000 / rate)
+    return Caution("unread", ms, ms, _UNREAD.format(count=count))
 
 
 def is_long(leap: Leap, rate: int) -> bool:
@@ -47,6 +56,7 @@ class Report:
         self.warnings = [
             *self._damages([leap for leap in leaps if leap.damaged and not is_long(leap, rate)]),
             *self._unstamped_damage(link),
+            *self._broken(link),
             *(self._closed_up(clock) if clock else ()),
             *(self._cancelled(link.mixdown) if link.mixdown else ()),
             *(self._cut_off(link.claim) if link.claim else ()),
@@ -76,6 +86,17 @@ class Report:
         elif clock and not clock.is_stamped and self._is_serious(clock.damages, end):
             yield Caution("damaged", self._ms(clock.damages[0]), self._ms(clock.damages[-1]), _DAMAGED, lost=True)
 
+    def _broken(self, link: LinkDecoding) -> Iterator[Caution]:
+        """Where a decoder has passed over what is none of the stream's frames, and neither it nor a stamp has told."""
+        end, told = self._end, any(leap.damaged for leap in self._leaps) or next(self._unstamped_damage(link), None)
+        if end is None or told or not link.broken:
+            return
+        least = _LEAST_LOST * self._rate
+        much, leapt = link.broken * end >= least, any(leap.end - leap.start >= least for leap in self._leaps)
+        lost = leapt if link.is_stamped else much
+        if lost or much:
+            yield Caution("damaged", self._ms(0), self._ms(end), _DAMAGED if lost else _BROKEN, lost=lost)
+
     def _is_serious(self, damages: Sequence[int], end: int) -> bool:
         """One or two at the ends are what is left of frames where a file was cut."""
         return len(damages) >= _COMPLAINTS or any(0 < at < end - _NEAR_END * self._rate for at in damages)
@@ -97,6 +118,8 @@ class Report:
         claimed = max(end, self._ms(0) + (claim.ms or 0))
         if claim.cut or claimed - end > _ROUNDED:
             yield Caution("truncated", end, claimed, _TRUNCATED, lost=True)
+        elif claim.unended:
+            yield Caution("unended", end, end, _NO_END)
 
     def _on_clock(self, samples: int) -> int:
         """Where a decoded sample stands: behind all leaps before it."""

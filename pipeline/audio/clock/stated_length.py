@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.audio.containers.table import AAC, AC3, AMR, ASF, DTS, EAC3, OGG, W64, WAV, Container
+from pipeline.audio.containers.table import AAC, AC3, AMR, ASF, DTS, EAC3, MPEG, MPEGTS, OGG, W64, WAV, Container
 from pipeline.audio.ffmpeg.log_parser import Log
 
 _STEADY = (AC3, EAC3, DTS)  # whose length can be reckoned from their bit rate, unless several were joined
 _LIARS = (AAC, AMR, WAV, W64)  # whose length cannot, though it is
 _TIMED_TO_THE_END = (OGG, ASF)  # whose length is the stamp of their end
+_BY_STAMPS = (MPEG, MPEGTS)  # whose length is the last stamp that looks like one
 _CERTAIN = 0.5  # seconds; no writer is so wrong about the length of what it wrote
 
 
@@ -31,5 +32,7 @@ def lacking(container: Container, log: Log, heard: Heard) -> float:
     if container in _LIARS:
         return 0.0
     missing = log.duration - (heard.zero if container in _TIMED_TO_THE_END else 0.0) - heard.reached
+    if container in _BY_STAMPS and missing > heard.reached:  # a stamp that damage has made is no length
+        return 0.0
     is_certain = log.tracks == 1 and missing >= _CERTAIN
     return max(0.0, missing) if is_certain or heard.ends_damaged or log.damaged_before else 0.0

@@ -194,13 +194,19 @@ def _amr(read: Read, at: int, _size: int) -> bool:
     at += 9 if wide else 6
     for _ in range(3):
         head = read(at, 1)
-        if not head or head[0] & 0x83:
+        length = amr_frame(head[0], wide=wide) if head else 0
+        if not length:
             return False
-        kind = head[0] >> 3 & 15
-        if kind != _NO_DATA and kind >= len(_AMR_FRAMES[wide]):
-            return False
-        at += 1 + (0 if kind == _NO_DATA else _AMR_FRAMES[wide][kind])
+        at += length
     return True
+
+
+def amr_frame(head: int, *, wide: bool) -> int:
+    """Bytes of the frame with this first byte, 0 where it is none of a frame."""
+    kind = head >> 3 & 15
+    if head & 0x83 or (kind != _NO_DATA and kind >= len(_AMR_FRAMES[wide])):
+        return 0
+    return 1 + (0 if kind == _NO_DATA else _AMR_FRAMES[wide][kind])
 
 
 def _asf(read: Read, at: int, _size: int) -> bool:

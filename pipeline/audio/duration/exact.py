@@ -15,10 +15,10 @@ import struct
 from collections.abc import Callable, Mapping
 
 from pipeline.audio.containers.id3_tag import TAG_HEADER, tag_length
-from pipeline.audio.containers.links import links
 from pipeline.audio.containers.table import AAC, FLAC, MATROSKA, MP3, MP4, OGG, WAV, Container, Found
 from pipeline.audio.duration import aac, flac, matroska, mp3, mp4, ogg, wav
 from pipeline.audio.duration.frame_count import Extent
+from pipeline.audio.joined.links import links
 from pipeline.audio.sniff import sniff_file
 from pipeline.errors import StenopoolError
 
@@ -33,7 +33,7 @@ _MEASURERS: Mapping[Container, Callable[[bytes], Extent | None]] = {
     MATROSKA: matroska.extent,
 }
 _TAGGED = (MP3, AAC, FLAC)  # whose measurers look behind a tag
-_JOINED = (WAV, FLAC)  # whose measurers may stop before another recording begins
+_TO_THE_END = (WAV, MP3, AAC, OGG)  # whose measurers account for every byte of a plain file
 _BROKEN = (IndexError, KeyError, ValueError, OverflowError, ZeroDivisionError, struct.error)  # what garbage leads to
 
 
@@ -54,7 +54,9 @@ def measured(data: bytes, container: Container) -> Extent | None:
         found = measurer(data) if measurer else None
     except _BROKEN:
         return None
-    if found is None or not found.plausible or (container in _JOINED and _joined(data, container)):
+    if found is None or not found.plausible:
+        return None
+    if (container not in _TO_THE_END or not found.plain) and _joined(data, container):
         return None
     return found
 

@@ -1,7 +1,8 @@
 """Whether a file ends before its own claim: what its headers say of its length, against the bytes that are there.
 
 A recorder that streams knows no length, and writes none or one that cannot be: that is no claim. Nor is anything that only *may*
-mean a loss: an Ogg stream without a last page that says so is how every live stream ends; only a page that is cut itself counts.
+mean a loss: an Ogg stream without a last page that says so is how every live stream ends; only a page that is cut itself counts. Of
+that, and of a VOC without the block that ends it, it is told that the end mark is missing, and no more.
 A few missing bytes are a writer's error in counting. MPEG streams, bare frames and AMR claim nothing.
 """
 
@@ -74,11 +75,15 @@ _IMA_SAMPLES = 64  # of a packet, which AIFF counts as one frame
 class Claim:
     """How long a file says it is, None where it does not say so in time; `cut` where bytes of its sound are certainly missing.
 
-    Without that the sound has to be decoded to know.
+    Without that the sound has to be decoded to know. `unended`: it says nothing but that its end mark is missing.
     """
 
     ms: int | None
     cut: bool
+    unended: bool = False
+
+
+_UNENDED = Claim(None, cut=False, unended=True)
 
 
 def cut_off(read: Read, size: int, found: Found) -> Claim | None:
@@ -167,7 +172,9 @@ def _ogg(read: Read, at: int, size: int) -> Claim | None:
     last = tail.rfind(ogg_pages.MARK)
     found = ogg_pages.page(lambda offset, length: tail[offset : offset + length], last) if last >= 0 else None
     begun = found is None and last >= 0 and len(tail) - last < ogg_pages.LONGEST_HEADER
-    return Claim(None, cut=True) if begun or (found and found.end > len(tail)) else None
+    if begun or (found and found.end > len(tail)):
+        return Claim(None, cut=True)
+    return _UNENDED if found and not found.flags & ogg_pages.LAST else None
 
 
 def _mp3(read: Read, at: int, size: int) -> Claim | None:
@@ -281,6 +288,8 @@ def _voc(read: Read, at: int, size: int) -> Claim | None:
     """A block of no kind ends it."""
     at += int.from_bytes(read(at + 20, 2), "little")
     for _ in range(_MOST_STEPS):
+        if at == size:
+            return _UNENDED
         header = read(at, 4)
         if len(header) < _VOC_HEADER or not header[0]:
             return None

@@ -32,6 +32,18 @@ LOWER: dict[str, Form] = {
     "mp3": ("-ar", 22_050), "aac": ("-ar", 22_050), "ac3": ("-ar", 32_000), "wav": ("-ar", 8000), "flac": ("-ar", 8000),
     "ogg": ("-ar", 24_000), "mpg": ("-ar", 22_050), "m4a": ("-ar", 22_050),
 }  # fmt: skip
+MIXED = (
+    ("wav", "mp3"),
+    ("mp3", "m4a"),
+    ("flac", "ogg"),
+    ("ogg", "mp3"),
+    ("m4a", "wav"),
+    ("aac", "flac"),
+    ("webm", "aac"),
+    ("ts", "wav"),
+    ("wma", "ac3"),
+    ("mp3", "wav"),
+)
 # A stream of bare frames has its encoder's delay, and the rest of the last frame, wherever a file in it begins or ends.
 JOINT = {
     "aac": 60,
@@ -75,6 +87,10 @@ def rows() -> Iterator[Row]:
         yield _row(name, "stereo and mono", _form(name, 2), _form(name, 1))
     for name, form in LOWER.items():
         yield _row(name, "another rate", _form(name, 1), form)
+    for first, second in MIXED:
+        forms = [(one, _form(one, channels)) for one, channels in ((first, 1), (second, 2))]
+        late = FILES[first][1] + FILES[second][1] + JOINT.get(first, 0) + JOINT.get(second, 0)
+        yield Row(f"M9 {first} and {second} joined", partial(_of_two_kinds, forms=forms), SAID, late)
     for name in ("mkv", "mp4", "avi"):
         yield Row(f"M1 mp3 of two formats in one track of {name}", partial(_one_track, name=name), SAID, 150)
     yield Row("M1 mp3, another format each second", _each_second, said_by_both(), 200)
@@ -102,6 +118,13 @@ def _row(name: str, how: str, *forms: Form) -> Row:
 def _joined(folder: Path, name: str, forms: Sequence[Form]) -> bytes:
     sounds = [wav(talker(seed)[0]) for seed in (A, B)]
     return b"".join(encoded(folder, sound, name, *form) for sound, form in zip(sounds, forms, strict=True))
+
+
+def _of_two_kinds(folder: Path, forms: Sequence[tuple[str, Form]]) -> bytes:
+    sounds = [wav(talker(seed)[0]) for seed in (A, B)]
+    return b"".join(
+        encoded(folder, sound, f"a.{name}", *form) for sound, (name, form) in zip(sounds, forms, strict=True)
+    )
 
 
 def _one_track(folder: Path, name: str) -> bytes:

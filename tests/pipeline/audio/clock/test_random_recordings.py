@@ -171,6 +171,22 @@ def test_files_joined_end_to_end(kind: str, pieces: list[Piece]) -> None:
     assert bool(opposite) == any(caution.code == "opposite_phase" for caution in found.sound.findings.warnings)
 
 
+KINDS = {**JOINED, "m4a": ("-c:a", "aac"), "webm": ("-c:a", "libvorbis"), "caf": (), "wv": (), "voc": ()}
+
+
+@given(parts=st.lists(st.tuples(PIECES, st.sampled_from(list(KINDS))), min_size=2, max_size=5))
+@settings(max_examples=25)
+def test_files_of_several_kinds_joined_end_to_end(parts: list[tuple[Piece, str]]) -> None:
+    pieces = [piece for piece, _ in parts]
+    files = [made(piece, kind, *KINDS[kind]) for piece, kind in parts]
+    lengths = [len(say(piece.spoken, gap_s=GAP, edge_s=EDGE)) / 2 / SAMPLE_RATE for piece in pieces]
+    found = hear(b"".join(files))
+    assert_same(found.words, placed(pieces, starts_of(lengths)), 0.01 * len(parts))
+    assert found.end == pytest.approx(sum(lengths), abs=0.025 * len(pieces))
+    assert not found.sound.findings.gaps
+    assert {caution.code for caution in found.sound.findings.warnings} <= {"opposite_phase"}
+
+
 STAMPED = {
     "mka": ("-c:a", "libopus"),
     "webm": ("-c:a", "libvorbis"),

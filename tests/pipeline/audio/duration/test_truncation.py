@@ -101,9 +101,16 @@ def test_a_live_stream_may_end_without_saying_so(recordings: Path) -> None:
     """On whole pages: what has been sent is there."""
     data = (recordings / "voice.ogg").read_bytes()
     last = data.rindex(b"OggS")
-    assert claim(data[:last]) is None
+    assert claim(data[:last]) == Claim(None, cut=False, unended=True)
     assert claim(data[: last + 9]) == Claim(None, cut=True)
     assert claim(data[: len(data) - 1]) == Claim(None, cut=True)
+
+
+def test_a_voc_without_the_block_that_ends_it(recordings: Path) -> None:
+    data = (recordings / "creative.voc").read_bytes()
+    assert data.endswith(b"\0")
+    assert claim(data) is None
+    assert claim(data[:-1]) == Claim(None, cut=False, unended=True)
 
 
 def test_what_comes_after_the_sound_may_be_missing(recordings: Path) -> None:

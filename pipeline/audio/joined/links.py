@@ -13,22 +13,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.audio.containers.chunks import Read
+from pipeline.audio.containers.id3_tag import TAG_HEADER, tag_length
 from pipeline.audio.containers.link_syntax import SYNTAXES, LinkSyntax
-from pipeline.audio.containers.table import Found
+from pipeline.audio.containers.table import Container, Found
+from pipeline.audio.joined.following import Following, following
 
 MOST_LINKS = 1_000
 _MOST_TRIES = 500  # marks that began nothing, until no more are looked at
 _BLOCK = 1024 * 1024  # bytes that are searched at once
 _MARK = 64  # bytes; no mark is as long
-_TAG_HEADER = b"ID3"
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One recording's first byte in the file, and the first behind it."""
+    """One recording's first byte in the file, and the first behind it. `found`: what it is, where it is not of the first's kind.
+    `unread`: bytes behind it that are no sound, nor tags or padding. `broken`: bytes in it that are none of its frames."""
 
     start: int
     end: int
+    found: Found | None = None
+    unread: int = 0
+    broken: int = 0
 
 
 def links(read: Read, size: int, found: Found) -> tuple[Link, ...]:
@@ -37,18 +42,33 @@ def links(read: Read, size: int, found: Found) -> tuple[Link, ...]:
     `read(offset, length)` gives bytes of the file, fewer only at its end. Of more than MOST_LINKS the last holds all that are left.
     Never raises, whatever the bytes are.
     """
-    starts, ends = [found.start], list[int]()
-    syntax = SYNTAXES.get(found.container)
-    search = _Search(read, size, syntax) if syntax else None
-    while search and len(starts) < MOST_LINKS:
-        reach = max(search.syntax.reach(read, starts[-1], size), starts[-1] + 1)
-        begin = search.first(reach)
-        if begin is None:
-            break
-        tagged = reach < begin and read(reach, 3) == _TAG_HEADER  # it belongs to the one behind it
-        ends.append(reach if tagged else search.syntax.end(read, begin))
-        starts.append(begin)
-    return tuple(Link(start, end) for start, end in zip(starts, [*ends, size], strict=True))
+    rows, searches = list[Link](), dict[Container, _Search]()
+    now, told = found, None
+    while len(rows) < MOST_LINKS - 1:
+        if now.container not in searches and (syntax := SYNTAXES.get(now.container)):
+            searches[now.container] = _Search(read, size, syntax)
+        search = searches.get(now.container)
+        own = _of_its_kind(read, size, search, now.start) if search else None
+        behind = following(read, own.begin if own else size, now)
+        own = own if behind.found is None else None
+        rows.append(Link(now.start, (own or behind).end, told, behind.unread, behind.broken))
+        if own:
+            now, told = Found(now.container, own.begin, now.options), told and Found(now.container, own.begin)
+        elif behind.found:
+            now = told = behind.found
+        else:
+            return tuple(rows)
+    return (*rows, Link(now.start, size, told))
+
+
+def _of_its_kind(read: Read, size: int, search: _Search, start: int) -> Following | None:
+    """The next recording of the same kind, where one is marked as such."""
+    reach = max(search.syntax.reach(read, start, size), start + 1)
+    begin = search.first(reach)
+    if begin is None:
+        return None
+    tagged = 0 < tag_length(read(reach, TAG_HEADER)) <= begin - reach  # it belongs to the one behind it
+    return Following(reach if tagged else search.syntax.end(read, begin), begin)
 
 
 class _Search:

@@ -1,0 +1,167 @@
+"""What follows a recording in its file: another one, of any kind that is taken; tags and padding; or bytes that nobody can hear.
+
+A player plays the first and stops. Who joined two files wants both heard: so behind the end of the first a recording is looked for
+as at the front of a file; and where the end is not known, or something else stands there, for the marks that recordings begin with.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from pipeline.audio.containers.chunks import Read
+from pipeline.audio.containers.id3_tag import TAG_HEADER, tag_length
+from pipeline.audio.containers.link_syntax import SYNTAXES
+from pipeline.audio.containers.table import AAC, AC3, DTS, EAC3, MP3, MPEG, MPEGTS, Container, Found
+from pipeline.audio.joined.extents import extent, walk
+from pipeline.audio.joined.trailers import past_trailers
+from pipeline.audio.joined.units import UNITS, Units
+from pipeline.audio.joined.window import Window
+from pipeline.audio.sniff import MOST_TAGS, sniff_file
+from pipeline.errors import StenopoolError
+
+_LOOK = 16 * 1024  # bytes that tell what begins at a place
+_MOST_BYTES = 64 * 1024 * 1024  # that are searched for marks
+_MOST_TRIES = 500  # marks that began nothing, until no more are looked at
+_MOST_ROUNDS = 100  # damages, tags
+_BLOCK, _MARK = 1024 * 1024, 64  # bytes that are searched at once; no mark is as long
+_LEAST_UNREAD = 1024  # bytes; fewer hold no sound
+_READ_ON = (MP3, AAC, AC3, EAC3, DTS, MPEG, MPEGTS)  # of which whatever follows of the same kind is the same stream
+_XING_AT = (36, 21, 13)  # bytes into the first frame of an mp3, where a tag may stand
+# Each with the bytes that may stand before it. One by one they are found twenty times as fast as all by one expression.
+_MARKS = (
+    (re.compile(rb"Xing\x00\x00\x00[\x00-\x0f]"), _XING_AT),
+    (re.compile(rb"Info\x00\x00\x00[\x00-\x0f]"), _XING_AT),
+    (re.compile(rb"ID3[\x02-\x04]\x00"), (0,)),
+    (re.compile(rb"\x00\x00\x01\xba"), (0,)),
+    *((one.mark, (one.lead,)) for container, one in SYNTAXES.items() if container is not MP3),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """`end`: where the recording ends, tags of its own and all. What follows begins at `begin`, with its tags, and is `found` to be
+    something; else there is nothing more. `unread`: bytes that are neither. `broken`: bytes of the recording itself that are none
+    of its frames or packets, between others that are."""
+
+    end: int
+    begin: int
+    found: Found | None = None
+    unread: int = 0
+    broken: int = 0
+
+
+def following(read: Read, size: int, first: Found) -> Following:
+    """Behind what was `found` in a file of `size` bytes. Never raises, whatever the bytes are."""
+    behind = _Behind(read, size, first)
+    return replace(behind.following(), broken=behind.broken)
+
+
+class _Behind:
+    def __init__(self, read: Read, size: int, first: Found) -> None:
+        self._window = Window(lambda at, length: read(at, max(0, min(length, size - at))), size)
+        self._size, self._first = size, first
+        self._tries, self._bytes = 0, 0
+        self.broken = 0
+
+    def following(self) -> Following:
+        reached = extent(self._window, self._first)
+        if reached.end <= self._first.start:  # it is not what it was found to be
+            return Following(self._size, self._size)
+        for _ in range(_MOST_ROUNDS):
+            if not reached.known:
+                return self._marked(reached.last, self._size) or Following(self._size, self._size)
+            place, found = self._behind_trailers(reached.end)
+            if place >= self._size:
+                break
+            if found and not (found.container is self._first.container and found.container in _READ_ON):
+                return Following(reached.end, place, found)
+            units = UNITS.get(self._first.container)
+            again = found.start if found else self._again(units, place) if units else None
+            if found is None and (marked := self._marked(reached.last + 1, again or self._size)):
+                return marked
+            if again is None or units is None:
+                unread = self._size - place
+                return Following(self._size, self._size, unread=unread if unread >= _LEAST_UNREAD else 0)
+            self.broken += 0 if found else again - place
+            reached = walk(self._window, again, units)
+        return Following(self._size, self._size)
+
+    def _behind_trailers(self, at: int) -> tuple[int, Found | None]:
+        """Where something begins that is no trailer, and what."""
+        for _ in range(_MOST_ROUNDS):
+            if at >= self._size:
+                break
+            if found := self._recording(at):
+                return at, found
+            past = past_trailers(self._window, at, self._first.container)
+            if past == at:
+                return at, None
+            for back in range(min(3, past - at - 1), 0, -1):  # padding of zeros may hide that a length begins with one
+                if found := self._recording(past - back):
+                    return past - back, found
+            at = past
+        return min(at, self._size), None
+
+    def _recording(self, at: int) -> Found | None:
+        """What begins exactly there, behind tags at most."""
+        start = at
+        for _ in range(MOST_TAGS):
+            start += tag_length(self._window.head(start, TAG_HEADER))
+        try:
+            found = sniff_file(lambda offset: self._window.read(start + offset, _LOOK))
+        except StenopoolError:
+            return None
+        exact = not found.start and self._begins(found.container, start)
+        return Found(found.container, start, found.options) if exact else None
+
+    def _begins(self, container: Container, start: int) -> bool:
+        syntax = SYNTAXES.get(container)
+        if syntax and container is not MP3:
+            lead = syntax.mark.match(self._window.read(start + syntax.lead, _MARK))
+            return bool(lead) and syntax.begins(self._window.read, start, self._size)
+        units = UNITS[container]
+        return self._runs(units, start, units.again)
+
+    def _runs(self, units: Units, at: int, certain: int) -> bool:
+        """Whether so many units follow each other, or some up to the end of the file."""
+        for number in range(certain):
+            length = units.length(self._window, at) if at < self._size else 0
+            if not length:
+                return at >= self._size and number > 1
+            at += length
+        return True
+
+    def _again(self, units: Units, place: int) -> int | None:
+        """Where the recording goes on behind damage."""
+        if units.mark is None:
+            return None
+        found = self._searched([units.mark], place + 1, self._size)
+        return next((at for at, _ in found if self._runs(units, at, units.again)), None)
+
+    def _marked(self, at: int, end: int) -> Following | None:
+        """What begins with a mark there or further behind."""
+        for place, kind in self._searched([mark for mark, _ in _MARKS], at, end):
+            for begin in (place - lead for lead in _MARKS[kind][1]):
+                if begin >= at and (found := self._recording(begin)):
+                    return Following(begin, begin, found)
+        return None
+
+    def _searched(self, marks: Sequence[re.Pattern[bytes]], at: int, end: int) -> Iterator[tuple[int, int]]:
+        """Every place between `at` and `end` with a mark, and which, as far as all searches together may go."""
+        while at < end and self._bytes < _MOST_BYTES:
+            block = self._window.read(at, _BLOCK + _MARK)
+            self._bytes += len(block)
+            hits = sorted(hit for number, mark in enumerate(marks) for hit in _hits(mark, number, block))
+            for place, kind in hits:
+                if place >= min(_BLOCK, end - at) or self._tries >= _MOST_TRIES:
+                    break
+                self._tries += 1
+                yield at + place, kind
+            at += _BLOCK
+
+
+def _hits(mark: re.Pattern[bytes], kind: int, block: bytes) -> Iterator[tuple[int, int]]:
+    return ((match.start(), kind) for match in islice(mark.finditer(block), _MOST_TRIES))
