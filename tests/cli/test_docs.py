@@ -162,7 +162,7 @@ def test_the_metrics_are_the_documented_ones() -> None:
 
 def exposition() -> str:
     """What /metrics says when everything can be asked."""
-    some = defaultdict[str, Any](int, jobs={"queued": 1}, chunks={}, dispatched={})
+    some = defaultdict[str, Any](int, jobs={"queued": 1}, chunks={}, waiting={})
     store = SimpleNamespace(counts=lambda: some)
     workers = SimpleNamespace(alive=lambda _: [SimpleNamespace(facts={"ledger_differences": 0})])
     metrics: Any = Metrics()
