@@ -82,6 +82,9 @@ def submit(
     audio_track: Annotated[
         str | None, typer.Option(metavar="NUMBER|all", help="Of a file with several, from 1; all: each by itself.")
     ] = None,
+    priority: Annotated[
+        str | None, typer.Option(metavar="-10..10|low|normal", help="Among your own jobs; the higher goes first.")
+    ] = None,
     webhook_url: Annotated[str | None, typer.Option(help="Tell this URL when the job has ended.")] = None,
     idempotency_key: Annotated[
         str | None, typer.Option(help="Submitting again with the same key makes no second job.")
@@ -101,6 +104,7 @@ def submit(
         "language": language,
         "channels": channels if channels != "mix" else None,
         "audio_track": audio_track,
+        "priority": priority,
         "webhook.url": webhook_url,
     }
     with Client(base_url or LOCAL, api_key) as client:

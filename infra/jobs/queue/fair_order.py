@@ -82,7 +82,7 @@ def next_piece(session: Session, role: str, now: float, room: SlowRoom, passed: 
 
 def _accounts(role: str, now: float, room: SlowRoom) -> Select[str, int]:
     """Those with work that is due, the least served first."""
-    theirs = and_(col(WaitingWork.role) == role, col(WaitingWork.account_id) == col(Share.account_id))
+    theirs = and_(col(WaitingWork.role) == role, col(WaitingWork.account_id) == col(Share.account_id), _BY["shortest"])
     fast = exists().where(theirs, ~col(WaitingWork.slow), col(WaitingWork.run_at) <= now)
     slow = exists().where(theirs, col(WaitingWork.slow), col(WaitingWork.run_at) <= now)
     due = or_(fast, and_(slow, col(Share.account_id).not_in(room.full))) if room.is_open else fast
@@ -99,6 +99,7 @@ def _first(
         col(WaitingWork.account_id) == account,
         col(WaitingWork.slow) == slow,
         col(WaitingWork.run_at) <= now,
+        _BY["oldest" if order == _OLDEST else "shortest"],
     )
     if passed:
         waiting = waiting.where(tuple_(col(WaitingWork.job_id), col(WaitingWork.idx)).not_in(list(passed)))
@@ -115,8 +116,8 @@ def claimable_now(session: Session, role: str, now: float, limit: int) -> int:
 
 
 def _due(session: Session, role: str, now: float, limit: int, *which: ColumnElement[bool]) -> int:
-    these = (col(WaitingWork.role) == role, col(WaitingWork.run_at) <= now, *which)
-    some = select(literal(1)).where(*these).select_from(WaitingWork).limit(limit).subquery()
+    these = and_(col(WaitingWork.role) == role, col(WaitingWork.run_at) <= now, _BY["shortest"], *which)
+    some = select(literal(1)).where(these).select_from(WaitingWork).limit(limit).subquery()
     return session.execute(select(func.count()).select_from(some)).scalar_one()
 
 
@@ -134,6 +135,7 @@ def charge(session: Session, role: str, piece: Piece) -> None:
 
 # As the partial index says it: a bound number would not do.
 _BACKLOGGED = text("shares.pieces + shares.slow_pieces > 0")
+_BY = {"shortest": text("waiting_work.size_ms >= 0"), "oldest": text("waiting_work.since >= 0")}  # which index is meant
 _IN_TURN = ("since", "job_id", "idx")
 _SHORTEST = ("rank", "size_ms", *_IN_TURN)
 _OLDEST = ("rank", *_IN_TURN)

@@ -12,8 +12,8 @@ from tests.pipeline.audio.sounds import wav
 KEYS = {
     "id", "object", "task", "status", "created_at", "queued_at", "processing_at", "cancelling_at", "completed_at", "failed_at",
     "cancelled_at", "expired_at", "client_reference_id", "metadata", "input", "request", "model", "model_used", "language",
-    "progress", "partial", "incomplete", "gaps", "warnings", "quality", "usage", "sound", "cost", "receipt_url", "error", "webhook",
-    "attempt", "expires_at", "waiting",
+    "progress", "queue", "partial", "incomplete", "gaps", "warnings", "quality", "usage", "sound", "cost", "receipt_url", "error",
+    "webhook", "attempt", "expires_at", "waiting",
 }  # fmt: skip
 
 

@@ -105,8 +105,10 @@ def _create_tables() -> None:
         sa.PrimaryKeyConstraint("job_id", "idx", name="pk_waiting_work"),
     )
     of_account, in_turn = ["role", "account_id", "slow", "rank"], ["since", "job_id", "idx"]
-    op.create_index("ix_waiting_work_shortest", "waiting_work", [*of_account, "size_ms", *in_turn])
-    op.create_index("ix_waiting_work_oldest", "waiting_work", [*of_account, *in_turn])
+    for name, size, always in (("shortest", ["size_ms"], "size_ms >= 0"), ("oldest", [], "since >= 0")):
+        where = sa.text(always)  # said by the query for which the index is, and by no other
+        columns = [*of_account, *size, *in_turn]
+        op.create_index(f"ix_waiting_work_{name}", "waiting_work", columns, sqlite_where=where, postgresql_where=where)
     counters = ("served_ms", "turns", "pieces", "waiting_ms", "slow_pieces", "slow_ms")
     op.create_table(
         "shares",
