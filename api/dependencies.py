@@ -23,6 +23,7 @@ Result = TypeVar("Result")
 # Of each of these, and of twice the io threads for work and for speech, an account alone gets half.
 STORE_THREADS = 40  # short calls: the database, small objects
 TRANSFER_THREADS = 64  # writes of uploads and reads of results
+HEARINGS = 4  # recordings heard at once by engines on this machine, times its processors
 BROKER_THREADS = 16  # sends to the broker, which may hang for a second
 JOBS = "/v1/audio/jobs"
 
@@ -58,6 +59,8 @@ class AppContext:
         self._publish = _FairThreads(BROKER_THREADS)
         self._synthesize = _FairThreads(waiting)
         self._work = ThreadPool(Shares(waiting, room_for_others=True), "work")
+        # Each of these decodes and cuts in this process while an engine hears: more at once would only take turns at its lock.
+        self._hear = ThreadPool(Shares(HEARINGS * services.settings.cpu_processes, room_for_others=True), "hear")
         self._measure = _FairThreads(services.settings.cpu_processes)
 
     async def query(self, call: Callable[[], Result]) -> Result:
@@ -76,6 +79,10 @@ class AppContext:
         """Run a long blocking call: a transcription."""
         return await self._work.run(call)
 
+    async def hear(self, call: Callable[[], Result]) -> Result:
+        """Run a long call that computes: a transcription by an engine on this machine."""
+        return await self._hear.run(call)
+
     def run_in_greenlet(self, call: Callable[[], Result]) -> Awaitable[Result]:
         """Run a call that does little but wait, and waits by `greenlet_io`; what it has to block for is work."""
         return run_in_greenlet(call, self._work.run)
@@ -91,6 +98,7 @@ class AppContext:
     def close(self) -> None:
         """Let the threads go."""
         self._work.close()
+        self._hear.close()
 
     async def clean_up(self, call: Callable[[], object]) -> None:
         """Run a blocking call that lets go of something, even while the request is being cancelled."""
