@@ -26,6 +26,7 @@ Result = TypeVar("Result")
 STORE_THREADS = 40  # short calls: the database, small objects
 TRANSFER_THREADS = 64  # writes of uploads and reads of results
 LOOK_THREADS = 4  # looks of those who have waited: however many they are, they take nothing from those who ask
+HEARINGS = 4  # recordings heard at once by engines on this machine, times its processors
 BROKER_THREADS = 16  # sends to the broker, which may hang for a second
 JOBS = "/v1/audio/jobs"
 
@@ -63,6 +64,8 @@ class AppContext:
         self._publish = _FairThreads(BROKER_THREADS)
         self._synthesize = _FairThreads(waiting)
         self._work = ThreadPool(Shares(waiting, room_for_others=True), "work")
+        # Each of these decodes and cuts in this process while an engine hears: more at once would only take turns at its lock.
+        self._hear = ThreadPool(Shares(HEARINGS * services.settings.cpu_processes, room_for_others=True), "hear")
         self._measure = _FairThreads(services.settings.cpu_processes)
 
     async def query(self, call: Callable[[], Result]) -> Result:
@@ -85,6 +88,10 @@ class AppContext:
         """Run a long blocking call: a transcription."""
         return await self._work.run(call)
 
+    async def hear(self, call: Callable[[], Result]) -> Result:
+        """Run a long call that computes: a transcription by an engine on this machine."""
+        return await self._hear.run(call)
+
     def run_in_greenlet(self, call: Callable[[], Result]) -> Awaitable[Result]:
         """Run a call that does little but wait, and waits by `greenlet_io`; what it has to block for is work."""
         return run_in_greenlet(call, self._work.run)
@@ -106,6 +113,7 @@ class AppContext:
         """Let the threads go."""
         self.watcher.close()
         self._work.close()
+        self._hear.close()
 
     async def clean_up(self, call: Callable[[], object]) -> None:
         """Run a blocking call that lets go of something, even while the request is being cancelled."""

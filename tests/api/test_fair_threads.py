@@ -10,7 +10,7 @@ from api.dependencies import AppContext
 from pipeline.concurrency.shares import Owner, work_for
 from tests.api.conftest import House
 
-POOLS = ("query", "transfer", "publish", "work", "synthesize", "measure")
+POOLS = ("query", "transfer", "publish", "work", "hear", "synthesize", "measure")
 
 
 @pytest.mark.parametrize("name", POOLS)

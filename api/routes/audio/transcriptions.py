@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Literal
 
@@ -24,7 +24,9 @@ from api.uploads.sinks import SYNC_LIMIT, TOO_LARGE, MemorySink, announced_bytes
 from infra.keys.accounts import Principal
 from pipeline import passthrough
 from pipeline.errors import InvalidRequest
+from pipeline.options import TranscriptionOptions
 from pipeline.quality.omissions import loss
+from pipeline.run import is_local
 from pipeline.transcript import Transcript
 
 router = APIRouter(prefix="/v1/audio", tags=["audio"])
@@ -103,12 +105,19 @@ async def _heard(request: Request, context: AppContext, caller: Principal, task:
             log.warning("sound is missing for good: %s", loss(transcript))
         return transcript
 
-    only_waits = context.services.database.is_prompt and passthrough.runs_in_greenlet(
-        sound, options, context.services.registry
-    )
-    run = context.run_in_greenlet if only_waits else context.work
+    run = _runner(context, sound, options)
     hearing: Hearing = BackgroundWork(lambda disconnect, hand_out: run(partial(transcribe, disconnect, hand_out)))
     return await as_events(request, hearing, options) if streamed else await as_body(request, hearing, options)
+
+
+def _runner(
+    context: AppContext, sound: bytes, options: TranscriptionOptions
+) -> Callable[[Callable[[], Transcript]], Awaitable[Transcript]]:
+    """Where the work is done: on the loop where it only waits, among few where this machine hears, else among many."""
+    registry = context.services.registry
+    if context.services.database.is_prompt and passthrough.runs_in_greenlet(sound, options, registry):
+        return context.run_in_greenlet
+    return context.hear if is_local(options, registry) else context.work
 
 
 async def _read(request: Request) -> tuple[bytes, TranscriptionFields]:
