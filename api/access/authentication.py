@@ -75,7 +75,7 @@ class Authentication:
         await (render(refused) if refused else self.app)(scope, receive, Counted(send, standings))
 
     async def _let_in(self, scope: Scope) -> Sequence[Standing]:
-        """How the account stands with its rates. Raises Unauthenticated, Forbidden, RateLimited, ServerBusy, TooManyConnections,
+        """How the account stands with its rates. Raises Unauthenticated, Forbidden, RateLimited, ServerBusy, LimitExceeded,
         NotFound for an administration that is switched off."""
         context: AppContext = scope["app"].state.context
         headers, services, state = Headers(scope=scope), context.services, scope["state"]
@@ -89,6 +89,7 @@ class Authentication:
         check_scope(principal, scope["method"], scope["path"], headers)
         if "place" in state:
             self.connections.count(state["place"], principal.account_id, principal.limits.connections)
+        state["open_connections"] = self.connections.open[principal.account_id]
         state["principal"] = principal
         return await count(services, principal, scope["method"], scope["path"])
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
-from api.http.error_responses import TooManyConnections
+from infra.keys.account_limits import refusal
 
 
 class Place:
@@ -38,14 +38,11 @@ class AccountBound:
         self.open: Counter[str] = Counter()
 
     def count(self, place: Place, account_id: str, most: int | None) -> None:
-        """Raises TooManyConnections for one more than `most`; None: as many as there may be."""
+        """Raises LimitExceeded for one more than `most`; None: as many as there may be."""
         if place.account_id == account_id:
             return
         if most is not None and self.open[account_id] >= most:
-            raise TooManyConnections(
-                f"The account has {most} connections open, as many as it may have at once. Close one, or use one that is open.",
-                param="connections",
-            )
+            raise refusal("connections", used=self.open[account_id], limit=most)
         self.open[account_id] += 1
         place.take(account_id, partial(self._left, account_id))
 

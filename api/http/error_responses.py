@@ -106,12 +106,6 @@ class UnsupportedEncoding(InvalidRequest):
     code = "unsupported_encoding"
 
 
-class TooManyConnections(RateLimited):
-    """As many connections as the account may have open at once."""
-
-    code = "limit_exceeded"
-
-
 class ServerBusy(StenopoolError):
     """Too many requests are being served at this moment; try again shortly."""
 
@@ -177,7 +171,7 @@ def _headers(error: StenopoolError, status: int) -> dict[str, str]:
         headers["x-should-retry"] = "false"  # clients retry these by default; the same question gets the same answer
     if isinstance(error, UnsupportedEncoding):
         headers["accept-encoding"] = "gzip, deflate"  # RFC 9110, 15.5.16
-    if isinstance(error, TooManyConnections):
+    if isinstance(error, LimitExceeded) and error.param == "connections":
         headers["connection"] = "close"
     if status == HTTPStatus.UNAUTHORIZED:
         headers["www-authenticate"] = "Bearer"

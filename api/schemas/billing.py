@@ -123,7 +123,7 @@ def usage_object(group: Group, by: Grouping) -> dict[str, Any]:
 
 
 def limits_object(limits: Mapping[str, Standing]) -> dict[str, Any]:
-    """How much of each limit is used. `used` is null for what no database counts."""
+    """How much of each limit is used; `used` is null for what no database counts."""
     return {name: {"used": one.used, "limit": one.limit} for name, one in limits.items()}
 
 

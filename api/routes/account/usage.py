@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 
 from api.dependencies import AppContext, Caller, Context
 from api.openapi.document import answers
@@ -40,15 +40,17 @@ def balance_of(context: AppContext, account_id: str) -> dict[str, Any]:
 
 
 @router.get("/usage", summary="What was used, and what it cost")
-async def usage(context: Context, caller: Caller, query: Annotated[UsageQuery, Query()]) -> dict[str, Any]:
+async def usage(
+    request: Request, context: Context, caller: Caller, query: Annotated[UsageQuery, Query()]
+) -> dict[str, Any]:
     """Added up from the receipts: one line for each day (UTC), model or key, and `total` for the whole period. `limits` says how
     much of each of the account's limits is used at this moment: `{name: {used, limit}}`, `limit` null where there is none."""
     since, until = query.days()
     wanted = Wanted(caller.account_id, query.key_id, query.model, since, until)
     told = await context.query(partial(report, context, wanted, query.group_by, limit=query.limit, after=query.after))
-    return told | {
-        "limits": limits_object(await context.query(partial(context.services.quota.limits, caller.account_id)))
-    }
+    limits = limits_object(await context.query(partial(context.services.quota.limits, caller.account_id)))
+    limits["connections"]["used"] = request.state.open_connections
+    return told | {"limits": limits}
 
 
 def report(context: AppContext, wanted: Wanted, by: Any, *, limit: int, after: str | None) -> dict[str, Any]:

@@ -5,9 +5,9 @@ import ipaddress
 import pytest
 
 from api.connection.account_bound import AccountBound, Place
-from api.http.error_responses import TooManyConnections
 from api.http.peers import Peers
 from api.main import create_app
+from pipeline.errors import LimitExceeded
 from tests.api.conftest import House
 from tests.api.serving import answered, received, running
 
@@ -23,7 +23,7 @@ def test_a_place_counts_for_one_account_at_a_time() -> None:
     for place in places[:2]:
         bound.count(place, "mine", 2)
     bound.count(places[0], "mine", 2)
-    with pytest.raises(TooManyConnections, match="has 2 connections open"):
+    with pytest.raises(LimitExceeded, match="has 2 open connections"):
         bound.count(places[2], "mine", 2)
     bound.count(places[0], "other", None)
     bound.count(places[2], "mine", 2)
