@@ -251,7 +251,7 @@ def make_sounds(folder: Path) -> None:
     repeated(minute, 20).rename(folder / "long.mp3")
     for name, text in (("said.wav", CLIP), ("window.wav", LONG), ("window.mp3", LONG)):
         speak = ["speak", text, "--format", name[-3:], "--output", str(folder / name)]
-        subprocess.run([sys.executable, "-m", "cli", *speak], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([sys.executable, "-m", "cli", *speak], cwd=ROOT, check=True, capture_output=True)
     repeated(folder / "window.mp3", 22).rename(folder / "eleven.mp3")
 
 
