@@ -12,6 +12,7 @@ from fastapi import Depends, Request
 
 from api.live_transcript import TranscriptCache
 from api.readiness import Readiness
+from api.rendering import Renderings
 from api.thread_pool import ThreadPool
 from infra.keys.accounts import Principal
 from infra.wiring import Services
@@ -31,6 +32,7 @@ class AppContext:
         self.services = services
         self.readiness = Readiness(services)
         self.transcript_cache = TranscriptCache()
+        self.renderings = Renderings()
         self.shutting_down = False  # the server is asked to stop: whoever only waits shall end
         self._store = anyio.CapacityLimiter(STORE_THREADS)
         self._transfer = anyio.CapacityLimiter(TRANSFER_THREADS)
