@@ -14,6 +14,7 @@ from fastapi import Depends, Request
 from api.job_watcher import JobWatcher
 from api.live_transcript import TranscriptCache
 from api.readiness import Readiness
+from api.rendering import Renderings
 from api.thread_pool import ThreadPool
 from infra.keys.accounts import Principal
 from infra.limits.shares import owner_of
@@ -55,6 +56,7 @@ class AppContext:
         self.services = services
         self.readiness = Readiness(services)
         self.transcript_cache = TranscriptCache()
+        self.renderings = Renderings()
         self.shutting_down = False  # the server is asked to stop: whoever only waits shall end
         self.watcher = JobWatcher(lambda job_ids: self.look(partial(services.jobs.marks, job_ids)))
         self._look = anyio.CapacityLimiter(LOOK_THREADS)

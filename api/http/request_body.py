@@ -13,14 +13,17 @@ import re
 import time
 from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any, TypeVar
 
+import anyio.to_thread
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.http import bounded_json
 from api.http.error_responses import ClientGone, RequestTimeout, as_invalid_request
 from pipeline.errors import InvalidRequest
 
@@ -32,6 +35,7 @@ GLANCE, GLANCE_SECONDS = (
 LEAST_RATE = 512  # bytes a second, below which a body is not even thrown away
 UPLOADS = frozenset({"/v1/audio/transcriptions", "/v1/audio/translations", "/v1/audio/jobs", "/v1/audio/estimates"})
 JSON_LIMIT = 1024 * 1024  # bytes
+AT_ONCE = 64 * 1024  # bytes of JSON that are read on the event loop
 SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")  # rare, and looked at closely then
 
 Schema = TypeVar("Schema", bound=BaseModel)
@@ -158,7 +162,7 @@ async def blocks(request: Request) -> AsyncIterator[bytes]:
 
 async def read_json(request: Request, *, limit: int = JSON_LIMIT, empty: Any = None, number: Any = float) -> Any:
     """The body as JSON; `empty` stands for no body at all; `number` makes fractions of their digits: Decimal where they
-    are money. Raises InvalidRequest when it is too large or not JSON."""
+    are money. Raises InvalidRequest when it is too large, of too many elements, or not JSON."""
     content = bytearray()
     async for block in blocks(request):
         content += block
@@ -166,10 +170,17 @@ async def read_json(request: Request, *, limit: int = JSON_LIMIT, empty: Any = N
             raise InvalidRequest(f"The JSON body is larger than {limit} bytes.")
     if not content and empty is not None:
         return empty
+    parse = partial(_parsed, content, number)
+    return parse() if len(content) <= AT_ONCE else await anyio.to_thread.run_sync(parse)
+
+
+def _parsed(content: bytearray, number: Any) -> Any:
     try:
-        value = json.loads(content, parse_float=number)
+        value = bounded_json.load(content, number=number)
         if SURROGATE.search(content):
             _check_sayable(value)
+    except bounded_json.TooManyElements as error:
+        raise InvalidRequest(str(error)) from error
     except (ValueError, RecursionError, ArithmeticError) as error:  # the last: no Decimal has such an exponent
         raise InvalidRequest("The body is not valid JSON.") from error
     return value

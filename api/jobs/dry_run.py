@@ -18,7 +18,7 @@ from fastapi import Request
 from api.dependencies import AppContext
 from api.http.client_disconnect import ClientDisconnect
 from api.sync.background_work import BackgroundWork
-from api.uploads.sinks import PIECE, beyond
+from api.uploads.sinks import PIECE, beyond, look_at
 from infra.storage.base import disk_errors
 from pipeline.audio.first_look import FirstLook
 from pipeline.cut.channel_chunks import Sound
@@ -59,8 +59,7 @@ class Scratch:
 
     async def write(self, data: bytes) -> None:
         """Raises UnsupportedMedia by the first bytes, MediaTooLarge above the limit, StorageFull."""
-        if self._look:
-            self._look.add(data)
+        await look_at(self._look, data)
         self._piece += data
         if self._total + len(self._piece) > self._limit:
             raise MediaTooLarge(beyond(self._limit), param="file")

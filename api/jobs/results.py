@@ -12,14 +12,15 @@ from pydantic import Field, model_validator
 
 from api.dependencies import JOBS, AppContext
 from api.http.perf_metadata import cost_text, omission_headers, usage
+from api.rendering import Document
 from api.schemas.audio_options import Lenient, Many
 from api.schemas.job_object import terminal
 from infra.database.tables import Job
 from infra.money.job_money import job_usage
 from pipeline import formats
-from pipeline.captions.layout import Layout
+from pipeline.captions.options import Layout
 from pipeline.errors import Expired, InputMissing, InvalidRequest, UnsupportedValue, WrongState
-from pipeline.formats.base import RenderOptions
+from pipeline.formats.base import Format, RenderOptions
 from pipeline.lifecycle import ACTIONS
 from pipeline.options import Granularity
 from pipeline.quality.suspects import Shown, shown
@@ -74,11 +75,11 @@ def finished(job: Job) -> Job:
     return job
 
 
-async def transcript_of(context: AppContext, job: Job) -> Transcript:
+def _stored(context: AppContext, job: Job) -> Transcript:
     """Raises Expired when its object is gone, StorageUnavailable."""
     assert job.result_key is not None
     try:
-        return await context.transfer(partial(context.transcript_cache.transcript, context.services, job.result_key))
+        return context.transcript_cache.transcript(context.services, job.result_key)
     except InputMissing as error:
         raise Expired(WHAT_GOES) from error
 
@@ -94,24 +95,35 @@ def sound_of(job: Job) -> tuple[str, str, int]:
     return sound["key"], sound["format"], sound["bytes"]
 
 
-def rendered(job: Job, transcript: Transcript, query: CaptionQuery) -> Response:
-    """The transcript in the format asked for now, else in the one asked for then. Raises UnsupportedValue."""
+async def rendered(context: AppContext, job: Job, query: CaptionQuery) -> Response:
+    """The transcript in the format asked for now, else in the one asked for then: written once, however often it is asked for.
+
+    Raises UnsupportedValue, Expired, StorageUnavailable.
+    """
     asked = None if job.task == "speech" else job.request.get("response_format")  # which is the sound's
-    name = query.format or asked or "json"
-    wanted = query.timestamp_granularities or job.request.get("timestamp_granularities") or ("segment",)
-    shape = formats.load(name)
-    transcript = replace(transcript, decoded=job_usage(job).audio_ms)
+    shape = formats.load(query.format or asked or "json")
+    granularities = tuple(query.timestamp_granularities or job.request.get("timestamp_granularities") or ("segment",))
+    key = (job.id, job.result_key, shape.name, granularities, query.model_dump_json(exclude={"format"}))
+    written = partial(_written, context, job, shape, granularities, query)
+    document = await context.renderings.document(job.account_id, key, written)
+    headers = {
+        "content-disposition": f'inline; filename="{job.id}.{shape.extension.removeprefix(".")}"',
+        "x-perf-cost-usd": cost_text(job.captured_micro),
+        **document.headers,
+    }
+    return Response(document.body, media_type=shape.media_type, headers=headers)
+
+
+def _written(
+    context: AppContext, job: Job, shape: Format, granularities: tuple[Granularity, ...], query: CaptionQuery
+) -> Document:
+    transcript = replace(_stored(context, job), decoded=job_usage(job).audio_ms)
     used = {"usage": usage(transcript, shape.name)} if job.task == "transcription" else {}
     if query.suspect == "drop" or shape.name not in TELLS_SUSPECTS:
         transcript = shown(transcript, query.suspect)
-    body = shape.render(transcript, RenderOptions(granularities=tuple(wanted), extra=used, **query.layout()))
-    headers = {
-        "content-disposition": f'inline; filename="{job.id}.{shape.extension.removeprefix(".")}"',
-        "x-perf-model-used": transcript.model_used,
-        "x-perf-cost-usd": cost_text(job.captured_micro),
-        **omission_headers(transcript),
-    }
-    return Response(body, media_type=shape.media_type, headers=headers)
+    body = shape.render(transcript, RenderOptions(granularities=granularities, extra=used, **query.layout()))
+    told = {"x-perf-model-used": transcript.model_used, **omission_headers(transcript)}
+    return Document(body.encode(), told)
 
 
 async def so_far(context: AppContext, job: Job) -> tuple[Sequence[Segment], bool]:
@@ -119,12 +131,13 @@ async def so_far(context: AppContext, job: Job) -> tuple[Sequence[Segment], bool
     if job.purged_at is not None:
         raise Expired(WHAT_GOES)
     if job.result_key is not None and job.status in ACTIONS["transcript"]:
-        whole = await transcript_of(context, job)
+        whole = await context.renderings.in_turn(job.account_id, partial(_stored, context, job))
         return whole.segments, True
     apart = job.request.get("channels") == "separate" or job.request.get("audio_track") == "all"
     if job.task == "speech" or apart:  # in order only when all is there
         return [], terminal(job)
-    return await context.transfer(partial(context.transcript_cache.segments, context.services, job.id)), terminal(job)
+    heard = partial(context.transcript_cache.segments, context.services, job.id)
+    return await context.renderings.in_turn(job.account_id, heard), terminal(job)
 
 
 def numbered(segments: Sequence[Segment], first: int = 0) -> list[dict[str, Any]]:

@@ -130,7 +130,9 @@ async def _input(asked: _Asked, fields: Fields, form: Form, sink: StorageSink) -
         if form.filename is not None:
             raise InvalidRequest("A speech job takes its `text` as a field, not as a file.", param="file")
         return await _written(fields, sink)
-    return _fetched(asked.context, fields) if form.filename is None else _uploaded(fields, sink)
+    if form.filename is None:
+        return _fetched(asked.context, fields)
+    return await asked.context.transfer(partial(_uploaded, fields, sink))
 
 
 async def _written(fields: SpeechJobFields, sink: StorageSink) -> _Input:

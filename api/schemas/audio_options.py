@@ -6,7 +6,6 @@ taken. Fields that nobody knows are ignored, because SDKs' `extra_body` sends an
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any, Literal, Self
@@ -22,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from api.http import bounded_json
 from api.schemas.known_speakers import check_reference
 from pipeline import formats
 from pipeline.audio.raw_sound import MOST_CHANNELS, RATES, RawFormat, RawSound, raw_sound
@@ -68,7 +68,9 @@ def _parsed(value: Any) -> Any:
     if not isinstance(value, str) or not value.lstrip().startswith(("{", "[")):
         return value
     try:
-        return json.loads(value)
+        return bounded_json.load(value)
+    except bounded_json.TooManyElements:
+        raise
     except (ValueError, RecursionError) as error:
         raise ValueError("An object must be written as name[key]=value or as JSON.") from error
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 
 import anyio
+import anyio.to_thread
 from starlette.requests import Request
 
 from api.dependencies import AppContext
@@ -58,6 +59,14 @@ def beyond(limit: int) -> str:
     return f"The file is larger than the configured limit of {limit} bytes."
 
 
+async def look_at(look: FirstLook | None, data: bytes) -> None:
+    """Where that takes its time, in a thread. Raises UnsupportedMedia."""
+    if look is not None and not look.is_short(data):
+        await anyio.to_thread.run_sync(look.add, data)
+    elif look is not None:
+        look.add(data)
+
+
 class MemorySink:
     """Holds one file of at most 25 MiB, in a body of `announced` bytes.
 
@@ -82,12 +91,11 @@ class MemorySink:
         if self._total > SYNC_LIMIT:
             raise MediaTooLarge(TOO_LARGE, param="file")
         if self._refused is None:
-            self._take(data)
+            await self._take(data)
 
-    def _take(self, data: bytes) -> None:
+    async def _take(self, data: bytes) -> None:
         try:
-            if self._look:
-                self._look.add(data)
+            await look_at(self._look, data)
         except UnsupportedMedia as refused:
             if not self._counts_on:
                 raise
@@ -145,8 +153,7 @@ class StorageSink:
     async def write(self, data: bytes) -> None:
         """Raises UnsupportedMedia by the first bytes, MediaTooLarge above the limit, LimitExceeded where the account has no
         room for it, StorageUnavailable and StorageFull from storage."""
-        if self.look:
-            self.look.add(data)
+        await look_at(self.look, data)
         self._total += len(data)
         if self._total > self._limit:
             raise MediaTooLarge(beyond(self._limit), param="file")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipeline.audio.containers.id3_tag import TAG_HEADER, tag_length
 from pipeline.audio.containers.table import REFUSAL
-from pipeline.audio.sniff import LOOK_BYTES, MOST_TAGS, SHORT_LOOK, is_foreign, is_text, recognised
+from pipeline.audio.sniff import LOOK_BYTES, MOST_TAGS, SHORT_LOOK, is_foreign, is_text, known_at_once, recognised
 from pipeline.errors import UnsupportedMedia
 
 _MORE = 4  # times as many bytes before it is looked at again: all looks together cost little more than the last
@@ -23,6 +23,11 @@ class FirstLook:
         self._count = 0  # of tags
         self._enough = SHORT_LOOK
         self._decided = False
+
+    def is_short(self, data: bytes) -> bool:
+        """Whether to add these bytes takes no time: nearly always. A search for frames behind rubbish takes some ms."""
+        waits = self._decided or len(self._head) + len(data) < self._enough
+        return waits or known_at_once(bytes(self._head[:SHORT_LOOK]) + data[:SHORT_LOOK])
 
     def add(self, data: bytes) -> None:
         """The next bytes. Raises UnsupportedMedia as soon as no more of them could change that."""

@@ -126,6 +126,13 @@ def recognised(head: bytes, tags: int = 0) -> Found:
     return Found(found[1], tags + found[0])
 
 
+def known_at_once(head: bytes) -> bool:
+    """Whether its first bytes tell what it is, so that nothing is searched for."""
+    if _by_magic(head):
+        return True
+    return adts_frames(head, 0, _CERTAIN) or mpeg_audio_frames(head, 0, _CERTAIN, short=True)
+
+
 def is_foreign(head: bytes) -> bool:
     """Whether it begins as a playlist or as something else that frames are not searched in."""
     if head.startswith(_FOREIGN) or head[_TAPE_AT:].startswith(_TAPE):

@@ -17,6 +17,7 @@ from pipeline.audio.joined.links import Link, links
 from pipeline.audio.mp4_boxes import HEADER_BYTES, check_complete, cut_index
 from pipeline.audio.raw_sound import RawSound
 from pipeline.audio.sniff import LOOK_BYTES, sniff_file
+from pipeline.audio.step_budget import StepBudget, TooManySteps, refusal
 from pipeline.errors import InputMissing, UnsupportedMedia
 
 
@@ -73,8 +74,15 @@ def recordings_in(descriptor: int, declared: RawSound | None = None) -> list[Rec
     """
     if declared:
         return [Recording(declared.found)]
+    try:
+        return _walked(descriptor, StepBudget.for_file())
+    except TooManySteps as error:
+        raise refusal() from error
+
+
+def _walked(descriptor: int, steps: StepBudget) -> list[Recording]:
     size = os.fstat(descriptor).st_size
-    read = _reader(descriptor, size)
+    read = steps.counted(_reader(descriptor, size))
     first = _first_in(descriptor, read, size)
     recordings = []
     for link in links(read, size, first):

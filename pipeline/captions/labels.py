@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import chain
 
-from pipeline.captions.layout import Cue, Layout, cues
+from pipeline.captions.layout import Cue, cues
+from pipeline.captions.options import Layout
 from pipeline.text.speaker_turns import label, with_gaps
 from pipeline.transcript import Segment, Transcript
 

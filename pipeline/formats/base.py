@@ -25,7 +25,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from pipeline.captions.layout import Layout
+from pipeline.captions.options import Layout
 from pipeline.transcript import Transcript
 
 

@@ -11,7 +11,8 @@ from math import inf
 import srt
 import webvtt
 
-from pipeline.captions.layout import Cue, Layout, cues
+from pipeline.captions.layout import Cue, cues
+from pipeline.captions.options import Layout
 from pipeline.formats import load
 from pipeline.formats.base import RenderOptions
 from pipeline.transcript import Segment, Transcript, Word

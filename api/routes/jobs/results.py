@@ -21,7 +21,6 @@ from api.jobs.results import (
     rendered,
     so_far,
     sound_of,
-    transcript_of,
 )
 from api.openapi.document import answers, shown_as
 from api.schemas.job_object import delivery_object, event_object, terminal
@@ -65,8 +64,7 @@ async def transcript(
 ) -> Response:
     """Rendered at read time, in any format, whatever was asked for when the job was made."""
     job = await context.query(partial(context.services.jobs.get, caller.account_id, job_id))
-    whole = await transcript_of(context, finished(job))
-    return await context.transfer(partial(rendered, job, whole, query))
+    return await rendered(context, finished(job), query)
 
 
 @router.get(
@@ -114,7 +112,11 @@ async def segments(
         chosen = numbered(ready[after + 1 : after + 1 + limit], first=after + 1)
         more = after + 1 + limit < len(ready)
     else:
-        matching = [one for one in await context.transfer(partial(found, ready, query.q)) if one["id"] > after]
+        matching = [
+            one
+            for one in await context.renderings.in_turn(caller.account_id, partial(found, ready, query.q))
+            if one["id"] > after
+        ]
         chosen, more = matching[:limit], len(matching) > limit
     return {**page(chosen, has_more=more), "complete": complete and not more, "status": job.status}
 

@@ -80,7 +80,8 @@ def _edits(read: Read, box: Box | None, movie: int, media: int) -> Iterator[Edit
     version, count = struct.unpack(">B3xI", read(box.content, 8))
     entry = struct.Struct(">Qq4x" if version == _LONG else ">Ii4x")
     now = 0.0
-    for lasts, begin in entry.iter_unpack(read(box.content + 8, min(count, _MOST_EDITS) * entry.size)):
+    for number in range(min(count, _MOST_EDITS)):  # each a read of its own: a step
+        lasts, begin = entry.unpack(read(box.content + 8 + number * entry.size, entry.size))
         end = now + lasts / movie
         if begin != _EMPTY:
             yield Edit(now, end if lasts else math.inf, begin / media)

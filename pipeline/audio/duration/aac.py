@@ -5,6 +5,7 @@ from __future__ import annotations
 from pipeline.audio.containers.id3_tag import tag_length
 from pipeline.audio.duration.frame_count import Extent
 from pipeline.audio.mpeg_frames import aac_frame
+from pipeline.audio.step_budget import StepBudget
 
 RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)  # Hz, by index
 FRAME_SAMPLES = 1024  # of the core codec; where a finer band is added, both rate and samples double
@@ -17,11 +18,12 @@ _SHORT_WINDOWS = 2
 _SHORTEST = 4  # bytes; less holds no sound
 
 
-def extent(data: bytes) -> Extent | None:
+def extent(data: bytes, steps: StepBudget) -> Extent | None:
     """None where the frames do not follow each other to the end, or change their kind."""
     at = tag_length(data[:10])
     first, levels, total, plain = None, [], len(data), True
     while at < total:
+        steps.take()
         frame = aac_frame(data[at : at + 7])
         if frame is None:
             return None

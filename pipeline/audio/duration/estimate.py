@@ -21,6 +21,7 @@ from pipeline.audio.duration.exact import measured_ms
 from pipeline.audio.duration.stated import STATED
 from pipeline.audio.mpeg_frames import adts_frame, mpeg_audio_frame
 from pipeline.audio.raw_sound import RawSound
+from pipeline.audio.step_budget import StepBudget
 from pipeline.errors import InvalidRequest
 
 HEAD_BYTES = 1024 * 1024  # from the front, as many as there are
@@ -35,7 +36,7 @@ _LONGEST_MS = 10**15
 _IMA_SAMPLES = 64  # of a packet, which AIFF counts as one frame
 _PLAIN_SAMPLES = (1, 3, 6, 7, 0xFFFE)  # formats of WAV that have as many bytes for each second
 _BEHIND_SOUND = 64 * 1024  # bytes of notes and pictures
-_MOST_STEPS = 20_000  # frames, pages or chunks that are looked at
+_MOST_STEPS = 20_000  # frames or chunks that are looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ def _nearest(count: int, rate: int) -> int:
 def _wav(head: bytes, _tail: bytes, size: int) -> Estimate | None:
     rate = 0
     plain = False
-    for name, start, length in riff_chunks(head):
+    for name, start, length in StepBudget(_MOST_STEPS).over(riff_chunks(head)):
         if name == b"fmt ":
             kind, rate = struct.unpack_from("<H6xI", head, start)
             plain = kind in _PLAIN_SAMPLES
@@ -118,7 +119,7 @@ def _wav(head: bytes, _tail: bytes, size: int) -> Estimate | None:
 
 
 def _aiff(head: bytes, _tail: bytes, _size: int) -> Estimate | None:
-    for name, start, _ in riff_chunks(head, ">"):
+    for name, start, _ in StepBudget(_MOST_STEPS).over(riff_chunks(head, ">")):
         if name == b"COMM":
             frames = struct.unpack_from(">I", head, start + 2)[0]
             if head[start + 18 : start + 22] == b"ima4":
@@ -166,7 +167,7 @@ def _frames(
     head: bytes, offset: int, read: Callable[[bytes, int], tuple[int, float] | None]
 ) -> Iterator[tuple[int, int, float]]:
     """(offset, bytes, seconds) of each frame."""
-    for _ in range(_MOST_STEPS):
+    for _ in range(_MOST_STEPS):  # all of it is as those, so that more need not be looked at
         frame = read(head, offset)
         if frame is None or offset + frame[0] > len(head):
             return

@@ -20,10 +20,11 @@ from pipeline.audio.duration import aac, flac, matroska, mp3, mp4, ogg, wav
 from pipeline.audio.duration.frame_count import Extent
 from pipeline.audio.joined.links import links
 from pipeline.audio.sniff import sniff_file
+from pipeline.audio.step_budget import StepBudget
 from pipeline.errors import StenopoolError
 
 _LOOK = 16 * 1024  # bytes; `decode` looks at more, of which nothing further behind is ever asked
-_MEASURERS: Mapping[Container, Callable[[bytes], Extent | None]] = {
+_MEASURERS: Mapping[Container, Callable[[bytes, StepBudget], Extent | None]] = {
     WAV: wav.extent,
     MP3: mp3.extent,
     AAC: aac.extent,
@@ -49,22 +50,22 @@ def container_of(data: bytes) -> Container | None:
 
 def measured(data: bytes, container: Container) -> Extent | None:
     """The file's extent, None where it cannot be told. Never raises, whatever the bytes are."""
-    measurer = _MEASURERS.get(container)
+    measurer, steps = _MEASURERS.get(container), StepBudget.for_bytes(len(data))
     try:
-        found = measurer(data) if measurer else None
+        found = measurer(data, steps) if measurer else None
+        if found is None or not found.plausible:
+            return None
+        if (container not in _TO_THE_END or not found.plain) and _joined(data, container, steps):
+            return None
     except _BROKEN:
-        return None
-    if found is None or not found.plausible:
-        return None
-    if (container not in _TO_THE_END or not found.plain) and _joined(data, container):
         return None
     return found
 
 
-def _joined(data: bytes, container: Container) -> bool:
+def _joined(data: bytes, container: Container, steps: StepBudget) -> bool:
     """Whether several recordings stand in it, of which one alone was measured."""
     start = tag_length(data[:TAG_HEADER]) if container in _TAGGED else 0
-    return len(links(lambda at, length: data[at : at + length], len(data), Found(container, start))) > 1
+    return len(links(steps.counted(lambda at, length: data[at : at + length]), len(data), Found(container, start))) > 1
 
 
 def measured_ms(data: bytes) -> int | None:

@@ -8,6 +8,7 @@ from pipeline.audio.containers.flac_checksum import whole_frames
 from pipeline.audio.containers.flac_headers import LONGEST_FRAME_HEADER, FlacFrame, FlacHeader, flac_frame, flac_header
 from pipeline.audio.containers.id3_tag import tag_length
 from pipeline.audio.duration.frame_count import Extent
+from pipeline.audio.step_budget import StepBudget
 
 _MARK = b"\xff\xf8"  # of frames in a stream whose blocks are of one length
 _QUIET = 0.5  # bits for a sample
@@ -29,12 +30,12 @@ _BITS = {1: 8, 2: 12, 4: 16, 5: 20, 6: 24, 7: 32}
 _ONE_CHANNEL = 0
 
 
-def extent(data: bytes) -> Extent | None:
+def extent(data: bytes, steps: StepBudget) -> Extent | None:
     """None unless every frame of a stream with equal blocks is found, and the length that the header states is theirs."""
     header = flac_header(lambda at, length: data[at : at + length], tag_length(data[:10]))
     if header is None or header.blocks[0] != header.blocks[1]:
         return None
-    frames = _frames(data, header.end)
+    frames = _frames(data, header.end, steps)
     sizes = [frame.samples for _, frame in frames]
     samples = sum(sizes)
     if not sizes or (header.samples and header.samples != samples) or any(size != sizes[0] for size in sizes[:-1]):
@@ -46,10 +47,11 @@ def extent(data: bytes) -> Extent | None:
     return Extent(samples, header.rate, levels, plain)
 
 
-def _frames(data: bytes, at: int) -> list[tuple[int, FlacFrame]]:
+def _frames(data: bytes, at: int, steps: StepBudget) -> list[tuple[int, FlacFrame]]:
     """(offset, header) of each frame; the numbers in their headers count up from zero."""
     found: list[tuple[int, FlacFrame]] = []
     while at >= 0 and data.startswith(_MARK, at):
+        steps.take()
         frame = flac_frame(data[at : at + LONGEST_FRAME_HEADER])
         if frame and frame.number == len(found):
             found.append((at, frame))

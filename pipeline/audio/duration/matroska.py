@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from pipeline.audio.duration.frame_count import Extent
 from pipeline.audio.duration.opus_packets import RATE, loudness, packet_samples
+from pipeline.audio.step_budget import StepBudget
 
 _SEGMENT, _CLUSTER, _TRACKS, _ENTRY, _AUDIO = 0x18538067, 0x1F43B675, 0x1654AE6B, 0xAE, 0xE1
 _CODEC, _DELAY, _CHANNELS, _NUMBER = 0x86, 0x56AA, 0x9F, 0xD7
@@ -79,10 +80,10 @@ class _Track:
         return self.known and steady and self.channels == 1
 
 
-def extent(data: bytes) -> Extent | None:
+def extent(data: bytes, steps: StepBudget) -> Extent | None:
     """None for anything but one track of Opus in unlaced blocks whose times are those of its packets."""
     track, cluster = _Track(), 0
-    for name, at, end in _elements(data, 0, len(data)):
+    for name, at, end in _elements(data, 0, len(data), steps):
         if name in (_SIMPLE, _BLOCK):
             (offset,) = struct.unpack_from(">h", data, at + 1)
             track.take(cluster + offset, data[at:end])
@@ -96,9 +97,10 @@ def extent(data: bytes) -> Extent | None:
     return Extent(track.counted - left_out, RATE, track.levels, track.plain)
 
 
-def _elements(data: bytes, at: int, end: int) -> Iterator[tuple[int, int, int]]:
+def _elements(data: bytes, at: int, end: int, steps: StepBudget) -> Iterator[tuple[int, int, int]]:
     """(name, first byte, end) of every element that matters, in order. Raises ValueError where one is not whole."""
     while at < end:
+        steps.take()
         first = data[at]
         width = 9 - first.bit_length()
         name = int.from_bytes(data[at : at + width], "big")

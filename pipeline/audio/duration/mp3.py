@@ -9,6 +9,7 @@ from pipeline.audio.containers.id3_tag import tag_length
 from pipeline.audio.duration.bit_reservoir import fits, side_bytes
 from pipeline.audio.duration.frame_count import ENOUGH_LEVELS, Extent
 from pipeline.audio.mpeg_frames import MpegFrame, mpeg_frame
+from pipeline.audio.step_budget import StepBudget
 
 _DELAY = 1105  # samples that a decoder adds; see audio.decode
 _LAYER3 = 3
@@ -21,10 +22,11 @@ _LAME = (b"LAME", b"Lavf", b"Lavc")  # whose delays ffmpeg believes
 _XING_FIELDS = ((1, 4), (2, 4), (4, 100), (8, 4))  # (flag, bytes)
 
 
-def extent(data: bytes) -> Extent | None:
+def extent(data: bytes, steps: StepBudget) -> Extent | None:
     """None where the frames do not follow each other to the end, or change their kind."""
     at = 0
     while step := tag_length(data[at : at + 10]):
+        steps.take()
         at += step
     first = mpeg_frame(data[at : at + 4])
     if first is None:
@@ -35,7 +37,7 @@ def extent(data: bytes) -> Extent | None:
         trimmed = _DELAY if first.layer == _LAYER3 else 0
     else:
         at += first.length
-    frames, end = _walk(data, at, first)
+    frames, end = _walk(data, at, first, steps)
     if not _may_end(data, end):
         return None
     levels = _levels(data, frames, first)
@@ -44,13 +46,15 @@ def extent(data: bytes) -> Extent | None:
     return Extent(len(frames) * first.samples - trimmed, first.rate, levels, plain)
 
 
-def _walk(data: bytes, at: int, first: MpegFrame) -> tuple[Sequence[int], int]:
+def _walk(data: bytes, at: int, first: MpegFrame, steps: StepBudget) -> tuple[Sequence[int], int]:
     """(where each frame begins, where the last one ends). Headers repeat, so each is understood once."""
     lengths: dict[bytes, int] = {}
     frames = _alike(data, at, first)
     total = len(data)
+    steps.take(len(frames))
     at = frames[-1] + first.length if frames else at
     while at < total:
+        steps.take()
         length = lengths.get(data[at : at + 4])
         if length is None:
             frame = mpeg_frame(data[at : at + 4])

@@ -7,52 +7,53 @@ from collections.abc import Iterator
 
 from pipeline.audio.duration.aac import FRAME_SAMPLES, RATES, loudness
 from pipeline.audio.duration.frame_count import ENOUGH_LEVELS, Extent
+from pipeline.audio.step_budget import StepBudget
 
 _EXPLICIT, _SBR, _LC = 15, 5, 2
 _SLACK = 2  # frames that the times in the table may differ from the frames: the last one is often cut short
 
 
-def extent(data: bytes) -> Extent | None:
+def extent(data: bytes, steps: StepBudget) -> Extent | None:
     """None for anything but one track of AAC, written in one piece, whose table and times are those of its frames."""
-    outer = dict(_boxes(data, 0, len(data)))
+    outer = dict(steps.over(_boxes(data, 0, len(data))))
     moov = [box for box in outer if box[0] == b"moov"]
     if b"moof" in {name for name, _ in outer} or len(moov) != 1:
         return None
-    tracks = [place for (name, _), place in _boxes_of(data, outer[moov[0]]) if name == b"trak"]
+    tracks = [place for (name, _), place in steps.over(_boxes_of(data, outer[moov[0]])) if name == b"trak"]
     if len(tracks) != 1:
         return None
-    return _track(data, tracks[0], _timescale(data, _child(data, outer[moov[0]], b"mvhd")))
+    return _track(data, tracks[0], _timescale(data, _child(data, outer[moov[0]], b"mvhd", steps)), steps)
 
 
 Place = tuple[int, int]  # first byte of a box's content, and its end
 
 
-def _track(data: bytes, track: Place, movie_scale: int) -> Extent | None:
-    media = _child(data, track, b"mdia")
-    table = _child(data, _child(data, media, b"minf"), b"stbl")
-    rate = _aac_rate(data, _child(data, table, b"stsd"))
-    sizes = _sizes(data, _child(data, table, b"stsz"))
-    places = _places(data, table, sizes)
-    scale = _timescale(data, _child(data, media, b"mdhd")) / rate  # units of the track's clock for one sample
-    stated = _stated(data, _child(data, table, b"stts")) / scale
+def _track(data: bytes, track: Place, movie_scale: int, steps: StepBudget) -> Extent | None:
+    media = _child(data, track, b"mdia", steps)
+    table = _child(data, _child(data, media, b"minf", steps), b"stbl", steps)
+    rate = _aac_rate(data, _child(data, table, b"stsd", steps))
+    sizes = _sizes(data, _child(data, table, b"stsz", steps), steps)
+    places = _places(data, table, sizes, steps)
+    scale = _timescale(data, _child(data, media, b"mdhd", steps)) / rate  # units of the track's clock for one sample
+    stated = _stated(data, _child(data, table, b"stts", steps), steps) / scale
     samples = len(sizes) * FRAME_SAMPLES
     if not sizes or abs(stated - samples) > _SLACK * FRAME_SAMPLES:
         return None
     step = max(1, len(sizes) // ENOUGH_LEVELS)
     levels = [loudness(data[place : place + 8]) for place in places[::step]]
-    begin, length = _edit(data, track)
+    begin, length = _edit(data, track, steps)
     left = min(samples, round(stated)) - round(begin / scale)
     shown = round(length * rate / movie_scale) if length else left
     return Extent(min(left, shown), rate, levels) if left - shown < _SLACK * FRAME_SAMPLES else None
 
 
-def _edit(data: bytes, track: Place) -> tuple[int, int]:
+def _edit(data: bytes, track: Place, steps: StepBudget) -> tuple[int, int]:
     """(what is left out at the beginning, on the track's clock; what is shown, on the movie's, 0: the rest): by its edit
     list a player leaves out the encoder's delay. Raises ValueError where that list does more."""
-    lists = [place for (name, _), place in _boxes_of(data, track) if name == b"edts"]
+    lists = [place for (name, _), place in steps.over(_boxes_of(data, track)) if name == b"edts"]
     if not lists:
         return 0, 0
-    at, _ = _child(data, lists[0], b"elst")
+    at, _ = _child(data, lists[0], b"elst", steps)
     version, count = data[at], struct.unpack_from(">I", data, at + 4)[0]
     length, begin, speed = struct.unpack_from(">Qqi" if version else ">Iii", data, at + 8)
     if count != 1 or begin < 0 or speed != 1 << 16:
@@ -78,9 +79,9 @@ def _boxes_of(data: bytes, place: Place) -> Iterator[tuple[tuple[bytes, int], Pl
     return _boxes(data, *place)
 
 
-def _child(data: bytes, place: Place, name: bytes) -> Place:
+def _child(data: bytes, place: Place, name: bytes, steps: StepBudget) -> Place:
     """The one box of this name inside. Raises ValueError where there is none or there are several."""
-    (found,) = [inner for (known, _), inner in _boxes_of(data, place) if known == name]
+    (found,) = [inner for (known, _), inner in steps.over(_boxes_of(data, place)) if known == name]
     return found
 
 
@@ -90,30 +91,33 @@ def _timescale(data: bytes, place: Place) -> int:
     return int(scale)
 
 
-def _stated(data: bytes, place: Place) -> int:
+def _stated(data: bytes, place: Place, steps: StepBudget) -> int:
     """How long all samples are by the table of times, in its own scale."""
     at, end = place
     (count,) = struct.unpack_from(">I", data, at + 4)
     if 8 + 8 * count > end - at:
         raise ValueError
+    steps.take(count)
     return sum(many * each for many, each in struct.iter_unpack(">II", data[at + 8 : at + 8 + 8 * count]))
 
 
-def _sizes(data: bytes, place: Place) -> tuple[int, ...]:
+def _sizes(data: bytes, place: Place, steps: StepBudget) -> tuple[int, ...]:
     at, end = place
     fixed, count = struct.unpack_from(">II", data, at + 4)
     if fixed or 12 + 4 * count > end - at:
         raise ValueError
+    steps.take(count)
     return struct.unpack_from(f">{count}I", data, at + 12)
 
 
-def _places(data: bytes, table: Place, sizes: tuple[int, ...]) -> list[int]:
+def _places(data: bytes, table: Place, sizes: tuple[int, ...], steps: StepBudget) -> list[int]:
     """The offset of each frame. Raises ValueError where one is not in the file, or two overlap."""
-    at, _ = _child(data, table, b"stsc")
+    at, _ = _child(data, table, b"stsc", steps)
     (count,) = struct.unpack_from(">I", data, at + 4)
     runs = [struct.unpack_from(">III", data, at + 8 + 12 * entry) for entry in range(min(count, len(sizes)))]
-    at, _ = _child(data, table, b"stco")
+    at, _ = _child(data, table, b"stco", steps)
     (count,) = struct.unpack_from(">I", data, at + 4)
+    steps.take(count)
     chunks = struct.unpack_from(f">{count}I", data, at + 8)
     places: list[int] = []
     sample = run = end = 0

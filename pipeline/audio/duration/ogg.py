@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pipeline.audio.containers.ogg_pages import FIRST, LAST, UNKNOWN, Page, page, sums_up
 from pipeline.audio.duration.frame_count import Extent
 from pipeline.audio.duration.opus_packets import RATE, loudness, packet_samples
+from pipeline.audio.step_budget import StepBudget
 
 _FULL = 255
 _CONTINUED = 1  # a flag of a page
@@ -15,11 +16,11 @@ _FAMILY_AT = 18  # in the first packet: which channels there are, 0 for one or t
 _HEAD_SIZE = 19  # bytes of it
 
 
-def extent(data: bytes) -> Extent | None:
+def extent(data: bytes, steps: StepBudget) -> Extent | None:
     """None for anything but one stream of Opus from its beginning, whose positions are those of its packets."""
     counted, position, seen, levels = 0, 0, 0, list[float]()
     head, plain, ended = b"", True, False
-    for one, packets in _pages(data):
+    for one, packets in _pages(data, steps):
         before = counted
         for place, size in packets:
             seen += 1
@@ -53,7 +54,7 @@ def _of_one_channel(head: bytes) -> bool:
     return len(head) == _HEAD_SIZE and head[9] == 1 and not head[_FAMILY_AT]
 
 
-def _pages(data: bytes) -> Iterator[tuple[Page, list[tuple[int, int]]]]:
+def _pages(data: bytes, steps: StepBudget) -> Iterator[tuple[Page, list[tuple[int, int]]]]:
     """Each page, and the packets that end on it: of each its first byte's offset and its size. Raises ValueError."""
     at, first, number, begun, held = 0, None, 0, 0, 0
     while at < len(data):
@@ -63,6 +64,7 @@ def _pages(data: bytes) -> Iterator[tuple[Page, list[tuple[int, int]]]]:
             raise ValueError
         if bool(one.flags & _CONTINUED) != bool(held) or bool(one.flags & FIRST) != (number == 0):
             raise ValueError
+        steps.take(1 + len(one.table))
         at, packets = one.content, []
         for lacing in one.table:
             begun = begun if held else at

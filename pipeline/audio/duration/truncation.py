@@ -59,6 +59,7 @@ _BEHIND_SOUND = (
     0xEC,
 )  # of Matroska: index, tags, files, chapters, padding
 _MILLISECOND = 1_000_000  # ns
+_FRAME_MARK = re.compile(b"|".join(map(re.escape, FRAME_MARKS)))  # of FLAC
 _BROADCAST = 1  # a flag of Windows Media: what the header says was written before the end was known
 _FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _XING_FRAMES, _XING_BYTES = 1, 2  # flags
@@ -156,11 +157,8 @@ def _flac(read: Read, at: int, size: int) -> Claim | None:
 
 def _last_frame_end(tail: bytes, header: FlacHeader) -> int | None:
     """In samples; None where no frame begins in the tail."""
-    place = len(tail)
-    for _ in range(_MOST_STEPS):
-        place = max(tail.rfind(mark, 0, place + 1) for mark in FRAME_MARKS)
-        if place < 0:
-            return None
+    places = [found.start() for found in _FRAME_MARK.finditer(tail)]
+    for place in places[: -_MOST_STEPS - 1 : -1]:
         if frame := flac_frame(tail[place : place + LONGEST_FRAME_HEADER]):
             return frame.number * (1 if frame.in_samples else header.blocks[1]) + frame.samples
     return None

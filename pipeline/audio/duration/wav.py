@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.audio.duration.frame_count import ENOUGH_LEVELS, MOST_CHANNELS, Extent
+from pipeline.audio.step_budget import StepBudget
 
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _TYPES = {(_PCM, 16): "<i2", (_PCM, 32): "<i4", (_FLOAT, 32): "<f4"}  # others are measured, not listened to
@@ -36,16 +37,17 @@ _AUDIBLE = 1e-4  # of the loudest window's power: 40 dB below it
 _CANCELLED = 0.1  # of the louder channel's power: 10 dB below it
 
 
-def extent(data: bytes) -> Extent | None:
+def extent(data: bytes, steps: StepBudget) -> Extent | None:
     """None for everything but linear PCM of one to eight channels."""
     offset, layout = 12, None
     while offset + 8 <= len(data):
+        steps.take()
         name, size = struct.unpack_from("<4sI", data, offset)
         offset += 8
         if name == b"fmt ":
             layout = _layout(data[offset : offset + size])
         elif name == b"data":
-            return _counted(data, offset, size, layout) if layout else None
+            return _counted(data, offset, size, layout, steps) if layout else None
         elif name == b"ds64":  # sizes of 64 bits: larger than anything that is passed on
             return None
         offset += size + size % 2
@@ -61,7 +63,7 @@ def _layout(fmt: bytes) -> tuple[int, int, int, int] | None:
     return (kind, channels, rate, bits) if sound else None
 
 
-def _counted(data: bytes, offset: int, size: int, layout: tuple[int, int, int, int]) -> Extent:
+def _counted(data: bytes, offset: int, size: int, layout: tuple[int, int, int, int], steps: StepBudget) -> Extent:
     kind, channels, rate, bits = layout
     there = len(data) - offset
     present = there if size in _UNSAID else min(size, there)
@@ -71,14 +73,15 @@ def _counted(data: bytes, offset: int, size: int, layout: tuple[int, int, int, i
         return Extent(samples, rate)
     sound = np.frombuffer(data, dtype, count=samples * channels, offset=offset).reshape(-1, channels)
     levels = _levels(sound[:, 0], max(1, rate // _FRAMES_A_SECOND))
-    plain = _ends_well(data, offset + size) and (channels == 1 or not _cancels(sound, rate // _WINDOWS_A_SECOND))
+    plain = _ends_well(data, offset + size, steps) and (channels == 1 or not _cancels(sound, rate // _WINDOWS_A_SECOND))
     return Extent(samples, rate, levels, plain)
 
 
-def _ends_well(data: bytes, at: int) -> bool:
+def _ends_well(data: bytes, at: int, steps: StepBudget) -> bool:
     """Whether known chunks follow the sound up to where the file ends, and its own length says so too."""
     stated = 8 + int.from_bytes(data[4:8], "little")
     while at + 8 <= len(data):
+        steps.take()
         at += at % 2
         name, size = struct.unpack_from("<4sI", data, at)
         if name not in _BESIDE_SOUND:

@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx2
@@ -11,6 +12,8 @@ import pytest
 
 from api.main import create_app
 from infra.database.tables import Job
+from pipeline import formats
+from pipeline.formats.base import RenderOptions
 from pipeline.transcript import Segment, Transcript, transcript_to_json
 from tests.api.conftest import JOBS, House, recording
 from tests.api.serving import Running, running
@@ -253,3 +256,37 @@ def test_words_are_found_with_their_times(house: House) -> None:
     rest = house.get(path, params={"q": wanted, "limit": 1000, "after": first["data"][0]["id"]}).json()
     assert first["data"] + rest["data"] == found["data"]
     assert house.get(path, params={"q": "nobody-says-this"}).json()["data"] == []
+
+
+def test_forty_who_ask_for_the_same_captions_have_them_written_once(
+    house: House, served: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written, begun, go_on = list[str](), threading.Event(), threading.Event()
+    job = house.submit(recording(3.0)[0])
+    house.work()
+    vtt = formats.load("vtt")
+    render = vtt.render
+
+    def slowly(transcript: Transcript, options: RenderOptions) -> str:
+        written.append(vtt.name)
+        begun.set()
+        assert go_on.wait(30)
+        return render(transcript, options)
+
+    monkeypatch.setattr(vtt, "render", slowly)
+    query = "format=vtt&max_line_chars=250&max_lines=8&max_cue=60000"
+
+    def ask() -> httpx2.Response:
+        return httpx2.get(f"{served.url}{JOBS}/{job['id']}/transcript?{query}", headers=house.auth(), timeout=60)
+
+    with ThreadPoolExecutor(40) as pool:
+        asked = [pool.submit(ask) for _ in range(40)]
+        assert begun.wait(30)
+        quick = house.submit(recording(1.0)[0])  # an upload is taken meanwhile
+        assert quick["status"] == "queued"
+        go_on.set()
+        answers = [one.result() for one in asked]
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.text for answer in answers}) == 1
+    assert ask().text == answers[0].text
+    assert written == ["vtt"]

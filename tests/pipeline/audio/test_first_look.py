@@ -76,3 +76,13 @@ def test_it_agrees_with_the_look_at_a_whole_file(data: bytes, step: int) -> None
         assert refused_after(data, step) is not None
     else:
         assert refused_after(data, step) is None
+
+
+def test_what_is_searched_for_behind_rubbish_is_told_before() -> None:
+    rubbish = bytes(range(1, 256)) * 300
+    assert not FirstLook().is_short(rubbish)
+    assert FirstLook().is_short(rubbish[:100])
+    assert FirstLook().is_short(b"fLaC" + rubbish)
+    decided = FirstLook()
+    decided.add(b"fLaC" + rubbish)
+    assert decided.is_short(rubbish)

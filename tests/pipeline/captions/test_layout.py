@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.captions.layout import Cue, Layout, cues
+from pipeline.captions.layout import Cue, cues
+from pipeline.captions.options import Layout
 from pipeline.stitch.timeline import forward
 from pipeline.transcript import Segment, Word
 
