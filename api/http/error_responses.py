@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from pipeline.errors import (
+    AudioStalled,
     BrokerUnavailable,
     DamagedMedia,
     DatabaseUnavailable,
@@ -81,7 +82,13 @@ STATUS: Mapping[type[StenopoolError], int] = {
     StenopoolError: 500,
 }
 BESIDE = ("current_status", "allowed_statuses")  # what a 409 says beside the four keys
-ABOUT_THE_SOUND = (UnsupportedMedia, EmptyMedia, DamagedMedia, MediaTooLong)  # found out far from any form's fields
+ABOUT_THE_SOUND = (
+    UnsupportedMedia,
+    EmptyMedia,
+    DamagedMedia,
+    AudioStalled,
+    MediaTooLong,
+)  # found out far from any form's fields
 RETRY_AFTER = 2  # seconds, where nobody knows better
 LONGEST_SDK_WAIT = 60  # seconds; longer waits are not worth a client's automatic retry
 
@@ -90,6 +97,12 @@ class RequestTimeout(InvalidRequest):
     """The request's body arrived too slowly."""
 
     code = "request_timeout"
+
+
+class BodyTooLarge(InvalidRequest):
+    """The JSON body is larger than this endpoint takes."""
+
+    code = "request_too_large"
 
 
 class ClientGone(InvalidRequest):
@@ -105,9 +118,15 @@ class ServerBusy(StenopoolError):
     retryable = True
 
 
-DOOR_STATUS: Mapping[type[StenopoolError], int] = {RequestTimeout: 408, ClientGone: 400, ServerBusy: 503}
+DOOR_STATUS: Mapping[type[StenopoolError], int] = {
+    RequestTimeout: 408,
+    BodyTooLarge: 413,
+    ClientGone: 400,
+    ServerBusy: 503,
+}
 PLAIN_WORDS = {  # for what pydantic says in words of its own trade
     "missing": "this field is required",
+    "int_parsing_size": "a number of so many digits is beyond every bound; the OpenAPI document names this one's",
     "dict_type": "an object with named values is needed",
     "model_type": "an object with named fields is needed",
     "too_long": "at most {max_length} entries",
