@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from api.schemas.billing import ReceiptQuery, UsageQuery
 from api.schemas.job_object import CURRENCY, epoch
-from api.schemas.numbers import LATEST, LimitNumber, RowId
+from api.schemas.number_bounds import LATEST, LimitNumber, RowId
 from infra.database.tables import Account, ApiKey
 from infra.keys.accounts import OVERLAP_SECONDS
 from infra.keys.api_keys import PREFIX

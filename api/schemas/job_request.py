@@ -9,7 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from api.schemas.audio_options import MAX_INPUT, AnyVoice, Lenient, Many, Parsed, TranscriptionFields, Unset, VoiceId
-from api.schemas.numbers import Seconds, WholeSeconds
+from api.schemas.number_bounds import Seconds, WholeSeconds
 from infra.webhooks.outbox import JOB_EVENTS
 from infra.webhooks.signing_secrets import check_secret
 from pipeline.errors import InvalidRequest

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from api.schemas.numbers import EpochSeconds
+from api.schemas.number_bounds import EpochSeconds
 from pipeline.lifecycle import JobStatus
 from pipeline.options import Task
 

@@ -26,7 +26,7 @@ from api.jobs.results import (
 )
 from api.openapi.document import answers, shown_as
 from api.schemas.job_object import delivery_object, event_object, terminal
-from api.schemas.numbers import GREATEST, EventId
+from api.schemas.number_bounds import GREATEST, EventId
 from api.schemas.pagination import page
 from infra.database.tables import JobEvent
 from pipeline.audio.encode import MEDIA_TYPES
