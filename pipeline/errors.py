@@ -6,6 +6,7 @@
     │   │   └── NoAudioTrack          a real container without sound in it
     │   ├── EmptyMedia                zero bytes, or a container with zero samples
     │   ├── DamagedMedia              recognised, but cut off or broken
+    │   ├── AudioStalled              its decoder works on and on, and no sound comes of it
     │   ├── MediaTooLarge             more bytes than the endpoint takes
     │   ├── MediaTooLong              more seconds than the configured limit
     │   ├── UnsupportedValue          a parameter's value that nobody offers
@@ -120,6 +121,12 @@ class DamagedMedia(InvalidRequest):
     """The file is cut off or damaged and could not be read to its end."""
 
     code = "damaged_media"
+
+
+class AudioStalled(InvalidRequest):
+    """The file keeps its decoder at work without a sound coming of it. Convert it, or send another copy."""
+
+    code = "audio_stalled"
 
 
 class MediaTooLarge(InvalidRequest):
@@ -403,7 +410,7 @@ class CatalogBroken(StenopoolError):
 
 
 # What is wrong with the recording itself: whoever tries again with the same bytes is told the same.
-UNUSABLE_MEDIA = (UnsupportedMedia, NoAudioTrack, EmptyMedia, DamagedMedia)
+UNUSABLE_MEDIA = (UnsupportedMedia, NoAudioTrack, EmptyMedia, DamagedMedia, AudioStalled)
 
 
 def unusable_media(told: Mapping[str, Any]) -> StenopoolError | None:

@@ -15,6 +15,7 @@ Granularity = Literal["word", "segment"]
 Channels = Literal["mix", "separate"]
 SpeechGate = Literal["auto", "off"]
 DIARIZED = "diarized_json"  # the one format that not every model can give
+MOST_MS = 600_000  # of what is left around speech, or makes a pause of silence
 MOST_TRACKS = 1000  # that a file could have; how many it has, it tells
 _DIGITS = re.compile("[0-9]{1,4}")
 SPEECH_FORMATS = ("mp3", "opus", "aac", "flac", "wav", "pcm")
@@ -38,8 +39,8 @@ class VoiceActivity(_Frozen):
     """OpenAI's `server_vad` chunking; milliseconds, and a threshold of 0..1."""
 
     type: Literal["server_vad"] = "server_vad"
-    prefix_padding_ms: int = Field(300, ge=0)
-    silence_duration_ms: int = Field(200, ge=0)
+    prefix_padding_ms: int = Field(300, ge=0, le=MOST_MS)
+    silence_duration_ms: int = Field(200, ge=0, le=MOST_MS)
     threshold: float = Field(0.5, ge=0.0, le=1.0)
 
 

@@ -20,6 +20,7 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 from pipeline.errors import (
+    AudioStalled,
     BrokerUnavailable,
     DamagedMedia,
     DatabaseUnavailable,
@@ -83,7 +84,13 @@ STATUS: Mapping[type[StenopoolError], int] = {
     StenopoolError: 500,
 }
 BESIDE = ("current_status", "allowed_statuses", "used", "limit")  # what a 409 and a limit say beside the four keys
-ABOUT_THE_SOUND = (UnsupportedMedia, EmptyMedia, DamagedMedia, MediaTooLong)  # found out far from any form's fields
+ABOUT_THE_SOUND = (
+    UnsupportedMedia,
+    EmptyMedia,
+    DamagedMedia,
+    AudioStalled,
+    MediaTooLong,
+)  # found out far from any form's fields
 RETRY_AFTER = 2  # seconds, where nobody knows better
 LONGEST_SDK_WAIT = 60  # seconds; longer waits are not worth a client's automatic retry
 
@@ -92,6 +99,12 @@ class RequestTimeout(InvalidRequest):
     """The request's body arrived too slowly."""
 
     code = "request_timeout"
+
+
+class BodyTooLarge(InvalidRequest):
+    """The JSON body is larger than this endpoint takes."""
+
+    code = "request_too_large"
 
 
 class ClientGone(InvalidRequest):
@@ -115,12 +128,14 @@ class ServerBusy(StenopoolError):
 
 DOOR_STATUS: Mapping[type[StenopoolError], int] = {
     RequestTimeout: 408,
+    BodyTooLarge: 413,
     ClientGone: 400,
     UnsupportedEncoding: 415,
     ServerBusy: 503,
 }
 PLAIN_WORDS = {  # for what pydantic says in words of its own trade
     "missing": "this field is required",
+    "int_parsing_size": "a number of so many digits is beyond every bound; the OpenAPI document names this one's",
     "dict_type": "an object with named values is needed",
     "model_type": "an object with named fields is needed",
     "too_long": "at most {max_length} entries",

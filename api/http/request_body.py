@@ -8,8 +8,6 @@ would otherwise see a broken connection instead of the answer (contract.md secti
 from __future__ import annotations
 
 import asyncio
-import json
-import re
 import time
 from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass
@@ -23,8 +21,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.http import bounded_json
-from api.http.error_responses import ClientGone, RequestTimeout, as_invalid_request
+from api.http.error_responses import BodyTooLarge, ClientGone, RequestTimeout, as_invalid_request
+from api.http.json_text import parsed
 from pipeline.errors import InvalidRequest
 
 PROGRESS = 4096  # bytes; a client that sends less than this within the read timeout is as good as silent
@@ -35,8 +33,7 @@ GLANCE, GLANCE_SECONDS = (
 LEAST_RATE = 512  # bytes a second, below which a body is not even thrown away
 UPLOADS = frozenset({"/v1/audio/transcriptions", "/v1/audio/translations", "/v1/audio/jobs", "/v1/audio/estimates"})
 JSON_LIMIT = 1024 * 1024  # bytes
-AT_ONCE = 64 * 1024  # bytes of JSON that are read on the event loop
-SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")  # rare, and looked at closely then
+LONG_JSON = 64 * 1024  # bytes: what is longer is not read on the event loop
 
 Schema = TypeVar("Schema", bound=BaseModel)
 
@@ -162,38 +159,16 @@ async def blocks(request: Request) -> AsyncIterator[bytes]:
 
 async def read_json(request: Request, *, limit: int = JSON_LIMIT, empty: Any = None, number: Any = float) -> Any:
     """The body as JSON; `empty` stands for no body at all; `number` makes fractions of their digits: Decimal where they
-    are money. Raises InvalidRequest when it is too large, of too many elements, or not JSON."""
+    are money. Raises BodyTooLarge, TooManyElements; InvalidRequest for what is no JSON."""
     content = bytearray()
     async for block in blocks(request):
         content += block
         if len(content) > limit:
-            raise InvalidRequest(f"The JSON body is larger than {limit} bytes.")
+            raise BodyTooLarge(f"The JSON body is larger than {limit} bytes.")
     if not content and empty is not None:
         return empty
-    parse = partial(_parsed, content, number)
-    return parse() if len(content) <= AT_ONCE else await anyio.to_thread.run_sync(parse)
-
-
-def _parsed(content: bytearray, number: Any) -> Any:
-    try:
-        value = bounded_json.load(content, number=number)
-        if SURROGATE.search(content):
-            _check_sayable(value)
-    except bounded_json.TooManyElements as error:
-        raise InvalidRequest(str(error)) from error
-    except (ValueError, RecursionError, ArithmeticError) as error:  # the last: no Decimal has such an exponent
-        raise InvalidRequest("The body is not valid JSON.") from error
-    return value
-
-
-def _check_sayable(value: Any) -> None:
-    """Raises InvalidRequest for half of a pair such as \\ud83d\\ude00: what is left where a text was cut by its UTF-16 units."""
-    try:
-        json.dumps(value, ensure_ascii=False, default=str).encode()
-    except UnicodeEncodeError as error:
-        raise InvalidRequest(
-            "A text ends or begins with half a character: one \\ud800 … \\udfff without its partner."
-        ) from error
+    parse = partial(parsed, bytes(content), number=number)
+    return parse() if len(content) <= LONG_JSON else await anyio.to_thread.run_sync(parse)
 
 
 def validated(schema: type[Schema], value: Any) -> Schema:

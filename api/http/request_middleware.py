@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.http.error_responses import METHODS, ClientGone, allowed, render, unexpected
+from api.http.json_text import refuse_nul_in_url
 from api.http.peers import Peers
 from api.http.repeated_headers import fields_once
 from infra.database.ids import new_request_id
@@ -113,6 +114,7 @@ class RequestMiddleware:
     async def _serve(self, scope: Scope, receive: Receive, answer: _Response, client_id: str | None) -> None:
         try:
             fields_once(scope)
+            refuse_nul_in_url(scope)
             check_client_id(client_id)
             await self.app(scope, receive, answer)
         except Exception as error:  # noqa: BLE001 - nothing below may leave a caller without an answer

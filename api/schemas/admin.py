@@ -10,19 +10,20 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from api.schemas.billing import ReceiptQuery, UsageQuery
 from api.schemas.job_object import CURRENCY, epoch
+from api.schemas.number_bounds import LATEST, LimitNumber, RowId
 from infra.database.tables import Account, ApiKey
 from infra.keys.accounts import OVERLAP_SECONDS
 from infra.keys.api_keys import PREFIX
 from infra.keys.tiers import Tier, limits_of
 from infra.money.ratios import MOST as MOST_RATIO
 from pipeline.errors import InvalidRequest
-from pipeline.money import micro_of, usd
+from pipeline.money import MOST_USD, micro_of, usd
 
 Status = Literal["active", "suspended", "closed"]
 Text = Annotated[str, StringConstraints(max_length=500, pattern=r"^[^\x00]*$")]
 Name = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00]*$")]
+_RATIO_SCHEMA = {"type": ["string", "number"], "minimum": 0, "maximum": MOST_RATIO}
 _RATIO = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
-LATEST = 253_402_300_799  # epoch seconds: the end of the year 9999
 
 
 def _exact(value: Any) -> Any:
@@ -40,7 +41,7 @@ def _micro(value: Any, *, signed: bool) -> int:
         raise ValueError(error.message) from error
 
 
-_AMOUNT = {"type": ["string", "number"], "examples": ["10", "2.50", 0.25]}
+_AMOUNT = {"type": ["string", "number"], "minimum": 0, "maximum": MOST_USD, "examples": ["10", "2.50", 0.25]}
 Amount = Annotated[
     int,
     BeforeValidator(lambda value: _micro(value, signed=False)),
@@ -49,7 +50,10 @@ Amount = Annotated[
 Correction = Annotated[
     int,
     BeforeValidator(lambda value: _micro(value, signed=True)),
-    Field(description="US dollars, below 0 to take away; at most six places.", json_schema_extra=_AMOUNT),
+    Field(
+        description="US dollars, below 0 to take away; at most six places.",
+        json_schema_extra=_AMOUNT | {"minimum": -MOST_USD},
+    ),
 ]
 
 
@@ -65,7 +69,7 @@ class NewAccount(Strict):
     name: Name = ""
     tier: Tier = "free"
     plan: Name = Field("", description="What it subscribes to elsewhere. It never covers audio.")
-    limits: dict[str, int | None] | None = Field(
+    limits: dict[str, LimitNumber | None] | None = Field(
         None, description="The account's own numbers in place of its tier's; null lifts one."
     )
 
@@ -77,7 +81,7 @@ class AccountChanges(Strict):
     tier: Tier | None = None
     plan: Name | None = None
     status: Status | None = None
-    limits: dict[str, int | None] | None = Field(
+    limits: dict[str, LimitNumber | None] | None = Field(
         None, description="Replaces all of the account's own numbers; {} goes back to its tier's."
     )
 
@@ -116,7 +120,7 @@ class NewRatio(Strict):
     """What PUT /admin/ratios/{model} takes."""
 
     ratio: Annotated[
-        Decimal, Field(description=f"From 0 to {MOST_RATIO}.", json_schema_extra={"type": ["string", "number"]})
+        Decimal, Field(ge=0, le=MOST_RATIO, description=f"From 0 to {MOST_RATIO}.", json_schema_extra=_RATIO_SCHEMA)
     ]
 
     @field_validator("ratio", mode="before")
@@ -148,7 +152,7 @@ class LedgerQuery(BaseModel):
     """Which movements of money."""
 
     limit: int = Field(100, ge=1, le=1000)
-    after: int | None = Field(None, ge=0, lt=2**63, description="The last id already known.")
+    after: RowId | None = Field(None, description="The last id already known.")
     account_id: str | None = Field(None, max_length=200)
     subject: str | None = Field(None, max_length=200, description="A job's or a request's id.")
     kind: Literal["top_up", "hold", "capture", "release", "adjust"] | None = None

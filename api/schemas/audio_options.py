@@ -21,12 +21,13 @@ from pydantic import (
     model_validator,
 )
 
-from api.http import bounded_json
+from api.http.json_text import parsed
 from api.schemas.known_speakers import check_reference
 from pipeline import formats
 from pipeline.audio.raw_sound import MOST_CHANNELS, RATES, RawFormat, RawSound, raw_sound
-from pipeline.errors import UnsupportedValue
+from pipeline.errors import InvalidRequest, UnsupportedValue
 from pipeline.options import (
+    MOST_TRACKS,
     Channels,
     Granularity,
     SpeechGate,
@@ -51,6 +52,7 @@ _KNOWN = {
     "translation": tuple(name for name in TranscriptionOptions.model_fields if name not in NOT_IN_TRANSLATIONS),
 }
 Keyword = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+TrackNumber = Annotated[int, Field(ge=1, le=MOST_TRACKS)]
 SpeakerName = Annotated[str, StringConstraints(min_length=1, max_length=100, strip_whitespace=True)]
 
 
@@ -68,11 +70,9 @@ def _parsed(value: Any) -> Any:
     if not isinstance(value, str) or not value.lstrip().startswith(("{", "[")):
         return value
     try:
-        return bounded_json.load(value)
-    except bounded_json.TooManyElements:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise ValueError("An object must be written as name[key]=value or as JSON.") from error
+        return parsed(value.encode())
+    except InvalidRequest as error:
+        raise ValueError(f"An object must be written as name[key]=value or as JSON. {error.message}") from error
 
 
 def _unset(value: Any) -> Any:
@@ -135,7 +135,7 @@ class TranscriptionFields(Lenient):
     channels: Annotated[Channels | None, Unset] = Field(
         None, description="separate: each channel is transcribed on its own, and its segments say which."
     )
-    audio_track: Annotated[int | Literal["all"] | None, BeforeValidator(asked_track), Unset] = Field(
+    audio_track: Annotated[TrackNumber | Literal["all"] | None, BeforeValidator(asked_track), Unset] = Field(
         None,
         description="Of a file with several: a number from 1, or `all`, each by itself. Unset: its main one.",
     )

@@ -11,11 +11,10 @@ from pydantic import Field, model_validator
 from api.schemas.audio_options import Unset
 from api.schemas.job_object import CURRENCY
 from api.schemas.job_request import MAX_TEXT, JobFields
+from api.schemas.number_bounds import LONGEST
 from pipeline.catalog.model import Prices
 from pipeline.money import usd
 from pipeline.pricing import Usage, charge, prices_as_dict
-
-LONGEST = 366 * 86_400  # seconds: above every limit that a server could set
 
 
 class EstimateFields(JobFields):

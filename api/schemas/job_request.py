@@ -9,9 +9,11 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema, field_validator, model_validator
 
 from api.schemas.audio_options import MAX_INPUT, AnyVoice, Lenient, Many, Parsed, TranscriptionFields, Unset, VoiceId
+from api.schemas.number_bounds import Seconds, WholeSeconds
 from infra.webhooks.outbox import JOB_EVENTS
 from infra.webhooks.signing_secrets import check_secret
 from pipeline.errors import InvalidRequest
+from pipeline.money import MOST_USD
 from pipeline.options import Task
 
 Key = Annotated[str, StringConstraints(min_length=1, max_length=64)]
@@ -62,8 +64,8 @@ class WebhookFields(Lenient):
 class RangeFields(Lenient):
     """A part of a recording in seconds; without an end, until the recording's."""
 
-    start: float = Field(0.0, ge=0.0, allow_inf_nan=False)
-    end: Annotated[float | None, Unset] = Field(None, gt=0.0, allow_inf_nan=False)
+    start: Seconds = 0.0
+    end: Annotated[Seconds | None, Unset] = Field(None, gt=0.0)
 
     @model_validator(mode="before")
     @classmethod
@@ -103,9 +105,9 @@ class JobCommon(Lenient):
         le=10,
         description="-10 to 10, of which low is -10 and normal 0: which of the account's own jobs come first. Tier free: up to 0.",
     )
-    max_cost: Annotated[float | None, Unset] = Field(None, ge=0.0, allow_inf_nan=False)
-    timeout_seconds: Annotated[int | None, Unset] = Field(None, ge=1)
-    retention_seconds: Annotated[int | None, Unset] = Field(None, ge=1)
+    max_cost: Annotated[float | None, Unset] = Field(None, ge=0.0, le=MOST_USD, allow_inf_nan=False)
+    timeout_seconds: Annotated[WholeSeconds | None, Unset] = None
+    retention_seconds: Annotated[WholeSeconds | None, Unset] = None
     client_reference_id: Annotated[str | None, Unset] = Field(None, max_length=255)
     metadata: Annotated[dict[Key, Value] | None, Parsed] = Field(None, max_length=16)
 

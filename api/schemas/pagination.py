@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from api.schemas.number_bounds import EpochSeconds
 from pipeline.lifecycle import JobStatus
 from pipeline.options import Task
 
@@ -14,15 +15,15 @@ class JobQuery(BaseModel):
     """Which jobs, and in which order."""
 
     limit: int = Field(20, ge=1, le=100)
-    after: str | None = Field(None, description="A job's id: what follows it.")
-    before: str | None = Field(None, description="A job's id: what precedes it.")
+    after: str | None = Field(None, max_length=200, description="A job's id: what follows it.")
+    before: str | None = Field(None, max_length=200, description="A job's id: what precedes it.")
     order: Literal["asc", "desc"] = "desc"
     status: JobStatus | None = None
     task: Task | None = None
-    model: str | None = None
-    client_reference_id: str | None = None
-    created_after: float | None = Field(None, description="Epoch seconds.", allow_inf_nan=False)
-    created_before: float | None = Field(None, description="Epoch seconds.", allow_inf_nan=False)
+    model: str | None = Field(None, max_length=200)
+    client_reference_id: str | None = Field(None, max_length=255)
+    created_after: EpochSeconds | None = None
+    created_before: EpochSeconds | None = None
 
 
 def page(items: list[dict[str, Any]], *, has_more: bool) -> dict[str, Any]:

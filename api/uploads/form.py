@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
+from api.http.json_text import refuse_nul
 from api.http.request_body import blocks
 from api.uploads.multipart_parser import PART_END, Event, Part, Reader
 from pipeline.errors import InvalidRequest
@@ -177,9 +178,11 @@ class _Assembly:
                 f"'{self._file_field}' must be a file: its part needs a filename.", param=self._file_field
             )
         try:
-            return self._value.decode("utf-8")
+            text = self._value.decode("utf-8")
         except UnicodeDecodeError as error:
             raise InvalidRequest("A text field is not valid UTF-8.", param=self._name[:64]) from error
+        refuse_nul(text, self._name[:64])
+        return text
 
 
 def nested(pairs: list[tuple[str, str]]) -> dict[str, Any]:

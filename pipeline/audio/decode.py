@@ -52,9 +52,9 @@ def decode(
     """Open a recording: `with decode(path) as sound: for block in sound: ...`. `channel`, from 0, instead of a mix of all.
     `track`, from 1; without it the one that is meant to be heard. What is `declared` is not looked at to find out what it is.
 
-    Raises, when entered or while iterated: EmptyMedia, UnsupportedMedia, NoAudioTrack, DamagedMedia, MediaTooLong once more
-    than `max_seconds` have been decoded, InvalidRequest for a track that is not there, InputMissing for a path that cannot be
-    opened, SandboxFailed.
+    Raises, when entered or while iterated: EmptyMedia, UnsupportedMedia, NoAudioTrack, DamagedMedia, AudioStalled, SandboxFailed,
+    MediaTooLong once more than `max_seconds` have been decoded, InvalidRequest for a track that is not there, InputMissing for a
+    path that cannot be opened.
     """
     return Decoding(
         source, track=track, declared=declared, max_seconds=max_seconds, channel=channel, sample_rate=sample_rate

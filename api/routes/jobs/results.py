@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Iterator
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from api.dependencies import JOBS, AppContext, Caller, Context
@@ -24,11 +24,12 @@ from api.jobs.results import (
 )
 from api.openapi.document import answers, shown_as
 from api.schemas.job_object import delivery_object, event_object, terminal
+from api.schemas.number_bounds import GREATEST, EventId
 from api.schemas.pagination import page
 from infra.database.tables import JobEvent
 from infra.jobs.create_and_read import JobMark
 from pipeline.audio.encode import MEDIA_TYPES
-from pipeline.errors import Expired, InputMissing, InvalidRequest, NotFound
+from pipeline.errors import Expired, InputMissing, NotFound
 
 router = APIRouter(prefix=JOBS + "/{job_id}", tags=["job results"])
 
@@ -40,14 +41,14 @@ class SegmentQuery(BaseModel):
     """Which segments."""
 
     limit: int = Field(100, ge=1, le=1000)
-    after: int = Field(-1, ge=-1, description="The id of the last segment already known.")
+    after: int = Field(-1, ge=-1, le=GREATEST, description="The id of the last segment already known.")
     q: str | None = Field(None, max_length=500, description="Only segments in which these words are said.")
 
 
 class EventQuery(BaseModel):
     """Which lines of the timeline, and how."""
 
-    after: int | None = Field(None, ge=0, description="The id of the last event already known.")
+    after: EventId | None = Field(None, description="The id of the last event already known.")
     limit: int = Field(EVENTS_AT_ONCE, ge=1, le=EVENTS_AT_ONCE)
     stream: bool = False
 
@@ -127,24 +128,23 @@ async def segments(
     responses=shown_as("application/json", EVENT_STREAM) | NO_JOB,
 )
 async def events(
-    request: Request, context: Context, caller: Caller, job_id: str, query: Annotated[EventQuery, Query()]
+    request: Request,
+    context: Context,
+    caller: Caller,
+    job_id: str,
+    query: Annotated[EventQuery, Query()],
+    *,
+    last_event_id: Annotated[EventId, Header(description="When following: the last event already known.")] = 0,
 ) -> Any:
     """As JSON; or, with `Accept: text/event-stream` or `stream=true`, replayed and then followed to the job's end."""
     account_id, after, limit = caller.account_id, query.after, query.limit
     if query.stream or EVENT_STREAM in request.headers.get("accept", ""):
         await context.query(partial(context.services.jobs.get, account_id, job_id))
-        source = _followed(context, account_id, job_id, after if after is not None else _last_event_id(request))
+        source = _followed(context, account_id, job_id, last_event_id if after is None else after)
         request.state.slot.give_back()
         return Stream(source, media_type=EVENT_STREAM, headers=STREAM_HEADERS)
     found = await context.query(partial(context.services.jobs.events, account_id, job_id, after or 0, limit + 1))
     return page([event_object(one) for one in found[:limit]], has_more=len(found) > limit)
-
-
-def _last_event_id(request: Request) -> int:
-    given = request.headers.get("last-event-id", "0")
-    if not (given.isascii() and given.isdigit()):
-        raise InvalidRequest("Last-Event-ID must be an event's id.", param="Last-Event-ID")
-    return int(given)
 
 
 async def _followed(context: AppContext, account_id: str, job_id: str, after: int) -> AsyncGenerator[bytes, None]:

@@ -34,6 +34,7 @@ from pipeline.audio.containers.table import (
 from pipeline.audio.ffmpeg.arguments import SAMPLE_RATE, Picked, decode_arguments
 from pipeline.audio.ffmpeg.binary import Ffmpeg, find_ffmpeg
 from pipeline.audio.ffmpeg.cpu_affinity import keep_together
+from pipeline.audio.ffmpeg.decoder_progress import DecoderProgress
 from pipeline.audio.ffmpeg.error_mapping import failure, refuse_strange
 from pipeline.audio.ffmpeg.frame_events import JITTER, FrameEvents, beginning, is_surprise
 from pipeline.audio.ffmpeg.log_parser import AudioStream
@@ -155,6 +156,7 @@ class LinkDecoding:
             cpu_seconds=int(_CPU_SECONDS_AT_LEAST + seconds * _CPU_SECONDS_PER_SECOND),
             stdin=self._descriptor,
             stall_seconds=settings.stall_seconds,
+            progress=DecoderProgress(),
         )
         keep_together(self._child.pid)
         return self._child

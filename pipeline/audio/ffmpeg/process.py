@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import IO
 
 from pipeline.audio.ffmpeg.binary import Ffmpeg
+from pipeline.audio.ffmpeg.decoder_progress import LOOK, DecoderProgress
 from pipeline.audio.ffmpeg.log_parser import Log
 from pipeline.audio.ffmpeg.sandbox import Level, end, launch
 from pipeline.errors import SandboxFailed
@@ -25,7 +26,8 @@ _PIPE_BYTES = 2**20  # what Linux lets anybody have; ffmpeg works on while we ar
 class Child:
     """One ffmpeg. A single thread polls both of its pipes, so neither can fill up while we wait for the other.
 
-    `excused()` says that a silence is not ffmpeg's fault, as when its own input waits for somebody.
+    `excused()` says that a silence is not ffmpeg's fault, as when its own input waits for somebody; `progress` tells a silence that
+    is the file's.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class Child:
         stdin: int,
         stall_seconds: float = STALL_SECONDS,
         excused: Callable[[], bool] = lambda: False,
+        progress: DecoderProgress | None = None,
     ) -> None:
         self._process = launch(tool, arguments, level=level, cpu_seconds=cpu_seconds, stdin=stdin)
         assert self._process.stdout and self._process.stderr
@@ -50,6 +53,7 @@ class Child:
             fcntl.fcntl(self._output, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         self._stall_seconds = stall_seconds
         self._excused = excused
+        self._progress = progress
         self.log = Log()
 
     def __enter__(self) -> Child:
@@ -76,7 +80,7 @@ class Child:
     def read(self, size: int = BLOCK_BYTES) -> bytes:
         """Up to `size` bytes of output; b"" at its end, when the log is complete and the process is reaped.
 
-        Raises SandboxFailed when nothing comes for `stall_seconds`.
+        Raises SandboxFailed when nothing comes for `stall_seconds`; AudioStalled, told by `progress`, when it works for nothing.
         """
         patience = time.monotonic() + self._stall_seconds
         while self._open:
@@ -85,11 +89,13 @@ class Child:
                 if not self._excused():
                     raise SandboxFailed("ffmpeg made no progress.", seconds=self._stall_seconds)
                 patience += self._stall_seconds
-            ready = {descriptor for descriptor, _ in self._poll.poll(max(left, 0) * 1000)}
+            ready = self._ready(left)
             if self._errors in ready:
-                self.log.feed(self._taken(self._errors, BLOCK_BYTES))
+                self._listen()
             if self._output in ready and (block := self._taken(self._output, size)):
                 self._catch_up()
+                if self._progress:
+                    self._progress.moved()
                 return block
         self._reap()
         return b""
@@ -106,6 +112,19 @@ class Child:
         """What was said before these samples were written is read before they are handed on (frame_events)."""
         while self._errors in self._open and any(descriptor == self._errors for descriptor, _ in self._poll.poll(0)):
             self.log.feed(self._taken(self._errors, BLOCK_BYTES))
+
+    def _ready(self, seconds: float) -> set[int]:
+        """What can be read within that time, or sooner nothing, to look what became of ffmpeg."""
+        if self._progress:
+            self._progress.look(self.pid)
+            seconds = min(seconds, LOOK)
+        return {descriptor for descriptor, _ in self._poll.poll(max(seconds, 0) * 1000)}
+
+    def _listen(self) -> None:
+        log = self._taken(self._errors, BLOCK_BYTES)
+        self.log.feed(log)
+        if self._progress:
+            self._progress.complained(log)
 
     def _taken(self, descriptor: int, size: int) -> bytes:
         data = os.read(descriptor, size)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.audio.ffmpeg import decoder_progress
 from tests.api.conftest import JOBS, House
 from tests.pipeline.audio.sounds import ffmpeg, wav
 
@@ -89,6 +90,22 @@ def test_as_a_job(house: House, tmp_path: Path, case: Case) -> None:
     assert (transcript.status_code, transcript.json()["error"]["current_status"]) == (409, "failed")
     assert house.delete(f"{JOBS}/{job}").status_code == 200
     assert house.files() == []
+
+
+@pytest.mark.processes
+def test_a_decoder_that_brings_out_nothing_is_the_files_fault_told_once(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoder_progress, "MOST_LINES", 2000)
+    frames = b"#!AMR\n" + b"\x7c" * 20_000
+    at_once = house.post("/v1/audio/transcriptions", data={"model": "oracle"}, files={"file": ("a.amr", frames)})
+    error = at_once.json()["error"]
+    assert (at_once.status_code, error["code"], error["param"]) == (400, "audio_stalled", "file")
+    job = house.submit(frames)["id"]
+    house.work()
+    body = house.get(f"{JOBS}/{job}").json()
+    assert (body["status"], body["attempt"]) == ("failed", 1)
+    assert (body["error"]["code"], body["error"]["retryable"]) == ("audio_stalled", False)
 
 
 def test_an_empty_file_makes_no_job(house: House) -> None:
