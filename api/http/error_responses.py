@@ -83,7 +83,10 @@ STATUS: Mapping[type[StenopoolError], int] = {
     SandboxFailed: 503,
     StenopoolError: 500,
 }
-BESIDE = ("current_status", "allowed_statuses", "used", "limit")  # what a 409 and a limit say beside the four keys
+BESIDE: Mapping[type[StenopoolError], tuple[str, ...]] = {  # what these say beside the four keys
+    WrongState: ("current_status", "allowed_statuses"),
+    LimitExceeded: ("used", "limit"),
+}
 ABOUT_THE_SOUND = (
     UnsupportedMedia,
     EmptyMedia,
@@ -197,7 +200,8 @@ def content_of(error: Exception) -> dict[str, Any]:
     """The body for any error. Of a fault that nobody foresaw nothing is shown."""
     if not isinstance(error, StenopoolError):
         return error_body(500, "The server had an error while processing your request.", code="internal_error")
-    beside = {name: error.details[name] for name in BESIDE if name in error.details}
+    names = next((names for kind, names in BESIDE.items() if isinstance(error, kind)), ())
+    beside = {name: error.details[name] for name in names if name in error.details}
     param = error.param or ("file" if isinstance(error, ABOUT_THE_SOUND) else None)
     return error_body(status_of(error), _message(error), code=error.code, param=param, **beside)
 
