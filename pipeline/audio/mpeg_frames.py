@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pipeline.audio.frame_runs import FrameSyntax, Search, follow
 
@@ -39,6 +40,7 @@ class MpegFrame:
         return mine == (other.samples, other.rate, other.layer, other.version1, other.mono, other.checked)
 
 
+@lru_cache(1024)  # of all headers that there may be, a recording has a dozen
 def mpeg_frame(header: bytes) -> MpegFrame | None:
     """The frame that begins with these four bytes, None where they are no header."""
     length = _mpeg_audio_length(header) if len(header) == _MPEG_HEADER else 0

@@ -5,6 +5,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
+import numpy as np
+
 from pipeline.audio.containers.id3_tag import tag_length
 from pipeline.audio.duration.bit_reservoir import fits, side_bytes
 from pipeline.audio.duration.frame_count import ENOUGH_LEVELS, Extent
@@ -84,9 +86,11 @@ def _levels(data: bytes, frames: Sequence[int], first: MpegFrame) -> list[float]
     if not side:
         return []
     begin = 6 if first.checked else 4
-    some = frames[:: max(1, len(frames) // ENOUGH_LEVELS)]
-    eights = struct.unpack(f">{len(some)}Q", b"".join([data[at + begin : at + begin + 8] for at in some]))
-    return [_GAIN_STEP * (bits >> gain_at & 0xFF) if bits >> bits_at & 0xFFF else _SILENT for bits in eights]
+    some = np.array(frames[:: max(1, len(frames) // ENOUGH_LEVELS)])
+    eights = np.frombuffer(data, np.uint8)[some[:, None] + np.arange(begin, begin + 8)].view(">u8")[:, 0].astype(np.uint64)
+    gains = _GAIN_STEP * (eights >> np.uint64(gain_at) & np.uint64(0xFF)).astype(np.float64)
+    levels: list[float] = np.where(eights >> np.uint64(bits_at) & np.uint64(0xFFF), gains, _SILENT).tolist()
+    return levels
 
 
 def _places(frame: MpegFrame) -> tuple[bool, int, int]:
