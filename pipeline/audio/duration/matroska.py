@@ -109,9 +109,9 @@ def _elements(data: bytes, at: int, end: int, steps: StepBudget) -> Iterator[tup
         size = int.from_bytes(data[at : at + width], "big") & (1 << 7 * width) - 1
         unknown = size == (1 << 7 * width) - 1  # a recorder did not know it yet
         at += width
+        if at + size > end and not (unknown and name in _OPENED):
+            raise ValueError  # it was cut, if only between two blocks
         if name in _OPENED:
             continue  # what is inside comes next
-        if unknown or at + size > end:
-            raise ValueError
         yield name, at, at + size
         at += size

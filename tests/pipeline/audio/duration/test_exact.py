@@ -197,6 +197,13 @@ def test_a_file_that_was_cut_is_not_plain(files: dict[str, bytes], name: str, ke
     assert not plain(data) or (name == "aac" and measured(data, AAC))
 
 
+def test_webm_that_was_cut_between_two_blocks_is_not_plain(files: dict[str, bytes]) -> None:
+    data = files["webm"]
+    blocks = [at for at in range(len(data)) if data[at] == 0xA3]  # where a block may begin
+    assert len(blocks) > 100
+    assert not any(plain(data[:at]) for at in blocks)
+
+
 @settings(max_examples=60)
 @given(at=st.floats(0.05, 0.95), size=st.integers(600, 5000), seed=st.integers(0, 2**16))
 def test_mp3_that_was_overwritten_is_not_plain(files: dict[str, bytes], at: float, size: int, seed: int) -> None:
