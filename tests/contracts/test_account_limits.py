@@ -84,16 +84,15 @@ class Life:
 
     def go_on(self) -> None:
         jobs = self.harness.jobs
-        claimed = jobs.claim(self.dice.choice(self.jobs).id, "w")
+        claimed = self.harness.take(self.dice.choice(self.jobs).id)
         if claimed is None:
             return
-        lease, job = claimed
+        lease, job = claimed.lease, claimed.job
         if job.task == "speech" and not job.cut_done:
             jobs.add_chunk(lease, 0, span(0), "t")
             jobs.cut_done(lease, 1, 1)
-            heard = jobs.claim_chunk(job.id, 0, "w")
-            assert heard
-            jobs.complete_chunk(heard[0], "spoken", size=self.dice.randrange(400))
+            heard = self.harness.claim_chunk(job, 0)
+            jobs.complete_chunk(heard, "spoken", size=self.dice.randrange(400))
         elif job.task == "speech":
             sound = {"key": "k", "bytes": self.dice.randrange(800), "format": "wav", "duration": 1}
             jobs.want_room(lease, sound["bytes"])

@@ -56,8 +56,9 @@ def test_a_message_names_its_task_and_carries_ids_only(queue: JobQueue, server: 
     assert queue.send_chunk("job_1", 3, "io")
     assert queue.send_delivery("evt_1")
     assert messages(server, "cpu") == [(JOB, ["job_1"])]
-    assert messages(server, "io") == [(CHUNK, ["job_1", 3]), (DELIVERY, ["evt_1"])]
-    assert queue.lengths() == {"cpu": 1, "io": 2}
+    assert messages(server, "io") == [(CHUNK, ["job_1", 3])]
+    assert messages(server, "webhooks") == [(DELIVERY, ["evt_1"])]
+    assert queue.lengths() == {"cpu": 1, "io": 1, "webhooks": 1}
 
 
 def test_a_message_needs_no_binding(queue: JobQueue, server: PrivateRedis) -> None:

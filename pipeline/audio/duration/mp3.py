@@ -87,7 +87,9 @@ def _levels(data: bytes, frames: Sequence[int], first: MpegFrame) -> list[float]
         return []
     begin = 6 if first.checked else 4
     some = np.array(frames[:: max(1, len(frames) // ENOUGH_LEVELS)])
-    eights = np.frombuffer(data, np.uint8)[some[:, None] + np.arange(begin, begin + 8)].view(">u8")[:, 0].astype(np.uint64)
+    eights = (
+        np.frombuffer(data, np.uint8)[some[:, None] + np.arange(begin, begin + 8)].view(">u8")[:, 0].astype(np.uint64)
+    )
     gains = _GAIN_STEP * (eights >> np.uint64(gain_at) & np.uint64(0xFF)).astype(np.float64)
     levels: list[float] = np.where(eights >> np.uint64(bits_at) & np.uint64(0xFFF), gains, _SILENT).tolist()
     return levels

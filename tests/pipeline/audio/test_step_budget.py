@@ -18,6 +18,7 @@ from pipeline.audio.containers.table import CONTAINERS, Container, Found
 from pipeline.audio.duration import estimate, exact, truncation
 from pipeline.audio.duration.stated import STATED
 from pipeline.audio.first_look import FirstLook
+from pipeline.audio.joined import extents
 from pipeline.audio.source import recordings_in
 from pipeline.audio.step_budget import StepBudget, TooManySteps
 from pipeline.errors import StenopoolError, UnsupportedMedia
@@ -91,6 +92,9 @@ def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(step_budget, "MOST", FEW)
     monkeypatch.setattr(estimate, "_MOST_STEPS", FEW)
     monkeypatch.setattr(truncation, "_MOST_STEPS", FEW)
+    monkeypatch.setattr(
+        extents, "_MOST_STEPS", FEW
+    )  # of a recording that is walked to its end, for what is joined to it
 
 
 @contextmanager

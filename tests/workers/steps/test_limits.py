@@ -11,7 +11,6 @@ from pipeline.lifecycle import JobStatus
 from tests.support.receiver import Receiver, receiving
 from tests.support.recordings import Recording, long, short
 from tests.workers.conftest import WorkerHarness
-from workers.steps.next_step import advance
 from workers.sweep import EVERY_MINUTE, Sweeper
 
 pytestmark = pytest.mark.processes
@@ -36,9 +35,9 @@ def used(harness: WorkerHarness, name: str) -> float | None:
 
 def fetch(harness: WorkerHarness, url: str, **more: float) -> Job:
     """The job after all that can be done for it now."""
-    job_id = harness.create(source={"url": url, "headers": {}}, input={"type": "url"}, **more)
-    advance(harness.worker("io"), job_id)
-    advance(harness.worker("cpu"), job_id)
+    job_id = harness.create(source={"url": url, "headers": {}}, input={"type": "url"}, queue="io", priority=1, **more)
+    harness.work("io", most=1)
+    harness.work("cpu", most=1)
     return harness.job(job_id)
 
 
@@ -124,8 +123,8 @@ def test_a_recording_longer_than_any_day_fails_at_once(harness: WorkerHarness, s
 
 def test_a_recording_that_lasts_longer_than_it_says_is_told_with_its_whole_length(harness: WorkerHarness) -> None:
     hears_nothing_more_today(harness)
-    job_id = harness.submit(LONG, known_ms=1000, input={"expected_ms": 1000})
-    advance(harness.worker(), job_id)
+    job_id = harness.submit(LONG, known_ms=1000, input={"expected_ms": 1000}, priority=1)
+    harness.work(most=1)
     job = harness.job(job_id)
     assert job.waiting
     assert "takes 0.83 minutes" in job.waiting["message"]
@@ -133,7 +132,7 @@ def test_a_recording_that_lasts_longer_than_it_says_is_told_with_its_whole_lengt
 
 def test_a_recording_of_unknown_length_is_measured_before_it_is_heard(harness: WorkerHarness) -> None:
     hears_nothing_more_today(harness)
-    job_id = harness.submit(LONG)
-    advance(harness.worker(), job_id)
+    job_id = harness.submit(LONG, priority=1)
+    harness.work(most=1)
     assert "takes 0.83 minutes" in (harness.job(job_id).waiting or {})["message"]
     assert harness.job(job_id).chunks_total == 0
