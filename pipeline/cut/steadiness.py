@@ -1,7 +1,7 @@
 """Whether a sound is the same from its beginning to its end, as hum and the noise of rooms, fans and lines are.
 
 Asked before a stretch is kept from a provider, so it has to be certain: everything in which something begins, ends or changes is
-not steady, be it a word, speech below a noise, a door or a note. Figures over stretches of some seconds tell, for each
+not steady, be it a word, speech below a noise, a door or a note. Two figures over stretches of some seconds tell, for each
 frequency by itself, so that the colour and the level of a noise do not matter. They are known for every steady sound:
 
 peaks    the mean square of the power over the square of its mean, less one. A tone has 0, noise of any colour 1, give or take
@@ -11,12 +11,9 @@ dips     the natural logarithm of the power's mean over its geometric mean, eigh
          counting more. A tone has 0, noise of any colour 0.07, at most 0.1 where little of it is known; a melody of two notes
          0.13, one of more or a tone with a pause 0.4 and more, whose peaks may look like those of noise.
 
-And the loudness of all frequencies together may not rise and fall from one fifteenth of a second to the next by more than chance
-lets it, as it does under speech that is softer than the noise.
-
 A single tone that glides without a stop, as sirens and test signals do, is taken for steady, too, where the rest is: no voice
 does.
-Speech 10 dB below a noise of the very colour of speech is not told from it a fifth of the time; it is hardly understood, either.
+Speech 10 dB below a noise of the very colour of speech is not told from it half of the time; it is hardly understood, either.
 A lossy codec makes noise a little livelier: to 1.07 in AAC, 1.1 in mp3, 1.2 in Opus below 20 kbit/s; that may cost a call.
 """
 
@@ -42,10 +39,6 @@ _MASKED = 0.02  # of the mean power: 17 dB below the loud bins lies what codecs 
 _BLOCK = 8  # rows whose mean is taken before looking for dips
 _NOISE_PEAKS, _NOISE_DIPS = 1.0, 0.066
 _PEAKS, _DIPS = 0.85, 0.7  # over the square root of the rows, is what chance may add: four standard deviations
-_SYLLABLE = 4  # rows; from one such block to the next a slow wobble, as of a fan, moves little
-_NEIGHBOURS = 1.94  # what bins share with those beside them, by the shape of the window
-_OF_NOISE = 0.5  # the least mean square of a noise's steps, in each bin
-_SWAY = 4.5  # standard deviations of what chance may do
 _SKIRT, _ALONE = 4, 0.9  # bins to either side of a gliding tone, and its share of all power
 _LATER, _SLOWEST, _FASTEST = 4, 2, 12  # rows, and the bins that a glide goes in so many: 1 to 6 kHz a second
 
@@ -111,19 +104,7 @@ def _even(powers: Powers) -> bool:
     unbiased = (count + 1) / (count - 1)
     peaks = unbiased * (np.square(powers).mean(axis=0) / np.square(mean) - 1).mean()
     chance = count**-0.5
-    if _sways(powers):
-        return False
     return bool(peaks < _NOISE_PEAKS + _PEAKS * chance and _dips(powers) < _NOISE_DIPS + _DIPS * chance)
-
-
-def _sways(powers: Powers) -> bool:
-    """Whether all frequencies rise and fall together, as fast as syllables do: chance moves each by itself."""
-    blocks = len(powers) // _SYLLABLE
-    levels = powers[: blocks * _SYLLABLE].reshape(blocks, _SYLLABLE, -1).mean(axis=1) / powers.mean(axis=0)
-    steps = np.diff(levels, axis=0)
-    alone = max(np.square(steps).sum(axis=1).mean(), _OF_NOISE * steps.shape[1])
-    together = np.square(steps.sum(axis=1)).mean() / (_NEIGHBOURS * alone)
-    return bool(together - 1 > _SWAY * (3 / len(steps)) ** 0.5)
 
 
 def _dips(powers: Powers) -> float:
