@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from pipeline.audio.containers.id3_tag import TAG_HEADER, tag_length
 from pipeline.audio.containers.table import REFUSAL
 from pipeline.audio.sniff import LOOK_BYTES, MOST_TAGS, SHORT_LOOK, is_foreign, is_text, known_at_once, recognised
 from pipeline.errors import UnsupportedMedia
 
+_USUAL_TAGS = 2  # at the front of an mp3
 _MORE = 4  # times as many bytes before it is looked at again: all looks together cost little more than the last
 
 
@@ -26,18 +29,31 @@ class FirstLook:
 
     def is_short(self, data: bytes) -> bool:
         """Whether to add these bytes takes no time: nearly always. A search for frames behind rubbish takes some ms."""
-        waits = self._decided or len(self._head) + len(data) < self._enough
-        return waits or known_at_once(bytes(self._head[:SHORT_LOOK]) + data[:SHORT_LOOK])
+        if self._decided or len(self._head) + len(data) < self._enough:
+            return True
+        whole = bytes(self._head[:SHORT_LOOK]) + data[:SHORT_LOOK] if self._head else data
+        at = _behind_tags(whole, self._skip)
+        return known_at_once(whole[at : at + SHORT_LOOK])
 
     def add(self, data: bytes) -> None:
         """The next bytes. Raises UnsupportedMedia as soon as no more of them could change that."""
-        if self._decided:
+        if self._decided or self._is_known_by(data):
             return
         passed = min(self._skip, len(data))
         self._skip -= passed
         self._head += data[passed:]
         if len(self._head) >= self._enough:
             self._look(whole=False)
+
+    def _is_known_by(self, data: bytes) -> bool:
+        """Whether a file's first block, as nearly always, tells by its beginning what it is: so it need not be copied."""
+        at = _behind_tags(data, 0)
+        if self._head or self._tags or len(data) < at + SHORT_LOOK:
+            return False
+        with contextlib.suppress(UnsupportedMedia):  # by so few bytes; of more it is looked at closely
+            recognised(data[at : at + SHORT_LOOK], at)
+            self._decided = True
+        return self._decided
 
     def finish(self) -> None:
         """That was all of it. Raises UnsupportedMedia."""
@@ -63,3 +79,10 @@ class FirstLook:
             self._enough = min(_MORE * self._enough, LOOK_BYTES)
         else:
             self._decided, self._head = True, bytearray()
+
+
+def _behind_tags(data: bytes, at: int) -> int:
+    """Where from there on the first byte is that is of no tag."""
+    for _ in range(_USUAL_TAGS):
+        at += tag_length(data[at : at + TAG_HEADER])
+    return at
