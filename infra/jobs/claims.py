@@ -19,7 +19,7 @@ from sqlmodel import col
 
 from infra.database.clock import read_clock
 from infra.database.tables import Chunk, Job
-from infra.jobs.queue.fair_order import Key, charge, next_piece
+from infra.jobs.queue.fair_order import Key, charge, claimable_now, next_piece
 from infra.jobs.queue.row_claims import Claimed, take
 from infra.jobs.queue.slow_work import SlowRoom, lock_slow_work, slow_room
 from infra.jobs.transitions import (
@@ -47,6 +47,8 @@ class Claims(Store):
 
     def claim_next(self, role: str, worker: str) -> Claimed | None:
         """The waiting piece of this role's work whose turn it is (`infra.jobs.queue.fair_order`), or None: none is due."""
+        if not self._any_due(role):
+            return None
         passed: set[Key] = set()
         for tries in range(1, TRIES + 1):
             with self._database.write() as session:
@@ -54,6 +56,11 @@ class Claims(Store):
             if claimed is not None or len(passed) < tries:
                 return claimed
         return None
+
+    def _any_due(self, role: str) -> bool:
+        """A look that locks nothing: SQLite's one writer is not kept from heartbeats by those who are woken for nothing."""
+        with self._database.read() as session:
+            return claimable_now(session, role, read_clock(session), 1) > 0
 
     def _claim_next(self, session: Session, role: str, worker: str, passed: set[Key]) -> Claimed | None:
         piece = next_piece(session, role, read_clock(session), slow_room(session, role), passed)

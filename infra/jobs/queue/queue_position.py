@@ -63,6 +63,10 @@ class QueuePositions(Store):
 
     def measure_speed(self) -> None:
         """Note how much sound a second each role's workers took on since the last look, if work waited meanwhile."""
+        with self._database.read() as session:
+            seen = session.scalar(select(func.min(func.coalesce(col(Lane.looked_at), 0)))) or 0
+            if read_clock(session) - seen < LOOK_SECONDS:
+                return
         with self._database.write() as session:
             time = read_clock(session)
             for lane in session.scalars(select(Lane).order_by(col(Lane.role)).with_for_update(skip_locked=True)).all():
