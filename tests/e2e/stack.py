@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha1
 from pathlib import Path
 from typing import Any
@@ -152,9 +153,10 @@ class Stack:
         return code, time.monotonic() - began
 
     def signal(self, name: str, number: int) -> None:
-        """A signal to every process of a role."""
+        """A signal to every process of a role; what has ended by itself meanwhile, such as an ffmpeg, needs none."""
         for process in self.family(name):
-            process.send_signal(number)
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
 
     def stop(self) -> None:
         """End everything."""
@@ -234,6 +236,12 @@ class Stack:
         if not self.log.exists():
             return Counter()
         return Counter(line.split()[1] for line in self.log.read_text().splitlines())
+
+    def assert_heard_once(self, jobs: Mapping[str, Recording], since: Counter[str]) -> None:
+        """The provider was asked for each job's sound, of one chunk, exactly once since then, and for nothing else."""
+        calls = self.calls() - since
+        others = [job_id for job_id, recording in jobs.items() if calls[recording.digest] != 1]
+        assert calls == Counter(recording.digest for recording in jobs.values()), self.report(others)
 
     def log_of(self, name: str) -> str:
         """The end of a role's log."""
