@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import case, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, case, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
@@ -50,9 +50,7 @@ def _take_job(session: Session, job_id: str, worker: str, lease_seconds: float) 
             processing_at=func.coalesce(col(Job.processing_at), now()),
             attempt=col(Job.attempt) + 1,
             version=col(Job.version) + 1,
-            lease_token=token,
-            lease_until=now() + lease_seconds,
-            worker=worker,
+            **_held_by(worker, token, lease_seconds),
         )
         .returning(Job)
     )
@@ -82,9 +80,7 @@ def _take_chunk(session: Session, job_id: str, idx: int, worker: str, lease_seco
         .values(
             status=ChunkStatus.RUNNING,
             attempt=col(Chunk.attempt) + 1,
-            lease_token=token,
-            lease_until=now() + lease_seconds,
-            worker=worker,
+            **_held_by(worker, token, lease_seconds),
         )
         .returning(Chunk)
     )
@@ -93,3 +89,7 @@ def _take_chunk(session: Session, job_id: str, idx: int, worker: str, lease_seco
     if chunk is None or job is None:
         return None
     return Claimed(Lease(job_id, idx, token, chunk.attempt), job, chunk)
+
+
+def _held_by(worker: str, token: str, seconds: float) -> dict[str, str | ColumnElement[float]]:
+    return {"worker": worker, "lease_token": token, "lease_until": now() + seconds}

@@ -9,25 +9,10 @@ from fastapi import FastAPI, Request
 from api.connection import descriptor_bound, server
 from api.connection.descriptor_bound import DescriptorBound, connections_within, raise_limit
 from api.http.request_middleware import RequestMiddleware
+from tests.api.connection.held import Held
 from tests.api.serving import answered, received, running
 
 MOST = 4
-
-
-class Held:
-    """A connection."""
-
-    def __init__(self, *, key: bool = False, idle: bool = True) -> None:
-        self.key, self.idle, self.is_open = key, idle, True
-
-    def has_key(self) -> bool:
-        return self.key
-
-    def is_idle(self) -> bool:
-        return self.idle
-
-    def close(self) -> None:
-        self.is_open = False
 
 
 def opened(bound: DescriptorBound, *held: Held) -> list[bool]:

@@ -12,25 +12,10 @@ from api.connection.http_scope import http_scope
 from api.connection.peer_bound import PeerBound
 from api.http.peers import Peers
 from api.http.request_middleware import RequestMiddleware
+from tests.api.connection.held import Held
 from tests.api.serving import answered, received, running
 
 MOST = 3
-
-
-class Held:
-    """A connection."""
-
-    def __init__(self, *, key: bool = False, shielded: bool = False) -> None:
-        self.key, self.shielded, self.is_open = key, shielded, True
-
-    def has_key(self) -> bool:
-        return self.key
-
-    def is_shielded(self) -> bool:
-        return self.shielded
-
-    def close(self) -> None:
-        self.is_open = False
 
 
 def opened(bound: PeerBound, host: str, *held: Held) -> list[bool]:
