@@ -33,6 +33,7 @@ from infra.money.statements import Statements
 from infra.money.usage import Usage
 from infra.operator_queries import OperatorQueries
 from infra.outbound.client import Outbound
+from infra.privacy.account_erasure import AccountEraser
 from infra.settings import Settings
 from infra.storage import ObjectStore, open_storage
 from infra.webhooks.store import WebhookStore
@@ -56,6 +57,7 @@ class Services:
     idempotent_creation: IdempotentCreation
     media: MediaStore
     jobs: JobStore
+    eraser: AccountEraser
     webhooks: WebhookStore
     idempotency: IdempotencyStore
     ledger: Ledger
@@ -115,6 +117,9 @@ def build(settings: Settings, *, engine_processes: int | None = None) -> Service
         accounts = Accounts(database, settings.peppers)
         workers = WorkerStore(database)
         secrets = open_secrets(settings, workers)
+        jobs = JobStore(
+            database, lease_seconds=settings.lease_seconds, max_attempts=settings.max_attempts, secrets=secrets
+        )
         return Services(
             settings=settings,
             database=database,
@@ -123,12 +128,8 @@ def build(settings: Settings, *, engine_processes: int | None = None) -> Service
             accounts=accounts,
             idempotent_creation=IdempotentCreation(database, accounts),
             media=MediaStore(database),
-            jobs=JobStore(
-                database,
-                lease_seconds=settings.lease_seconds,
-                max_attempts=settings.max_attempts,
-                secrets=secrets,
-            ),
+            jobs=jobs,
+            eraser=AccountEraser(database, jobs, accounts),
             webhooks=WebhookStore(database, secrets),
             idempotency=IdempotencyStore(database),
             ledger=Ledger(database),

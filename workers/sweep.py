@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from infra.broker import WEBHOOKS
 from infra.database.tables import Media
+from infra.privacy.account_erasure import folder_of
 from infra.wiring import Services
 from pipeline.errors import StenopoolError
 from workers.steps.deliver import ring
@@ -158,6 +159,15 @@ def _each(act: Callable[[Thing], None], things: Sequence[Thing]) -> None:
                 done.result()
 
 
+def erase_accounts(services: Services) -> None:
+    """Accounts that are to be forgotten: what whoever asked for it did not come to, and what came since."""
+    for account_id in services.eraser.look_again():
+        while services.eraser.step(account_id):
+            pass
+        services.storage.delete_prefix(folder_of(account_id))
+        log.info("erased account %s", account_id, extra={"account_id": account_id})
+
+
 def reseal(services: Services) -> None:
     """Secrets that stand in plain text, or under an older key, are sealed."""
     services.resealing.reseal()
@@ -224,7 +234,7 @@ EVERY_SWEEP: tuple[Duty, ...] = (
     deliver_again,
     drop_sound,
 )
-CLEANING: tuple[Duty, ...] = (purge, clear, erase, drop_media, reseal)
+CLEANING: tuple[Duty, ...] = (purge, clear, erase_accounts, erase, drop_media, reseal)
 EVERY_MINUTE: tuple[Duty, ...] = (*CLEANING, abort_uploads, release_dead, forget_old)
 EVERY_NIGHT: tuple[Duty, ...] = (compare_books, recount_storage)
 
