@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import inspect
@@ -85,6 +86,16 @@ def stored(services: Services) -> Iterator[str]:
     for found in services.storage.list(""):
         yield found.key
         yield services.storage.get(found.key).decode("latin-1")
+
+
+def in_file(database: Database, canaries: Iterable[str]) -> list[str]:
+    """Those whose bytes are still in SQLite's file, in pages that nothing refers to any more."""
+    with database.connection() as connection:
+        busy, *_ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+        assert not busy
+        path = next(row[2] for row in connection.exec_driver_sql("PRAGMA database_list") if row[1] == "main")
+    content = Path(path).read_bytes()
+    return [canary for canary in canaries if canary.encode() in content]
 
 
 def left(services: Services, canaries: Iterable[str]) -> list[str]:

@@ -13,7 +13,7 @@ from infra.database.tables import Erasure, IdempotencyKey, Job, WebhookEndpoint
 from infra.encryption import rolling_upgrade
 from pipeline.transcript import transcript_from_json
 from tests.api.conftest import House, recording
-from tests.api.privacy.canaries import CONTENT, LABELS, SECRETS, left, of_file, of_url
+from tests.api.privacy.canaries import CONTENT, LABELS, SECRETS, in_file, left, of_file, of_url
 from tests.support.receiver import Receiver
 from workers.sweep import EVERY_MINUTE, Sweeper
 
@@ -87,6 +87,8 @@ def test_after_purge_nothing_is_left_but_numbers_and_labels(safe: House, site: R
     safe.deliver()
     sweep(safe)
     assert left(safe.services, gone) == []
+    if safe.services.database.kind == "sqlite":
+        assert in_file(safe.services.database, [*SECRETS.values(), *CONTENT.values()]) == []
     assert list(safe.services.storage.list("")) == []
     assert sorted(left(safe.services, LABELS.values())) == sorted(LABELS.values()), "by which its caller knows it"
     for one in (fetched, uploaded, failed):
