@@ -22,7 +22,7 @@ from api.http.peers import Peers
 from api.http.request_body import BodyGuard
 from api.http.request_middleware import RequestMiddleware
 from api.openapi.document import document
-from api.routes.account import models, usage, webhooks
+from api.routes.account import erasure, models, usage, webhooks
 from api.routes.admin import accounts_and_keys, money
 from api.routes.audio import speech, transcriptions
 from api.routes.jobs import estimates, jobs, results
@@ -70,6 +70,7 @@ def create_app(services: Services | None = None, *, settings: Settings | None = 
         results,
         webhooks,
         usage,
+        erasure,
         estimates,
         accounts_and_keys,
         money,

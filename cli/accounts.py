@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -9,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from cli import exits
+from cli.environment import settings
 from cli.operator_database import AsCsv, AsJson, OperatorDatabase, moment, open_operator_database
 from cli.output import print_json, print_table, remark
 from infra.database.tables import Account, LedgerEntry
@@ -18,6 +20,8 @@ from infra.money.adjustments import Kind
 from infra.money.export import ledger_csv
 from infra.money.ledger import SIGN
 from infra.money.usage import Wanted
+from infra.privacy.account_erasure import folder_of
+from infra.storage import open_storage
 from pipeline.errors import InvalidRequest
 from pipeline.money import micro_of, opening_micro, usd, usd_text
 
@@ -202,6 +206,26 @@ def check(*, as_json: AsJson = False) -> None:
     else:
         remark("\n".join(differences) or "the books agree")
     raise typer.Exit(exits.FAILED if differences else exits.OK)
+
+
+@app.command()
+def erase(account_id: AccountId, *, as_json: AsJson = False) -> None:
+    """Erase an account for good: recordings, transcripts, prompts, metadata, log of deliveries, names.
+
+    Its keys are revoked and its work stops. Ledger and receipts keep their numbers.
+
+    The receipt of what was removed is shown again when it is erased once more.
+    """
+    with open_operator_database() as operator, contextlib.closing(open_storage(settings().storage)) as storage:
+        operator.eraser.erase(account_id)
+        storage.delete_prefix(folder_of(account_id))
+        receipt = operator.eraser.receipt(account_id)
+    if as_json:
+        print_json(receipt)
+        return
+    removed = [(f"removed: {name}", count) for name, count in receipt["removed"].items()]
+    kept = [(f"kept: {name}", count) for name, count in receipt["kept"].items()]
+    print_table(("", ""), [("account", account_id), ("erased", moment(receipt["erased_at"])), *removed, *kept])
 
 
 def _book(kind: Kind, account_id: str, micro: int, note: str, once: str | None, *, as_json: bool) -> None:

@@ -25,6 +25,7 @@ from cli.output import print_json, stdout
 from infra.broker import JobQueue
 from infra.database.session import Database
 from infra.embedded_redis import private_redis_url, redis_server_path
+from infra.encryption.key_file import FILE, HOW, secret_keys
 from infra.money.ledger import Ledger
 from infra.settings import Settings
 from infra.storage import open_storage
@@ -86,6 +87,7 @@ def _examine(chosen: Settings, port: int) -> Iterator[Finding]:
         "home": lambda: _home(chosen.home),
         "database": lambda: _database(chosen),
         "money": lambda: _money(chosen),
+        "secrets": lambda: _secrets(chosen),
         "storage": lambda: _storage(chosen),
         "redis": lambda: _redis(chosen),
         "models": lambda: _models(chosen),
@@ -150,6 +152,16 @@ def _money(chosen: Settings) -> Finding:
     return Finding(
         "money", "broken", f"{len(differences)} differences: {shown}", "compare with the receipts and adjust"
     )
+
+
+def _secrets(chosen: Settings) -> Finding:
+    """Whether they can be sealed, and who may read the file with the key."""
+    keys, path = secret_keys(chosen), chosen.home / FILE
+    if not keys:
+        return Finding("secrets", "broken", "no STENOPOOL_SECRETS_KEY: secrets are kept in plain text", HOW)
+    if path.exists() and path.stat().st_mode & 0o077:
+        return Finding("secrets", "warning", f"others may read {path}", f"chmod 600 {path}")
+    return ok("secrets", f"sealed in the database; {len(keys)} {'key' if len(keys) == 1 else 'keys'}")
 
 
 def _storage(chosen: Settings) -> Finding:

@@ -12,6 +12,7 @@ import typer
 
 from cli.environment import settings
 from infra.database.session import Database
+from infra.jobs.store import JobStore
 from infra.keys.accounts import Accounts
 from infra.money.adjustments import Adjustments
 from infra.money.ledger import Ledger
@@ -19,6 +20,7 @@ from infra.money.quota import Quota
 from infra.money.statements import Statements
 from infra.money.usage import Usage
 from infra.operator_queries import OperatorQueries
+from infra.privacy.account_erasure import AccountEraser
 from pipeline.errors import InvalidRequest
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON value on stdout, for scripts.")]
@@ -37,6 +39,7 @@ class OperatorDatabase:
     usage: Usage
     quota: Quota
     operator_queries: OperatorQueries
+    eraser: AccountEraser
 
 
 @contextlib.contextmanager
@@ -46,15 +49,17 @@ def open_operator_database() -> Iterator[OperatorDatabase]:
     chosen.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     with contextlib.closing(Database(chosen.database)) as database:
         database.migrate()
+        accounts = Accounts(database, chosen.peppers)
         yield OperatorDatabase(
             database=database,
-            accounts=Accounts(database, chosen.peppers),
+            accounts=accounts,
             ledger=Ledger(database),
             adjustments=Adjustments(database),
             statements=Statements(database),
             usage=Usage(database),
             quota=Quota(database),
             operator_queries=OperatorQueries(database),
+            eraser=AccountEraser(database, JobStore(database), accounts),
         )
 
 

@@ -17,6 +17,7 @@ from sqlmodel import col
 from infra.database.clock import now
 from infra.database.session import Database
 from infra.database.tables import Account, ApiKey, IdempotencyKey, Job, WebhookEndpoint
+from infra.encryption.secret_box import PLAIN, SecretBox, with_secrets
 from pipeline.errors import IdempotencyConflict
 
 Made = TypeVar("Made", Job, WebhookEndpoint, Account, ApiKey)
@@ -71,20 +72,21 @@ def create_once(
     insert: Callable[[Session], Made],
     *,
     afterwards: Callable[[Session, Made], None] | None = None,
+    secrets: SecretBox = PLAIN,
 ) -> tuple[Made, dict[str, Any] | None]:
     """(new object, None), or (the first object, its first answer) when the key was used with the same fingerprint.
 
-    `afterwards` comes last in the same transaction, when the key is ours. Raises IdempotencyConflict for another
-    fingerprint, and whatever `insert` and `afterwards` raise.
+    `afterwards` comes last in the same transaction, when the key is ours. A secret in the answer is kept as `secrets` keeps it.
+    Raises IdempotencyConflict for another fingerprint, and whatever `insert` and `afterwards` raise.
     """
     for _ in range(2):
         with database.write() as session:
             known = _recall(session, account_id, idempotency)
             first = session.get(kind, known.object_id) if known else None
             if known is not None and first is not None:
-                return first, known.response
+                return first, with_secrets(known.response, secrets.open)
             made = insert(session)
-            if idempotency is None or _remember(session, account_id, idempotency, made):
+            if idempotency is None or _remember(session, account_id, idempotency, made, secrets):
                 if afterwards is not None:
                     afterwards(session, made)
                 return made, None
@@ -109,7 +111,11 @@ def _recall(session: Session, account_id: str, idempotency: Idempotency | None) 
 
 
 def _remember(
-    session: Session, account_id: str, idempotency: Idempotency, made: Job | WebhookEndpoint | Account | ApiKey
+    session: Session,
+    account_id: str,
+    idempotency: Idempotency,
+    made: Job | WebhookEndpoint | Account | ApiKey,
+    secrets: SecretBox,
 ) -> bool:
     """Keep the first answer; False when somebody else has used the key since `_recall`."""
     row = {
@@ -118,7 +124,7 @@ def _remember(
         "key": idempotency.key,
         "fingerprint": idempotency.fingerprint,
         "object_id": made.id,
-        "response": idempotency.answer(made),
+        "response": with_secrets(idempotency.answer(made), secrets.seal),
         "created_at": made.created_at,
     }
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert

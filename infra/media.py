@@ -164,7 +164,8 @@ def let_go(session: Session, media: Media) -> None:
 
 
 def _delete_unnamed(session: Session, media: Media) -> None:
-    """The row stays where a job still names it."""
+    """The row stays where a job still names it, and says no more than that."""
+    media.filename = media.sha256 = None
     if not _is_named(session, media):
         session.delete(media)
 

@@ -36,6 +36,7 @@ class Settings(BaseModel):
     catalog: Path | None = None
     admin_key: str | None = Field(None, repr=False)
     key_pepper: str = Field("", repr=False)  # keys the stored hashes; several by commas, the newest first
+    secrets_key: str = Field("", repr=False)  # seals secrets in rows; several by commas, the newest first
     embedded_engines: Literal["auto", "off"] = "auto"
     openai_api_key: str = Field("", repr=False)
     openai_base_url: str = ""  # empty: OpenAI's own
@@ -55,8 +56,8 @@ class Settings(BaseModel):
     max_upload_bytes: int = Field(5 * 1024**3, gt=0)
     max_audio_seconds: int = Field(24 * 3600, gt=0)
     job_timeout_seconds: int = Field(24 * 3600, gt=0)
-    retention_seconds: int = Field(30 * 24 * 3600, gt=0)
-    media_retention_seconds: int = Field(24 * 3600, gt=0)  # of the uploaded sound after its job has ended
+    retention_seconds: int = Field(30 * 24 * 3600, ge=0)
+    media_retention_seconds: int = Field(24 * 3600, ge=0)  # of the uploaded sound after its job has ended
     read_timeout_seconds: float = Field(30.0, gt=0)  # a client that sends nothing for this long is cut off
 
     cpu_processes: int = Field(default_factory=lambda: max(1, os.cpu_count() or 1), ge=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
@@ -11,6 +12,10 @@ from typing import Self
 from infra.broker import JobQueue
 from infra.database.session import Database
 from infra.embedded_redis import broker_url
+from infra.encryption.key_file import UNSET, secret_keys
+from infra.encryption.resealing import Resealing
+from infra.encryption.rolling_upgrade import EverybodyOpens
+from infra.encryption.secret_box import SecretBox
 from infra.idempotency import IdempotencyStore
 from infra.jobs.store import JobStore
 from infra.keys.accounts import Accounts
@@ -28,6 +33,7 @@ from infra.money.statements import Statements
 from infra.money.usage import Usage
 from infra.operator_queries import OperatorQueries
 from infra.outbound.client import Outbound
+from infra.privacy.account_erasure import AccountEraser
 from infra.settings import Settings
 from infra.storage import ObjectStore, open_storage
 from infra.webhooks.store import WebhookStore
@@ -36,6 +42,8 @@ from pipeline.catalog.catalog import Catalog
 from pipeline.catalog.toml_file import load_catalog
 from pipeline.provider_registry import ProviderRegistry
 
+log = logging.getLogger(__name__)
+
 
 @dataclass
 class Services:
@@ -43,10 +51,13 @@ class Services:
 
     settings: Settings
     database: Database
+    secrets: SecretBox
+    resealing: Resealing
     accounts: Accounts
     idempotent_creation: IdempotentCreation
     media: MediaStore
     jobs: JobStore
+    eraser: AccountEraser
     webhooks: WebhookStore
     idempotency: IdempotencyStore
     ledger: Ledger
@@ -104,14 +115,22 @@ def build(settings: Settings, *, engine_processes: int | None = None) -> Service
         outbound = Outbound(settings.outbound_allow, settings.outbound_http)
         opened.callback(outbound.close)
         accounts = Accounts(database, settings.peppers)
+        workers = WorkerStore(database)
+        secrets = open_secrets(settings, workers)
+        jobs = JobStore(
+            database, lease_seconds=settings.lease_seconds, max_attempts=settings.max_attempts, secrets=secrets
+        )
         return Services(
             settings=settings,
             database=database,
+            secrets=secrets,
+            resealing=Resealing(database, secrets),
             accounts=accounts,
             idempotent_creation=IdempotentCreation(database, accounts),
             media=MediaStore(database),
-            jobs=JobStore(database, lease_seconds=settings.lease_seconds, max_attempts=settings.max_attempts),
-            webhooks=WebhookStore(database),
+            jobs=jobs,
+            eraser=AccountEraser(database, jobs, accounts),
+            webhooks=WebhookStore(database, secrets),
             idempotency=IdempotencyStore(database),
             ledger=Ledger(database),
             renewal=HoldRenewal(database),
@@ -123,7 +142,7 @@ def build(settings: Settings, *, engine_processes: int | None = None) -> Service
             limits=RateLimits(partial(broker_url, settings)),
             quota=Quota(database),
             operator_queries=OperatorQueries(database),
-            workers=WorkerStore(database),
+            workers=workers,
             storage=storage,
             queue=queue,
             catalog=catalog,
@@ -133,3 +152,11 @@ def build(settings: Settings, *, engine_processes: int | None = None) -> Service
             _closing=opened.pop_all(),
         )
     raise AssertionError("unreachable: the block above returns or raises")
+
+
+def open_secrets(settings: Settings, workers: WorkerStore) -> SecretBox:
+    """Seals once every worker alive can open. Raises InvalidRequest for what is no key."""
+    keys = secret_keys(settings)
+    if not keys:
+        log.warning("%s", UNSET)
+    return SecretBox(keys, may_seal=EverybodyOpens(workers))

@@ -51,6 +51,7 @@
     ├── InputCorrupt                  the stored media is not what was uploaded
     ├── DatabaseUnavailable
     ├── BrokerUnavailable
+    ├── SecretUnreadable              none of the configured keys opens a stored secret
     ├── SandboxFailed                 ffmpeg could not be run, or broke its limits
     └── CatalogBroken                 the deployment's catalog file cannot be used
 
@@ -393,6 +394,13 @@ class BrokerUnavailable(StenopoolError):
     """The message broker did not answer."""
 
     code = "broker_unavailable"
+    retryable = True
+
+
+class SecretUnreadable(StenopoolError):
+    """None of the server's keys opens a stored secret: its operator must put the key back into STENOPOOL_SECRETS_KEY."""
+
+    code = "secret_unreadable"
     retryable = True
 
 

@@ -6,16 +6,20 @@ import logging
 import signal
 import threading
 import time
+from collections.abc import Sequence
 from types import FrameType
 
 from infra.monitoring.listener import Address, MonitoringListener
 from infra.settings import Settings
-from workers.sweep import EVERY_MINUTE, EVERY_NIGHT, EVERY_SWEEP, Sweeper
+from infra.wiring import Services
+from workers.sweep import CLEANING, EVERY_MINUTE, EVERY_NIGHT, EVERY_SWEEP, Duty, Sweeper
 from workers.worker_context import StopTime, WorkerContext, WorkerContextFactory
 
 log = logging.getLogger(__name__)
 
+CLEANING_SECONDS = 10.0  # what has to be gone is gone within a minute of its time
 MINUTE = 60.0
+LAST_SECONDS = 2.0  # that a pass under way has to come to its end when the scheduler stops
 NIGHT = 24 * 3600.0  # from the start of the scheduler on: nobody need agree on a time zone
 
 
@@ -42,16 +46,32 @@ def run_scheduler(settings: Settings, *, monitoring: Address | None = None) -> i
 
 
 def sweep_until(worker: WorkerContext, stop: threading.Event) -> None:
-    """The loop itself. A pass that takes longer than its interval is followed at once by the next one."""
-    sweeper = Sweeper(worker.services)
-    next_minute = next_night = time.monotonic()
+    """The loops themselves. Each has a thread of its own, so that what must be soon waits for nothing that takes long."""
+    others = [
+        threading.Thread(target=_repeat, args=(worker.services, duties, seconds, stop), name=name, daemon=True)
+        for name, duties, seconds in (
+            ("cleaning", CLEANING, CLEANING_SECONDS),
+            ("minute", EVERY_MINUTE, MINUTE),
+            ("night", EVERY_NIGHT, NIGHT),
+        )
+    ]
+    for thread in others:
+        thread.start()
+    _repeat(worker.services, (*EVERY_SWEEP, _say_so), worker.services.settings.sweep_seconds, stop)
+    until = time.monotonic() + LAST_SECONDS
+    for thread in others:
+        thread.join(max(0.0, until - time.monotonic()))
+
+
+def _repeat(services: Services, duties: Sequence[Duty], seconds: float, stop: threading.Event) -> None:
+    """A pass that takes longer than its interval is followed at once by the next one."""
+    sweeper = Sweeper(services)
     while not stop.is_set():
         began = time.monotonic()
-        sweeper.perform(EVERY_SWEEP)
-        if began >= next_minute:
-            sweeper.perform(EVERY_MINUTE)
-            next_minute = began + MINUTE
-        if began >= next_night:
-            sweeper.perform(EVERY_NIGHT)
-            next_night = began + NIGHT
-        stop.wait(max(0.0, began + worker.services.settings.sweep_seconds - time.monotonic()))
+        sweeper.perform(duties)
+        stop.wait(max(0.0, began + seconds - time.monotonic()))
+
+
+def _say_so(services: Services) -> None:
+    """That the sweep came through."""
+    services.metrics.swept.set_to_current_time()

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
 
 from infra.broker import WEBHOOKS
+from infra.database.tables import Media
+from infra.privacy.account_erasure import folder_of
 from infra.wiring import Services
 from pipeline.errors import StenopoolError
 from workers.steps.deliver import ring
@@ -19,8 +24,11 @@ UPLOAD_GIVEN_UP = 3600.0  # seconds without a byte
 IDEMPOTENCY_SECONDS = 24 * 3600.0
 WORKER_FORGOTTEN = 600.0
 MOST_FAILURES = 3
+DELETIONS_AT_ONCE = 8
+BATCHES = 20  # in one pass: what is due first is not kept waiting by many of another kind
 
 Duty = Callable[[Services], None]
+Thing = TypeVar("Thing")
 
 
 def rescue(services: Services) -> None:
@@ -89,38 +97,80 @@ def drop_sound(services: Services) -> None:
 
 
 def purge(services: Services) -> None:
-    """Jobs past their retention lose their objects."""
+    """Jobs past their retention lose their results: first in the database, whatever the store does, then there."""
     skip_failing = SkipFailing()
     after = ""
     while jobs := services.jobs.due_for_purge(after_id=after):
         for job in jobs:
             with skip_failing:
-                services.storage.delete_prefix(f"t/{job.account_id}/jobs/{job.id}")
                 services.jobs.purged(job.id)
         after = jobs[-1].id
+    erase(services)
+
+
+def clear(services: Services) -> None:
+    """The rows of purged jobs say no more than they may: those of before, and those whose webhook is delivered by now."""
+    skip_failing = SkipFailing()
+    after = ""
+    while jobs := services.jobs.to_clear(after_id=after):
+        for job_id in jobs:
+            with skip_failing:
+                services.jobs.clear(job_id)
+        after = jobs[-1]
 
 
 def erase(services: Services) -> None:
-    """What deleted jobs left in storage goes too."""
-    skip_failing = SkipFailing()
-    for place in services.jobs.to_erase():
-        with skip_failing:
-            if place.endswith("/"):
-                services.storage.delete_prefix(place)
-            else:
-                services.storage.delete(place)
-            services.jobs.erased([place])
+    """What nothing refers to any more leaves the store."""
+    for _ in range(BATCHES):
+        if not (places := services.jobs.to_erase()):
+            return
+        _each(partial(_erase_place, services), places)
+
+
+def _erase_place(services: Services, place: str) -> None:
+    if place.endswith("/"):
+        services.storage.delete_prefix(place)
+    else:
+        services.storage.delete(place)
+    services.jobs.erased([place])
 
 
 def drop_media(services: Services) -> None:
     """Recordings that no job needs: given up in mid-upload, never used, or past their time after the job's end."""
+    seconds = services.settings.media_retention_seconds
+    for _ in range(BATCHES):
+        if not (media := services.media.orphans(UPLOAD_GIVEN_UP) + services.media.unneeded(seconds)):
+            return
+        _each(partial(_drop, services), media)
+
+
+def _drop(services: Services, media: Media) -> None:
+    services.storage.delete(media.storage_key)
+    services.media.forget(media.id)
+    services.metrics.orphans.inc()
+
+
+def _each(act: Callable[[Thing], None], things: Sequence[Thing]) -> None:
+    """To several at once: a store answers one deletion slowly, and many together."""
     skip_failing = SkipFailing()
-    media = services.media.orphans(UPLOAD_GIVEN_UP) + services.media.unneeded(services.settings.media_retention_seconds)
-    for row in media:
-        with skip_failing:
-            services.storage.delete(row.storage_key)
-            services.media.forget(row.id)
-            services.metrics.orphans.inc()
+    with ThreadPoolExecutor(DELETIONS_AT_ONCE, thread_name_prefix="delete") as threads:
+        for done in [threads.submit(act, thing) for thing in things]:
+            with skip_failing:
+                done.result()
+
+
+def erase_accounts(services: Services) -> None:
+    """Accounts that are to be forgotten: what whoever asked for it did not come to, and what came since."""
+    for account_id in services.eraser.look_again():
+        while services.eraser.step(account_id):
+            pass
+        services.storage.delete_prefix(folder_of(account_id))
+        log.info("erased account %s", account_id, extra={"account_id": account_id})
+
+
+def reseal(services: Services) -> None:
+    """Secrets that stand in plain text, or under an older key, are sealed."""
+    services.resealing.reseal()
 
 
 class SkipFailing:
@@ -184,7 +234,8 @@ EVERY_SWEEP: tuple[Duty, ...] = (
     deliver_again,
     drop_sound,
 )
-EVERY_MINUTE: tuple[Duty, ...] = (purge, erase, drop_media, abort_uploads, release_dead, forget_old)
+CLEANING: tuple[Duty, ...] = (purge, clear, erase_accounts, erase, drop_media, reseal)
+EVERY_MINUTE: tuple[Duty, ...] = (*CLEANING, abort_uploads, release_dead, forget_old)
 EVERY_NIGHT: tuple[Duty, ...] = (compare_books, recount_storage)
 
 
@@ -207,7 +258,6 @@ class Sweeper:
                 self._failed(duty, error)
             else:
                 self._went_well(duty)
-        self._services.metrics.swept.set_to_current_time()
 
     def _failed(self, duty: Duty, error: Exception) -> None:
         self._services.metrics.duty_failures.labels(duty.__name__).inc()

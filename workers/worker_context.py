@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from infra.encryption.rolling_upgrade import OPENS_SEALED
 from infra.leases import LeaseKeeper
 from infra.settings import Settings
 from infra.wiring import Services, build
@@ -148,4 +149,5 @@ def facts(services: Services) -> dict[str, Any]:
         "ffmpeg": ffmpeg_version(),
         "catalog": str(services.settings.catalog or "shipped"),
         "ledger_differences": services.ledger.differences,
+        **OPENS_SEALED,
     }

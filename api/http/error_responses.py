@@ -46,6 +46,7 @@ from pipeline.errors import (
     RateLimited,
     RoutesExhausted,
     SandboxFailed,
+    SecretUnreadable,
     StenopoolError,
     StorageFull,
     StorageUnavailable,
@@ -80,6 +81,7 @@ STATUS: Mapping[type[StenopoolError], int] = {
     StorageUnavailable: 503,
     DatabaseUnavailable: 503,
     BrokerUnavailable: 503,
+    SecretUnreadable: 503,
     SandboxFailed: 503,
     StenopoolError: 500,
 }

@@ -19,7 +19,7 @@ from api.http.request_body import read_json, validated
 from api.jobs.quote import heard_ms, job_terms, known_ms_of
 from api.schemas.audio_options import TranscriptionFields
 from api.schemas.job_object import job_object
-from api.schemas.job_request import JobFields, SpeechJobFields, shown_url
+from api.schemas.job_request import JobFields, SpeechJobFields
 from api.uploads.form import Form, read_form
 from api.uploads.sinks import StorageSink, announced_bytes, beyond, size_first
 from infra.database.tables import Job, Media
@@ -29,6 +29,7 @@ from infra.jobs.store import NewJob
 from infra.keys.accounts import Principal
 from infra.keys.tiers import checked_priority
 from infra.money.job_money import Terms
+from infra.outbound.url_policy import shown_url
 from infra.webhooks.signing_secrets import new_secret
 from pipeline.audio.duration.estimate import UNKNOWN_MS, Ends, Estimate
 from pipeline.audio.raw_sound import RawSound
@@ -256,7 +257,7 @@ def _new_job(
         webhook_events=webhook.events if webhook else None,
         webhook_secret=(webhook.secret or new_secret()) if webhook else None,
         timeout_seconds=fields.timeout_seconds or settings.job_timeout_seconds,
-        retention_seconds=fields.retention_seconds or settings.retention_seconds,
+        retention_seconds=settings.retention_seconds if fields.retention_seconds is None else fields.retention_seconds,
         request_id=asked.request.state.request_id,
         terms=terms,
         known_ms=known_ms,

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Any, ClassVar, Literal
-from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema, field_validator, model_validator
 
 from api.schemas.audio_options import MAX_INPUT, AnyVoice, Lenient, Many, Parsed, TranscriptionFields, Unset, VoiceId
-from api.schemas.number_bounds import Seconds, WholeSeconds
+from api.schemas.number_bounds import KeptSeconds, Seconds, WholeSeconds
 from infra.webhooks.outbox import JOB_EVENTS
 from infra.webhooks.signing_secrets import check_secret
 from pipeline.errors import InvalidRequest
@@ -107,7 +106,9 @@ class JobCommon(Lenient):
     )
     max_cost: Annotated[float | None, Unset] = Field(None, ge=0.0, le=MOST_USD, allow_inf_nan=False)
     timeout_seconds: Annotated[WholeSeconds | None, Unset] = None
-    retention_seconds: Annotated[WholeSeconds | None, Unset] = None
+    retention_seconds: Annotated[KeptSeconds | None, Unset] = Field(
+        None, description="How long results are kept after the job has ended; 0: they go within a minute."
+    )
     client_reference_id: Annotated[str | None, Unset] = Field(None, max_length=255)
     metadata: Annotated[dict[Key, Value] | None, Parsed] = Field(None, max_length=16)
 
@@ -185,10 +186,3 @@ class SpeechJobFields(JobCommon):
     @classmethod
     def _voice(cls, value: str | VoiceId) -> str:
         return value if isinstance(value, str) else value.id
-
-
-def shown_url(url: str) -> str:
-    """A URL as a job shows it: without the parts that may be secret (user, query, fragment)."""
-    parts = urlsplit(url)
-    host = parts.netloc.rsplit("@", maxsplit=1)[-1]
-    return urlunsplit((parts.scheme, host, parts.path, "", ""))

@@ -19,5 +19,6 @@ EpochSeconds = Annotated[float, Field(ge=0, le=LATEST, allow_inf_nan=False, desc
 RowId = Annotated[int, Field(ge=0, le=GREATEST)]
 Seconds = Annotated[float, Field(ge=0, le=LONGEST, allow_inf_nan=False)]
 WholeSeconds = Annotated[int, Field(ge=1, le=LONGEST)]
+KeptSeconds = Annotated[int, Field(ge=0, le=LONGEST)]
 EventId = Annotated[int, Field(ge=0, le=2**31 - 1)]  # its column is smaller
 LimitNumber = Annotated[int, Field(ge=0, le=MOST_LIMIT)]

@@ -197,6 +197,9 @@ def _sqlite(url: URL) -> Engine:
         retry_while_busy(connection, "PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")  # what was acknowledged survives a power cut as well
         connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute(
+            "PRAGMA secure_delete=ON"
+        )  # what is deleted is written over; not every SQLite does by itself
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:

@@ -7,7 +7,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Column, Double, Index, Integer, LargeBinary, String, UniqueConstraint, text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Double,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    UniqueConstraint,
+    false,
+    text,
+)
 from sqlmodel import Field, SQLModel
 
 # Constraints need names, or SQLite's later migrations cannot find them.
@@ -23,6 +35,7 @@ _COUNTER = BigInteger().with_variant(Integer, "sqlite")
 # There are never more of them than work under way: no index by time, and on SQLite one tree for the key and the rest.
 SHORT_LIVED = {"sqlite_with_rowid": False}
 _KEPT = text("purged_at IS NULL")
+_UNCLEARED = text("purged_at IS NOT NULL AND NOT cleared")
 _HELD = text("lease_token IS NOT NULL")
 _BACKLOGGED = text("pieces + slow_pieces > 0")
 _SIZED = text("size_ms >= 0")
@@ -99,6 +112,7 @@ class Job(SQLModel, table=True):
         Index("ix_jobs_live", "status", "run_at"),
         # Only the rows that retention has not seen yet, so that its query stays small for ever.
         Index("ix_jobs_retention", "expires_at", sqlite_where=_KEPT, postgresql_where=_KEPT),
+        Index("ix_jobs_uncleared", "id", sqlite_where=_UNCLEARED, postgresql_where=_UNCLEARED),
         Index("ix_jobs_held", "queue", sqlite_where=_HELD, postgresql_where=_HELD),
     )
     id: str = Field(primary_key=True)  # job_ + ULID
@@ -120,7 +134,7 @@ class Job(SQLModel, table=True):
     input: dict[str, Any] = _json(
         nullable=False
     )  # type, filename, bytes, sha256, duration, channels, codec, audio_tracks, findings, expected_ms; url without secrets
-    source: dict[str, Any] | None = _json()  # url and headers to fetch; emptied once fetched
+    source: dict[str, Any] | None = _json()  # url and headers to fetch, sealed; emptied once fetched
 
     status: str = "queued"
     stage: str = "waiting"
@@ -170,7 +184,7 @@ class Job(SQLModel, table=True):
 
     webhook_url: str | None = None
     webhook_events: list[str] | None = _json()
-    webhook_secret: str | None = None
+    webhook_secret: str | None = None  # sealed, as all secrets are (infra/encryption)
 
     created_at: float = Field(sa_type=Double)
     queued_at: float | None = _time()
@@ -186,6 +200,9 @@ class Job(SQLModel, table=True):
     deadline_at: float | None = _time(index=True)
     expires_at: float | None = _time()
     purged_at: float | None = _time()
+    cleared: bool = Field(
+        default=False, sa_column_kwargs={"server_default": false()}
+    )  # purged, and nothing but numbers and names is left in the row (infra/jobs/clearing.py)
 
 
 class Chunk(SQLModel, table=True):
@@ -394,6 +411,16 @@ class Erasure(SQLModel, table=True):
     __tablename__ = "erasures"
     place: str = Field(primary_key=True)  # a storage key, or a folder of them, which ends in a slash
     due_at: float = Field(sa_type=Double, index=True)
+
+
+class AccountErasure(SQLModel, table=True):
+    """An account was erased, or is being: what was removed, counted."""
+
+    __tablename__ = "account_erasures"
+    account_id: str = Field(foreign_key="accounts.id", primary_key=True)
+    asked_at: float = Field(sa_type=Double, index=True)
+    done_at: float | None = _time()
+    removed: dict[str, int] = _json(nullable=False)
 
 
 class Worker(SQLModel, table=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
@@ -15,6 +15,7 @@ from sqlmodel import col
 from infra.database.clock import read_clock
 from infra.database.ids import new_id
 from infra.database.tables import Chunk, Erasure, Job, JobEvent, Media, WebhookMessage
+from infra.encryption.secret_box import SecretBox
 from infra.idempotency import Idempotency, create_once
 from infra.jobs.stored_bytes import count_new
 from infra.jobs.transitions import Store, note, size_ms
@@ -39,7 +40,7 @@ class NewJob:
     request: dict[str, Any] = field(default_factory=dict)  # the caller's options, verbatim
     media: Media | None = None
     input: dict[str, Any] = field(default_factory=dict)
-    source: dict[str, Any] | None = None  # url and headers to fetch
+    source: dict[str, Any] | None = None  # url and headers to fetch; its row seals them, and the webhook's secret
     client_reference_id: str | None = None
     meta: dict[str, str] | None = None
     priority: int = 0
@@ -82,8 +83,11 @@ class JobRows(Store):
         fingerprint, InputMissing when the media is not (or no longer) stored, InsufficientBalance, LimitExceeded,
         what `within` raises.
         """
-        insert, pay = partial(_insert, new=new), partial(_pay, known_ms=new.known_ms, within=within)
-        return create_once(self._database, new.account_id, idempotency, Job, insert, afterwards=pay)
+        insert = partial(_insert, new=_sealed(new, self._secrets))
+        pay = partial(_pay, known_ms=new.known_ms, within=within)
+        return create_once(
+            self._database, new.account_id, idempotency, Job, insert, afterwards=pay, secrets=self._secrets
+        )
 
     def get(self, account_id: str, job_id: str) -> Job:
         """Raises NotFound: unknown and foreign look the same."""
@@ -178,6 +182,15 @@ def _own(session: Session, account_id: str, job_id: str) -> Job:
     if job is None or job.account_id != account_id:
         raise NotFound("No such job.")
     return job
+
+
+def _sealed(new: NewJob, secrets: SecretBox) -> NewJob:
+    """As the row keeps what is secret of it."""
+    return replace(
+        new,
+        source=new.source and secrets.seal_object(new.source),
+        webhook_secret=new.webhook_secret and secrets.seal(new.webhook_secret),
+    )
 
 
 def _insert(session: Session, new: NewJob) -> Job:

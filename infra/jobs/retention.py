@@ -13,8 +13,10 @@ from sqlalchemy import delete, select, update
 from sqlmodel import col
 
 from infra.database.clock import now, read_clock
+from infra.database.erasures import erase
 from infra.database.tables import Chunk, Erasure, Job
-from infra.jobs.stored_bytes import count_again
+from infra.jobs.clearing import clear
+from infra.jobs.stored_bytes import count_again, folder_of
 from infra.jobs.transitions import Store, lock_job, note
 from pipeline.lifecycle import TERMINAL, ChunkStatus
 
@@ -35,7 +37,7 @@ class Retention(Store):
     """due_for_purge, purged, sound_to_drop, sound_dropped, to_erase, erased."""
 
     def due_for_purge(self, limit: int = 100, after_id: str = "") -> list[Job]:
-        """Ended jobs past `expires_at` whose objects are still in storage, by id; `after_id` pages past those that resist.
+        """Ended jobs past `expires_at` whose results are still there, by id; `after_id` pages past those that resist.
 
         Their media is not meant: MediaStore.unneeded hands it out.
         """
@@ -54,7 +56,8 @@ class Retention(Store):
             return list(session.scalars(due))
 
     def purged(self, job_id: str) -> None:
-        """Its objects are gone; the row stays, so that the caller hears `expired` and not `not found`."""
+        """Its results are gone, and the store's are erased next; the row stays, so that the caller hears `expired` and not
+        `not found`, and says little (infra/jobs/clearing.py)."""
         with self._database.write() as session:
             job = lock_job(session, job_id)
             if job is None or job.status not in TERMINAL or job.purged_at is not None:
@@ -64,6 +67,8 @@ class Retention(Store):
             job.purged_at = read_clock(session)
             job.result_key = None
             job.version += 1
+            erase(session, folder_of(job), job.purged_at)
+            clear(session, job)
             note(session, job, "purged", job.purged_at)
 
     def sound_to_drop(self, limit: int = 500) -> list[Sound]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from infra.jobs.cancel_retry_delete import CancelRetryDelete
 from infra.jobs.chunks import ChunkProgress
 from infra.jobs.claims import Claimed, Claims, Lease
+from infra.jobs.clearing import Clearing
 from infra.jobs.completion import Completion, Finished, HeardChunk
 from infra.jobs.create_and_read import JobRows, NewJob
 from infra.jobs.queue.queue_position import QueuePlace, QueuePositions
@@ -24,11 +25,12 @@ class JobStore(
     SweepQueries,
     QueuePositions,
     Retention,
+    Clearing,
     RequestBlobs,
 ):
     """Everything that can happen to a job; each method is one short transaction by the database's clock.
 
-    Created with `JobStore(database, lease_seconds=6.0, max_attempts=3)`. One file per idea:
+    Created with `JobStore(database, lease_seconds=6.0, max_attempts=3, secrets=PLAIN)`. One file per idea:
 
         JobRows            create, get, list, events, chunks
         Claims             claim_next, heartbeat, release
@@ -39,5 +41,6 @@ class JobStore(
         SweepQueries       rescue, due, close_cancelled, expire_overdue, counts
         QueuePositions     places, measure_speed
         Retention          due_for_purge, purged, sound_to_drop, sound_dropped, to_erase, erased
+        Clearing           to_clear, clear
         RequestBlobs       expect_blobs
     """

@@ -16,6 +16,7 @@ from sqlmodel import col
 from infra.database.clock import read_clock
 from infra.database.session import Database
 from infra.database.tables import Chunk, Job, JobEvent
+from infra.encryption.secret_box import PLAIN, SecretBox
 from infra.jobs.stored_bytes import leave_cancelled
 from infra.money.job_money import settle
 from infra.webhooks.outbox import announce
@@ -44,10 +45,18 @@ class Lease:
 class Store:
     """The database and the numbers that all parts of the job store go by."""
 
-    def __init__(self, database: Database, *, lease_seconds: float = 6.0, max_attempts: int = 3) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        lease_seconds: float = 6.0,
+        max_attempts: int = 3,
+        secrets: SecretBox = PLAIN,
+    ) -> None:
         self._database = database
         self._lease_seconds = lease_seconds
         self._max_attempts = max_attempts
+        self._secrets = secrets
 
 
 def claimable() -> ColumnElement[bool]:

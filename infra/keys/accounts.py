@@ -106,6 +106,10 @@ class Accounts:
         self._cache.forget(account_id=account_id)
         return account
 
+    def forget(self, account_id: str) -> None:
+        """What is remembered of its keys here: somebody else has changed them."""
+        self._cache.forget(account_id=account_id)
+
     def create_key(
         self,
         account_id: str,

@@ -12,6 +12,7 @@ JOBS_READ = "jobs:read"
 JOBS_WRITE = "jobs:write"
 WEBHOOKS = "webhooks"
 USAGE = "usage"
+ACCOUNT = "account"
 SCOPES = {
     TRANSCRIBE: "the synchronous transcriptions and translations",
     SPEECH: "synchronous speech",
@@ -19,6 +20,7 @@ SCOPES = {
     JOBS_WRITE: "make jobs and uploads, steer and delete them",
     WEBHOOKS: "webhook endpoints",
     USAGE: "balance, usage and receipts",
+    ACCOUNT: "erase the account with everything in it",
 }
 ALL = frozenset(SCOPES)
 

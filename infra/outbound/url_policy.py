@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from ipaddress import ip_address
+from urllib.parse import urlsplit, urlunsplit
 
 import httpx2
 import psutil
@@ -156,3 +157,10 @@ class UrlPolicy:
 def port_of(url: httpx2.URL) -> int:
     """The port a URL means, in http's and https's own numbers where it names none."""
     return url.port if url.port is not None else {"http": 80}.get(url.scheme, 443)
+
+
+def shown_url(url: str) -> str:
+    """A URL as it may be shown: without the parts that may be secret (user, query, fragment)."""
+    parts = urlsplit(url)
+    host = parts.netloc.rsplit("@", maxsplit=1)[-1]
+    return urlunsplit((parts.scheme, host, parts.path, "", ""))

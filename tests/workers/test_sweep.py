@@ -13,7 +13,7 @@ from pipeline.errors import DatabaseUnavailable
 from pipeline.lifecycle import JobStatus
 from tests.support.recordings import short
 from tests.workers.conftest import WorkerHarness
-from workers import sweep
+from workers import schedule, sweep
 from workers.schedule import sweep_until
 from workers.steps.deliver import deliver, ring
 from workers.worker_context import StopTime
@@ -174,6 +174,28 @@ def test_the_scheduler_sweeps_until_it_is_told_to_stop(harness: WorkerHarness) -
         thread.join(5)
     assert harness.messages.sent[0] == ("cpu", "")
     assert not thread.is_alive()
+
+
+def test_what_has_to_be_gone_waits_for_no_other_duty(harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop, cleaned = threading.Event(), threading.Event()
+
+    def endless(_: Services) -> None:
+        stop.wait(60)
+
+    for lane in ("EVERY_SWEEP", "EVERY_MINUTE", "EVERY_NIGHT"):
+        monkeypatch.setattr(schedule, lane, (endless,))
+    monkeypatch.setattr(schedule, "CLEANING", (*sweep.CLEANING, lambda _: cleaned.set()))
+    job_id = harness.submit(short(1), retention_seconds=0)
+    harness.services.jobs.cancel(harness.account, job_id)
+    thread = threading.Thread(target=sweep_until, args=(harness.worker("scheduler"), stop))
+    thread.start()
+    try:
+        assert cleaned.wait(60)
+    finally:
+        stop.set()
+        thread.join(10)
+    assert harness.job(job_id).purged_at is not None
+    assert not harness.stored()
 
 
 def test_the_first_stop_time_counts() -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 
 from infra.logs import log_context
+from infra.outbound.client import Answer
 from infra.webhooks.retry_schedule import verdict
 from infra.webhooks.signature import attempt
 from infra.webhooks.store import Delivery, Outcome
 from infra.wiring import Services
-from pipeline.errors import StenopoolError
+from pipeline.errors import SecretUnreadable, StenopoolError
 from workers.worker_context import WorkerContext
 
 log = logging.getLogger(__name__)
@@ -47,10 +48,21 @@ def ring(services: Services, limit: int) -> None:
             services.webhooks.refuse(message_id)
 
 
+def _attempt(services: Services, delivery: Delivery) -> Answer:
+    """Signed, or not sent: a secret that no key opens is tried again like a receiver that is away."""
+    message = delivery.message
+    try:
+        secrets = [services.secrets.open(secret) for secret in delivery.secrets]
+    except SecretUnreadable as error:
+        log.warning("webhook %s cannot be signed: %s", message.id, error)
+        return Answer(failure=error.code)
+    return attempt(services.outbound, message.url, secrets, message.id, message.body)
+
+
 def _send(services: Services, delivery: Delivery) -> None:
     message = delivery.message
     with log_context(message_id=message.id, job_id=message.job_id, attempt=delivery.n):
-        answer = attempt(services.outbound, message.url, delivery.secrets, message.id, message.body)
+        answer = _attempt(services, delivery)
         scale = services.settings.webhook_time_scale
         follows = verdict(answer, delivery.tries, scale)
         outcome = Outcome(

@@ -26,8 +26,9 @@ TOO_MANY, SERVER_ERROR = 429, 500  # the answers after which asking again makes 
 
 def fetch(context: JobContext) -> JobContext:
     """The turn with its media attached. Raises OutboundRefused, DownloadFailed, UnsupportedMedia, MediaTooLarge,
-    LimitExceeded, StorageUnavailable."""
-    services, source = context.services, context.job.source or {}
+    LimitExceeded, StorageUnavailable, SecretUnreadable."""
+    services = context.services
+    source = services.secrets.open_object(context.job.source or {})
     services.jobs.start_fetch(context.held.lease)
     media = services.media.begin(context.job.account_id, filename(source["url"]))
     with _given_up(services, media):
