@@ -1,4 +1,4 @@
-"""Accounts and money, directly in the configured database: what `accounts`, `keys`, `prices` and `usage` work with."""
+"""Accounts and money, directly in the configured database: what `accounts`, `keys`, `prices`, `usage` and `audit` work with."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from cli.environment import settings
+from infra.audit.audit_log import AuditLog
 from infra.database.session import Database
 from infra.keys.accounts import Accounts
 from infra.money.adjustments import Adjustments
@@ -37,6 +38,7 @@ class OperatorDatabase:
     usage: Usage
     quota: Quota
     operator_queries: OperatorQueries
+    audit: AuditLog
 
 
 @contextlib.contextmanager
@@ -55,6 +57,7 @@ def open_operator_database() -> Iterator[OperatorDatabase]:
             usage=Usage(database),
             quota=Quota(database),
             operator_queries=OperatorQueries(database),
+            audit=AuditLog(database),
         )
 
 
