@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import platform
 import shutil
 import socket
@@ -25,13 +26,14 @@ from cli.output import print_json, stdout
 from infra.broker import JobQueue
 from infra.database.session import Database
 from infra.embedded_redis import private_redis_url, redis_server_path
+from infra.environment.secret_files import is_by_file
 from infra.money.ledger import Ledger
-from infra.settings import Settings
+from infra.settings import Settings, secrets
 from infra.storage import open_storage
 from infra.worker_heartbeats import WorkerStore
 from pipeline.audio.ffmpeg.binary import ffmpeg_path, ffmpeg_version
 from pipeline.audio.ffmpeg.sandbox import sandbox_level
-from pipeline.catalog.toml_file import load_catalog
+from pipeline.catalog.toml_file import key_variables, load_catalog
 from pipeline.errors import StenopoolError
 from pipeline.options import SpeechOptions, TranscriptionOptions
 from pipeline.provider_registry import ProviderRegistry
@@ -83,6 +85,7 @@ def _examine(chosen: Settings, port: int) -> Iterator[Finding]:
         "python": _python,
         "ffmpeg": lambda: ok("ffmpeg", f"{ffmpeg_version()} at {ffmpeg_path()}"),
         "sandbox": _sandbox,
+        "secrets": lambda: _secrets(chosen),
         "home": lambda: _home(chosen.home),
         "database": lambda: _database(chosen),
         "money": lambda: _money(chosen),
@@ -115,6 +118,18 @@ def _sandbox() -> Finding:
         return ok("sandbox", "bubblewrap: ffmpeg sees no network, no files and no other process")
     advice = "install bubblewrap and allow unprivileged user namespaces, to isolate ffmpeg from files and network"
     return Finding("sandbox", "warning", f"{level}: ffmpeg runs under resource limits only", advice)
+
+
+def _secrets(chosen: Settings) -> Finding:
+    """Where each secret comes from; never what it is."""
+    variables = [*secrets(), *sorted(key_variables(chosen.catalog).values())]
+    by_file = [name for name in variables if is_by_file(os.environ, name)]
+    plain = [name for name in variables if os.environ.get(name)]
+    told = {"by file": by_file, "in the environment": plain}
+    detail = "; ".join(f"{where}: {', '.join(names)}" for where, names in told.items() if names)
+    return ok(
+        "secrets", detail or f"none is set; any of them also by file: {', '.join(f'{name}_FILE' for name in variables)}"
+    )
 
 
 def _home(home: Path) -> Finding:
