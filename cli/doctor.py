@@ -31,7 +31,7 @@ from infra.money.ledger import Ledger
 from infra.settings import Settings, secrets
 from infra.storage import open_storage
 from infra.worker_heartbeats import WorkerStore
-from pipeline.audio.ffmpeg.binary import ffmpeg_path, ffmpeg_version
+from pipeline.audio.ffmpeg.binary import LEAST_VERSION, ffmpeg_path, ffmpeg_version
 from pipeline.audio.ffmpeg.sandbox import sandbox_level
 from pipeline.catalog.toml_file import key_variables, load_catalog
 from pipeline.errors import StenopoolError
@@ -83,7 +83,9 @@ def doctor(
 def _examine(chosen: Settings, port: int) -> Iterator[Finding]:
     checks: dict[str, Callable[[], Finding]] = {
         "python": _python,
-        "ffmpeg": lambda: ok("ffmpeg", f"{ffmpeg_version()} at {ffmpeg_path()}"),
+        "ffmpeg": lambda: ok(
+            "ffmpeg", f"{ffmpeg_version()} at {ffmpeg_path()}; {LEAST_VERSION} is the oldest that does"
+        ),
         "sandbox": _sandbox,
         "secrets": lambda: _secrets(chosen),
         "home": lambda: _home(chosen.home),
