@@ -149,7 +149,10 @@ def _home(home: Path) -> Finding:
 def _database(chosen: Settings) -> Finding:
     with contextlib.closing(Database(chosen.database)) as database:
         facts = database.check()
+        exposed = database.exposed_file()
     detail = f"{facts['kind']} answers in {facts['ms']} ms, schema {facts['migration'] or 'empty'}"
+    if exposed is not None:
+        return Finding("database", "warning", f"{exposed} can be read by others", "give it to the user of the service")
     if facts["migration"] == facts["expected"]:
         return ok("database", detail)
     return Finding("database", "warning", detail, f"the next start brings it to {facts['expected']}")
