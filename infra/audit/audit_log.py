@@ -16,7 +16,7 @@ from sqlmodel import col
 from infra.audit.actor import current_actor
 from infra.database.clock import now
 from infra.database.session import Database
-from infra.database.tables import AuditEntry
+from infra.database.tables import AuditEntry, Job
 
 Act = Literal[
     "account.create",
@@ -28,6 +28,8 @@ Act = Literal[
     "balance.adjust",
     "ratio.set",
     "ratio.clear",
+    "job.cancel",
+    "job.retry",
 ]
 ACTS: tuple[str, ...] = get_args(Act)
 
@@ -40,6 +42,11 @@ def record(
     row = {"act": act, "account_id": account_id, "subject": subject, "details": dict(details or {})}
     by = {"who": actor.who, "source": actor.source, "request_id": actor.request_id}
     session.execute(insert(AuditEntry).values(at=now(), **row, **by))
+
+
+def record_job(act: Act, session: Session, job: Job) -> None:
+    """The same of what the operator does to an account's job; what its own keys do is in the job's timeline."""
+    record(session, act, account_id=job.account_id, subject=job.id)
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any], *, texts: frozenset[str]) -> dict[str, Any]:
