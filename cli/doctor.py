@@ -26,15 +26,15 @@ from cli.output import print_json, stdout
 from infra.broker import JobQueue
 from infra.database.session import Database
 from infra.embedded_redis import private_redis_url, redis_server_path
-from infra.environment.secret_files import is_by_file
+from infra.environment.secret_files import by_file_name, is_by_file
 from infra.money.ledger import Ledger
-from infra.settings import Settings, secrets
+from infra.settings import Settings, secret_variables
 from infra.storage import open_storage
 from infra.worker_heartbeats import WorkerStore
 from pipeline.audio.ffmpeg.binary import LEAST_VERSION, ffmpeg_path, ffmpeg_version
 from pipeline.audio.ffmpeg.sandbox import sandbox_level
 from pipeline.catalog.toml_file import key_variables, load_catalog
-from pipeline.errors import StenopoolError
+from pipeline.errors import CatalogBroken, StenopoolError
 from pipeline.options import SpeechOptions, TranscriptionOptions
 from pipeline.provider_registry import ProviderRegistry
 from pipeline.providers import trouble
@@ -124,14 +124,14 @@ def _sandbox() -> Finding:
 
 def _secrets(chosen: Settings) -> Finding:
     """Where each secret comes from; never what it is."""
-    variables = [*secrets(), *sorted(key_variables(chosen.catalog).values())]
+    variables = list(secret_variables())
+    with contextlib.suppress(CatalogBroken):  # which `models` tells
+        variables += sorted(key_variables(chosen.catalog).values())
     by_file = [name for name in variables if is_by_file(os.environ, name)]
     plain = [name for name in variables if os.environ.get(name)]
     told = {"by file": by_file, "in the environment": plain}
     detail = "; ".join(f"{where}: {', '.join(names)}" for where, names in told.items() if names)
-    return ok(
-        "secrets", detail or f"none is set; any of them also by file: {', '.join(f'{name}_FILE' for name in variables)}"
-    )
+    return ok("secrets", detail or f"none is set; each may come by file: {', '.join(map(by_file_name, variables))}")
 
 
 def _home(home: Path) -> Finding:

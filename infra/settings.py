@@ -118,7 +118,9 @@ class Settings(BaseModel):
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
         """Read STENOPOOL_* variables. Raises InvalidRequest that names the variable which is wrong."""
         given = {name: environ.get(PREFIX + name.upper(), "") for name in cls.model_fields}
-        given |= {variable.removeprefix(PREFIX).lower(): secret_value(environ, variable) for variable in secrets()}
+        given |= {
+            variable.removeprefix(PREFIX).lower(): secret_value(environ, variable) for variable in secret_variables()
+        }
         try:
             settings = cls.model_validate({name: value for name, value in given.items() if value})
         except ValidationError as error:
@@ -129,6 +131,6 @@ class Settings(BaseModel):
         return settings
 
 
-def secrets() -> tuple[str, ...]:
+def secret_variables() -> tuple[str, ...]:
     """The variables that are secrets; those that the catalog's tables name by `api_key_env` are, besides."""
     return tuple(PREFIX + name.upper() for name, field in Settings.model_fields.items() if not field.repr)

@@ -20,15 +20,21 @@ def secret_value(environ: Mapping[str, str], variable: str) -> str:
 
     Raises InvalidRequest for both at once, and for a file that cannot be read or holds no secret.
     """
-    given, named = environ.get(variable, ""), environ.get(variable + SUFFIX, "")
+    by_file = by_file_name(variable)
+    given, named = environ.get(variable, ""), environ.get(by_file, "")
     if given and named:
-        raise InvalidRequest(f"{variable} and {variable}{SUFFIX} are both set: keep one of them.", param=variable)
-    return _read(variable + SUFFIX, Path(named)) if named else given
+        raise InvalidRequest(f"{variable} and {by_file} are both set: keep one of them.", param=variable)
+    return _read(by_file, Path(named)) if named else given
+
+
+def by_file_name(variable: str) -> str:
+    """The variable that names a file instead."""
+    return variable + SUFFIX
 
 
 def is_by_file(environ: Mapping[str, str], variable: str) -> bool:
     """Whether a file is named for it."""
-    return bool(environ.get(variable + SUFFIX))
+    return bool(environ.get(by_file_name(variable)))
 
 
 def _read(variable: str, path: Path) -> str:

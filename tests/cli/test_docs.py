@@ -15,7 +15,7 @@ from cli import exits
 from cli.exits import MEANINGS
 from infra.environment.secret_files import SUFFIX
 from infra.metrics import Metrics
-from infra.settings import PREFIX, Settings, secrets
+from infra.settings import PREFIX, Settings, secret_variables
 from pipeline.lifecycle import JOB_MOVES, TERMINAL, JobStatus, Stage
 from tests.support.commands import every_command, options
 from tests.support.repository import FLOORS, ROOT
@@ -31,7 +31,7 @@ PRODUCT = [
     *(ROOT / name for name in ("compose.yaml", "infra/docker/Dockerfile", "Makefile", ".ci/run")),
 ]
 SETTINGS = {PREFIX + name.upper() for name in Settings.model_fields}
-BY_FILE = {name + SUFFIX for name in secrets()}
+BY_FILE = {name + SUFFIX for name in secret_variables()}
 SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes ...").decode()
 
 

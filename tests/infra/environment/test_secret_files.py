@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from infra.environment.secret_files import MOST_BYTES, SUFFIX
-from infra.settings import PREFIX, SHORTEST_ADMIN_KEY, Settings, secrets
+from infra.settings import PREFIX, SHORTEST_ADMIN_KEY, Settings, secret_variables
 from pipeline.errors import InvalidRequest
 
 LONG = "x" * SHORTEST_ADMIN_KEY
@@ -18,7 +18,7 @@ def refusal(environ: dict[str, str]) -> str:
     return refused.value.message
 
 
-@pytest.mark.parametrize("variable", secrets())
+@pytest.mark.parametrize("variable", secret_variables())
 def test_every_secret_may_come_from_a_file(tmp_path: Path, variable: str) -> None:
     value = FITTING.get(variable, "a secret, 32 characters or more …")
     (tmp_path / "secret").write_text(f"{value}\n")
@@ -30,7 +30,7 @@ def test_every_secret_may_come_from_a_file(tmp_path: Path, variable: str) -> Non
 
 def test_all_that_holds_keys_or_passwords_is_a_secret() -> None:
     named = {PREFIX + name.upper() for name in Settings.model_fields if name.endswith(("key", "pepper", "secret"))}
-    assert set(secrets()) >= named | {"STENOPOOL_DATABASE_URL", "STENOPOOL_REDIS_URL"}
+    assert set(secret_variables()) >= named | {"STENOPOOL_DATABASE_URL", "STENOPOOL_REDIS_URL"}
 
 
 def test_so_may_the_keys_of_servers_that_the_catalog_adds(tmp_path: Path) -> None:
