@@ -40,5 +40,9 @@ format: setup
 bench: setup
 	$(BIN)/python -m tests.benchmarks
 
+# The passwords of compose.yaml, made once; to have others, see docs/deployment.md.
+.env:
+	sh infra/docker/make-secrets
+
 clean:
 	rm -rf $(VENV)

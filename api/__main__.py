@@ -20,12 +20,13 @@ from infra.logs import set_up_logs
 from infra.monitoring.listener import MonitoringListener, address_of
 from infra.settings import Settings
 from infra.wiring import Services
+from pipeline.audio.ffmpeg.binary import find_ffmpeg
 from pipeline.errors import StenopoolError
 
 
 def main() -> int:
-    """Serve until SIGINT or SIGTERM. Returns 2 for settings that make no sense, a --metrics where nobody can listen included, 3
-    when the server could not start."""
+    """Serve until SIGINT or SIGTERM. Returns 2 for settings that make no sense, a --metrics where nobody can listen and an
+    ffmpeg that is too old included, 3 when the server could not start."""
     parser = argparse.ArgumentParser(prog="python -m api", description="Stenopool's HTTP API.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
@@ -34,6 +35,7 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         settings = Settings.from_env(os.environ)
+        find_ffmpeg()
         app = create_app(settings=settings)
         _monitor(app, arguments.metrics)
     except StenopoolError as error:

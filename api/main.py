@@ -23,7 +23,7 @@ from api.http.request_body import BodyGuard
 from api.http.request_middleware import RequestMiddleware
 from api.openapi.document import document
 from api.routes.account import erasure, models, usage, webhooks
-from api.routes.admin import accounts_and_keys, money
+from api.routes.admin import accounts_and_keys, audit, money
 from api.routes.audio import speech, transcriptions
 from api.routes.jobs import estimates, jobs, results
 from api.routes.system import docs_page, health
@@ -74,6 +74,7 @@ def create_app(services: Services | None = None, *, settings: Settings | None = 
         estimates,
         accounts_and_keys,
         money,
+        audit,
         health,
         docs_page,
     ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import platform
 import shutil
 import socket
@@ -26,14 +27,15 @@ from infra.broker import JobQueue
 from infra.database.session import Database
 from infra.embedded_redis import private_redis_url, redis_server_path
 from infra.encryption.key_file import FILE, HOW, secret_keys
+from infra.environment.secret_files import by_file_name, is_by_file
 from infra.money.ledger import Ledger
-from infra.settings import Settings
+from infra.settings import Settings, secret_variables
 from infra.storage import open_storage
 from infra.worker_heartbeats import WorkerStore
-from pipeline.audio.ffmpeg.binary import ffmpeg_path, ffmpeg_version
+from pipeline.audio.ffmpeg.binary import LEAST_VERSION, ffmpeg_path, ffmpeg_version
 from pipeline.audio.ffmpeg.sandbox import sandbox_level
-from pipeline.catalog.toml_file import load_catalog
-from pipeline.errors import StenopoolError
+from pipeline.catalog.toml_file import key_variables, load_catalog
+from pipeline.errors import CatalogBroken, StenopoolError
 from pipeline.options import SpeechOptions, TranscriptionOptions
 from pipeline.provider_registry import ProviderRegistry
 from pipeline.providers import trouble
@@ -82,12 +84,15 @@ def doctor(
 def _examine(chosen: Settings, port: int) -> Iterator[Finding]:
     checks: dict[str, Callable[[], Finding]] = {
         "python": _python,
-        "ffmpeg": lambda: ok("ffmpeg", f"{ffmpeg_version()} at {ffmpeg_path()}"),
+        "ffmpeg": lambda: ok(
+            "ffmpeg", f"{ffmpeg_version()} at {ffmpeg_path()}; {LEAST_VERSION} is the oldest that does"
+        ),
         "sandbox": _sandbox,
+        "secrets": lambda: _secrets(chosen),
         "home": lambda: _home(chosen.home),
         "database": lambda: _database(chosen),
         "money": lambda: _money(chosen),
-        "secrets": lambda: _secrets(chosen),
+        "encryption": lambda: _encryption(chosen),
         "storage": lambda: _storage(chosen),
         "redis": lambda: _redis(chosen),
         "models": lambda: _models(chosen),
@@ -119,6 +124,18 @@ def _sandbox() -> Finding:
     return Finding("sandbox", "warning", f"{level}: ffmpeg runs under resource limits only", advice)
 
 
+def _secrets(chosen: Settings) -> Finding:
+    """Where each secret comes from; never what it is."""
+    variables = list(secret_variables())
+    with contextlib.suppress(CatalogBroken):  # which `models` tells
+        variables += sorted(key_variables(chosen.catalog).values())
+    by_file = [name for name in variables if is_by_file(os.environ, name)]
+    plain = [name for name in variables if os.environ.get(name)]
+    told = {"by file": by_file, "in the environment": plain}
+    detail = "; ".join(f"{where}: {', '.join(names)}" for where, names in told.items() if names)
+    return ok("secrets", detail or f"none is set; each may come by file: {', '.join(map(by_file_name, variables))}")
+
+
 def _home(home: Path) -> Finding:
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     probe = home / f".probe-{uuid.uuid4().hex}"
@@ -134,7 +151,10 @@ def _home(home: Path) -> Finding:
 def _database(chosen: Settings) -> Finding:
     with contextlib.closing(Database(chosen.database)) as database:
         facts = database.check()
+        exposed = database.exposed_file()
     detail = f"{facts['kind']} answers in {facts['ms']} ms, schema {facts['migration'] or 'empty'}"
+    if exposed is not None:
+        return Finding("database", "warning", f"{exposed} can be read by others", "give it to the user of the service")
     if facts["migration"] == facts["expected"]:
         return ok("database", detail)
     return Finding("database", "warning", detail, f"the next start brings it to {facts['expected']}")
@@ -154,14 +174,14 @@ def _money(chosen: Settings) -> Finding:
     )
 
 
-def _secrets(chosen: Settings) -> Finding:
+def _encryption(chosen: Settings) -> Finding:
     """Whether they can be sealed, and who may read the file with the key."""
     keys, path = secret_keys(chosen), chosen.home / FILE
     if not keys:
-        return Finding("secrets", "broken", "no STENOPOOL_SECRETS_KEY: secrets are kept in plain text", HOW)
+        return Finding("encryption", "broken", "no STENOPOOL_SECRETS_KEY: secrets are kept in plain text", HOW)
     if path.exists() and path.stat().st_mode & 0o077:
-        return Finding("secrets", "warning", f"others may read {path}", f"chmod 600 {path}")
-    return ok("secrets", f"sealed in the database; {len(keys)} {'key' if len(keys) == 1 else 'keys'}")
+        return Finding("encryption", "warning", f"others may read {path}", f"chmod 600 {path}")
+    return ok("encryption", f"sealed in the database; {len(keys)} {'key' if len(keys) == 1 else 'keys'}")
 
 
 def _storage(chosen: Settings) -> Finding:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, Protocol
 
 from cli.client import Client
 from cli.environment import settings
+from infra.audit.audit_log import record_job
 from infra.database.session import Database
 from infra.database.tables import Job
 from infra.jobs.store import JobStore
@@ -60,8 +62,10 @@ class DatabaseJobs:
         return job_facts(self._overview.job(job_id))
 
     def act(self, job_id: str, action: str) -> dict[str, Any]:
-        move = {"cancel": self._store.cancel, "retry": self._store.retry}[action]
-        return job_facts(move(self._overview.job(job_id).account_id, job_id))
+        account_id = self._overview.job(job_id).account_id
+        if action == "cancel":
+            return job_facts(self._store.cancel(account_id, job_id, within=partial(record_job, "job.cancel")))
+        return job_facts(self._store.retry(account_id, job_id, within=partial(record_job, "job.retry")))
 
 
 @contextlib.contextmanager

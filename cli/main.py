@@ -29,6 +29,7 @@ COMMANDS = {
     "models": "List the models this installation offers, and who serves them.",
     "prices": "Show what the models cost, and set the audio ratios.",
     "usage": "Add up what was used and what it cost.",
+    "audit": "Show what administrators did, and when.",
     "doctor": "Check that everything Stenopool needs is there and works.",
     "api": "Run the API alone, for production.",
     "worker": "Run one worker role alone, for production.",

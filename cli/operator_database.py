@@ -1,4 +1,4 @@
-"""Accounts and money, directly in the configured database: what `accounts`, `keys`, `prices` and `usage` work with."""
+"""Accounts and money, directly in the configured database: what `accounts`, `keys`, `prices`, `usage` and `audit` work with."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from cli.environment import settings
+from infra.audit.audit_log import AuditLog
 from infra.database.session import Database
 from infra.jobs.store import JobStore
 from infra.keys.accounts import Accounts
@@ -40,6 +41,7 @@ class OperatorDatabase:
     quota: Quota
     operator_queries: OperatorQueries
     eraser: AccountEraser
+    audit: AuditLog
 
 
 @contextlib.contextmanager
@@ -60,6 +62,7 @@ def open_operator_database() -> Iterator[OperatorDatabase]:
             quota=Quota(database),
             operator_queries=OperatorQueries(database),
             eraser=AccountEraser(database, JobStore(database), accounts),
+            audit=AuditLog(database),
         )
 
 

@@ -30,6 +30,7 @@ from infra.money.ledger import Ledger
 from infra.settings import Settings
 from infra.storage import open_storage
 from infra.worker_heartbeats import WorkerStore
+from pipeline.audio.ffmpeg.binary import find_ffmpeg
 from pipeline.audio.ffmpeg.sandbox import sandbox_level
 from pipeline.catalog.catalog import Catalog
 from pipeline.catalog.toml_file import load_catalog
@@ -176,6 +177,7 @@ def _group(pid: int) -> int | None:
 
 def _check_services(chosen: Settings) -> None:
     """What is configured has to answer now: here it is one clear line, from five children it would be five tracebacks."""
+    find_ffmpeg()
     with contextlib.closing(open_storage(chosen.storage)) as storage:
         storage.check()
     if not chosen.redis_url:

@@ -10,12 +10,15 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 
+from infra.environment.secret_files import secret_value
 from pipeline.catalog.toml_file import key_variables
 from pipeline.errors import InvalidRequest
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 PREFIX = "STENOPOOL_"
+SHORTEST_ADMIN_KEY = 16  # characters
 
 
 def default_home() -> Path:
@@ -25,13 +28,16 @@ def default_home() -> Path:
 
 
 class Settings(BaseModel):
-    """Everything an operator can set; each field is read from STENOPOOL_<FIELD IN UPPER CASE>."""
+    """Everything an operator can set; each field is read from STENOPOOL_<FIELD IN UPPER CASE>.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    A field with `repr=False` is a secret: never shown, and read from the file that STENOPOOL_<FIELD>_FILE names as well.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     home: Path = Field(default_factory=default_home)
-    database_url: str = ""  # empty: SQLite in `home`
-    redis_url: str = ""  # empty: the private Redis that `up` starts
+    database_url: str = Field("", repr=False)  # may hold a password; empty: SQLite in `home`
+    redis_url: str = Field("", repr=False)  # likewise; empty: the private Redis that `up` starts
     storage_url: str = ""  # empty: file://<home>/storage
     catalog: Path | None = None
     admin_key: str | None = Field(None, repr=False)
@@ -70,6 +76,15 @@ class Settings(BaseModel):
     def _networks(cls, value: Any) -> Any:
         return tuple(part for part in value.replace(",", " ").split() if part) if isinstance(value, str) else value
 
+    @field_validator("admin_key")
+    @classmethod
+    def _hard_to_guess(cls, value: str | None) -> str | None:
+        fits = value is None or (len(value) >= SHORTEST_ADMIN_KEY and value.isascii() and value.isprintable())
+        if not fits:
+            told = f"it needs {SHORTEST_ADMIN_KEY} characters or more, all of them printable ASCII"
+            raise PydanticCustomError("admin_key", f"{told}; `openssl rand -base64 32` makes one")
+        return value
+
     @property
     def database(self) -> str:
         """The SQLAlchemy URL in force."""
@@ -87,7 +102,8 @@ class Settings(BaseModel):
 
     @property
     def stock_providers(self) -> dict[str, dict[str, str]]:
-        """What the environment says about the catalog's remote providers; only what is given. Raises CatalogBroken."""
+        """What the environment says about the catalog's remote providers; only what is given. Raises CatalogBroken,
+        InvalidRequest for a secret's file that cannot be read."""
         openai = {"api_key": self.openai_api_key, "base_url": self.openai_base_url}
         given = {
             "openai": openai,
@@ -96,13 +112,16 @@ class Settings(BaseModel):
             "faster-whisper": {"model": self.faster_whisper_model},
         }
         for name, variable in key_variables(self.catalog).items():
-            given.setdefault(name, {})["api_key"] = self._environ.get(variable, "")
+            given.setdefault(name, {})["api_key"] = secret_value(self._environ, variable)
         return {name: {key: value for key, value in table.items() if value} for name, table in given.items()}
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
         """Read STENOPOOL_* variables. Raises InvalidRequest that names the variable which is wrong."""
         given = {name: environ.get(PREFIX + name.upper(), "") for name in cls.model_fields}
+        given |= {
+            variable.removeprefix(PREFIX).lower(): secret_value(environ, variable) for variable in secret_variables()
+        }
         try:
             settings = cls.model_validate({name: value for name, value in given.items() if value})
         except ValidationError as error:
@@ -111,3 +130,8 @@ class Settings(BaseModel):
             raise InvalidRequest(f"{variable}: {first['msg']}", param=variable) from error
         settings._environ = dict(environ)
         return settings
+
+
+def secret_variables() -> tuple[str, ...]:
+    """The variables that are secrets; those that the catalog's tables name by `api_key_env` are, besides."""
+    return tuple(PREFIX + name.upper() for name, field in Settings.model_fields.items() if not field.repr)

@@ -9,6 +9,7 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
+from infra.audit.audit_log import AuditLog
 from infra.broker import JobQueue
 from infra.database.session import Database
 from infra.embedded_redis import broker_url
@@ -70,6 +71,7 @@ class Services:
     limits: RateLimits
     quota: Quota
     operator_queries: OperatorQueries
+    audit: AuditLog
     workers: WorkerStore
     storage: ObjectStore
     queue: JobQueue
@@ -142,6 +144,7 @@ def build(settings: Settings, *, engine_processes: int | None = None) -> Service
             limits=RateLimits(partial(broker_url, settings)),
             quota=Quota(database),
             operator_queries=OperatorQueries(database),
+            audit=AuditLog(database),
             workers=workers,
             storage=storage,
             queue=queue,

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from infra.logs import set_up_logs
 from infra.monitoring.listener import address_of
 from infra.settings import Settings
+from pipeline.audio.ffmpeg.binary import find_ffmpeg
 from pipeline.errors import StenopoolError
 from workers.main import run_worker
 from workers.schedule import run_scheduler
@@ -28,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         monitoring = address_of(given.metrics) if given.metrics else None
         if given.role == "scheduler":
             return run_scheduler(settings, monitoring=monitoring)
+        find_ffmpeg()
         return run_worker(settings, given.role, concurrency=given.concurrency, monitoring=monitoring)
     except StenopoolError as error:
         sys.stderr.write(f"{error}\n")

@@ -7,12 +7,14 @@ only makes it quiet.
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections import OrderedDict, deque
 
 from pipeline.errors import RateLimited
 
+log = logging.getLogger("stenopool.admin")
 WRONG_A_MINUTE = 300  # a misconfigured client of ten processes stays below
 MINUTE = 60.0  # seconds
 PEERS = 10_000  # remembered at once
@@ -24,15 +26,23 @@ class AdminLockout:
     def __init__(self, most: int = WRONG_A_MINUTE) -> None:
         self._most = most
         self._wrong: OrderedDict[str, deque[float]] = OrderedDict()
+        self._told_at = -math.inf
 
     def check(self, peer: str) -> None:
         """Of a wrong key. Raises RateLimited for a peer that has sent too many of them."""
-        times = self._wrong.get(peer)
-        if times and len(times) == self._most and (wait := times[0] + MINUTE - time.monotonic()) > 0:
+        times, moment = self._wrong.get(peer), time.monotonic()
+        if times and len(times) == self._most and (wait := times[0] + MINUTE - moment) > 0:
+            self._tell(peer, moment)
             seconds = math.ceil(wait)
             raise RateLimited(
                 f"Too many wrong admin keys from this address. Please try again in {seconds} s.", retry_after=seconds
             )
+
+    def _tell(self, peer: str, moment: float) -> None:
+        """Whoever watches the log, once a minute: a line for each attempt would be an attack on the log."""
+        if moment >= self._told_at + MINUTE:
+            self._told_at = moment
+            log.warning("wrong admin keys from %s: %d within a minute, more are refused", peer, self._most)
 
     def wrong(self, peer: str) -> None:
         """One more."""

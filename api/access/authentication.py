@@ -18,6 +18,7 @@ from api.connection.account_bound import AccountBound
 from api.dependencies import AppContext
 from api.http.error_responses import render
 from api.http.request_middleware import HEALTH, PUBLIC, outside_http
+from infra.audit.actor import ADMIN_KEY, Actor, act_as
 from infra.keys.api_keys import parse_key
 from infra.limits.rate_limits import Standing
 from pipeline.errors import StenopoolError, Unauthenticated
@@ -83,6 +84,7 @@ class Authentication:
             admin_key = services.settings.admin_key
             _let_administer(scope, bearer(headers) if admin_key else "", admin_key, self._lockout)
             state["key_shown"] = True
+            act_as(Actor(ADMIN_KEY, state["peer"].name, state["own_id"]))
             return ()
         principal = await self._lookups.principal_of(context, bearer(headers), state["peer"])
         state["key_shown"] = True
@@ -91,6 +93,7 @@ class Authentication:
             self.connections.count(state["place"], principal.account_id, principal.limits.connections)
         state["open_connections"] = self.connections.open[principal.account_id]
         state["principal"] = principal
+        act_as(Actor(f"key:{principal.key_id}", state["peer"].name, state["own_id"]))
         return await count(services, principal, scope["method"], scope["path"])
 
 

@@ -11,7 +11,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from api.schemas.billing import ReceiptQuery, UsageQuery
 from api.schemas.job_object import CURRENCY, epoch
 from api.schemas.number_bounds import LATEST, LimitNumber, RowId
-from infra.database.tables import Account, ApiKey
+from infra.audit.audit_log import Act
+from infra.database.tables import Account, ApiKey, AuditEntry
 from infra.keys.accounts import OVERLAP_SECONDS
 from infra.keys.api_keys import PREFIX
 from infra.keys.tiers import Tier, limits_of
@@ -158,6 +159,16 @@ class LedgerQuery(BaseModel):
     kind: Literal["top_up", "hold", "capture", "release", "adjust"] | None = None
 
 
+class AuditQuery(BaseModel):
+    """Which acts of administrators."""
+
+    limit: int = Field(100, ge=1, le=1000)
+    after: RowId | None = Field(None, description="The last id already known.")
+    account_id: str | None = Field(None, max_length=200)
+    act: Act | None = None
+    subject: str | None = Field(None, max_length=200, description="What it was done to.")
+
+
 class AdminUsageQuery(UsageQuery):
     """Which usage of which accounts."""
 
@@ -169,6 +180,22 @@ class AdminReceiptQuery(ReceiptQuery):
     """Which receipts of which accounts."""
 
     account_id: str | None = Field(None, max_length=200)
+
+
+def audit_object(entry: AuditEntry) -> dict[str, Any]:
+    """Who did what, from where, and when."""
+    return {
+        "id": entry.id,
+        "object": "audit.entry",
+        "created_at": round(entry.at, 3),
+        "act": entry.act,
+        "who": entry.who,
+        "source": entry.source,
+        "request_id": entry.request_id,
+        "account_id": entry.account_id,
+        "subject": entry.subject,
+        "details": entry.details,
+    }
 
 
 def account_object(account: Account, *, keys: int) -> dict[str, Any]:

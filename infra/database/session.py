@@ -16,6 +16,7 @@ from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, InterfaceError,
 from sqlalchemy.orm import Session
 
 from infra.database.busy_retry import BUSY_SECONDS, retry_while_busy
+from infra.database.file_mode import is_exposed, keep_private
 from infra.database.migrations import schema
 from infra.database.raw_transaction import RawTransaction, Rows
 from infra.database.wal_checkpointer import PAGE
@@ -111,6 +112,11 @@ class Database:
             found = schema.current(connection)
         return {"kind": self.kind, "ms": round(milliseconds, 2), "migration": found, "expected": schema.head()}
 
+    def exposed_file(self) -> Path | None:
+        """SQLite's file where others than its owner may read it, which is not ours to change; else None."""
+        path = Path(self._url.database or "")
+        return path if self.kind == "sqlite" and is_exposed(path) else None
+
     @contextmanager
     def connection(self) -> Iterator[Connection]:
         """A bare connection, for tools that compare or inspect the schema."""
@@ -187,6 +193,7 @@ def _postgresql(url: URL) -> Engine:
 def _sqlite(url: URL) -> Engine:
     assert url.database
     Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    keep_private(Path(url.database))
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS}, pool_size=5, max_overflow=59)
 
     @event.listens_for(engine, "connect")

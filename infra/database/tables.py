@@ -502,6 +502,22 @@ class AudioRatio(SQLModel, table=True):
     changed_at: float = Field(sa_type=Double)
 
 
+class AuditEntry(SQLModel, table=True):
+    """One act of an administrator. Rows are only ever added: triggers of migration 0012 refuse anything else."""
+
+    __tablename__ = "audit_log"
+    __table_args__ = (Index("ix_audit_log_account_id_id", "account_id", "id"),)
+    id: int | None = Field(default=None, sa_column=Column(_COUNTER, primary_key=True))
+    at: float = Field(sa_type=Double)
+    who: str
+    source: str  # an address or a machine
+    act: str
+    subject: str  # what it was done to
+    account_id: str | None = None  # no foreign key: it outlives everything
+    request_id: str | None = None
+    details: dict[str, Any] = _json(nullable=False)
+
+
 class DailyUsage(SQLModel, table=True):
     """What an account has used of a daily quota."""
 

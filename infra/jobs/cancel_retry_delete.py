@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 from sqlmodel import col
@@ -25,13 +27,14 @@ from infra.money.job_money import hold_again, settle
 from pipeline.errors import Expired, WrongState
 from pipeline.lifecycle import ACTIONS, ChunkStatus, JobStatus, Stage
 
+Within = Callable[[Session, Job], None]  # something of somebody else's that belongs into the same transaction
 LATE_WRITES = 60.0  # seconds after a deletion in which a worker that was thought dead might still write an object
 
 
 class CancelRetryDelete(Store):
     """cancel, retry, delete. All raise NotFound, and WrongState(current_status, allowed_statuses)."""
 
-    def cancel(self, account_id: str, job_id: str) -> Job:
+    def cancel(self, account_id: str, job_id: str, *, within: Within = lambda _session, _job: None) -> Job:
         """Cancelled at once where nobody works on it, else cancelling; what is held for it is free at once in any case.
 
         Again: the job as it is.
@@ -41,6 +44,7 @@ class CancelRetryDelete(Store):
             if job.status in (JobStatus.CANCELLING, JobStatus.CANCELLED):
                 return job
             _allow(job, "cancel")
+            within(session, job)
             time = read_clock(session)
             if job.status != JobStatus.PROCESSING:
                 end(session, job, JobStatus.CANCELLED, time)
@@ -53,7 +57,7 @@ class CancelRetryDelete(Store):
                 note(session, job, JobStatus.CANCELLING, time)
         return job
 
-    def retry(self, account_id: str, job_id: str) -> Job:
+    def retry(self, account_id: str, job_id: str, *, within: Within = lambda _session, _job: None) -> Job:
         """A new run of a failed or partial job, which redoes only what failed, and holds money for that alone.
 
         Raises Expired when its media is deleted, InsufficientBalance.
@@ -70,6 +74,7 @@ class CancelRetryDelete(Store):
             _want_media(session, job)
             _begin_run(session, job, read_clock(session))
             hold_again(session, job)
+            within(session, job)
         return job
 
     def delete(self, account_id: str, job_id: str, force: bool = False) -> Job:

@@ -10,6 +10,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
+from infra.audit.audit_log import changes, record
 from infra.database.clock import now, read_clock
 from infra.database.ids import new_id
 from infra.database.session import Database
@@ -26,6 +27,7 @@ log = logging.getLogger("stenopool.accounts")
 
 ACTIVE, SUSPENDED, CLOSED = "active", "suspended", "closed"
 STATUSES = (ACTIVE, SUSPENDED, CLOSED)
+TEXTS = frozenset({"name", "plan"})  # what somebody wrote
 LAST_USED_SECONDS = 60.0  # how fine `last_used_at` is
 OVERLAP_SECONDS = 24 * 3600.0  # for which a rotated key works beside its successor
 
@@ -67,6 +69,8 @@ class Accounts:
         )
         session.add(account)
         session.flush()
+        made = {"tier": account.tier, "limits": account.limits}
+        record(session, "account.create", account_id=account_id, subject=account_id, details=made)
         return account
 
     def account(self, account_id: str) -> Account:
@@ -98,11 +102,14 @@ class Accounts:
         given = {"name": name, "tier": tier and checked_tier(tier), "plan": plan, "status": status}
         with self._database.write() as session:
             account = _account(session, account_id, lock=True)
+            before = _changeable(account)
             for field, value in given.items():
                 if value is not None:
                     setattr(account, field, value)
             if limits is not None:
                 account.limits = checked_limits(limits) or None
+            if changed := changes(before, _changeable(account), texts=TEXTS):
+                record(session, "account.update", account_id=account_id, subject=account_id, details=changed)
         self._cache.forget(account_id=account_id)
         return account
 
@@ -137,7 +144,10 @@ class Accounts:
         """As create_key, in somebody else's transaction."""
         allowed = None if scopes is None else checked_scopes(scopes)
         _account(session, account_id)
-        return self._new_key(session, account_id=account_id, name=name, expires_at=expires_at, scopes=allowed)
+        secret, key = self._new_key(session, account_id=account_id, name=name, expires_at=expires_at, scopes=allowed)
+        made = {"scopes": allowed, "expires_at": expires_at}
+        record(session, "key.create", account_id=account_id, subject=key.id, details=made)
+        return secret, key
 
     def rotate_key(self, key_id: str, overlap_seconds: float = OVERLAP_SECONDS) -> tuple[str, ApiKey]:
         """(secret, row) of a new key that may do what the old one may; that one works for so many seconds more.
@@ -152,6 +162,8 @@ class Accounts:
                 session, account_id=old.account_id, name=old.name, expires_at=old.expires_at, scopes=old.scopes
             )
             old.replaced_by, old.rotated_until = new.id, clock + max(0.0, overlap_seconds)
+            told = {"replaced_by": new.id, "rotated_until": old.rotated_until}
+            record(session, "key.rotate", account_id=old.account_id, subject=key_id, details=told)
         self._cache.forget(key_id=key_id)
         return secret, new
 
@@ -159,7 +171,9 @@ class Accounts:
         """Raises NotFound. In force at once here, within 5 s in other processes."""
         with self._database.write() as session:
             key = _key(session, key_id)
-            key.revoked_at = key.revoked_at or read_clock(session)
+            if key.revoked_at is None:
+                key.revoked_at = read_clock(session)
+                record(session, "key.revoke", account_id=key.account_id, subject=key_id)
         self._cache.forget(key_id=key_id)
         return key
 
@@ -216,6 +230,10 @@ class Accounts:
         row = ApiKey(id=key.key_id, secret_hash=self._peppers.hash(key.whole), created_at=read_clock(session), **given)
         session.add(row)
         return key.whole, row
+
+
+def _changeable(account: Account) -> dict[str, Any]:
+    return {name: getattr(account, name) for name in ("name", "tier", "plan", "status", "limits")}
 
 
 def _account(session: Session, account_id: str, *, lock: bool = False) -> Account:

@@ -25,6 +25,7 @@ from sqlalchemy import Table, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import SQLModel, col
 
+from infra.audit.audit_log import Act, record
 from infra.database.clock import now
 from infra.database.ids import new_id
 from infra.database.session import Database, Transaction, dialect_of, run
@@ -38,6 +39,7 @@ log = logging.getLogger(__name__)
 
 TOP_UP, ADJUST, HOLD, CAPTURE, RELEASE = "top_up", "adjust", "hold", "capture", "release"
 SIGN = {TOP_UP: 1, ADJUST: 1, HOLD: -1, CAPTURE: 0, RELEASE: 1}  # what an amount does to the balance
+_ACTS: dict[str, Act] = {TOP_UP: "balance.top_up", ADJUST: "balance.adjust"}
 DEAD_SECONDS = 900.0  # a request that is not settled after so long has died with its process
 Within = Callable[[Transaction], None]  # something of somebody else's that belongs into the same transaction
 Pricing = Callable[[Transaction], int]  # micro-dollars
@@ -147,7 +149,11 @@ class Ledger:
     def _book(self, account_id: str, kind: str, micro: int, note: str, subject: str | None) -> int:
         with self._database.write() as session:
             _balance(session, account_id)  # or an unknown account would be an error of the database's
-            new = add(session, account_id, subject or new_id(kind), kind, micro, note=note or None)
+            subject = subject or new_id(kind)
+            new = add(session, account_id, subject, kind, micro, note=note or None)
+            if new:
+                booked = {"amount_usd": usd_text(micro)}
+                record(session, _ACTS[kind], account_id=account_id, subject=subject, details=booked)
             if new and not _took(session, account_id, -micro):
                 raise InsufficientBalance(
                     f"A correction never takes a balance below 0: {usd_text(-micro)} USD were to be taken away, and "

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import bindparam, select
 from sqlmodel import SQLModel, col
 
+from infra.audit.audit_log import record
 from infra.database.clock import read_clock
 from infra.database.session import Database, Transaction, run
 from infra.database.tables import AudioRatio
@@ -50,6 +51,8 @@ class Ratios:
         if not ratio.is_finite() or not 0 <= ratio <= MOST:
             raise InvalidRequest(f"The audio ratio must be a number from 0 to {MOST}.", param="ratio")
         with self._database.write() as session:
+            before = session.get(AudioRatio, model)
+            record(session, "ratio.set", subject=model, details={"from": before and before.ratio, "to": str(ratio)})
             row = AudioRatio(model=model, ratio=str(ratio), changed_at=read_clock(session))
             return session.merge(row)
 
@@ -57,7 +60,10 @@ class Ratios:
         """Back to the catalog's own; no error where nothing was set. Raises ModelNotFound."""
         self._want_model(model)
         with self._database.write() as session:
-            session.execute(delete(AudioRatio).where(col(AudioRatio.model) == model))
+            before = session.get(AudioRatio, model)
+            if before is not None:
+                session.delete(before)
+                record(session, "ratio.clear", subject=model, details={"from": before.ratio})
 
     def _want_model(self, model: str) -> None:
         if model != EVERY_MODEL:

@@ -13,8 +13,9 @@ from standardwebhooks import Webhook
 
 from cli import exits
 from cli.exits import MEANINGS
+from infra.environment.secret_files import SUFFIX
 from infra.metrics import Metrics
-from infra.settings import PREFIX, Settings
+from infra.settings import PREFIX, Settings, secret_variables
 from pipeline.lifecycle import JOB_MOVES, TERMINAL, JobStatus, Stage
 from tests.support.commands import every_command, options
 from tests.support.repository import FLOORS, ROOT
@@ -30,6 +31,7 @@ PRODUCT = [
     *(ROOT / name for name in ("compose.yaml", "infra/docker/Dockerfile", "Makefile", ".ci/run")),
 ]
 SETTINGS = {PREFIX + name.upper() for name in Settings.model_fields}
+BY_FILE = {name + SUFFIX for name in secret_variables()}
 SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes ...").decode()
 
 
@@ -89,12 +91,17 @@ def test_the_settings_are_the_documented_ones() -> None:
 def test_the_clients_variables_are_the_documented_ones() -> None:
     """What a command reads besides the settings."""
     for name in ("docs/deployment.md", "docs/cli.md"):
-        same(name, variables(text(name)) - SETTINGS, of_the_client())
+        same(name, variables(text(name)) - SETTINGS - BY_FILE, of_the_client())
+
+
+def test_the_secrets_by_file_are_the_documented_ones() -> None:
+    named = {name for name in variables(text("docs/deployment.md")) if name.endswith(SUFFIX)}
+    same("docs/deployment.md, Secrets by file", named, BY_FILE)
 
 
 def test_every_variable_is_a_setting_or_a_clients() -> None:
     """In documents and in the product alike: nothing is read, or said to be read, that is not documented."""
-    known = SETTINGS | of_the_client()
+    known = SETTINGS | BY_FILE | of_the_client()
     unknown = {
         str(path.relative_to(ROOT)): sorted(found)
         for path in (*DOCS, *PRODUCT)

@@ -11,6 +11,7 @@ from sqlalchemy import update
 
 from cli import exits
 from cli.doctor import _redis as look_at_redis
+from cli.doctor import _secrets as look_at_secrets
 from infra.database.session import Database
 from infra.database.tables import Account
 from infra.embedded_redis import PrivateRedis
@@ -66,6 +67,18 @@ def test_a_redis_that_drops_messages_is_broken(tmp_path: Path) -> None:
         said = look_at_redis(settings)
     assert said.state == "broken"
     assert "noeviction" in said.advice
+
+
+def test_where_secrets_come_from_is_told_and_never_what_they_are(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    told = look_at_secrets(Settings(home=tmp_path)).detail
+    assert "STENOPOOL_ADMIN_KEY_FILE" in told
+    (tmp_path / "key").write_text("a secret of 32 characters or more")
+    monkeypatch.setenv("STENOPOOL_ADMIN_KEY_FILE", str(tmp_path / "key"))
+    monkeypatch.setenv("STENOPOOL_KEY_PEPPER", "another secret")
+    told = look_at_secrets(Settings.from_env(os.environ)).detail
+    assert told == "by file: STENOPOOL_ADMIN_KEY; in the environment: STENOPOOL_KEY_PEPPER"
 
 
 def test_a_taken_port_is_a_warning(run: Run) -> None:

@@ -94,6 +94,25 @@ def test_the_operator_sees_all_accounts(run: Run, submitted: Callable[..., str],
     assert [job["id"] for job in run("jobs", "list", "--status", "queued", "--json").json] == [mine]
 
 
+def test_what_the_operator_does_to_a_job_is_in_the_audit_log(
+    run: Run, base_url: str, key: str, services: Services
+) -> None:
+    account = services.accounts.authenticate(key).account_id
+    job = new_job(services, account)
+    claimed = services.jobs.claim_next("cpu", "test")
+    assert claimed is not None
+    services.jobs.fail(claimed.lease, {"code": "provider_unavailable", "message": "away", "retryable": True})
+    assert run("jobs", "retry", job).code == 0
+    assert run("jobs", "cancel", job).code == 0
+    assert run("jobs", "cancel", job).code == 0  # it is cancelled already: no act
+    assert run("jobs", "retry", job).code == exits.NOT_THERE
+    other = new_job(services, account)
+    assert run("jobs", "cancel", other, "--base-url", base_url, "--api-key", key).code == 0  # the account's own doing
+    found = run("audit", "--account", account, "--json").json
+    told = [(entry["act"], entry["subject"]) for entry in found if entry["act"].startswith("job.")]
+    assert told == [("job.cancel", job), ("job.retry", job)]
+
+
 def test_the_same_idempotency_key_makes_no_second_job(submitted: Callable[..., str]) -> None:
     assert submitted("--idempotency-key", "k") == submitted("--idempotency-key", "k")
 

@@ -27,6 +27,26 @@ def test_a_key_opens_its_account(database: Database) -> None:
     assert [found.id for found in accounts.list_accounts()] == [account.id]
 
 
+@pytest.mark.parametrize("pepper", ["", "ground black"])
+def test_the_database_tells_no_key(database: Database, pepper: str) -> None:
+    """Nor any part of its secret, in any table."""
+    accounts = Accounts(database, [pepper] if pepper else [])
+    account = accounts.create_account("Ada").id
+    first, row = accounts.create_key(account)
+    second, _ = accounts.rotate_key(row.id)
+    for secret in (first, second):
+        accounts.authenticate(secret)
+    with database.read() as session:
+        tables = Account.metadata.sorted_tables
+        dump = str([tuple(line) for table in tables for line in session.execute(table.select())])
+    assert row.id in dump
+    for secret in (first, second):
+        parts = parse_key(secret)
+        assert parts is not None
+        assert secret.removeprefix("sk-" + parts.key_id)[:40] not in dump
+    assert not pepper or pepper not in dump
+
+
 def test_a_key_needs_an_account(database: Database) -> None:
     with pytest.raises(NotFound):
         Accounts(database).create_key("acct_nothing")

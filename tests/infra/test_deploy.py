@@ -2,7 +2,11 @@
 
 import re
 import shlex
+import shutil
+import stat
+import subprocess
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,12 +14,14 @@ import typer
 import yaml
 
 from cli import main
+from infra.encryption.secret_box import is_key
 from infra.settings import PREFIX, Settings
 from tests.support.repository import ROOT
 
 ROLES = {"api", "worker-cpu", "worker-io", "scheduler"}
 SERVERS = {"postgres", "redis", "s3"}
 AWS = {"AWS_ENDPOINT_URL", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
+WANTED = re.compile(r"\$\{(\w+):\?[^}]+\}")  # Compose refuses to start without it, and says what to do
 
 
 @pytest.fixture(scope="module")
@@ -53,10 +59,44 @@ def test_variables_are_settings(services: dict[str, Any]) -> None:
     for name in ROLES:
         environment = services[name]["environment"]
         assert set(environment) <= known
-        values = {key: re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", value) for key, value in environment.items()}
+        values = {key: WANTED.sub("a-password", value) for key, value in environment.items()}
         settings = Settings.from_env(values)
         assert settings.redis_url and settings.database_url.startswith("postgresql://")
         assert settings.storage_url.startswith("s3://")
+
+
+def test_no_secret_stands_in_the_file(services: dict[str, Any]) -> None:
+    """Nor a default for one: what is secret is wanted of whoever starts it."""
+    secret = re.compile("PASSWORD|SECRET|KEY|TOKEN|DATABASE_URL")
+    given = {
+        f"{name}: {key}": str(value)
+        for name, service in services.items()
+        for key, value in service.get("environment", {}).items()
+        if secret.search(key)
+    }
+    assert len(given) >= 8
+    assert [place for place, value in given.items() if not WANTED.search(value)] == []
+    assert not re.search(r"\$\{\w+:?-", (ROOT / "compose.yaml").read_text("utf-8"))
+
+
+@pytest.mark.processes
+def test_the_secrets_are_made_once_and_are_all_that_is_wanted(tmp_path: Path) -> None:
+    script = tmp_path / "infra" / "docker" / "make-secrets"
+    script.parent.mkdir(parents=True)
+    shutil.copy(ROOT / "infra" / "docker" / "make-secrets", script)
+    (tmp_path / ".env").write_text("S3_SECRET_KEY=kept\n")
+    texts = []
+    for _ in range(2):
+        subprocess.run(["sh", script], check=True, capture_output=True, umask=0)
+        texts.append((tmp_path / ".env").read_text())
+    assert texts[0] == texts[1]
+    assert stat.S_IMODE((tmp_path / ".env").stat().st_mode) == 0o600
+    made = dict(line.split("=", 1) for line in texts[0].splitlines())
+    assert set(made) == set(WANTED.findall((ROOT / "compose.yaml").read_text("utf-8")))
+    assert made["S3_SECRET_KEY"] == "kept"
+    assert is_key(made["STENOPOOL_SECRETS_KEY"])
+    assert re.fullmatch("GK[0-9a-f]{24}", made["S3_ACCESS_KEY"])
+    assert all(re.fullmatch("[0-9a-f]{64}", made[name]) for name in ("POSTGRES_PASSWORD", "GARAGE_RPC_SECRET"))
 
 
 def test_roles_wait_for_healthy_servers_and_stop_gracefully(services: dict[str, Any]) -> None:

@@ -12,6 +12,8 @@ import imageio_ffmpeg
 
 from pipeline.errors import SandboxFailed
 
+LEAST_VERSION = "5.1"
+_LEAST = (59, 27, 100)  # libavformat of that: channels have layouts since then, and older ones get no repairs any more
 _FIRST_WITH_FD_PROTOCOL = (60, 0, 0)  # libavformat of FFmpeg 6.0
 _ANSWER_SECONDS = 20.0
 
@@ -32,11 +34,17 @@ class Ffmpeg:
 
 @cache
 def find_ffmpeg() -> Ffmpeg:
-    """The ffmpeg that is used from now on. Raises SandboxFailed when there is none that runs."""
+    """The ffmpeg that is used from now on. Raises SandboxFailed when there is none that runs and is new enough."""
     found = [program for program in map(_ask, _candidates()) if program]
     if not found:
-        raise SandboxFailed("No ffmpeg was found: install one, or the package imageio-ffmpeg.")
-    return max(found, key=lambda program: program.libavformat)
+        raise SandboxFailed(f"No ffmpeg was found: install {LEAST_VERSION} or newer, or the package imageio-ffmpeg.")
+    newest = max(found, key=lambda program: program.libavformat)
+    if newest.libavformat < _LEAST:
+        raise SandboxFailed(
+            f"ffmpeg {newest.version} at {newest.path} is too old: install {LEAST_VERSION} or newer, or the package "
+            "imageio-ffmpeg."
+        )
+    return newest
 
 
 def ffmpeg_path() -> str:

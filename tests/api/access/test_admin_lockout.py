@@ -53,6 +53,21 @@ def test_an_address_counts_as_told_by_a_trusted_proxy_alone(
     assert answers.count(401) == 5 - refused
 
 
+def test_whoever_watches_the_log_is_told_once_a_minute(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock, tried = [1000.0], AdminLockout(1)
+    monkeypatch.setattr(admin_lockout.time, "monotonic", lambda: clock[0])
+    for moment in (1000.0, 1000.0, 1030.0, 1070.0):
+        clock[0] = moment
+        tried.wrong("203.0.113.5")
+        with pytest.raises(RateLimited):
+            tried.check("203.0.113.5")
+    assert [record.getMessage() for record in caplog.records] == [
+        "wrong admin keys from 203.0.113.5: 1 within a minute, more are refused"
+    ] * 2
+
+
 def test_a_minute_later_and_from_elsewhere_it_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, tried = [1000.0], AdminLockout(2)
     monkeypatch.setattr(admin_lockout.time, "monotonic", lambda: clock[0])

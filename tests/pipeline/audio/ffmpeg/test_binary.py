@@ -1,12 +1,15 @@
 """Which ffmpeg is used, when there are several, odd ones or none."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import imageio_ffmpeg
 import pytest
 
-from pipeline.audio.ffmpeg.binary import Ffmpeg, ffmpeg_path, ffmpeg_version, find_ffmpeg
+from pipeline.audio.ffmpeg.binary import LEAST_VERSION, Ffmpeg, ffmpeg_path, ffmpeg_version, find_ffmpeg
 from pipeline.errors import SandboxFailed
+from tests.support.repository import ROOT
 
 pytestmark = pytest.mark.processes
 
@@ -34,7 +37,7 @@ def find() -> Ffmpeg:
 def test_the_one_in_use() -> None:
     assert Path(ffmpeg_path()).is_file()
     assert ffmpeg_version()
-    assert find_ffmpeg().libavformat >= (59, 0, 0)
+    assert find_ffmpeg().libavformat >= (59, 27, 100)
 
 
 def test_the_newer_wins(search: Path) -> None:
@@ -55,6 +58,35 @@ def test_a_nightly_build_is_dated_by_its_library(search: Path) -> None:
 @pytest.mark.parametrize(("libavformat", "reads"), [((59, 27, 100), False), ((60, 3, 100), True), ((63, 1, 102), True)])
 def test_the_fd_protocol_came_with_6_0(libavformat: tuple[int, int, int], reads: bool) -> None:
     assert Ffmpeg("ffmpeg", "", libavformat).reads_descriptors is reads
+
+
+@pytest.mark.parametrize(
+    ("version", "libavformat"), [("4.4.2-0ubuntu0.22.04.1", "58. 76.100"), ("5.0.3", "59. 16.100")]
+)
+def test_one_that_is_too_old_is_named_with_the_least_that_does(
+    search: Path, monkeypatch: pytest.MonkeyPatch, version: str, libavformat: str
+) -> None:
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(search / "nothing"))
+    path = program(search, version, libavformat)
+    with pytest.raises(SandboxFailed) as refused:
+        find()
+    assert f"ffmpeg {version} at {path} is too old: install {LEAST_VERSION} or newer" in refused.value.message
+    program(search, "5.1.9-0+deb12u1", "59. 27.100")
+    assert find().version == "5.1.9-0+deb12u1"
+
+
+@pytest.mark.parametrize("role", [("api",), ("workers", "cpu"), ("workers", "io"), ("cli", "up")])
+def test_a_role_does_not_start_with_one_that_is_too_old(search: Path, role: tuple[str, ...]) -> None:
+    path = program(search, "4.4.2", "58. 76.100")
+    environ = {
+        "PATH": f"{search}:/usr/bin:/bin",
+        "IMAGEIO_FFMPEG_EXE": str(search / "nothing"),
+        "STENOPOOL_HOME": str(search / "home"),
+    }
+    ran = subprocess.run([sys.executable, "-m", *role], env=environ, cwd=ROOT, capture_output=True, text=True)
+    assert ran.returncode not in (0, -9), ran.stderr
+    assert f"ffmpeg 4.4.2 at {path} is too old: install {LEAST_VERSION} or newer" in " ".join(ran.stderr.split())
+    assert "Traceback" not in ran.stderr
 
 
 def test_what_does_not_run_is_passed_over(search: Path) -> None:

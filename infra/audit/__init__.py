@@ -1,0 +1,1 @@
+"""Who administers, and the log of what they did."""

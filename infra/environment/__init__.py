@@ -1,0 +1,1 @@
+"""What the environment of a process may say beside plain values."""
