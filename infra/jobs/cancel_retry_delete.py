@@ -21,9 +21,10 @@ from infra.jobs.chunks import disarm
 from infra.jobs.stored_bytes import count_again, folder_of, leave_cancelled, lock_media
 from infra.jobs.transitions import Store, cancel_chunks, close_if_idle, end, lock_own_job, move, note
 from infra.media import let_go
+from infra.money.handed_out import mark
 from infra.money.job_money import hold_again, settle
 from pipeline.errors import Expired, WrongState
-from pipeline.lifecycle import ACTIONS, ChunkStatus, JobStatus, Stage
+from pipeline.lifecycle import ACTIONS, TERMINAL, ChunkStatus, JobStatus, Stage
 
 LATE_WRITES = 60.0  # seconds after a deletion in which a worker that was thought dead might still write an object
 
@@ -40,7 +41,7 @@ class CancelRetryDelete(Store):
             job = lock_own_job(session, account_id, job_id)
             if job.status in (JobStatus.CANCELLING, JobStatus.CANCELLED):
                 return job
-            _allow(job, "cancel")
+            want_status(job, "cancel")
             time = read_clock(session)
             if job.status != JobStatus.PROCESSING:
                 end(session, job, JobStatus.CANCELLED, time)
@@ -60,7 +61,7 @@ class CancelRetryDelete(Store):
         """
         with self._database.write() as session:
             job = lock_own_job(session, account_id, job_id)
-            _allow(job, "retry")
+            want_status(job, "retry")
             if job.status == JobStatus.COMPLETED and not job.partial:
                 raise WrongState(
                     "The job is complete: there is nothing to retry.",
@@ -68,6 +69,8 @@ class CancelRetryDelete(Store):
                     allowed_statuses=[str(JobStatus.FAILED)],
                 )
             _want_media(session, job)
+            if job.status == JobStatus.COMPLETED:
+                mark(session, job)
             _begin_run(session, job, read_clock(session))
             hold_again(session, job)
         return job
@@ -77,10 +80,11 @@ class CancelRetryDelete(Store):
         with self._database.write() as session:
             job = lock_own_job(session, account_id, job_id)
             if not force:
-                _allow(job, "delete")
+                want_status(job, "delete")
             time = read_clock(session)
             media = lock_media(session, job)
-            settle(session, job, JobStatus.CANCELLED)
+            if job.status not in TERMINAL:
+                settle(session, job, JobStatus.CANCELLED)
             count_again(session, job)
             session.flush()
             _delete_children(session, job)
@@ -91,7 +95,7 @@ class CancelRetryDelete(Store):
         return job
 
 
-def _allow(job: Job, action: str) -> None:
+def want_status(job: Job, action: str) -> None:
     """Raises WrongState."""
     allowed = ACTIONS[action]
     if job.status not in allowed:
@@ -102,7 +106,7 @@ def _allow(job: Job, action: str) -> None:
         )
 
 
-_PARTICIPLE = {"cancel": "cancelled", "retry": "retried", "delete": "deleted"}
+_PARTICIPLE = {"cancel": "cancelled", "retry": "retried", "delete": "deleted", "pay": "paid for"}
 
 
 def _want_media(session: Session, job: Job) -> None:
