@@ -130,6 +130,7 @@ def change(
         account = operator.accounts.update(
             account_id, name=name, tier=tier, plan=plan, status=status, limits=limits
         )  # fmt: skip
+        operator.jobs.stop_forbidden(account_id)
         facts = _facts(operator, [account])[0]
     if as_json:
         print_json(facts)

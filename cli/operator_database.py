@@ -12,6 +12,7 @@ import typer
 
 from cli.environment import settings
 from infra.database.session import Database
+from infra.jobs.store import JobStore
 from infra.keys.accounts import Accounts
 from infra.money.adjustments import Adjustments
 from infra.money.ledger import Ledger
@@ -31,6 +32,7 @@ class OperatorDatabase:
 
     database: Database
     accounts: Accounts
+    jobs: JobStore
     ledger: Ledger
     adjustments: Adjustments
     statements: Statements
@@ -49,6 +51,7 @@ def open_operator_database() -> Iterator[OperatorDatabase]:
         yield OperatorDatabase(
             database=database,
             accounts=Accounts(database, chosen.peppers),
+            jobs=JobStore(database),
             ledger=Ledger(database),
             adjustments=Adjustments(database),
             statements=Statements(database),

@@ -42,16 +42,7 @@ class CancelRetryDelete(Store):
             if job.status in (JobStatus.CANCELLING, JobStatus.CANCELLED):
                 return job
             want_status(job, "cancel")
-            time = read_clock(session)
-            if job.status != JobStatus.PROCESSING:
-                end(session, job, JobStatus.CANCELLED, time)
-                return job
-            cancel_chunks(session, job.id, (ChunkStatus.PENDING,))
-            if not close_if_idle(session, job, time):
-                move(job, JobStatus.CANCELLING, time)
-                leave_cancelled(session, job, time)
-                settle(session, job, JobStatus.CANCELLED)
-                note(session, job, JobStatus.CANCELLING, time)
+            stop(session, job, read_clock(session))
         return job
 
     def retry(self, account_id: str, job_id: str) -> Job:
@@ -93,6 +84,19 @@ class CancelRetryDelete(Store):
             erase(session, folder_of(job), time + LATE_WRITES)
             _delete_media(session, media)
         return job
+
+
+def stop(session: Session, job: Job, now: float) -> None:
+    """Cancelled, or cancelling while somebody works on it; in any case nothing more of it is begun or paid."""
+    if job.status != JobStatus.PROCESSING:
+        end(session, job, JobStatus.CANCELLED, now)
+        return
+    cancel_chunks(session, job.id, (ChunkStatus.PENDING,))
+    if not close_if_idle(session, job, now):
+        move(job, JobStatus.CANCELLING, now)
+        leave_cancelled(session, job, now)
+        settle(session, job, JobStatus.CANCELLED)
+        note(session, job, JobStatus.CANCELLING, now)
 
 
 def want_status(job: Job, action: str) -> None:

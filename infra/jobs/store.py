@@ -39,7 +39,7 @@ class JobStore(
         Completion         finish, want_room, put_off, fail
         CancelRetryDelete  cancel, retry, delete
         Reading            hand_out, pay
-        SweepQueries       rescue, due, close_cancelled, expire_overdue, counts
+        SweepQueries       rescue, due, close_cancelled, stop_forbidden, expire_overdue, counts
         QueuePositions     places, measure_speed
         Retention          due_for_purge, purged, sound_to_drop, sound_dropped, to_erase, erased
         RequestBlobs       expect_blobs

@@ -29,6 +29,9 @@ STATUSES = (ACTIVE, SUSPENDED, CLOSED)
 LAST_USED_SECONDS = 60.0  # how fine `last_used_at` is
 OVERLAP_SECONDS = 24 * 3600.0  # for which a rotated key works beside its successor
 
+_REVOKED = "This API key has been revoked."
+_CLOSED = "This API key's account is closed."
+
 
 class Accounts:
     """Create accounts and keys, change them, tell whose key a secret is."""
@@ -181,6 +184,19 @@ class Accounts:
             self._cache.remember(secret, principal, seconds)
         return principal
 
+    def want_running(self, key_id: str) -> None:
+        """Whether work that was begun with this key may go on. Raises Unauthenticated once the key is revoked or its account
+        closed."""
+        state = select(col(ApiKey.revoked_at), col(Account.status)).join(
+            Account, col(Account.id) == col(ApiKey.account_id)
+        )
+        with self._database.read() as session:
+            row = session.execute(state.where(col(ApiKey.id) == key_id)).one_or_none()
+        if row is None or row.revoked_at is not None:
+            raise Unauthenticated(_REVOKED)
+        if row.status == CLOSED:
+            raise Unauthenticated(_CLOSED)
+
     def _look_up(self, key_id: str, secret: str) -> tuple[Principal, float]:
         """The principal, and for how many seconds that may be believed."""
         found = select(ApiKey, Account, now()).join(Account, col(Account.id) == col(ApiKey.account_id))
@@ -235,7 +251,7 @@ def _is_live(key: ApiKey, clock: float) -> bool:
 def _check_live(key: ApiKey, account: Account, clock: float) -> None:
     """Whoever holds the right secret may know what is wrong with it. Raises Unauthenticated, AccountSuspended."""
     if key.revoked_at is not None:
-        raise Unauthenticated("This API key has been revoked.")
+        raise Unauthenticated(_REVOKED)
     if key.rotated_until is not None and key.rotated_until <= clock:
         raise Unauthenticated("This API key was rotated, and the time beside its successor is over.")
     if key.expires_at is not None and key.expires_at <= clock:
@@ -243,4 +259,4 @@ def _check_live(key: ApiKey, account: Account, clock: float) -> None:
     if account.status == SUSPENDED:
         raise AccountSuspended
     if account.status != ACTIVE:
-        raise Unauthenticated("This API key's account is closed.")
+        raise Unauthenticated(_CLOSED)

@@ -94,9 +94,11 @@ async def _heard(request: Request, context: AppContext, caller: Principal, task:
             handed_out.ready((segments, model))
             hand_out((segments, model))
 
-        def progress(ms: int, _: int) -> None:
+        def progress(ms: int, decoded_ms: int) -> None:
             handed_out.heard(ms)
             disconnect.check()
+            if ms < decoded_ms:  # more is to come
+                context.services.accounts.want_running(caller.key_id)
 
         with bill, bill.paying_for(handed_out, lambda: disconnect.gone):
             transcript = passthrough.transcribe(

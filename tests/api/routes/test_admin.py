@@ -16,7 +16,7 @@ from infra.money.receipts import NewReceipt
 from infra.settings import Settings
 from pipeline.catalog.model import Prices
 from pipeline.pricing import Usage
-from tests.api.conftest import ADMIN_KEY, House
+from tests.api.conftest import ADMIN_KEY, House, recording
 
 
 class Administrator:
@@ -74,6 +74,22 @@ def test_an_account_from_its_beginning_to_its_end(house: House, admin: Administr
     assert house.get("/v1/models", headers=house.auth(key)).status_code == 403
     admin("PATCH", path, json={"status": "active"})
     assert house.get("/v1/models", headers=house.auth(key)).status_code == 200
+
+
+def test_the_jobs_of_what_is_revoked_or_closed_stop(house: House, admin: Administrator) -> None:
+    def status(job: dict[str, Any]) -> str:
+        return house.services.jobs.get(house.account_id, job["id"]).status
+
+    secret, key = house.services.accounts.create_key(house.account_id)
+    asked = {"data": {"model": "oracle"}, "files": {"file": ("a.wav", recording()[0])}}
+    other = house.post("/v1/audio/jobs", headers=house.auth(secret), **asked).json()
+    mine = house.submit()
+    admin("DELETE", f"keys/{key.id}")
+    assert (status(mine), status(other)) == ("queued", "cancelled")
+    admin("PATCH", f"accounts/{house.account_id}", json={"name": "still open"})
+    assert status(mine) == "queued"
+    admin("PATCH", f"accounts/{house.account_id}", json={"status": "closed"})
+    assert status(mine) == "cancelled"
 
 
 def test_keys_made_replaced_and_revoked(house: House, admin: Administrator) -> None:

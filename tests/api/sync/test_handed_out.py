@@ -34,6 +34,7 @@ DOLLAR = 1_000_000
 SECOND = 100  # micro-dollars
 SOUND, SAID = recording(24.0, seed=5)
 LATE = SAID[-2]
+MIDDLE = next(word for word in SAID[len(SAID) // 2 :] if SAID.count(word) == 1)
 
 
 def told(*ends: int) -> tuple[list[Segment], str]:
@@ -166,3 +167,15 @@ def test_what_fails_without_a_stream_is_free(customer: Customer) -> None:
     with customer.hear(f"fail=99 at={LATE} error=refused") as answer:
         assert answer.status_code == 502
     assert (customer.spent, customer.receipts) == (0, [])
+
+
+@pytest.mark.processes
+def test_a_revoked_keys_stream_ends_at_the_next_chunk(customer: Customer) -> None:
+    with customer.hear(f"until=revoked at={MIDDLE}", stream="true") as answer:
+        lines = answer.iter_lines()
+        assert "transcript.text.delta" in next(lines)
+        customer.services.accounts.revoke_key(customer.key.id)
+        (customer.home / "revoked").touch()
+        rest = "".join(lines)
+    assert "invalid_api_key" in rest and "transcript.text.done" not in rest
+    assert 0 < customer.spent < 24 * SECOND

@@ -1,7 +1,7 @@
 """Money under everything that may happen to jobs and requests, in any order: the books agree after every step.
 
 The jobs' own machine, with prices: work, deaths, zombies, sweeps, retries, cancels and deletions as there, and beside them
-top-ups, reading and paying for what was not read, and requests that settle, fail or die.
+top-ups, reading and paying for what was not read, closing the account, and requests that settle, fail or die.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from sqlmodel import col
 
 from infra.database.tables import Job, LedgerEntry, OpenHold, Receipt
 from infra.jobs.store import HeardChunk, Lease
+from infra.keys.accounts import Accounts
 from infra.money.job_money import PARTS, Terms, owed
 from infra.money.ledger import CAPTURE, HOLD, RELEASE, Ledger
 from infra.money.receipts import NewReceipt
@@ -27,7 +28,7 @@ from pipeline.errors import InsufficientBalance, PaymentRequired, WrongState
 from pipeline.lifecycle import TERMINAL, JobStatus
 from pipeline.pricing import Usage
 from tests.contracts.job_store_harness import CHUNK
-from tests.infra.jobs.test_job_machine import JobMachine, pick
+from tests.infra.jobs.test_job_machine import JobMachine, pick, seldom
 
 SECOND = 100  # micro-dollars; every chunk is a second long
 PRICES = Prices(audio_minute=Decimal("0.006"))
@@ -102,6 +103,15 @@ class MoneyMachine(JobMachine):
             assert before.status not in ("failed", "expired")
         except InsufficientBalance:
             assert self._row(job) == before
+
+    @rule(n=seldom)
+    def close_and_open_again(self, n: int) -> None:
+        if n == 15:
+            accounts = Accounts(self.database)
+            accounts.update(self.harness.account, status="closed")
+            self.jobs.stop_forbidden(self.harness.account)
+            assert {self._row(job).status for job in self._live()} <= {"cancelling"}
+            accounts.update(self.harness.account, status="active")
 
     @rule(seconds=st.integers(1, 5))
     def top_up(self, seconds: int) -> None:
