@@ -148,8 +148,8 @@ class Bill:
     def _in_force(self, session: Transaction | None = None) -> Decimal:
         """The ratio of the moment at which the request was accepted: of the transaction of its first hold, where it holds."""
         if self._ratio is None:
-            ratios, model = self._services.ratios, self._options.model
-            self._ratio = ratios.of(model) if session is None else ratios.within(session, model)
+            ratios, asked = self._services.ratios, (self._options.model, self._caller.account_id)
+            self._ratio = ratios.of(*asked) if session is None else ratios.within(session, *asked)
         return self._ratio
 
     def _set_aside(self, usage: Usage, ms: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import select, update
@@ -21,6 +22,7 @@ from infra.keys.key_cache import Principal as Principal
 from infra.keys.scopes import checked_scopes
 from infra.keys.tiers import checked_limits, checked_tier, limits_of
 from pipeline.errors import AccountSuspended, InvalidRequest, NotFound, Unauthenticated, WrongState
+from pipeline.pricing import checked_ratio
 
 log = logging.getLogger("stenopool.accounts")
 
@@ -91,8 +93,10 @@ class Accounts:
         plan: str | None = None,
         status: str | None = None,
         limits: Mapping[str, Any] | None = None,
+        audio_ratio: Decimal | None = None,
     ) -> Account:
-        """Change what is given; `limits` replaces all of the account's own numbers, and {} leaves it with its tier's.
+        """Change what is given; `limits` replaces all of the account's own numbers, and {} leaves it with its tier's. `audio_ratio`
+        multiplies what it pays for sound (infra.money.ratios).
 
         In force at once here, within 5 s in other processes. Raises NotFound, InvalidRequest.
         """
@@ -106,6 +110,8 @@ class Accounts:
                     setattr(account, field, value)
             if limits is not None:
                 account.limits = checked_limits(limits) or None
+            if audio_ratio is not None:
+                account.audio_ratio = None if checked_ratio(audio_ratio) == 1 else str(audio_ratio)
         self._cache.forget(account_id=account_id)
         return account
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from decimal import Decimal
 from functools import partial
 from typing import Annotated, Any
 
@@ -82,7 +83,8 @@ def _shown(context: AppContext, account_id: str, account: Account | None = None)
 async def change_account(request: Request, context: Context, account_id: str) -> dict[str, Any]:
     """What is given is changed, in force within 5 seconds everywhere. `suspended` and `closed` accounts are let in no
     more; the jobs of a closed one are cancelled, and its webhooks dropped."""
-    changes = validated(AccountChanges, await read_json(request, empty={})).model_dump(exclude_unset=True)
+    body = await read_json(request, empty={}, number=Decimal)
+    changes = validated(AccountChanges, body).model_dump(exclude_unset=True)
     given = {name: value for name, value in changes.items() if value is not None}
     account = await context.query(partial(context.services.accounts.update, account_id, **given))
     await context.query(partial(context.services.jobs.stop_forbidden, account_id))
