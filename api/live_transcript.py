@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import threading
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 from infra.database.tables import Chunk
 from infra.wiring import Services
@@ -12,9 +16,44 @@ from pipeline.cut.cutter import span_from_dict
 from pipeline.lifecycle import ChunkStatus
 from pipeline.quality.omissions import failed_chunk
 from pipeline.stitch.stitcher import Stitcher
-from pipeline.transcript import Gap, Heard, Segment, Transcript, heard_from_json, transcript_from_json
+from pipeline.transcript import Gap, Heard, Segment, Transcript, heard_from_json, samples_to_ms, transcript_from_json
 
 _JOBS, _TRANSCRIPTS = 8, 4  # remembered; ten hours of speech take about 40 MB
+
+
+class ReadChunk(NamedTuple):
+    """One that text was read from. `end`: of its own sound, in ms on the recording's clock."""
+
+    idx: int
+    end: int
+    handed_out: bool
+
+
+@dataclass(frozen=True)
+class SoFar:
+    """The segments that are certain by now; `chunks` are those they come from, none where all of it is paid."""
+
+    segments: Sequence[Segment]
+    chunks: Sequence[ReadChunk] = ()
+
+    def source(self, number: int) -> ReadChunk:
+        """The chunk that a segment comes from."""
+        return self.chunks[self._at(number)]
+
+    def sources(self, numbers: Sequence[int]) -> list[ReadChunk]:
+        """Every chunk that these segments come from, and the silence before each of them."""
+        spans = (range(min(self._at(number - 1) + 1, self._at(number)), self._at(number) + 1) for number in numbers)
+        return [self.chunks[at] for at in sorted({at for span in spans for at in span})]
+
+    def _at(self, number: int) -> int:
+        if number < 0:
+            return -1
+        segment = self.segments[number]
+        return min(bisect_right(self._ends, (segment.start + segment.end) // 2), len(self.chunks) - 1)
+
+    @cached_property
+    def _ends(self) -> list[int]:
+        return [chunk.end for chunk in self.chunks]
 
 
 class TranscriptCache:
@@ -25,7 +64,7 @@ class TranscriptCache:
         self._readings: OrderedDict[str, _Reading] = OrderedDict()
         self._transcripts: OrderedDict[str, Transcript] = OrderedDict()
 
-    def segments(self, services: Services, job_id: str) -> Sequence[Segment]:
+    def so_far(self, services: Services, job_id: str) -> SoFar:
         """What is certain by now: of the finished chunks up to the first unfinished one. Raises StorageUnavailable."""
         with self._lock:
             reading = self._readings.setdefault(job_id, _Reading())
@@ -59,7 +98,7 @@ class _Reading:
         self._taken: list[str] = []
         self._settled: Sequence[Segment] = ()
 
-    def read(self, services: Services, rows: Sequence[Chunk]) -> Sequence[Segment]:
+    def read(self, services: Services, rows: Sequence[Chunk]) -> SoFar:
         with self._lock:
             ready = _ready(rows)
             if self._taken != ready[: len(self._taken)]:  # a chunk was heard anew, or the recording cut anew
@@ -70,7 +109,7 @@ class _Reading:
                 self._taken.append(_source(row))
             if fresh:
                 self._settled = self._stitcher.settled
-            return self._settled
+            return SoFar(self._settled, [_read_chunk(row) for row in rows[: len(self._taken)]])
 
 
 def _ready(rows: Sequence[Chunk]) -> list[str]:
@@ -85,6 +124,10 @@ def _ready(rows: Sequence[Chunk]) -> list[str]:
 
 def _source(row: Chunk) -> str:
     return f"{row.status} {row.result_key} {row.span['own_end']}"
+
+
+def _read_chunk(row: Chunk) -> ReadChunk:
+    return ReadChunk(row.idx, samples_to_ms(int(row.span["own_end"])), row.handed_out)
 
 
 def _part(services: Services, row: Chunk) -> Heard | Gap:

@@ -14,6 +14,7 @@ from pipeline.errors import (
     InvalidRequest,
     ModelUnavailable,
     NotFound,
+    PaymentRequired,
     ProviderBusy,
     ProviderUnavailable,
     RateLimited,
@@ -60,7 +61,7 @@ class ApiRefused(StenopoolError):
 _BY_KIND: tuple[tuple[int, tuple[type[StenopoolError], ...]], ...] = (
     (BAD_INPUT, (InvalidRequest,)),
     (NOT_THERE, (NotFound, WrongState, Expired, IdempotencyConflict)),
-    (NOT_ALLOWED, (Unauthenticated, Forbidden, InsufficientBalance)),
+    (NOT_ALLOWED, (Unauthenticated, Forbidden, InsufficientBalance, PaymentRequired)),
     (
         AWAY,
         (

@@ -99,9 +99,10 @@ def rotate(
 
 @app.command()
 def revoke(key_id: KeyId, *, as_json: AsJson = False) -> None:
-    """Make a key worthless, within 5 seconds everywhere."""
+    """Make a key worthless, within 5 seconds everywhere. Jobs that were made with it are cancelled."""
     with open_operator_database() as operator:
         key = operator.accounts.revoke_key(key_id)
+        operator.jobs.stop_forbidden(key.account_id)
     if as_json:
         print_json(_as_dict(key))
     else:

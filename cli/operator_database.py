@@ -34,6 +34,7 @@ class OperatorDatabase:
 
     database: Database
     accounts: Accounts
+    jobs: JobStore
     ledger: Ledger
     adjustments: Adjustments
     statements: Statements
@@ -55,6 +56,7 @@ def open_operator_database() -> Iterator[OperatorDatabase]:
         yield OperatorDatabase(
             database=database,
             accounts=accounts,
+            jobs=JobStore(database),
             ledger=Ledger(database),
             adjustments=Adjustments(database),
             statements=Statements(database),

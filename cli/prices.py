@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from decimal import Decimal
 from typing import Annotated
 
@@ -14,25 +13,28 @@ from cli.output import print_json, print_table, remark
 from infra.money.ratios import EVERY_MODEL, Ratios
 from pipeline.catalog.catalog import Catalog
 from pipeline.catalog.model import Model
-from pipeline.errors import InvalidRequest
+from pipeline.money import ratio_of
 
 app = typer.Typer(
     help="Show what the models cost, and set the audio ratios.", invoke_without_command=True, add_completion=False
 )
-PLAIN = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
 
 
 @app.callback()
 def prices(context: typer.Context, *, as_json: AsJson = False) -> None:
     """List what the models cost, in US dollars, or set the audio ratios."""
     if context.invoked_subcommand is None:
-        _list(as_json=as_json)
+        _list(None, as_json=as_json)
 
 
 @app.command()
-def show(*, as_json: AsJson = False) -> None:
+def show(
+    *,
+    account: Annotated[str | None, typer.Option(help="As this account pays them, which may have a ratio.")] = None,
+    as_json: AsJson = False,
+) -> None:
     """List what the models cost, in US dollars, with the audio ratios in force."""
-    _list(as_json=as_json)
+    _list(account, as_json=as_json)
 
 
 @app.command()
@@ -43,7 +45,8 @@ def ratio(
     clear: Annotated[bool, typer.Option("--clear", help="Back to the catalog's own.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Set the audio ratio of a model, or of all with --all, or --clear it; without a value, show those that were set.
+    """Set the audio ratio of a model, or of all with --all, or --clear it; without a value, show those that were set. An account's
+    own is set by `accounts set`.
 
     It multiplies the price of sound (seconds and audio tokens) of everything accepted from now on, by every
     process. What was accepted before keeps its own.
@@ -58,7 +61,7 @@ def ratio(
         if model is not None and clear:
             ratios.clear(model)
         elif model is not None:
-            ratios.set(model, _value(left[0]))
+            ratios.set(model, ratio_of(left[0], param="VALUE"))
         found = {row.model: row.ratio for row in ratios.all()}
     if as_json:
         print_json(found)
@@ -68,16 +71,12 @@ def ratio(
         remark(f"the audio ratio of {model} is {found.get(model, 'the one of the catalog')}")
 
 
-def _value(text: str) -> Decimal:
-    if not PLAIN.fullmatch(text):
-        raise InvalidRequest(f"The ratio must be a plain number such as 1.5, not {text!r}.", param="VALUE")
-    return Decimal(text)
-
-
-def _list(*, as_json: bool) -> None:
+def _list(account: str | None, *, as_json: bool) -> None:
     catalog = open_catalog()
     with open_operator_database() as operator:
-        ratios = _in_force(catalog, Ratios(operator.database, catalog))
+        if account is not None:
+            operator.accounts.account(account)
+        ratios = _in_force(catalog, Ratios(operator.database, catalog), account)
     models = catalog.models.values()
     if as_json:
         print_json(
@@ -90,8 +89,8 @@ def _list(*, as_json: bool) -> None:
     print_table(("model", "USD"), ((model.id, _words(model, ratios[model.id])) for model in models))
 
 
-def _in_force(catalog: Catalog, ratios: Ratios) -> dict[str, Decimal]:
-    return {model: ratios.of(model) for model in catalog.models}
+def _in_force(catalog: Catalog, ratios: Ratios, account: str | None) -> dict[str, Decimal]:
+    return {model: ratios.of(model, account) for model in catalog.models}
 
 
 def _prices(model: Model) -> dict[str, str]:

@@ -19,6 +19,7 @@
     │   ├── MissingScope              the key's scopes do not cover it
     │   └── AccountSuspended
     ├── InsufficientBalance           the account's money does not cover it
+    ├── PaymentRequired               a failed job's text, which nobody has paid for; `price` in US dollars
     ├── RateLimited                   too many requests in a time; `retry_after` seconds
     │   ├── AccountBusy               too much of its work waits for its turn already
     │   └── LimitExceeded             as much as the account may have; details `param` (the limit's name), `used`, `limit`
@@ -223,6 +224,12 @@ class InsufficientBalance(StenopoolError):
     """The balance does not cover this. Audio is pay-as-you-go whatever the account's plan: top up the balance."""
 
     code = "insufficient_balance"
+
+
+class PaymentRequired(StenopoolError):
+    """This text has not been paid for. Details: price in US dollars."""
+
+    code = "payment_required"
 
 
 class NotFound(StenopoolError):

@@ -70,5 +70,6 @@ ACTIONS: dict[str, frozenset[JobStatus]] = {
     "retry": frozenset({S.COMPLETED, S.FAILED}),
     "delete": TERMINAL,
     "transcript": frozenset({S.COMPLETED}),
+    "pay": frozenset({S.FAILED, S.EXPIRED}),  # for text that was heard and not handed out
 }
 """What a caller may ask of a job, and in which statuses."""

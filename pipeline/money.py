@@ -15,6 +15,7 @@ MICRO = 1_000_000  # micro-dollars in a dollar
 PLACES = 6
 MOST_USD = 1_000_000  # booked at once; more is a slip of the finger
 _UNIT = Decimal(1).scaleb(-PLACES)
+_RATIO = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
 _WRITTEN = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,20})?")
 
 
@@ -45,6 +46,13 @@ def micro_of(amount: str | int | Decimal, *, param: str = "amount_usd", signed: 
 def opening_micro(amount: str | None, *, param: str) -> int:
     """What an account begins with: 0, however it is written, is as good as no amount at all. Raises AmountRefused."""
     return 0 if amount is None or _decimal(amount, param) == 0 else micro_of(amount, param=param)
+
+
+def ratio_of(text: str, *, param: str) -> Decimal:
+    """An audio ratio as it is typed. Raises InvalidRequest for what is no plain number."""
+    if not _RATIO.fullmatch(text):
+        raise InvalidRequest(f"The ratio must be a plain number such as 1.5, not {text!r}.", param=param)
+    return Decimal(text)
 
 
 def _decimal(amount: str | int | Decimal, param: str) -> Decimal:

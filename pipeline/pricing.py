@@ -22,11 +22,19 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from pipeline.catalog.model import Prices
+from pipeline.errors import InvalidRequest
 from pipeline.money import MICRO
 from pipeline.transcript import TokenUsage
 
 Counted = Literal["measured", "provider", "estimated"]
 
+MOST_RATIO = 1000
+_OF_SOUND = ("audio_minute", "audio_hour", "million_audio_tokens_in", "million_audio_tokens_out")
+_IN_WORDS = {
+    "thousand_characters": "characters",
+    "million_text_tokens_in": "tokens of text in",
+    "million_text_tokens_out": "tokens of text out",
+}
 HEARD_TOKENS = 10  # a second of sound taken in
 SPOKEN_TOKENS = 21  # a second of sound made
 TEXT_TOKENS = 4  # a second of speech, written down
@@ -72,6 +80,23 @@ def charge(usage: Usage, prices: Prices, ratio: Decimal = Decimal(1)) -> Charge:
 def is_free(prices: Prices) -> bool:
     """Whether nothing at all is asked for."""
     return not any(price for _, price in prices)
+
+
+def by_sound(prices: Prices) -> bool:
+    """Whether anything of it is asked for sound: what the audio ratio multiplies."""
+    return any(getattr(prices, name) for name in _OF_SOUND)
+
+
+def priced_by(prices: Prices) -> str:
+    """What is priced, in words; empty for a model that is free."""
+    return " and ".join(words for name, words in _IN_WORDS.items() if getattr(prices, name))
+
+
+def checked_ratio(ratio: Decimal) -> Decimal:
+    """Raises InvalidRequest for what is not between 0 and MOST_RATIO."""
+    if not ratio.is_finite() or not 0 <= ratio <= MOST_RATIO:
+        raise InvalidRequest(f"The audio ratio must be a number from 0 to {MOST_RATIO}.", param="ratio")
+    return ratio
 
 
 @lru_cache(maxsize=1000)

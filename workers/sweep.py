@@ -83,6 +83,12 @@ def close_cancelled(services: Services) -> None:
         log.info("cancelled", extra={"job_id": job_id})
 
 
+def stop_forbidden(services: Services) -> None:
+    """Jobs of closed accounts and revoked keys stop, also where whoever closed or revoked died before it came to them."""
+    for job_id in services.jobs.stop_forbidden():
+        log.warning("stopped: its account is closed or its key revoked", extra={"job_id": job_id})
+
+
 def expire_overdue(services: Services) -> None:
     """Jobs past their deadline expire."""
     for job_id in services.jobs.expire_overdue():
@@ -235,7 +241,7 @@ EVERY_SWEEP: tuple[Duty, ...] = (
     drop_sound,
 )
 CLEANING: tuple[Duty, ...] = (purge, clear, erase_accounts, erase, drop_media, reseal)
-EVERY_MINUTE: tuple[Duty, ...] = (*CLEANING, abort_uploads, release_dead, forget_old)
+EVERY_MINUTE: tuple[Duty, ...] = (stop_forbidden, *CLEANING, abort_uploads, release_dead, forget_old)
 EVERY_NIGHT: tuple[Duty, ...] = (compare_books, recount_storage)
 
 

@@ -41,8 +41,13 @@ class ClientDisconnect:
 
     def check(self, *_: object) -> None:
         """Raises ClientGone once the client has left; takes and ignores a progress callback's arguments."""
-        if self._gone.is_set():
+        if self.gone:
             raise ClientGone
+
+    @property
+    def gone(self) -> bool:
+        """Whether nobody waits any more."""
+        return self._gone.is_set()
 
     def leave(self) -> None:
         """Nobody waits any more."""

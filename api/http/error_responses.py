@@ -39,6 +39,7 @@ from pipeline.errors import (
     MediaTooLong,
     ModelUnavailable,
     NotFound,
+    PaymentRequired,
     ProviderBusy,
     ProviderError,
     ProviderNonsense,
@@ -62,6 +63,7 @@ STATUS: Mapping[type[StenopoolError], int] = {
     Forbidden: 403,
     RateLimited: 429,
     InsufficientBalance: 402,  # not 429, which clients repeat
+    PaymentRequired: 402,
     NotFound: 404,
     WrongState: 409,
     IdempotencyConflict: 409,
@@ -88,6 +90,7 @@ STATUS: Mapping[type[StenopoolError], int] = {
 BESIDE: Mapping[type[StenopoolError], tuple[str, ...]] = {  # what these say beside the four keys
     WrongState: ("current_status", "allowed_statuses"),
     LimitExceeded: ("used", "limit"),
+    PaymentRequired: ("price",),
 }
 ABOUT_THE_SOUND = (
     UnsupportedMedia,

@@ -13,7 +13,9 @@ from pipeline.money import MICRO, usd_text
 from pipeline.pricing import is_free
 
 
-def job_terms(services: Services, fields: JobFields | SpeechJobFields, length: Estimate) -> Terms | None:
+def job_terms(
+    services: Services, account_id: str, fields: JobFields | SpeechJobFields, length: Estimate
+) -> Terms | None:
     """The prices and the ratio of this moment, and the length as far as it is known; None for a model that is free.
 
     Raises CostLimitExceeded when it is sure to cost more than the request's `max_cost`.
@@ -25,7 +27,7 @@ def job_terms(services: Services, fields: JobFields | SpeechJobFields, length: E
     speech = isinstance(fields, SpeechJobFields)
     terms = Terms(
         prices=prices,
-        ratio=services.ratios.of(fields.model),
+        ratio=services.ratios.of(fields.model, account_id),
         audio_ms=None if isinstance(fields, SpeechJobFields) else heard_ms(fields, length),
         text=fields.text if isinstance(fields, SpeechJobFields) else fields.prompt or "",
         max_cost_micro=most,

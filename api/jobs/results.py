@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import takewhile
 from typing import Annotated, Any
 
 from fastapi import Response
@@ -12,16 +13,18 @@ from pydantic import Field, model_validator
 
 from api.dependencies import JOBS, AppContext
 from api.http.perf_metadata import cost_text, omission_headers, usage
+from api.live_transcript import SoFar
 from api.rendering import Document
 from api.schemas.audio_options import Lenient, Many
 from api.schemas.job_object import terminal
 from infra.database.tables import Job
+from infra.money.handed_out import is_readable_in_part
 from infra.money.job_money import job_usage
 from pipeline import formats
 from pipeline.captions.options import Layout
 from pipeline.errors import Expired, InputMissing, InvalidRequest, UnsupportedValue, WrongState
 from pipeline.formats.base import Format, RenderOptions
-from pipeline.lifecycle import ACTIONS
+from pipeline.lifecycle import ACTIONS, JobStatus
 from pipeline.options import Granularity
 from pipeline.quality.suspects import Shown, shown
 from pipeline.text.search import find
@@ -126,18 +129,34 @@ def _written(
     return Document(body.encode(), told)
 
 
-async def so_far(context: AppContext, job: Job) -> tuple[Sequence[Segment], bool]:
+async def so_far(context: AppContext, job: Job) -> tuple[SoFar, bool]:
     """The segments that are certain by now, and whether they are all there will be."""
     if job.purged_at is not None:
         raise Expired(WHAT_GOES)
     if job.result_key is not None and job.status in ACTIONS["transcript"]:
         whole = await context.renderings.in_turn(job.account_id, partial(_stored, context, job))
-        return whole.segments, True
-    apart = job.request.get("channels") == "separate" or job.request.get("audio_track") == "all"
-    if job.task == "speech" or apart:  # in order only when all is there
-        return [], terminal(job)
-    heard = partial(context.transcript_cache.segments, context.services, job.id)
+        return SoFar(whole.segments), True
+    if not is_readable_in_part(job):  # in order only when all is there
+        return SoFar(()), terminal(job)
+    heard = partial(context.transcript_cache.so_far, context.services, job.id)
     return await context.renderings.in_turn(job.account_id, heard), terminal(job)
+
+
+async def handed_out(context: AppContext, job: Job, read: SoFar, numbers: Sequence[int]) -> Sequence[int]:
+    """Which of these segments may leave now, in order: then they are paid, whatever becomes of the job.
+
+    Of a job that has failed those that were paid before. Raises PaymentRequired where the first one was not, QuotaExceeded.
+    """
+    if not read.chunks or not numbers or job.status in (JobStatus.CANCELLING, JobStatus.CANCELLED):
+        return numbers
+    if job.status in ACTIONS["pay"]:
+        paid = list(takewhile(lambda number: read.source(number).handed_out, numbers))
+        if paid:
+            return paid
+    fresh = [chunk.idx for chunk in read.sources(numbers) if not chunk.handed_out]
+    if fresh:
+        await context.query(partial(context.services.jobs.hand_out, job.account_id, job.id, fresh))
+    return numbers
 
 
 def numbered(segments: Sequence[Segment], first: int = 0) -> list[dict[str, Any]]:

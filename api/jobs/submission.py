@@ -184,7 +184,7 @@ def _fetched(context: AppContext, fields: JobFields) -> _Input:
 
 async def _submit(asked: _Asked, fields: Fields, heard: _Input) -> Response:
     context = asked.context
-    terms, known_ms = await context.query(partial(_terms, context, fields, heard))
+    terms, known_ms = await context.query(partial(_terms, context, asked.caller.account_id, fields, heard))
     request = split(fields.request(), asked.caller.account_id)
     new = _new_job(asked, fields, heard, request, terms=terms, known_ms=known_ms)
     made_up = new.webhook_secret if fields.webhook is not None and fields.webhook.secret is None else None
@@ -200,10 +200,10 @@ async def _submit(asked: _Asked, fields: Fields, heard: _Input) -> Response:
     return JSONResponse(answer(job), status_code=202, headers=headers)
 
 
-def _terms(context: AppContext, fields: Fields, heard: _Input) -> tuple[Terms | None, int]:
+def _terms(context: AppContext, account_id: str, fields: Fields, heard: _Input) -> tuple[Terms | None, int]:
     """What it will cost, and the ms of sound that it says it has."""
     length = heard.ends.estimate(_declared(fields)) if heard.ends else Estimate(UNKNOWN_MS, guessed=True)
-    return job_terms(context.services, fields, length), known_ms_of(fields, length)
+    return job_terms(context.services, account_id, fields, length), known_ms_of(fields, length)
 
 
 async def _made(

@@ -6,7 +6,7 @@ import re
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from api.schemas.billing import ReceiptQuery, UsageQuery
 from api.schemas.job_object import CURRENCY, epoch
@@ -16,9 +16,9 @@ from infra.database.tables import Account, ApiKey, AuditEntry
 from infra.keys.accounts import OVERLAP_SECONDS
 from infra.keys.api_keys import PREFIX
 from infra.keys.tiers import Tier, limits_of
-from infra.money.ratios import MOST as MOST_RATIO
 from pipeline.errors import InvalidRequest
 from pipeline.money import MOST_USD, micro_of, usd
+from pipeline.pricing import MOST_RATIO
 
 Status = Literal["active", "suspended", "closed"]
 Text = Annotated[str, StringConstraints(max_length=500, pattern=r"^[^\x00]*$")]
@@ -58,6 +58,20 @@ Correction = Annotated[
 ]
 
 
+def _plain(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal) or not _RATIO.fullmatch(str(value)):
+        message = "The ratio must be a plain number with at most six places, such as 1.5."
+        raise ValueError(message)
+    return value
+
+
+Ratio = Annotated[
+    Decimal,
+    BeforeValidator(_plain),
+    Field(ge=0, le=MOST_RATIO, description=f"From 0 to {MOST_RATIO}.", json_schema_extra=_RATIO_SCHEMA),
+]
+
+
 class Strict(BaseModel):
     """Unknown fields are refused."""
 
@@ -84,6 +98,9 @@ class AccountChanges(Strict):
     status: Status | None = None
     limits: dict[str, LimitNumber | None] | None = Field(
         None, description="Replaces all of the account's own numbers; {} goes back to its tier's."
+    )
+    audio_ratio: Ratio | None = Field(
+        None, description="Multiplies what the account pays for sound, on top of the models' ratios; 1: nothing."
     )
 
 
@@ -120,16 +137,7 @@ class Adjustment(Strict):
 class NewRatio(Strict):
     """What PUT /admin/ratios/{model} takes."""
 
-    ratio: Annotated[
-        Decimal, Field(ge=0, le=MOST_RATIO, description=f"From 0 to {MOST_RATIO}.", json_schema_extra=_RATIO_SCHEMA)
-    ]
-
-    @field_validator("ratio", mode="before")
-    @classmethod
-    def _ratio(cls, value: Any) -> Any:
-        if isinstance(value, bool) or not isinstance(value, str | int | Decimal) or not _RATIO.fullmatch(str(value)):
-            raise ValueError("The ratio must be a plain number with at most six places, such as 1.5.")
-        return value
+    ratio: Ratio
 
 
 class AccountQuery(BaseModel):
@@ -209,6 +217,7 @@ def account_object(account: Account, *, keys: int) -> dict[str, Any]:
         "status": account.status,
         "limits": limits_of(account.tier, account.limits).model_dump(),
         "own_limits": account.limits or {},
+        "audio_ratio": account.audio_ratio or "1",
         "currency": CURRENCY,
         "balance_usd": usd(account.balance_micro),
         "keys": keys,

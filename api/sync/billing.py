@@ -2,8 +2,8 @@
 
 Two short transactions, both where the request is worked for anyway: the hold, with the day's minutes in it, as soon
 as the length is known and before anything is sent; then capture, release of the rest, minutes as measured, and the receipt.
-Work that fails, and work whose client left before it was done, is released and costs nothing. A process that dies leaves a hold,
-which the sweep gives back. So a request is billed once or not at all.
+Work that fails, and work whose client left before it was done, is released and costs nothing, but for what a stream has handed
+out by then: that is paid. A process that dies leaves a hold, which the sweep gives back. So a request is billed once or not at all.
 
 Speech is captured when its last block is made. A client that hangs up in the middle has got sound, and pays for the text once;
 a provider that breaks off in the middle is not paid for.
@@ -11,7 +11,9 @@ a provider that breaks off in the middle is not paid for.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from functools import partial
 from types import TracebackType
@@ -19,6 +21,7 @@ from typing import Self
 
 from fastapi import Request
 
+from api.sync.handed_out import HandedOut
 from infra.database.session import Transaction
 from infra.keys.accounts import Principal
 from infra.money import quota
@@ -98,6 +101,18 @@ class Bill:
         )
         self._settle(usage, transcript.model_used)
 
+    @contextlib.contextmanager
+    def paying_for(self, handed_out: HandedOut, client_gone: Callable[[], bool]) -> Iterator[None]:
+        """Work that may end before its time, or before anybody waits for its end: what was handed out by then is paid."""
+        try:
+            yield
+        except BaseException:
+            part = handed_out.until(gone=client_gone())
+            if part.milliseconds and not self._settled:
+                usage = heard_usage(self._prices, audio_ms=part.milliseconds, text=part.text, prompt=self._text)
+                self._settle(usage, part.model_used)
+            raise
+
     def settle_spoken(self, speech: Speech) -> None:
         """It has been spoken, to its end or as far as the client listened."""
         usage = spoken_usage(self._prices, text=self._text, audio_ms=speech.milliseconds, reported=speech.usage)
@@ -133,8 +148,8 @@ class Bill:
     def _in_force(self, session: Transaction | None = None) -> Decimal:
         """The ratio of the moment at which the request was accepted: of the transaction of its first hold, where it holds."""
         if self._ratio is None:
-            ratios, model = self._services.ratios, self._options.model
-            self._ratio = ratios.of(model) if session is None else ratios.within(session, model)
+            ratios, asked = self._services.ratios, (self._options.model, self._caller.account_id)
+            self._ratio = ratios.of(*asked) if session is None else ratios.within(session, *asked)
         return self._ratio
 
     def _set_aside(self, usage: Usage, ms: int) -> None:

@@ -22,14 +22,14 @@ from api.http.error_responses import content_of
 from api.http.perf_metadata import omission_headers, perf, perf_headers, usage
 from api.http.sse import EVENT_STREAM, KEEPALIVE, KEEPALIVE_SECONDS, STREAM_HEADERS, Stream, event
 from api.sync.background_work import BackgroundWork
+from api.sync.handed_out import HandedOut, Told
 from api.sync.transcript_events import TranscriptEvents
 from pipeline import formats
 from pipeline.errors import StenopoolError
 from pipeline.formats.base import RenderOptions
 from pipeline.options import TranscriptionOptions
-from pipeline.transcript import Segment, Transcript
+from pipeline.transcript import Transcript
 
-Told = tuple[Sequence[Segment], str]  # what has become certain, and who heard most so far
 Hearing = BackgroundWork[Transcript, Told]
 # Seconds, less than proxies have; a provider that hangs over a short recording is given up before that.
 JSON_PATIENCE = 45.0
@@ -49,8 +49,13 @@ async def as_body(request: Request, hearing: Hearing, options: TranscriptionOpti
     return Response(_written(request, transcript, options), media_type=shape.media_type, headers=headers)
 
 
-async def as_events(request: Request, hearing: Hearing, options: TranscriptionOptions) -> Response:
-    """Deltas as chunks are heard. What fails before the first is told by a status, later by an error event."""
+async def as_events(
+    request: Request, hearing: Hearing, options: TranscriptionOptions, handed_out: HandedOut
+) -> Response:
+    """Deltas as chunks are heard. What fails before the first is told by a status, later by an error event.
+
+    `handed_out` learns what leaves.
+    """
     headers, first = STREAM_HEADERS, list[Told]()
     if await hearing.watched(request.receive, seconds=STREAM_PATIENCE):
         first = hearing.take()
@@ -58,7 +63,7 @@ async def as_events(request: Request, hearing: Hearing, options: TranscriptionOp
             headers = headers | perf_headers(request, hearing.result().model_used)
         elif first:
             headers = headers | perf_headers(request, first[-1][1])
-    return Stream(_events(request, hearing, options, first), media_type=EVENT_STREAM, headers=headers)
+    return Stream(_events(request, hearing, options, first, handed_out), media_type=EVENT_STREAM, headers=headers)
 
 
 def _written(request: Request, transcript: Transcript, options: TranscriptionOptions) -> bytes:
@@ -85,12 +90,17 @@ async def _spaced(request: Request, hearing: Hearing, options: TranscriptionOpti
 
 
 async def _events(
-    request: Request, hearing: Hearing, options: TranscriptionOptions, first: Sequence[Told]
+    request: Request,
+    hearing: Hearing,
+    options: TranscriptionOptions,
+    first: Sequence[Told],
+    handed_out: HandedOut,
 ) -> AsyncGenerator[bytes, None]:
     """The deltas, put together, are the text of the last event. Always at least that one, or an error."""
     written, ended = TranscriptEvents(options), False
     try:
         for segments, _ in first:
+            handed_out.leaves()
             for told in written.segments(segments):
                 yield event(told)
         while not ended:
@@ -99,6 +109,7 @@ async def _events(
                 continue
             ended = hearing.ended
             for segments, _ in hearing.take():
+                handed_out.leaves()
                 for told in written.segments(segments):
                     yield event(told)
         try:

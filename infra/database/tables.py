@@ -65,6 +65,9 @@ class Account(SQLModel, table=True):
     plan: str = ""  # what the account subscribes to elsewhere; it never covers audio
     limits: dict[str, Any] | None = _json()  # an enterprise account's own numbers
     balance_micro: int = Field(default=0, sa_type=BigInteger)  # always the sum of its ledger's deltas
+    balance_low_micro: int | None = Field(default=None, sa_type=BigInteger)  # below it the account is told, once
+    balance_low_told: bool = False  # since it was above that
+    audio_ratio: str | None = None  # its own, on top of the models'; None: 1
     stored_bytes: int = Field(default=0, sa_type=BigInteger)  # always what its media and its jobs count together
     stored_results: int = 0  # always how many of its jobs are `kept`
     created_at: float = Field(sa_type=Double)
@@ -232,6 +235,7 @@ class Chunk(SQLModel, table=True):
     model_used: str | None = None
     tokens: dict[str, int] | None = _json()  # what it added to the job's
     counted: str = "measured"
+    handed_out: bool = False  # its text has left for the caller: it is paid, whatever becomes of the job
     error: dict[str, Any] | None = _json()
 
 

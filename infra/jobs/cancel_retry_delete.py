@@ -23,9 +23,10 @@ from infra.jobs.chunks import disarm
 from infra.jobs.stored_bytes import count_again, folder_of, leave_cancelled, lock_media
 from infra.jobs.transitions import Store, cancel_chunks, close_if_idle, end, lock_own_job, move, note
 from infra.media import let_go
+from infra.money.handed_out import mark
 from infra.money.job_money import hold_again, settle
 from pipeline.errors import Expired, WrongState
-from pipeline.lifecycle import ACTIONS, ChunkStatus, JobStatus, Stage
+from pipeline.lifecycle import ACTIONS, TERMINAL, ChunkStatus, JobStatus, Stage
 
 Within = Callable[[Session, Job], None]  # something of somebody else's that belongs into the same transaction
 LATE_WRITES = 60.0  # seconds after a deletion in which a worker that was thought dead might still write an object
@@ -43,18 +44,9 @@ class CancelRetryDelete(Store):
             job = lock_own_job(session, account_id, job_id)
             if job.status in (JobStatus.CANCELLING, JobStatus.CANCELLED):
                 return job
-            _allow(job, "cancel")
+            want_status(job, "cancel")
             within(session, job)
-            time = read_clock(session)
-            if job.status != JobStatus.PROCESSING:
-                end(session, job, JobStatus.CANCELLED, time)
-                return job
-            cancel_chunks(session, job.id, (ChunkStatus.PENDING,))
-            if not close_if_idle(session, job, time):
-                move(job, JobStatus.CANCELLING, time)
-                leave_cancelled(session, job, time)
-                settle(session, job, JobStatus.CANCELLED)
-                note(session, job, JobStatus.CANCELLING, time)
+            stop(session, job, read_clock(session))
         return job
 
     def retry(self, account_id: str, job_id: str, *, within: Within = lambda _session, _job: None) -> Job:
@@ -64,7 +56,7 @@ class CancelRetryDelete(Store):
         """
         with self._database.write() as session:
             job = lock_own_job(session, account_id, job_id)
-            _allow(job, "retry")
+            want_status(job, "retry")
             if job.status == JobStatus.COMPLETED and not job.partial:
                 raise WrongState(
                     "The job is complete: there is nothing to retry.",
@@ -72,6 +64,8 @@ class CancelRetryDelete(Store):
                     allowed_statuses=[str(JobStatus.FAILED)],
                 )
             _want_media(session, job)
+            if job.status == JobStatus.COMPLETED:
+                mark(session, job)
             _begin_run(session, job, read_clock(session))
             hold_again(session, job)
             within(session, job)
@@ -82,10 +76,11 @@ class CancelRetryDelete(Store):
         with self._database.write() as session:
             job = lock_own_job(session, account_id, job_id)
             if not force:
-                _allow(job, "delete")
+                want_status(job, "delete")
             time = read_clock(session)
             media = lock_media(session, job)
-            settle(session, job, JobStatus.CANCELLED)
+            if job.status not in TERMINAL:
+                settle(session, job, JobStatus.CANCELLED)
             count_again(session, job)
             session.flush()
             _delete_children(session, job)
@@ -96,7 +91,20 @@ class CancelRetryDelete(Store):
         return job
 
 
-def _allow(job: Job, action: str) -> None:
+def stop(session: Session, job: Job, now: float) -> None:
+    """Cancelled, or cancelling while somebody works on it; in any case nothing more of it is begun or paid."""
+    if job.status != JobStatus.PROCESSING:
+        end(session, job, JobStatus.CANCELLED, now)
+        return
+    cancel_chunks(session, job.id, (ChunkStatus.PENDING,))
+    if not close_if_idle(session, job, now):
+        move(job, JobStatus.CANCELLING, now)
+        leave_cancelled(session, job, now)
+        settle(session, job, JobStatus.CANCELLED)
+        note(session, job, JobStatus.CANCELLING, now)
+
+
+def want_status(job: Job, action: str) -> None:
     """Raises WrongState."""
     allowed = ACTIONS[action]
     if job.status not in allowed:
@@ -107,7 +115,7 @@ def _allow(job: Job, action: str) -> None:
         )
 
 
-_PARTICIPLE = {"cancel": "cancelled", "retry": "retried", "delete": "deleted"}
+_PARTICIPLE = {"cancel": "cancelled", "retry": "retried", "delete": "deleted", "pay": "paid for"}
 
 
 def _want_media(session: Session, job: Job) -> None:

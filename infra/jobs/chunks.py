@@ -277,6 +277,7 @@ def disarm(session: Session, job: Job, chunk: Chunk, now: float) -> None:
     if chunk.sound_key is not None:
         erase(session, chunk.sound_key, now)
     chunk.lost = chunk.failures = 0
+    chunk.handed_out = False
     chunk.sound_key = chunk.result_key = chunk.model_used = chunk.tokens = chunk.error = None
 
 

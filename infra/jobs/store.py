@@ -9,6 +9,7 @@ from infra.jobs.clearing import Clearing
 from infra.jobs.completion import Completion, Finished, HeardChunk
 from infra.jobs.create_and_read import JobRows, NewJob
 from infra.jobs.queue.queue_position import QueuePlace, QueuePositions
+from infra.jobs.reading import Reading
 from infra.jobs.request_blobs import RequestBlobs
 from infra.jobs.retention import Retention, Sound
 from infra.jobs.sweep_queries import SweepQueries
@@ -22,6 +23,7 @@ class JobStore(
     ChunkProgress,
     Completion,
     CancelRetryDelete,
+    Reading,
     SweepQueries,
     QueuePositions,
     Retention,
@@ -38,7 +40,8 @@ class JobStore(
                            complete_chunk, fail_chunk
         Completion         finish, want_room, put_off, fail
         CancelRetryDelete  cancel, retry, delete
-        SweepQueries       rescue, due, close_cancelled, expire_overdue, counts
+        Reading            hand_out, pay
+        SweepQueries       rescue, due, close_cancelled, stop_forbidden, expire_overdue, counts
         QueuePositions     places, measure_speed
         Retention          due_for_purge, purged, sound_to_drop, sound_dropped, to_erase, erased
         Clearing           to_clear, clear

@@ -15,21 +15,24 @@ from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from infra.database.clock import now, read_clock
-from infra.database.tables import Chunk, Job, Lane, Share
+from infra.database.tables import Account, ApiKey, Chunk, Job, Lane, Share
+from infra.jobs.cancel_retry_delete import stop
 from infra.jobs.chunks import give_up_chunk
 from infra.jobs.queue.fair_order import claimable_now
 from infra.jobs.transitions import Store, close_if_idle, end, lock_job, note, put_back, put_chunk_back
+from infra.keys.accounts import CLOSED
 from pipeline.errors import DatabaseUnavailable, DeadlineExceeded, WorkerLost
-from pipeline.lifecycle import JOB_MOVES, ChunkStatus, JobStatus
+from pipeline.lifecycle import ACTIONS, JOB_MOVES, ChunkStatus, JobStatus
 
 log = logging.getLogger(__name__)
 
 PAGES = 20  # at most, of `limit` rows each, in one call
+MAY_STOP = tuple(ACTIONS["cancel"] - {JobStatus.CANCELLING})
 MAY_EXPIRE = tuple(status for status, targets in JOB_MOVES.items() if JobStatus.EXPIRED in targets)
 
 
 class SweepQueries(Store):
-    """rescue, due, close_cancelled, expire_overdue, counts."""
+    """rescue, due, close_cancelled, stop_forbidden, expire_overdue, counts."""
 
     def rescue(self, limit: int = 500) -> int:
         """Take work back from workers that fell silent: due again with lost + 1, or failed as worker_lost after max_attempts.
@@ -53,6 +56,20 @@ class SweepQueries(Store):
             return int(job.status == JobStatus.CANCELLING and close_if_idle(session, job, time))
 
         return list(self._each(_idle_cancelling(), limit, close))
+
+    def stop_forbidden(self, account_id: str | None = None, limit: int = 100) -> list[str]:
+        """Cancel the live jobs of closed accounts, and those made with a key that is revoked; returns their ids. Of all accounts,
+        or of one.
+        """
+
+        def forbid(session: Session, job: Job, time: float) -> int:
+            if job.status not in MAY_STOP:
+                return 0
+            note(session, job, "stopped", time, reason=_why_forbidden(session, job))
+            stop(session, job, time)
+            return 1
+
+        return list(self._each(_forbidden(account_id), limit, forbid, wait=True))
 
     def expire_overdue(self, limit: int = 100) -> list[str]:
         """Live jobs past their deadline become expired; returns their ids."""
@@ -88,23 +105,28 @@ class SweepQueries(Store):
             "waiting": {role: int(pieces) for role, pieces in waiting},
         }
 
-    def _each(self, ids: Select[str], limit: int, act: Callable[[Session, Job, float], int]) -> dict[str, int]:
-        """Do `act` to every job in `ids`, each in a transaction of its own under its lock; returns what acted on how much."""
+    def _each(
+        self, ids: Select[str], limit: int, act: Callable[[Session, Job, float], int], *, wait: bool = False
+    ) -> dict[str, int]:
+        """Do `act` to every job in `ids`, each in a transaction of its own under its lock; returns what acted on how much.
+
+        Jobs that somebody else has locked are passed over, unless it is to `wait` for them.
+        """
         done: dict[str, int] = {}
         after = ""
         for _ in range(PAGES):
             with self._database.read() as session:
                 page = list(session.scalars(ids.where(col(Job.id) > after).order_by(col(Job.id)).limit(limit)))
-            done |= {job_id: n for job_id in page if (n := self._try(job_id, act))}
+            done |= {job_id: n for job_id in page if (n := self._try(job_id, act, wait))}
             if len(page) < limit:
                 break
             after = page[-1]
         return done
 
-    def _try(self, job_id: str, act: Callable[[Session, Job, float], int]) -> int:
+    def _try(self, job_id: str, act: Callable[[Session, Job, float], int], wait: bool) -> int:
         try:
             with self._database.write() as session:
-                job = lock_job(session, job_id, skip_locked=True)
+                job = lock_job(session, job_id, skip_locked=not wait)
                 return 0 if job is None else act(session, job, read_clock(session))
         except DatabaseUnavailable:
             raise
@@ -159,6 +181,18 @@ def _with_silent_chunks() -> Select[str]:
 
 def _silent(time: Any) -> tuple[ColumnElement[bool], ...]:
     return (col(Chunk.status) == ChunkStatus.RUNNING, col(Chunk.lease_until) < time)
+
+
+def _forbidden(account_id: str | None) -> Select[str]:
+    closed = exists().where(col(Account.id) == col(Job.account_id), col(Account.status) == CLOSED)
+    revoked = exists().where(col(ApiKey.id) == col(Job.key_id), col(ApiKey.revoked_at).is_not(None))
+    forbidden = select(col(Job.id)).where(col(Job.status).in_(MAY_STOP), or_(closed, revoked))
+    return forbidden if account_id is None else forbidden.where(col(Job.account_id) == account_id)
+
+
+def _why_forbidden(session: Session, job: Job) -> str:
+    account = session.get(Account, job.account_id)
+    return "account_closed" if account is not None and account.status == CLOSED else "key_revoked"
 
 
 def _idle_cancelling() -> Select[str]:

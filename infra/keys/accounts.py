@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import select, update
@@ -22,6 +23,7 @@ from infra.keys.key_cache import Principal as Principal
 from infra.keys.scopes import checked_scopes
 from infra.keys.tiers import checked_limits, checked_tier, limits_of
 from pipeline.errors import AccountSuspended, InvalidRequest, NotFound, Unauthenticated, WrongState
+from pipeline.pricing import checked_ratio
 
 log = logging.getLogger("stenopool.accounts")
 
@@ -30,6 +32,9 @@ STATUSES = (ACTIVE, SUSPENDED, CLOSED)
 TEXTS = frozenset({"name", "plan"})  # what somebody wrote
 LAST_USED_SECONDS = 60.0  # how fine `last_used_at` is
 OVERLAP_SECONDS = 24 * 3600.0  # for which a rotated key works beside its successor
+
+_REVOKED = "This API key has been revoked."
+_CLOSED = "This API key's account is closed."
 
 
 class Accounts:
@@ -92,8 +97,10 @@ class Accounts:
         plan: str | None = None,
         status: str | None = None,
         limits: Mapping[str, Any] | None = None,
+        audio_ratio: Decimal | None = None,
     ) -> Account:
-        """Change what is given; `limits` replaces all of the account's own numbers, and {} leaves it with its tier's.
+        """Change what is given; `limits` replaces all of the account's own numbers, and {} leaves it with its tier's. `audio_ratio`
+        multiplies what it pays for sound (infra.money.ratios).
 
         In force at once here, within 5 s in other processes. Raises NotFound, InvalidRequest.
         """
@@ -108,6 +115,8 @@ class Accounts:
                     setattr(account, field, value)
             if limits is not None:
                 account.limits = checked_limits(limits) or None
+            if audio_ratio is not None:
+                account.audio_ratio = None if checked_ratio(audio_ratio) == 1 else str(audio_ratio)
             if changed := changes(before, _changeable(account), texts=TEXTS):
                 record(session, "account.update", account_id=account_id, subject=account_id, details=changed)
         self._cache.forget(account_id=account_id)
@@ -199,6 +208,19 @@ class Accounts:
             self._cache.remember(secret, principal, seconds)
         return principal
 
+    def want_running(self, key_id: str) -> None:
+        """Whether work that was begun with this key may go on. Raises Unauthenticated once the key is revoked or its account
+        closed."""
+        state = select(col(ApiKey.revoked_at), col(Account.status)).join(
+            Account, col(Account.id) == col(ApiKey.account_id)
+        )
+        with self._database.read() as session:
+            row = session.execute(state.where(col(ApiKey.id) == key_id)).one_or_none()
+        if row is None or row.revoked_at is not None:
+            raise Unauthenticated(_REVOKED)
+        if row.status == CLOSED:
+            raise Unauthenticated(_CLOSED)
+
     def _look_up(self, key_id: str, secret: str) -> tuple[Principal, float]:
         """The principal, and for how many seconds that may be believed."""
         found = select(ApiKey, Account, now()).join(Account, col(Account.id) == col(ApiKey.account_id))
@@ -233,7 +255,7 @@ class Accounts:
 
 
 def _changeable(account: Account) -> dict[str, Any]:
-    return {name: getattr(account, name) for name in ("name", "tier", "plan", "status", "limits")}
+    return {name: getattr(account, name) for name in ("name", "tier", "plan", "status", "limits", "audio_ratio")}
 
 
 def _account(session: Session, account_id: str, *, lock: bool = False) -> Account:
@@ -257,7 +279,7 @@ def _is_live(key: ApiKey, clock: float) -> bool:
 def _check_live(key: ApiKey, account: Account, clock: float) -> None:
     """Whoever holds the right secret may know what is wrong with it. Raises Unauthenticated, AccountSuspended."""
     if key.revoked_at is not None:
-        raise Unauthenticated("This API key has been revoked.")
+        raise Unauthenticated(_REVOKED)
     if key.rotated_until is not None and key.rotated_until <= clock:
         raise Unauthenticated("This API key was rotated, and the time beside its successor is over.")
     if key.expires_at is not None and key.expires_at <= clock:
@@ -265,4 +287,4 @@ def _check_live(key: ApiKey, account: Account, clock: float) -> None:
     if account.status == SUSPENDED:
         raise AccountSuspended
     if account.status != ACTIVE:
-        raise Unauthenticated("This API key's account is closed.")
+        raise Unauthenticated(_CLOSED)

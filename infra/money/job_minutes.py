@@ -1,7 +1,7 @@
 """A job's share of the day's transcription minutes, and of the jobs that an account may have at once.
 
 It goes with the job's money, in the same transactions: minutes are taken when a job is accepted, as far as its length is sure,
-and for the rest before a chunk is heard; what was heard counts when it ends, and nothing does when it fails.
+and for the rest before a chunk is heard; what was heard counts when it ends, and when it fails what was handed out of that.
 """
 
 from __future__ import annotations
@@ -16,11 +16,9 @@ from infra.database.tables import Account, Job, OpenMinutes
 from infra.keys.account_limits import live_jobs, want_room
 from infra.keys.tiers import limits_of
 from infra.money import quota
-from pipeline.lifecycle import JobStatus
 from pipeline.transcript import samples_to_ms
 
 RETRY_AFTER = 10  # seconds; nobody knows when a job ends
-_KEPT = (JobStatus.COMPLETED, JobStatus.CANCELLED)
 
 
 def admit(session: Session, job: Job, known_ms: int) -> None:
@@ -59,12 +57,17 @@ def put_off(session: Session, job: Job) -> None:
         quota.put_off(session, job.account_id, job.id, max(0, so_far - row.before), so_far)
 
 
-def settle(session: Session, job: Job, target: JobStatus) -> None:
-    """The run ends, or will not go on: what it heard has been used. Once more: nothing happens."""
+def settle(session: Session, job: Job, heard_ms: int) -> None:
+    """The run ends, or will not go on: `heard_ms` in all have been used. Once more: nothing happens."""
     row = _open(session, job)
     if row is not None:
-        heard = samples_to_ms(job.samples_done) - row.before
-        quota.settle(session, job.id, max(0, heard) if target in _KEPT else 0)
+        quota.settle(session, job.id, max(0, heard_ms - row.before))
+
+
+def count_late(session: Session, job: Job, ms: int) -> None:
+    """So much more of a job that has failed is handed out after all. Raises QuotaExceeded."""
+    _take(session, job, ms)
+    quota.settle(session, job.id, ms)
 
 
 def _want_room(session: Session, job: Job) -> None:

@@ -6,7 +6,8 @@ what the sum has grown by, and the captures add up to the price of the whole, to
 
     completed                     what was heard is captured, gaps are free, the rest is released
     cancelled                     likewise; the rest is released when the caller says so, not when the last worker notices
-    failed, expired               everything this run has captured is given back
+    failed, expired               what this run has captured is given back, but for text that was handed out;
+                                  the rest can be read once it is paid
     failed for lack of money      as cancelled: the work itself was good, and a retry goes on from there
 """
 
@@ -23,14 +24,14 @@ from sqlmodel import col
 
 from infra.database.tables import Chunk, Job, LedgerEntry, Receipt
 from infra.money import job_minutes
+from infra.money.handed_out import SPEECH, chunk_rows, counted_as, handed_out, mark, unread, usage_of
 from infra.money.ledger import CAPTURE, HOLD, RELEASE, add, give, spend, take_up_to
 from infra.money.receipts import NewReceipt, keep_receipt
 from pipeline.catalog.model import Prices
 from pipeline.errors import CostLimitExceeded, InsufficientBalance
-from pipeline.lifecycle import JobStatus
+from pipeline.lifecycle import ACTIONS, JobStatus
 from pipeline.money import usd, usd_text
 from pipeline.pricing import (
-    Counted,
     Usage,
     charge,
     estimated_usage,
@@ -44,11 +45,12 @@ from pipeline.transcript import TokenUsage, samples_to_ms
 log = logging.getLogger(__name__)
 
 CURRENCY = "usd"
-SPEECH = "speech"
 PARTS = 1_000_000  # of the ledger's numbers for each run; a chunk's own is its index
 LAST_PART = PARTS - 1  # what the end of a run adds to its chunks' captures
+READ_PART = PARTS - 2  # what is paid after that for its unread text
 STRIDE_MS = 600_000  # of sound: more is held for so much at once, at most, when there is more of it than was thought
 STRIDE_PART = 4  # of what is known by then: a short recording does not take money that its account's others need
+_WHOLE = (JobStatus.COMPLETED, JobStatus.CANCELLED)  # after these all that was heard is paid, and may be read
 _KEPT = frozenset({InsufficientBalance.code, CostLimitExceeded.code})
 
 
@@ -146,17 +148,8 @@ def note_usage(job: Job, chunk: Chunk, step: int) -> None:
 
 def capture(session: Session, job: Job, part: int) -> None:
     """Take from the hold what the job has come to owe. The same part of the same run takes nothing again."""
-    if job.prices is None:
-        return
-    more = owed(job) - job.captured_micro
-    if more > job.held_micro:  # a provider counted more than we had thought
-        _extend(session, job, owed(job), at_least=0)
-    amount = min(more, job.held_micro)
-    if amount < more:
-        log.warning("%s owes %d micro-dollars more than could be held", job.id, more - amount)
-    if amount > 0 and add(session, job.account_id, job.id, CAPTURE, amount, part=_number(job, part)):
-        job.captured_micro += amount
-        job.held_micro -= amount
+    if job.prices is not None:
+        _capture_more(session, job, owed(job) - job.captured_micro, part)
 
 
 def owed(job: Job) -> int:
@@ -169,34 +162,66 @@ def job_usage(job: Job) -> Usage:
 
     Those of a text count characters; what lay between them counts with the last one.
     """
-    counted: Counted = job.counted  # type: ignore[assignment]  # a column of text
     if job.task == SPEECH:
         whole = job.cut_done and job.chunks_completed == job.chunks_total
         return Usage(
             audio_ms=round(1000 * float((job.sound or {}).get("duration") or 0)),
             characters=int(job.input.get("characters") or job.samples_done) if whole else job.samples_done,
             tokens=tokens_from_dict(job.tokens),
-            counted=counted,
+            counted=counted_as(job),
         )
     return Usage(
         audio_ms=samples_to_ms(job.samples_done),
         tokens=tokens_from_dict(job.tokens),
-        counted=counted,
+        counted=counted_as(job),
     )
 
 
 def settle(session: Session, job: Job, target: JobStatus, error: dict[str, Any] | None = None) -> None:
     """The job ends, or will not go on: nothing stays held. Once more: nothing happens."""
-    job_minutes.settle(session, job, target)
+    whole = target in _WHOLE or (error or {}).get("code") in _KEPT
+    if whole and target not in _WHOLE:
+        mark(session, job)
+    used = job_usage(job) if whole else usage_of(job, handed_out(chunk_rows(session, job)))
+    job_minutes.settle(session, job, used.audio_ms)
     if target == JobStatus.COMPLETED:
         capture(session, job, LAST_PART)
-    elif target != JobStatus.CANCELLED and (error or {}).get("code") not in _KEPT:
-        _give_captures_back(session, job)
+    elif not whole:
+        _capture_no_more_than(session, job, _price(job, used))
     if job.held_micro:
         rest, job.held_micro = job.held_micro, 0
         add(session, job.account_id, job.id, RELEASE, rest, part=job.run - 1)
         give(session, job.account_id, rest)
-    _keep_receipt(session, job, target)
+    _keep_receipt(session, job, used, always=target == JobStatus.COMPLETED)
+
+
+def unread_price(session: Session, job: Job) -> int:
+    """What the text that a failed job could still hand out costs, in micro-dollars."""
+    rows = chunk_rows(session, job)
+    fresh = unread(job, rows) if job.prices is not None and job.status in ACTIONS["pay"] else []
+    if not fresh:
+        return 0
+    total = _price(job, usage_of(job, [*handed_out(rows), *fresh]))
+    return max(0, (total if job.max_cost_micro is None else min(total, job.max_cost_micro)) - job.captured_micro)
+
+
+def pay_unread(session: Session, job: Job) -> None:
+    """Take what a failed job's unread text costs, in money and minutes; it is handed out. Again: nothing happens.
+
+    Raises InsufficientBalance, QuotaExceeded.
+    """
+    price, rows = unread_price(session, job), chunk_rows(session, job)
+    fresh = unread(job, rows)
+    if not fresh:
+        return
+    mark(session, job, [row.idx for row in fresh])
+    job_minutes.count_late(session, job, usage_of(job, fresh).audio_ms)
+    if price:
+        _book_hold(session, job, price)
+        spend(session, job.account_id, price)
+        add(session, job.account_id, job.id, CAPTURE, price, part=_number(job, READ_PART), note="unread text")
+        job.captured_micro += price
+        _keep_receipt(session, job, usage_of(job, [*handed_out(rows), *fresh]))
 
 
 def cost_facts(job: Job) -> dict[str, Any]:
@@ -207,6 +232,17 @@ def cost_facts(job: Job) -> dict[str, Any]:
         "held": usd(job.held_micro),
         "captured": usd(job.captured_micro),
     }
+
+
+def _capture_more(session: Session, job: Job, more: int, part: int) -> None:
+    if more > job.held_micro:  # a provider counted more than we had thought
+        _extend(session, job, job.captured_micro + more, at_least=0)
+    amount = min(more, job.held_micro)
+    if amount < more:
+        log.warning("%s owes %d micro-dollars more than could be held", job.id, more - amount)
+    if amount > 0 and add(session, job.account_id, job.id, CAPTURE, amount, part=_number(job, part)):
+        job.captured_micro += amount
+        job.held_micro -= amount
 
 
 def _extend(session: Session, job: Job, total: int, *, at_least: int) -> None:
@@ -226,25 +262,34 @@ def _book_hold(session: Session, job: Job, micro: int) -> None:
     job.holds += 1
 
 
-def _give_captures_back(session: Session, job: Job) -> None:
-    """What this run captured returns to the hold; what an earlier run brought to an end stays paid."""
-    if not job.captured_micro:
+def _capture_no_more_than(session: Session, job: Job, micro: int) -> None:
+    """So much stays captured of a failed job; the rest of what this run captured returns to the hold. What an earlier run brought
+    to an end stays paid.
+    """
+    if job.prices is None:
         return
+    mine = _captured_by_run(session, job) if job.captured_micro else 0
+    kept = max(micro, job.captured_micro - mine)
+    more = kept - job.captured_micro
+    if more > 0:  # an earlier run heard it and failed, and this one has handed it out
+        _capture_more(session, job, more, LAST_PART)
+    elif more and add(session, job.account_id, job.id, CAPTURE, more, part=-job.run, note="failed work is free"):
+        job.captured_micro += more
+        job.held_micro -= more
+
+
+def _captured_by_run(session: Session, job: Job) -> int:
     mine = (
         col(LedgerEntry.subject) == job.id,
         col(LedgerEntry.kind) == CAPTURE,
         col(LedgerEntry.part).between(_number(job, 0), _number(job, LAST_PART)),
     )
-    total = session.execute(select(func.coalesce(func.sum(LedgerEntry.amount), 0)).where(*mine)).scalar_one()
-    micro = int(total)
-    if micro and add(session, job.account_id, job.id, CAPTURE, -micro, part=-job.run, note="failed work is free"):
-        job.captured_micro -= micro
-        job.held_micro += micro
+    return int(session.execute(select(func.coalesce(func.sum(LedgerEntry.amount), 0)).where(*mine)).scalar_one())
 
 
-def _keep_receipt(session: Session, job: Job, target: JobStatus) -> None:
+def _keep_receipt(session: Session, job: Job, usage: Usage, *, always: bool = False) -> None:
     """One for every job that has cost something, or was done for nothing."""
-    if not job.captured_micro and target != JobStatus.COMPLETED:
+    if not job.captured_micro and not always:
         known = select(col(Receipt.id)).where(col(Receipt.subject) == job.id)
         if session.execute(known).first() is None:
             return
@@ -254,7 +299,7 @@ def _keep_receipt(session: Session, job: Job, target: JobStatus) -> None:
         task=job.task,
         model=job.model,
         model_used=job.model_used,
-        usage=job_usage(job),
+        usage=usage,
         prices=_prices(job),
         ratio=Decimal(job.audio_ratio),
     )

@@ -22,6 +22,7 @@ from infra.database.session import Database
 from infra.database.tables import Job, WebhookAttempt, WebhookEndpoint, WebhookMessage
 from infra.webhooks.endpoints import drop_waiting
 from infra.webhooks.next_delivery import claimable, next_to_claim, next_to_ring, rung
+from infra.webhooks.permission import may_be_told
 from infra.webhooks.receivers import answered, ask_again, forget_receivers, served, stayed_silent
 from infra.webhooks.retry_schedule import Verdict
 from pipeline.errors import InvalidRequest, NotFound
@@ -237,7 +238,7 @@ def _adopt(session: Session) -> None:
 
 def _delivery(session: Session, message: WebhookMessage) -> Delivery | None:
     """None for a message that is at its end."""
-    url, secrets = _target(session, message)
+    url, secrets = _target(session, message) if may_be_told(session, message) else (None, ())
     tries = message.attempts - message.schedule_from
     if url is None or tries > MOST_CLAIMS:
         message.attempts -= 1  # none was made

@@ -52,6 +52,7 @@ def test_nought_makes_sound_free(run: Run) -> None:
         (("whisper-1", "NaN"), exits.BAD_INPUT),
         (("whisper-1", "1e2"), exits.BAD_INPUT),
         (("whisper-1", "1001"), exits.BAD_INPUT),
+        (("tts-1", "2"), exits.BAD_INPUT),
         (("whisper-1",), exits.USAGE),
         (("whisper-1", "1", "2"), exits.USAGE),
         (("--all", "whisper-1", "2"), exits.USAGE),
@@ -65,3 +66,20 @@ def test_what_is_refused_changes_nothing(run: Run, words: tuple[str, ...], code:
     assert said.code == code
     assert "Traceback" not in said.err
     assert run("prices", "ratio", "--json").json == {}
+
+
+def test_a_ratio_that_would_change_nothing_is_refused_and_says_why(run: Run) -> None:
+    told = run("prices", "ratio", "tts-1", "2").err
+    assert "tts-1 is priced by characters; the audio ratio does not touch it" in " ".join(told.split())
+
+
+def test_an_accounts_own_ratio(run: Run) -> None:
+    account = run("accounts", "create", "Ada", "--json").json["account_id"]
+    run("prices", "ratio", "--all", "2")
+    changed = run("accounts", "set", account, "--audio-ratio", "0.80", "--json")
+    assert (changed.code, changed.json["audio_ratio"]) == (0, "0.80")
+    own = {model["id"]: model["audio_ratio"] for model in run("prices", "show", "--account", account, "--json").json}
+    assert (own["whisper-1"], ratios(run)["whisper-1"]) == ("1.6", "2")
+    assert run("prices", "show", "--account", "acct_x").code == exits.NOT_THERE
+    assert run("accounts", "set", account, "--audio-ratio", "cheap").code == exits.BAD_INPUT
+    assert run("accounts", "set", account, "--audio-ratio", "1", "--json").json["audio_ratio"] == "1"

@@ -273,3 +273,39 @@ def test_ratios_multiply_and_are_in_force_at_once_everywhere(database: Database)
         here.set("nothing", Decimal(1))
     with pytest.raises(ModelNotFound):
         here.of("nothing")
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        ("tts-1", "tts-1 is priced by characters; the audio ratio does not touch it."),
+        ("espeak-ng", "espeak-ng has no price; the audio ratio does not touch it."),
+    ],
+)
+def test_a_ratio_that_would_change_nothing_is_refused(database: Database, model: str, told: str) -> None:
+    ratios = Ratios(database, load_catalog(None, embedded_engines="auto"))
+    with pytest.raises(InvalidRequest) as refused:
+        ratios.set(model, Decimal(2))
+    assert refused.value.message == told
+    assert ratios.all() == []
+    ratios.clear(model)
+    for by_tokens in ("gpt-4o-transcribe", "gpt-4o-mini-tts"):
+        ratios.set(by_tokens, Decimal(2))
+
+
+def test_an_accounts_own_ratio_is_on_top_of_the_others(database: Database, account: str) -> None:
+    accounts, ratios = Accounts(database), Ratios(database, load_catalog(None, embedded_engines="auto"))
+    other = accounts.create_account("other").id
+    ratios.set("whisper-1", Decimal(3))
+    assert accounts.update(account, audio_ratio=Decimal("0.8")).audio_ratio == "0.8"
+    assert [ratios.of("whisper-1", owner) for owner in (account, other, None)] == [Decimal("2.4"), 3, 3]
+    with database.raw_transaction() as session:
+        assert ratios.within(session, "whisper-1", account) == Decimal("2.4")
+        assert ratios.within(session, "tts-1", account) == Decimal("0.8")
+    assert [row.model for row in ratios.all()] == ["whisper-1"]
+    accounts.update(account, name="changed otherwise")
+    assert ratios.of("tts-1", account) == Decimal("0.8")
+    assert accounts.update(account, audio_ratio=Decimal(1)).audio_ratio is None
+    for wrong in ("-1", "1001", "NaN"):
+        with pytest.raises(InvalidRequest):
+            accounts.update(account, audio_ratio=Decimal(wrong))

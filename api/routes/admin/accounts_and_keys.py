@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from decimal import Decimal
 from functools import partial
 from typing import Annotated, Any
 
@@ -81,10 +82,12 @@ def _shown(context: AppContext, account_id: str, account: Account | None = None)
 @router.patch(ACCOUNT, summary="Change an account", responses=NO_ACCOUNT, openapi_extra=takes(json=AccountChanges))
 async def change_account(request: Request, context: Context, account_id: str) -> dict[str, Any]:
     """What is given is changed, in force within 5 seconds everywhere. `suspended` and `closed` accounts are let in no
-    more."""
-    changes = validated(AccountChanges, await read_json(request, empty={})).model_dump(exclude_unset=True)
+    more; the jobs of a closed one are cancelled, and its webhooks dropped."""
+    body = await read_json(request, empty={}, number=Decimal)
+    changes = validated(AccountChanges, body).model_dump(exclude_unset=True)
     given = {name: value for name, value in changes.items() if value is not None}
     account = await context.query(partial(context.services.accounts.update, account_id, **given))
+    await context.query(partial(context.services.jobs.stop_forbidden, account_id))
     log.info(
         "the administrator changed account %s", account_id, extra={"account_id": account_id, "fields": list(given)}
     )
@@ -141,7 +144,9 @@ async def rotate_key(request: Request, context: Context, key_id: str) -> JSONRes
 
 @router.delete("/keys/{key_id}", summary="Revoke a key", responses=NO_KEY)
 async def revoke_key(context: Context, key_id: str) -> dict[str, Any]:
-    """Worthless within 5 seconds everywhere, for good. Its row stays, because receipts name it."""
+    """Worthless within 5 seconds everywhere, for good; jobs that were made with it are cancelled, and their own webhooks dropped.
+    Its row stays, because receipts name it."""
     key = await context.query(partial(context.services.accounts.revoke_key, key_id))
+    await context.query(partial(context.services.jobs.stop_forbidden, key.account_id))
     log.info("the administrator revoked key %s", key_id, extra={"account_id": key.account_id})
     return key_object(key, now=time.time())

@@ -118,13 +118,17 @@ async def receipts(context: Context, query: Annotated[AdminReceiptQuery, Query()
     return await context.query(partial(listed, context, query, query.account_id))
 
 
-@router.get("/prices", summary="Prices and ratios")
-async def prices(context: Context) -> dict[str, Any]:
+@router.get("/prices", summary="Prices and ratios", responses=NO_ACCOUNT)
+async def prices(
+    context: Context,
+    account_id: Annotated[str | None, Query(max_length=200, description="As this account pays them.")] = None,
+) -> dict[str, Any]:
     """What every model costs, and by what its audio dimensions are multiplied at this moment."""
-    return await context.query(partial(_prices, context))
+    return await context.query(partial(_prices, context, account_id))
 
 
-def _prices(context: AppContext) -> dict[str, Any]:
+def _prices(context: AppContext, account_id: str | None) -> dict[str, Any]:
+    account = context.services.accounts.account(account_id) if account_id else None
     own = {row.model: row for row in context.services.ratios.all()}
     models = context.services.catalog.models.values()
     data = [
@@ -134,13 +138,16 @@ def _prices(context: AppContext) -> dict[str, Any]:
             "tasks": list(model.tasks),
             "currency": CURRENCY,
             "prices": model.prices.model_dump(mode="json", exclude_none=True),
-            "audio_ratio": str(context.services.ratios.of(model.id)),
+            "audio_ratio": str(context.services.ratios.of(model.id, account_id)),
             "catalog_ratio": str(model.audio_ratio),
             "own_ratio": own[model.id].ratio if model.id in own else None,
         }
         for model in models
     ]
-    return {**page(data, has_more=False), "global_ratio": own[EVERY_MODEL].ratio if EVERY_MODEL in own else "1"}
+    every = {"global_ratio": own[EVERY_MODEL].ratio if EVERY_MODEL in own else "1"}
+    if account is not None:
+        every["account_ratio"] = account.audio_ratio or "1"
+    return {**page(data, has_more=False), **every}
 
 
 @router.get("/ratios", summary="The audio ratios that were set")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -18,7 +18,8 @@ from api.openapi.document import answers, takes
 from api.schemas.audio_options import TranscriptionFields
 from api.sync.background_work import BackgroundWork
 from api.sync.billing import Bill, subject_of
-from api.sync.transcription_response import Hearing, Told, as_body, as_events
+from api.sync.handed_out import HandedOut, Told
+from api.sync.transcription_response import Hearing, as_body, as_events
 from api.uploads.form import read_form
 from api.uploads.sinks import SYNC_LIMIT, TOO_LARGE, MemorySink, announced_bytes, size_first
 from infra.keys.accounts import Principal
@@ -27,7 +28,7 @@ from pipeline.errors import InvalidRequest
 from pipeline.options import TranscriptionOptions
 from pipeline.quality.omissions import loss
 from pipeline.run import is_local
-from pipeline.transcript import Transcript
+from pipeline.transcript import Segment, Transcript
 
 router = APIRouter(prefix="/v1/audio", tags=["audio"])
 
@@ -83,18 +84,29 @@ async def _heard(request: Request, context: AppContext, caller: Principal, task:
     limits = context.services.catalog.model(options.model).limits
     limits.check_file(len(sound))
     streamed = bool(fields.stream) and task == "transcription"
-    bill = Bill(context.services, caller, subject_of(request), options)
+    bill, handed_out = Bill(context.services, caller, subject_of(request), options), HandedOut()
     request.state.cost = None  # until it is settled
 
     def transcribe(disconnect: ClientDisconnect, hand_out: HandOut) -> Transcript:
         disconnect.check()  # it may have waited for its turn
-        with bill:
+
+        def ready(segments: Sequence[Segment], model: str) -> None:
+            handed_out.ready((segments, model))
+            hand_out((segments, model))
+
+        def progress(ms: int, decoded_ms: int) -> None:
+            handed_out.heard(ms)
+            disconnect.check()
+            if ms < decoded_ms:  # more is to come
+                context.services.accounts.want_running(caller.key_id)
+
+        with bill, bill.paying_for(handed_out, lambda: disconnect.gone):
             transcript = passthrough.transcribe(
                 sound,
                 options,
                 context.services.registry,
-                on_progress=disconnect.check,
-                on_segments=(lambda segments, model: hand_out((segments, model))) if streamed else None,
+                on_progress=progress,
+                on_segments=ready if streamed else None,
                 on_length=bill.expect,
                 workers=WORKERS,
                 max_seconds=limits.seconds(context.services.settings.max_audio_seconds),
@@ -107,7 +119,9 @@ async def _heard(request: Request, context: AppContext, caller: Principal, task:
 
     run = _runner(context, sound, options)
     hearing: Hearing = BackgroundWork(lambda disconnect, hand_out: run(partial(transcribe, disconnect, hand_out)))
-    return await as_events(request, hearing, options) if streamed else await as_body(request, hearing, options)
+    if streamed:
+        return await as_events(request, hearing, options, handed_out)
+    return await as_body(request, hearing, options)
 
 
 def _runner(

@@ -75,7 +75,7 @@ async def _estimated(asked: _Asked, account_id: str) -> dict[str, Any]:
     else:
         services.catalog.routes_for(fields.options(task))
     usage, chunks = await (_of_text(asked) if task == "speech" else _of_sound(asked, task, given[0]))
-    ratio = await asked.context.query(partial(services.ratios.of, fields.model))
+    ratio = await asked.context.query(partial(services.ratios.of, fields.model, account_id))
     return Estimated(
         task=task,
         model=fields.model,

@@ -170,6 +170,18 @@ async def retry(context: Context, caller: Caller, job_id: str) -> Response:
     return JSONResponse(job_object(job, now=time.time()), status_code=202, headers=headers)
 
 
+@router.post(
+    "/{job_id}/pay",
+    summary="Pay for what a failed job has heard",
+    responses=NO_JOB | NO_MONEY | answers(s409="It has not failed.", s410="Its results have been deleted."),
+)
+async def pay(context: Context, caller: Caller, job_id: str) -> dict[str, Any]:
+    """Failed work is free as long as nobody reads it. This pays for the text that `/segments` answers with 402, which can be
+    read then; a retry does not charge for it again. Once more: nothing happens."""
+    job = await context.query(partial(context.services.jobs.pay, caller.account_id, job_id))
+    return job_object(job, now=time.time())
+
+
 @router.delete("/{job_id}", summary="Delete a job", responses=NO_JOB | answers(s409="It is live; see `force`."))
 async def delete(
     context: Context,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from functools import partial
 from typing import Annotated, Any
 
@@ -17,6 +17,7 @@ from api.jobs.results import (
     CaptionQuery,
     finished,
     found,
+    handed_out,
     numbered,
     rendered,
     so_far,
@@ -30,6 +31,7 @@ from infra.database.tables import JobEvent
 from infra.jobs.create_and_read import JobMark
 from pipeline.audio.encode import MEDIA_TYPES
 from pipeline.errors import Expired, InputMissing, NotFound
+from pipeline.transcript import Segment
 
 router = APIRouter(prefix=JOBS + "/{job_id}", tags=["job results"])
 
@@ -98,28 +100,38 @@ async def _sound(context: AppContext, first: bytes, blocks: Iterator[bytes]) -> 
         yield block
 
 
-@router.get("/segments", summary="The segments, those ready so far while it runs", responses=NO_JOB)
+@router.get(
+    "/segments",
+    summary="The segments, those ready so far while it runs",
+    responses=NO_JOB | answers(s402="The job has failed, and this text has not been paid for."),
+)
 async def segments(
     context: Context, caller: Caller, job_id: str, query: Annotated[SegmentQuery, Query()]
 ) -> dict[str, Any]:
     """In order, without holes: what is listed once does not change place. `complete` says that nothing will follow.
 
     With `q`, each segment has its `matches`: where those words begin and end, whatever their case, accents and punctuation.
+
+    What is listed is paid, also when the job fails later. Text of a failed job that was not listed before is paid first: see
+    `POST …/pay`.
     """
     job = await context.query(partial(context.services.jobs.get, caller.account_id, job_id))
     ready, complete = await so_far(context, job)
-    after, limit = query.after, query.limit
+    shown = await _chosen(context, caller.account_id, ready.segments, query)
+    leaving = await handed_out(context, job, ready, [one["id"] for one in shown[: query.limit]])
+    more = len(leaving) < len(shown)
+    return {**page(shown[: len(leaving)], has_more=more), "complete": complete and not more, "status": job.status}
+
+
+async def _chosen(
+    context: AppContext, account_id: str, ready: Sequence[Segment], query: SegmentQuery
+) -> list[dict[str, Any]]:
+    """A page of them, and one more where there is one."""
+    first, limit = query.after + 1, query.limit + 1
     if query.q is None:
-        chosen = numbered(ready[after + 1 : after + 1 + limit], first=after + 1)
-        more = after + 1 + limit < len(ready)
-    else:
-        matching = [
-            one
-            for one in await context.renderings.in_turn(caller.account_id, partial(found, ready, query.q))
-            if one["id"] > after
-        ]
-        chosen, more = matching[:limit], len(matching) > limit
-    return {**page(chosen, has_more=more), "complete": complete and not more, "status": job.status}
+        return numbered(ready[first : first + limit], first=first)
+    matching = await context.renderings.in_turn(account_id, partial(found, ready, query.q))
+    return [one for one in matching if one["id"] >= first][:limit]
 
 
 @router.get(

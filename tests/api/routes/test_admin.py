@@ -16,7 +16,7 @@ from infra.money.receipts import NewReceipt
 from infra.settings import Settings
 from pipeline.catalog.model import Prices
 from pipeline.pricing import Usage
-from tests.api.conftest import ADMIN_KEY, House
+from tests.api.conftest import ADMIN_KEY, House, recording
 
 
 class Administrator:
@@ -74,6 +74,22 @@ def test_an_account_from_its_beginning_to_its_end(house: House, admin: Administr
     assert house.get("/v1/models", headers=house.auth(key)).status_code == 403
     admin("PATCH", path, json={"status": "active"})
     assert house.get("/v1/models", headers=house.auth(key)).status_code == 200
+
+
+def test_the_jobs_of_what_is_revoked_or_closed_stop(house: House, admin: Administrator) -> None:
+    def status(job: dict[str, Any]) -> str:
+        return house.services.jobs.get(house.account_id, job["id"]).status
+
+    secret, key = house.services.accounts.create_key(house.account_id)
+    asked = {"data": {"model": "oracle"}, "files": {"file": ("a.wav", recording()[0])}}
+    other = house.post("/v1/audio/jobs", headers=house.auth(secret), **asked).json()
+    mine = house.submit()
+    admin("DELETE", f"keys/{key.id}")
+    assert (status(mine), status(other)) == ("queued", "cancelled")
+    admin("PATCH", f"accounts/{house.account_id}", json={"name": "still open"})
+    assert status(mine) == "queued"
+    admin("PATCH", f"accounts/{house.account_id}", json={"status": "closed"})
+    assert status(mine) == "cancelled"
 
 
 def test_keys_made_replaced_and_revoked(house: House, admin: Administrator) -> None:
@@ -216,6 +232,9 @@ def test_unknown_accounts_keys_and_models(admin: Administrator) -> None:
         ("PUT", "ratios/whisper-1", {"ratio": 1001}),
         ("PUT", "ratios/whisper-1", {"ratio": True}),
         ("PUT", "ratios/whisper-1", {}),
+        ("PUT", "ratios/tts-1", {"ratio": 2}),
+        ("PATCH", "accounts/{account}", {"audio_ratio": "much"}),
+        ("PATCH", "accounts/{account}", {"audio_ratio": 1001}),
         ("GET", "usage?group_by=colour", None),
         ("GET", "usage?from=yesterday", None),
         ("GET", "ledger?after=99999999999999999999999", None),
@@ -257,6 +276,30 @@ def test_ratios_for_what_is_accepted_from_now_on(house: House, admin: Administra
     admin("DELETE", "ratios/%2A")
     admin("DELETE", "ratios/whisper-1")
     assert cost() == 0.00125
+
+
+@pytest.mark.processes
+def test_an_accounts_own_ratio_is_in_its_estimates_holds_and_receipts(house: House, admin: Administrator) -> None:
+    path = f"accounts/{house.account_id}"
+    assert admin("PATCH", path, json={"audio_ratio": 0.8}).json()["audio_ratio"] == "0.8"
+    asked = {"model": "oracle-priced", "duration_seconds": 12.5}
+    told = house.post("/v1/audio/estimates", json=asked).json()
+    assert (told["audio_ratio"], told["cost"]["estimated"]) == ("0.8", 0.001)
+    other = house.post("/v1/audio/estimates", json=asked, headers=house.auth(house.other_key)).json()
+    assert (other["audio_ratio"], other["cost"]["estimated"]) == ("1", 0.00125)
+    job = house.submit(recording(2.5)[0], model="oracle-priced")
+    assert job["cost"]["held"] == 0.0002
+    house.work()
+    files = {"file": ("a.wav", recording(2.5)[0])}
+    heard = house.post("/v1/audio/transcriptions", data={"model": "oracle-priced"}, files=files)
+    assert heard.headers["x-perf-cost-usd"] == "0.0002"
+    receipts = house.get("/v1/receipts").json()["data"]
+    assert [(one["audio_ratio"], one["cost_usd"]) for one in receipts] == [("0.8", 0.0002)] * 2
+    prices = admin("GET", f"prices?account_id={house.account_id}").json()
+    shown = {model["id"]: model["audio_ratio"] for model in prices["data"]}
+    assert (prices["account_ratio"], shown["oracle-priced"]) == ("0.8", "0.8")
+    assert "account_ratio" not in admin("GET", "prices").json()
+    admin("GET", "prices?account_id=acct_x", status=404)
 
 
 def receipt(house: House, account: str, cost: int, *, model: str = "whisper-1", key: str | None = None) -> None:

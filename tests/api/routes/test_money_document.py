@@ -76,17 +76,19 @@ def test_the_tiers_are_those_of_the_code() -> None:
 def test_the_commands_work_as_printed(house: House, curl: Path, tmp_path: Path) -> None:
     (tmp_path / "talk.wav").write_bytes(recording(2)[0])
     job = house.submit()["id"]
+    failed = house.submit(recording(45)[0], prompt="oracle: fail=9 error=refused")["id"]
     house.work()
     with running(create_app(house.services)) as server:
         where = {
-            "PATH": f"{curl}:/usr/bin:/bin", "URL": server.url, "KEY": house.key, "ADMIN": ADMIN_KEY, "JOB": job,
+            "PATH": f"{curl}:/usr/bin:/bin", "URL": server.url, "KEY": house.key, "ADMIN": ADMIN_KEY, "JOB": job, "FAILED": failed,
             "ACCOUNT": house.services.accounts.create_account("of the document").id,
         }  # fmt: skip
         said = [_run(command, where, tmp_path) for block in BLOCKS for command in commands(block)]
     answers = [json.loads(out) for out in said if out]
-    assert [one for one in answers if "error" in one] == []
+    assert [one for one in answers if "object" not in one] == []
     kinds = {str(one["object"]) for one in answers}
     assert {"balance", "audio.estimate", "list", "account", "api_key", "ledger.entry", "ledger.check"} <= kinds
+    assert [one["status"] for one in answers if one["object"] == "audio.job"] == ["failed"]
     assert [one["balance_usd"] for one in answers if one["object"] == "ledger.entry"] == [50, 47.5]
     assert (tmp_path / "receipts.csv").read_text("utf-8").startswith("id,created_at,account_id")
     assert house.services.ratios.all() == []

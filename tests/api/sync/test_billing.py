@@ -185,16 +185,20 @@ def test_failed_work_is_free(customer: Customer) -> None:
     assert [entry.kind for entry in customer.services.ledger.entries(customer.account_id)].count("hold") >= 3
 
 
-def test_what_fails_in_the_middle_is_free(customer: Customer) -> None:
+def test_what_fails_in_the_middle_is_free_but_for_what_was_handed_out(customer: Customer) -> None:
     """The hold covers the whole of it, chunks that went well included."""
     sound, said = recording(90.0)
     early = set(said[: len(said) // 2])
     late = next(word for word in reversed(said) if word not in early)
-    answer = customer.hear(sound=sound, prompt=f"oracle: fail=99 error=refused at={late}", stream="true")
+    orders = f"oracle: fail=99 error=refused at={late}"
+    assert customer.hear(sound=sound, prompt=orders).status_code == 502
+    assert (customer.spent, customer.receipts) == (0, [])
+    answer = customer.hear(sound=sound, prompt=orders, stream="true")
     assert "transcript.text.delta" in answer.text
     assert "transcript.text.done" not in answer.text
-    assert customer.spent == 0
-    assert customer.receipts == []
+    (receipt,) = customer.receipts
+    assert 0 < receipt.audio_ms < 90_000
+    assert customer.spent == receipt.cost > 0
 
 
 def test_a_callers_own_request_id_may_come_again(customer: Customer) -> None:

@@ -1,13 +1,14 @@
 """Money under everything that may happen to jobs and requests, in any order: the books agree after every step.
 
 The jobs' own machine, with prices: work, deaths, zombies, sweeps, retries, cancels and deletions as there, and beside them
-top-ups, and requests that settle, fail or die.
+top-ups, reading and paying for what was not read, closing the account, and requests that settle, fail or die.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from decimal import Decimal
+from itertools import takewhile
 from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, settings
@@ -18,15 +19,16 @@ from sqlmodel import col
 
 from infra.database.tables import Job, LedgerEntry, OpenHold, Receipt
 from infra.jobs.store import HeardChunk, Lease
+from infra.keys.accounts import Accounts
 from infra.money.job_money import PARTS, Terms, owed
 from infra.money.ledger import CAPTURE, HOLD, RELEASE, Ledger
 from infra.money.receipts import NewReceipt
 from pipeline.catalog.model import Prices
-from pipeline.errors import InsufficientBalance, WrongState
+from pipeline.errors import InsufficientBalance, PaymentRequired, WrongState
 from pipeline.lifecycle import TERMINAL, JobStatus
 from pipeline.pricing import Usage
 from tests.contracts.job_store_harness import CHUNK
-from tests.infra.jobs.test_job_machine import JobMachine
+from tests.infra.jobs.test_job_machine import JobMachine, pick, seldom
 
 SECOND = 100  # micro-dollars; every chunk is a second long
 PRICES = Prices(audio_minute=Decimal("0.006"))
@@ -71,6 +73,45 @@ class MoneyMachine(JobMachine):
                 assert self._row(job) == row
             except WrongState:
                 assert row.status not in ("failed", "completed") or (row.status == "completed" and not row.partial)
+
+    @precondition(lambda self: self.sizes)
+    @rule(n=pick, far=st.integers(1, 3))
+    def read(self, n: int, far: int) -> None:
+        """Somebody reads the beginning of a job's text."""
+        job = list(self.sizes)[n % len(self.sizes)]
+        ended = takewhile(lambda chunk: chunk.status in ("completed", "failed"), self.jobs.chunks(job))
+        heard = [chunk for chunk in ended if chunk.status == "completed"][:far]
+        before = self._row(job)
+        try:
+            self.jobs.hand_out(self.harness.account, job, [chunk.idx for chunk in heard])
+        except PaymentRequired:
+            assert before.status in ("failed", "expired") and not all(chunk.handed_out for chunk in heard)
+            assert self._row(job) == before
+        else:
+            now = {chunk.idx: chunk.handed_out for chunk in self.jobs.chunks(job)}
+            assert all(now[chunk.idx] for chunk in heard)
+
+    @precondition(lambda self: self.sizes)
+    @rule(n=pick)
+    def pay(self, n: int) -> None:
+        """And for what he has not read."""
+        job = list(self.sizes)[n % len(self.sizes)]
+        before = self._row(job)
+        try:
+            self.jobs.pay(self.harness.account, job)
+        except WrongState:
+            assert before.status not in ("failed", "expired")
+        except InsufficientBalance:
+            assert self._row(job) == before
+
+    @rule(n=seldom)
+    def close_and_open_again(self, n: int) -> None:
+        if n == 15:
+            accounts = Accounts(self.database)
+            accounts.update(self.harness.account, status="closed")
+            self.jobs.stop_forbidden(self.harness.account)
+            assert {self._row(job).status for job in self._live()} <= {"cancelling"}
+            accounts.update(self.harness.account, status="active")
 
     @rule(seconds=st.integers(1, 5))
     def top_up(self, seconds: int) -> None:
@@ -156,7 +197,9 @@ class MoneyMachine(JobMachine):
             mine = [
                 row.amount for row in entries if row.subject == job.id and row.kind == CAPTURE and of_run(row, job.run)
             ]
-            assert sum(mine) == 0, "failed work is free"
+            read = sum(chunk.handed_out for chunk in self.jobs.chunks(job.id) if chunk.status == "completed")
+            earlier = job.captured_micro - sum(mine)
+            assert job.captured_micro == max(read * SECOND, earlier), "failed work is free, what was handed out is paid"
 
 
 def of_run(row: LedgerEntry, run: int) -> bool:
