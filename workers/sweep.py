@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 
 from infra.broker import WEBHOOKS
 from infra.wiring import Services
-from pipeline.errors import StenopoolError
+from pipeline.errors import DatabaseUnavailable, StenopoolError
 from workers.steps.deliver import ring
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,13 @@ def rescue(services: Services) -> None:
     while rescued := services.jobs.rescue():
         services.metrics.rescued.inc(rescued)
         log.warning("rescued %d pieces of work from silent workers", rescued)
+
+
+def ask_for_the_absent(services: Services) -> None:
+    """Let work see whether what it waits for is back, and let all go on that waits for what is."""
+    services.jobs.probe_outages()
+    if going_on := services.jobs.end_waits():
+        log.warning("%d jobs go on after an outage", going_on)
 
 
 def wake_workers(services: Services) -> None:
@@ -178,6 +186,7 @@ EVERY_SWEEP: tuple[Duty, ...] = (
     rescue,
     close_cancelled,
     expire_overdue,
+    ask_for_the_absent,
     wake_workers,
     measure_speed,
     deliver_due,
@@ -189,15 +198,21 @@ EVERY_NIGHT: tuple[Duty, ...] = (compare_books, recount_storage)
 
 
 class Sweeper:
-    """Performs duties in turn; one that fails never stops the others, and is told of once, not every second."""
+    """Performs duties in turn; one that fails never stops the others, and is told of once, not every second.
+
+    Who could not be heard is not dead: after an outage of the database workers have the time of a lease to show that they live.
+    """
 
     def __init__(self, services: Services) -> None:
         self._services = services
         self._failing: set[str] = set()
+        self._unheard_until = 0.0  # time.monotonic()
 
     def perform(self, duties: Sequence[Duty]) -> None:
         """Every duty once."""
         for duty in duties:
+            if duty is rescue and time.monotonic() < self._unheard_until:
+                continue
             try:
                 duty(self._services)
             except StenopoolError as error:
@@ -210,6 +225,8 @@ class Sweeper:
         self._services.metrics.swept.set_to_current_time()
 
     def _failed(self, duty: Duty, error: Exception) -> None:
+        if isinstance(error, DatabaseUnavailable):
+            self._unheard_until = time.monotonic() + self._services.settings.lease_seconds
         self._services.metrics.duty_failures.labels(duty.__name__).inc()
         if duty.__name__ not in self._failing:
             self._failing.add(duty.__name__)

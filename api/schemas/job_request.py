@@ -108,6 +108,10 @@ class JobCommon(Lenient):
     max_cost: Annotated[float | None, Unset] = Field(None, ge=0.0, le=MOST_USD, allow_inf_nan=False)
     timeout_seconds: Annotated[WholeSeconds | None, Unset] = None
     retention_seconds: Annotated[WholeSeconds | None, Unset] = None
+    on_provider_outage: Annotated[Literal["wait", "fail"] | None, Unset] = Field(
+        None,
+        description="While no provider of the model answers: wait (default), until the job's time is over, or fail.",
+    )
     client_reference_id: Annotated[str | None, Unset] = Field(None, max_length=255)
     metadata: Annotated[dict[Key, Value] | None, Parsed] = Field(None, max_length=16)
 

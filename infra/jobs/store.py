@@ -7,6 +7,7 @@ from infra.jobs.chunks import ChunkProgress
 from infra.jobs.claims import Claimed, Claims, Lease
 from infra.jobs.completion import Completion, Finished, HeardChunk
 from infra.jobs.create_and_read import JobRows, NewJob
+from infra.jobs.outages import Outages
 from infra.jobs.queue.queue_position import QueuePlace, QueuePositions
 from infra.jobs.request_blobs import RequestBlobs
 from infra.jobs.retention import Retention, Sound
@@ -21,6 +22,7 @@ class JobStore(
     ChunkProgress,
     Completion,
     CancelRetryDelete,
+    Outages,
     SweepQueries,
     QueuePositions,
     Retention,
@@ -36,6 +38,7 @@ class JobStore(
                            complete_chunk, fail_chunk
         Completion         finish, want_room, put_off, fail
         CancelRetryDelete  cancel, retry, delete
+        Outages            wait, hold_on, answered, probe_outages, end_waits
         SweepQueries       rescue, due, close_cancelled, expire_overdue, counts
         QueuePositions     places, measure_speed
         Retention          due_for_purge, purged, sound_to_drop, sound_dropped, to_erase, erased

@@ -159,6 +159,7 @@ def end(session: Session, job: Job, target: JobStatus, now: float, error: dict[s
     move(job, target, now)
     drop_job_lease(job)
     job.stage = Stage.DONE
+    job.waits_for = None
     job.error = error
     job.ended_at = now
     if job.retention_seconds is not None:

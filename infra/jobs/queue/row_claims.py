@@ -59,7 +59,8 @@ def _take_job(session: Session, job_id: str, worker: str, lease_seconds: float) 
     job = session.scalars(statement).one_or_none()
     if job is None:
         return None
-    note(session, job, job.stage, read_clock(session), attempt=job.attempt, worker=worker)
+    if job.waits_for is None or job.waiting is None:  # who only asks whether an outage is over has nothing new to tell
+        note(session, job, job.stage, read_clock(session), attempt=job.attempt, worker=worker)
     return Claimed(Lease(job_id, None, token, job.attempt), job)
 
 
