@@ -23,6 +23,7 @@ from infra.database.clock import now, read_clock
 from infra.database.tables import Chunk, Job, Outage
 from infra.jobs.job_walk import JobWalk
 from infra.jobs.transitions import Lease, all_heard, held_chunk, held_job, note, put_back, put_chunk_back
+from infra.webhooks.outbox import announce_wait
 from pipeline.errors import DeadlineExceeded
 from pipeline.lifecycle import LIVE, ChunkStatus, Dependency, JobStatus, Stage
 
@@ -125,6 +126,7 @@ def tell_wait(
         job.version += 1
         if not quiet:
             note(session, job, stage, now, error=error)
+            announce_wait(session, job, now)
 
 
 def told_to_go_on(job: Job) -> bool:

@@ -1,5 +1,6 @@
 """What is away is weather: work waits for it without losing an attempt, one piece asks for all, and all go on once it is back."""
 
+import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,6 +11,7 @@ from sqlmodel import col
 from infra.database.tables import Job, Outage
 from infra.jobs.outages import PAUSES
 from infra.jobs.store import Lease
+from infra.webhooks.store import WebhookStore
 from pipeline.errors import LeaseLost, ProviderUnavailable, StorageUnavailable
 from pipeline.lifecycle import Dependency
 from tests.contracts.job_store_harness import ERROR, JobStoreHarness
@@ -226,6 +228,28 @@ def test_a_void_lease_waits_for_nothing(harness: JobStoreHarness) -> None:
         wait(harness, lease)
     with harness.database.read() as session:
         assert session.scalars(select(Outage)).all() == []
+
+
+def test_only_who_asked_for_it_by_name_is_told_of_a_wait(harness: JobStoreHarness) -> None:
+    hook, events = "https://example.com", ["audio.job.waiting", "audio.job.expired"]
+    all_types, named = harness.submit(webhook_url=hook), harness.submit(webhook_url=hook, webhook_events=events)
+    hooks = WebhookStore(harness.database)
+    for name, types in (("every", ["*"]), ("named", ["audio.job.waiting"])):
+        hooks.create_endpoint(harness.account, name=name, url=hook, event_types=types)
+    wait(harness, harness.claim(named))
+    for _ in range(2):  # who only asks again has nothing new to tell
+        pass_time(harness)
+        harness.jobs.probe_outages()
+        wait(harness, harness.claim(named))
+    wait(harness, harness.claim(all_types))
+    assert [message.type for message in harness.messages(all_types)] == ["audio.job.waiting"]
+    assert [message.type for message in harness.messages(named)] == ["audio.job.waiting"] * 2
+    told = json.loads(harness.messages(named)[0].body)["data"]["waiting"]
+    assert (told["stage"], told["code"]) == ("waiting_for_provider", "provider_unavailable")
+    harness.jobs.answered({FAR})
+    harness.jobs.end_waits()
+    wait(harness, harness.claim(named))
+    assert len(harness.messages(named)) == 4, "it waits once more"
 
 
 def test_a_failure_of_its_own_ends_the_wait(harness: JobStoreHarness) -> None:
