@@ -31,16 +31,16 @@ EVENT_TYPES = (*JOB_EVENTS, WAITING_EVENT, TEST_EVENT)
 
 def announce(session: Session, job: Job, now: float) -> None:
     """Tell the job's webhook and the account's active endpoints that this run of the job has ended."""
-    _tell(session, job, f"audio.job.{job.status}", f"{job.id}/{job.run}", now, job_facts(job))
+    _tell(session, job, f"audio.job.{job.status}", f"{job.id}/{job.run}", now=now, data=job_facts(job))
 
 
 def announce_wait(session: Session, job: Job, now: float) -> None:
     """Tell those who have asked for it by name that the job waits for something that is away."""
     data = job_facts(job) | {"waiting": {"stage": str(job.stage), **(job.waiting or {})}}
-    _tell(session, job, WAITING_EVENT, f"{job.id}/{job.run}/{job.version}", now, data)
+    _tell(session, job, WAITING_EVENT, f"{job.id}/{job.run}/{job.version}", now=now, data=data)
 
 
-def _tell(session: Session, job: Job, kind: str, subject: str, now: float, data: dict[str, Any]) -> None:
+def _tell(session: Session, job: Job, kind: str, subject: str, *, now: float, data: dict[str, Any]) -> None:
     for target, url in _policy(session, job, kind):
         message = WebhookMessage(
             id=new_id("evt"),
