@@ -1,4 +1,4 @@
-"""The scheduler: the sweep in a loop until it is told to stop."""
+"""The scheduler: the sweep in a loop until it is told to stop, and beside it whatever may take its time."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from types import FrameType
 
 from infra.monitoring.listener import Address, MonitoringListener
 from infra.settings import Settings
-from workers.sweep import EVERY_MINUTE, EVERY_NIGHT, EVERY_SWEEP, Sweeper
+from workers.sweep import BESIDE_IT, EVERY_MINUTE, EVERY_NIGHT, EVERY_SWEEP, Duty, Sweeper
 from workers.worker_context import StopTime, WorkerContext, WorkerContextFactory
 
 log = logging.getLogger(__name__)
 
 MINUTE = 60.0
+LEAVE = 2.0  # seconds that duties have to come to an end once it is told to stop
 NIGHT = 24 * 3600.0  # from the start of the scheduler on: nobody need agree on a time zone
 
 
@@ -43,15 +44,27 @@ def run_scheduler(settings: Settings, *, monitoring: Address | None = None) -> i
 
 def sweep_until(worker: WorkerContext, stop: threading.Event) -> None:
     """The loop itself. A pass that takes longer than its interval is followed at once by the next one."""
-    sweeper = Sweeper(worker.services)
-    next_minute = next_night = time.monotonic()
+    sweeper, every = Sweeper(worker.services), worker.services.settings.sweep_seconds
+    intervals = {BESIDE_IT: every, EVERY_MINUTE: MINUTE, EVERY_NIGHT: NIGHT}
+    threads = [
+        threading.Thread(target=_repeat, args=(sweeper, duty, seconds, stop), name=duty.__name__, daemon=True)
+        for duties, seconds in intervals.items()
+        for duty in duties
+    ]
+    for thread in threads:
+        thread.start()
     while not stop.is_set():
         began = time.monotonic()
         sweeper.perform(EVERY_SWEEP)
-        if began >= next_minute:
-            sweeper.perform(EVERY_MINUTE)
-            next_minute = began + MINUTE
-        if began >= next_night:
-            sweeper.perform(EVERY_NIGHT)
-            next_night = began + NIGHT
-        stop.wait(max(0.0, began + worker.services.settings.sweep_seconds - time.monotonic()))
+        worker.services.metrics.swept.set_to_current_time()
+        stop.wait(max(0.0, began + every - time.monotonic()))
+    last = time.monotonic() + LEAVE
+    for thread in threads:
+        thread.join(max(0.0, last - time.monotonic()))
+
+
+def _repeat(sweeper: Sweeper, duty: Duty, seconds: float, stop: threading.Event) -> None:
+    """A duty by itself, so that none waits for another: every so many seconds, and at once where it has left something."""
+    while not stop.is_set():
+        if not sweeper.perform((duty,)):
+            stop.wait(seconds)

@@ -1,12 +1,19 @@
-"""The sweep: keeps the promises when processes die and messages get lost. Every duty is idempotent; any number may run."""
+"""The sweep: keeps the promises when processes die and messages get lost. Every duty is idempotent; any number may run.
+
+A duty does a bounded amount of work; one that leaves some of it says so, and is performed again at once.
+"""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
 
 from infra.broker import WEBHOOKS
+from infra.database.tables import Job, Media
 from infra.wiring import Services
 from pipeline.errors import DatabaseUnavailable, StenopoolError
 from workers.steps.deliver import ring
@@ -20,8 +27,11 @@ UPLOAD_GIVEN_UP = 3600.0  # seconds without a byte
 IDEMPOTENCY_SECONDS = 24 * 3600.0
 WORKER_FORGOTTEN = 600.0
 MOST_FAILURES = 3
+AT_ONCE = 500  # things that one deletion takes away
+ERASERS = 8  # folders that are deleted side by side
 
-Duty = Callable[[Services], None]
+Thing = TypeVar("Thing")
+Duty = Callable[[Services], bool | None]  # True: there is more to do
 
 
 def rescue(services: Services) -> None:
@@ -89,46 +99,80 @@ def expire_overdue(services: Services) -> None:
         log.warning("expired", extra={"job_id": job_id})
 
 
-def drop_sound(services: Services) -> None:
+def drop_sound(services: Services) -> bool:
     """The sound of chunks that are heard goes at once."""
-    if sounds := services.jobs.sound_to_drop():
+    if sounds := services.jobs.sound_to_drop(AT_ONCE):
         services.storage.delete(*(sound.sound_key for sound in sounds))
         services.jobs.sound_dropped(sounds)
+    return len(sounds) == AT_ONCE
 
 
-def purge(services: Services) -> None:
+def purge(services: Services) -> bool:
     """Jobs past their retention lose their objects."""
-    skip_failing = SkipFailing()
-    after = ""
-    while jobs := services.jobs.due_for_purge(after_id=after):
-        for job in jobs:
-            with skip_failing:
-                services.storage.delete_prefix(f"t/{job.account_id}/jobs/{job.id}")
-                services.jobs.purged(job.id)
-        after = jobs[-1].id
+
+    def lose(job: Job) -> None:
+        services.storage.delete_prefix(f"t/{job.account_id}/jobs/{job.id}")
+        services.jobs.purged(job.id)
+
+    jobs = services.jobs.due_for_purge(limit=AT_ONCE)
+    _each(jobs, lose)
+    return len(jobs) == AT_ONCE
 
 
-def erase(services: Services) -> None:
+def erase(services: Services) -> bool:
     """What deleted jobs left in storage goes too."""
-    skip_failing = SkipFailing()
-    for place in services.jobs.to_erase():
-        with skip_failing:
-            if place.endswith("/"):
-                services.storage.delete_prefix(place)
-            else:
-                services.storage.delete(place)
-            services.jobs.erased([place])
+
+    def lose(place: str) -> None:
+        services.storage.delete_prefix(place)
+        services.jobs.erased([place])
+
+    def lose_all(keys: Sequence[str]) -> None:
+        services.storage.delete(*keys)
+        services.jobs.erased(keys)
+
+    places = services.jobs.to_erase(limit=AT_ONCE)
+    _together([place for place in places if not place.endswith("/")], lose_all)
+    _each([place for place in places if place.endswith("/")], lose)
+    return len(places) == AT_ONCE
 
 
-def drop_media(services: Services) -> None:
+def drop_media(services: Services) -> bool:
     """Recordings that no job needs: given up in mid-upload, never used, or past their time after the job's end."""
-    skip_failing = SkipFailing()
-    media = services.media.orphans(UPLOAD_GIVEN_UP) + services.media.unneeded(services.settings.media_retention_seconds)
-    for row in media:
+
+    def lose_all(media: Sequence[Media]) -> None:
+        services.storage.delete(*(row.storage_key for row in media))
+        _each(media, lambda row: services.media.forget(row.id))
+        services.metrics.orphans.inc(len(media))
+
+    given_up = services.media.orphans(UPLOAD_GIVEN_UP, AT_ONCE)
+    unneeded = services.media.unneeded(services.settings.media_retention_seconds, AT_ONCE)
+    for media in (given_up, unneeded):
+        _together(media, lose_all)
+    return AT_ONCE in (len(given_up), len(unneeded))
+
+
+def _together(things: Sequence[Thing], lose_all: Callable[[Sequence[Thing]], None]) -> None:
+    """All in one; when that fails one by one, so that one which resists does not keep the others."""
+    if not things:
+        return
+    try:
+        lose_all(things)
+    except StenopoolError as error:
+        log.warning("one by one, because it failed for all: %s", error)
+        _each(things, lambda thing: lose_all([thing]))
+
+
+def _each(things: Iterable[Thing], lose: Callable[[Thing], object]) -> None:
+    """Several side by side: what takes the time is to ask."""
+    with ThreadPoolExecutor(ERASERS, thread_name_prefix="erase") as threads:
+        for _ in threads.map(partial(_unless_it_resists, SkipFailing(), lose), things):
+            pass
+
+
+def _unless_it_resists(skip_failing: SkipFailing, lose: Callable[[Thing], object], thing: Thing) -> None:
+    if not skip_failing.is_enough:
         with skip_failing:
-            services.storage.delete(row.storage_key)
-            services.media.forget(row.id)
-            services.metrics.orphans.inc()
+            lose(thing)
 
 
 class SkipFailing:
@@ -136,6 +180,11 @@ class SkipFailing:
 
     def __init__(self) -> None:
         self._failed = 0
+
+    @property
+    def is_enough(self) -> bool:
+        """Nothing more should be tried in this pass."""
+        return self._failed >= MOST_FAILURES
 
     def __enter__(self) -> None:
         return None
@@ -145,7 +194,7 @@ class SkipFailing:
             return False
         self._failed += 1
         log.warning("left for the next pass: %s", error)
-        return self._failed < MOST_FAILURES
+        return not self.is_enough
 
 
 def abort_uploads(services: Services) -> None:
@@ -191,8 +240,8 @@ EVERY_SWEEP: tuple[Duty, ...] = (
     measure_speed,
     deliver_due,
     deliver_again,
-    drop_sound,
 )
+BESIDE_IT: tuple[Duty, ...] = (drop_sound,)  # as often, but it may wait for the store
 EVERY_MINUTE: tuple[Duty, ...] = (purge, erase, drop_media, abort_uploads, release_dead, forget_old)
 EVERY_NIGHT: tuple[Duty, ...] = (compare_books, recount_storage)
 
@@ -208,13 +257,14 @@ class Sweeper:
         self._failing: set[str] = set()
         self._unheard_until = 0.0  # time.monotonic()
 
-    def perform(self, duties: Sequence[Duty]) -> None:
-        """Every duty once."""
+    def perform(self, duties: Sequence[Duty]) -> bool:
+        """Every duty once. True: one of them has left something to do."""
+        more = False
         for duty in duties:
             if duty is rescue and time.monotonic() < self._unheard_until:
                 continue
             try:
-                duty(self._services)
+                more = bool(duty(self._services)) or more
             except StenopoolError as error:
                 self._failed(duty, error)
             except Exception as error:
@@ -222,7 +272,7 @@ class Sweeper:
                 self._failed(duty, error)
             else:
                 self._went_well(duty)
-        self._services.metrics.swept.set_to_current_time()
+        return more
 
     def _failed(self, duty: Duty, error: Exception) -> None:
         if isinstance(error, DatabaseUnavailable):
