@@ -7,6 +7,7 @@ from typing import Any
 from infra.database.tables import Job, JobEvent, WebhookAttempt, WebhookMessage
 from infra.jobs.request_blobs import shown_request
 from infra.jobs.store import QueuePlace
+from infra.jobs.transitions import try_number
 from infra.money.job_money import cost_facts, job_usage
 from pipeline.lifecycle import TERMINAL, JobStatus, Stage
 from pipeline.pricing import tokens_from_dict
@@ -79,7 +80,7 @@ def job_object(
         "receipt_url": f"/v1/receipts?job_id={job.id}",
         "error": _error(job),
         "webhook": _webhook(job, message),
-        "attempt": job.attempt,
+        "attempt": try_number(job),
         "expires_at": epoch(job.expires_at),
     }
 

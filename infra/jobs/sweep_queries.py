@@ -17,7 +17,7 @@ from infra.jobs.chunks import give_up_chunk
 from infra.jobs.job_walk import JobWalk
 from infra.jobs.outages import overdue_error
 from infra.jobs.queue.fair_order import claimable_now
-from infra.jobs.transitions import close_if_idle, end, note, put_back, put_chunk_back
+from infra.jobs.transitions import close_if_idle, end, note, put_back, put_chunk_back, try_number
 from pipeline.errors import WorkerLost
 from pipeline.lifecycle import JOB_MOVES, ChunkStatus, JobStatus
 
@@ -87,8 +87,8 @@ class SweepQueries(JobWalk):
     def _rescue_job(self, session: Session, job: Job, time: float) -> int:
         if job.status != JobStatus.PROCESSING or job.lease_until is None or job.lease_until >= time:
             return 0
+        note(session, job, "worker_lost", time, attempt=try_number(job), worker=job.worker, lost=job.lost + 1)
         job.lost += 1
-        note(session, job, "worker_lost", time, attempt=job.attempt, worker=job.worker, lost=job.lost)
         if job.lost >= self._max_attempts:
             end(session, job, JobStatus.FAILED, time, WorkerLost(stage=job.stage, attempts=job.lost).as_dict())
         else:

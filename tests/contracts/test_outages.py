@@ -11,6 +11,7 @@ from sqlmodel import col
 from infra.database.tables import Job, Outage
 from infra.jobs.outages import PAUSES
 from infra.jobs.store import Lease
+from infra.jobs.transitions import try_number
 from infra.webhooks.store import WebhookStore
 from pipeline.errors import LeaseLost, ProviderUnavailable, StorageUnavailable
 from pipeline.lifecycle import Dependency
@@ -261,3 +262,40 @@ def test_a_failure_of_its_own_ends_the_wait(harness: JobStoreHarness) -> None:
     harness.jobs.answered({FAR})
     assert harness.jobs.end_waits() == 0
     assert harness.due() == []
+
+
+def test_only_failures_and_deaths_make_it_one_more_try(harness: JobStoreHarness) -> None:
+    job = harness.submit()
+    assert try_number(harness.now(job)) == 0
+    wait(harness, harness.claim(job))
+    pass_time(harness)
+    harness.jobs.probe_outages()
+    harness.jobs.release(harness.claim(job))
+    assert try_number(harness.now(job)) == 1
+    harness.jobs.fail(harness.claim(job), ERROR, retry_in=0.0)
+    harness.claim(job)
+    harness.silence(job)
+    harness.jobs.rescue()
+    assert try_number(harness.now(job)) == 3
+    harness.cut(job, 1)
+    harness.hear(job, 0)
+    harness.finish(job)
+    told = {(event.type, (event.data or {}).get("attempt")) for event in harness.jobs.events(harness.account, job.id)}
+    assert told >= {
+        ("preparing", 1),
+        ("released", 1),
+        ("preparing", 2),
+        ("worker_lost", 2),
+        ("preparing", 3),
+        ("stitching", 1),
+    }
+
+
+def test_who_killed_all_its_workers_has_had_as_many_tries(harness: JobStoreHarness) -> None:
+    job = harness.submit()
+    for run in (1, 2, 3):
+        harness.claim(job)
+        assert try_number(harness.now(job)) == run
+        harness.silence(job)
+        harness.jobs.rescue()
+    assert (harness.now(job).status, try_number(harness.now(job))) == ("failed", 3)
