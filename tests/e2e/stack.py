@@ -65,9 +65,16 @@ class Stack:
     """Start processes by name, break them, submit jobs, see what came of them."""
 
     def __init__(
-        self, home: Path, *, database_url: str = "", environ: Mapping[str, str] | None = None, **settings: Any
+        self,
+        home: Path,
+        *,
+        database_url: str = "",
+        environ: Mapping[str, str] | None = None,
+        grace: float | None = None,
+        **settings: Any,
     ) -> None:
         self.home = home
+        self._grace = [] if grace is None else ["--grace", str(grace)]
         self._more = environ or {}
         self.log = home / "oracle.log"
         catalog = home / "catalog.toml"
@@ -96,7 +103,7 @@ class Stack:
         for name in names:
             with (self.home / f"{name}.log").open("ab") as log:
                 self._processes[name] = subprocess.Popen(
-                    tied_to_parent([sys.executable, "-m", "workers", name.split("-")[0]]),
+                    tied_to_parent([sys.executable, "-m", "workers", name.split("-")[0], *self._grace]),
                     env=self._environment(),
                     cwd=ROOT,
                     stdin=subprocess.DEVNULL,

@@ -32,7 +32,12 @@ def stack(storage: tuple[TcpProxy, dict[str, str]], tmp_path_factory: pytest.Tem
         for name, value in environ.items():
             patch.setenv(name, value)
         made = Stack(
-            tmp_path_factory.mktemp("stack"), environ=environ, storage_url="s3://outages", cpu_processes=2, io_threads=4
+            tmp_path_factory.mktemp("stack"),
+            environ=environ,
+            grace=20,
+            storage_url="s3://outages",
+            cpu_processes=2,
+            io_threads=4,
         )
         made.services.storage.check()
         try:
@@ -110,6 +115,22 @@ def test_who_does_not_want_to_wait_fails(stack: Stack) -> None:
     (job,) = stack.ended(job_id)
     assert (job.status, (job.error or {})["code"]) == (JobStatus.FAILED, "provider_unavailable")
     assert stack.calls()[recording.digest] == TRIES
+
+
+@pytest.mark.parametrize("model", ["far", "oracle"])
+def test_what_is_under_way_is_finished_by_who_is_told_to_stop(stack: Stack, model: str) -> None:
+    before = stack.calls()
+    recording = short(60 + len(model))
+    job_id = stack.submit(recording, "latency=5", model=model)
+    wait_until(lambda: sum((stack.calls() - before).values()) == 1)
+    (worker,) = {chunk.worker for chunk in stack.services.jobs.chunks(job_id)} or {stack.job(job_id).worker}
+    assert worker
+    name = stack.name_of(int(worker.rpartition(":")[2]))
+    code, _ = stack.terminate(name)
+    stack.start(name)
+    (job,) = stack.ended(job_id)
+    stack.assert_exact(job, recording)
+    assert (code, stack.calls()[recording.digest]) == (0, 1), "nobody else was asked for it"
 
 
 def test_other_work_goes_on_meanwhile(stack: Stack) -> None:
