@@ -14,8 +14,9 @@ from typing import TypeVar
 
 from infra.broker import WEBHOOKS
 from infra.database.tables import Job, Media
+from infra.metrics import ALIVE_SECONDS
 from infra.wiring import Services
-from pipeline.errors import DatabaseUnavailable, StenopoolError
+from pipeline.errors import DatabaseUnavailable, StenopoolError, WrongState
 from workers.steps.deliver import ring
 
 log = logging.getLogger(__name__)
@@ -231,6 +232,13 @@ def recount_storage(services: Services) -> None:
         log.warning("%s was counted %d stored bytes and %d results too much", account_id, size, results)
 
 
+def miss_workers(services: Services) -> None:
+    """Work that nobody can take is told of, once, with what to do. Raises WrongState."""
+    if roles := services.jobs.unserved(ALIVE_SECONDS):
+        start = " and ".join(f"`stenopool worker --role {role}`" for role in roles)
+        raise WrongState(f"work waits for workers of which none lives: start {start}")
+
+
 EVERY_SWEEP: tuple[Duty, ...] = (
     rescue,
     close_cancelled,
@@ -242,19 +250,21 @@ EVERY_SWEEP: tuple[Duty, ...] = (
     deliver_again,
 )
 BESIDE_IT: tuple[Duty, ...] = (drop_sound,)  # as often, but it may wait for the store
-EVERY_MINUTE: tuple[Duty, ...] = (purge, erase, drop_media, abort_uploads, release_dead, forget_old)
+EVERY_MINUTE: tuple[Duty, ...] = (purge, erase, drop_media, abort_uploads, release_dead, forget_old, miss_workers)
 EVERY_NIGHT: tuple[Duty, ...] = (compare_books, recount_storage)
 
 
 class Sweeper:
     """Performs duties in turn; one that fails never stops the others, and is told of once, not every second.
 
-    Who could not be heard is not dead: after an outage of the database workers have the time of a lease to show that they live.
+    Who could not be heard is not dead: after an outage of the database, or a time in which it stood still, workers have the time of
+    a lease to show that they live.
     """
 
     def __init__(self, services: Services) -> None:
         self._services = services
         self._failing: set[str] = set()
+        self._lease = services.settings.lease_seconds
         self._unheard_until = 0.0  # time.monotonic()
 
     def perform(self, duties: Sequence[Duty]) -> bool:
@@ -263,6 +273,7 @@ class Sweeper:
         for duty in duties:
             if duty is rescue and time.monotonic() < self._unheard_until:
                 continue
+            began = time.monotonic()
             try:
                 more = bool(duty(self._services)) or more
             except StenopoolError as error:
@@ -272,11 +283,16 @@ class Sweeper:
                 self._failed(duty, error)
             else:
                 self._went_well(duty)
+            if duty in EVERY_SWEEP and time.monotonic() - began > self._lease / 2:
+                self._doubt_silence()
         return more
+
+    def _doubt_silence(self) -> None:
+        self._unheard_until = time.monotonic() + self._lease
 
     def _failed(self, duty: Duty, error: Exception) -> None:
         if isinstance(error, DatabaseUnavailable):
-            self._unheard_until = time.monotonic() + self._services.settings.lease_seconds
+            self._doubt_silence()
         self._services.metrics.duty_failures.labels(duty.__name__).inc()
         if duty.__name__ not in self._failing:
             self._failing.add(duty.__name__)

@@ -39,7 +39,7 @@ class JobStore(
         Completion         finish, want_room, put_off, fail
         CancelRetryDelete  cancel, retry, delete
         Outages            wait, hold_on, answered, probe_outages, end_waits
-        SweepQueries       rescue, due, close_cancelled, expire_overdue, counts
+        SweepQueries       rescue, due, close_cancelled, expire_overdue, unserved, counts
         QueuePositions     places, measure_speed
         Retention          due_for_purge, purged, sound_to_drop, sound_dropped, to_erase, erased
         RequestBlobs       expect_blobs
