@@ -28,6 +28,7 @@ from infra.database.session import Database
 from infra.embedded_redis import private_redis_url, redis_server_path
 from infra.encryption.key_file import FILE, HOW, secret_keys
 from infra.environment.secret_files import by_file_name, is_by_file
+from infra.jobs.store import JobStore
 from infra.money.ledger import Ledger
 from infra.settings import Settings, secret_variables
 from infra.storage import open_storage
@@ -236,11 +237,17 @@ def _engines(chosen: Settings) -> Finding:
 
 def _workers(chosen: Settings) -> Finding:
     with contextlib.closing(Database(chosen.database)) as database:
-        if database.check()["migration"] is None:
+        facts = database.check()
+        if facts["migration"] is None:
             return ok("workers", "none yet: nothing was ever started here")
         alive = WorkerStore(database).alive(ALIVE_SECONDS)
+        missed = JobStore(database).unserved(ALIVE_SECONDS) if facts["migration"] == facts["expected"] else []
     counted = {role: sum(worker.role == role for worker in alive) for role in sorted({worker.role for worker in alive})}
-    return ok("workers", ", ".join(f"{number} {role}" for role, number in counted.items()) or "none is running")
+    detail = ", ".join(f"{number} {role}" for role, number in counted.items()) or "none is running"
+    if missed:
+        commands = " and ".join(f"`stenopool worker --role {role}`" for role in missed)
+        return Finding("workers", "broken", f"{detail}; work waits for {' and '.join(missed)}", f"start {commands}")
+    return ok("workers", detail)
 
 
 def _port(port: int) -> Finding:

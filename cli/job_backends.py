@@ -14,6 +14,7 @@ from infra.audit.audit_log import record_job
 from infra.database.session import Database
 from infra.database.tables import Job
 from infra.jobs.store import JobStore
+from infra.jobs.transitions import try_number
 from infra.operator_queries import OperatorQueries
 from pipeline.lifecycle import JobStatus
 from pipeline.quality.omissions import caution_as_dict, findings_from_dict, gaps_of, is_incomplete
@@ -113,7 +114,7 @@ def job_facts(job: Job) -> dict[str, Any]:
         "gaps": gaps_of(findings, job.gaps or ()),
         "warnings": [caution_as_dict(caution) for caution in findings.warnings],
         "error": job.error,
-        "attempt": job.attempt,
+        "attempt": try_number(job),
         "worker": job.worker,
         "expires_at": job.expires_at,
     }

@@ -12,6 +12,10 @@ from infra.monitoring.listener import address_of
 METRICS = "Where to listen for those who measure, besides: GET /metrics and /status, without a key. Off unless given."
 
 
+GRACE_SECONDS = 30
+GRACE = "Seconds for what is under way when it is told to stop; a container's own limit must be longer."
+
+
 def listens(metrics: str | None) -> list[str]:
     """The words that a role is given. Raises InvalidRequest for what is no address."""
     if metrics is None:

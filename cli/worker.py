@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cli.health_check import check_alive
-from cli.roles import METRICS, become, listens
+from cli.roles import GRACE, GRACE_SECONDS, METRICS, become, listens
 
 app = typer.Typer(add_completion=False)
 
@@ -28,13 +28,15 @@ def worker(
     concurrency: Annotated[
         int | None, typer.Option(min=1, help="Processes of cpu, threads of io.", show_default="from the settings")
     ] = None,
+    grace: Annotated[int, typer.Option(min=0, max=3600, help=GRACE)] = GRACE_SECONDS,
     metrics: Annotated[str | None, typer.Option(metavar="HOST:PORT", help=METRICS)] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Do not run; tell whether one lives on this host: exit code 0 or 5.")
     ] = False,
 ) -> None:
-    """Run one worker role alone. Stop it with SIGTERM: what it had in hand goes back to the queue."""
+    """Run one worker role alone. Stop it with SIGTERM: what it cannot finish in time goes back to the queue."""
     if check:
         check_alive(role.value)
         return
-    become("workers", role.value, *(["--concurrency", str(concurrency)] if concurrency else []), *listens(metrics))
+    at_once = ["--concurrency", str(concurrency)] if concurrency else []
+    become("workers", role.value, *at_once, "--grace", str(grace), *listens(metrics))

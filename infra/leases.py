@@ -76,6 +76,11 @@ class LeaseKeeper:
             with self._lock:
                 self._holds.pop(lease, None)
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether this process has been told to stop: what it has it may finish, and it begins nothing."""
+        return self._stop_at() is not None
+
     def stuck_for(self) -> float:
         """For how many seconds the longest void work has not noticed; 0 when there is none."""
         with self._lock:

@@ -17,6 +17,7 @@ from pipeline.errors import StenopoolError
 
 MEDIA_TYPE = CONTENT_TYPE_LATEST
 ALIVE_SECONDS = 30.0
+ROLES = ("cpu", "io", "scheduler")
 SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 
 
@@ -47,7 +48,7 @@ class Metrics:
             partial(_job_gauges, jobs),
             partial(_queue_gauges, queue),
             partial(_webhook_gauges, webhooks),
-            partial(_ledger_gauges, workers),
+            partial(_worker_gauges, workers),
         )
         for question in questions:
             with contextlib.suppress(StenopoolError):
@@ -69,7 +70,7 @@ def _job_gauges(jobs: JobStore, registry: CollectorRegistry) -> None:
     _by_label(registry, "jobs_total", "Jobs in the database", "state", counts["jobs"])
     _by_label(registry, "chunks_live", "Chunks that wait or are being heard", "state", counts["chunks"])
     _by_label(registry, "work_waiting", "Pieces of work that nobody has claimed", "role", counts["waiting"])
-    age = Gauge("job_queue_age_seconds", "How long the oldest queued job has waited", registry=registry)
+    age = Gauge("job_queue_age_seconds", "How long the oldest piece of work that is due has waited", registry=registry)
     age.set(counts["oldest_queued_seconds"])
 
 
@@ -80,9 +81,12 @@ def _webhook_gauges(webhooks: WebhookStore, registry: CollectorRegistry) -> None
     disabled.set(counts["endpoints_disabled"])
 
 
-def _ledger_gauges(workers: WorkerStore, registry: CollectorRegistry) -> None:
-    """What the scheduler's last nightly comparison has found; nothing before there was one."""
-    found = [(worker.facts or {}).get("ledger_differences") for worker in workers.alive(ALIVE_SECONDS)]
+def _worker_gauges(workers: WorkerStore, registry: CollectorRegistry) -> None:
+    """Who lives, and what the scheduler's last nightly comparison has found; nothing of that before there was one."""
+    alive = workers.alive(ALIVE_SECONDS)
+    living = {role: sum(worker.role == role for worker in alive) for role in ROLES}
+    _by_label(registry, "workers_live", "Processes that have lately said that they live", "role", living)
+    found = [(worker.facts or {}).get("ledger_differences") for worker in alive]
     known = [number for number in found if number is not None]
     if known:
         gauge = Gauge("ledger_imbalance", "Differences between balances, ledger and jobs", registry=registry)

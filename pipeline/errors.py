@@ -66,12 +66,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from pipeline.lifecycle import Dependency
+
 
 class StenopoolError(Exception):
     """Something went wrong inside Stenopool."""
 
     code: ClassVar[str] = "internal_error"
     retryable: ClassVar[bool] = False
+    dependency: ClassVar[Dependency | None] = None
 
     def __init__(self, message: str | None = None, /, **details: Any) -> None:
         self.message = message or (type(self).__doc__ or "").strip().splitlines()[0]
@@ -85,6 +88,11 @@ class StenopoolError(Exception):
     def param(self) -> str | None:
         """The request's field that was wrong, where one was."""
         return self.details.get("param")
+
+    @property
+    def outage(self) -> Dependency | None:
+        """What is away, whatever would have been asked of it; None: the failure is that of the work itself."""
+        return self.dependency
 
     def as_dict(self) -> dict[str, Any]:
         """What a job row keeps of it: code, message, retryable and the details."""
@@ -285,6 +293,7 @@ class ProviderUnavailable(ProviderError):
 
     code = "provider_unavailable"
     retryable = True
+    dependency = Dependency.PROVIDER
 
 
 class ProviderBusy(ProviderError):
@@ -292,6 +301,7 @@ class ProviderBusy(ProviderError):
 
     code = "provider_busy"
     retryable = True
+    dependency = Dependency.PROVIDER
 
 
 class ProviderNonsense(ProviderError):
@@ -313,6 +323,12 @@ class RoutesExhausted(StenopoolError):
 
     code = "providers_failed"
     retryable = True
+
+    @property
+    def outage(self) -> Dependency | None:
+        """A provider, when one of those that failed was away: it may answer when it is back."""
+        codes = {tried["code"] for tried in self.details.get("tried", ())}
+        return Dependency.PROVIDER if codes & {ProviderUnavailable.code, ProviderBusy.code} else None
 
 
 class RoutesRefused(RoutesExhausted):
@@ -370,12 +386,14 @@ class StorageUnavailable(StenopoolError):
 
     code = "storage_unavailable"
     retryable = True
+    dependency = Dependency.STORAGE
 
 
 class StorageFull(StorageUnavailable):
     """There is no room left to store the upload."""
 
     code = "insufficient_storage"
+    dependency = Dependency.DISK
 
 
 class InputMissing(StenopoolError):
@@ -395,6 +413,7 @@ class DatabaseUnavailable(StenopoolError):
 
     code = "database_unavailable"
     retryable = True
+    dependency = Dependency.DATABASE
 
 
 class BrokerUnavailable(StenopoolError):

@@ -21,6 +21,15 @@ class JobStatus(StrEnum):
     EXPIRED = "expired"
 
 
+class Dependency(StrEnum):
+    """What a job needs besides its worker, and may be away for a while. That is nobody's failure: the job waits for it."""
+
+    STORAGE = "storage"
+    DATABASE = "database"
+    PROVIDER = "provider"  # every route of the job's model
+    DISK = "disk"  # there is one, and it is full
+
+
 class Stage(StrEnum):
     """What a live job is doing: `progress.stage`."""
 
@@ -30,7 +39,21 @@ class Stage(StrEnum):
     PREPARING = "preparing"  # decodes and cuts; chunks already go out
     TRANSCRIBING = "transcribing"  # all cut; chunks are still being heard
     STITCHING = "stitching"
+    WAITING_FOR_STORAGE = "waiting_for_storage"
+    WAITING_FOR_DATABASE = "waiting_for_database"
+    WAITING_FOR_PROVIDER = "waiting_for_provider"
+    WAITING_FOR_DISK = "waiting_for_disk"
     DONE = "done"
+
+    @classmethod
+    def waiting_for(cls, dependency: Dependency) -> Stage:
+        """That of a job which cannot go on until that is back."""
+        return cls(f"waiting_for_{dependency}")
+
+    @property
+    def dependency(self) -> Dependency | None:
+        """What a job of this stage waits for."""
+        return next((one for one in Dependency if self == Stage.waiting_for(one)), None)
 
 
 class ChunkStatus(StrEnum):

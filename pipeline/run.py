@@ -174,12 +174,26 @@ def _profile(transcriber: Transcriber, options: TranscriptionOptions, route: Rou
     return transcriber.profile_for(options, route.model) if is_particular(transcriber) else transcriber.profile
 
 
+def routes_of(options: TranscriptionOptions | SpeechOptions, registry: ProviderRegistry) -> Sequence[Route]:
+    """Who is asked, best first."""
+    if isinstance(options, SpeechOptions):
+        return registry.catalog.routes(options.model, "speech")
+    return registry.catalog.routes_for(options)
+
+
 def is_local(options: TranscriptionOptions | SpeechOptions, registry: ProviderRegistry) -> bool:
     """Whether the model's first route computes on this machine."""
-    if isinstance(options, SpeechOptions):
-        return registry.speaker(registry.catalog.routes(options.model, "speech")[0]).local
-    routes = registry.catalog.routes_for(options)
-    return registry.transcriber(routes[0]).local
+    return _is_here(routes_of(options, registry)[0], options, registry)
+
+
+def is_remote(options: TranscriptionOptions | SpeechOptions, registry: ProviderRegistry) -> bool:
+    """Whether one of the model's routes leads to another machine."""
+    return not all(_is_here(route, options, registry) for route in routes_of(options, registry))
+
+
+def _is_here(route: Route, options: TranscriptionOptions | SpeechOptions, registry: ProviderRegistry) -> bool:
+    provider = registry.speaker(route) if isinstance(options, SpeechOptions) else registry.transcriber(route)
+    return provider.local
 
 
 def _asked_of(source: Path | bytes, options: TranscriptionOptions, part: Part, max_seconds: float | None) -> Sound:

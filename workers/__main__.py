@@ -1,4 +1,4 @@
-"""`python -m workers cpu|io|scheduler [--concurrency N] [--metrics HOST:PORT]`: one role of the backend, as a process."""
+"""`python -m workers cpu|io|scheduler [--concurrency N] [--grace SECONDS] [--metrics HOST:PORT]`: one role, as a process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from infra.monitoring.listener import address_of
 from infra.settings import Settings
 from pipeline.audio.ffmpeg.binary import find_ffmpeg
 from pipeline.errors import StenopoolError
-from workers.main import run_worker
+from workers.main import GRACE, run_worker
 from workers.schedule import run_scheduler
 
 
@@ -21,6 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m workers", description=__doc__)
     parser.add_argument("role", choices=("cpu", "io", "scheduler"))
     parser.add_argument("--concurrency", type=int, help="processes of cpu, threads of io")
+    parser.add_argument("--grace", type=float, default=GRACE, help="seconds that running work gets at the end")
     parser.add_argument("--metrics", help="HOST:PORT of a listener for metrics and details; off by default")
     given = parser.parse_args(arguments)
     try:
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.role == "scheduler":
             return run_scheduler(settings, monitoring=monitoring)
         find_ffmpeg()
-        return run_worker(settings, given.role, concurrency=given.concurrency, monitoring=monitoring)
+        return run_worker(settings, given.role, concurrency=given.concurrency, monitoring=monitoring, grace=given.grace)
     except StenopoolError as error:
         sys.stderr.write(f"{error}\n")
         return os.EX_CONFIG

@@ -10,6 +10,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from celery import Celery, signals
@@ -31,7 +32,9 @@ from workers.worker_context import Role, StopTime, WorkerContext, WorkerContextF
 log = logging.getLogger(__name__)
 
 _CONCURRENCY = {"cpu": "cpu_processes", "io": "io_threads"}
-GRACE = 1.5  # seconds that running work gets to end by itself when the worker is told to stop
+GRACE = (
+    1.5  # seconds that running work gets to end by itself when the worker is told to stop, where nothing else is said
+)
 LAST_CALL = 1.0  # seconds after that until the process ends, whatever hangs
 
 
@@ -52,9 +55,16 @@ def worker_app(url: str, contexts: WorkerContextFactory) -> Celery:
 
 
 def run_worker(
-    settings: Settings, role: Role, *, concurrency: int | None = None, monitoring: Address | None = None
+    settings: Settings,
+    role: Role,
+    *,
+    concurrency: int | None = None,
+    monitoring: Address | None = None,
+    grace: float = GRACE,
 ) -> int:
-    """Work until SIGTERM or SIGINT; returns the exit code. Start it as a process' main thread.
+    """Work until SIGTERM or SIGINT, then begin nothing new; returns the exit code. Start it as a process' main thread.
+
+    What is in hand after `grace` more seconds goes back to the queue.
 
     Raises BrokerUnavailable when no broker is configured and none runs in this home, WrongState where nobody can listen at
     `monitoring`.
@@ -70,7 +80,7 @@ def run_worker(
     contexts = WorkerContextFactory(settings, role, stop_time)
     warnings.simplefilter("ignore", SecurityWarning)  # about root and pickle; nothing here is ever unpickled
     app = worker_app(url, contexts)
-    _connect_signals(settings, role, contexts, stop_time)
+    _connect_signals(settings, role, contexts, partial(_end_within, grace, stop_time))
     if monitoring is not None:
         _monitor(monitoring, role, contexts)
     prefork = role == "cpu"
@@ -127,7 +137,14 @@ def _answer(name: str, work: Callable[..., object], worker: Callable[[], WorkerC
         log.exception("%s %s failed outside its row", name, args)
 
 
-def _connect_signals(settings: Settings, role: Role, contexts: WorkerContextFactory, stop_time: StopTime) -> None:
+def _end_within(grace: float, stop_time: StopTime) -> None:
+    stop_time.set(grace)
+    threading.Thread(target=_leave_after, args=(grace + LAST_CALL,), daemon=True).start()
+
+
+def _connect_signals(
+    settings: Settings, role: Role, contexts: WorkerContextFactory, stopping: Callable[[], None]
+) -> None:
     main_pid = os.getpid()
 
     def logs(**_: Any) -> None:
@@ -139,12 +156,8 @@ def _connect_signals(settings: Settings, role: Role, contexts: WorkerContextFact
             os._exit(os.EX_SOFTWARE)
         contexts.show_up()
 
-    def stopping(**_: Any) -> None:
-        stop_time.set(GRACE)
-        threading.Thread(target=_leave_after, args=(GRACE + LAST_CALL,), daemon=True).start()
-
     signals.setup_logging.connect(logs, weak=False)
-    signals.worker_shutting_down.connect(stopping, weak=False)
+    signals.worker_shutting_down.connect(lambda **_: stopping(), weak=False)
     if role == "cpu":
         signals.worker_process_init.connect(child_started, weak=False)
         signals.worker_process_shutdown.connect(lambda **_: contexts.take_leave(), weak=False)

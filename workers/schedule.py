@@ -1,4 +1,4 @@
-"""The scheduler: the sweep in a loop until it is told to stop."""
+"""The scheduler: the sweep in a loop until it is told to stop, and beside it whatever may take its time."""
 
 from __future__ import annotations
 
@@ -6,20 +6,18 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Sequence
 from types import FrameType
 
 from infra.monitoring.listener import Address, MonitoringListener
 from infra.settings import Settings
-from infra.wiring import Services
-from workers.sweep import CLEANING, EVERY_MINUTE, EVERY_NIGHT, EVERY_SWEEP, Duty, Sweeper
+from workers.sweep import BESIDE_IT, CLEANING, EVERY_MINUTE, EVERY_NIGHT, EVERY_SWEEP, Duty, Sweeper
 from workers.worker_context import StopTime, WorkerContext, WorkerContextFactory
 
 log = logging.getLogger(__name__)
 
 CLEANING_SECONDS = 10.0  # what has to be gone is gone within a minute of its time
 MINUTE = 60.0
-LAST_SECONDS = 2.0  # that a pass under way has to come to its end when the scheduler stops
+LEAVE = 2.0  # seconds that duties have to come to an end once it is told to stop
 NIGHT = 24 * 3600.0  # from the start of the scheduler on: nobody need agree on a time zone
 
 
@@ -46,32 +44,28 @@ def run_scheduler(settings: Settings, *, monitoring: Address | None = None) -> i
 
 
 def sweep_until(worker: WorkerContext, stop: threading.Event) -> None:
-    """The loops themselves. Each has a thread of its own, so that what must be soon waits for nothing that takes long."""
-    others = [
-        threading.Thread(target=_repeat, args=(worker.services, duties, seconds, stop), name=name, daemon=True)
-        for name, duties, seconds in (
-            ("cleaning", CLEANING, CLEANING_SECONDS),
-            ("minute", EVERY_MINUTE, MINUTE),
-            ("night", EVERY_NIGHT, NIGHT),
-        )
+    """The loop itself. A pass that takes longer than its interval is followed at once by the next one."""
+    sweeper, every = Sweeper(worker.services), worker.services.settings.sweep_seconds
+    intervals = {BESIDE_IT: every, CLEANING: CLEANING_SECONDS, EVERY_MINUTE: MINUTE, EVERY_NIGHT: NIGHT}
+    threads = [
+        threading.Thread(target=_repeat, args=(sweeper, duty, seconds, stop), name=duty.__name__, daemon=True)
+        for duties, seconds in intervals.items()
+        for duty in duties
     ]
-    for thread in others:
+    for thread in threads:
         thread.start()
-    _repeat(worker.services, (*EVERY_SWEEP, _say_so), worker.services.settings.sweep_seconds, stop)
-    until = time.monotonic() + LAST_SECONDS
-    for thread in others:
-        thread.join(max(0.0, until - time.monotonic()))
-
-
-def _repeat(services: Services, duties: Sequence[Duty], seconds: float, stop: threading.Event) -> None:
-    """A pass that takes longer than its interval is followed at once by the next one."""
-    sweeper = Sweeper(services)
     while not stop.is_set():
         began = time.monotonic()
-        sweeper.perform(duties)
-        stop.wait(max(0.0, began + seconds - time.monotonic()))
+        sweeper.perform(EVERY_SWEEP)
+        worker.services.metrics.swept.set_to_current_time()
+        stop.wait(max(0.0, began + every - time.monotonic()))
+    last = time.monotonic() + LEAVE
+    for thread in threads:
+        thread.join(max(0.0, last - time.monotonic()))
 
 
-def _say_so(services: Services) -> None:
-    """That the sweep came through."""
-    services.metrics.swept.set_to_current_time()
+def _repeat(sweeper: Sweeper, duty: Duty, seconds: float, stop: threading.Event) -> None:
+    """A duty by itself, so that none waits for another: every so many seconds, and at once where it has left something."""
+    while not stop.is_set():
+        if not sweeper.perform((duty,)):
+            stop.wait(seconds)

@@ -1,18 +1,23 @@
-"""The sweep: keeps the promises when processes die and messages get lost. Every duty is idempotent; any number may run."""
+"""The sweep: keeps the promises when processes die and messages get lost. Every duty is idempotent; any number may run.
+
+A duty does a bounded amount of work; one that leaves some of it says so, and is performed again at once.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
 from infra.broker import WEBHOOKS
 from infra.database.tables import Media
+from infra.metrics import ALIVE_SECONDS
 from infra.privacy.account_erasure import folder_of
 from infra.wiring import Services
-from pipeline.errors import StenopoolError
+from pipeline.errors import DatabaseUnavailable, StenopoolError, WrongState
 from workers.steps.deliver import ring
 
 log = logging.getLogger(__name__)
@@ -24,11 +29,11 @@ UPLOAD_GIVEN_UP = 3600.0  # seconds without a byte
 IDEMPOTENCY_SECONDS = 24 * 3600.0
 WORKER_FORGOTTEN = 600.0
 MOST_FAILURES = 3
-DELETIONS_AT_ONCE = 8
-BATCHES = 20  # in one pass: what is due first is not kept waiting by many of another kind
+AT_ONCE = 500  # things that one deletion takes away
+ERASERS = 8  # folders that are deleted side by side
 
-Duty = Callable[[Services], None]
 Thing = TypeVar("Thing")
+Duty = Callable[[Services], bool | None]  # True: there is more to do
 
 
 def rescue(services: Services) -> None:
@@ -36,6 +41,13 @@ def rescue(services: Services) -> None:
     while rescued := services.jobs.rescue():
         services.metrics.rescued.inc(rescued)
         log.warning("rescued %d pieces of work from silent workers", rescued)
+
+
+def ask_for_the_absent(services: Services) -> None:
+    """Let work see whether what it waits for is back, and let all go on that waits for what is."""
+    services.jobs.probe_outages()
+    if going_on := services.jobs.end_waits():
+        log.warning("%d jobs go on after an outage", going_on)
 
 
 def wake_workers(services: Services) -> None:
@@ -95,15 +107,16 @@ def expire_overdue(services: Services) -> None:
         log.warning("expired", extra={"job_id": job_id})
 
 
-def drop_sound(services: Services) -> None:
+def drop_sound(services: Services) -> bool:
     """The sound of chunks that are heard goes at once."""
-    if sounds := services.jobs.sound_to_drop():
+    if sounds := services.jobs.sound_to_drop(AT_ONCE):
         services.storage.delete(*(sound.sound_key for sound in sounds))
         services.jobs.sound_dropped(sounds)
+    return len(sounds) == AT_ONCE
 
 
 def purge(services: Services) -> None:
-    """Jobs past their retention lose their results: first in the database, whatever the store does, then there."""
+    """Jobs past their retention lose their results: here in the database, whatever the store does, by `erase` there."""
     skip_failing = SkipFailing()
     after = ""
     while jobs := services.jobs.due_for_purge(after_id=after):
@@ -111,7 +124,6 @@ def purge(services: Services) -> None:
             with skip_failing:
                 services.jobs.purged(job.id)
         after = jobs[-1].id
-    erase(services)
 
 
 def clear(services: Services) -> None:
@@ -125,44 +137,60 @@ def clear(services: Services) -> None:
         after = jobs[-1]
 
 
-def erase(services: Services) -> None:
+def erase(services: Services) -> bool:
     """What nothing refers to any more leaves the store."""
-    for _ in range(BATCHES):
-        if not (places := services.jobs.to_erase()):
-            return
-        _each(partial(_erase_place, services), places)
 
-
-def _erase_place(services: Services, place: str) -> None:
-    if place.endswith("/"):
+    def lose(place: str) -> None:
         services.storage.delete_prefix(place)
-    else:
-        services.storage.delete(place)
-    services.jobs.erased([place])
+        services.jobs.erased([place])
+
+    def lose_all(keys: Sequence[str]) -> None:
+        services.storage.delete(*keys)
+        services.jobs.erased(keys)
+
+    places = services.jobs.to_erase(limit=AT_ONCE)
+    _together([place for place in places if not place.endswith("/")], lose_all)
+    _each([place for place in places if place.endswith("/")], lose)
+    return len(places) == AT_ONCE
 
 
-def drop_media(services: Services) -> None:
+def drop_media(services: Services) -> bool:
     """Recordings that no job needs: given up in mid-upload, never used, or past their time after the job's end."""
-    seconds = services.settings.media_retention_seconds
-    for _ in range(BATCHES):
-        if not (media := services.media.orphans(UPLOAD_GIVEN_UP) + services.media.unneeded(seconds)):
-            return
-        _each(partial(_drop, services), media)
+
+    def lose_all(media: Sequence[Media]) -> None:
+        services.storage.delete(*(row.storage_key for row in media))
+        _each(media, lambda row: services.media.forget(row.id))
+        services.metrics.orphans.inc(len(media))
+
+    given_up = services.media.orphans(UPLOAD_GIVEN_UP, AT_ONCE)
+    unneeded = services.media.unneeded(services.settings.media_retention_seconds, AT_ONCE)
+    for media in (given_up, unneeded):
+        _together(media, lose_all)
+    return AT_ONCE in (len(given_up), len(unneeded))
 
 
-def _drop(services: Services, media: Media) -> None:
-    services.storage.delete(media.storage_key)
-    services.media.forget(media.id)
-    services.metrics.orphans.inc()
+def _together(things: Sequence[Thing], lose_all: Callable[[Sequence[Thing]], None]) -> None:
+    """All in one; when that fails one by one, so that one which resists does not keep the others."""
+    if not things:
+        return
+    try:
+        lose_all(things)
+    except StenopoolError as error:
+        log.warning("one by one, because it failed for all: %s", error)
+        _each(things, lambda thing: lose_all([thing]))
 
 
-def _each(act: Callable[[Thing], None], things: Sequence[Thing]) -> None:
-    """To several at once: a store answers one deletion slowly, and many together."""
-    skip_failing = SkipFailing()
-    with ThreadPoolExecutor(DELETIONS_AT_ONCE, thread_name_prefix="delete") as threads:
-        for done in [threads.submit(act, thing) for thing in things]:
-            with skip_failing:
-                done.result()
+def _each(things: Iterable[Thing], lose: Callable[[Thing], object]) -> None:
+    """Several side by side: what takes the time is to ask."""
+    with ThreadPoolExecutor(ERASERS, thread_name_prefix="erase") as threads:
+        for _ in threads.map(partial(_unless_it_resists, SkipFailing(), lose), things):
+            pass
+
+
+def _unless_it_resists(skip_failing: SkipFailing, lose: Callable[[Thing], object], thing: Thing) -> None:
+    if not skip_failing.is_enough:
+        with skip_failing:
+            lose(thing)
 
 
 def erase_accounts(services: Services) -> None:
@@ -185,6 +213,11 @@ class SkipFailing:
     def __init__(self) -> None:
         self._failed = 0
 
+    @property
+    def is_enough(self) -> bool:
+        """Nothing more should be tried in this pass."""
+        return self._failed >= MOST_FAILURES
+
     def __enter__(self) -> None:
         return None
 
@@ -193,7 +226,7 @@ class SkipFailing:
             return False
         self._failed += 1
         log.warning("left for the next pass: %s", error)
-        return self._failed < MOST_FAILURES
+        return not self.is_enough
 
 
 def abort_uploads(services: Services) -> None:
@@ -230,33 +263,51 @@ def recount_storage(services: Services) -> None:
         log.warning("%s was counted %d stored bytes and %d results too much", account_id, size, results)
 
 
+def miss_workers(services: Services) -> None:
+    """Work that nobody can take is told of, once, with what to do. Raises WrongState."""
+    if roles := services.jobs.unserved(ALIVE_SECONDS):
+        start = " and ".join(f"`stenopool worker --role {role}`" for role in roles)
+        raise WrongState(f"work waits for workers of which none lives: start {start}")
+
+
 EVERY_SWEEP: tuple[Duty, ...] = (
     rescue,
     close_cancelled,
     expire_overdue,
+    ask_for_the_absent,
     wake_workers,
     measure_speed,
     deliver_due,
     deliver_again,
-    drop_sound,
 )
+BESIDE_IT: tuple[Duty, ...] = (drop_sound,)  # as often, but it may wait for the store
 CLEANING: tuple[Duty, ...] = (purge, clear, erase_accounts, erase, drop_media, reseal)
-EVERY_MINUTE: tuple[Duty, ...] = (stop_forbidden, *CLEANING, abort_uploads, release_dead, forget_old)
+EVERY_MINUTE: tuple[Duty, ...] = (stop_forbidden, abort_uploads, release_dead, forget_old, miss_workers)
 EVERY_NIGHT: tuple[Duty, ...] = (compare_books, recount_storage)
 
 
 class Sweeper:
-    """Performs duties in turn; one that fails never stops the others, and is told of once, not every second."""
+    """Performs duties in turn; one that fails never stops the others, and is told of once, not every second.
+
+    Who could not be heard is not dead: after an outage of the database, or a time in which it stood still, workers have the time of
+    a lease to show that they live.
+    """
 
     def __init__(self, services: Services) -> None:
         self._services = services
         self._failing: set[str] = set()
+        self._lease = services.settings.lease_seconds
+        self._unheard_until = 0.0  # time.monotonic()
 
-    def perform(self, duties: Sequence[Duty]) -> None:
-        """Every duty once."""
+    def perform(self, duties: Sequence[Duty]) -> bool:
+        """Every duty once. True: one of them has left something to do."""
+        more = False
         for duty in duties:
+            if duty is rescue and time.monotonic() < self._unheard_until:
+                continue
+            began = time.monotonic()
             try:
-                duty(self._services)
+                more = bool(duty(self._services)) or more
             except StenopoolError as error:
                 self._failed(duty, error)
             except Exception as error:
@@ -264,8 +315,16 @@ class Sweeper:
                 self._failed(duty, error)
             else:
                 self._went_well(duty)
+            if duty in EVERY_SWEEP and time.monotonic() - began > self._lease / 2:
+                self._doubt_silence()
+        return more
+
+    def _doubt_silence(self) -> None:
+        self._unheard_until = time.monotonic() + self._lease
 
     def _failed(self, duty: Duty, error: Exception) -> None:
+        if isinstance(error, DatabaseUnavailable):
+            self._doubt_silence()
         self._services.metrics.duty_failures.labels(duty.__name__).inc()
         if duty.__name__ not in self._failing:
             self._failing.add(duty.__name__)

@@ -7,8 +7,9 @@ from typing import Any
 from infra.database.tables import Job, JobEvent, WebhookAttempt, WebhookMessage
 from infra.jobs.request_blobs import shown_request
 from infra.jobs.store import QueuePlace
+from infra.jobs.transitions import try_number
 from infra.money.job_money import cost_facts, job_usage
-from pipeline.lifecycle import TERMINAL, JobStatus
+from pipeline.lifecycle import TERMINAL, JobStatus, Stage
 from pipeline.pricing import tokens_from_dict
 from pipeline.quality.omissions import caution_as_dict, findings_from_dict, gaps_of, is_incomplete
 from pipeline.transcript import SAMPLE_RATE, TokenUsage
@@ -25,6 +26,7 @@ MOVES = (
 )
 INPUT = ("type", "filename", "bytes", "sha256", "duration", "channels", "codec", "characters", "audio_tracks")
 SOUND = ("format", "bytes", "duration")
+WAITING = ("code", "message", "param")
 ERROR = ("code", "message", "stage", "retryable", "retry_at", "chunk", "provider")
 CURRENCY = "usd"
 HEARD_PERCENT = 99.0  # with the last chunk heard: the rest is for stitching and publishing
@@ -78,7 +80,7 @@ def job_object(
         "receipt_url": f"/v1/receipts?job_id={job.id}",
         "error": _error(job),
         "webhook": _webhook(job, message),
-        "attempt": job.attempt,
+        "attempt": try_number(job),
         "expires_at": epoch(job.expires_at),
     }
 
@@ -89,7 +91,8 @@ def _queue(job: Job, place: QueuePlace | None) -> dict[str, Any] | None:
         return None
     place = place or QueuePlace(job.queue)
     ahead = None if place.ahead_ms is None else round(place.ahead_ms / 1000, 1)
-    return {"lane": place.lane, "ahead_audio_seconds": ahead, "eta": epoch(place.eta)}
+    eta = epoch(place.eta) if Stage(job.stage).dependency is None else None  # nobody knows when that comes back
+    return {"lane": place.lane, "ahead_audio_seconds": ahead, "eta": eta}
 
 
 def progress(job: Job, *, now: float) -> dict[str, Any]:
@@ -147,6 +150,8 @@ def _eta(job: Job, share: float, now: float) -> int | None:
     """The rest at the speed so far, and the steps after the last chunk; unknown before the first chunk is done."""
     if terminal(job):
         return 0
+    if Stage(job.stage).dependency is not None:
+        return None
     if not share or job.processing_at is None:
         return None
     hearing = 0.0 if _is_heard(job) else (now - job.processing_at) * (1 - share) / share
@@ -194,10 +199,13 @@ def _error(job: Job) -> dict[str, Any] | None:
 
 
 def _waiting(job: Job, now: float) -> dict[str, Any] | None:
-    """Why nobody works on it until when."""
-    if job.waiting is None or terminal(job) or job.run_at <= now:
+    """Why nobody works on it until when; null: until something that is away is back."""
+    if job.waiting is None or terminal(job):
         return None
-    return {**job.waiting, "until": epoch(job.run_at)}
+    told = {name: job.waiting.get(name) for name in WAITING}
+    if Stage(job.stage).dependency is not None:
+        return {**told, "until": None}
+    return {**told, "until": epoch(job.run_at)} if job.run_at > now else None
 
 
 def _webhook(job: Job, message: WebhookMessage | None) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema, 
 
 from api.schemas.audio_options import MAX_INPUT, AnyVoice, Lenient, Many, Parsed, TranscriptionFields, Unset, VoiceId
 from api.schemas.number_bounds import KeptSeconds, Seconds, WholeSeconds
-from infra.webhooks.outbox import JOB_EVENTS
+from infra.webhooks.outbox import JOB_EVENTS, WAITING_EVENT
 from infra.webhooks.signing_secrets import check_secret
 from pipeline.errors import InvalidRequest
 from pipeline.money import MOST_USD
@@ -38,7 +38,9 @@ class WebhookFields(Lenient):
     """Where to tell that the job has ended."""
 
     url: str = Field(min_length=1, max_length=2048)
-    events: Annotated[list[str] | None, Many()] = Field(None, description=f"Default: all of {', '.join(JOB_EVENTS)}.")
+    events: Annotated[list[str] | None, Many()] = Field(
+        None, description=f"Default: all of {', '.join(JOB_EVENTS)}; {WAITING_EVENT} only by name."
+    )
     secret: Annotated[str | None, Unset] = Field(
         None, description="`whsec_` and standard padded base64 of 24 to 64 bytes."
     )
@@ -47,8 +49,8 @@ class WebhookFields(Lenient):
     @classmethod
     def _events(cls, value: list[str] | None) -> list[str] | None:
         for name in value or ():
-            if name not in JOB_EVENTS:
-                raise ValueError(f"There is no such event type. Offered: {', '.join(JOB_EVENTS)}.")
+            if name not in (*JOB_EVENTS, WAITING_EVENT):
+                raise ValueError(f"There is no such event type. Offered: {', '.join((*JOB_EVENTS, WAITING_EVENT))}.")
         return value
 
     @field_validator("secret")
@@ -108,6 +110,10 @@ class JobCommon(Lenient):
     timeout_seconds: Annotated[WholeSeconds | None, Unset] = None
     retention_seconds: Annotated[KeptSeconds | None, Unset] = Field(
         None, description="How long results are kept after the job has ended; 0: they go within a minute."
+    )
+    on_provider_outage: Annotated[Literal["wait", "fail"] | None, Unset] = Field(
+        None,
+        description="While no provider of the model answers: wait (default), until the job's time is over, or fail.",
     )
     client_reference_id: Annotated[str | None, Unset] = Field(None, max_length=255)
     metadata: Annotated[dict[Key, Value] | None, Parsed] = Field(None, max_length=16)

@@ -43,6 +43,7 @@ _DATED = text("since >= 0")
 _OF_ACCOUNT = ("role", "account_id", "slow", "rank")
 _IN_TURN = ("since", "job_id", "idx")
 _SOUND = text("sound_key IS NOT NULL")
+_WAITS = text("waits_for IS NOT NULL")
 _UNDER_WAY = text("lease_token IS NOT NULL OR dispatched_at IS NOT NULL")
 
 
@@ -117,6 +118,7 @@ class Job(SQLModel, table=True):
         Index("ix_jobs_retention", "expires_at", sqlite_where=_KEPT, postgresql_where=_KEPT),
         Index("ix_jobs_uncleared", "id", sqlite_where=_UNCLEARED, postgresql_where=_UNCLEARED),
         Index("ix_jobs_held", "queue", sqlite_where=_HELD, postgresql_where=_HELD),
+        Index("ix_jobs_waits", "waits_for", sqlite_where=_WAITS, postgresql_where=_WAITS),
     )
     id: str = Field(primary_key=True)  # job_ + ULID
     account_id: str = Field(foreign_key="accounts.id")
@@ -149,6 +151,8 @@ class Job(SQLModel, table=True):
     lease_token: str | None = None
     lease_until: float | None = _time(index=True)
     worker: str | None = None
+    waits_for: str | None = None  # an outage's `place`: while that lasts, and on its next try
+    waits_since: float | None = _time()  # when it last failed for one
     run_at: float = Field(sa_type=Double)  # not before
     dispatched_at: float | None = _time()  # for processes of the version before this one, which send messages by it
 
@@ -167,7 +171,7 @@ class Job(SQLModel, table=True):
     kept: bool = False  # counts among its account's results: from its creation until it is cancelled or purged
     stored_bytes: int = Field(default=0, sa_type=BigInteger)  # of its account's quota, its media's apart
     blobs: dict[str, Any] | None = _json()  # where the large values of `request` are: key, bytes, shown
-    waiting: dict[str, Any] | None = _json()  # why it was put off until `run_at`: code, message
+    waiting: dict[str, Any] | None = _json()  # why it was put off until `run_at`, or what it waits for: code, message
     partial: bool = False
     gaps: list[dict[str, Any]] | None = (
         _json()
@@ -215,6 +219,7 @@ class Chunk(SQLModel, table=True):
     __table_args__ = (
         Index("ix_chunks_live", "status", "run_at"),
         Index("ix_chunks_sound", "status", sqlite_where=_SOUND, postgresql_where=_SOUND),
+        Index("ix_chunks_waits", "waits_for", sqlite_where=_WAITS, postgresql_where=_WAITS),
     )
     job_id: str = Field(foreign_key="jobs.id", primary_key=True)
     idx: int = Field(primary_key=True)
@@ -229,6 +234,8 @@ class Chunk(SQLModel, table=True):
     lease_token: str | None = None
     lease_until: float | None = _time(index=True)
     worker: str | None = None
+    waits_for: str | None = None  # as a job's
+    waits_since: float | None = _time()
     run_at: float = Field(sa_type=Double)
     dispatched_at: float | None = _time()
     result_key: str | None = None
@@ -307,6 +314,17 @@ class Lane(SQLModel, table=True):
     looked_at: float | None = _time()
     served_ms: int = Field(default=0, sa_type=BigInteger)  # by all, when somebody last looked
     ms_per_second: float | None = _time()  # while work waited
+
+
+class Outage(SQLModel, table=True):
+    """Something that work needs and that was away: for all who wait for it, one piece of work at a time asks again."""
+
+    __tablename__ = "outages"
+    place: str = Field(primary_key=True)  # storage, disk, or "provider" and the routes that failed
+    since: float | None = _time()  # None: it is back
+    pause: float = Field(default=0.0, sa_type=Double)  # seconds from one try to the next; it grows
+    probe_at: float | None = _time()  # when the next try is due
+    worked_at: float | None = _time()  # when it last came back
 
 
 class JobEvent(SQLModel, table=True):

@@ -16,6 +16,7 @@ from sqlmodel import col
 from infra.database.clock import read_clock
 from infra.database.erasures import erase
 from infra.database.tables import Chunk, Job, Media
+from infra.jobs.outages import told_to_go_on
 from infra.jobs.stored_bytes import SPEECH
 from infra.jobs.stored_bytes import count as count_bytes
 from infra.jobs.transitions import (
@@ -166,6 +167,7 @@ class ChunkProgress(Store):
             note_duration(job, audio_samples)
             job.input = {**job.input, **(facts or {})}
             job.lost = job.failures = 0
+            job.waits_for = job.waits_since = None
             job.stage = Stage.STITCHING if all_heard(job) else Stage.TRANSCRIBING
             drop_job_lease(job)
             job.version += 1
@@ -184,6 +186,8 @@ class ChunkProgress(Store):
         with self._database.write() as session:
             job, chunk = held_chunk(session, lease)
             drop_chunk_lease(chunk, ChunkStatus.COMPLETED)
+            chunk.waits_for = None
+            told_to_go_on(job)
             chunk.result_key = result_key
             chunk.model_used = model_used
             chunk.error = None
@@ -201,6 +205,7 @@ class ChunkProgress(Store):
             time = read_clock(session)
             chunk.failures += 1
             chunk.error = error
+            chunk.waits_for = None
             if retry_in is None:
                 return give_up_chunk(session, job, chunk, error, time)
             put_chunk_back(chunk, time + retry_in)
@@ -278,6 +283,7 @@ def disarm(session: Session, job: Job, chunk: Chunk, now: float) -> None:
         erase(session, chunk.sound_key, now)
     chunk.lost = chunk.failures = 0
     chunk.handed_out = False
+    chunk.waits_for = chunk.waits_since = None
     chunk.sound_key = chunk.result_key = chunk.model_used = chunk.tokens = chunk.error = None
 
 

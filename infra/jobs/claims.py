@@ -32,6 +32,7 @@ from infra.jobs.transitions import (
     note,
     put_back,
     put_chunk_back,
+    try_number,
 )
 from pipeline.errors import LeaseLost
 from pipeline.lifecycle import ChunkStatus, JobStatus
@@ -131,7 +132,7 @@ class Claims(Store):
             if lease.idx is None:
                 job = held_job(session, lease)
                 put_back(job, read_clock(session))
-                note(session, job, "released", job.run_at, attempt=lease.attempt)
+                note(session, job, "released", job.run_at, attempt=try_number(job))
             else:
                 job, chunk = held_chunk(session, lease)
                 put_chunk_back(chunk, read_clock(session))

@@ -104,6 +104,7 @@ class Completion(Store):
                 end(session, job, JobStatus.FAILED, time, error)
             else:
                 job.failures += 1
+                job.waits_for = None
                 put_back(job, time + retry_in)
                 note(session, job, "retrying", time, error=error, retry_in=retry_in)
         return job
@@ -111,6 +112,7 @@ class Completion(Store):
 
 def _put_off(session: Session, job: Job, until: float, error: dict[str, Any]) -> None:
     put_back(job, until)
+    job.waits_for = None
     job.waiting = {name: error.get(name) for name in ("code", "message", "param")}
     job_minutes.put_off(session, job)
 

@@ -8,6 +8,7 @@ from infra.jobs.claims import Claimed, Claims, Lease
 from infra.jobs.clearing import Clearing
 from infra.jobs.completion import Completion, Finished, HeardChunk
 from infra.jobs.create_and_read import JobRows, NewJob
+from infra.jobs.outages import Outages
 from infra.jobs.queue.queue_position import QueuePlace, QueuePositions
 from infra.jobs.reading import Reading
 from infra.jobs.request_blobs import RequestBlobs
@@ -24,6 +25,7 @@ class JobStore(
     Completion,
     CancelRetryDelete,
     Reading,
+    Outages,
     SweepQueries,
     QueuePositions,
     Retention,
@@ -41,7 +43,8 @@ class JobStore(
         Completion         finish, want_room, put_off, fail
         CancelRetryDelete  cancel, retry, delete
         Reading            hand_out, pay
-        SweepQueries       rescue, due, close_cancelled, stop_forbidden, expire_overdue, counts
+        Outages            wait, hold_on, answered, probe_outages, end_waits
+        SweepQueries       rescue, due, close_cancelled, stop_forbidden, expire_overdue, unserved, counts
         QueuePositions     places, measure_speed
         Retention          due_for_purge, purged, sound_to_drop, sound_dropped, to_erase, erased
         Clearing           to_clear, clear

@@ -1,13 +1,10 @@
 """The queries of the sweep, which keeps promises when processes died.
 
-Any number of sweeps may run at once: rows that somebody else has locked are skipped, and every move looks again under the
-row's lock. A row on which a move fails is logged and passed over, so that it cannot starve those behind it.
+Any number of sweeps may run at once: every move looks again under the row's lock.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, exists, func, or_, select
@@ -15,24 +12,23 @@ from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from infra.database.clock import now, read_clock
-from infra.database.tables import Account, ApiKey, Chunk, Job, Lane, Share
+from infra.database.tables import Account, ApiKey, Chunk, Job, Lane, Share, WaitingWork, Worker
 from infra.jobs.cancel_retry_delete import stop
 from infra.jobs.chunks import give_up_chunk
+from infra.jobs.job_walk import JobWalk
+from infra.jobs.outages import overdue_error
 from infra.jobs.queue.fair_order import claimable_now
-from infra.jobs.transitions import Store, close_if_idle, end, lock_job, note, put_back, put_chunk_back
+from infra.jobs.transitions import close_if_idle, end, note, put_back, put_chunk_back, try_number
 from infra.keys.accounts import CLOSED
-from pipeline.errors import DatabaseUnavailable, DeadlineExceeded, WorkerLost
+from pipeline.errors import WorkerLost
 from pipeline.lifecycle import ACTIONS, JOB_MOVES, ChunkStatus, JobStatus
 
-log = logging.getLogger(__name__)
-
-PAGES = 20  # at most, of `limit` rows each, in one call
 MAY_STOP = tuple(ACTIONS["cancel"] - {JobStatus.CANCELLING})
 MAY_EXPIRE = tuple(status for status, targets in JOB_MOVES.items() if JobStatus.EXPIRED in targets)
 
 
-class SweepQueries(Store):
-    """rescue, due, close_cancelled, stop_forbidden, expire_overdue, counts."""
+class SweepQueries(JobWalk):
+    """rescue, due, close_cancelled, stop_forbidden, expire_overdue, unserved, counts."""
 
     def rescue(self, limit: int = 500) -> int:
         """Take work back from workers that fell silent: due again with lost + 1, or failed as worker_lost after max_attempts.
@@ -72,21 +68,28 @@ class SweepQueries(Store):
         return list(self._each(_forbidden(account_id), limit, forbid, wait=True))
 
     def expire_overdue(self, limit: int = 100) -> list[str]:
-        """Live jobs past their deadline become expired; returns their ids."""
+        """Live jobs past their deadline become expired, for want of what they waited for; returns their ids."""
         overdue = select(col(Job.id)).where(col(Job.status).in_(MAY_EXPIRE), col(Job.deadline_at) <= now())
 
         def expire(session: Session, job: Job, time: float) -> int:
             if job.status not in MAY_EXPIRE or job.deadline_at is None or job.deadline_at > time:
                 return 0
-            end(session, job, JobStatus.EXPIRED, time, DeadlineExceeded(stage=job.stage).as_dict())
+            end(session, job, JobStatus.EXPIRED, time, overdue_error(job))
             return 1
 
         return list(self._each(overdue, limit, expire))
 
+    def unserved(self, seconds: float) -> list[str]:
+        """Roles of which no worker has been seen for so long, while work that it could do has waited as long."""
+        served = exists().where(col(Worker.role) == col(WaitingWork.role), col(Worker.seen_at) > now() - seconds)
+        waits = select(col(WaitingWork.role)).where(col(WaitingWork.run_at) < now() - seconds, ~served).distinct()
+        with self._database.read() as session:
+            return sorted(session.scalars(waits))
+
     def counts(self) -> dict[str, Any]:
         """{"jobs": {status: n}, "chunks": {status: n} of live ones, "oldest_queued_seconds",
         "waiting": {role: pieces of work that wait to be claimed}}."""
-        oldest = select(now() - func.min(Job.run_at)).where(col(Job.status) == JobStatus.QUEUED)
+        oldest = select(now() - func.min(col(WaitingWork.run_at)))  # that of a job whose chunks nobody takes among it
         with self._database.read() as session:
             jobs = session.execute(select(col(Job.status), func.count()).group_by(col(Job.status))).all()
             chunks = session.execute(
@@ -105,40 +108,11 @@ class SweepQueries(Store):
             "waiting": {role: int(pieces) for role, pieces in waiting},
         }
 
-    def _each(
-        self, ids: Select[str], limit: int, act: Callable[[Session, Job, float], int], *, wait: bool = False
-    ) -> dict[str, int]:
-        """Do `act` to every job in `ids`, each in a transaction of its own under its lock; returns what acted on how much.
-
-        Jobs that somebody else has locked are passed over, unless it is to `wait` for them.
-        """
-        done: dict[str, int] = {}
-        after = ""
-        for _ in range(PAGES):
-            with self._database.read() as session:
-                page = list(session.scalars(ids.where(col(Job.id) > after).order_by(col(Job.id)).limit(limit)))
-            done |= {job_id: n for job_id in page if (n := self._try(job_id, act, wait))}
-            if len(page) < limit:
-                break
-            after = page[-1]
-        return done
-
-    def _try(self, job_id: str, act: Callable[[Session, Job, float], int], wait: bool) -> int:
-        try:
-            with self._database.write() as session:
-                job = lock_job(session, job_id, skip_locked=not wait)
-                return 0 if job is None else act(session, job, read_clock(session))
-        except DatabaseUnavailable:
-            raise
-        except Exception:
-            log.exception("the sweep passes over job %s", job_id)
-            return 0
-
     def _rescue_job(self, session: Session, job: Job, time: float) -> int:
         if job.status != JobStatus.PROCESSING or job.lease_until is None or job.lease_until >= time:
             return 0
+        note(session, job, "worker_lost", time, attempt=try_number(job), worker=job.worker, lost=job.lost + 1)
         job.lost += 1
-        note(session, job, "worker_lost", time, attempt=job.attempt, worker=job.worker, lost=job.lost)
         if job.lost >= self._max_attempts:
             end(session, job, JobStatus.FAILED, time, WorkerLost(stage=job.stage, attempts=job.lost).as_dict())
         else:

@@ -20,7 +20,7 @@ from infra.encryption.secret_box import PLAIN, SecretBox
 from infra.jobs.stored_bytes import leave_cancelled
 from infra.money.job_money import settle
 from infra.webhooks.outbox import announce
-from pipeline.errors import LeaseLost, NotFound
+from pipeline.errors import LeaseLost, NotFound, WorkerLost
 from pipeline.lifecycle import JOB_MOVES, TERMINAL, ChunkStatus, JobStatus, Stage
 
 MS_PER_CHARACTER = 65  # of a text that is read aloud
@@ -79,6 +79,14 @@ def size_ms(task: str, facts: dict[str, Any], thought_ms: int | None = None) -> 
         return int(facts.get("characters") or 0) * MS_PER_CHARACTER
     known = facts.get("expected_ms") or float(facts.get("duration") or 0) * 1000 or thought_ms or UNKNOWN_SIZE_MS
     return max(int(known), int(facts.get("bytes") or 0) // WAVE_BYTES_PER_MS)
+
+
+def try_number(job: Job) -> int:
+    """The how-manieth try at its present stage this is: a failure or a worker's death makes it one more, waiting and a fresh claim
+    do not. 0: nobody has begun.
+    """
+    ended_by_death = (job.error or {}).get("code") == WorkerLost.code
+    return int(job.attempt > 0 and not ended_by_death) + job.failures + job.lost
 
 
 def all_heard(job: Job) -> bool:
@@ -168,6 +176,7 @@ def end(session: Session, job: Job, target: JobStatus, now: float, error: dict[s
     move(job, target, now)
     drop_job_lease(job)
     job.stage = Stage.DONE
+    job.waits_for = None
     job.error = error
     job.ended_at = now
     if job.retention_seconds is not None:

@@ -1,7 +1,7 @@
 """The outbox: what callers are to be told, written in the transaction that makes it true.
 
 A message's bytes are fixed when it is written, and its id is the webhook-id of every attempt. (subject, type, target) is
-unique: one message per run of a job and target, whatever happens.
+unique: one message per run of a job and target, whatever happens, and one for each time that it begins to wait for something.
 """
 
 from __future__ import annotations
@@ -24,19 +24,29 @@ JOB_TARGET = "job"  # the webhook that came with the job, as opposed to one of t
 JOB_EVENTS = tuple(
     f"audio.job.{status}" for status in (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.EXPIRED)
 )
+WAITING_EVENT = "audio.job.waiting"
 TEST_EVENT = "webhook.test"
-EVENT_TYPES = (*JOB_EVENTS, TEST_EVENT)
+EVENT_TYPES = (*JOB_EVENTS, WAITING_EVENT, TEST_EVENT)
 
 
 def announce(session: Session, job: Job, now: float) -> None:
     """Tell the job's webhook and the account's active endpoints that this run of the job has ended."""
-    kind = f"audio.job.{job.status}"
+    _tell(session, job, f"audio.job.{job.status}", f"{job.id}/{job.run}", now=now, data=job_facts(job))
+
+
+def announce_wait(session: Session, job: Job, now: float) -> None:
+    """Tell those who have asked for it by name that the job waits for something that is away."""
+    data = job_facts(job) | {"waiting": {"stage": str(job.stage), **(job.waiting or {})}}
+    _tell(session, job, WAITING_EVENT, f"{job.id}/{job.run}/{job.version}", now=now, data=data)
+
+
+def _tell(session: Session, job: Job, kind: str, subject: str, *, now: float, data: dict[str, Any]) -> None:
     for target, url in _policy(session, job, kind):
         message = WebhookMessage(
             id=new_id("evt"),
             account_id=job.account_id,
             job_id=job.id,
-            subject=f"{job.id}/{job.run}",
+            subject=subject,
             target=target,
             endpoint_id=None if target == JOB_TARGET else target,
             receiver=receiver_of(job.account_id, None if target == JOB_TARGET else target, url),
@@ -46,7 +56,7 @@ def announce(session: Session, job: Job, now: float) -> None:
             next_attempt_at=now,
             created_at=now,
         )
-        message.body = event_body(message.id, kind, now, job_facts(job))
+        message.body = event_body(message.id, kind, now, data)
         session.add(message)
 
 
@@ -64,8 +74,8 @@ def _policy(session: Session, job: Job, kind: str) -> list[tuple[str, str]]:
 
 
 def wants(types: list[str] | None, kind: str) -> bool:
-    """Whether a subscription covers an event type; none given means every type."""
-    return not types or kind in types or "*" in types
+    """Whether a subscription covers an event type; none given means every type but that of a job that only waits."""
+    return kind in (types or ()) or (kind != WAITING_EVENT and (not types or "*" in types))
 
 
 def event_body(message_id: str, kind: str, now: float, data: dict[str, Any]) -> bytes:

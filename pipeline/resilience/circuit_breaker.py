@@ -1,7 +1,8 @@
 """A circuit breaker: who failed several times in a row is left alone for a while, then asked once to see whether it is back.
 
 What counts is a whole call with its tries, so that one poisonous piece of sound cannot open it alone. A refusal is an answer: the
-server is there. Being over a rate says neither that it works nor that it fails.
+server is there. Being over a rate says neither that it works nor that it fails. A call that somebody else has chosen to see whether
+the provider is back (`pipeline.resilience.probe`) is let through, and closes it when it is answered.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from pipeline.errors import ProviderBusy, ProviderNonsense, ProviderUnavailable
+from pipeline.resilience.probe import is_probe
 
 _FAILURES = (ProviderUnavailable, ProviderNonsense)
 
@@ -56,7 +58,7 @@ class CircuitBreaker:
     def _admit(self) -> tuple[bool, int]:
         """Whether this call is the probe, and the number of openings so far."""
         with self._lock:
-            if self._failed < self._limit:
+            if self._failed < self._limit or is_probe():
                 return False, self._opened
             wait = self._open_until - self._clock()
             if wait > 0 or self._probing:

@@ -171,7 +171,7 @@ def exposition() -> str:
     """What /metrics says when everything can be asked."""
     some = defaultdict[str, Any](int, jobs={"queued": 1}, chunks={}, waiting={})
     store = SimpleNamespace(counts=lambda: some)
-    workers = SimpleNamespace(alive=lambda _: [SimpleNamespace(facts={"ledger_differences": 0})])
+    workers = SimpleNamespace(alive=lambda _: [SimpleNamespace(role="cpu", facts={"ledger_differences": 0})])
     metrics: Any = Metrics()
     return str(metrics.render(store, SimpleNamespace(lengths=dict), store, workers), "utf-8")
 

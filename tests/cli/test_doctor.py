@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 import redis
 from sqlalchemy import update
+from sqlmodel import col
 
 from cli import exits
 from cli.doctor import _redis as look_at_redis
 from cli.doctor import _secrets as look_at_secrets
 from infra.database.session import Database
-from infra.database.tables import Account
+from infra.database.tables import Account, Job
 from infra.embedded_redis import PrivateRedis
+from infra.jobs.store import JobStore, NewJob
 from infra.settings import Settings
 from tests.cli.conftest import Ran, Run
 
@@ -97,3 +99,16 @@ def test_a_provider_that_cannot_work_here_is_a_warning(run: Run, monkeypatch: py
     (advice,) = [check["advice"] for check in ran.json["checks"] if check["name"] == "models"]
     assert advice == "faster-whisper: `model` is a folder that does not exist"
     assert ran.code == 0
+
+
+def test_work_without_a_worker_is_broken(run: Run) -> None:
+    account = run("keys", "create", "--json").json["account_id"]
+    with contextlib.closing(Database(Settings.from_env(os.environ).database)) as database:
+        store = JobStore(database)
+        job, _ = store.create(NewJob(account_id=account, task="transcription", model="far", queue="io"))
+        assert states(run("doctor", "--json"))["workers"] == "ok"
+        with database.write() as session:
+            session.execute(update(Job).where(col(Job.id) == job.id).values(run_at=1.0))
+    ran = run("doctor", "--json")
+    assert (ran.code, states(ran)["workers"]) == (exits.FAILED, "broken")
+    assert "stenopool worker --role io" in ran.out

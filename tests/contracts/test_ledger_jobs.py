@@ -15,8 +15,8 @@ from infra.money.job_money import PARTS, Terms, cost_facts
 from infra.money.ledger import Ledger
 from infra.money.receipts import Receipts
 from pipeline.catalog.model import Prices
-from pipeline.errors import CostLimitExceeded, InsufficientBalance, LeaseLost, LimitExceeded
-from pipeline.lifecycle import JobStatus
+from pipeline.errors import CostLimitExceeded, InsufficientBalance, LeaseLost, LimitExceeded, ProviderUnavailable
+from pipeline.lifecycle import Dependency, JobStatus
 from pipeline.pricing import Usage
 from pipeline.transcript import TokenUsage
 from tests.contracts.job_store_harness import CHUNK, ERROR, JobStoreHarness, span
@@ -371,3 +371,17 @@ def test_a_text_costs_all_its_characters(harness: JobStoreHarness, ledger: Ledge
     assert harness.now(job).captured_micro == 900
     harness.hear(job, 1)
     assert harness.finish(job).captured_micro == 1_500 == spent(ledger, harness)
+
+
+def test_a_job_that_waited_in_vain_has_cost_nothing(harness: JobStoreHarness, ledger: Ledger) -> None:
+    job = harness.submit(terms=terms(2), timeout_seconds=60)
+    harness.cut(job, 2)
+    harness.hear(job, 0)
+    away = ProviderUnavailable()
+    harness.jobs.wait(harness.claim_chunk(job, 1), Dependency.PROVIDER, "provider far/oracle", away.as_dict())
+    assert spent(ledger, harness) == 200, "it is held while it waits"
+    harness.shift(job, deadline_at=1.0)
+    harness.jobs.expire_overdue()
+    row = harness.now(job)
+    assert (row.status, (row.error or {})["code"]) == (JobStatus.EXPIRED, "provider_unavailable")
+    assert (row.held_micro, row.captured_micro, spent(ledger, harness)) == (0, 0, 0)

@@ -64,8 +64,18 @@ prices = {{ thousand_characters = "0.015" }}
 class Stack:
     """Start processes by name, break them, submit jobs, see what came of them."""
 
-    def __init__(self, home: Path, *, database_url: str = "", **settings: Any) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *,
+        database_url: str = "",
+        environ: Mapping[str, str] | None = None,
+        grace: float | None = None,
+        **settings: Any,
+    ) -> None:
         self.home = home
+        self._grace = [] if grace is None else ["--grace", str(grace)]
+        self._more = environ or {}
         self.log = home / "oracle.log"
         catalog = home / "catalog.toml"
         home.mkdir(parents=True, exist_ok=True)
@@ -93,7 +103,7 @@ class Stack:
         for name in names:
             with (self.home / f"{name}.log").open("ab") as log:
                 self._processes[name] = subprocess.Popen(
-                    tied_to_parent([sys.executable, "-m", "workers", name.split("-")[0]]),
+                    tied_to_parent([sys.executable, "-m", "workers", name.split("-")[0], *self._grace]),
                     env=self._environment(),
                     cwd=ROOT,
                     stdin=subprocess.DEVNULL,
@@ -106,7 +116,13 @@ class Stack:
 
     def _environment(self) -> dict[str, str]:
         given = {f"STENOPOOL_{name.upper()}": str(value) for name, value in self._settings.items() if value != ""}
-        return {"PATH": os.environ["PATH"], "HOME": str(self.home), "PYTHONWARNINGS": "error::ResourceWarning", **given}
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.home),
+            "PYTHONWARNINGS": "error::ResourceWarning",
+            **given,
+            **self._more,
+        }
 
     def _is_present(self, name: str) -> bool:
         assert self._processes[name].poll() is None, self.log_of(name)

@@ -6,10 +6,16 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import make_url
 
-from tests.e2e.scenarios import a_worker_freezes_and_thaws, a_worker_is_killed, everything_in_the_broker_is_lost
+from tests.e2e.scenarios import (
+    a_worker_freezes_and_thaws,
+    a_worker_is_killed,
+    everything_in_the_broker_is_lost,
+    worker_of,
+)
 from tests.e2e.stack import Stack
 from tests.support.database_servers import PostgresServer
-from tests.support.recordings import short
+from tests.support.recordings import long, short
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +51,25 @@ def test_a_database_that_drops_every_connection_costs_nothing(stack: Stack, post
         threading.Event().wait(0.5)
     for job in stack.ended(*jobs, seconds=60):
         stack.assert_exact(job, jobs[job.id])
+
+
+def test_three_outages_of_the_database_are_no_deaths(stack: Stack, postgres: PostgresServer) -> None:
+    """Each longer than a lease. Nobody died, so nothing counts, and what was heard is not heard again."""
+    before = stack.calls()
+    recording = long(20, seed=12)
+    job_id = stack.submit(recording, "latency=1")
+    wait_until(lambda: worker_of(stack, job_id, after=1))
+    name = make_url(stack.services.settings.database_url).database
+    for _ in range(3):
+        postgres.run(
+            f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false",
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'",
+        )
+        threading.Event().wait(2 * stack.services.settings.lease_seconds)
+        postgres.run(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS true")
+        threading.Event().wait(1)
+    (job,) = stack.ended(job_id)
+    stack.assert_exact(job, recording)
+    chunks = stack.services.jobs.chunks(job_id)
+    assert (job.failures, job.lost, sum(chunk.failures + chunk.lost for chunk in chunks)) == (0, 0, 0)
+    assert sum((stack.calls() - before).values()) == job.chunks_total

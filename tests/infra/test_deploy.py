@@ -14,6 +14,7 @@ import typer
 import yaml
 
 from cli import main
+from cli.roles import GRACE_SECONDS
 from infra.encryption.secret_box import is_key
 from infra.settings import PREFIX, Settings
 from tests.support.repository import ROOT
@@ -103,7 +104,7 @@ def test_roles_wait_for_healthy_servers_and_stop_gracefully(services: dict[str, 
     for name in ROLES:
         role = services[name]
         assert role["depends_on"] == {server: {"condition": "service_healthy"} for server in SERVERS}, name
-        assert int(role["stop_grace_period"].removesuffix("s")) > 25
+        assert int(role["stop_grace_period"].removesuffix("s")) > GRACE_SECONDS + 10
         assert role["user"].split(":")[0] != "0"
     assert all(services[name]["healthcheck"]["test"][0] == "CMD" for name in services)
 

@@ -51,6 +51,19 @@ def keeper(rows: Rows, stop: list[float]) -> Iterator[LeaseKeeper]:
     made.close()
 
 
+def test_who_is_told_to_stop_is_ending_and_keeps_its_leases_until_then(
+    keeper: LeaseKeeper, rows: Rows, stop: list[float]
+) -> None:
+    assert not keeper.is_ending
+    with keeper.holding(A) as held:
+        stop.append(time.monotonic() + 60)
+        assert keeper.is_ending
+        before = len(rows.beats)
+        wait_until(lambda: len(rows.beats) > before + 1)
+        held.check()
+    assert rows.released == []
+
+
 def test_all_leases_are_renewed_in_one_call(keeper: LeaseKeeper, rows: Rows) -> None:
     with keeper.holding(A) as first, keeper.holding(B) as second:
         wait_until(lambda: {A, B} in rows.beats)

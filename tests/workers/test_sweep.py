@@ -9,9 +9,10 @@ from sqlmodel import select
 
 from infra.database.tables import Erasure
 from infra.wiring import Services
-from pipeline.errors import DatabaseUnavailable
+from pipeline.errors import DatabaseUnavailable, StorageUnavailable
 from pipeline.lifecycle import JobStatus
 from tests.support.recordings import short
+from tests.support.waiting import wait_until
 from tests.workers.conftest import WorkerHarness
 from workers import schedule, sweep
 from workers.schedule import sweep_until
@@ -102,7 +103,9 @@ def test_a_duty_that_works_again_says_so(harness: WorkerHarness, caplog: pytest.
 def test_every_duty_of_the_minute_works_on_an_empty_house(
     harness: WorkerHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
-    sweep.Sweeper(harness.services).perform(sweep.EVERY_SWEEP + sweep.EVERY_MINUTE + sweep.EVERY_NIGHT)
+    sweep.Sweeper(harness.services).perform(
+        sweep.EVERY_SWEEP + sweep.BESIDE_IT + sweep.EVERY_MINUTE + sweep.EVERY_NIGHT
+    )
     assert "fails" not in caplog.text
 
 
@@ -196,6 +199,68 @@ def test_what_has_to_be_gone_waits_for_no_other_duty(harness: WorkerHarness, mon
         thread.join(10)
     assert harness.job(job_id).purged_at is not None
     assert not harness.stored()
+
+
+def test_a_duty_that_takes_its_time_keeps_no_other_from_theirs(
+    harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop, free, passes = threading.Event(), threading.Event(), []
+    left = [True, True, False]
+
+    def slow(_: Services) -> None:
+        free.wait(60)
+
+    def much(_: Services) -> bool:
+        return left.pop(0)
+
+    def quick(_: Services) -> None:
+        passes.append("pass")
+
+    monkeypatch.setattr(schedule, "EVERY_MINUTE", (slow, much))
+    monkeypatch.setattr(schedule, "EVERY_SWEEP", (quick,))
+    thread = threading.Thread(target=sweep_until, args=(harness.worker("scheduler"), stop))
+    thread.start()
+    try:
+        wait_until(lambda: len(passes) > 1 and not left)
+    finally:
+        free.set()
+        stop.set()
+        thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_recordings_are_deleted_many_at_once(harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    services, deletions = harness.services, list[int]()
+    kept = [services.media.begin(harness.account, f"{number}.wav") for number in range(30)]
+    for media in kept:
+        services.storage.put(media.storage_key, b"some")
+        services.media.stored(media.id, 4, "ab" * 20)
+    delete = services.storage.delete
+    monkeypatch.setattr(sweep, "UPLOAD_GIVEN_UP", -1.0)
+    monkeypatch.setattr(sweep, "AT_ONCE", 20)
+    monkeypatch.setattr(services.storage, "delete", lambda *keys: deletions.append(len(keys)) or delete(*keys))
+    assert sweep.drop_media(services) is True, "there is more"
+    assert sweep.drop_media(services) is False
+    assert deletions == [20, 10]
+    assert harness.stored() == []
+
+
+def test_one_that_resists_keeps_no_other(harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    services = harness.services
+    kept = [services.media.begin(harness.account, f"{number}.wav") for number in range(5)]
+    for media in kept:
+        services.storage.put(media.storage_key, b"some")
+    delete, bad = services.storage.delete, kept[2].storage_key
+
+    def resisting(*keys: str) -> None:
+        if bad in keys:
+            raise StorageUnavailable
+        delete(*keys)
+
+    monkeypatch.setattr(sweep, "UPLOAD_GIVEN_UP", -1.0)
+    monkeypatch.setattr(services.storage, "delete", resisting)
+    sweep.drop_media(services)
+    assert harness.stored() == [f"media/{kept[2].id}"]
 
 
 def test_the_first_stop_time_counts() -> None:

@@ -26,6 +26,7 @@ from pipeline.stitch.stitcher import stitch
 from pipeline.stitch.timeline import runs_forward
 from pipeline.transcript import Gap, Heard, Transcript, heard_from_json, transcript_to_json
 from workers.job_context import JobContext
+from workers.outage_waits import holding_on, persist
 from workers.steps import speak
 from workers.steps.usage_metering import used
 
@@ -80,7 +81,7 @@ def _part(context: JobContext, row: Chunk) -> Part:
 def _publish(context: JobContext, parts: Sequence[Part], single: HeardChunk | None = None) -> None:
     transcript = _stitched(context.job, parts)
     data = transcript_to_json(transcript)
-    context.services.storage.put(context.transcript_key, data)
+    persist(context.held, partial(context.services.storage.put, context.transcript_key, data), holding_on(context))
     context.held.check()
     finished = Finished(
         result_key=context.transcript_key,
@@ -90,7 +91,7 @@ def _publish(context: JobContext, parts: Sequence[Part], single: HeardChunk | No
         partial=transcript.partial,
         quality=_quality(transcript),
     )
-    context.services.jobs.finish(context.held.lease, finished, single)
+    persist(context.held, partial(context.services.jobs.finish, context.held.lease, finished, single))
     log.info("completed: %d ms of sound, %d segments", transcript.audio_ms, len(transcript.segments))
     if transcript.incomplete:
         log.warning("sound is missing for good: %s", loss(transcript))

@@ -7,8 +7,10 @@ from functools import partial
 
 from pipeline.errors import UNUSABLE_MEDIA, StenopoolError, unusable_media
 from pipeline.lifecycle import Stage
+from pipeline.resilience.probe import probing
 from workers.failure_policy import Attempt, settled
 from workers.job_context import JobContext
+from workers.outage_waits import OutageWatch
 from workers.steps import speak
 from workers.steps.fetch import fetch
 from workers.steps.finish import finish
@@ -28,8 +30,10 @@ def advance(worker: WorkerContext, context: JobContext) -> bool:
         tries=services.settings.max_attempts,
         stage=Stage.PREPARING,
         put_off=partial(services.jobs.put_off, context.held.lease),
+        outages=OutageWatch(context),
+        held=context.held,
     )
-    with settled(work):
+    with settled(work), probing(job.waits_for is not None):
         if known := unusable_media(job.input.get("unusable") or {}):
             raise known
         if job.cut_done:

@@ -42,7 +42,7 @@ def prepare(role: str, context: JobContext, work: Attempt) -> bool:
         if first is not None and second is None and (queue == role or not first.span.is_sent):
             found = findings_of(context, sound, first.span.own_end)
             job = services.jobs.note_input(context.held.lease, found, samples=sound.samples)
-            work.stage, work.chunk = Stage.TRANSCRIBING, first.span.index
+            work.stage, work.chunk, work.heard = Stage.TRANSCRIBING, first.span.index, first.span.is_sent
             _hear_single(context.with_job(job), first, sound.samples)
             return False
         services.jobs.note_input(context.held.lease, facts_of(sound))

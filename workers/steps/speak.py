@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from infra.broker import CPU, IO
 from infra.database.tables import Chunk
@@ -19,6 +20,7 @@ from pipeline.transcript import transcript_to_json
 from pipeline.tts.long_text import Reading
 from pipeline.tts.passage import SAMPLE_RATE, Recital, recital_from_bytes, recital_samples, recital_to_bytes, recite
 from workers.job_context import JobContext
+from workers.outage_waits import holding_on, persist
 from workers.steps.usage_metering import spoken
 
 PLAIN = ("wav", "pcm")  # formats whose size is known before they are made
@@ -60,8 +62,9 @@ def speak(context: JobContext, chunk: Chunk) -> bool:
     data, key = recital_to_bytes(recital), context.recital_key
     usage = spoken(context.job, passage, recital.samples * 1000 // SAMPLE_RATE)
     with _kept(context, key):
-        services.storage.put(key, data)
-        return services.jobs.complete_chunk(context.held.lease, key, recital.model_used, usage, size=len(data))
+        persist(context.held, partial(services.storage.put, key, data), holding_on(context))
+        complete = partial(services.jobs.complete_chunk, context.held.lease, key, recital.model_used, usage)
+        return persist(context.held, partial(complete, size=len(data)))
 
 
 def finish(context: JobContext, rows: Sequence[Chunk]) -> None:

@@ -9,10 +9,12 @@ from pipeline.cut.cutter import Chunk as Sound
 from pipeline.cut.cutter import span_from_dict
 from pipeline.errors import InputMissing
 from pipeline.lifecycle import Stage
+from pipeline.resilience.probe import probing
 from pipeline.run import hear_chunk
 from pipeline.transcript import heard_to_json
 from workers.failure_policy import Attempt, settled
 from workers.job_context import JobContext
+from workers.outage_waits import OutageWatch, holding_on, persist
 from workers.steps import speak
 from workers.steps.usage_metering import used
 from workers.worker_context import WorkerContext
@@ -28,8 +30,11 @@ def transcribe(worker: WorkerContext, context: JobContext, chunk: Chunk) -> bool
         tries=services.settings.max_attempts,
         stage=Stage.TRANSCRIBING,
         chunk=chunk.idx,
+        outages=OutageWatch(context),
+        held=context.held,
+        heard=True,
     )
-    with settled(work):
+    with settled(work), probing(chunk.waits_for is not None):
         return speak.speak(context, chunk) if context.job.task == "speech" else _hear(worker, context, chunk)
     return work.failed is True
 
@@ -43,7 +48,8 @@ def _hear(worker: WorkerContext, context: JobContext, chunk: Chunk) -> bool:
     heard = hear_chunk(sound, worker.languages.options(context, chunk), services.registry)
     context.held.check()
     data = heard_to_json(heard)
-    services.storage.put(context.heard_key, data)
     usage = used(context.job, span, heard)
     lease, key = context.held.lease, context.heard_key
-    return services.jobs.complete_chunk(lease, key, heard.model_used, usage, size=len(data))
+    persist(context.held, partial(services.storage.put, key, data), holding_on(context))
+    complete = partial(services.jobs.complete_chunk, lease, key, heard.model_used, usage, size=len(data))
+    return persist(context.held, complete)

@@ -15,6 +15,8 @@ def take_turn(worker: WorkerContext, *_hint: str | int) -> bool:
     The job or chunk for which the message was sent decides nothing: it is only why there may be work.
     """
     services = worker.services
+    if worker.leases.is_ending:  # what this message was for, the sweep rings for again
+        return False
     claimed = services.jobs.claim_next(worker.role, worker.name)
     if claimed is None:
         return False

@@ -11,7 +11,7 @@ from sqlmodel import col
 from infra.database.clock import now, read_clock
 from infra.database.ids import new_token
 from infra.database.tables import Chunk, Job
-from infra.jobs.transitions import Lease, claimable, note
+from infra.jobs.transitions import Lease, claimable, note, try_number
 from pipeline.lifecycle import ChunkStatus, JobStatus, Stage
 
 
@@ -57,7 +57,8 @@ def _take_job(session: Session, job_id: str, worker: str, lease_seconds: float) 
     job = session.scalars(statement).one_or_none()
     if job is None:
         return None
-    note(session, job, job.stage, read_clock(session), attempt=job.attempt, worker=worker)
+    if job.waits_for is None or job.waiting is None:  # who only asks whether an outage is over has nothing new to tell
+        note(session, job, job.stage, read_clock(session), attempt=try_number(job), worker=worker)
     return Claimed(Lease(job_id, None, token, job.attempt), job)
 
 

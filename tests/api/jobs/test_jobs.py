@@ -130,6 +130,7 @@ BAD_FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"timeout_seconds": "99999999"}, "timeout_seconds"),
     ({"retention_seconds": "999999999"}, "retention_seconds"),
     ({"on_chunk_failure": "shrug"}, "on_chunk_failure"),
+    ({"on_provider_outage": "hope"}, "on_provider_outage"),
     ({"client_reference_id": "x" * 256}, "client_reference_id"),
     ({"metadata": "{not json"}, "metadata"),
     ({"metadata[k]": "x" * 513}, "metadata.k"),

@@ -25,12 +25,12 @@ from sqlalchemy import select, update
 from sqlmodel import col
 
 from infra.database.session import Database
-from infra.database.tables import Chunk, Job, WebhookMessage
+from infra.database.tables import Chunk, Job, Outage, WebhookMessage
 from infra.jobs.store import Finished, HeardChunk, JobStore, Lease
 from infra.keys.accounts import Accounts
 from infra.media import MediaStore
 from pipeline.errors import LeaseLost, WrongState
-from pipeline.lifecycle import LIVE, TERMINAL, ChunkStatus, JobStatus
+from pipeline.lifecycle import LIVE, TERMINAL, ChunkStatus, Dependency, JobStatus
 from tests.contracts.job_store_harness import CHUNK, ERROR, JobStoreHarness, span
 
 MAX_ATTEMPTS = 3
@@ -113,7 +113,7 @@ class JobMachine(RuleBasedStateMachine):
     # workers
 
     @precondition(lambda self: self.sizes)
-    @rule(n=pick, times=st.integers(1, 8), how=st.sampled_from(["work", "fail later", "release", "fail"]))
+    @rule(n=pick, times=st.integers(1, 8), how=st.sampled_from(["work", "fail later", "release", "wait", "fail"]))
     def steps(self, n: int, times: int, how: str) -> None:
         """Somebody who holds a lease does the next thing; where nobody does, somebody claims one. The last may go wrong."""
         for step in range(times):
@@ -142,7 +142,7 @@ class JobMachine(RuleBasedStateMachine):
             self._claim_chunk(job, idx)
 
     @precondition(lambda self: self.leases)
-    @rule(n=pick, how=st.sampled_from(["work", "fail", "fail later"]))
+    @rule(n=pick, how=st.sampled_from(["work", "fail", "fail later", "wait"]))
     def zombie(self, n: int, how: str) -> None:
         """Somebody whose lease is void goes on as if it were not."""
         if lease := self._some(n, held=False):
@@ -197,6 +197,22 @@ class JobMachine(RuleBasedStateMachine):
             assert self._row(job).status in TERMINAL | {JobStatus.CANCELLING}
             self.harness.shift(self._row(job), deadline_at=None)
 
+    @precondition(lambda self: self.sizes)
+    @rule(over=st.booleans())
+    def weather(self, over: bool) -> None:
+        """One asks whether it is over; it is, or not."""
+        if over:
+            self.jobs.answered({"storage"})
+            self.jobs.end_waits()
+            assert self.jobs.end_waits() == 0
+            return
+        with self.database.write() as session:
+            session.execute(update(Outage).where(col(Outage.since).is_not(None)).values(probe_at=1.0))
+        before = len(self.harness.due())
+        asked = self.jobs.probe_outages()
+        assert asked <= 1
+        assert len(self.harness.due()) == before + asked
+
     # what must hold
 
     @invariant()
@@ -242,13 +258,15 @@ class JobMachine(RuleBasedStateMachine):
             assert self.deaths[job.id, chunk.idx, job.run] <= MAX_ATTEMPTS
 
     def teardown(self) -> None:
-        """All workers die; honest ones take over. Every job comes to its end, by claims of whatever is next."""
+        """All workers die, and what was away comes back; honest ones take over. Every job comes to its end, by claims of
+        whatever is next."""
         for _ in range(20):
             if not self._live():
                 break
             self._silence_everybody()
             self.jobs.rescue()
             self.jobs.close_cancelled()
+            self.weather(over=True)
             while lease := self._claim_next():
                 while self._held(lease):
                     self._act(lease, "work")
@@ -285,9 +303,14 @@ class JobMachine(RuleBasedStateMachine):
 
     def _leased(self, lease: Lease) -> Job | Chunk | None:
         """The row whose lease this is, if it still is."""
-        with self.database.read() as session:
-            row = session.get(Job, lease.job_id) if lease.idx is None else session.get(Chunk, (lease.job_id, lease.idx))
+        row = self._piece(lease)
         return row if row is not None and row.lease_token == lease.token else None
+
+    def _piece(self, lease: Lease) -> Job | Chunk | None:
+        with self.database.read() as session:
+            return (
+                session.get(Job, lease.job_id) if lease.idx is None else session.get(Chunk, (lease.job_id, lease.idx))
+            )
 
     def _held(self, lease: Lease) -> bool:
         return self._leased(lease) is not None and self._row(lease.job_id).status == JobStatus.PROCESSING
@@ -335,6 +358,12 @@ class JobMachine(RuleBasedStateMachine):
     def _act(self, lease: Lease, how: str) -> None:
         if how == "release":
             self.jobs.release(lease)
+        elif how == "wait":
+            failures = self._leased(lease)
+            assert self.jobs.wait(lease, Dependency.STORAGE, "storage", ERROR)
+            row = self._piece(lease)
+            assert failures is not None and row is not None
+            assert (row.failures, row.lost) == (failures.failures, failures.lost), "weather is no attempt"
         elif how.startswith("fail"):
             retry_in = 0.0 if how == "fail later" else None
             if lease.idx is None:

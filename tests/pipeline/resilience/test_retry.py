@@ -11,6 +11,7 @@ from pipeline.errors import ProviderBusy, ProviderError, ProviderNonsense, Provi
 from pipeline.resilience.circuit_breaker import CircuitBreaker
 from pipeline.resilience.deadline import Deadline
 from pipeline.resilience.fallback import fallback_available, has_fallback
+from pipeline.resilience.probe import probing
 from pipeline.resilience.retry import RetryPolicy
 from tests.support.waiting import wait_until
 
@@ -244,6 +245,18 @@ def test_a_failed_probe_opens_it_again(circuit: CircuitBreaker, clock: Clock) ->
     clock.now = 22
     failing(circuit, None)
     assert not is_open(circuit)
+
+
+def test_who_is_sent_to_see_whether_it_is_back_is_let_through(circuit: CircuitBreaker) -> None:
+    failing(circuit, ProviderUnavailable(), 3)
+    with probing():
+        failing(circuit, ProviderUnavailable())
+        assert is_open(circuit) is False
+    with probing(False):
+        assert is_open(circuit), "everybody else is not"
+    with probing():
+        failing(circuit, None)
+    assert not is_open(circuit), "its answer is for all"
 
 
 @pytest.mark.parametrize("late", [None, ProviderUnavailable()])

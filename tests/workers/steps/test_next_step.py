@@ -1,8 +1,11 @@
 """A job's way through the steps, in one process and without a broker: the messages are sent by hand."""
 
+from dataclasses import replace
+
 import pytest
 
 from infra.database.tables import Job
+from infra.leases import LeaseKeeper
 from pipeline.cut.cutter import Chunk
 from pipeline.errors import ProviderRefused, StorageUnavailable
 from pipeline.lifecycle import ChunkStatus, JobStatus
@@ -256,3 +259,12 @@ def test_a_cancelled_job_is_left_at_the_next_block(harness: WorkerHarness, monke
     assert harness.job(job_id).status == JobStatus.CANCELLED
     assert harness.calls() == calls
     assert {chunk.status for chunk in harness.services.jobs.chunks(job_id)} == {ChunkStatus.CANCELLED}
+
+
+def test_who_is_told_to_stop_begins_nothing(harness: WorkerHarness) -> None:
+    harness.submit(short(1))
+    keeper = LeaseKeeper(harness.services.jobs, 6.0, lambda: 1e12)
+    worker = replace(harness.worker(), leases=keeper)
+    assert take_turn(worker) is False
+    assert harness.services.jobs.due()["cpu"] == 1
+    keeper.close()

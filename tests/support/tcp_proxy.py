@@ -1,0 +1,86 @@
+"""A proxy on loopback between a test's processes and a server: what is behind it can be away for a while."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+
+class TcpProxy:
+    """Hands bytes on to 127.0.0.1:`target` until it is `cut`; then it hangs up on everybody, with RST, until it is `mended`."""
+
+    def __init__(self, target: int) -> None:
+        self._target = target
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self._away = self._closed = False
+        self._open: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def cut(self) -> None:
+        with self._lock:
+            self._away = True
+            for connection in self._open:
+                _hang_up(connection)
+
+    def mend(self) -> None:
+        with self._lock:
+            self._away = False
+
+    def close(self) -> None:
+        self.cut()
+        self._closed = True
+        with suppress(OSError), socket.create_connection(self._listener.getsockname()):
+            pass
+        self._thread.join(10)
+        self._listener.close()
+
+    def _serve(self) -> None:
+        while True:
+            client, _ = self._listener.accept()
+            if self._closed:
+                client.close()
+                return
+            threading.Thread(target=self._pass_on, args=(client,), daemon=True).start()
+
+    def _pass_on(self, client: socket.socket) -> None:
+        with suppress(OSError), client, socket.create_connection(("127.0.0.1", self._target)) as server:
+            with self._lock:
+                self._open |= {client, server}
+                if self._away:
+                    _hang_up(client)
+            back = threading.Thread(target=_pump, args=(server, client), daemon=True)
+            back.start()
+            _pump(client, server)
+            back.join()
+            with self._lock:
+                self._open -= {client, server}
+
+
+def _pump(source: socket.socket, sink: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+    for end in (source, sink):
+        with suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
+
+
+def _hang_up(connection: socket.socket) -> None:
+    with suppress(OSError):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
+        connection.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def tcp_proxy(target: int) -> Iterator[TcpProxy]:
+    proxy = TcpProxy(target)
+    try:
+        yield proxy
+    finally:
+        proxy.close()
