@@ -96,7 +96,12 @@ class Sound:
 
     def _decoding(self, track: int | None, channel: int | None) -> Decoding:
         return decode(
-            self._source, max_seconds=self._max_seconds, track=track, channel=channel, declared=self._declared
+            self._source,
+            max_seconds=self._max_seconds,
+            track=track,
+            channel=channel,
+            declared=self._declared,
+            begin=self._part.start,
         )
 
     def _watched(self, decoding: Decoding) -> Iterator[Piece]:
