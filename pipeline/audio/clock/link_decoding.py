@@ -111,7 +111,7 @@ class LinkDecoding:
         return sound
 
     def skip_to(self, place: int) -> int:
-        """Leave out what comes before `place`, in samples on the link's clock, but for some seconds; how many samples were left out.
+        """Leave out what comes before `place`, in samples on the link's clock, but for some seconds; how many samples that were.
         Only for what is known to go on evenly up to there (pipeline.audio.seek); 0 where ffmpeg does not find the place."""
         first, rate = self._first_place(), self.sounds[self._track].sample_rate
         begin = 0.0 if math.isnan(self._first_stamp) else self._first_stamp

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from pipeline.audio.clock.mixdown import WINDOW
 
-PREROLL = 2.0  # seconds that a decoder is given before the first sample that is taken: bits kept over, windows, a finer band
+PREROLL = (
+    2.0  # seconds that a decoder is given before the first sample that is taken: bits kept over, windows, a finer band
+)
 SETTLING = 10.0  # seconds that are decoded before what was asked for: which channel of two is upside down has been decided by then
 
 
@@ -27,12 +29,12 @@ class Skip:
 
     def begins_at(self, stamp: float) -> bool:
         """Whether a stamp in seconds is that of the first sample."""
-        return abs(stamp - self.first / self.rate) * self.rate < 0.5  # noqa: PLR2004 - nearer to it than to any other
+        return not math.isnan(stamp) and round(stamp * self.rate) == self.first
 
 
 def skip_before(place: int, *, stamp: float, rate: int, made: int) -> Skip | None:
-    """To before `place`, in samples of the output, `made` a second; None where it is too near. `stamp` is that of the first sample of
-    all, in seconds, `rate` that of the input.
+    """To before `place`, in samples of the output, `made` a second; None where it is too near. `stamp` is that of the first sample
+    of all, in seconds, `rate` that of the input.
 
     Resampling repeats its phases after some samples, and a mix is made window by window: what is left out is a multiple of both.
     """

@@ -48,8 +48,8 @@ def _track(data: bytes, track: Place, movie_scale: int, steps: StepBudget) -> Ex
 
 
 def even_times(index: bytes, steps: StepBudget) -> tuple[int, int]:
-    """(length of every frame but the last, the scale it is told in: units a second) of the only track of sound in an index, which is
-    the content of its box. Raises ValueError, TooManySteps and what else garbage leads to."""
+    """(length of every frame but the last, the scale it is told in: units a second) of the only track of sound in an index, which
+    is the content of its box. Raises ValueError, TooManySteps and what else garbage leads to."""
     whole = (0, len(index))
     (media,) = [media for media in _media(index, whole, steps) if _kind(index, media, steps) == b"soun"]
     table = _child(index, _child(index, media, b"minf", steps), b"stbl", steps)

@@ -34,8 +34,8 @@ class Picked:
     """What is to be decoded: one track, from 0, and of it one channel or a mix of all; `sample_rate` of what comes out.
 
     `followed`: every frame is told of, for a stream that changes; then `wide` says that two channels come out. `stamped`: its
-    stamps mean something (frame_events). `seek`: the stamp, in seconds, near which reading begins, and `first` the number of the first
-    sample behind it that is taken.
+    stamps mean something (frame_events). `seek`: the stamp, in seconds, near which reading begins, and `first` the number of the
+    first sample behind it that is taken.
     """
 
     track: int = 0

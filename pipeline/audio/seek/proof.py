@@ -1,9 +1,9 @@
 """Which recordings' clocks are proven up to a place, so that what comes before it need not be decoded.
 
-ffmpeg goes to a time stamp; a whole decode counts samples. Both are the same place only where every sample has its place by its bytes
-(PCM), by the number in its frame's checked header (FLAC), or where a walk over all that comes before has found nothing but units of
-one kind, one behind the other, whose stamps are their samples' count. A bit rate is never asked. What is joined, damaged, cut off,
-edited, of several tracks, or has more units than are walked over, is decoded from its beginning.
+ffmpeg goes to a time stamp; a whole decode counts samples. Both are the same place only where every sample has its place by its
+bytes (PCM), by the number in its frame's checked header (FLAC), or where a walk over all that comes before has found nothing but
+units of one kind, one behind the other, whose stamps are their samples' count. A bit rate is never asked. What is joined, damaged,
+cut off, edited, of several tracks, or has more units than are walked over, is decoded from its beginning.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ _WALKS: Mapping[tuple[Container, str], Walk] = {
 
 
 def is_proven(descriptor: int, recording: Recording, sound: AudioStream, seconds: float) -> bool:
-    """Whether decoding may begin so many seconds behind the beginning of the only recording, whose only track is `sound`, in an open
-    file. Never raises, whatever the bytes are."""
+    """Whether decoding may begin so many seconds behind the beginning of the only recording in an open file, whose only track is
+    `sound`. Never raises, whatever the bytes are."""
     container = recording.found.container
     claim = recording.claim
     if replace(recording, claim=None) != Recording(recording.found) or (claim and (claim.cut or claim.unended)):
