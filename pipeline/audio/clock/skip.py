@@ -29,7 +29,7 @@ class Skip:
 
     def begins_at(self, stamp: float) -> bool:
         """Whether a stamp in seconds is that of the first sample."""
-        return not math.isnan(stamp) and round(stamp * self.rate) == self.first
+        return math.isfinite(stamp) and round(stamp * self.rate) == self.first
 
 
 def skip_before(place: int, *, stamp: float, rate: int, made: int) -> Skip | None:
