@@ -22,7 +22,7 @@ from pipeline.audio.containers.table import Container
 from pipeline.audio.ffmpeg.arguments import SAMPLE_RATE
 from pipeline.audio.findings import AudioTrack, Findings
 from pipeline.audio.raw_sound import RawSound
-from pipeline.audio.seek.proof import is_proven
+from pipeline.audio.seek.proof import proof
 from pipeline.audio.source import Recording, opened, recordings_in
 from pipeline.errors import DamagedMedia, EmptyMedia, MediaTooLong, UnsupportedMedia
 from pipeline.transcript import Caution
@@ -158,8 +158,8 @@ class Decoding:
         seconds = self._begin / self._settings.sample_rate
         if seconds < _WORTH or chosen.link.sounds[1:]:
             return 0
-        proven = is_proven(self._descriptor, recording, chosen.sound, seconds)
-        return chosen.link.skip_to(self._begin) if proven else 0
+        proven = proof(self._descriptor, recording, chosen.sound, seconds)
+        return chosen.link.skip_to(self._begin, None if proven is True else proven.before) if proven else 0
 
     def _tell(self, container: Container, chosen: Chosen) -> None:
         sound, sounds = chosen.sound, chosen.link.sounds

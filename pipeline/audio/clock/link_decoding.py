@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from pipeline.audio.clock.edited import Edited
@@ -53,6 +53,8 @@ _SAMPLE_BYTES = 2
 _UNSTATED_DELAY = {("mp3", "mp3"): 1105, ("wav", "mp3"): 1105, ("w64", "mp3"): 1105, ("aac", "aac"): 1024}
 _UNSTAMPED = (MP3, AAC, AC3, EAC3, DTS, AMR, WAV, W64, AVI)  # ffmpeg reckons their stamps from bytes or headers
 _FROM_ZERO = (MP4, MATROSKA)  # whose clock begins at zero, whenever the sound does; others are moved there
+
+Count = Callable[[float], int | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,32 +112,45 @@ class LinkDecoding:
         self.most_channels = max(sound.channels, child.log.most_channels)  # a listing may tell of a later format
         return sound
 
-    def skip_to(self, place: int) -> int:
+    def skip_to(self, place: int, before: Count | None = None) -> int:
         """Leave out what comes before `place`, in samples on the link's clock, but for some seconds; how many samples that were.
-        Only for what is known to go on evenly up to there (pipeline.audio.seek); 0 where ffmpeg does not find the place."""
-        first, rate = self._first_place(), self.sounds[self._track].sample_rate
-        begin = 0.0 if math.isnan(self._first_stamp) else self._first_stamp
-        skip = skip_before(place - round(first), stamp=begin, rate=rate, made=self._settings.sample_rate)
-        if skip is None or self._is_strange():
-            return 0
-        self.close()
-        if not self._begins_at(skip):
-            self.close()
-            self._pending = self._started(followed=False).read()
-            return 0
-        self._delivered = skip.passed
-        return skip.passed
+        Only for what is known to go on evenly up to there (pipeline.audio.seek); 0 where ffmpeg does not find the place.
 
-    def _begins_at(self, skip: Skip) -> bool:
-        """Start ffmpeg there. What it complains of before the first sample that is taken means nothing: it came from nowhere."""
-        child = self._started(followed=False, skip=skip)
+        `before`: how many samples of the input come before a stamp, in seconds behind the first, where stamps are rounded.
+        """
+        rate, begin = self.sounds[self._track].sample_rate, self._first_stamp
+        if math.isnan(begin) or self._is_strange():
+            return 0
+        skip = skip_before(place - round(self._first_place()), stamp=begin, rate=rate, made=self._settings.sample_rate)
+        if skip is None:
+            return 0
+        if self._finds(skip, before):
+            self._delivered = skip.passed
+            return skip.passed
+        self.close()
+        self._pending = self._started(followed=False).read()
+        return 0
+
+    def _finds(self, skip: Skip, before: Count | None) -> bool:
+        if before is None:
+            return skip.begins_at(self._begun(skip, skip.trim))
+        landing = self._begun(skip, "")
+        counted = before(landing - self._first_stamp) if math.isfinite(landing) else None
+        exact = None if counted is None else skip.from_landing(landing, counted)
+        return exact is not None and exact.begins_at(self._begun(skip, exact.trim))
+
+    def _begun(self, skip: Skip, trim: str) -> float:
+        """Start ffmpeg there; the first stamp in seconds, nan where nothing comes. What is complained of before it means nothing:
+        the decoder came from nowhere."""
+        self.close()
+        child = self._started(followed=False, skip=skip, trim=trim)
         try:
             self._pending = child.read()
         except (AudioStalled, SandboxFailed):
-            return False
+            return math.nan
         while child.log.printed and child.log.printed[0] is None:
             child.log.printed.popleft()
-        return bool(self._pending) and skip.begins_at(beginning(child.log.printed))
+        return beginning(child.log.printed) if self._pending else math.nan
 
     def pieces(self) -> Iterator[Piece]:
         """Mono samples in the order of time, each with its place on the link's own clock, which begins at zero."""
@@ -167,7 +182,7 @@ class LinkDecoding:
         if self._child:
             self._child.close()
 
-    def _started(self, *, followed: bool, wide: bool = False, skip: Skip | None = None) -> Child:
+    def _started(self, *, followed: bool, wide: bool = False, skip: Skip | None = None, trim: str = "") -> Child:
         settings = self._settings
         tool = settings.tool or find_ffmpeg()
         seconds = _MOST_SECONDS if settings.max_seconds is None else settings.max_seconds
@@ -179,7 +194,7 @@ class LinkDecoding:
             wide=wide,
             stamped=self.is_stamped,
             seek=skip.seek if skip else None,
-            first=skip.first if skip else 0,
+            trim=trim,
         )
         self._passed = skip.passed if skip else 0
         os.lseek(self._descriptor, 0, os.SEEK_SET)  # the place in the file is shared with the ffmpeg before

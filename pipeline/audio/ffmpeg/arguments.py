@@ -34,8 +34,8 @@ class Picked:
     """What is to be decoded: one track, from 0, and of it one channel or a mix of all; `sample_rate` of what comes out.
 
     `followed`: every frame is told of, for a stream that changes; then `wide` says that two channels come out. `stamped`: its
-    stamps mean something (frame_events). `seek`: the stamp, in seconds, near which reading begins, and `first` the number of the
-    first sample behind it that is taken.
+    stamps mean something (frame_events). `seek`: the stamp, in seconds, near which reading begins, and `trim` which sample
+    behind it is taken first (atrim).
     """
 
     track: int = 0
@@ -45,7 +45,7 @@ class Picked:
     wide: bool = False
     stamped: bool = True
     seek: float | None = None
-    first: int = 0
+    trim: str = ""
 
 
 def decode_arguments(tool: Ffmpeg, found: Found, picked: Picked, *, end: int = 0) -> list[str]:
@@ -86,8 +86,8 @@ def _filters(picked: Picked) -> str:
     """What is made of the track's frames; stamps stay as they are, for us to judge."""
     one = picked.channel is not None
     pan = f"pan=mono|c0=c{picked.channel}," if one else ""
-    if picked.seek is not None:
-        pan += f"atrim=start_pts={picked.first},"
+    if picked.trim:
+        pan += f"atrim={picked.trim},"
     if picked.followed:
         return pan + _FOLLOWED.format(rate=picked.sample_rate, layouts="stereo" if picked.wide and not one else "mono")
     watch = WATCH if picked.stamped else WATCH_FORMAT
