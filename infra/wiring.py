@@ -21,6 +21,7 @@ from infra.idempotency import IdempotencyStore
 from infra.jobs.store import JobStore
 from infra.keys.accounts import Accounts
 from infra.keys.idempotent_creation import IdempotentCreation
+from infra.limits.estimate_minutes import EstimateMinutes
 from infra.limits.rate_limits import RateLimits
 from infra.media import MediaStore
 from infra.metrics import Metrics
@@ -70,6 +71,7 @@ class Services:
     ratios: Ratios
     limits: RateLimits
     quota: Quota
+    estimate_minutes: EstimateMinutes
     operator_queries: OperatorQueries
     audit: AuditLog
     workers: WorkerStore
@@ -143,6 +145,7 @@ def build(settings: Settings, *, engine_processes: int | None = None) -> Service
             ratios=Ratios(database, catalog),
             limits=RateLimits(partial(broker_url, settings)),
             quota=Quota(database),
+            estimate_minutes=EstimateMinutes(database),
             operator_queries=OperatorQueries(database),
             audit=AuditLog(database),
             workers=workers,

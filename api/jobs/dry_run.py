@@ -19,26 +19,29 @@ from api.dependencies import AppContext
 from api.http.client_disconnect import ClientDisconnect
 from api.sync.background_work import BackgroundWork
 from api.uploads.sinks import PIECE, beyond, look_at
+from infra.limits.estimate_minutes import EstimateMeter
 from infra.storage.base import disk_errors
 from pipeline.audio.first_look import FirstLook
 from pipeline.cut.channel_chunks import Sound
 from pipeline.cut.cutter import CutProfile
 from pipeline.cut.time_range import Part
-from pipeline.errors import EmptyMedia, MediaTooLarge
+from pipeline.errors import AudioStalled, EmptyMedia, MediaTooLarge
 from pipeline.options import TranscriptionOptions
 from pipeline.transcript import samples_to_ms
 
+STALLED_MS = 3_600_000  # of sound, that a decoder could have brought out in the time that it worked for nothing
 FETCH_SECONDS = 300.0  # for a recording behind a URL; a job has hours
 Measured = tuple[int, int]  # (ms of sound that were decoded, chunks), of all tracks and channels that are heard
 
 
 @dataclass(frozen=True)
 class HearingPlan:
-    """How a job would hear a recording."""
+    """How a job would hear a recording, and for whom."""
 
     profile: CutProfile
     part: Part
     options: TranscriptionOptions
+    account_id: str
 
 
 class Scratch:
@@ -87,12 +90,13 @@ class Scratch:
         self._total += len(data)
 
     def measured(self, how: HearingPlan, disconnect: ClientDisconnect) -> Measured:
-        """Blocks for as long as it takes to decode. Raises EmptyMedia and what else is wrong with it, ClientGone."""
+        """Blocks for as long as it takes to decode. Raises EmptyMedia and what else is wrong with it, QuotaExceeded, ClientGone."""
         assert self._file is not None
         if not self._total:
             raise EmptyMedia("The file is empty.", param="file")
         with disk_errors():
             self._file.flush()
+        meter = self._context.services.estimate_minutes.begin(how.account_id)
         path, most = Path(f"/dev/fd/{self._file.fileno()}"), self._context.services.settings.max_audio_seconds
         sound = Sound(
             path,
@@ -100,11 +104,10 @@ class Scratch:
             separate=how.options.separate,
             track=how.options.audio_track,
             max_seconds=most,
-            watch=disconnect.check,
+            watch=lambda: _watch(disconnect, meter, sound.made),
             declared=how.options.raw,
         )
-        chunks = sum(1 for _ in sound.chunks(how.profile))
-        return samples_to_ms(sound.samples), chunks
+        return _cut(sound, how.profile, meter)
 
     def close(self) -> None:
         """The file is gone."""
@@ -116,6 +119,25 @@ class Scratch:
         piece, self._piece = bytes(self._piece), bytearray()
         if piece:
             await self._context.transfer(partial(self.take, piece))
+
+
+def _watch(disconnect: ClientDisconnect, meter: EstimateMeter, samples: int) -> None:
+    disconnect.check()
+    meter.reached(samples_to_ms(samples))
+
+
+def _cut(sound: Sound, profile: CutProfile, meter: EstimateMeter) -> Measured:
+    """A chunk counts as a second at least, whatever it holds: there may be one for each hole."""
+    chunks = 0
+    try:
+        for _ in sound.chunks(profile):
+            chunks += 1
+            meter.reached(max(samples_to_ms(sound.made), 1000 * chunks))
+    except AudioStalled:
+        meter.reached(samples_to_ms(sound.made) + STALLED_MS)
+        raise
+    meter.finish()
+    return samples_to_ms(sound.samples), chunks
 
 
 async def measure(request: Request, context: AppContext, scratch: Scratch, how: HearingPlan) -> Measured:

@@ -136,4 +136,5 @@ class Claims(Store):
             else:
                 job, chunk = held_chunk(session, lease)
                 put_chunk_back(chunk, read_clock(session))
+                job.version += 1
                 note(session, job, "chunk.released", chunk.run_at, chunk=chunk.idx)

@@ -20,6 +20,7 @@ class Limits(BaseModel):
 
     speech_requests_per_minute: int | None = Field(None, ge=0)
     transcription_minutes_per_day: int | None = Field(None, ge=0)  # synchronous requests and jobs together, UTC days
+    estimate_minutes_per_day: int | None = Field(None, ge=0)  # of sound that estimates decode, UTC days
     api_requests_per_minute: int | None = Field(None, ge=0)  # every request that a key opens
     concurrent_jobs: int | None = Field(None, ge=0)  # created and not ended
     connections: int | None = Field(None, ge=0)  # open at once, to one API process
@@ -32,6 +33,7 @@ TIERS: Mapping[str, Limits] = {
     "free": Limits(
         speech_requests_per_minute=10,
         transcription_minutes_per_day=10,
+        estimate_minutes_per_day=600,
         api_requests_per_minute=120,
         concurrent_jobs=5,
         connections=32,
@@ -41,6 +43,7 @@ TIERS: Mapping[str, Limits] = {
     "pro": Limits(
         speech_requests_per_minute=60,
         transcription_minutes_per_day=500,
+        estimate_minutes_per_day=30_000,
         api_requests_per_minute=1200,
         concurrent_jobs=100,
         connections=512,

@@ -26,6 +26,7 @@ from pipeline.errors import BeyondLimit, NotFound, QuotaExceeded
 
 KIND = "transcription_ms"
 LIMIT = "transcription_minutes_per_day"
+ESTIMATE_KIND, ESTIMATE_LIMIT = "estimate_ms", "estimate_minutes_per_day"  # infra/limits/estimate_minutes.py
 MINUTE = 60_000  # ms
 DEAD_SECONDS = 900.0  # a request that has not settled after so long has died with its process
 Within = Callable[[Transaction], None]  # a part of somebody else's transaction
@@ -43,12 +44,12 @@ def take(
         return
     clock = read_clock(session)
     known = None if first else run(session, _MORE, {"name": subject, "more": ms}).first()
-    day = known.day if known else _day(clock)
+    day = known.day if known else day_of(clock)
     limit = minutes * MINUTE
     counted = {"account_id": account_id, "day": day, "kind": KIND, "used": ms, "limit": limit}
-    if ms > limit or run(session, _COUNT[dialect_of(session)], counted).first() is None:
+    if ms > limit or run(session, COUNT[dialect_of(session)], counted).first() is None:
         whole = known.taken if known else ms
-        raise _refusal(whole, minutes, _used(session, account_id, day), clock)
+        raise _refusal(whole, minutes, used_on(session, account_id, day), clock)
     if known is None:
         row = {"subject": subject, "account_id": account_id, "day": day, "taken": ms, "before": 0, "opened_at": clock}
         run(session, _OPEN, row)
@@ -58,7 +59,7 @@ def settle(session: Transaction, subject: str, ms: int) -> None:
     """It has ended, and `ms` were really heard: 0 for failed work. Again, or where nothing was taken: nothing."""
     row = run(session, _CLOSE, {"name": subject}).one_or_none()
     if row is not None and row.taken != ms:
-        run(session, _CORRECT, {"account": row.account_id, "on": row.day, "by": ms - row.taken})
+        run(session, CORRECT, {"account": row.account_id, "on": row.day, "of": KIND, "by": ms - row.taken})
 
 
 def put_off(session: Session, account_id: str, subject: str, heard_ms: int, before_ms: int) -> None:
@@ -67,7 +68,7 @@ def put_off(session: Session, account_id: str, subject: str, heard_ms: int, befo
     """
     settle(session, subject, heard_ms)
     clock = read_clock(session)
-    row = {"account_id": account_id, "day": _day(clock + DAY_SECONDS), "taken": 0, "before": before_ms}
+    row = {"account_id": account_id, "day": day_of(clock + DAY_SECONDS), "taken": 0, "before": before_ms}
     run(session, _OPEN, {"subject": subject, **row, "opened_at": clock})
 
 
@@ -80,7 +81,7 @@ class Quota:
     def used_today(self, account_id: str) -> int:
         """Milliseconds of this UTC day, those of work under way included."""
         with self._database.read() as session:
-            return _used(session, account_id, _day(read_clock(session)))
+            return used_on(session, account_id, day_of(read_clock(session)))
 
     def limits(self, account_id: str) -> dict[str, Standing]:
         """How much of each of its limits an account has used, by the limit's name. Raises NotFound."""
@@ -88,9 +89,14 @@ class Quota:
             account = session.get(Account, account_id)
             if account is None:
                 raise NotFound("No such account.")
-            used = _used(session, account_id, _day(read_clock(session)))
-            minutes = limits_of(account.tier, account.limits).transcription_minutes_per_day
-            return {LIMIT: Standing(round(used / MINUTE, 2), minutes), **standings(session, account_id)}
+            day = day_of(read_clock(session))
+            used, estimated = (used_on(session, account_id, day, kind) for kind in (KIND, ESTIMATE_KIND))
+            own = limits_of(account.tier, account.limits)
+            return {
+                LIMIT: Standing(round(used / MINUTE, 2), own.transcription_minutes_per_day),
+                ESTIMATE_LIMIT: Standing(round(estimated / MINUTE, 2), own.estimate_minutes_per_day),
+                **standings(session, account_id),
+            }
 
     def recount(self) -> dict[str, tuple[int, int]]:
         """Count anew what every account stores; (bytes, results) by which the counters were wrong, where they were."""
@@ -127,18 +133,20 @@ def _refusal(ms: int, minutes: int, used: int, clock: float) -> QuotaExceeded | 
     wait = DAY_SECONDS - clock % DAY_SECONDS
     return QuotaExceeded(
         f"This takes {ms / MINUTE:.2f} minutes of transcription; the account may use {minutes} a day and has "
-        f"{left / MINUTE:.2f} left. The next day begins at 00:00 UTC, {_day(clock + wait)}.",
+        f"{left / MINUTE:.2f} left. The next day begins at 00:00 UTC, {day_of(clock + wait)}.",
         retry_after=wait,
         retry_at=round(clock + wait),
         **facts,
     )
 
 
-def _used(session: Transaction, account_id: str, day: str) -> int:
-    return int(run(session, _USED, {"account": account_id, "on": day}).scalar_one_or_none() or 0)
+def used_on(session: Transaction, account_id: str, day: str, kind: str = KIND) -> int:
+    """Milliseconds of that day."""
+    return int(run(session, _USED, {"account": account_id, "on": day, "of": kind}).scalar_one_or_none() or 0)
 
 
-def _day(clock: float) -> str:
+def day_of(clock: float) -> str:
+    """The UTC day of that moment."""
     return datetime.datetime.fromtimestamp(clock, tz=datetime.UTC).date().isoformat()
 
 
@@ -154,11 +162,11 @@ def _counting(dialect: Any) -> Any:
 
 
 # Built once: the hot path of every synchronous transcription.
-_COUNT = {"postgresql": _counting(postgresql), "sqlite": _counting(sqlite)}
+COUNT = {"postgresql": _counting(postgresql), "sqlite": _counting(sqlite)}
 _USED = select(col(DailyUsage.used)).where(
     col(DailyUsage.account_id) == bindparam("account"),
     col(DailyUsage.day) == bindparam("on"),
-    col(DailyUsage.kind) == KIND,
+    col(DailyUsage.kind) == bindparam("of"),
 )
 _OPEN = insert(SQLModel.metadata.tables[str(OpenMinutes.__tablename__)])
 _MORE = (
@@ -172,12 +180,12 @@ _CLOSE = (
     .where(col(OpenMinutes.subject) == bindparam("name"))
     .returning(col(OpenMinutes.account_id), col(OpenMinutes.day), col(OpenMinutes.taken))
 )
-_CORRECT = (
+CORRECT = (
     update(DailyUsage)
     .where(
         col(DailyUsage.account_id) == bindparam("account"),
         col(DailyUsage.day) == bindparam("on"),
-        col(DailyUsage.kind) == KIND,
+        col(DailyUsage.kind) == bindparam("of"),
     )
     .values(used=col(DailyUsage.used) + bindparam("by"))
 )

@@ -22,11 +22,13 @@ from pipeline.audio.containers.table import Container
 from pipeline.audio.ffmpeg.arguments import SAMPLE_RATE
 from pipeline.audio.findings import AudioTrack, Findings
 from pipeline.audio.raw_sound import RawSound
+from pipeline.audio.seek.proof import proof
 from pipeline.audio.source import Recording, opened, recordings_in
 from pipeline.errors import DamagedMedia, EmptyMedia, MediaTooLong, UnsupportedMedia
 from pipeline.transcript import Caution
 
 _SAMPLE_BYTES = 2
+_WORTH = 60  # seconds; less is decoded sooner than another ffmpeg is started
 _SILENT = "The audio track that was heard is silent from beginning to end; the file has others."
 
 
@@ -48,16 +50,24 @@ def decode(
     track: int | None = None,
     sample_rate: int = SAMPLE_RATE,
     declared: RawSound | None = None,
+    begin: int = 0,
 ) -> Decoding:
     """Open a recording: `with decode(path) as sound: for block in sound: ...`. `channel`, from 0, instead of a mix of all.
     `track`, from 1; without it the one that is meant to be heard. What is `declared` is not looked at to find out what it is.
+    What comes before `begin`, in samples of `sample_rate`, nobody asks for: it is left out where that changes nothing behind it.
 
     Raises, when entered or while iterated: EmptyMedia, UnsupportedMedia, NoAudioTrack, DamagedMedia, AudioStalled, SandboxFailed,
     MediaTooLong once more than `max_seconds` have been decoded, InvalidRequest for a track that is not there, InputMissing for a
     path that cannot be opened.
     """
     return Decoding(
-        source, track=track, declared=declared, max_seconds=max_seconds, channel=channel, sample_rate=sample_rate
+        source,
+        track=track,
+        declared=declared,
+        begin=begin,
+        max_seconds=max_seconds,
+        channel=channel,
+        sample_rate=sample_rate,
     )
 
 
@@ -68,7 +78,13 @@ class Decoding:
     facts: AudioFacts
 
     def __init__(
-        self, source: Path | bytes, *, track: int | None = None, declared: RawSound | None = None, **settings: Any
+        self,
+        source: Path | bytes,
+        *,
+        track: int | None = None,
+        declared: RawSound | None = None,
+        begin: int = 0,
+        **settings: Any,
     ) -> None:
         """`settings` are those of `pipeline.audio.clock.link_decoding`."""
         self.samples = self.end = 0
@@ -77,6 +93,7 @@ class Decoding:
         self._ended: list[int] = []  # where each has ended, of those that have
         self._told: list[Caution] = []  # about the file
         self._source, self._asked, self._declared = source, track, declared
+        self._begin, self._passed = begin, 0  # samples that nobody asks for, and those of them that were left out
         self._settings = Settings(**settings)
         self._silent = True  # so far
         self._descriptor: int | None = None
@@ -88,6 +105,8 @@ class Decoding:
         try:
             first, *others = recordings_in(self._descriptor, self._declared)
             chosen = choose_track(partial(self._opened, first), self._asked, self._settings.sample_rate)
+            if not others:
+                self._passed = self._left_out(first, chosen)
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -133,6 +152,15 @@ class Decoding:
         self._link = LinkDecoding(self._descriptor, recording, self._settings, track=track)
         return self._link
 
+    def _left_out(self, recording: Recording, chosen: Chosen) -> int:
+        """Begin with the only link as near before what is asked for as is proven to change nothing."""
+        assert self._descriptor is not None
+        seconds = self._begin / self._settings.sample_rate
+        if seconds < _WORTH or chosen.link.sounds[1:]:
+            return 0
+        proven = proof(self._descriptor, recording, chosen.sound, seconds)
+        return chosen.link.skip_to(self._begin, None if proven is True else proven.before) if proven else 0
+
     def _tell(self, container: Container, chosen: Chosen) -> None:
         sound, sounds = chosen.sound, chosen.link.sounds
         self.facts = AudioFacts(container.name, sound.codec, sound.channels, sound.sample_rate)
@@ -169,7 +197,7 @@ class Decoding:
         limit = self._settings.max_seconds
         for at, pcm in pieces:
             samples = self.samples + len(pcm) // _SAMPLE_BYTES
-            if limit is not None and samples > limit * self._settings.sample_rate:
+            if limit is not None and self._passed + samples > limit * self._settings.sample_rate:
                 raise MediaTooLong(f"The recording is longer than the limit of {limit:g} seconds.", max_seconds=limit)
             self.samples = samples
             self._silent = self._silent and is_silent(pcm)

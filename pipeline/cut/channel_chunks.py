@@ -20,7 +20,8 @@ Watch = Callable[[], None]  # called between two blocks; what it raises ends the
 
 
 class Sound:
-    """A recording as it is to be heard. `samples` counts what has been cut so far, of all channels together."""
+    """A recording as it is to be heard. `samples` counts what has been cut so far, of all channels together, and `made` what was
+    decoded for it, what lies before a part included."""
 
     def __init__(
         self,
@@ -33,7 +34,7 @@ class Sound:
         watch: Watch | None = None,
         declared: RawSound | None = None,
     ) -> None:
-        self.samples = 0
+        self.samples = self.made = 0
         self.facts: AudioFacts | None = None
         self.findings = Findings()  # whole when the chunks have come to their end
         self._source, self._part, self._separate, self._track = source, part, separate, track
@@ -96,11 +97,17 @@ class Sound:
 
     def _decoding(self, track: int | None, channel: int | None) -> Decoding:
         return decode(
-            self._source, max_seconds=self._max_seconds, track=track, channel=channel, declared=self._declared
+            self._source,
+            max_seconds=self._max_seconds,
+            track=track,
+            channel=channel,
+            declared=self._declared,
+            begin=self._part.start,
         )
 
     def _watched(self, decoding: Decoding) -> Iterator[Piece]:
         for piece in decoding.pieces():
+            self.made += len(piece[1]) // _SAMPLE_BYTES
             if self._watch:
                 self._watch()
             yield piece

@@ -38,7 +38,8 @@ def test_made_shown_listed(run: Run, home: Path) -> None:
     assert booked(home, account) == 2_500_000
     shown = run("accounts", "show", account, "--json").json
     nothing = dict.fromkeys(("concurrent_jobs", "stored_bytes", "stored_results", "webhook_endpoints"), 0)
-    assert shown == made | {"held_usd": 0, "used": {"transcription_minutes_per_day": 0.0, **nothing}}
+    minutes = dict.fromkeys(("transcription_minutes_per_day", "estimate_minutes_per_day"), 0.0)
+    assert shown == made | {"held_usd": 0, "used": {**minutes, **nothing}}
     assert shown["limits"]["concurrent_jobs"] == 7
     assert "Ada & Söhne" in run("accounts", "show", account).out
     table = run("accounts", "show", account).out

@@ -315,6 +315,7 @@ def test_an_account_sees_how_much_of_its_limits_it_uses(harness: JobStoreHarness
     told = {name: (one.used, one.limit) for name, one in Quota(harness.database).limits(harness.account).items()}
     assert told == {
         "transcription_minutes_per_day": (0.0, None),
+        "estimate_minutes_per_day": (0.0, None),
         "concurrent_jobs": (1, 7),
         "connections": (None, 3),
         "webhook_endpoints": (0, 20),

@@ -164,8 +164,11 @@ def test_releasing_a_chunk_costs_no_attempt(harness: JobStoreHarness) -> None:
     job = harness.submit()
     harness.cut(job, 1)
     for _ in range(4):
-        harness.jobs.release(harness.claim_chunk(job, 0))
+        lease = harness.claim_chunk(job, 0)
+        before = harness.jobs.marks([job.id])[job.id].version
+        harness.jobs.release(lease)
         assert harness.due() == [(job.id, 0)]
+        assert harness.jobs.marks([job.id])[job.id].version > before  # whoever waits for its events is told
     chunk = harness.jobs.chunks(job.id)[0]
     assert (chunk.status, chunk.lost, chunk.failures) == ("pending", 0, 0)
 

@@ -45,7 +45,8 @@ class _Asked:
 )
 async def estimate(request: Request, context: Context, caller: Caller) -> dict[str, Any]:
     """Duration, chunks and cost of a job with the same fields. Nothing is kept, heard or billed. A multipart `file` or a
-    `url` is decoded to its end (`measured`); `duration_seconds` and `text` are taken at their word."""
+    `url` is decoded to its end, or its `range`'s (`measured`); `duration_seconds` and `text` are taken at their word. An account
+    may have so many minutes of sound decoded a day (`estimate_minutes_per_day`)."""
     if request.headers.get("content-type", "").lower().startswith("application/json"):
         asked = _Asked(request, context, validated(EstimateFields, await read_json(request)))
         return await _estimated(asked, caller.account_id)
@@ -74,7 +75,7 @@ async def _estimated(asked: _Asked, account_id: str) -> dict[str, Any]:
         services.catalog.routes(fields.model, task)
     else:
         services.catalog.routes_for(fields.options(task))
-    usage, chunks = await (_of_text(asked) if task == "speech" else _of_sound(asked, task, given[0]))
+    usage, chunks = await (_of_text(asked) if task == "speech" else _of_sound(asked, task, given[0], account_id))
     ratio = await asked.context.query(partial(services.ratios.of, fields.model, account_id))
     return Estimated(
         task=task,
@@ -94,12 +95,12 @@ async def _of_text(asked: _Asked) -> tuple[Usage, int]:
     return estimated_usage(asked.context.services.catalog.model(asked.fields.model).prices, text=text), chunks
 
 
-async def _of_sound(asked: _Asked, task: Any, given: str) -> tuple[Usage, int]:
+async def _of_sound(asked: _Asked, task: Any, given: str, account_id: str) -> tuple[Usage, int]:
     fields, services = asked.fields, asked.context.services
     options = fields.options(task)
     profile = await asked.context.work(partial(cut_profile, options, services.registry))
     part = Part.of_seconds(fields.range.start, fields.range.end) if fields.range else Part()
-    how = HearingPlan(profile, part, options)
+    how = HearingPlan(profile, part, options, account_id)
     ms, chunks = _stated(asked, how) if given == "duration_seconds" else await _measured(asked, how)
     prices = services.catalog.model(fields.model).prices
     return estimated_usage(prices, audio_ms=ms, text=fields.prompt or ""), chunks

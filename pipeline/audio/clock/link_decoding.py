@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from pipeline.audio.clock.edited import Edited
 from pipeline.audio.clock.mixdown import Mixdown
 from pipeline.audio.clock.placement import Piece
+from pipeline.audio.clock.skip import Skip, skip_before
 from pipeline.audio.clock.stated_length import Heard, lacking
 from pipeline.audio.clock.stream_clock import Leap, Run, StreamClock
 from pipeline.audio.containers.table import (
@@ -41,7 +42,7 @@ from pipeline.audio.ffmpeg.log_parser import AudioStream
 from pipeline.audio.ffmpeg.process import BLOCK_BYTES, STALL_SECONDS, Child
 from pipeline.audio.ffmpeg.sandbox import Level, sandbox_level
 from pipeline.audio.source import Recording
-from pipeline.errors import InvalidRequest
+from pipeline.errors import AudioStalled, InvalidRequest, SandboxFailed
 
 _MOST_SECONDS = 7 * 24 * 3600  # that processor time is reckoned with when the caller sets no limit
 _CPU_SECONDS_PER_SECOND = 0.2  # of sound; a slow core decodes an hour of AAC in some 20 s
@@ -52,6 +53,8 @@ _SAMPLE_BYTES = 2
 _UNSTATED_DELAY = {("mp3", "mp3"): 1105, ("wav", "mp3"): 1105, ("w64", "mp3"): 1105, ("aac", "aac"): 1024}
 _UNSTAMPED = (MP3, AAC, AC3, EAC3, DTS, AMR, WAV, W64, AVI)  # ffmpeg reckons their stamps from bytes or headers
 _FROM_ZERO = (MP4, MATROSKA)  # whose clock begins at zero, whenever the sound does; others are moved there
+
+Count = Callable[[float], int | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +70,7 @@ class Settings:
 
 
 class LinkDecoding:
-    """`begin`, then `pieces`, then `close`. What was noticed is whole when the pieces have come to their end."""
+    """`begin`, perhaps `skip_to`, then `pieces`, then `close`. What was noticed is whole when the pieces have come to their end."""
 
     def __init__(self, descriptor: int, recording: Recording, settings: Settings, *, track: int = 0) -> None:
         """Of the open file; `track` counts the recording's sound tracks from 0."""
@@ -85,7 +88,9 @@ class LinkDecoding:
         self._edited = Edited(edits[0], settings.sample_rate) if edits else None
         self._child: Child | None = None
         self._pending = b""
-        self._delivered = 0  # samples
+        self._first_stamp = math.nan  # of the first sample of all, in seconds
+        self._passed = 0  # samples before the first that ffmpeg makes
+        self._delivered = 0  # samples, those included
         self._reached = 0  # where the last of them ended
         self._is_wider = False  # of one channel at first, and of another format later
 
@@ -93,6 +98,7 @@ class LinkDecoding:
         """Wait for the first sound; by then ffmpeg has told what it found. Raises what a decoding raises."""
         child = self._started(followed=False)
         self._pending = child.read()
+        self._first_stamp = beginning(child.log.printed)
         self.sounds = child.log.sounds
         if 0 < len(self.sounds) <= self._track:
             found = f"There is no audio track {self._track + 1}; the last one of this file is {len(self.sounds)}."
@@ -105,6 +111,46 @@ class LinkDecoding:
             raise failure(child.log, child.returncode, self._track)
         self.most_channels = max(sound.channels, child.log.most_channels)  # a listing may tell of a later format
         return sound
+
+    def skip_to(self, place: int, before: Count | None = None) -> int:
+        """Leave out what comes before `place`, in samples on the link's clock, but for some seconds; how many samples that were.
+        Only for what is known to go on evenly up to there (pipeline.audio.seek); 0 where ffmpeg does not find the place.
+
+        `before`: how many samples of the input come before a stamp, in seconds behind the first, where stamps are rounded.
+        """
+        rate, begin = self.sounds[self._track].sample_rate, self._first_stamp
+        if math.isnan(begin) or self._is_strange():
+            return 0
+        skip = skip_before(place - round(self._first_place()), stamp=begin, rate=rate, made=self._settings.sample_rate)
+        if skip is None:
+            return 0
+        if self._finds(skip, before):
+            self._delivered = skip.passed
+            return skip.passed
+        self.close()
+        self._pending = self._started(followed=False).read()
+        return 0
+
+    def _finds(self, skip: Skip, before: Count | None) -> bool:
+        if before is None:
+            return skip.begins_at(self._begun(skip, skip.trim))
+        landing = self._begun(skip, "")
+        counted = before(landing - self._first_stamp) if math.isfinite(landing) else None
+        exact = None if counted is None else skip.from_landing(landing, counted)
+        return exact is not None and exact.begins_at(self._begun(skip, exact.trim))
+
+    def _begun(self, skip: Skip, trim: str) -> float:
+        """Start ffmpeg there; the first stamp in seconds, nan where nothing comes. What is complained of before it means nothing:
+        the decoder came from nowhere."""
+        self.close()
+        child = self._started(followed=False, skip=skip, trim=trim)
+        try:
+            self._pending = child.read()
+        except (AudioStalled, SandboxFailed):
+            return math.nan
+        while child.log.printed and child.log.printed[0] is None:
+            child.log.printed.popleft()
+        return beginning(child.log.printed) if self._pending else math.nan
 
     def pieces(self) -> Iterator[Piece]:
         """Mono samples in the order of time, each with its place on the link's own clock, which begins at zero."""
@@ -136,7 +182,7 @@ class LinkDecoding:
         if self._child:
             self._child.close()
 
-    def _started(self, *, followed: bool, wide: bool = False) -> Child:
+    def _started(self, *, followed: bool, wide: bool = False, skip: Skip | None = None, trim: str = "") -> Child:
         settings = self._settings
         tool = settings.tool or find_ffmpeg()
         seconds = _MOST_SECONDS if settings.max_seconds is None else settings.max_seconds
@@ -147,7 +193,10 @@ class LinkDecoding:
             followed=followed,
             wide=wide,
             stamped=self.is_stamped,
+            seek=skip.seek if skip else None,
+            trim=trim,
         )
+        self._passed = skip.passed if skip else 0
         os.lseek(self._descriptor, 0, os.SEEK_SET)  # the place in the file is shared with the ffmpeg before
         self._child = Child(
             tool,
@@ -174,9 +223,8 @@ class LinkDecoding:
 
     def _first_place(self) -> float:
         assert self._child
-        rate, log = self._settings.sample_rate, self._child.log
+        first, rate = self._first_stamp, self._settings.sample_rate
         if self.is_stamped:
-            first = beginning(log.printed)
             return 0.0 if math.isnan(first) else max(first - self._zero, -1.0) * rate
         return -self._unstated_delay
 
@@ -245,7 +293,7 @@ class LinkDecoding:
 
     def _mono(self, child: Child) -> Iterator[bytes]:
         """All that ffmpeg writes, as whole samples of one channel."""
-        self.mixdown = Mixdown(self._settings.sample_rate) if child.log.channels > 1 else None
+        self.mixdown = Mixdown(self._settings.sample_rate, self._passed) if child.log.channels > 1 else None
         rest = b""
         while data := self._pending or child.read():
             self._pending = b""

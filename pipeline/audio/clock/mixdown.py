@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-_WINDOW = 0.05  # seconds
+WINDOW = 0.05  # seconds
 _EVERY = 2  # samples that are compared; what they have in common shows in half of them
 _ALIKE = 0.3  # correlation from which the sign is certain
 _CANCELLED = 0.1  # of the louder channel's power: what is left of a sum that cancels, 10 dB down
@@ -20,11 +20,12 @@ _AUDIBLE = 10.0  # units of 16 bits, rms
 class Mixdown:
     """Stereo s16le in blocks of any size, mono out. `cancelled`: between which samples sound would have been lost, if any."""
 
-    def __init__(self, rate: int) -> None:
+    def __init__(self, rate: int, before: int = 0) -> None:
+        """`before`: samples, whole windows, that were left out in front."""
         self.cancelled: tuple[int, int] | None = None
         self.cancelled_samples = 0
-        self._window = round(rate * _WINDOW)
-        self._sign, self._count = 1, 0
+        self._window = round(rate * WINDOW)
+        self._sign, self._count = 1, before
         self._rest = b""
 
     def add(self, data: bytes) -> bytes:

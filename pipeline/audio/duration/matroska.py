@@ -6,14 +6,15 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from pipeline.audio.containers.chunks import Read
 from pipeline.audio.duration.frame_count import Extent
 from pipeline.audio.duration.opus_packets import RATE, loudness, packet_samples
 from pipeline.audio.step_budget import StepBudget
 
 _SEGMENT, _CLUSTER, _TRACKS, _ENTRY, _AUDIO = 0x18538067, 0x1F43B675, 0x1654AE6B, 0xAE, 0xE1
-_CODEC, _DELAY, _CHANNELS, _NUMBER = 0x86, 0x56AA, 0x9F, 0xD7
-_INFO, _SCALE = 0x1549A966, 0x2AD7B1
-_TIME, _SIMPLE, _GROUP, _BLOCK, _DISCARD = 0xE7, 0xA3, 0xA0, 0xA1, 0x75A2
+CODEC, _DELAY, _CHANNELS, NUMBER = 0x86, 0x56AA, 0x9F, 0xD7
+_INFO, SCALE = 0x1549A966, 0x2AD7B1
+TIME, SIMPLE_BLOCK, _GROUP, BLOCK, _DISCARD = 0xE7, 0xA3, 0xA0, 0xA1, 0x75A2
 _OPENED = (_SEGMENT, _CLUSTER, _TRACKS, _ENTRY, _GROUP, _INFO, _AUDIO)  # elements that are looked into
 _PASSED = {  # elements that may stand beside the sound: headers, padding, indexes, descriptions, chapters, what a track is
     0x1A45DFA3, 0x2AD7B1, 0xEC, 0xBF, 0x114D9B74, 0x1C53BB6B, 0x1254C367, 0x1043A770, 0xA7, 0xAB, 0x73C5, 0x83, 0x9C, 0x22B59C,
@@ -22,7 +23,8 @@ _PASSED = {  # elements that may stand beside the sound: headers, padding, index
 }  # fmt: skip
 _MILLISECOND = 1_000_000  # ns, the usual unit of a block's time
 _SLACK_MS = 60  # that a block may be off: recorders round, and jitter by one packet
-_LACED = 0x06
+LACED = 0x06
+_HEADER = 17  # bytes of a name and a length at most
 _SHORT_NUMBER = 0x80  # a flag: a track's number is of one byte
 _SHORTEST = 5  # bytes of a block: which track, when, how, and the first of its packet
 _SAMPLES_A_MS = RATE // 1000
@@ -46,11 +48,11 @@ class _Track:
     def told(self, name: int, content: bytes) -> None:
         """What an element says. Raises ValueError for what is not Opus, or whose times are in another unit."""
         number = int.from_bytes(content, "big")
-        if (name == _CODEC and content != b"A_OPUS") or (name == _SCALE and number != _MILLISECOND):
+        if (name == CODEC and content != b"A_OPUS") or (name == SCALE and number != _MILLISECOND):
             raise ValueError
-        if name == _CODEC:
+        if name == CODEC:
             self.codecs += 1
-        elif name == _NUMBER:
+        elif name == NUMBER:
             self.number = number
         elif name == _CHANNELS:
             self.channels = number
@@ -64,7 +66,7 @@ class _Track:
     def take(self, time: int, block: bytes) -> None:
         """A block, and when it sounds, in ms. Raises ValueError where the two do not go together, or it holds several packets."""
         late = time * _SAMPLES_A_MS - self.counted
-        if block[3] & _LACED or not block[0] & _SHORT_NUMBER or abs(late) > _SLACK_MS * _SAMPLES_A_MS:
+        if block[3] & LACED or not block[0] & _SHORT_NUMBER or abs(late) > _SLACK_MS * _SAMPLES_A_MS:
             raise ValueError
         samples = packet_samples(block[4], block[5] if len(block) > _SHORTEST else 0)
         self.known &= block[0] & ~_SHORT_NUMBER == self.number
@@ -83,11 +85,11 @@ class _Track:
 def extent(data: bytes, steps: StepBudget) -> Extent | None:
     """None for anything but one track of Opus in unlaced blocks whose times are those of its packets."""
     track, cluster = _Track(), 0
-    for name, at, end in _elements(data, 0, len(data), steps):
-        if name in (_SIMPLE, _BLOCK):
+    for name, at, end in elements(lambda at, length: data[at : at + length], 0, len(data), steps):
+        if name in (SIMPLE_BLOCK, BLOCK):
             (offset,) = struct.unpack_from(">h", data, at + 1)
             track.take(cluster + offset, data[at:end])
-        elif name == _TIME:
+        elif name == TIME:
             cluster = int.from_bytes(data[at:end], "big")
         else:
             track.told(name, data[at:end])
@@ -97,18 +99,17 @@ def extent(data: bytes, steps: StepBudget) -> Extent | None:
     return Extent(track.counted - left_out, RATE, track.levels, track.plain)
 
 
-def _elements(data: bytes, at: int, end: int, steps: StepBudget) -> Iterator[tuple[int, int, int]]:
+def elements(read: Read, at: int, end: int, steps: StepBudget) -> Iterator[tuple[int, int, int]]:
     """(name, first byte, end) of every element that matters, in order. Raises ValueError where one is not whole."""
     while at < end:
         steps.take()
-        first = data[at]
-        width = 9 - first.bit_length()
-        name = int.from_bytes(data[at : at + width], "big")
-        at += width
-        width = 9 - data[at].bit_length()
-        size = int.from_bytes(data[at : at + width], "big") & (1 << 7 * width) - 1
-        unknown = size == (1 << 7 * width) - 1  # a recorder did not know it yet
-        at += width
+        head = read(at, _HEADER)
+        width = 9 - head[0].bit_length()
+        name = int.from_bytes(head[:width], "big")
+        size_width = 9 - head[width].bit_length()
+        size = int.from_bytes(head[width : width + size_width], "big") & (1 << 7 * size_width) - 1
+        unknown = size == (1 << 7 * size_width) - 1  # a recorder did not know it yet
+        at += width + size_width
         if at + size > end and not (unknown and name in _OPENED):
             raise ValueError  # it was cut, if only between two blocks
         if name in _OPENED:

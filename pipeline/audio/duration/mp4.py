@@ -47,6 +47,33 @@ def _track(data: bytes, track: Place, movie_scale: int, steps: StepBudget) -> Ex
     return Extent(min(left, shown), rate, levels) if left - shown < _SLACK * FRAME_SAMPLES else None
 
 
+def even_times(index: bytes, steps: StepBudget) -> tuple[int, int]:
+    """(length of every frame but the last, the scale it is told in: units a second) of the only track of sound in an index, which
+    is the content of its box. Raises ValueError, TooManySteps and what else garbage leads to."""
+    whole = (0, len(index))
+    (media,) = [media for media in _media(index, whole, steps) if _kind(index, media, steps) == b"soun"]
+    table = _child(index, _child(index, media, b"minf", steps), b"stbl", steps)
+    _aac_rate(index, _child(index, table, b"stsd", steps))
+    at, end = _child(index, table, b"stts", steps)
+    (count,) = struct.unpack_from(">I", index, at + 4)
+    steps.take(count)
+    times = list(struct.iter_unpack(">II", index[at + 8 : min(end, at + 8 + 8 * count)]))
+    lengths = {each for _, each in times[:-1]} | {each for many, each in times[-1:] if many > 1 or len(times) == 1}
+    (length,) = lengths
+    return length, _timescale(index, _child(index, media, b"mdhd", steps))
+
+
+def _media(index: bytes, whole: Place, steps: StepBudget) -> list[Place]:
+    """Of each track, its description."""
+    tracks = [place for (name, _), place in steps.over(_boxes_of(index, whole)) if name == b"trak"]
+    return [_child(index, track, b"mdia", steps) for track in tracks]
+
+
+def _kind(index: bytes, media: Place, steps: StepBudget) -> bytes:
+    at, _ = _child(index, media, b"hdlr", steps)
+    return index[at + 8 : at + 12]
+
+
 def _edit(data: bytes, track: Place, steps: StepBudget) -> tuple[int, int]:
     """(what is left out at the beginning, on the track's clock; what is shown, on the movie's, 0: the rest): by its edit
     list a player leaves out the encoder's delay. Raises ValueError where that list does more."""

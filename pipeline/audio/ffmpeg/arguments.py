@@ -34,7 +34,8 @@ class Picked:
     """What is to be decoded: one track, from 0, and of it one channel or a mix of all; `sample_rate` of what comes out.
 
     `followed`: every frame is told of, for a stream that changes; then `wide` says that two channels come out. `stamped`: its
-    stamps mean something (frame_events).
+    stamps mean something (frame_events). `seek`: the stamp, in seconds, near which reading begins, and `trim` which sample
+    behind it is taken first (atrim).
     """
 
     track: int = 0
@@ -43,6 +44,8 @@ class Picked:
     followed: bool = False
     wide: bool = False
     stamped: bool = True
+    seek: float | None = None
+    trim: str = ""
 
 
 def decode_arguments(tool: Ffmpeg, found: Found, picked: Picked, *, end: int = 0) -> list[str]:
@@ -62,6 +65,8 @@ def decode_arguments(tool: Ffmpeg, found: Found, picked: Picked, *, end: int = 0
     }
     if container is MP4:
         options |= {"enable_drefs": 0, "use_absolute_path": 0}  # a track may name another file as its data
+    if picked.seek is not None:
+        options |= {"seek_timestamp": 1, "noaccurate_seek": None, "ss": f"{picked.seek:.6f}"}
     url, protocols = ("fd:", "fd") if tool.reads_descriptors else ("file:/proc/self/fd/0", "file")
     if (
         found.start or end
@@ -81,6 +86,8 @@ def _filters(picked: Picked) -> str:
     """What is made of the track's frames; stamps stay as they are, for us to judge."""
     one = picked.channel is not None
     pan = f"pan=mono|c0=c{picked.channel}," if one else ""
+    if picked.trim:
+        pan += f"atrim={picked.trim},"
     if picked.followed:
         return pan + _FOLLOWED.format(rate=picked.sample_rate, layouts="stereo" if picked.wide and not one else "mono")
     watch = WATCH if picked.stamped else WATCH_FORMAT

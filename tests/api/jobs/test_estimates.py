@@ -15,8 +15,12 @@ import pytest
 
 from api.main import create_app
 from pipeline.audio.findings import Findings
+from pipeline.cut.channel_chunks import Sound
+from pipeline.cut.time_range import Part
+from pipeline.transcript import SAMPLE_RATE
 from tests.api.conftest import House, recording
 from tests.api.serving import running
+from tests.pipeline.audio.sounds import ffmpeg
 
 URL = "/v1/audio/estimates"
 
@@ -103,6 +107,64 @@ def stereo(seconds: float) -> bytes:
         file.setframerate(16_000)
         file.writeframes(b"".join(mono[at : at + 2] * 2 for at in range(0, len(mono), 2)))
     return held.getvalue()
+
+
+def used_minutes(house: House) -> float:
+    told = house.get("/v1/usage").json()["limits"]["estimate_minutes_per_day"]
+    return float(told["used"])
+
+
+@pytest.mark.processes
+def test_what_estimates_decode_is_counted_and_has_an_end_each_day(house: House) -> None:
+    house.services.accounts.update(house.account_id, limits={"estimate_minutes_per_day": 12})
+    long, short = recording(90)[0], recording(2)[0]
+    assert estimate(house, file=long, model="oracle").status_code == 200 and used_minutes(house) == 1.5
+    assert estimate(house, file=short, model="oracle").status_code == 200 and used_minutes(house) == 2.5
+    refused = estimate(
+        house, file=recording(61)[0], model="oracle"
+    )  # a minute, and the next piece, for which there is no room
+    error = refused.json()["error"]
+    assert (refused.status_code, error["code"], error["param"]) == (429, "limit_exceeded", "estimate_minutes_per_day")
+    assert (error["used"], error["limit"]) == (3.5, 12) and int(refused.headers["Retry-After"]) > 0
+    assert estimate(house, model="oracle", duration_seconds=3600).status_code == 200  # nothing is decoded for it
+    assert used_minutes(house) == 3.5 and left_behind(house) == []
+
+
+@pytest.mark.processes
+def test_a_part_near_the_end_costs_what_is_near_it(house: House) -> None:
+    house.services.accounts.update(house.account_id, limits={"estimate_minutes_per_day": 100})
+    told = estimate(house, file=recording(150)[0], model="oracle", range="140-148").json()
+    assert told["duration_seconds"] == 8 and used_minutes(house) == 1
+    made = sound_made(recording(150)[0], 140, 148)
+    assert 8 <= made <= 8 + 12  # seconds
+
+
+def sound_made(data: bytes, start: float, end: float) -> float:
+    sound = Sound(data, part=Part.of_seconds(start, end))
+    sound.measure()
+    return sound.made / SAMPLE_RATE
+
+
+@pytest.mark.processes
+def test_holes_cost_nothing_and_chunks_a_second_each(house: House, tmp_path: Path) -> None:
+    """Packets of a fiftieth of a second, 59 seconds apart."""
+    house.services.accounts.update(house.account_id, limits={"estimate_minutes_per_day": 100})
+    path = tmp_path / "holes.mkv"
+    sparse = "setts=ts=N*59*48000:duration=960"
+    ffmpeg("-f", "lavfi", "-i", "anoisesrc=d=2:r=48000", "-c:a", "libopus", "-bsf:a", sparse, path)
+    told = estimate(house, file=path.read_bytes(), model="oracle").json()
+    assert told["duration_seconds"] < 3 and told["chunks"] > 90
+    assert used_minutes(house) == pytest.approx(told["chunks"] / 60, abs=0.01)
+    between = estimate(house, file=path.read_bytes(), model="oracle", range="1790-1798").json()
+    assert (between["duration_seconds"], between["chunks"]) == (0, 0) and used_minutes(house) < 3
+
+
+@pytest.mark.processes
+def test_a_file_that_stalls_the_decoder_counts_as_an_hour(house: House) -> None:
+    house.services.accounts.update(house.account_id, limits={"estimate_minutes_per_day": 100})
+    stall = b"#!AMR\n" + b"\x7c" * 400_000
+    assert estimate(house, file=stall, model="oracle").json()["error"]["code"] == "audio_stalled"
+    assert used_minutes(house) >= 60
 
 
 @pytest.mark.processes
