@@ -32,6 +32,7 @@ PROMISED: dict[str, tuple[set[str], dict[str, str]]] = {
         {"speech"},
         {"million_text_tokens_in": "1.00", "million_audio_tokens_out": "20.00"},
     ),
+    "whisper-base": ({"transcription", "translation"}, {}),
     "pocketsphinx-en-us": ({"transcription", "translation"}, {}),
     "espeak-ng": ({"speech"}, {}),
     "oracle": ({"transcription", "translation", "speech"}, {}),
