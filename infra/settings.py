@@ -112,7 +112,7 @@ class Settings(BaseModel):
     @property
     def weights(self) -> WeightsFolder:
         """What is installed on this machine for local engines; looked up at each question."""
-        return WeightsFolder(self.models, shipped_weights())
+        return WeightsFolder(self.models.absolute(), shipped_weights())
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
