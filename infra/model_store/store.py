@@ -78,9 +78,7 @@ class ModelStore:
         if not self.folder.path(name).exists() and not work.exists():
             raise NotFound(f"The model {name} is not installed in {self.folder.root}", param="name")
         with self._writing(), self._locked(name, lambda _: None):
-            if self.folder.path(name).exists():
-                work.mkdir(parents=True, exist_ok=True)
-                self.folder.path(name).rename(work / "old")  # gone at once; readers that have it open keep it
+            self._set_aside(name)
             shutil.rmtree(work, ignore_errors=True)
 
     def _known(self, name: str) -> Weights:
@@ -165,11 +163,18 @@ class ModelStore:
 
     def _put_in_place(self, name: str, built: Path) -> None:
         place = self.folder.path(name)
-        if place.exists():
-            place.rename(self._work(name) / "old")
+        self._set_aside(name)
         built.rename(place)
         _sync(place.parent)
         shutil.rmtree(self._work(name), ignore_errors=True)
+
+    def _set_aside(self, name: str) -> None:
+        """In one step, so that nobody finds half of it; who has it open keeps it."""
+        place, old = self.folder.path(name), self._work(name) / "old"
+        if place.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            old.parent.mkdir(parents=True, exist_ok=True)
+            place.rename(old)
 
 
 def _sync(folder: Path) -> None:

@@ -266,6 +266,18 @@ def test_damage_is_named_and_replaced(store: ModelStore, tmp_path: Path) -> None
     assert_whole(store)
 
 
+def test_what_a_killed_installer_has_left_is_in_nobodys_way(store: ModelStore, root: Path, tmp_path: Path) -> None:
+    given = write_folder(tmp_path / "given")
+    for left in ("old", "built"):
+        write_folder(root / ".installing" / "tiny" / left, {"model.bin": b"half"})
+    assert_nothing(store)
+    store.install("tiny", given=given)
+    write_folder(root / ".installing" / "tiny" / "old", {"model.bin": b"half"})
+    (root / "tiny" / "model.bin").unlink()
+    assert store.install("tiny", given=given)
+    assert_whole(store)
+
+
 def test_what_is_removed_is_gone_with_all_that_was_left(root: Path, published: Publisher) -> None:
     store = opened(root, "registry")
     published.cut.add(WHEELS[1])
