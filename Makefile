@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 AUDIO ?=
+# Weights that are fetched once for all installations of the machine; MODELS=none leaves it.
+MODELS ?= whisper-base
 STAMP := $(VENV)/.ready
 
 .PHONY: setup demo test check lint format bench clean
@@ -13,6 +15,9 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else "Stenopool needs Python 3.11, 3.12 or 3.13: make setup PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@for model in $(filter-out none,$(MODELS)); do \
+		$(BIN)/stenopool models install $$model || echo "Going on without $$model. Later: $(BIN)/stenopool models install $$model" >&2; \
+	done
 	touch $(STAMP)
 
 demo: setup

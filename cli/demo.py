@@ -33,7 +33,7 @@ PARAGRAPH = (
     "time. Machines can listen to people. We have a lot of people in the company."
 )
 VOICE = "en-us+f5"
-MODEL = "pocketsphinx-en-us"  # named, so that a demo never spends money at a configured provider
+MODEL = "whisper-base"  # named, so that a demo never spends money at a configured provider; not installed, PocketSphinx stands in
 VOICE_MODEL = "espeak-ng"
 WEBHOOK_SECONDS = 30.0
 STOP_SECONDS = 10.0

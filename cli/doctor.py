@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import re
 import shutil
 import socket
 import sys
@@ -18,7 +19,7 @@ from urllib.parse import urlsplit
 import typer
 from rich.text import Text
 
-from cli.embedded_notice import stand_ins
+from cli.embedded_notice import serving, stand_ins
 from cli.environment import settings
 from cli.exits import FAILED, OK
 from cli.operator_database import AsJson
@@ -46,6 +47,10 @@ SUPPORTED = ((3, 11), (3, 13))
 ROOMY, TIGHT = 5 * 1024**3, 512 * 1024**2  # bytes free: below the first a warning, below the second broken
 GIB = 1024**3
 ALIVE_SECONDS = 30.0
+SENTENCE, VOICE = (
+    "Machines can listen to people.",
+    "en-us+f5",
+)  # simple words in the voice that the embedded ears hear best
 MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "broken": ("✗", "red")}
 
 app = typer.Typer(add_completion=False)
@@ -220,19 +225,31 @@ def _models(chosen: Settings) -> Finding:
     routed = sorted({route.provider for model in catalog.models.values() for route in model.routes})
     said = {name: trouble(catalog.provider_kind(name), catalog.providers.get(name, {})) for name in routed}
     advice = "; ".join(f"{name}: {told}" for name, told in said.items() if told)
-    return Finding("models", "warning" if advice else "ok", stand_ins(catalog), advice)
+    tasks = ", ".join(f"{task}: {model}" for task, model in serving(catalog).items())
+    return Finding("models", "warning" if advice else "ok", f"{stand_ins(catalog)} ({tasks or 'none'})", advice)
 
 
 def _engines(chosen: Settings) -> Finding:
-    """The embedded voice says something, through ffmpeg and its sandbox, and the embedded ear hears it."""
+    """The embedded voice says something, through ffmpeg and its sandbox, and the embedded ear hears just that."""
     catalog = load_catalog(chosen.catalog, embedded_engines=chosen.embedded_engines, stock=chosen.stock_providers)
+    ear = serving(catalog).get("transcription", "")
+    ear, voice = ear if ear in catalog.models else "pocketsphinx-en-us", "espeak-ng"
     with ProviderRegistry(catalog, engine_processes=1) as registry:
-        said = SpeechOptions(model="espeak-ng", input="Good morning.", response_format="wav")
+        said = SpeechOptions(model=voice, voice=VOICE, input=SENTENCE, response_format="wav")
         sound = b"".join(speak(said, registry))
-        heard = transcribe(sound, TranscriptionOptions(model="pocketsphinx-en-us", language="en"), registry)
+        heard = transcribe(sound, TranscriptionOptions(model=ear, language="en"), registry)
+    detail = f"{voice} said “{SENTENCE}”, {ear} heard “{heard.text}”"
     if not heard.text:
-        return Finding("engines", "broken", f"espeak-ng spoke {len(sound)} bytes, but pocketsphinx heard nothing")
-    return ok("engines", f"espeak-ng said “Good morning.”, pocketsphinx heard “{heard.text}”")
+        return Finding("engines", "broken", detail, f"`stenopool models verify` tells whether {ear} is damaged")
+    if _words(heard.text) != _words(SENTENCE):
+        return Finding(
+            "engines", "warning", detail, "`stenopool models install whisper-base` gives an ear that hears better"
+        )
+    return ok("engines", detail)
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.casefold())
 
 
 def _workers(chosen: Settings) -> Finding:

@@ -11,7 +11,12 @@ def served_by(catalog: Catalog, model_id: str) -> str:
     if model.routes:
         return " → ".join(route.provider for route in model.routes)
     embedded = catalog.embedded.get(model.tasks[0])
-    return f"{embedded.provider} (stands in)" if embedded else "nobody (no route)"
+    return f"{embedded[0].provider} (stands in)" if embedded else "nobody (no route)"
+
+
+def serving(catalog: Catalog) -> dict[str, str]:
+    """By task, the embedded model that stands in."""
+    return {task: routes[0].model for task, routes in catalog.embedded.items()}
 
 
 def stand_ins(catalog: Catalog) -> str:
@@ -22,8 +27,9 @@ def stand_ins(catalog: Catalog) -> str:
     if not catalog.embedded:
         return f"{len(without)} models have no route and answer 503 (STENOPOOL_EMBEDDED_ENGINES=off)"
     names = sorted(
-        {catalog.embedded[model.tasks[0]].provider for model in without if model.tasks[0] in catalog.embedded}
+        {catalog.embedded[model.tasks[0]][0].provider for model in without if model.tasks[0] in catalog.embedded}
     )
-    return (
+    told = (
         f"{' and '.join(names)} stand in for {len(without)} models without a configured route; see `stenopool models`"
     )
+    return f"{told}; `stenopool models install whisper-base` gives a better ear" if "pocketsphinx" in names else told

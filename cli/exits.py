@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
+from infra.model_store.errors import ModelStoreUnwritable, WeightsUnavailable
 from pipeline.errors import (
     BrokerUnavailable,
     DatabaseUnavailable,
@@ -59,7 +60,7 @@ class ApiRefused(StenopoolError):
 
 
 _BY_KIND: tuple[tuple[int, tuple[type[StenopoolError], ...]], ...] = (
-    (BAD_INPUT, (InvalidRequest,)),
+    (BAD_INPUT, (InvalidRequest, ModelStoreUnwritable)),
     (NOT_THERE, (NotFound, WrongState, Expired, IdempotencyConflict)),
     (NOT_ALLOWED, (Unauthenticated, Forbidden, InsufficientBalance, PaymentRequired)),
     (
@@ -73,6 +74,7 @@ _BY_KIND: tuple[tuple[int, tuple[type[StenopoolError], ...]], ...] = (
             ProviderBusy,
             RateLimited,
             ApiAway,
+            WeightsUnavailable,
         ),
     ),
 )

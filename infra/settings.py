@@ -15,6 +15,8 @@ from pydantic_core import PydanticCustomError
 from infra.environment.secret_files import secret_value
 from pipeline.catalog.toml_file import key_variables
 from pipeline.errors import InvalidRequest
+from pipeline.weights.description import shipped_weights
+from pipeline.weights.folder import WeightsFolder
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 PREFIX = "STENOPOOL_"
@@ -25,6 +27,12 @@ def default_home() -> Path:
     """The data folder of people who configured none: XDG's data home."""
     base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
     return Path(base) / "stenopool"
+
+
+def default_models() -> Path:
+    """The folder of weights of people who configured none: in XDG's cache home, shared by all installations of the user."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "stenopool" / "models"
 
 
 class Settings(BaseModel):
@@ -49,6 +57,8 @@ class Settings(BaseModel):
     groq_api_key: str = Field("", repr=False)
     gemini_api_key: str = Field("", repr=False)
     faster_whisper_model: str = ""  # a folder, or a name such as large-v3; empty: not used
+    models: Path = Field(default_factory=default_models)  # where weights are installed
+    offline: bool = False  # no weights are fetched from any network
     outbound_allow: tuple[Network, ...] = ()
     outbound_http: bool = True  # http:// targets besides https://
     trusted_proxies: tuple[Network, ...] = ()  # whose X-Forwarded-For is believed
@@ -109,11 +119,17 @@ class Settings(BaseModel):
             "openai": openai,
             "groq": {"api_key": self.groq_api_key},
             "gemini": {"api_key": self.gemini_api_key},
-            "faster-whisper": {"model": self.faster_whisper_model},
+            "faster-whisper": {"model": self.faster_whisper_model, "local_files_only": "true" if self.offline else ""},
+            **{name: {"model": str(folder)} for name, folder in self.weights.serving.items()},
         }
         for name, variable in key_variables(self.catalog).items():
             given.setdefault(name, {})["api_key"] = secret_value(self._environ, variable)
         return {name: {key: value for key, value in table.items() if value} for name, table in given.items()}
+
+    @property
+    def weights(self) -> WeightsFolder:
+        """What is installed on this machine for local engines; looked up at each question."""
+        return WeightsFolder(self.models.absolute(), shipped_weights())
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:

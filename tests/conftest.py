@@ -31,6 +31,15 @@ def _scrubbed_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
+def _no_weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Whatever models are installed on this machine, for the tests there are none but those they make themselves."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.delenv("STENOPOOL_MODELS", raising=False)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
 def _loopback_only() -> Iterator[None]:
     """Any connection of this process to an address that is not loopback is an error."""
     original = socket.socket.connect

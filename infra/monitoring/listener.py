@@ -131,7 +131,13 @@ def _status(role: str, services: Services | None) -> dict[str, Any]:
         "role": role,
         "version": version("stenopool"),
         "parts": {name: _checked(check) for name, check in checks.items()},
+        "embedded_models": {} if services is None else _embedded_models(services),
     }
+
+
+def _embedded_models(services: Services) -> dict[str, list[str]]:
+    """By task, who stands in for models without a route of their own, best first."""
+    return {task: [route.model for route in routes] for task, routes in services.catalog.embedded.items()}
 
 
 def _checked(check: Callable[[], Any]) -> dict[str, Any]:

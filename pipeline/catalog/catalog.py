@@ -23,7 +23,9 @@ class Catalog:
 
     models: Mapping[str, Model]
     providers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)  # with keys in it
-    embedded: Mapping[Task, Route] = field(default_factory=dict)  # who stands in for a model without routes
+    embedded: Mapping[Task, tuple[Route, ...]] = field(
+        default_factory=dict
+    )  # stand in, best first, for a model without routes
 
     def model(self, model_id: str) -> Model:
         """Raises ModelNotFound."""
@@ -146,13 +148,11 @@ class Catalog:
 
     def _voiced_by(self, model: Model) -> Model:
         """Whose voices and languages a model has here and now when it speaks: its own, or those of the stand-in."""
-        stand_in = self.models.get(self.embedded["speech"].model) if self.stands_in(model.id, "speech") else None
+        stand_in = self.models.get(self.embedded["speech"][0].model) if self.stands_in(model.id, "speech") else None
         return stand_in or model
 
     def _served(self, model: Model, task: Task) -> tuple[Route, ...]:
-        if model.routes:
-            return model.routes
-        return (self.embedded[task],) if task in self.embedded else ()
+        return model.routes or self.embedded.get(task, ())
 
 
 def _is_heard(code: str, claim: Collection[str]) -> bool:

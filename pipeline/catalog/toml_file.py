@@ -28,9 +28,13 @@ SHIPPED = Path(__file__).with_name("shipped.toml")
 class _File(Row):
     models: dict[str, dict[str, Any]]
     providers: dict[str, dict[str, Any]] = Field({})
-    embedded: dict[Task, Route] = Field({})
+    embedded: dict[Task, Any] = Field({})
     languages: dict[str, tuple[str, ...]] = Field({})
     voices: dict[str, dict[str, str]] = Field({})
+
+
+class _StandIns(Row):
+    routes: tuple[Route, ...]
 
 
 def load_catalog(
@@ -52,7 +56,7 @@ def load_catalog(
     catalog = Catalog(
         models={name: _model(name, table, file) for name, table in file.models.items()},
         providers=file.providers,
-        embedded=file.embedded if embedded_engines == "auto" else {},
+        embedded=_stand_ins(file) if embedded_engines == "auto" else {},
     )
     _check_routes(catalog)
     _check_aliases(catalog)
@@ -63,10 +67,9 @@ def load_catalog(
 def _model(name: str, table: Mapping[str, Any], file: _File) -> Model:
     """The model's table with the lists that it names by name put in."""
     what, given = f"the catalog's model {name!r}", dict(table)
-    for place in (given, *(routes := _tables(given.get("routes")))):
-        if "languages" in place:
-            place["languages"] = _listed(what, place["languages"], file.languages)
-    given |= {"routes": routes} if routes else {}
+    if "languages" in given:
+        given["languages"] = _listed(what, given["languages"], file.languages)
+    given |= {"routes": _with_languages(what, given["routes"], file)} if "routes" in given else {}
     named = given.get("voices", ())
     sets = [_named(what, "voices", file.voices, one) for one in ((named,) if isinstance(named, str) else named)]
     described = {voice: text for voices in sets for voice, text in voices.items()}
@@ -74,10 +77,32 @@ def _model(name: str, table: Mapping[str, Any], file: _File) -> Model:
     return _checked(Model, what, given, id=name)
 
 
+def _stand_ins(file: _File) -> dict[Task, tuple[Route, ...]]:
+    """By task, the embedded routes whose provider takes part; a single table is a list of one."""
+    found: dict[Task, tuple[Route, ...]] = {}
+    for task, given in file.embedded.items():
+        what = f"the catalog's [embedded] {task}"
+        told = _checked(
+            _StandIns, what, {"routes": _with_languages(what, [given] if isinstance(given, dict) else given, file)}
+        )
+        usable = tuple(route for route in told.routes if _takes_part(file.providers.get(route.provider, {})))
+        found |= {task: usable} if usable else {}
+    return found
+
+
 def _tables(given: Any) -> list[dict[str, Any]]:
     """Copies, to write in; nothing for what is no list of tables, which is refused later."""
     whole = isinstance(given, list) and all(isinstance(one, dict) for one in given)
     return [dict(one) for one in given] if whole else []
+
+
+def _with_languages(what: str, routes: Any, file: _File) -> Any:
+    """The routes' tables with the languages that they name by name put in; what is no list of tables as it is, to be refused."""
+    tables = _tables(routes)
+    for table in tables:
+        if "languages" in table:
+            table["languages"] = _listed(what, table["languages"], file.languages)
+    return tables or routes
 
 
 def _listed(what: str, given: Any, lists: Mapping[str, tuple[str, ...]]) -> Any:
@@ -158,7 +183,8 @@ def _check_aliases(catalog: Catalog) -> None:
 def _check_routes(catalog: Catalog) -> None:
     """A route to a provider that does not exist is found when the service starts, not at the first request."""
     routes = [(name, route) for name, model in catalog.models.items() for route in model.routes]
-    for name, route in (*routes, *catalog.embedded.items()):
+    stand_ins = [(task, route) for task, several in catalog.embedded.items() for route in several]
+    for name, route in (*routes, *stand_ins):
         kind = catalog.provider_kind(route.provider)
         if kind not in providers.names():
             raise CatalogBroken(f"the catalog's {name!r} has a route to {kind!r}, which is no provider")

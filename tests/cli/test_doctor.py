@@ -31,8 +31,21 @@ def test_a_new_home_is_in_good_health(run: Run) -> None:
     run("keys", "create")
     shown = run("doctor")
     assert shown.code == 0, shown.out
-    assert "pocketsphinx heard" in shown.out
+    assert "pocketsphinx-en-us heard" in shown.out
     assert "Traceback" not in shown.out + shown.err
+
+
+@pytest.mark.parametrize(
+    ("sentence", "state"), [("Machines can listen to people.", "ok"), ("Ophthalmologists fiddle.", "warning")]
+)
+def test_the_engines_are_well_when_what_was_heard_is_what_was_said(
+    run: Run, monkeypatch: pytest.MonkeyPatch, sentence: str, state: str
+) -> None:
+    monkeypatch.setattr("cli.doctor.SENTENCE", sentence)
+    ran = run("doctor", "--json")
+    (engines,) = [check for check in ran.json["checks"] if check["name"] == "engines"]
+    assert (engines["state"], ran.code) == (state, 0), engines["detail"]
+    assert ("whisper-base" in engines["advice"]) == (state == "warning")
 
 
 def test_everything_broken_is_found_at_once(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -14,7 +14,9 @@ from tests.support.repository import FLOORS, ROOT
 
 HOMES = {
     "ffmpeg": ("pipeline/audio/",),
+    "filelock": ("infra/model_store/",),
     "greenlet": ("pipeline/concurrency/greenlet_io.py",),
+    "huggingface_hub": ("infra/model_store/",),
     "imageio_ffmpeg": ("pipeline/audio/",),
     "soundfile": ("pipeline/audio/",),
     "pocketsphinx": ("pipeline/providers/pocketsphinx", "pipeline/cut/vad.py"),

@@ -32,6 +32,7 @@ PROMISED: dict[str, tuple[set[str], dict[str, str]]] = {
         {"speech"},
         {"million_text_tokens_in": "1.00", "million_audio_tokens_out": "20.00"},
     ),
+    "whisper-base": ({"transcription", "translation"}, {}),
     "pocketsphinx-en-us": ({"transcription", "translation"}, {}),
     "espeak-ng": ({"speech"}, {}),
     "oracle": ({"transcription", "translation", "speech"}, {}),
@@ -299,6 +300,41 @@ def test_what_is_heard_instead_is_named(tmp_path: Path) -> None:
     assert "It hears 99 languages: af, am, ar," in many.value.message
     assert many.value.message.endswith("…; GET /v1/models/whisper-1 lists them all.")
     assert many.value.param == "languages"
+
+
+def test_whoever_stands_in_is_tried_in_order_and_counts_only_where_its_settings_are_given(tmp_path: Path) -> None:
+    listed = """
+    [providers.home]
+    kind = "oracle"
+    needs = ["words"]
+
+    [embedded]
+    transcription = [{ provider = "home", model = "a", languages = ["alpine"] }, { provider = "oracle", model = "b" }]
+    speech = { provider = "oracle", model = "oracle" }
+
+    [languages]
+    alpine = ["de", "fr", "it"]
+    """
+    without = load_catalog(write(tmp_path, listed), embedded_engines="auto")
+    assert [route.model for route in without.routes("whisper-1", "transcription")] == ["b"]
+    both = load_catalog(write(tmp_path, listed), embedded_engines="auto", stock={"home": {"words": "some"}})
+    assert [route.model for route in both.routes("whisper-1", "transcription")] == ["a", "b"]
+    assert both.embedded["transcription"][0].languages == ("de", "fr", "it")
+    assert both.routes("tts-1", "speech") == (Route(provider="oracle", model="oracle"),), "one table is a list of one"
+
+
+@pytest.mark.parametrize(
+    ("embedded", "told"),
+    [
+        ('transcription = [{ provider = "nobody", model = "a" }]', "'transcription' has a route to 'nobody'"),
+        ('transcription = [{ provider = "oracle" }]', r"\[embedded\] transcription is wrong at routes.0.model"),
+        ("transcription = 5", r"\[embedded\] transcription is wrong"),
+        ('speech = { provider = "oracle", model = "a", languages = "elvish" }', "no .languages. called 'elvish'"),
+    ],
+)
+def test_stand_ins_that_cannot_work_are_named(tmp_path: Path, embedded: str, told: str) -> None:
+    with pytest.raises(CatalogBroken, match=told):
+        load_catalog(write(tmp_path, f"[embedded]\n{embedded}"), embedded_engines="auto")
 
 
 def test_the_languages_are_those_of_who_serves(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from infra.settings import Settings
 from pipeline.catalog.toml_file import load_catalog
 from pipeline.errors import CatalogBroken, ProviderError, ProviderRefused, UnsupportedValue
 from pipeline.options import TranscriptionOptions
@@ -254,6 +255,12 @@ def test_its_routes_count_only_with_a_model() -> None:
     for model in ("whisper-1", "whisper-large-v3", "whisper-large-v3-turbo"):
         assert [route.provider for route in given.routes(model, "transcription")] == ["faster-whisper"]
     assert not load_catalog(None, embedded_engines="off").available("whisper-1")
+
+
+def test_offline_nothing_is_downloaded_by_name() -> None:
+    given = Settings(faster_whisper_model="large-v3", offline=True).stock_providers["faster-whisper"]
+    assert check(given).local_files_only
+    assert not check(Settings(faster_whisper_model="large-v3").stock_providers["faster-whisper"]).local_files_only
 
 
 def test_what_loops_gives_way_to_a_second_try_that_does_not(

@@ -1,0 +1,66 @@
+"""The folder in which weights are installed, one folder per model: read here, written by the installer alone."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from pipeline.weights.description import Source, Weights
+
+BLOCK = 1 << 20  # bytes read at a time
+
+
+class WeightsFolder:
+    """Which of the described weights are there. Nothing is written: it may belong to somebody else, or be read-only."""
+
+    def __init__(self, root: Path, described: Mapping[str, Weights]) -> None:
+        self.root = root
+        self.described = described
+
+    def path(self, name: str) -> Path:
+        """Where the model lies, or would."""
+        return self.root / name
+
+    def installed(self, name: str) -> Path | None:
+        """Its folder, if all its files are there in their full length; what is in them, `damage` tells."""
+        return self.path(name) if self._source(name) else None
+
+    @property
+    def serving(self) -> dict[str, Path]:
+        """By name, the folders of those that are installed and that the catalog's provider of that name uses."""
+        folders = {name: self.installed(name) for name, weights in self.described.items() if weights.serves}
+        return {name: folder for name, folder in folders.items() if folder}
+
+    def damage(self, name: str) -> str:
+        """What is wrong with the files that are there, in words; nothing where each has the content that was promised."""
+        source = self._source(name) or self.described[name].sources[0]
+        for file in source.files:
+            path = self.path(name) / file.name
+            if not path.is_file():
+                return f"{file.name} is missing"
+            if (size := path.stat().st_size) != file.size:
+                return f"{file.name} has {size} bytes instead of {file.size}"
+            if _sha256(path) != file.sha256:
+                return f"{file.name} is not what was published: its SHA-256 differs"
+        return ""
+
+    def _source(self, name: str) -> Source | None:
+        """Whose files these are, by their sizes."""
+        folder = self.path(name)
+        return next((source for source in self.described[name].sources if _is_all_there(folder, source)), None)
+
+
+def _is_all_there(folder: Path, source: Source) -> bool:
+    try:
+        return all((folder / file.name).stat().st_size == file.size for file in source.files)
+    except OSError:
+        return False
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
