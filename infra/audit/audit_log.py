@@ -30,6 +30,7 @@ Act = Literal[
     "ratio.clear",
     "job.cancel",
     "job.retry",
+    "account.erase",
 ]
 ACTS: tuple[str, ...] = get_args(Act)
 

@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 from sqlmodel import SQLModel, col
 
+from infra.audit.audit_log import record
 from infra.database.clock import now, read_clock
 from infra.database.erasures import erase
 from infra.database.session import Database
@@ -67,6 +68,7 @@ class AccountEraser:
             if erasure is None:
                 erasure = AccountErasure(account_id=account_id, asked_at=time, removed=_counted(session, account_id))
                 session.add(erasure)
+                record(session, "account.erase", account_id=account_id, subject=account_id)
             erase(session, folder_of(account_id), time)
             _note_in_ledger(session, account_id)
         self._accounts.forget(account_id)

@@ -12,9 +12,11 @@ from sqlalchemy.exc import DBAPIError
 from infra.audit.actor import Actor, act_as
 from infra.audit.audit_log import ACTS, AuditLog
 from infra.database.session import Database
+from infra.jobs.store import JobStore
 from infra.keys.accounts import Accounts
 from infra.money.ledger import Ledger
 from infra.money.ratios import Ratios
+from infra.privacy.account_erasure import AccountEraser
 from pipeline.catalog.toml_file import load_catalog
 from pipeline.errors import InsufficientBalance, InvalidRequest, NotFound, WrongState
 
@@ -40,7 +42,8 @@ def test_every_act_leaves_one_row(database: Database) -> None:
     ratios.set("whisper-1", Decimal("1.5"))
     ratios.set("whisper-1", Decimal(2))
     ratios.clear("whisper-1")
-    assert acts(database) == [*ACTS[:8], "ratio.set", "ratio.clear"]
+    AccountEraser(database, JobStore(database), accounts).erase(account)
+    assert acts(database) == [*ACTS[:8], "ratio.set", "ratio.clear", "account.erase"]
     found = {entry.act: entry for entry in reversed(AuditLog(database).entries(limit=1000)[0])}
     assert found["account.update"].details == {
         "changed": ["name", "tier", "limits"],
