@@ -11,9 +11,12 @@ from sqlalchemy import update
 
 from cli import exits
 from cli.doctor import _redis as look_at_redis
+from cli.doctor import _secrets as look_at_secrets
 from infra.database.session import Database
 from infra.database.tables import Account
 from infra.embedded_redis import PrivateRedis
+from infra.encryption.key_file import FILE
+from infra.encryption.secret_box import new_key
 from infra.settings import Settings
 from tests.cli.conftest import Ran, Run
 
@@ -43,7 +46,7 @@ def test_everything_broken_is_found_at_once(run: Run, monkeypatch: pytest.Monkey
     assert ran.code == exits.FAILED
     assert not ran.json["ok"]
     broken = {name for name, state in states(ran).items() if state == "broken"}
-    assert broken == {"database", "money", "redis", "storage", "models", "engines", "workers"}
+    assert broken == {"database", "money", "secrets", "redis", "storage", "models", "engines", "workers"}
 
 
 def test_books_that_do_not_agree_are_broken(run: Run) -> None:
@@ -54,6 +57,17 @@ def test_books_that_do_not_agree_are_broken(run: Run) -> None:
     ran = run("doctor", "--json")
     assert (ran.code, states(ran)["money"]) == (exits.FAILED, "broken")
     assert account in ran.out
+
+
+def test_secrets_without_a_key_are_broken_and_the_line_says_how_to_make_one(tmp_path: Path) -> None:
+    elsewhere = Settings(home=tmp_path, database_url="postgresql://nobody@127.0.0.1:1/none")
+    said = look_at_secrets(elsewhere)
+    assert (said.state, "openssl rand -base64 32" in said.advice) == ("broken", True)
+    assert look_at_secrets(elsewhere.model_copy(update={"secrets_key": new_key()})).state == "ok"
+    here = Settings(home=tmp_path)
+    assert look_at_secrets(here).state == "ok"
+    (tmp_path / FILE).chmod(0o644)
+    assert (look_at_secrets(here).state, look_at_secrets(here).advice) == ("warning", f"chmod 600 {tmp_path / FILE}")
 
 
 def test_a_redis_that_drops_messages_is_broken(tmp_path: Path) -> None:
