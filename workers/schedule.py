@@ -12,7 +12,7 @@ from types import FrameType
 from infra.monitoring.listener import Address, MonitoringListener
 from infra.settings import Settings
 from infra.wiring import Services
-from workers.sweep import CLEANING, EVERY_MINUTE, EVERY_NIGHT, EVERY_SWEEP, Duty, Sweeper
+from workers.sweep import CLEANING, EVERY_MINUTE, EVERY_NIGHT, EVERY_SWEEP, SEALING, Duty, Sweeper
 from workers.worker_context import StopTime, WorkerContext, WorkerContextFactory
 
 log = logging.getLogger(__name__)
@@ -52,6 +52,7 @@ def sweep_until(worker: WorkerContext, stop: threading.Event) -> None:
         for name, duties, seconds in (
             ("cleaning", CLEANING, CLEANING_SECONDS),
             ("minute", EVERY_MINUTE, MINUTE),
+            ("sealing", SEALING, MINUTE),
             ("night", EVERY_NIGHT, NIGHT),
         )
     ]

@@ -112,7 +112,9 @@ def clear(services: Services) -> None:
     """The rows of purged jobs say no more than they may: those of before, and those whose webhook is delivered by now."""
     skip_failing = SkipFailing()
     after = ""
-    while jobs := services.jobs.to_clear(after_id=after):
+    for _ in range(BATCHES):
+        if not (jobs := services.jobs.to_clear(after_id=after)):
+            return
         for job_id in jobs:
             with skip_failing:
                 services.jobs.clear(job_id)
@@ -162,8 +164,8 @@ def _each(act: Callable[[Thing], None], things: Sequence[Thing]) -> None:
 def erase_accounts(services: Services) -> None:
     """Accounts that are to be forgotten: what whoever asked for it did not come to, and what came since."""
     for account_id in services.eraser.look_again():
-        while services.eraser.step(account_id):
-            pass
+        if not any(not services.eraser.step(account_id) for _ in range(BATCHES)):
+            continue  # the next pass goes on
         services.storage.delete_prefix(folder_of(account_id))
         log.info("erased account %s", account_id, extra={"account_id": account_id})
 
@@ -234,8 +236,9 @@ EVERY_SWEEP: tuple[Duty, ...] = (
     deliver_again,
     drop_sound,
 )
-CLEANING: tuple[Duty, ...] = (purge, clear, erase_accounts, erase, drop_media, reseal)
+CLEANING: tuple[Duty, ...] = (purge, clear, erase_accounts, erase, drop_media)
 EVERY_MINUTE: tuple[Duty, ...] = (*CLEANING, abort_uploads, release_dead, forget_old)
+SEALING: tuple[Duty, ...] = (reseal,)
 EVERY_NIGHT: tuple[Duty, ...] = (compare_books, recount_storage)
 
 
