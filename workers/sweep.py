@@ -30,6 +30,7 @@ IDEMPOTENCY_SECONDS = 24 * 3600.0
 WORKER_FORGOTTEN = 600.0
 MOST_FAILURES = 3
 AT_ONCE = 500  # things that one deletion takes away
+BATCHES = 20  # in one pass: what is due first is not kept waiting by many of another kind
 ERASERS = 8  # folders that are deleted side by side
 
 Thing = TypeVar("Thing")
@@ -130,7 +131,9 @@ def clear(services: Services) -> None:
     """The rows of purged jobs say no more than they may: those of before, and those whose webhook is delivered by now."""
     skip_failing = SkipFailing()
     after = ""
-    while jobs := services.jobs.to_clear(after_id=after):
+    for _ in range(BATCHES):
+        if not (jobs := services.jobs.to_clear(after_id=after)):
+            return
         for job_id in jobs:
             with skip_failing:
                 services.jobs.clear(job_id)
@@ -196,8 +199,8 @@ def _unless_it_resists(skip_failing: SkipFailing, lose: Callable[[Thing], object
 def erase_accounts(services: Services) -> None:
     """Accounts that are to be forgotten: what whoever asked for it did not come to, and what came since."""
     for account_id in services.eraser.look_again():
-        while services.eraser.step(account_id):
-            pass
+        if not any(not services.eraser.step(account_id) for _ in range(BATCHES)):
+            continue  # the next pass goes on
         services.storage.delete_prefix(folder_of(account_id))
         log.info("erased account %s", account_id, extra={"account_id": account_id})
 
@@ -281,8 +284,8 @@ EVERY_SWEEP: tuple[Duty, ...] = (
     deliver_again,
 )
 BESIDE_IT: tuple[Duty, ...] = (drop_sound,)  # as often, but it may wait for the store
-CLEANING: tuple[Duty, ...] = (purge, clear, erase_accounts, erase, drop_media, reseal)
-EVERY_MINUTE: tuple[Duty, ...] = (stop_forbidden, abort_uploads, release_dead, forget_old, miss_workers)
+CLEANING: tuple[Duty, ...] = (purge, clear, erase_accounts, erase, drop_media)
+EVERY_MINUTE: tuple[Duty, ...] = (stop_forbidden, abort_uploads, release_dead, forget_old, reseal, miss_workers)
 EVERY_NIGHT: tuple[Duty, ...] = (compare_books, recount_storage)
 
 

@@ -15,7 +15,7 @@ from pipeline.errors import InvalidRequest
 log = logging.getLogger(__name__)
 
 VARIABLE = "STENOPOOL_SECRETS_KEY"
-FILE = "secrets.key"
+FILE = "keys/secrets.key"  # not beside the database, which is copied more often than its key should be
 OWNER_ONLY = 0o600
 HOW = f"Make a key with `openssl rand -base64 32 | tr +/ -_` and set {VARIABLE} to it, the same for every process."
 UNSET = f"Webhook secrets and the credentials of source URLs stand in the database in plain text. {HOW}"
@@ -40,7 +40,7 @@ def secret_keys(settings: Settings) -> tuple[str, ...]:
 def make_key_file(path: Path) -> None:
     """A file with a new key that its owner alone can read; of several processes at once, one makes it."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{FILE}-")  # 0600 from the beginning
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")  # 0600 from the beginning
     try:
         with os.fdopen(handle, "w", encoding="ascii") as file:
             file.write(f"{new_key()}\n")

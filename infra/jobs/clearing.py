@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
-from infra.database.tables import IdempotencyKey, Job, WebhookMessage
+from infra.database.tables import IdempotencyKey, Job, Media, WebhookMessage
 from infra.jobs.transitions import Store, lock_job
 from infra.outbound.url_policy import shown_url
 from infra.webhooks.outbox import JOB_TARGET
@@ -32,8 +32,10 @@ class Clearing(Store):
     """to_clear, clear."""
 
     def to_clear(self, limit: int = 100, after_id: str = "") -> list[str]:
-        """Ids of purged jobs that still say more: purged by an older version, or with news of them on its way."""
-        left = select(col(Job.id)).where(col(Job.purged_at).is_not(None), ~col(Job.cleared), col(Job.id) > after_id)
+        """Ids of purged jobs that still say more: an older version purged them, or news of them was on its way until now."""
+        left = select(col(Job.id)).where(
+            col(Job.purged_at).is_not(None), ~col(Job.cleared), ~_news().exists(), col(Job.id) > after_id
+        )
         with self._database.read() as session:
             return list(session.scalars(left.order_by(col(Job.id)).limit(limit)))
 
@@ -50,8 +52,11 @@ def clear(session: Session, job: Job) -> None:
     job.request = _kept(job.request)
     job.input = _without_names(job.input)
     job.source = job.blobs = None
+    media = session.get(Media, job.media_id) if job.media_id else None
+    if media is not None:
+        media.filename = media.sha256 = None
     _clear_answers(session, job)
-    if _news_on_its_way(session, job):
+    if session.execute(_news().where(col(Job.id) == job.id).limit(1)).first() is not None:
         return
     job.webhook_secret = None
     job.webhook_url = job.webhook_url and shown_url(job.webhook_url)
@@ -72,13 +77,13 @@ def _without_names(facts: dict[str, Any]) -> dict[str, Any]:
     return rest
 
 
-def _news_on_its_way(session: Session, job: Job) -> bool:
-    pending = (
-        col(WebhookMessage.job_id) == job.id,
+def _news() -> Select[Any]:
+    """Messages to a job's own webhook that are still to be sent."""
+    return select(col(WebhookMessage.id)).where(
+        col(WebhookMessage.job_id) == col(Job.id),
         col(WebhookMessage.target) == JOB_TARGET,
         col(WebhookMessage.status) == "pending",
     )
-    return session.execute(select(col(WebhookMessage.id)).where(*pending).limit(1)).first() is not None
 
 
 def _clear_answers(session: Session, job: Job) -> None:

@@ -63,13 +63,13 @@ class Retention(Store):
             if job is None or job.status not in TERMINAL or job.purged_at is not None:
                 return
             session.execute(delete(Chunk).where(col(Chunk.job_id) == job_id))
-            count_again(session, job)
             job.purged_at = read_clock(session)
             job.result_key = None
             job.version += 1
             erase(session, folder_of(job), job.purged_at)
             clear(session, job)
             note(session, job, "purged", job.purged_at)
+            count_again(session, job)
 
     def sound_to_drop(self, limit: int = 500) -> list[Sound]:
         """The sound of terminal chunks. Delete the objects, then call `sound_dropped`."""

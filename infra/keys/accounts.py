@@ -15,7 +15,7 @@ from infra.audit.audit_log import changes, record
 from infra.database.clock import now, read_clock
 from infra.database.ids import new_id
 from infra.database.session import Database
-from infra.database.tables import Account, ApiKey
+from infra.database.tables import Account, AccountErasure, ApiKey
 from infra.keys import scopes as known_scopes
 from infra.keys.api_keys import Peppers, new_key, parse_key
 from infra.keys.key_cache import REMEMBERED_SECONDS, KeyCache
@@ -102,13 +102,15 @@ class Accounts:
         """Change what is given; `limits` replaces all of the account's own numbers, and {} leaves it with its tier's. `audio_ratio`
         multiplies what it pays for sound (infra.money.ratios).
 
-        In force at once here, within 5 s in other processes. Raises NotFound, InvalidRequest.
+        In force at once here, within 5 s in other processes. Raises NotFound, InvalidRequest, WrongState for an erased one.
         """
         if status is not None and status not in STATUSES:
             raise InvalidRequest(f"There is no status {status!r}. Statuses: {', '.join(STATUSES)}.", param="status")
         given = {"name": name, "tier": tier and checked_tier(tier), "plan": plan, "status": status}
         with self._database.write() as session:
             account = _account(session, account_id, lock=True)
+            if session.get(AccountErasure, account_id) is not None:
+                raise WrongState("The account was erased, for good. Make a new one.")
             before = _changeable(account)
             for field, value in given.items():
                 if value is not None:

@@ -11,11 +11,14 @@ from sqlalchemy import update
 from sqlmodel import col
 
 from cli import exits
+from cli.doctor import _encryption as look_at_encryption
 from cli.doctor import _redis as look_at_redis
 from cli.doctor import _secrets as look_at_secrets
 from infra.database.session import Database
 from infra.database.tables import Account, Job
 from infra.embedded_redis import PrivateRedis
+from infra.encryption.key_file import FILE
+from infra.encryption.secret_box import new_key
 from infra.jobs.store import JobStore, NewJob
 from infra.settings import Settings
 from tests.cli.conftest import Ran, Run
@@ -70,6 +73,20 @@ def test_books_that_do_not_agree_are_broken(run: Run) -> None:
     ran = run("doctor", "--json")
     assert (ran.code, states(ran)["money"]) == (exits.FAILED, "broken")
     assert account in ran.out
+
+
+def test_secrets_without_a_key_are_broken_and_the_line_says_how_to_make_one(tmp_path: Path) -> None:
+    elsewhere = Settings(home=tmp_path, database_url="postgresql://nobody@127.0.0.1:1/none")
+    said = look_at_encryption(elsewhere)
+    assert (said.state, "openssl rand -base64 32" in said.advice) == ("broken", True)
+    assert look_at_encryption(elsewhere.model_copy(update={"secrets_key": new_key()})).state == "ok"
+    here = Settings(home=tmp_path)
+    assert look_at_encryption(here).state == "ok"
+    (tmp_path / FILE).chmod(0o644)
+    assert (look_at_encryption(here).state, look_at_encryption(here).advice) == (
+        "warning",
+        f"chmod 600 {tmp_path / FILE}",
+    )
 
 
 def test_a_redis_that_drops_messages_is_broken(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ import psutil
 
 from infra.database.tables import Job
 from infra.embedded_redis import PrivateRedis
+from infra.encryption.secret_box import new_key
 from infra.jobs.store import NewJob
 from infra.parent_death import tied_to_parent
 from infra.settings import Settings
@@ -85,6 +86,7 @@ class Stack:
             "home": home,
             "catalog": catalog,
             "database_url": database_url,
+            "secrets_key": new_key(),
             "lease_seconds": 2.0,
             "sweep_seconds": 0.25,
             "cpu_processes": 1,

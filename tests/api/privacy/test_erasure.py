@@ -6,7 +6,7 @@ from sqlmodel import col
 
 from infra.database.tables import AccountErasure, Erasure, Job, LedgerEntry, Receipt
 from infra.money.adjustments import Adjustments
-from pipeline.errors import NotFound
+from pipeline.errors import NotFound, WrongState
 from tests.api.conftest import House, recording
 from tests.api.privacy.canaries import CONTENT, LABELS, SECRETS, left, of_file, of_url
 from tests.support.receiver import Receiver
@@ -69,6 +69,8 @@ def test_nothing_of_an_erased_account_is_left_but_numbers(safe: House, site: Rec
     assert told["kept"]["receipts"] == len(kept)
     assert safe.services.ledger.check() == []
     assert safe.get("/v1/balance").status_code == 401
+    with pytest.raises(WrongState, match="Make a new one"):
+        safe.services.accounts.update(safe.account_id, status="active")
     safe.work()
     Sweeper(safe.services).perform(CLEANING)
     assert left(safe.services, [*EVERYTHING, *heard]) == []

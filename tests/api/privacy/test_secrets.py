@@ -11,6 +11,7 @@ from standardwebhooks import Webhook
 
 from infra.database.tables import Erasure, IdempotencyKey, Job, WebhookEndpoint
 from infra.encryption import rolling_upgrade
+from infra.encryption.secret_box import SecretBox, new_key
 from pipeline.transcript import transcript_from_json
 from tests.api.conftest import House, recording
 from tests.api.privacy.canaries import CONTENT, LABELS, SECRETS, in_file, left, of_file, of_url
@@ -141,6 +142,20 @@ def test_rows_that_an_older_version_purged_are_cleared(safe: House, site: Receiv
     assert left(safe.services, [*SECRETS.values(), *CONTENT.values()])
     sweep(safe)
     assert left(safe.services, [*SECRETS.values(), *CONTENT.values()]) == []
+
+
+def test_a_secret_that_no_key_opens_signs_nothing_until_its_key_is_back(safe: House, site: Receiver) -> None:
+    services, right = safe.services, safe.services.secrets
+    endpoint = safe.post("/v1/webhook_endpoints", json={**HOOK, "url": site.url}).json()
+    message = services.webhooks.send_test(safe.account_id, endpoint["id"])
+    services.secrets = SecretBox([new_key()])
+    safe.deliver()
+    _, attempts = services.webhooks.message(safe.account_id, message.id)
+    assert [attempt.error for attempt in attempts] == ["secret_unreadable"] and site.got == []
+    services.secrets = right
+    services.webhooks.replay(safe.account_id, message.id)
+    safe.deliver()
+    Webhook(endpoint["signing_secret"]).verify(site.got[0][1], site.got[0][0])
 
 
 def test_plain_rows_are_sealed_once_no_old_worker_lives(

@@ -20,7 +20,8 @@ def test_beside_sqlite_one_is_made_that_its_owner_alone_reads(tmp_path: Path) ->
     made = secret_keys(settings)
     assert len(made) == 1 and secret_keys(settings) == made
     assert (settings.home / FILE).stat().st_mode & 0o777 == 0o600
-    assert [path.name for path in settings.home.iterdir()] == [FILE]
+    assert (settings.home / FILE).parent.stat().st_mode & 0o777 == 0o700
+    assert [path for path in settings.home.rglob("*") if path.is_file()] == [settings.home / FILE]
 
 
 def test_those_of_the_setting_come_first(tmp_path: Path) -> None:
@@ -45,6 +46,7 @@ def test_what_is_no_key_is_refused_with_the_way_to_one(tmp_path: Path, wrong: st
     with pytest.raises(InvalidRequest, match="openssl rand -base64 32") as told:
         secret_keys(Settings(home=tmp_path, database_url=POSTGRES, secrets_key=wrong))
     assert wrong not in told.value.message
+    (tmp_path / FILE).parent.mkdir()
     (tmp_path / FILE).write_text(wrong)
     with pytest.raises(InvalidRequest, match=FILE):
         secret_keys(Settings(home=tmp_path))
