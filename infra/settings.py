@@ -77,7 +77,7 @@ class Settings(BaseModel):
 
     @field_validator("admin_key")
     @classmethod
-    def _hard_to_guess(cls, value: str | None) -> str | None:
+    def _long_enough(cls, value: str | None) -> str | None:
         fits = value is None or (len(value) >= SHORTEST_ADMIN_KEY and value.isascii() and value.isprintable())
         if not fits:
             told = f"it needs {SHORTEST_ADMIN_KEY} characters or more, all of them printable ASCII"
