@@ -7,7 +7,13 @@ AUDIO ?=
 MODELS ?= whisper-base
 STAMP := $(VENV)/.ready
 
-.PHONY: setup demo test check lint format bench clean
+AUDIT := build/audit
+AUDIT_TOOLS := cyclonedx-bom==7.5.0 pip-audit==2.10.1
+AUDIT_PIP := $(AUDIT)/tools/bin/python -m pip --quiet
+OFFLINE := make audit asks PyPI: it needs a network. What it wants could not be had (above), and nothing was checked.
+UNSOUND := make audit: a part has a known hole, or PyPI could not be asked for one: which it is stands above.
+
+.PHONY: setup demo test check lint format bench audit clean
 
 setup: $(STAMP)
 
@@ -44,6 +50,21 @@ format: setup
 
 bench: setup
 	$(BIN)/python -m tests.benchmarks
+
+# What an installation is built of, as a CycloneDX list in build/sbom.cdx.json, and which holes of it are known. Run it before an
+# update and once a week; it is no part of CI, which must not fail because of what others published today.
+audit:
+	$(PYTHON) -m venv --clear $(AUDIT)/tools
+	timeout 600 $(AUDIT_PIP) install $(AUDIT_TOOLS) || { echo "$(OFFLINE)" >&2; exit 1; }
+	$(PYTHON) -m venv --clear --without-pip $(AUDIT)/product
+	timeout 900 $(AUDIT_PIP) --python $(AUDIT)/product/bin/python install --constraint constraints.txt . \
+		|| { echo "$(OFFLINE)" >&2; exit 1; }
+	$(AUDIT)/tools/bin/cyclonedx-py environment --pyproject pyproject.toml --output-format JSON \
+		--output-file build/sbom.cdx.json $(AUDIT)/product/bin/python
+	@echo "build/sbom.cdx.json lists the parts. Known holes of them:"
+	$(AUDIT_PIP) --python $(AUDIT)/product/bin/python uninstall --yes stenopool  # PyPI knows nothing of it
+	timeout 600 $(AUDIT)/tools/bin/pip-audit --strict --progress-spinner off --path $(AUDIT)/product/lib/python3.*/site-packages \
+		|| { echo "$(UNSOUND)" >&2; exit 1; }
 
 # The passwords of compose.yaml, made once; to have others, see docs/deployment.md.
 .env:

@@ -1,10 +1,12 @@
 """compose.yaml and the Dockerfile: parsed, and held against the commands, settings and files that there really are."""
 
+import os
 import re
 import shlex
 import shutil
 import stat
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -176,3 +178,17 @@ def test_the_image_starts_with_a_command() -> None:
     last = dict(dockerfile())
     assert yaml.safe_load(last["ENTRYPOINT"]) == ["stenopool"]
     assert parses(yaml.safe_load(last["CMD"]))
+
+
+@pytest.mark.processes
+def test_an_audit_without_a_network_says_so_and_ends(tmp_path: Path) -> None:
+    environ = {**os.environ, "PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull, "PIP_FIND_LINKS": ""}
+    command = ["make", "audit", f"PYTHON={sys.executable}", f"AUDIT={tmp_path}"]
+    ran = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True)
+    assert ran.returncode != 0
+    assert "it needs a network" in ran.stderr
+    assert "nothing was checked" in ran.stderr
+
+
+def test_the_audit_is_no_part_of_ci() -> None:
+    assert "make audit" not in (ROOT / ".ci" / "run").read_text("utf-8")

@@ -72,7 +72,8 @@ class Door:
         services = SimpleNamespace(accounts=self.accounts, limits=SimpleNamespace(admit=admit))
         context = SimpleNamespace(services=services, query=self.query)
         headers = [(b"authorization", f"Bearer {key}".encode())] if key else []
-        scope = {"type": "http", "method": "GET", "path": path, "headers": headers, "state": {"peer": peer}}
+        state = {"peer": peer, "own_id": "req_1"}
+        scope = {"type": "http", "method": "GET", "path": path, "headers": headers, "state": state}
         scope["app"] = SimpleNamespace(state=SimpleNamespace(context=context))
         await self.door(scope, None, send)
         return statuses[0]
