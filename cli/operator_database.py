@@ -20,6 +20,7 @@ from infra.money.quota import Quota
 from infra.money.statements import Statements
 from infra.money.usage import Usage
 from infra.operator_queries import OperatorQueries
+from infra.webhooks.balance_low import BalanceAlerts
 from pipeline.errors import InvalidRequest
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON value on stdout, for scripts.")]
@@ -38,6 +39,7 @@ class OperatorDatabase:
     statements: Statements
     usage: Usage
     quota: Quota
+    balance_alerts: BalanceAlerts
     operator_queries: OperatorQueries
 
 
@@ -57,6 +59,7 @@ def open_operator_database() -> Iterator[OperatorDatabase]:
             statements=Statements(database),
             usage=Usage(database),
             quota=Quota(database),
+            balance_alerts=BalanceAlerts(database),
             operator_queries=OperatorQueries(database),
         )
 

@@ -30,6 +30,7 @@ from infra.operator_queries import OperatorQueries
 from infra.outbound.client import Outbound
 from infra.settings import Settings
 from infra.storage import ObjectStore, open_storage
+from infra.webhooks.balance_low import BalanceAlerts
 from infra.webhooks.store import WebhookStore
 from infra.worker_heartbeats import WorkerStore
 from pipeline.catalog.catalog import Catalog
@@ -48,6 +49,7 @@ class Services:
     media: MediaStore
     jobs: JobStore
     webhooks: WebhookStore
+    balance_alerts: BalanceAlerts
     idempotency: IdempotencyStore
     ledger: Ledger
     renewal: HoldRenewal
@@ -112,6 +114,7 @@ def build(settings: Settings, *, engine_processes: int | None = None) -> Service
             media=MediaStore(database),
             jobs=JobStore(database, lease_seconds=settings.lease_seconds, max_attempts=settings.max_attempts),
             webhooks=WebhookStore(database),
+            balance_alerts=BalanceAlerts(database),
             idempotency=IdempotencyStore(database),
             ledger=Ledger(database),
             renewal=HoldRenewal(database),

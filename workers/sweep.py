@@ -87,6 +87,12 @@ def expire_overdue(services: Services) -> None:
         log.warning("expired", extra={"job_id": job_id})
 
 
+def announce_low_balances(services: Services) -> None:
+    """Accounts whose balance has fallen below their threshold are told."""
+    for account_id in services.balance_alerts.announce():
+        log.info("told that the balance is low", extra={"account_id": account_id})
+
+
 def drop_sound(services: Services) -> None:
     """The sound of chunks that are heard goes at once."""
     if sounds := services.jobs.sound_to_drop():
@@ -190,7 +196,16 @@ EVERY_SWEEP: tuple[Duty, ...] = (
     deliver_again,
     drop_sound,
 )
-EVERY_MINUTE: tuple[Duty, ...] = (stop_forbidden, purge, erase, drop_media, abort_uploads, release_dead, forget_old)
+EVERY_MINUTE: tuple[Duty, ...] = (
+    stop_forbidden,
+    purge,
+    erase,
+    drop_media,
+    abort_uploads,
+    release_dead,
+    announce_low_balances,
+    forget_old,
+)
 EVERY_NIGHT: tuple[Duty, ...] = (compare_books, recount_storage)
 
 

@@ -24,8 +24,9 @@ JOB_TARGET = "job"  # the webhook that came with the job, as opposed to one of t
 JOB_EVENTS = tuple(
     f"audio.job.{status}" for status in (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.EXPIRED)
 )
+BALANCE_LOW = "balance.low"
 TEST_EVENT = "webhook.test"
-EVENT_TYPES = (*JOB_EVENTS, TEST_EVENT)
+EVENT_TYPES = (*JOB_EVENTS, BALANCE_LOW, TEST_EVENT)
 
 
 def announce(session: Session, job: Job, now: float) -> None:
