@@ -125,6 +125,9 @@ def change(
     status: Annotated[str | None, typer.Option(help=f"{', '.join(STATUSES)}: only active ones are let in.")] = None,
     own_limit: Own = None,
     no_limits: Annotated[bool, typer.Option("--no-own-limits", help="Back to its tier's numbers.")] = False,
+    balance_low: Annotated[
+        str | None, typer.Option(metavar="USD", help="Tell it by webhook when less is left, or none.")
+    ] = None,
     audio_ratio: Annotated[
         str | None,
         typer.Option(metavar="RATIO", help="Multiplies what it pays for sound: 0.8 is a fifth less, 1 nothing."),
@@ -132,6 +135,7 @@ def change(
     as_json: AsJson = False,
 ) -> None:
     """Change an account: what is given, in force within 5 seconds everywhere. --own-limit keeps its other own numbers."""
+    low = None if balance_low in (None, "none") else micro_of(balance_low, param="--balance-low")
     with open_operator_database() as operator:
         own = {} if no_limits else operator.accounts.account(account_id).limits or {}
         limits = {**own, **(_limits(own_limit) or {})} if own_limit or no_limits else None
@@ -140,6 +144,9 @@ def change(
             audio_ratio=None if audio_ratio is None else ratio_of(audio_ratio, param="--audio-ratio"),
         )  # fmt: skip
         operator.jobs.stop_forbidden(account_id)
+        if balance_low is not None:
+            operator.balance_alerts.set_threshold(account_id, low)
+            account = operator.accounts.account(account_id)
         facts = _facts(operator, [account])[0]
     if as_json:
         print_json(facts)
@@ -269,6 +276,7 @@ def _facts(operator: OperatorDatabase, accounts: Sequence[Account]) -> list[dict
             "own_limits": account.limits or {},
             "audio_ratio": account.audio_ratio or "1",
             "balance_usd": usd(account.balance_micro),
+            "balance_low_usd": None if account.balance_low_micro is None else usd(account.balance_low_micro),
             "keys": counts[account.id],
             "created_at": int(account.created_at),
         }

@@ -38,6 +38,7 @@ from infra.outbound.client import Outbound
 from infra.privacy.account_erasure import AccountEraser
 from infra.settings import Settings
 from infra.storage import ObjectStore, open_storage
+from infra.webhooks.balance_low import BalanceAlerts
 from infra.webhooks.store import WebhookStore
 from infra.worker_heartbeats import WorkerStore
 from pipeline.catalog.catalog import Catalog
@@ -61,6 +62,7 @@ class Services:
     jobs: JobStore
     eraser: AccountEraser
     webhooks: WebhookStore
+    balance_alerts: BalanceAlerts
     idempotency: IdempotencyStore
     ledger: Ledger
     renewal: HoldRenewal
@@ -135,6 +137,7 @@ def build(settings: Settings, *, engine_processes: int | None = None) -> Service
             jobs=jobs,
             eraser=AccountEraser(database, jobs, accounts),
             webhooks=WebhookStore(database, secrets),
+            balance_alerts=BalanceAlerts(database),
             idempotency=IdempotencyStore(database),
             ledger=Ledger(database),
             renewal=HoldRenewal(database),

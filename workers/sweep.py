@@ -108,6 +108,12 @@ def expire_overdue(services: Services) -> None:
         log.warning("expired", extra={"job_id": job_id})
 
 
+def announce_low_balances(services: Services) -> None:
+    """Accounts whose balance has fallen below their threshold are told."""
+    for account_id in services.balance_alerts.announce():
+        log.info("told that the balance is low", extra={"account_id": account_id})
+
+
 def drop_sound(services: Services) -> bool:
     """The sound of chunks that are heard goes at once."""
     if sounds := services.jobs.sound_to_drop(AT_ONCE):
@@ -285,7 +291,15 @@ EVERY_SWEEP: tuple[Duty, ...] = (
 )
 BESIDE_IT: tuple[Duty, ...] = (drop_sound,)  # as often, but it may wait for the store
 CLEANING: tuple[Duty, ...] = (purge, clear, erase_accounts, erase, drop_media)
-EVERY_MINUTE: tuple[Duty, ...] = (stop_forbidden, abort_uploads, release_dead, forget_old, reseal, miss_workers)
+EVERY_MINUTE: tuple[Duty, ...] = (
+    stop_forbidden,
+    abort_uploads,
+    release_dead,
+    announce_low_balances,
+    forget_old,
+    reseal,
+    miss_workers,
+)
 EVERY_NIGHT: tuple[Duty, ...] = (compare_books, recount_storage)
 
 

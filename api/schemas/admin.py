@@ -67,8 +67,8 @@ def _plain(value: Any) -> Any:
 
 Ratio = Annotated[
     Decimal,
-    BeforeValidator(_plain),
     Field(ge=0, le=MOST_RATIO, description=f"From 0 to {MOST_RATIO}.", json_schema_extra=_RATIO_SCHEMA),
+    BeforeValidator(_plain),  # behind the bounds, or the document does not have them
 ]
 
 

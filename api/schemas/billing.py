@@ -86,8 +86,10 @@ class ExportQuery(BaseModel):
         return Wanted(account_id=self.account_id, since=self.since, until=self.until)
 
 
-def balance_object(account_id: str, available: int, held: int) -> dict[str, Any]:
-    """`available` can be spent; `held` is set aside for what is under way. Both in micro-dollars here."""
+def balance_object(account_id: str, available: int, held: int, low: int | None) -> dict[str, Any]:
+    """`available` can be spent; `held` is set aside for what is under way; `low`: below it the account is told. In micro-dollars
+    here.
+    """
     return {
         "object": "balance",
         "account_id": account_id,
@@ -95,6 +97,7 @@ def balance_object(account_id: str, available: int, held: int) -> dict[str, Any]
         "available": usd(available),
         "held": usd(held),
         "total": usd(available + held),
+        "low_threshold": None if low is None else usd(low),
     }
 
 

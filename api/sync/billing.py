@@ -6,7 +6,7 @@ Work that fails, and work whose client left before it was done, is released and 
 out by then: that is paid. A process that dies leaves a hold, which the sweep gives back. So a request is billed once or not at all.
 
 Speech is captured when its last block is made. A client that hangs up in the middle has got sound, and pays for the text once;
-a provider that breaks off in the middle is not paid for.
+where a provider breaks off in the middle, the part that it has spoken is paid.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from infra.money.receipts import NewReceipt
 from infra.wiring import Services
 from pipeline.errors import StenopoolError
 from pipeline.options import SpeechOptions, Task, TranscriptionOptions
-from pipeline.pricing import Usage, by_tokens, charge, estimated_usage, heard_usage, is_free, spoken_usage
+from pipeline.pricing import Usage, by_tokens, charge, estimated_usage, heard_usage, is_free, spoken_ms, spoken_usage
 from pipeline.run import Speech
 from pipeline.transcript import Transcript
 
@@ -116,6 +116,13 @@ class Bill:
     def settle_spoken(self, speech: Speech) -> None:
         """It has been spoken, to its end or as far as the client listened."""
         usage = spoken_usage(self._prices, text=self._text, audio_ms=speech.milliseconds, reported=speech.usage)
+        self._settle(usage, speech.model_used)
+
+    def settle_spoken_part(self, speech: Speech) -> None:
+        """The provider broke off, and what it had spoken was sent. How much of the text that was, follows from its length."""
+        whole = max(1, spoken_ms(self._text))
+        part = self._text[: len(self._text) * min(whole, speech.milliseconds) // whole]
+        usage = spoken_usage(self._prices, text=part, audio_ms=speech.milliseconds, reported=speech.usage)
         self._settle(usage, speech.model_used)
 
     def release(self) -> None:

@@ -25,8 +25,9 @@ JOB_EVENTS = tuple(
     f"audio.job.{status}" for status in (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.EXPIRED)
 )
 WAITING_EVENT = "audio.job.waiting"
+BALANCE_LOW = "balance.low"
 TEST_EVENT = "webhook.test"
-EVENT_TYPES = (*JOB_EVENTS, WAITING_EVENT, TEST_EVENT)
+EVENT_TYPES = (*JOB_EVENTS, WAITING_EVENT, BALANCE_LOW, TEST_EVENT)
 
 
 def announce(session: Session, job: Job, now: float) -> None:

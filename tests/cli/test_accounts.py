@@ -68,6 +68,14 @@ def test_changed(run: Run) -> None:
     assert back["limits"]["speech_requests_per_minute"] == 60
 
 
+def test_a_threshold_of_the_balance(run: Run) -> None:
+    account = create(run, "Ada")["account_id"]
+    assert run("accounts", "set", account, "--balance-low", "2.50", "--json").json["balance_low_usd"] == 2.5
+    assert run("accounts", "set", account, "--name", "Eve", "--json").json["balance_low_usd"] == 2.5
+    assert run("accounts", "set", account, "--balance-low", "little").code == exits.BAD_INPUT
+    assert run("accounts", "set", account, "--balance-low", "none", "--json").json["balance_low_usd"] is None
+
+
 def test_money_in_and_corrections(run: Run, home: Path) -> None:
     account = create(run)["account_id"]
     for _ in range(2):

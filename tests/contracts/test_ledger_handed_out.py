@@ -1,5 +1,6 @@
 """What was handed out of a job is paid, once, whatever becomes of it; what was not is free."""
 
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
@@ -179,6 +180,26 @@ def test_a_chunk_that_is_heard_anew_is_unread(harness: JobStoreHarness, ledger: 
     with pytest.raises(PaymentRequired) as refused:
         read(harness, job, 0)
     assert refused.value.details == {"price": 0.0001}
+
+
+def test_who_reads_while_it_fails_pays_or_is_told_the_price(harness: JobStoreHarness, ledger: Ledger) -> None:
+    job = heard(harness, *range(8), of=9)
+    lease = harness.claim_chunk(job, 8)
+
+    def act(idx: int) -> int | None:
+        if idx == 8:
+            harness.jobs.fail_chunk(lease, ERROR)
+            return None
+        try:
+            read(harness, job, idx)
+        except PaymentRequired:
+            return None
+        return idx
+
+    with ThreadPoolExecutor(9) as threads:
+        got = set(threads.map(act, (0, 1, 2, 3, 8, 4, 5, 6, 7))) - {None}
+    assert got == {chunk.idx for chunk in harness.jobs.chunks(job.id) if chunk.handed_out}
+    assert spent(ledger, harness) == len(got) * SECOND == harness.now(job).captured_micro
 
 
 def test_tokens_are_those_of_the_chunks_that_were_read(harness: JobStoreHarness, ledger: Ledger) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 
 from api.dependencies import AppContext, Caller, Context
-from api.openapi.document import answers
+from api.http.request_body import read_json, validated
+from api.openapi.document import answers, takes
+from api.schemas.balance import BalanceChanges
 from api.schemas.billing import (
     ReceiptQuery,
     UsageQuery,
@@ -36,7 +39,18 @@ async def balance(context: Context, caller: Caller) -> dict[str, Any]:
 def balance_of(context: AppContext, account_id: str) -> dict[str, Any]:
     """The balance object of an account. Raises NotFound."""
     available = context.services.ledger.balance(account_id)
-    return balance_object(account_id, available, context.services.statements.held(account_id))
+    low = context.services.balance_alerts.threshold(account_id)
+    return balance_object(account_id, available, context.services.statements.held(account_id), low)
+
+
+@router.patch("/balance", summary="When to be told that the balance is low", openapi_extra=takes(json=BalanceChanges))
+async def change_balance(request: Request, context: Context, caller: Caller) -> dict[str, Any]:
+    """Webhook endpoints that want `balance.low` get it within a minute once less than `low_threshold` is left, what is held
+    included, and again only after there was more."""
+    changes = validated(BalanceChanges, await read_json(request, number=Decimal))
+    alerts = context.services.balance_alerts
+    await context.query(partial(alerts.set_threshold, caller.account_id, changes.low_threshold))
+    return await context.query(partial(balance_of, context, caller.account_id))
 
 
 @router.get("/usage", summary="What was used, and what it cost")

@@ -74,7 +74,7 @@ async def _blocks(context: AppContext, spoken: run.Speech, bill: Bill) -> AsyncG
         while block := await context.synthesize(partial(next, spoken, b"")):
             yield block
     except Exception:
-        settle = bill.release
+        settle = partial(bill.settle_spoken_part, spoken)
         raise
     finally:
         await context.clean_up(partial(_ended, spoken, settle))

@@ -42,6 +42,18 @@ def three(house: House) -> list[str]:
     )
 
 
+def test_the_threshold_of_the_balance(house: House) -> None:
+    assert house.get("/v1/balance").json()["low_threshold"] is None
+    headers = house.auth()
+    for given, shown in (("2.50", 2.5), (0.1, 0.1), (None, None)):
+        answer = house.client.patch("/v1/balance", json={"low_threshold": given}, headers=headers)
+        assert (answer.status_code, answer.json()["low_threshold"]) == (200, shown)
+    assert house.get("/v1/balance").json() == answer.json()
+    for wrong in ({}, {"low_threshold": -1}, {"low_threshold": "little"}, {"threshold": 1}):
+        assert house.client.patch("/v1/balance", json=wrong, headers=headers).status_code == 400
+    assert "balance.low" in house.get("/v1/webhook_event_types").json()["data"]
+
+
 def test_the_balance(house: House) -> None:
     ledger = house.services.ledger
     before = house.get("/v1/balance").json()

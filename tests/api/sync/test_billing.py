@@ -14,7 +14,8 @@ from infra.database.tables import OpenHold, OpenMinutes, Receipt
 from infra.money.quota import Quota
 from infra.settings import Settings
 from infra.wiring import Services, build
-from pipeline.errors import DatabaseUnavailable
+from pipeline.errors import DatabaseUnavailable, ProviderUnavailable
+from pipeline.providers.oracle import Oracle
 from tests.api.conftest import CATALOG, recording
 from tests.api.serving import running
 
@@ -199,6 +200,22 @@ def test_what_fails_in_the_middle_is_free_but_for_what_was_handed_out(customer: 
     (receipt,) = customer.receipts
     assert 0 < receipt.audio_ms < 90_000
     assert customer.spent == receipt.cost > 0
+
+
+@pytest.mark.parametrize(("sent", "characters"), [(1.0, 15), (60.0, 43)])
+def test_a_provider_that_breaks_off_is_paid_for_what_it_has_spoken(
+    customer: Customer, monkeypatch: pytest.MonkeyPatch, sent: float, characters: int
+) -> None:
+    def breaks_off(self: Oracle, *_: object) -> Iterator[bytes]:
+        yield bytes(2 * round(sent * self.sample_rate))
+        raise ProviderUnavailable(provider="oracle")
+
+    monkeypatch.setattr(Oracle, "speak", breaks_off)
+    answer = customer.speak("alpha bravo charlie delta echo foxtrot golf")
+    assert len(answer.content) <= 2 * round(sent * Oracle.sample_rate)
+    (receipt,) = customer.receipts
+    assert (receipt.characters, receipt.cost) == (characters, characters * 15)
+    assert customer.spent == receipt.cost
 
 
 def test_a_callers_own_request_id_may_come_again(customer: Customer) -> None:
