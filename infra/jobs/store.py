@@ -38,7 +38,7 @@ class JobStore(
                            complete_chunk, fail_chunk
         Completion         finish, want_room, put_off, fail
         CancelRetryDelete  cancel, retry, delete
-        Outages            wait, hold_on, answered, probe_outages, end_waits
+        Outages            wait, hold_on, answered, away, probe_outages, end_waits
         SweepQueries       rescue, due, close_cancelled, expire_overdue, unserved, counts
         QueuePositions     places, measure_speed
         Retention          due_for_purge, purged, sound_to_drop, sound_dropped, to_erase, erased
