@@ -258,12 +258,18 @@ def _workers(chosen: Settings) -> Finding:
         if facts["migration"] is None:
             return ok("workers", "none yet: nothing was ever started here")
         alive = WorkerStore(database).alive(ALIVE_SECONDS)
-        missed = JobStore(database).unserved(ALIVE_SECONDS) if facts["migration"] == facts["expected"] else []
+        jobs, is_ours = JobStore(database), facts["migration"] == facts["expected"]
+        missed, away = (jobs.unserved(ALIVE_SECONDS), jobs.away()) if is_ours else ([], {})
     counted = {role: sum(worker.role == role for worker in alive) for role in sorted({worker.role for worker in alive})}
     detail = ", ".join(f"{number} {role}" for role, number in counted.items()) or "none is running"
     if missed:
         commands = " and ".join(f"`stenopool worker --role {role}`" for role in missed)
         return Finding("workers", "broken", f"{detail}; work waits for {' and '.join(missed)}", f"start {commands}")
+    if away:
+        told = ", ".join(f"{place} (away for {seconds:.0f} s)" for place, seconds in away.items())
+        return Finding(
+            "workers", "warning", f"{detail}; work waits for {told}", "it goes on by itself once that is back"
+        )
     return ok("workers", detail)
 
 

@@ -102,6 +102,9 @@ def _waits(work: Attempt, error: StenopoolError, told: dict[str, Any]) -> bool:
         waits = persist(work.held, lambda: outages.wait(error, told))
     except LeaseLost:
         return True
+    except StenopoolError as trouble:
+        log.warning("it could not be told to wait (%s)", trouble)
+        return False
     if waits:
         log.warning("%s waits for the %s: %s", work.stage, error.outage, error)
     return waits

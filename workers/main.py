@@ -159,6 +159,7 @@ def _connect_signals(
     signals.setup_logging.connect(logs, weak=False)
     signals.worker_shutting_down.connect(lambda **_: stopping(), weak=False)
     if role == "cpu":
+        signals.worker_ready.connect(lambda **_: contexts.main_pulse.start(), weak=False)
         signals.worker_process_init.connect(child_started, weak=False)
         signals.worker_process_shutdown.connect(lambda **_: contexts.take_leave(), weak=False)
     else:

@@ -33,7 +33,8 @@ class OutageWatch:
 
         Raises LeaseLost.
         """
-        place = None if error.outage is None else self._place(error.outage)
+        fails = error.outage == Dependency.PROVIDER and self._context.job.request.get("on_provider_outage") == "fail"
+        place = None if error.outage is None or fails else self._place(error.outage)
         if error.outage is None or place is None:
             return False
         return self._context.services.jobs.wait(
@@ -57,10 +58,7 @@ class OutageWatch:
         """The outage's name. Who shares all routes shares the outage; None: nobody is waited for."""
         if kind != Dependency.PROVIDER:
             return str(kind)
-        context = self._context
-        if context.job.request.get("on_provider_outage") == "fail":
-            return None
-        registry = context.services.registry
+        context, registry = self._context, self._context.services.registry
         options = context.speech_options if context.job.task == "speech" else context.options
         routes = routes_of(options, registry)
         if not is_remote(options, registry):  # an engine of this machine that fails at something fails at it again

@@ -30,6 +30,8 @@ SENDERS = 16  # of webhooks, where nothing else is said
 PRESENCE_SECONDS = 5.0  # between two signs of life in the workers table
 LOOK_SECONDS = 0.5  # between two looks whether to leave
 LEAVE_SECONDS = 2 * LOOK_SECONDS  # to notice the stop and say goodbye
+PULSE_SECONDS = 1.0  # between two signs of the main process for those forked from it
+PULSE_LOST = 15.0  # seconds without one
 STUCK_SECONDS = 120.0  # void work that does not notice for this long costs its process
 
 
@@ -50,6 +52,32 @@ class StopTime:
     def at(self) -> float | None:
         """By time.monotonic(); None while nobody wants it to stop."""
         return struct.unpack("d", self._shared[:])[0] or None
+
+
+class MainPulse:
+    """Whether the main process runs, which hands out the work; seen by every process forked from it."""
+
+    def __init__(self) -> None:
+        self._shared = mmap.mmap(-1, 8)
+
+    def start(self) -> None:
+        """In the main process, after it has forked: from a thread, so that a broker that is away does not stop it."""
+        threading.Thread(target=self._beat, name="pulse", daemon=True).start()
+
+    def beat(self) -> None:
+        """It runs."""
+        self._shared[:] = struct.pack("d", time.monotonic())
+
+    @property
+    def is_lost(self) -> bool:
+        """It stands still."""
+        last: float = struct.unpack("d", self._shared[:])[0]
+        return last > 0 and time.monotonic() - last > PULSE_LOST
+
+    def _beat(self) -> None:
+        while True:
+            self.beat()
+            time.sleep(PULSE_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -88,6 +116,7 @@ class WorkerContextFactory:
         self.settings = settings
         self.role: Role = role
         self.stop_time = stop_time
+        self.main_pulse = MainPulse()
         self._lock = threading.Lock()
         self._worker: WorkerContext | None = None
         self._presence: threading.Thread | None = None
@@ -117,7 +146,7 @@ class WorkerContextFactory:
     def _be_present(self) -> None:
         next_sign = 0.0
         while self.stop_time.at() is None:
-            if time.monotonic() >= next_sign:
+            if time.monotonic() >= next_sign and not self.main_pulse.is_lost:
                 self._show_sign()
                 next_sign = time.monotonic() + PRESENCE_SECONDS
             time.sleep(LOOK_SECONDS)

@@ -34,7 +34,7 @@ _TOLD = ("code", "message", "param", "provider")
 
 
 class Outages(JobWalk):
-    """wait, hold_on, answered, probe_outages, end_waits."""
+    """wait, hold_on, answered, away, probe_outages, end_waits."""
 
     def wait(
         self,
@@ -84,6 +84,12 @@ class Outages(JobWalk):
             ending = update(Outage).where(col(Outage.place).in_(away), _AWAY).values(since=None, worked_at=now())
             session.execute(ending)
         return True
+
+    def away(self) -> dict[str, float]:
+        """What work waits for, and for how many seconds it has been away."""
+        outages = select(col(Outage.place), now() - col(Outage.since)).where(_AWAY).order_by(col(Outage.place))
+        with self._database.read() as session:
+            return {place: round(max(0.0, seconds), 1) for place, seconds in session.execute(outages)}
 
     def probe_outages(self) -> int:
         """For each place that is away and whose next try is due: one piece of work that waits for it is due. Returns how many."""
@@ -146,10 +152,12 @@ def told_to_go_on(job: Job) -> bool:
 
 def overdue_error(job: Job) -> dict[str, Any]:
     """Why its time was over before it was done: what it waited for, where it did."""
-    if Stage(job.stage).dependency is None or not job.waiting:
+    waits = Stage(job.stage).dependency is not None or job.waits_for is not None  # one that asks at this moment, too
+    if not waits or not job.waiting:
         return DeadlineExceeded(stage=job.stage).as_dict()
     known = {name: value for name, value in job.waiting.items() if value is not None}
-    return {**known, "retryable": True, "stage": job.stage}
+    kind = Stage(job.stage).dependency or Dependency(str(job.waits_for).split(maxsplit=1)[0])
+    return {**known, "retryable": True, "stage": Stage.waiting_for(kind)}
 
 
 def _held(session: Session, lease: Lease) -> tuple[Job, Chunk | None]:

@@ -43,7 +43,7 @@ class JobStore(
         Completion         finish, want_room, put_off, fail
         CancelRetryDelete  cancel, retry, delete
         Reading            hand_out, pay
-        Outages            wait, hold_on, answered, probe_outages, end_waits
+        Outages            wait, hold_on, answered, away, probe_outages, end_waits
         SweepQueries       rescue, due, close_cancelled, stop_forbidden, expire_overdue, unserved, counts
         QueuePositions     places, measure_speed
         Retention          due_for_purge, purged, sound_to_drop, sound_dropped, to_erase, erased

@@ -126,6 +126,7 @@ def _status(role: str, services: Services | None) -> dict[str, Any]:
             "database": services.database.check,
             "storage": services.storage.check,
             "broker": services.queue.check,
+            "work": lambda: {"waits_for": services.jobs.away()},
         }
     return {
         "role": role,

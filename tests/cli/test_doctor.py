@@ -19,8 +19,10 @@ from infra.database.tables import Account, Job
 from infra.embedded_redis import PrivateRedis
 from infra.encryption.key_file import FILE
 from infra.encryption.secret_box import new_key
-from infra.jobs.store import JobStore, NewJob
+from infra.jobs.store import JobStore, Lease, NewJob
 from infra.settings import Settings
+from pipeline.errors import StorageUnavailable
+from pipeline.lifecycle import Dependency
 from tests.cli.conftest import Ran, Run
 
 pytestmark = pytest.mark.processes
@@ -137,6 +139,13 @@ def test_work_without_a_worker_is_broken(run: Run) -> None:
         store = JobStore(database)
         job, _ = store.create(NewJob(account_id=account, task="transcription", model="far", queue="io"))
         assert states(run("doctor", "--json"))["workers"] == "ok"
+        lease = Lease(job.id, None, "token", 1)
+        with database.write() as session:
+            session.execute(update(Job).where(col(Job.id) == job.id).values(status="processing", lease_token="token"))
+        store.wait(lease, Dependency.STORAGE, "storage", StorageUnavailable().as_dict())
+        waits = run("doctor", "--json")
+        assert (waits.code, states(waits)["workers"]) == (0, "warning")
+        assert "work waits for storage (away for" in waits.out
         with database.write() as session:
             session.execute(update(Job).where(col(Job.id) == job.id).values(run_at=1.0))
     ran = run("doctor", "--json")

@@ -71,7 +71,9 @@ def test_one_asks_for_all_and_the_first_success_ends_the_wait(harness: JobStoreH
         assert wait(harness, harness.claim(harness.now(next(job for job in jobs if job.id == probe))))
         assert harness.jobs.end_waits() == 0
     assert harness.jobs.answered({STORAGE}) is False
+    assert list(harness.jobs.away()) == [FAR]
     assert harness.jobs.answered({FAR, STORAGE}) is True
+    assert harness.jobs.away() == {}
     assert harness.jobs.end_waits(limit=3) == 4
     assert due(harness) == sorted(job.id for job in jobs)
     assert harness.jobs.end_waits() == 0
@@ -172,6 +174,18 @@ def test_at_its_deadline_it_expires_for_want_of_what_it_waited_for(harness: JobS
     assert [message.type for message in harness.messages(chunked)] == ["audio.job.expired"]
     harness.jobs.answered({STORAGE, FAR})
     assert (harness.jobs.end_waits(), harness.due()) == (0, [])
+
+
+def test_who_asks_at_the_deadline_waited_all_the_same(harness: JobStoreHarness) -> None:
+    job = harness.submit(timeout_seconds=60)
+    wait(harness, harness.claim(job), STORAGE)
+    pass_time(harness)
+    harness.jobs.probe_outages()
+    harness.claim(job)
+    harness.shift(job, deadline_at=1.0)
+    harness.jobs.expire_overdue()
+    error = harness.now(job).error or {}
+    assert (error["code"], error["stage"]) == ("storage_unavailable", "waiting_for_storage")
 
 
 def test_it_can_be_cancelled_and_an_outage_nobody_waits_for_is_forgotten(harness: JobStoreHarness) -> None:

@@ -51,7 +51,7 @@ def test_the_status_tells_of_each_part(
 
     monkeypatch.setattr(services.storage, "check", away)
     told: dict[str, Any] = json.loads(read(listener, "/status"))
-    assert (told["role"], set(told["parts"])) == ("api", {"database", "storage", "broker"})
+    assert (told["role"], set(told["parts"])) == ("api", {"database", "storage", "broker", "work"})
     assert told["parts"]["database"]["ok"] and told["parts"]["database"]["kind"] == "sqlite"
     assert told["embedded_models"]["transcription"] == ["pocketsphinx-en-us"]
     assert (told["parts"]["storage"]["ok"], told["parts"]["storage"]["code"]) == (False, "storage_unavailable")
