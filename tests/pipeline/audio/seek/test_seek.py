@@ -14,7 +14,7 @@ from pipeline.audio.decode import Decoding, decode
 from pipeline.audio.raw_sound import RawSound
 from pipeline.cut.channel_chunks import Sound
 from pipeline.cut.time_range import Part
-from pipeline.errors import InvalidRequest
+from pipeline.errors import InvalidRequest, MediaTooLong
 from pipeline.transcript import SAMPLE_RATE
 from tests.pipeline.audio.sounds import ffmpeg, piped, wav
 
@@ -199,3 +199,9 @@ def test_a_stream_without_a_length_begins_there_as_well(folder: Path) -> None:
 def test_who_asks_for_what_is_behind_the_end_is_told_where_that_is(folder: Path, name: str) -> None:
     with pytest.raises(InvalidRequest, match=r"begins at 500 s, but the recording has 76(\.\d+)? s"):
         Sound(folder / name, part=Part.of_seconds(500, 508)).measure()
+
+
+def test_what_is_left_out_counts_for_the_longest_that_is_taken(folder: Path) -> None:
+    for begin in (0, 70 * SAMPLE_RATE):
+        with decode(folder / "pcm.wav", begin=begin, max_seconds=73) as decoding, pytest.raises(MediaTooLong):
+            list(decoding)
