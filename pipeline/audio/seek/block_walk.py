@@ -44,7 +44,7 @@ class BlockPlaces:
         self.first = time if self.first is None else self.first
         behind = time - self.first
         late = behind * self.rate / 1000 - self.counted
-        samples = packet_samples(head[4], head[5] if len(head) > 5 else 0) if self.opus else FRAME_SAMPLES  # noqa: PLR2004
+        samples = packet_samples(*head.ljust(_BLOCK_HEAD, b"\0")[4:]) if self.opus else FRAME_SAMPLES
         self.off = min(self.off[0], late), max(self.off[1], late)
         self.shortest = min(self.shortest, samples)
         if self.off[1] - self.off[0] >= self.shortest:
