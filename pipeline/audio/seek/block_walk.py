@@ -38,8 +38,8 @@ class BlockPlaces:
     last: deque[tuple[int, int]] = field(default_factory=deque)
 
     def take(self, time: int, head: bytes) -> None:
-        """The next block. Raises ValueError where a packet is missing, or there are several in it."""
-        if head[3] & LACED:
+        """The next block. Raises ValueError where a packet is missing or empty, or there are several in it."""
+        if head[3] & LACED or len(head) < _BLOCK_HEAD - 1:
             raise ValueError
         self.first = time if self.first is None else self.first
         behind = time - self.first
