@@ -36,19 +36,19 @@ Measured = tuple[int, int]  # (ms of sound that were decoded, chunks), of all tr
 
 @dataclass(frozen=True)
 class HearingPlan:
-    """How a job would hear a recording, and for whom."""
+    """How a job would hear a recording."""
 
     profile: CutProfile
     part: Part
     options: TranscriptionOptions
-    account_id: str
 
 
 class Scratch:
-    """A file without a name, for one recording of at most `limit` bytes. A sink for a form, and for a download."""
+    """A file without a name, for one recording of at most `limit` bytes, if the account may have one estimated. A sink for a form,
+    and for a download."""
 
-    def __init__(self, context: AppContext, *, limit: int) -> None:
-        self._context = context
+    def __init__(self, context: AppContext, account_id: str, *, limit: int) -> None:
+        self._context, self._account_id = context, account_id
         self._limit = limit
         self._piece = bytearray()
         self._total = 0
@@ -56,7 +56,7 @@ class Scratch:
         self._look: FirstLook | None = None
 
     async def begin(self, filename: str, *, declared: bool = False) -> None:
-        """Open the file; look at what comes, unless it is declared. Raises StorageFull."""
+        """Open the file; look at what comes, unless it is declared. Raises QuotaExceeded, StorageFull."""
         self._look = None if declared else FirstLook()
         await self._context.transfer(self.open)
 
@@ -78,7 +78,8 @@ class Scratch:
         self.close()
 
     def open(self) -> None:
-        """In the data folder, where there is room for recordings."""
+        """In the data folder, where there is room for recordings. Raises QuotaExceeded, before anything is sent or fetched."""
+        self._context.services.estimate_minutes.check(self._account_id)
         with disk_errors():
             self._file = tempfile.TemporaryFile(dir=self._context.services.settings.home)  # noqa: SIM115 - closed by `close`
 
@@ -96,7 +97,7 @@ class Scratch:
             raise EmptyMedia("The file is empty.", param="file")
         with disk_errors():
             self._file.flush()
-        meter = self._context.services.estimate_minutes.begin(how.account_id)
+        meter = self._context.services.estimate_minutes.begin(self._account_id)
         path, most = Path(f"/dev/fd/{self._file.fileno()}"), self._context.services.settings.max_audio_seconds
         sound = Sound(
             path,
@@ -146,11 +147,11 @@ async def measure(request: Request, context: AppContext, scratch: Scratch, how: 
 
 
 async def fetch_and_measure(
-    request: Request, context: AppContext, url: str, headers: Mapping[str, str], how: HearingPlan
+    request: Request, context: AppContext, account_id: str, source: tuple[str, Mapping[str, str]], how: HearingPlan
 ) -> Measured:
-    """The same for what is behind a URL. Raises OutboundRefused, DownloadFailed, MediaTooLarge."""
+    """The same for what is behind a URL, asked for with headers. Raises OutboundRefused, DownloadFailed, MediaTooLarge."""
     most = context.services.settings.max_upload_bytes
-    scratch = Scratch(context, limit=most)
+    scratch = Scratch(context, account_id, limit=most)
 
     def whole(disconnect: ClientDisconnect) -> Measured:
         look = None if how.options.raw else FirstLook()
@@ -162,7 +163,7 @@ async def fetch_and_measure(
             scratch.take(data)
 
         scratch.open()
-        context.services.outbound.download(url, headers, sink, max_bytes=most, deadline_s=FETCH_SECONDS)
+        context.services.outbound.download(*source, sink, max_bytes=most, deadline_s=FETCH_SECONDS)
         return scratch.measured(how, disconnect)
 
     return await _watched(request, context, scratch, whole)

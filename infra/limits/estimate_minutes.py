@@ -23,6 +23,15 @@ class EstimateMinutes:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    def check(self, account_id: str) -> None:
+        """Raises QuotaExceeded where the day has no minute left for one more."""
+        with self._database.read() as session:
+            clock, account = read_clock(session), session.get_one(Account, account_id)
+            minutes = limits_of(account.tier, account.limits).estimate_minutes_per_day
+            used = used_on(session, account_id, day_of(clock), ESTIMATE_KIND)
+            if minutes is not None and used + MINUTE > minutes * MINUTE:
+                raise _refusal(session, account_id, minutes, clock)
+
     def begin(self, account_id: str) -> EstimateMeter:
         """For one estimate, with its first minute. Raises QuotaExceeded."""
         meter = EstimateMeter(self, account_id)

@@ -67,5 +67,6 @@ def test_without_a_limit_nothing_is_counted_and_with_none_at_all_nothing_is_deco
     meter.finish()
     assert used(database, account) == 0
     limit(database, account, 0)
-    with pytest.raises(QuotaExceeded):
-        EstimateMinutes(database).begin(account)
+    for ask in (EstimateMinutes(database).begin, EstimateMinutes(database).check):
+        with pytest.raises(QuotaExceeded):
+            ask(account)

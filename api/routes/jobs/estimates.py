@@ -33,6 +33,7 @@ class _Asked:
 
     request: Request
     context: AppContext
+    account_id: str
     fields: EstimateFields
     scratch: Scratch | None = None
 
@@ -48,20 +49,20 @@ async def estimate(request: Request, context: Context, caller: Caller) -> dict[s
     `url` is decoded to its end, or its `range`'s (`measured`); `duration_seconds` and `text` are taken at their word. An account
     may have so many minutes of sound decoded a day (`estimate_minutes_per_day`)."""
     if request.headers.get("content-type", "").lower().startswith("application/json"):
-        asked = _Asked(request, context, validated(EstimateFields, await read_json(request)))
-        return await _estimated(asked, caller.account_id)
+        fields = validated(EstimateFields, await read_json(request))
+        return await _estimated(_Asked(request, context, caller.account_id, fields))
     limit = context.services.settings.max_upload_bytes
-    scratch = Scratch(context, limit=limit)
+    scratch = Scratch(context, caller.account_id, limit=limit)
     try:
         with size_first(request, limit, beyond(limit)):
             form = await read_form(request, scratch, before_file=partial(refuse_unheard, context))
-        asked = _Asked(request, context, validated(EstimateFields, form.fields), scratch if form.filename else None)
-        return await _estimated(asked, caller.account_id)
+        fields = validated(EstimateFields, form.fields)
+        return await _estimated(_Asked(request, context, caller.account_id, fields, scratch if form.filename else None))
     finally:
         scratch.close()
 
 
-async def _estimated(asked: _Asked, account_id: str) -> dict[str, Any]:
+async def _estimated(asked: _Asked) -> dict[str, Any]:
     fields, services = asked.fields, asked.context.services
     given = fields.given(file=asked.scratch is not None)
     if len(given) != 1:
@@ -75,8 +76,8 @@ async def _estimated(asked: _Asked, account_id: str) -> dict[str, Any]:
         services.catalog.routes(fields.model, task)
     else:
         services.catalog.routes_for(fields.options(task))
-    usage, chunks = await (_of_text(asked) if task == "speech" else _of_sound(asked, task, given[0], account_id))
-    ratio = await asked.context.query(partial(services.ratios.of, fields.model, account_id))
+    usage, chunks = await (_of_text(asked) if task == "speech" else _of_sound(asked, task, given[0]))
+    ratio = await asked.context.query(partial(services.ratios.of, fields.model, asked.account_id))
     return Estimated(
         task=task,
         model=fields.model,
@@ -85,7 +86,7 @@ async def _estimated(asked: _Asked, account_id: str) -> dict[str, Any]:
         measured=given[0] in ("file", "url"),
         prices=services.catalog.model(fields.model).prices,
         ratio=ratio,
-        balance=await asked.context.query(partial(services.ledger.balance, account_id)),
+        balance=await asked.context.query(partial(services.ledger.balance, asked.account_id)),
     ).shown()
 
 
@@ -95,12 +96,12 @@ async def _of_text(asked: _Asked) -> tuple[Usage, int]:
     return estimated_usage(asked.context.services.catalog.model(asked.fields.model).prices, text=text), chunks
 
 
-async def _of_sound(asked: _Asked, task: Any, given: str, account_id: str) -> tuple[Usage, int]:
+async def _of_sound(asked: _Asked, task: Any, given: str) -> tuple[Usage, int]:
     fields, services = asked.fields, asked.context.services
     options = fields.options(task)
     profile = await asked.context.work(partial(cut_profile, options, services.registry))
     part = Part.of_seconds(fields.range.start, fields.range.end) if fields.range else Part()
-    how = HearingPlan(profile, part, options, account_id)
+    how = HearingPlan(profile, part, options)
     ms, chunks = _stated(asked, how) if given == "duration_seconds" else await _measured(asked, how)
     prices = services.catalog.model(fields.model).prices
     return estimated_usage(prices, audio_ms=ms, text=fields.prompt or ""), chunks
@@ -112,7 +113,8 @@ async def _measured(asked: _Asked, how: HearingPlan) -> Measured:
     url = asked.fields.url
     assert url is not None
     check_target(asked.context, url, param="url")
-    return await fetch_and_measure(asked.request, asked.context, url, asked.fields.headers or {}, how)
+    source = (url, asked.fields.headers or {})
+    return await fetch_and_measure(asked.request, asked.context, asked.account_id, source, how)
 
 
 def _stated(asked: _Asked, how: HearingPlan) -> Measured:

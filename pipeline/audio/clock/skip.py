@@ -7,9 +7,7 @@ from dataclasses import dataclass, replace
 
 from pipeline.audio.clock.mixdown import WINDOW
 
-PREROLL = (
-    2.0  # seconds that a decoder is given before the first sample that is taken: bits kept over, windows, a finer band
-)
+PREROLL = 2.0  # seconds that a decoder is given before the first sample that is taken: bits kept over, windows
 SETTLING = 10.0  # seconds that are decoded before what was asked for: which channel of two is upside down has been decided by then
 _LEAST = 0.5  # seconds of PREROLL that there must be
 _ROUNDED = 0.002  # seconds that a stamp may be off where stamps are rounded to milliseconds

@@ -20,6 +20,7 @@ _BLOCK_HEAD = 6  # bytes: track, time, flags, and the first two of the packet
 _MILLISECOND = 1_000_000  # ns, the usual unit of a block's time
 _SHORT_NUMBER = 0x80  # a flag: a track's number is of one byte
 _CODECS = {"opus": b"A_OPUS", "aac": b"A_AAC"}
+_LONGEST = 64  # bytes of what is looked into
 _NEAR = 2  # ms, between a stamp and the block that it means; every other block is further away
 _KEPT = 60_000  # ms of blocks that are remembered: ffmpeg goes to one of them
 
@@ -37,13 +38,13 @@ class BlockPlaces:
     last: deque[tuple[int, int]] = field(default_factory=deque)
 
     def take(self, time: int, head: bytes) -> None:
-        """The next block. Raises ValueError where a packet is missing, or there are several in it."""
-        if head[3] & LACED or not head[0] & _SHORT_NUMBER:
+        """The next block. Raises ValueError where a packet is missing or empty, or there are several in it."""
+        if head[3] & LACED or len(head) < _BLOCK_HEAD - 1:
             raise ValueError
         self.first = time if self.first is None else self.first
         behind = time - self.first
         late = behind * self.rate / 1000 - self.counted
-        samples = packet_samples(head[4], head[5] if len(head) > 5 else 0) if self.opus else FRAME_SAMPLES  # noqa: PLR2004
+        samples = packet_samples(*head.ljust(_BLOCK_HEAD, b"\0")[4:]) if self.opus else FRAME_SAMPLES
         self.off = min(self.off[0], late), max(self.off[1], late)
         self.shortest = min(self.shortest, samples)
         if self.off[1] - self.off[0] >= self.shortest:
@@ -62,19 +63,42 @@ class BlockPlaces:
 
 
 def blocks_until(window: Window, at: int, sound: AudioStream, seconds: float, steps: StepBudget) -> BlockPlaces | None:
-    """Of one track alone, up to that place; None where there is anything else. Raises TooManySteps, ValueError, IndexError."""
-    places, cluster, codec, tracks = BlockPlaces(sound.sample_rate, sound.codec == "opus"), 0, b"", 0
+    """Of the only track with sound of that kind, up to that place. Raises TooManySteps, ValueError, IndexError."""
+    places, tracks = BlockPlaces(sound.sample_rate, sound.codec == "opus"), _Tracks()
+    cluster = mine = 0
     for name, start, end in elements(window.head, at, window.size, steps):
         if name in (SIMPLE_BLOCK, BLOCK):
             head = window.head(start, min(_BLOCK_HEAD, end - start))
+            mine = mine or _SHORT_NUMBER | tracks.number_of(_CODECS[sound.codec])
+            if head[0] != mine:
+                continue
             places.take(cluster + struct.unpack_from(">h", head, 1)[0], head)
             if places.counted >= seconds * sound.sample_rate:
-                return places if tracks == 1 and codec == _CODECS.get(sound.codec) else None
-        elif name in (TIME, CODEC, NUMBER, SCALE):
-            content = window.head(start, min(end - start, 64))
-            cluster = int.from_bytes(content, "big") if name == TIME else cluster
-            codec = content if name == CODEC else codec
-            tracks += name == NUMBER
-            if name == SCALE and int.from_bytes(content, "big") != _MILLISECOND:
-                return None
+                return places
+        elif name == TIME:
+            cluster = int.from_bytes(window.head(start, end - start), "big")
+        else:
+            tracks.told(name, window.head(start, min(end - start, _LONGEST)))
     return None
+
+
+class _Tracks:
+    """What the tracks are called, and what is in them. Raises ValueError for times in another unit than milliseconds."""
+
+    def __init__(self) -> None:
+        self._numbers: list[int] = []
+        self._codecs: list[bytes] = []
+
+    def told(self, name: int, content: bytes) -> None:
+        """What an element says."""
+        if name == NUMBER:
+            self._numbers.append(int.from_bytes(content, "big"))
+        elif name == CODEC:
+            self._codecs.append(content)
+        elif name == SCALE and int.from_bytes(content, "big") != _MILLISECOND:
+            raise ValueError
+
+    def number_of(self, codec: bytes) -> int:
+        """Of the only track with it. Raises ValueError where there is none, or several."""
+        (number,) = [number for number, one in zip(self._numbers, self._codecs, strict=True) if one == codec]
+        return number

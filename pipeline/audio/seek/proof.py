@@ -26,7 +26,7 @@ from pipeline.audio.step_budget import StepBudget, TooManySteps
 
 MOST_UNITS = 1_000_000  # frames, packets, pages: five hours and a half of packets of 20 ms, and a second or two of processor time
 _BY_BYTES = (WAV, W64, AIFF, AU, CAF)
-_BROKEN = (IndexError, ValueError, struct.error)  # what garbage leads to
+_BROKEN = (IndexError, KeyError, ValueError, OverflowError, ZeroDivisionError, struct.error)  # what garbage leads to
 
 Walk = Callable[[Window, int, AudioStream, float, StepBudget], bool | BlockPlaces | None]
 _WALKS: Mapping[tuple[Container, str], Walk] = {

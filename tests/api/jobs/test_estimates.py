@@ -131,6 +131,17 @@ def test_what_estimates_decode_is_counted_and_has_an_end_each_day(house: House) 
 
 
 @pytest.mark.processes
+def test_who_has_no_minute_left_is_refused_before_anything_is_sent_or_fetched(house: House) -> None:
+    house.services.accounts.update(house.account_id, limits={"estimate_minutes_per_day": 1})
+    assert estimate(house, file=recording(2)[0], model="oracle").status_code == 200
+    with web(recording(3)[0]) as site:
+        for asked in ({"file": b"This is no music." * 100}, {"url": f"{site}/other.wav"}):
+            error = estimate(house, model="oracle", **asked).json()["error"]
+            assert (error["code"], error["param"]) == ("limit_exceeded", "estimate_minutes_per_day")
+    assert left_behind(house) == []
+
+
+@pytest.mark.processes
 def test_a_part_near_the_end_costs_what_is_near_it(house: House) -> None:
     house.services.accounts.update(house.account_id, limits={"estimate_minutes_per_day": 100})
     told = estimate(house, file=recording(150)[0], model="oracle", range="140-148").json()

@@ -14,7 +14,7 @@ from pipeline.audio.decode import Decoding, decode
 from pipeline.audio.raw_sound import RawSound
 from pipeline.cut.channel_chunks import Sound
 from pipeline.cut.time_range import Part
-from pipeline.errors import InvalidRequest
+from pipeline.errors import InvalidRequest, MediaTooLong
 from pipeline.transcript import SAMPLE_RATE
 from tests.pipeline.audio.sounds import ffmpeg, piped, wav
 
@@ -49,6 +49,11 @@ LOSSY: dict[str, list[str]] = {
     "short.webm": ["-c:a", "libopus", "-frame_duration", "5", "-ac", "1"],
     "aac.mkv": ["-c:a", "aac"],
 }
+FILMS: dict[str, list[str]] = {
+    "film.mp4": ["-c:v", "mpeg4", "-c:a", "aac", "-ac", "1"],
+    "film.webm": ["-c:v", "libvpx", "-c:a", "libopus", "-ac", "1"],
+    "film.mkv": ["-c:v", "mpeg4", "-c:a", "aac", "-ac", "1"],
+}
 FROM_ZERO: dict[str, list[str]] = {
     "vorbis.ogg": ["-c:a", "libvorbis"],
     "vorbis.webm": ["-c:a", "libvorbis"],
@@ -75,6 +80,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Everything named above."""
     folder = tmp_path_factory.mktemp("long")
     (folder / "original.wav").write_bytes(wav(sound().tobytes(), sample_rate=44_100, channels=2))
+    films = [part for name, options in FILMS.items() for part in ("-map", "0", "-map", "1", *options, folder / name)]
+    ffmpeg("-f", "lavfi", "-i", f"testsrc=size=16x16:rate=5:duration={SECONDS}", "-i", folder / "original.wav", *films)
     outputs = [part for name, options in (EXACT | LOSSY | FROM_ZERO).items() for part in (*options, folder / name)]
     ffmpeg("-i", folder / "original.wav", *outputs, *UNEVEN, folder / "uneven.m4a")
     return folder
@@ -113,7 +120,7 @@ def test_what_loses_nothing_is_the_same_to_the_bit(folder: Path, name: str, begi
     assert made < len(whole(folder / name)) - begin + BESIDE * SAMPLE_RATE
 
 
-@pytest.mark.parametrize("name", LOSSY)
+@pytest.mark.parametrize("name", [*LOSSY, *FILMS])
 @settings(max_examples=2, deadline=None)
 @given(begin=BEGINS)
 def test_what_loses_something_is_shifted_by_no_sample(folder: Path, name: str, begin: int) -> None:
@@ -192,3 +199,9 @@ def test_a_stream_without_a_length_begins_there_as_well(folder: Path) -> None:
 def test_who_asks_for_what_is_behind_the_end_is_told_where_that_is(folder: Path, name: str) -> None:
     with pytest.raises(InvalidRequest, match=r"begins at 500 s, but the recording has 76(\.\d+)? s"):
         Sound(folder / name, part=Part.of_seconds(500, 508)).measure()
+
+
+def test_what_is_left_out_counts_for_the_longest_that_is_taken(folder: Path) -> None:
+    for begin in (0, 70 * SAMPLE_RATE):
+        with decode(folder / "pcm.wav", begin=begin, max_seconds=73) as decoding, pytest.raises(MediaTooLong):
+            list(decoding)
