@@ -10,7 +10,7 @@ from pipeline.oracle.speech import generate
 from pipeline.transcript import SAMPLE_RATE
 from tests.benchmarks.report import Figure
 from tests.pipeline import sounds
-from tests.pipeline.cut.spoken import at_level, lone_words, room, scattered
+from tests.pipeline.cut.spoken import at_level, lone_words, of_the_colour_of_speech, room, scattered, under_noise
 from tests.pipeline.cut.steady_noises import STEADY
 from tests.support.sound_files import decoded_again
 
@@ -46,9 +46,21 @@ def steady() -> Iterator[Figure]:
             f"calls in vain: {name}, {MINUTES * len(LEVELS)} min", f"{calls}", f"of {chunks}", None, "0", calls == 0
         )
     for codec, options in CODECS.items():
-        for name in ("white", "brown", "hum"):
+        for name in ("white", "pink", "brown", "fan", "hum"):
             calls, chunks = in_vain(decoded_again(sounds.pcm(STEADY[name](60.0 * MINUTES, 1) * 300), *options))
             yield Figure(f"calls in vain: {name}, through {codec}", f"{calls}", f"of {chunks}")
+
+
+def sentences() -> Iterator[Figure]:
+    """Each in its own recording, 10 dB under a noise; the last noise has the very colour of speech."""
+    for name, noise in {**STEADY, "the colour of speech": of_the_colour_of_speech}.items():
+        lost = 0
+        for whole, (first, last) in under_noise(120, noise, -10):
+            sent = [one.span for one in cut_up([sounds.pcm(whole)]) if one.pcm]
+            lost += not any(span.audio_start <= first and last <= span.audio_end for span in sent)
+        good = lost == 0 if name in STEADY else None
+        title = f"sentences lost 10 dB under noise: {name}"
+        yield Figure(title, f"{lost}", "of 120", None, "" if good is None else "0", good)
 
 
 def words() -> Iterator[Figure]:
@@ -84,6 +96,7 @@ def one_side_of_a_call() -> Iterator[bytes]:
 
 def run() -> Iterator[Figure]:
     yield from steady()
+    yield from sentences()
     yield from words()
     found = cut_up(one_side_of_a_call())
     total = found[-1].span.own_end

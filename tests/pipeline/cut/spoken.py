@@ -18,6 +18,19 @@ SENTENCES = (
     "Please call me back before seven o'clock tomorrow morning.",
     "I never said that he took the money.",
 )
+MORE_SENTENCES = (
+    *SENTENCES,
+    "The train to the north leaves from platform nine.",
+    "She put the letter on the table and left.",
+    "We will need two more chairs for dinner.",
+    "My number is four seven two nine one.",
+    "He could not find his keys this morning.",
+    "There was a small dog in the garden.",
+    "Turn left at the church and go on.",
+    "What time does the meeting start today?",
+    "It has been raining since last Thursday.",
+    "Could you open the window for me?",
+)
 VOICES = ("alloy", "ash", "coral", "onyx", "nova")
 WHISPERED = "en-us+whisper"
 _AUDIBLE = 0.02  # of the peak; what eSpeak leaves before and after is cut off
@@ -59,6 +72,42 @@ def lone_words(count: int, seed: int = 1) -> Iterator[Samples]:
     chance = random.Random(seed)
     for _ in range(count):
         yield said(chance.choice(WORDS), chance.choice((*VOICES, WHISPERED)), chance.choice((150, 220, 320)))
+
+
+def sentences(count: int, seed: int = 1) -> Iterator[Samples]:
+    """Any sentence by any voice at any speed, 1.5 to 2.7 s of it."""
+    chance = random.Random(seed)
+    while count:
+        sentence = said(chance.choice(MORE_SENTENCES), chance.choice(VOICES), chance.choice((150, 175, 200, 220)))
+        if 1.5 <= len(sentence) / SAMPLE_RATE <= 2.7:
+            count -= 1
+            yield sentence
+
+
+def of_the_colour_of_speech(seconds: float, seed: int) -> Samples:
+    """Noise with the spectrum that the sentences have together, and the standard deviation 1."""
+    spectrum = np.fft.rfft(sounds.white(seconds, 1.0, seed))
+    places = np.linspace(0, 1, len(spectrum))
+    noise = np.fft.irfft(spectrum * np.interp(places, np.linspace(0, 1, len(_colour())), _colour()))
+    return np.asarray(noise / noise.std())
+
+
+@cache
+def _colour() -> Samples:
+    whole = np.concatenate([sentence / sentence.std() for sentence in sentences(60)])
+    frames = whole[: len(whole) // 512 * 512].reshape(-1, 512) * np.hanning(512)
+    return np.asarray(np.sqrt(np.square(np.abs(np.fft.rfft(frames, axis=1))).mean(axis=0)))
+
+
+def under_noise(
+    count: int, noise: Callable[[float, int], Samples], snr: float, seed: int = 1
+) -> Iterator[tuple[Samples, Word]]:
+    """Sentences so many dB over it, each with 0.3, 1 or 4 s of noise before and after; and where each is."""
+    for nth, sentence in enumerate(sentences(count, seed)):
+        edge = round((0.3, 1.0, 4.0)[nth % 3] * SAMPLE_RATE)
+        whole = at_level(noise((len(sentence) + 2 * edge) / SAMPLE_RATE, 1000 * seed + nth), -35.0 - snr)
+        whole[edge : edge + len(sentence)] += at_level(sentence, -35.0)
+        yield whole, (edge, edge + len(sentence))
 
 
 def scattered(

@@ -18,10 +18,12 @@ from tests.pipeline.cut.spoken import (
     Word,
     at_level,
     lone_words,
+    of_the_colour_of_speech,
     room,
     said,
     scattered,
     through_mulaw,
+    under_noise,
 )
 from tests.pipeline.cut.steady_noises import STEADY
 from tests.pipeline.sounds import Samples
@@ -99,6 +101,18 @@ def test_speech_over_and_under_noise_is_sent(noise: str, snr: float) -> None:
         whole += STEADY[noise](len(whole) / SAMPLE_RATE + 1, nth)[: len(whole)] * sentence.std() * 10 ** (-snr / 20)
         start = round(edge * SAMPLE_RATE)
         assert lost(spans(whole), [(start, start + len(sentence))]) == []
+
+
+@pytest.mark.parametrize("noise", ["white", "pink", "fan"])
+def test_any_sentence_far_under_noise_is_sent(noise: str) -> None:
+    for whole, place in under_noise(40, STEADY[noise], -10):
+        assert lost(spans(whole), [place]) == []
+
+
+def test_most_sentences_under_noise_of_their_own_colour_are_sent() -> None:
+    for snr, at_most in ((-5, 0), (-10, 8)):
+        found = [lost(spans(whole), [place]) for whole, place in under_noise(40, of_the_colour_of_speech, snr)]
+        assert sum(map(len, found)) <= at_most
 
 
 @pytest.mark.parametrize("every_s", [0.6, 0.8, 1.0])

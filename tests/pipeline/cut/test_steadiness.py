@@ -1,5 +1,7 @@
 """What is the same from beginning to end, and what is not: the words that would be lost, and the noises that would cost a call."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from pipeline.cut import steadiness
 from pipeline.oracle.speech import say
 from pipeline.transcript import SAMPLE_RATE
 from tests.pipeline import sounds
+from tests.pipeline.cut.spoken import of_the_colour_of_speech
 from tests.pipeline.cut.steady_noises import STEADY
 from tests.pipeline.sounds import Samples
 from tests.support.sound_files import decoded_again
@@ -41,9 +44,14 @@ def test_steady_sound_of_any_colour_level_and_length(noise: str, level: float, s
     [("-c:a", "aac", "-b:a", "48k"), ("-c:a", "libopus", "-b:a", "32k"), ("-c:a", "pcm_mulaw", "-ar", "8000")],
     ids=["aac", "opus", "mulaw"],
 )
-@pytest.mark.parametrize("noise", ["brown", "hum"])
+@pytest.mark.parametrize("noise", ["pink", "brown", "hum", "fan"])
 def test_noise_that_was_compressed_stays_steady(noise: str, codec: tuple[str, ...]) -> None:
     assert changing(decoded_again(sounds.pcm(STEADY[noise](20, 3) * 300), *codec)) == []
+
+
+@pytest.mark.parametrize("noise", [STEADY["white"], of_the_colour_of_speech], ids=["white", "of speech"])
+def test_ten_minutes_of_noise_have_nothing_that_stands_out(noise: Callable[[float, int], Samples]) -> None:
+    assert changing(sounds.pcm(noise(600.0, 2) * 300)) == []
 
 
 @pytest.mark.parametrize("snr", [20, 10, 0, -10])
