@@ -117,7 +117,7 @@ class Outages(JobWalk):
             outage.probe_at = time + outage.pause
             candidates = _waiting(session, place)
             if not candidates and not _anybody_waits(session, place):
-                session.delete(outage)
+                outage.since = None  # the row stays: others may be about to lock it
         return next((1 for job_id in candidates if self._try(job_id, partial(_ask, place))), 0)
 
 

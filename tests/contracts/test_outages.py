@@ -9,6 +9,7 @@ from sqlalchemy import select, update
 from sqlmodel import col
 
 from infra.database.tables import Job, Outage
+from infra.jobs import outages
 from infra.jobs.outages import PAUSES
 from infra.jobs.store import Lease
 from infra.jobs.transitions import try_number
@@ -19,6 +20,12 @@ from tests.contracts.job_store_harness import ERROR, JobStoreHarness
 
 STORAGE, FAR = "storage", "provider far/oracle"
 AWAY = ProviderUnavailable(provider="far").as_dict()
+
+
+@pytest.fixture(autouse=True)
+def long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No time passes by itself, however slow the machine."""
+    monkeypatch.setattr(outages, "PAUSES", tuple(100 * pause for pause in PAUSES))
 
 
 def wait(harness: JobStoreHarness, lease: Lease, place: str = FAR, *, suspect: bool = False) -> bool:
@@ -107,16 +114,16 @@ def test_pauses_grow_to_a_bound(harness: JobStoreHarness) -> None:
         pass_time(harness)
         assert harness.jobs.probe_outages() == 1
         wait(harness, harness.claim(job))
-    assert seen == [*PAUSES, PAUSES[-1]]
+    assert seen == [100 * pause for pause in (*PAUSES, PAUSES[-1])]
     assert PAUSES[-1] < 15, "work goes on within 15 s of the return"
 
 
 def test_a_provider_that_asks_for_time_gets_it(harness: JobStoreHarness) -> None:
     job = harness.submit()
-    harness.jobs.wait(harness.claim(job), Dependency.PROVIDER, FAR, AWAY, retry_after=100)
+    harness.jobs.wait(harness.claim(job), Dependency.PROVIDER, FAR, AWAY, retry_after=5000)
     found = outage(harness)
     assert found is not None and found.since is not None and found.probe_at is not None
-    assert found.probe_at - found.since >= 99
+    assert found.probe_at - found.since >= 4999
 
 
 def test_two_sweeps_at_once_let_one_ask(harness: JobStoreHarness) -> None:
@@ -197,7 +204,7 @@ def test_it_can_be_cancelled_and_an_outage_nobody_waits_for_is_forgotten(harness
         assert harness.jobs.cancel(harness.account, job.id).status == "cancelled"
     pass_time(harness)
     assert harness.jobs.probe_outages() == 0
-    assert outage(harness) is None
+    assert harness.jobs.away() == {}
 
 
 def test_it_is_not_forgotten_while_somebody_asks(harness: JobStoreHarness) -> None:
@@ -207,7 +214,7 @@ def test_it_is_not_forgotten_while_somebody_asks(harness: JobStoreHarness) -> No
     harness.claim(job)
     pass_time(harness)
     assert harness.jobs.probe_outages() == 0
-    assert outage(harness) is not None
+    assert list(harness.jobs.away()) == [FAR]
 
 
 def test_work_that_fails_while_others_are_answered_has_failed_itself(harness: JobStoreHarness) -> None:

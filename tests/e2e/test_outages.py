@@ -6,7 +6,10 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 import pytest
+from sqlalchemy import update
+from sqlmodel import col
 
+from infra.database.tables import Job
 from pipeline.lifecycle import JobStatus
 from tests.e2e.stack import Stack
 from tests.support.recordings import long, short
@@ -95,10 +98,12 @@ def test_a_provider_that_is_away_is_waited_for(stack: Stack) -> None:
 
 
 def test_a_provider_that_never_comes_back_is_waited_for_until_the_deadline(stack: Stack) -> None:
-    one = stack.submit(short(30), "fail=999", model="far", timeout_seconds=8)
-    many = stack.submit(LONG, "fail=999 error=busy", model="far", timeout_seconds=8)
+    one = stack.submit(short(30), "fail=999", model="far", timeout_seconds=600)
+    many = stack.submit(LONG, "fail=999 error=busy", model="far", timeout_seconds=600)
     cancelled = stack.submit(short(31), "fail=999", model="far", timeout_seconds=600)
-    wait_until(lambda: waiting(stack, [cancelled], "waiting_for_provider"))
+    wait_until(lambda: waiting(stack, [one, many, cancelled], "waiting_for_provider"))
+    with stack.services.database.write() as session:
+        session.execute(update(Job).where(col(Job.id).in_((one, many))).values(deadline_at=1.0))
     stack.services.jobs.cancel(stack.account, cancelled)
     assert stack.job(cancelled).status == JobStatus.CANCELLED
     for job in stack.ended(one, many):
