@@ -37,7 +37,7 @@ from infra.worker_heartbeats import WorkerStore
 from pipeline.audio.ffmpeg.binary import LEAST_VERSION, ffmpeg_path, ffmpeg_version
 from pipeline.audio.ffmpeg.sandbox import sandbox_level
 from pipeline.catalog.toml_file import key_variables, load_catalog
-from pipeline.errors import CatalogBroken, StenopoolError
+from pipeline.errors import CatalogBroken, ProviderError, StenopoolError
 from pipeline.options import SpeechOptions, TranscriptionOptions
 from pipeline.provider_registry import ProviderRegistry
 from pipeline.providers import trouble
@@ -47,8 +47,9 @@ SUPPORTED = ((3, 11), (3, 13))
 ROOMY, TIGHT = 5 * 1024**3, 512 * 1024**2  # bytes free: below the first a warning, below the second broken
 GIB = 1024**3
 ALIVE_SECONDS = 30.0
+VERIFY = "`stenopool models verify` tells whether weights are damaged; another engine hears until they are replaced"
 SENTENCE, VOICE = (
-    "Machines can listen to people.",
+    "We have a lot of people in the company.",
     "en-us+f5",
 )  # simple words in the voice that the embedded ears hear best
 MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "broken": ("✗", "red")}
@@ -237,10 +238,13 @@ def _engines(chosen: Settings) -> Finding:
     with ProviderRegistry(catalog, engine_processes=1) as registry:
         said = SpeechOptions(model=voice, voice=VOICE, input=SENTENCE, response_format="wav")
         sound = b"".join(speak(said, registry))
-        heard = transcribe(sound, TranscriptionOptions(model=ear, language="en"), registry)
+        try:
+            heard = transcribe(sound, TranscriptionOptions(model=ear, language="en"), registry)
+        except ProviderError as error:
+            return Finding("engines", "broken", f"{ear}: {error.message} [{error.code}]", VERIFY)
     detail = f"{voice} said “{SENTENCE}”, {ear} heard “{heard.text}”"
     if not heard.text:
-        return Finding("engines", "broken", detail, f"`stenopool models verify` tells whether {ear} is damaged")
+        return Finding("engines", "broken", detail, VERIFY)
     if _words(heard.text) != _words(SENTENCE):
         return Finding(
             "engines", "warning", detail, "`stenopool models install whisper-base` gives an ear that hears better"

@@ -4,6 +4,7 @@ import contextlib
 import os
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import redis
@@ -21,7 +22,7 @@ from infra.encryption.key_file import FILE
 from infra.encryption.secret_box import new_key
 from infra.jobs.store import JobStore, Lease, NewJob
 from infra.settings import Settings
-from pipeline.errors import StorageUnavailable
+from pipeline.errors import ProviderRefused, StorageUnavailable
 from pipeline.lifecycle import Dependency
 from tests.cli.conftest import Ran, Run
 
@@ -41,16 +42,28 @@ def test_a_new_home_is_in_good_health(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sentence", "state"), [("Machines can listen to people.", "ok"), ("Ophthalmologists fiddle.", "warning")]
+    ("heard", "state"),
+    [("We have a lot of people, in the company", "ok"), ("we have a lot of people", "warning"), ("", "broken")],
 )
 def test_the_engines_are_well_when_what_was_heard_is_what_was_said(
-    run: Run, monkeypatch: pytest.MonkeyPatch, sentence: str, state: str
+    run: Run, monkeypatch: pytest.MonkeyPatch, heard: str, state: str
 ) -> None:
-    monkeypatch.setattr("cli.doctor.SENTENCE", sentence)
+    monkeypatch.setattr("cli.doctor.transcribe", lambda *_: SimpleNamespace(text=heard))
     ran = run("doctor", "--json")
     (engines,) = [check for check in ran.json["checks"] if check["name"] == "engines"]
-    assert (engines["state"], ran.code) == (state, 0), engines["detail"]
-    assert ("whisper-base" in engines["advice"]) == (state == "warning")
+    assert (engines["state"], ran.code) == (state, exits.FAILED if state == "broken" else 0), engines["detail"]
+    assert ("models install whisper-base" in engines["advice"]) == (state == "warning")
+
+
+def test_an_ear_that_cannot_be_loaded_is_broken_and_says_what_to_do(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unloadable(*_: object) -> None:
+        raise ProviderRefused("The model cannot be loaded", provider="whisper-base")
+
+    monkeypatch.setattr("cli.doctor.transcribe", unloadable)
+    ran = run("doctor", "--json")
+    (engines,) = [check for check in ran.json["checks"] if check["name"] == "engines"]
+    assert (engines["state"], ran.code) == ("broken", exits.FAILED)
+    assert "models verify" in engines["advice"]
 
 
 def test_everything_broken_is_found_at_once(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
