@@ -124,14 +124,16 @@ def _bursts(powers: Powers) -> float:
 
 def _paired(rows: Powers) -> Powers:
     """Two and two together: patches at every other place tell as much as at each."""
-    return rows[:-1:2] + rows[1::2]
+    pairs: Powers = rows[:-1:2] + rows[1::2]
+    return pairs
 
 
 def _evened(levels: Powers) -> Powers:
     """What makes half seconds equally loud."""
     window = np.ones(min(_SLOW, len(levels)))
-    around: Powers = np.convolve(levels, window, "same") / np.convolve(np.ones(len(levels)), window, "same")
-    return around.mean() / around
+    around = np.convolve(levels, window, "same") / np.convolve(np.ones(len(levels)), window, "same")
+    evened: Powers = around.mean() / around
+    return evened
 
 
 def _dips(powers: Powers) -> float:
