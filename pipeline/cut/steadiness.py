@@ -15,7 +15,7 @@ dips     the natural logarithm of the power's mean over its geometric mean, eigh
 A single tone that glides without a stop, as sirens and test signals do, is taken for steady, too, where the rest is: no voice
 does.
 Speech 10 dB below a noise of the very colour of speech is not told from it one time in ten; it is hardly understood, either.
-A lossy codec makes noise livelier: to 1.29 in AAC of 48 kbit/s, where it may cost a call, to less elsewhere.
+A lossy codec makes noise livelier, to 1.3: of its chunks of 30 s one in thirteen costs a call, of white noise in AAC one in four.
 """
 
 from __future__ import annotations
@@ -124,14 +124,16 @@ def _bursts(powers: Powers) -> float:
 
 def _paired(rows: Powers) -> Powers:
     """Two and two together: patches at every other place tell as much as at each."""
-    return rows[:-1:2] + rows[1::2]
+    pairs: Powers = rows[:-1:2] + rows[1::2]
+    return pairs
 
 
 def _evened(levels: Powers) -> Powers:
     """What makes half seconds equally loud."""
     window = np.ones(min(_SLOW, len(levels)))
-    around: Powers = np.convolve(levels, window, "same") / np.convolve(np.ones(len(levels)), window, "same")
-    return around.mean() / around
+    around = np.convolve(levels, window, "same") / np.convolve(np.ones(len(levels)), window, "same")
+    evened: Powers = around.mean() / around
+    return evened
 
 
 def _dips(powers: Powers) -> float:
