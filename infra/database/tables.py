@@ -209,7 +209,7 @@ class Job(SQLModel, table=True):
     purged_at: float | None = _time()
     cleared: bool = Field(
         default=False, sa_column_kwargs={"server_default": false()}
-    )  # purged, and nothing but numbers and names is left in the row (infra/jobs/clearing.py)
+    )  # purged, and nothing but numbers and names is left in the row (infra/jobs/retention/clearing.py)
 
 
 class Chunk(SQLModel, table=True):

@@ -5,14 +5,14 @@ from __future__ import annotations
 from infra.jobs.cancel_retry_delete import CancelRetryDelete
 from infra.jobs.chunks import ChunkProgress
 from infra.jobs.claims import Claimed, Claims, Lease
-from infra.jobs.clearing import Clearing
 from infra.jobs.completion import Completion, Finished, HeardChunk
 from infra.jobs.create_and_read import JobRows, NewJob
 from infra.jobs.outages import Outages
 from infra.jobs.queue.queue_position import QueuePlace, QueuePositions
 from infra.jobs.reading import Reading
 from infra.jobs.request_blobs import RequestBlobs
-from infra.jobs.retention import Retention, Sound
+from infra.jobs.retention.clearing import Clearing
+from infra.jobs.retention.purge import Retention, Sound
 from infra.jobs.sweep_queries import SweepQueries
 
 __all__ = ["Claimed", "Finished", "HeardChunk", "JobStore", "Lease", "NewJob", "QueuePlace", "Sound"]

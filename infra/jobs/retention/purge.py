@@ -15,7 +15,7 @@ from sqlmodel import col
 from infra.database.clock import now, read_clock
 from infra.database.erasures import erase
 from infra.database.tables import Chunk, Erasure, Job
-from infra.jobs.clearing import clear
+from infra.jobs.retention.clearing import clear
 from infra.jobs.stored_bytes import count_again, folder_of
 from infra.jobs.transitions import Store, lock_job, note
 from pipeline.lifecycle import TERMINAL, ChunkStatus
@@ -57,7 +57,7 @@ class Retention(Store):
 
     def purged(self, job_id: str) -> None:
         """Its results are gone, and the store's are erased next; the row stays, so that the caller hears `expired` and not
-        `not found`, and says little (infra/jobs/clearing.py)."""
+        `not found`, and says little (infra/jobs/retention/clearing.py)."""
         with self._database.write() as session:
             job = lock_job(session, job_id)
             if job is None or job.status not in TERMINAL or job.purged_at is not None:
