@@ -245,9 +245,10 @@ def test_storage_that_is_away_is_tried_again(harness: WorkerHarness, monkeypatch
 
     job_id = harness.submit(short(1))
     with monkeypatch.context() as patch:
-        patch.setattr(harness.services.storage, "put", away)
+        patch.setattr(harness.services.storage, "local_file", away)
         harness.work(most=1)
-    assert harness.job(job_id).status == JobStatus.QUEUED
+    job = harness.job(job_id)
+    assert (job.status, job.stage) == (JobStatus.QUEUED, "waiting_for_storage")
 
 
 def test_a_cancelled_job_is_left_at_the_next_block(harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch) -> None:
