@@ -104,7 +104,7 @@ def test_every_duty_of_the_minute_works_on_an_empty_house(
     harness: WorkerHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
     sweep.Sweeper(harness.services).perform(
-        sweep.EVERY_SWEEP + sweep.BESIDE_IT + sweep.EVERY_MINUTE + sweep.EVERY_NIGHT
+        sweep.EVERY_SWEEP + sweep.BESIDE_IT + sweep.CLEANING + sweep.EVERY_MINUTE + sweep.EVERY_NIGHT
     )
     assert "fails" not in caplog.text
 
@@ -115,7 +115,7 @@ def test_a_job_past_its_time_leaves_nothing_in_storage(harness: WorkerHarness) -
     harness.work(most=1)
     assert harness.job(job_id).status == JobStatus.COMPLETED
     threading.Event().wait(0.05)
-    sweep.purge(harness.services)
+    sweep.Sweeper(harness.services).perform(sweep.CLEANING)
     assert not harness.stored(f"jobs/{job_id}")
 
 

@@ -16,7 +16,7 @@ from pipeline.transcript import transcript_from_json
 from tests.api.conftest import House, recording
 from tests.api.privacy.canaries import CONTENT, LABELS, SECRETS, in_file, left, of_file, of_url
 from tests.support.receiver import Receiver
-from workers.sweep import EVERY_MINUTE, Sweeper
+from workers.sweep import CLEANING, EVERY_MINUTE, Sweeper
 
 pytestmark = pytest.mark.processes
 HOOK = {"name": "mine", "url": "http://127.0.0.1:9/", "event_types": ["audio.job.completed"]}
@@ -26,10 +26,10 @@ SAMPLE = recording(2.0, seed=7)[0]
 def sweep(house: House) -> None:
     """What the scheduler does, and the time that it gives late writers is over."""
     sweeper = Sweeper(house.services)
-    sweeper.perform(EVERY_MINUTE)
+    sweeper.perform(CLEANING + EVERY_MINUTE)
     with house.services.database.write() as session:
         session.execute(update(Erasure).values(due_at=0.0))
-    sweeper.perform(EVERY_MINUTE)
+    sweeper.perform(CLEANING + EVERY_MINUTE)
 
 
 def job(house: House, job_id: str) -> Job:
