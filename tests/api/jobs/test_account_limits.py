@@ -14,7 +14,7 @@ from infra.jobs.request_blobs import LARGE, whole_request
 from infra.wiring import Services
 from pipeline.audio.encode import encode
 from tests.api.conftest import JOBS, House, recording
-from workers.sweep import EVERY_MINUTE, Sweeper
+from workers.sweep import CLEANING, EVERY_MINUTE, Sweeper
 
 pytestmark = pytest.mark.processes
 
@@ -42,7 +42,7 @@ def refused(answer: Any, param: str) -> dict[str, Any]:
 
 def swept(house: House) -> list[str]:
     """What is stored after a minute."""
-    Sweeper(house.services).perform(EVERY_MINUTE)
+    Sweeper(house.services).perform((*CLEANING, *EVERY_MINUTE))
     return house.stored()
 
 

@@ -16,7 +16,6 @@ from tests.support.accounts import rich
 from tests.support.receiver import Receiver, receiving
 from tests.support.s3_server import S3Server
 
-
 ON_BOTH_STORES = pytest.mark.parametrize("storage_url", ["folder", "moto_s3"], indirect=True)
 
 
