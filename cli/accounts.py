@@ -23,7 +23,7 @@ from infra.money.usage import Wanted
 from infra.privacy.account_erasure import folder_of
 from infra.storage import open_storage
 from pipeline.errors import InvalidRequest
-from pipeline.money import micro_of, opening_micro, ratio_of, usd, usd_text
+from pipeline.money import micro_of, micro_or_zero, ratio_of, usd, usd_text
 
 HELP = "Make accounts, change them, top up their balances, look into their ledger."
 app = typer.Typer(help=HELP, no_args_is_help=True, add_completion=False)
@@ -57,7 +57,7 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Make an account. It has no key yet: `stenopool keys create --account` makes one."""
-    micro = opening_micro(balance, param="--balance")
+    micro = micro_or_zero(balance, param="--balance")
     with open_operator_database() as operator:
         account = operator.accounts.create_account(name, tier, plan=plan, limits=_limits(own_limit))
         if micro:
@@ -135,18 +135,16 @@ def change(
     as_json: AsJson = False,
 ) -> None:
     """Change an account: what is given, in force within 5 seconds everywhere. --own-limit keeps its other own numbers."""
-    low = None if balance_low in (None, "none") else micro_of(balance_low, param="--balance-low")
+    low = micro_or_zero("0" if balance_low == "none" else balance_low, param="--balance-low")
     with open_operator_database() as operator:
         own = {} if no_limits else operator.accounts.account(account_id).limits or {}
         limits = {**own, **(_limits(own_limit) or {})} if own_limit or no_limits else None
         account = operator.accounts.update(
             account_id, name=name, tier=tier, plan=plan, status=status, limits=limits,
             audio_ratio=None if audio_ratio is None else ratio_of(audio_ratio, param="--audio-ratio"),
+            balance_low=None if balance_low is None else low,
         )  # fmt: skip
         operator.jobs.stop_forbidden(account_id)
-        if balance_low is not None:
-            operator.balance_alerts.set_threshold(account_id, low)
-            account = operator.accounts.account(account_id)
         facts = _facts(operator, [account])[0]
     if as_json:
         print_json(facts)

@@ -16,6 +16,7 @@ from pipeline.errors import InvalidRequest
 JOBS = "/v1/audio/jobs"
 LONGEST_WAIT = 30.0  # seconds for one answer beyond what the request itself waits for
 UPLOAD_WAIT = 600.0  # seconds for the answer after the last byte of an upload
+MOST_SEGMENTS = 1000  # in one answer
 ERRORS_FROM = 400
 
 
@@ -65,16 +66,22 @@ class Client:
 
     def jobs(self, **filters: Any) -> Iterator[dict[str, Any]]:
         """Jobs, the latest first, page by page."""
-        asked = {name: value for name, value in filters.items() if value is not None}
+        return self._pages(JOBS, {name: value for name, value in filters.items() if value is not None})
+
+    def segments(self, job_id: str) -> Iterator[dict[str, Any]]:
+        """What the job has heard so far, page by page."""
+        return self._pages(f"{JOBS}/{_segment(job_id)}/segments", {"limit": MOST_SEGMENTS})
+
+    def _pages(self, path: str, asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
         while True:
-            page = _object(self._send("GET", JOBS, params=asked))
+            page = _object(self._send("GET", path, params=asked))
             yield from page["data"]
             if not page.get("has_more") or not page["data"]:
                 return
             asked["after"] = page["data"][-1]["id"]
 
     def act(self, job_id: str, action: str) -> dict[str, Any]:
-        """`cancel` or `retry`."""
+        """`cancel`, `retry` or `pay`."""
         return _object(self._send("POST", f"{JOBS}/{_segment(job_id)}/{action}"))
 
     def delete(self, job_id: str) -> None:

@@ -1,4 +1,4 @@
-"""`stenopool jobs`: submit, list, show, cancel and retry jobs."""
+"""`stenopool jobs`: submit, list, show, cancel, retry and pay for jobs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pipeline.lifecycle import JobStatus
 from pipeline.options import Channels
 
 LOCAL = "http://127.0.0.1:8000"
-HELP = """Submit, list, show, cancel and retry jobs.
+HELP = """Submit, list, show, cancel, retry and pay for jobs.
 
 With --base-url it asks that installation, as the account of --api-key. Without it, list, show, cancel and retry work
 directly in the configured database, on the jobs of all accounts."""
@@ -130,6 +130,22 @@ def transcript(
     with Client(base_url or LOCAL, api_key) as client:
         text = client.transcript(job_id, format_name)
     typer.echo(text, nl=not text.endswith("\n"))
+
+
+@app.command()
+def pay(job_id: JobId, *, base_url: BaseUrl = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
+    """Pay for the text of a failed job of a running installation, and print it. Once more: it is printed again, for nothing.
+
+    Exit code 4 for a job that has not failed, 6 when the balance does not suffice.
+    """
+    with Client(base_url or LOCAL, api_key) as client:
+        job = client.act(job_id, "pay")
+        heard = [] if as_json else [segment["text"].strip() for segment in client.segments(job_id)]
+    if as_json:
+        print_json(job)
+        return
+    typer.echo("\n".join(heard), nl=bool(heard))
+    remark(f"{job['id']} has cost {job['cost']['captured']} USD in all" + ("" if heard else "; it has no text to read"))
 
 
 @app.command()

@@ -14,7 +14,7 @@ from infra.database.tables import ApiKey
 from infra.keys.accounts import OVERLAP_SECONDS
 from infra.keys.scopes import SCOPES
 from pipeline.errors import InvalidRequest
-from pipeline.money import opening_micro, usd_text
+from pipeline.money import micro_or_zero, usd_text
 
 app = typer.Typer(help="Create, list, rotate and revoke API keys.", no_args_is_help=True, add_completion=False)
 DAY = 86_400.0
@@ -53,7 +53,7 @@ def create(
     """
     if account is not None and tier is not None:
         raise typer.BadParameter("an account has its tier already; leave out --tier or --account", param_hint="--tier")
-    micro = opening_micro(balance, param="--balance")
+    micro = micro_or_zero(balance, param="--balance")
     _check_scopes(scope)
     ends = None if expires_in_days is None else time.time() + expires_in_days * DAY
     with open_operator_database() as operator:

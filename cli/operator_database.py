@@ -22,7 +22,6 @@ from infra.money.statements import Statements
 from infra.money.usage import Usage
 from infra.operator_queries import OperatorQueries
 from infra.privacy.account_erasure import AccountEraser
-from infra.webhooks.balance_low import BalanceAlerts
 from pipeline.errors import InvalidRequest
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON value on stdout, for scripts.")]
@@ -41,7 +40,6 @@ class OperatorDatabase:
     statements: Statements
     usage: Usage
     quota: Quota
-    balance_alerts: BalanceAlerts
     operator_queries: OperatorQueries
     eraser: AccountEraser
     audit: AuditLog
@@ -64,7 +62,6 @@ def open_operator_database() -> Iterator[OperatorDatabase]:
             statements=Statements(database),
             usage=Usage(database),
             quota=Quota(database),
-            balance_alerts=BalanceAlerts(database),
             operator_queries=OperatorQueries(database),
             eraser=AccountEraser(database, JobStore(database), accounts),
             audit=AuditLog(database),

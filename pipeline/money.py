@@ -43,8 +43,8 @@ def micro_of(amount: str | int | Decimal, *, param: str = "amount_usd", signed: 
     return int(booked.scaleb(PLACES))
 
 
-def opening_micro(amount: str | None, *, param: str) -> int:
-    """What an account begins with: 0, however it is written, is as good as no amount at all. Raises AmountRefused."""
+def micro_or_zero(amount: str | int | Decimal | None, *, param: str = "amount_usd") -> int:
+    """The same where 0, however it is written, is as good as no amount at all: 0 for both. Raises AmountRefused."""
     return 0 if amount is None or _decimal(amount, param) == 0 else micro_of(amount, param=param)
 
 

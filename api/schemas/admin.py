@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
@@ -17,7 +19,7 @@ from infra.keys.accounts import OVERLAP_SECONDS
 from infra.keys.api_keys import PREFIX
 from infra.keys.tiers import Tier, limits_of
 from pipeline.errors import InvalidRequest
-from pipeline.money import MOST_USD, micro_of, usd
+from pipeline.money import MOST_USD, micro_of, micro_or_zero, usd
 from pipeline.pricing import MOST_RATIO
 
 Status = Literal["active", "suspended", "closed"]
@@ -35,9 +37,9 @@ def _exact(value: Any) -> Any:
     return value
 
 
-def _micro(value: Any, *, signed: bool) -> int:
+def _micro(value: Any, read: Callable[[Any], int]) -> int:
     try:
-        return micro_of(_exact(value), signed=signed)
+        return read(_exact(value))
     except InvalidRequest as error:
         raise ValueError(error.message) from error
 
@@ -45,12 +47,17 @@ def _micro(value: Any, *, signed: bool) -> int:
 _AMOUNT = {"type": ["string", "number"], "minimum": 0, "maximum": MOST_USD, "examples": ["10", "2.50", 0.25]}
 Amount = Annotated[
     int,
-    BeforeValidator(lambda value: _micro(value, signed=False)),
+    BeforeValidator(lambda value: _micro(value, micro_of)),
     Field(description="US dollars: more than 0, at most six places.", json_schema_extra=_AMOUNT),
+]
+Threshold = Annotated[
+    int,
+    BeforeValidator(lambda value: _micro(value, micro_or_zero)),
+    Field(json_schema_extra=_AMOUNT),
 ]
 Correction = Annotated[
     int,
-    BeforeValidator(lambda value: _micro(value, signed=True)),
+    BeforeValidator(lambda value: _micro(value, partial(micro_of, signed=True))),
     Field(
         description="US dollars, below 0 to take away; at most six places.",
         json_schema_extra=_AMOUNT | {"minimum": -MOST_USD},
@@ -101,6 +108,10 @@ class AccountChanges(Strict):
     )
     audio_ratio: Ratio | None = Field(
         None, description="Multiplies what the account pays for sound, on top of the models' ratios; 1: nothing."
+    )
+    balance_low_usd: Threshold | None = Field(
+        None,
+        description="US dollars: `balance.low` tells the account when less is left, what is held included; 0: never.",
     )
 
 
@@ -220,6 +231,7 @@ def account_object(account: Account, *, keys: int) -> dict[str, Any]:
         "audio_ratio": account.audio_ratio or "1",
         "currency": CURRENCY,
         "balance_usd": usd(account.balance_micro),
+        "balance_low_usd": None if account.balance_low_micro is None else usd(account.balance_low_micro),
         "keys": keys,
         "created_at": epoch(account.created_at),
     }

@@ -29,6 +29,7 @@ log = logging.getLogger("stenopool.accounts")
 
 ACTIVE, SUSPENDED, CLOSED = "active", "suspended", "closed"
 STATUSES = (ACTIVE, SUSPENDED, CLOSED)
+CHANGEABLE = ("name", "tier", "plan", "status", "limits", "audio_ratio", "balance_low_micro")
 TEXTS = frozenset({"name", "plan"})  # what somebody wrote
 LAST_USED_SECONDS = 60.0  # how fine `last_used_at` is
 OVERLAP_SECONDS = 24 * 3600.0  # for which a rotated key works beside its successor
@@ -98,9 +99,11 @@ class Accounts:
         status: str | None = None,
         limits: Mapping[str, Any] | None = None,
         audio_ratio: Decimal | None = None,
+        balance_low: int | None = None,
     ) -> Account:
         """Change what is given; `limits` replaces all of the account's own numbers, and {} leaves it with its tier's. `audio_ratio`
-        multiplies what it pays for sound (infra.money.ratios).
+        multiplies what it pays for sound (infra.money.ratios). `balance_low` in micro-dollars: it is told when less
+        is left; 0: never.
 
         In force at once here, within 5 s in other processes. Raises NotFound, InvalidRequest, WrongState for an erased one.
         """
@@ -119,6 +122,8 @@ class Accounts:
                 account.limits = checked_limits(limits) or None
             if audio_ratio is not None:
                 account.audio_ratio = None if checked_ratio(audio_ratio) == 1 else str(audio_ratio)
+            if balance_low is not None:
+                account.balance_low_micro, account.balance_low_told = balance_low or None, False
             if changed := changes(before, _changeable(account), texts=TEXTS):
                 record(session, "account.update", account_id=account_id, subject=account_id, details=changed)
         self._cache.forget(account_id=account_id)
@@ -257,7 +262,7 @@ class Accounts:
 
 
 def _changeable(account: Account) -> dict[str, Any]:
-    return {name: getattr(account, name) for name in ("name", "tier", "plan", "status", "limits", "audio_ratio")}
+    return {name: getattr(account, name) for name in CHANGEABLE}
 
 
 def _account(session: Session, account_id: str, *, lock: bool = False) -> Account:

@@ -74,6 +74,9 @@ def test_a_threshold_of_the_balance(run: Run) -> None:
     assert run("accounts", "set", account, "--name", "Eve", "--json").json["balance_low_usd"] == 2.5
     assert run("accounts", "set", account, "--balance-low", "little").code == exits.BAD_INPUT
     assert run("accounts", "set", account, "--balance-low", "none", "--json").json["balance_low_usd"] is None
+    assert [entry["details"]["to"] for entry in run("audit", "--act", "account.update", "--json").json] == [
+        {"balance_low_micro": None}, {}, {"balance_low_micro": 2_500_000},
+    ]  # fmt: skip
 
 
 def test_money_in_and_corrections(run: Run, home: Path) -> None:

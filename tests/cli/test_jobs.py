@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,16 @@ import pytest
 from api.main import create_app
 from cli import exits
 from infra.jobs.store import NewJob
+from infra.money.job_money import Terms
 from infra.settings import Settings
 from infra.wiring import Services, build
+from pipeline.catalog.model import Prices
+from pipeline.cut.cutter import Span, span_as_dict
 from pipeline.lifecycle import JobStatus
+from pipeline.transcript import Heard, Segment, Word, heard_to_json
 from tests.api.serving import running
 from tests.cli.conftest import Run
+from tests.contracts.job_store_harness import CHUNK, ERROR, JobStoreHarness
 from tests.support.accounts import rich
 from tests.support.recordings import short
 
@@ -111,6 +117,33 @@ def test_what_the_operator_does_to_a_job_is_in_the_audit_log(
     found = run("audit", "--account", account, "--json").json
     told = [(entry["act"], entry["subject"]) for entry in found if entry["act"].startswith("job.")]
     assert told == [("job.cancel", job), ("job.retry", job)]
+
+
+def test_the_text_of_a_failed_job_is_paid_and_printed(run: Run, base_url: str, key: str, services: Services) -> None:
+    with_key = ("--base-url", base_url, "--api-key", key)
+    jobs = JobStoreHarness(
+        services.database, services.jobs, services.media, services.accounts.authenticate(key).account_id
+    )
+    job = jobs.submit(terms=Terms(prices=Prices(audio_minute=Decimal(6)), audio_ms=2000))
+    refused = run("jobs", "pay", job.id, *with_key)
+    assert (refused.code, refused.err.strip().split()[-1]) == (exits.NOT_THERE, "[wrong_state]")
+    lease = jobs.claim(job)
+    span = Span(0, 0, CHUNK, 0, CHUNK, "start", "end", CHUNK, ((0, CHUNK),), CHUNK)
+    services.jobs.add_chunk(lease, 0, span_as_dict(span), "sound/0")
+    heard = Heard((Segment("good morning", 0, 900, (Word("good", 0, 400), Word("morning", 400, 900))),))
+    services.storage.put("heard/0-1", heard_to_json(heard))
+    jobs.hear(job, 0)
+    services.jobs.fail(lease, ERROR)
+    for _ in range(2):
+        said = run("jobs", "pay", job.id, *with_key)
+        assert (said.code, said.out) == (0, "good morning\n"), said.err
+        assert f"{job.id} has cost 0.1 USD in all" in said.err
+    assert run("jobs", "pay", job.id, "--json", *with_key).json["cost"]["captured"] == 0.1
+    silent = jobs.submit()
+    services.jobs.fail(jobs.claim(silent), ERROR)
+    said = run("jobs", "pay", silent.id, *with_key)
+    assert (said.code, said.out) == (0, "")
+    assert "it has no text to read" in said.err
 
 
 def test_the_same_idempotency_key_makes_no_second_job(submitted: Callable[..., str]) -> None:

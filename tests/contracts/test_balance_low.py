@@ -68,6 +68,16 @@ def test_told_once_and_again_after_it_was_above(watched: Watched) -> None:
     assert len(watched.messages()) == 2
 
 
+def test_an_operator_sets_it_like_the_account_itself(database: Database, watched: Watched) -> None:
+    accounts = Accounts(database)
+    for threshold, told in ((20, [watched.account]), (20, [watched.account]), (5, []), (0, [])):
+        accounts.update(watched.account, balance_low=threshold * DOLLAR)
+        assert watched.alerts.announce() == told, "at once, and set anew again"
+        accounts.update(watched.account, tier="pro")
+        assert watched.alerts.threshold(watched.account) == (threshold * DOLLAR or None), "another change leaves it"
+        assert watched.alerts.announce() == []
+
+
 def test_what_is_only_held_is_still_there(watched: Watched) -> None:
     watched.alerts.set_threshold(watched.account, 5 * DOLLAR)
     watched.ledger.hold(watched.account, "req_1", 9 * DOLLAR)

@@ -3,15 +3,17 @@
 from decimal import Decimal
 
 import pytest
+from sqlalchemy import update
 
-from infra.database.tables import Job
+from infra.database.tables import Job, Outage
 from infra.jobs.store import NewJob
 from infra.keys.accounts import Accounts
 from infra.money.job_money import Terms
 from infra.money.ledger import Ledger
 from infra.webhooks.store import WebhookStore
 from pipeline.catalog.model import Prices
-from pipeline.errors import LeaseLost, Unauthenticated
+from pipeline.errors import LeaseLost, StorageUnavailable, Unauthenticated
+from pipeline.lifecycle import Dependency
 from tests.contracts.job_store_harness import JobStoreHarness
 
 SECOND = 100  # micro-dollars; every chunk is a second long
@@ -87,6 +89,26 @@ def test_a_revoked_keys_work_stops_and_no_other(tenants: Tenants, harness: JobSt
     tenants.accounts.update(harness.account, status="closed")
     with pytest.raises(Unauthenticated, match="closed"):
         tenants.accounts.want_running(tenants.second)
+
+
+def test_work_that_waits_for_an_outage_stops_and_nobody_asks_for_it_any_more(
+    tenants: Tenants, harness: JobStoreHarness
+) -> None:
+    whole, chunked = tenants.submit(), tenants.submit()
+    away = StorageUnavailable().as_dict()
+    harness.cut(chunked, 2)
+    harness.hear(chunked, 0)
+    for lease in (harness.claim(whole), harness.claim_chunk(chunked, 1)):
+        assert tenants.jobs.wait(lease, Dependency.STORAGE, "storage", away)
+    tenants.accounts.update(harness.account, status="closed")
+    assert set(tenants.jobs.stop_forbidden(harness.account)) == {whole.id, chunked.id}
+    assert tenants.status(whole, chunked) == ["cancelled", "cancelled"]
+    assert tenants.ledger.balance(harness.account) == 99 * SECOND
+    with harness.database.write() as session:
+        session.execute(update(Outage).values(probe_at=1.0))
+    assert (tenants.jobs.probe_outages(), tenants.jobs.away(), harness.due()) == (0, {}, [])
+    assert tenants.jobs.end_waits() == 0
+    harness.check_queue()
 
 
 def test_nobody_whom_a_revoked_keys_job_names_is_told(tenants: Tenants, harness: JobStoreHarness) -> None:

@@ -85,7 +85,7 @@ async def change_account(request: Request, context: Context, account_id: str) ->
     more; the jobs of a closed one are cancelled, and its webhooks dropped."""
     body = await read_json(request, empty={}, number=Decimal)
     changes = validated(AccountChanges, body).model_dump(exclude_unset=True)
-    given = {name: value for name, value in changes.items() if value is not None}
+    given = {name.removesuffix("_usd"): value for name, value in changes.items() if value is not None}
     account = await context.query(partial(context.services.accounts.update, account_id, **given))
     await context.query(partial(context.services.jobs.stop_forbidden, account_id))
     log.info(

@@ -42,7 +42,7 @@ def refused(answer: Any, param: str) -> dict[str, Any]:
 
 def swept(house: House) -> list[str]:
     """What is stored after a minute."""
-    Sweeper(house.services).perform(CLEANING + EVERY_MINUTE)
+    Sweeper(house.services).perform((*CLEANING, *EVERY_MINUTE))
     return house.stored()
 
 

@@ -9,6 +9,7 @@ from infra.money.adjustments import Adjustments
 from pipeline.errors import NotFound, WrongState
 from tests.api.conftest import House, recording
 from tests.api.privacy.canaries import CONTENT, LABELS, SECRETS, left, of_file, of_url
+from tests.api.privacy.conftest import ON_BOTH_STORES
 from tests.support.receiver import Receiver
 from workers.sweep import CLEANING, Sweeper
 
@@ -45,6 +46,7 @@ def filled(house: House, site: Receiver) -> list[str]:
     return [" ".join(words[:4])]
 
 
+@ON_BOTH_STORES
 def test_nothing_of_an_erased_account_is_left_but_numbers(safe: House, site: Receiver) -> None:
     site.files = {f"/{CONTENT['file name']}.wav": recording()[0]}
     heard = filled(safe, site)

@@ -235,6 +235,8 @@ def test_unknown_accounts_keys_and_models(admin: Administrator) -> None:
         ("PUT", "ratios/tts-1", {"ratio": 2}),
         ("PATCH", "accounts/{account}", {"audio_ratio": "much"}),
         ("PATCH", "accounts/{account}", {"audio_ratio": 1001}),
+        ("PATCH", "accounts/{account}", {"balance_low_usd": "little"}),
+        ("PATCH", "accounts/{account}", {"balance_low_usd": -1}),
         ("GET", "usage?group_by=colour", None),
         ("GET", "usage?from=yesterday", None),
         ("GET", "ledger?after=99999999999999999999999", None),
@@ -247,6 +249,14 @@ def test_what_is_wrong_is_named(admin: Administrator, method: str, path: str, bo
     assert error["type"] == "invalid_request"
     assert error["message"]
     assert error["param"]
+
+
+def test_when_an_account_is_told_that_its_balance_is_low(house: House, admin: Administrator) -> None:
+    path = f"accounts/{house.account_id}"
+    for given, shown in (("5.00", 5), (2.5, 2.5), (0, None)):
+        assert admin("PATCH", path, json={"balance_low_usd": given}).json()["balance_low_usd"] == shown
+        assert admin("PATCH", path, json={"name": str(given)}).json()["balance_low_usd"] == shown
+        assert house.get("/v1/balance").json()["low_threshold"] == shown
 
 
 @pytest.fixture

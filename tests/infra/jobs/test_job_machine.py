@@ -41,13 +41,9 @@ seldom = st.integers(0, 15)
 class JobMachine(RuleBasedStateMachine):
     """Some jobs, everybody's leases (also the void ones), and what was seen so far."""
 
-    def __init__(self, template: Path, folder: Path) -> None:
+    def __init__(self, database: Database) -> None:
         super().__init__()
-        path = folder / "machine.db"
-        for stale in folder.glob("machine.db*"):
-            stale.unlink()
-        shutil.copy(template, path)
-        self.database = Database(f"sqlite:///{path}")
+        self.database = database
         account = Accounts(self.database).create_account("machine", "enterprise").id
         store = JobStore(self.database, lease_seconds=600, max_attempts=MAX_ATTEMPTS)
         self.harness = JobStoreHarness(self.database, store, MediaStore(self.database), account)
@@ -415,9 +411,17 @@ class JobMachine(RuleBasedStateMachine):
         assert not last or row.chunks_completed + row.chunks_failed == row.chunks_total == self.sizes[row.id]
 
 
+def fresh_sqlite(template: Path, folder: Path) -> Database:
+    """A copy of the template, in place of the one before."""
+    for stale in folder.glob("machine.db*"):
+        stale.unlink()
+    shutil.copy(template, folder / "machine.db")
+    return Database(f"sqlite:///{folder / 'machine.db'}")
+
+
 def test_in_any_order(sqlite_template: Path, tmp_path: Path) -> None:
     run_state_machine_as_test(
-        lambda: JobMachine(sqlite_template, tmp_path),
+        lambda: JobMachine(fresh_sqlite(sqlite_template, tmp_path)),
         settings=settings(
             max_examples=25,
             stateful_step_count=40,

@@ -7,16 +7,19 @@ top-ups, reading and paying for what was not read, closing the account, and requ
 from __future__ import annotations
 
 from collections import defaultdict
+from contextlib import ExitStack
 from decimal import Decimal
 from itertools import takewhile
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule, run_state_machine_as_test
 from sqlalchemy import select
 from sqlmodel import col
 
+from infra.database.session import Database
 from infra.database.tables import Job, LedgerEntry, OpenHold, Receipt
 from infra.jobs.store import HeardChunk, Lease
 from infra.keys.accounts import Accounts
@@ -28,7 +31,8 @@ from pipeline.errors import InsufficientBalance, PaymentRequired, WrongState
 from pipeline.lifecycle import TERMINAL, JobStatus
 from pipeline.pricing import Usage
 from tests.contracts.job_store_harness import CHUNK
-from tests.infra.jobs.test_job_machine import JobMachine, pick, seldom
+from tests.infra.jobs.test_job_machine import JobMachine, fresh_sqlite, pick, seldom
+from tests.support.database_servers import PostgresServer
 
 SECOND = 100  # micro-dollars; every chunk is a second long
 PRICES = Prices(audio_minute=Decimal("0.006"))
@@ -37,8 +41,8 @@ PRICES = Prices(audio_minute=Decimal("0.006"))
 class MoneyMachine(JobMachine):
     """A small balance, jobs that cost something, and requests beside them."""
 
-    def __init__(self, template: Path, folder: Path) -> None:
-        super().__init__(template, folder)
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
         self.ledger = Ledger(self.database)
         self.ledger.top_up(self.harness.account, 12 * SECOND)
         self.requests: list[str] = []
@@ -206,15 +210,25 @@ def of_run(row: LedgerEntry, run: int) -> bool:
     return row.part == -run or row.part // PARTS == run - 1
 
 
+ANY_ORDER = settings(
+    max_examples=25,
+    stateful_step_count=40,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    print_blob=True,
+    phases=(Phase.reuse, Phase.generate),  # shrinking takes minutes; add Phase.shrink to see less
+)
+
+
 def test_money_in_any_order(sqlite_template: Path, tmp_path: Path) -> None:
-    run_state_machine_as_test(
-        lambda: MoneyMachine(sqlite_template, tmp_path),
-        settings=settings(
-            max_examples=25,
-            stateful_step_count=40,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-            print_blob=True,
-            phases=(Phase.reuse, Phase.generate),  # shrinking takes minutes; add Phase.shrink to see less
-        ),
-    )
+    run_state_machine_as_test(lambda: MoneyMachine(fresh_sqlite(sqlite_template, tmp_path)), settings=ANY_ORDER)
+
+
+@pytest.mark.processes
+def test_and_on_postgresql(postgres: PostgresServer, postgres_template: str) -> None:
+    """Fewer: each step is a dozen transactions on a server."""
+    with ExitStack() as databases:
+        run_state_machine_as_test(
+            lambda: MoneyMachine(Database(databases.enter_context(postgres.fresh(postgres_template)))),
+            settings=settings(ANY_ORDER, max_examples=4),
+        )

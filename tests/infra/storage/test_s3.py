@@ -177,7 +177,7 @@ def test_a_deletion_carries_the_checksum_every_server_knows(environment: Any) ->
 def test_a_part_that_fails_aborts_the_upload(moto_s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     moto_s3.use(monkeypatch)
     store = S3Storage("parts-that-fail")
-    store.check()
+    store.put("first", b"makes the bucket")
     parts = []
 
     def fail_third(**_: object) -> None:

@@ -58,7 +58,7 @@ def test_a_url_with_more_than_there_is_room_for_is_not_fetched_to_its_end(
     assert (job.error["limit"], job.failures) == (1_000_000, 0), "told once: only the account can make room"
     assert used(harness, "stored_bytes") == 0
     assert not harness.stored("media")
-    Sweeper(harness.services).perform(CLEANING + EVERY_MINUTE)
+    Sweeper(harness.services).perform((*CLEANING, *EVERY_MINUTE))
     assert harness.services.jobs.to_erase() == []
 
 
@@ -78,7 +78,7 @@ def test_a_job_that_is_cancelled_while_it_is_fetched_leaves_nothing(
     job = fetch(harness, f"{site.url}/long.wav")
     assert job.status == JobStatus.CANCELLED
     assert (used(harness, "stored_bytes"), used(harness, "stored_results")) == (0, 0)
-    Sweeper(harness.services).perform(CLEANING + EVERY_MINUTE)
+    Sweeper(harness.services).perform((*CLEANING, *EVERY_MINUTE))
     assert not harness.stored("media")
 
 
