@@ -51,6 +51,7 @@
     ├── InputMissing                  the stored media is gone
     ├── InputCorrupt                  the stored media is not what was uploaded
     ├── DatabaseUnavailable
+    ├── NoWorker                      none lives that could do what is to be done
     ├── BrokerUnavailable
     ├── SecretUnreadable              none of the configured keys opens a stored secret
     ├── SandboxFailed                 ffmpeg could not be run, or broke its limits
@@ -414,6 +415,14 @@ class DatabaseUnavailable(StenopoolError):
     code = "database_unavailable"
     retryable = True
     dependency = Dependency.DATABASE
+
+
+class NoWorker(StenopoolError):
+    """No worker that could do this is running: the server's operator must start one."""
+
+    code = "no_worker"
+    retryable = True
+    dependency = Dependency.WORKER
 
 
 class BrokerUnavailable(StenopoolError):
