@@ -49,6 +49,7 @@
     ├── StorageUnavailable            the object store is away
     │   └── StorageFull
     ├── InputMissing                  the stored media is gone
+    ├── ResultLost                    the job's result is gone, before its time
     ├── InputCorrupt                  the stored media is not what was uploaded
     ├── DatabaseUnavailable
     ├── NoWorker                      none lives that could do what is to be done
@@ -401,6 +402,12 @@ class InputMissing(StenopoolError):
     """The uploaded media is no longer in storage."""
 
     code = "input_missing"
+
+
+class ResultLost(StenopoolError):
+    """The job's result is not in storage, though its time is not over: the server's operator must look for it."""
+
+    code = "result_lost"
 
 
 class InputCorrupt(StenopoolError):

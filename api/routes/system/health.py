@@ -24,7 +24,7 @@ async def healthz() -> dict[str, str]:
 @router.get("/readyz", summary="Can it work?")
 async def readyz(context: Context) -> Response:
     """Says only its status. 503 when the database or the storage is away, and while this process stops; `degraded` with 200 when
-    only the broker is away: jobs are still taken, and begin when it is back. `stenopool doctor` and `--metrics` tell more."""
+    only the broker or a worker is missing: jobs are taken, and begin when it is back. `doctor` and `--metrics` tell more."""
     status = "stopping" if context.shutting_down else await context.readiness.status()
     if status in NOT_READY:
         return JSONResponse({"status": status}, status_code=503, headers={"retry-after": "2"})
