@@ -8,6 +8,7 @@ from typing import Literal
 import anyio
 import anyio.to_thread
 
+from infra.metrics import ALIVE_SECONDS
 from infra.wiring import Services
 from pipeline.errors import StenopoolError
 
@@ -26,8 +27,8 @@ class Readiness:
         self._status: Status = "unavailable"
 
     async def status(self) -> Status:
-        """`unavailable` when the database or the storage is away; `degraded` when only the broker is: jobs are still taken, and
-        begin when it is back."""
+        """`unavailable` when the database or the storage is away; `degraded` when only the broker is, or work waits for workers of
+        which none lives: jobs are still taken, and begin when they are back."""
         async with self._lock:
             if time.monotonic() >= self._until:
                 self._status = await anyio.to_thread.run_sync(self._look, limiter=self._limiter)
@@ -38,10 +39,11 @@ class Readiness:
         try:
             self._services.database.check()
             self._services.storage.check()
+            missed = self._services.jobs.unserved(ALIVE_SECONDS)
         except StenopoolError:
             return "unavailable"
         try:
             self._services.queue.check()
         except StenopoolError:
             return "degraded"
-        return "ok"
+        return "degraded" if missed else "ok"

@@ -9,6 +9,7 @@ import re
 import shutil
 import socket
 import sys
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -30,6 +31,7 @@ from infra.embedded_redis import private_redis_url, redis_server_path
 from infra.encryption.key_file import FILE, HOW, secret_keys
 from infra.environment.secret_files import by_file_name, is_by_file
 from infra.jobs.store import JobStore
+from infra.metrics import ALIVE_SECONDS
 from infra.money.ledger import Ledger
 from infra.settings import Settings, secret_variables
 from infra.storage import open_storage
@@ -46,7 +48,6 @@ from pipeline.run import speak, transcribe
 SUPPORTED = ((3, 11), (3, 13))
 ROOMY, TIGHT = 5 * 1024**3, 512 * 1024**2  # bytes free: below the first a warning, below the second broken
 GIB = 1024**3
-ALIVE_SECONDS = 30.0
 VERIFY = "`stenopool models verify` tells whether weights are damaged; another engine hears until they are replaced"
 SENTENCE, VOICE = (
     "We have a lot of people in the company.",
@@ -97,6 +98,7 @@ def _examine(chosen: Settings, port: int) -> Iterator[Finding]:
         "sandbox": _sandbox,
         "secrets": lambda: _secrets(chosen),
         "home": lambda: _home(chosen.home),
+        "tmp": _temporary,
         "database": lambda: _database(chosen),
         "money": lambda: _money(chosen),
         "encryption": lambda: _encryption(chosen),
@@ -148,11 +150,21 @@ def _home(home: Path) -> Finding:
     probe = home / f".probe-{uuid.uuid4().hex}"
     probe.write_bytes(b"")
     probe.unlink()
-    free = shutil.disk_usage(home).free
-    detail = f"{home}, {free / GIB:.1f} GiB free"
+    return _room("home", home, "make room: uploads will be refused")
+
+
+def _temporary() -> Finding:
+    """Where workers put recordings that an S3 store has, and the API the forms that it reads."""
+    folder = Path(tempfile.gettempdir())  # has tried to write there
+    return _room("tmp", folder, "make room, or name a larger disk with TMPDIR: jobs wait until there is some")
+
+
+def _room(name: str, folder: Path, advice: str) -> Finding:
+    free = shutil.disk_usage(folder).free
+    detail = f"{folder}, {free / GIB:.1f} GiB free"
     if free < TIGHT:
-        return Finding("home", "broken", detail, "make room: uploads will be refused")
-    return ok("home", detail) if free >= ROOMY else Finding("home", "warning", detail, "long recordings need more room")
+        return Finding(name, "broken", detail, advice)
+    return ok(name, detail) if free >= ROOMY else Finding(name, "warning", detail, "long recordings need more room")
 
 
 def _database(chosen: Settings) -> Finding:

@@ -1,7 +1,11 @@
-"""The living processes: one row each, which they touch as long as they live."""
+"""The living processes: one row each, and a file in the home, which they touch as long as they live."""
 
 from __future__ import annotations
 
+import socket
+import time
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import delete, select
@@ -10,6 +14,8 @@ from sqlmodel import col
 from infra.database.clock import now, read_clock
 from infra.database.session import Database
 from infra.database.tables import Worker
+
+FORGOTTEN_SECONDS = 3600.0
 
 
 class WorkerStore:
@@ -45,3 +51,35 @@ class WorkerStore:
         silent = delete(Worker).where(col(Worker.seen_at) < now() - older_than_seconds).returning(col(Worker.id))
         with self._database.write() as session:
             return len(session.execute(silent).all())
+
+
+class SignOfLife:
+    """The file of one process. It tells whoever looks on the same machine what no database need be asked for."""
+
+    def __init__(self, home: Path, role: str, pid: int) -> None:
+        self._path = _folder(home) / f"{role}@{socket.gethostname()}:{pid}"
+
+    def give(self) -> None:
+        """This process runs. Raises OSError where the home cannot be written."""
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._path.touch()
+
+    def withdraw(self) -> None:
+        """It ends in good order."""
+        self._path.unlink(missing_ok=True)
+
+
+def signs_of_life(home: Path, role: str, within_seconds: float) -> int:
+    """How many processes of the role run on this machine; what others left behind long ago is removed."""
+    found = 0
+    for path in _folder(home).glob(f"{role}@{socket.gethostname()}:*"):
+        with suppress(FileNotFoundError):  # it ends at this moment
+            age = time.time() - path.stat().st_mtime
+            found += age < within_seconds
+            if age > FORGOTTEN_SECONDS:
+                path.unlink()
+    return found
+
+
+def _folder(home: Path) -> Path:
+    return home / "alive"

@@ -49,8 +49,10 @@
     ├── StorageUnavailable            the object store is away
     │   └── StorageFull
     ├── InputMissing                  the stored media is gone
+    ├── ResultLost                    the job's result is gone, before its time
     ├── InputCorrupt                  the stored media is not what was uploaded
     ├── DatabaseUnavailable
+    ├── NoWorker                      none lives that could do what is to be done
     ├── BrokerUnavailable
     ├── SecretUnreadable              none of the configured keys opens a stored secret
     ├── SandboxFailed                 ffmpeg could not be run, or broke its limits
@@ -402,6 +404,12 @@ class InputMissing(StenopoolError):
     code = "input_missing"
 
 
+class ResultLost(StenopoolError):
+    """The job's result is not in storage, though its time is not over: the server's operator must look for it."""
+
+    code = "result_lost"
+
+
 class InputCorrupt(StenopoolError):
     """The stored media is not what was uploaded."""
 
@@ -414,6 +422,14 @@ class DatabaseUnavailable(StenopoolError):
     code = "database_unavailable"
     retryable = True
     dependency = Dependency.DATABASE
+
+
+class NoWorker(StenopoolError):
+    """No worker that could do this is running: the server's operator must start one."""
+
+    code = "no_worker"
+    retryable = True
+    dependency = Dependency.WORKER
 
 
 class BrokerUnavailable(StenopoolError):

@@ -22,12 +22,13 @@ class JobStatus(StrEnum):
 
 
 class Dependency(StrEnum):
-    """What a job needs besides its worker, and may be away for a while. That is nobody's failure: the job waits for it."""
+    """What a job needs, and may be away for a while. That is nobody's failure: the job waits for it."""
 
     STORAGE = "storage"
     DATABASE = "database"
     PROVIDER = "provider"  # every route of the job's model
     DISK = "disk"  # there is one, and it is full
+    WORKER = "worker"  # of the role that its next piece of work is for: none lives
 
 
 class Stage(StrEnum):
@@ -43,6 +44,7 @@ class Stage(StrEnum):
     WAITING_FOR_DATABASE = "waiting_for_database"
     WAITING_FOR_PROVIDER = "waiting_for_provider"
     WAITING_FOR_DISK = "waiting_for_disk"
+    WAITING_FOR_WORKER = "waiting_for_worker"
     DONE = "done"
 
     @classmethod

@@ -273,8 +273,12 @@ def recount_storage(services: Services) -> None:
 
 
 def miss_workers(services: Services) -> None:
-    """Work that nobody can take is told of, once, with what to do. Raises WrongState."""
-    if roles := services.jobs.unserved(ALIVE_SECONDS):
+    """Work that nobody can take is told of: to whoever waits for it, and once to the operator, with what to do. Raises
+    WrongState."""
+    roles = services.jobs.unserved(ALIVE_SECONDS)
+    services.jobs.stop_missing_workers(roles)
+    if roles:
+        services.jobs.miss_workers(roles, ALIVE_SECONDS)
         start = " and ".join(f"`stenopool worker --role {role}`" for role in roles)
         raise WrongState(f"work waits for workers of which none lives: start {start}")
 

@@ -17,6 +17,7 @@ from infra.encryption.rolling_upgrade import OPENS_SEALED
 from infra.leases import LeaseKeeper
 from infra.settings import Settings
 from infra.wiring import Services, build
+from infra.worker_heartbeats import SignOfLife
 from pipeline.audio.ffmpeg.binary import ffmpeg_version
 from pipeline.audio.ffmpeg.sandbox import sandbox_level
 from pipeline.errors import StenopoolError
@@ -137,6 +138,7 @@ class WorkerContextFactory:
         """Start the thread that makes the context ready before the first message, and tells the database we live."""
         self._presence = threading.Thread(target=self._be_present, name="presence", daemon=True)
         self._presence.start()
+        threading.Thread(target=self._give_signs, name="signs", daemon=True).start()
 
     def take_leave(self) -> None:
         """Before this process ends in good order: wait until the database has been told."""
@@ -153,6 +155,20 @@ class WorkerContextFactory:
         with contextlib.suppress(StenopoolError):
             worker = self.get()
             worker.services.workers.leave(worker.name)
+
+    def _give_signs(self) -> None:
+        """Beside the database, which may be away."""
+        sign = SignOfLife(self.settings.home, self.role, os.getpid())
+        try:
+            while self.stop_time.at() is None:
+                if not self.main_pulse.is_lost:
+                    sign.give()
+                time.sleep(PULSE_SECONDS)
+            sign.withdraw()
+        except OSError as error:
+            log.warning(
+                "gives no sign of life in the home, so while the database is away no check can find it: %s", error
+            )
 
     def _show_sign(self) -> None:
         try:

@@ -16,7 +16,7 @@ from api.access.request_slots import RequestSlots, Slot
 from api.access.scopes import check_scope
 from api.connection.account_bound import AccountBound
 from api.dependencies import AppContext
-from api.http.error_responses import render
+from api.http.error_responses import ServerStopping, render
 from api.http.request_middleware import HEALTH, PUBLIC, outside_http
 from infra.audit.actor import ADMIN_KEY, Actor, act_as
 from infra.keys.api_keys import parse_key
@@ -55,6 +55,7 @@ class Authentication:
             return
         try:
             standings = () if scope["path"] in PUBLIC else await self._let_in(scope)
+            _unless_stopping(scope)
             slot = self._slot(scope["state"])
         except StenopoolError as error:
             await render(error)(scope, receive, send)
@@ -95,6 +96,14 @@ class Authentication:
         state["principal"] = principal
         act_as(Actor(f"key:{principal.key_id}", state["peer"].name, state["own_id"]))
         return await count(services, principal, scope["method"], scope["path"])
+
+
+def _unless_stopping(scope: Scope) -> None:
+    """Raises ServerStopping. Asked when it is known who asks, since so much of a key holder's upload may be thrown away that
+    its client gets to read this."""
+    context: AppContext | None = getattr(scope["app"].state, "context", None)
+    if context is not None and context.shutting_down:
+        raise ServerStopping
 
 
 def _let_administer(scope: Scope, secret: str, admin_key: str | None, lockout: AdminLockout) -> None:

@@ -105,6 +105,11 @@ class TimeoutProtocol(HttpToolsProtocol):
     def close(self) -> None:
         self.transport.abort()
 
+    def end_after_answer(self) -> None:
+        """The answer that is being made is the connection's last, and says so."""
+        if not self.is_idle():
+            self.cycle.keep_alive = False
+
     def write(self, data: bytes) -> None:
         self._reader.written += len(data)
         self.transport.write(data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import Iterator
 from functools import partial
 from typing import cast
@@ -19,17 +20,39 @@ from api.http.peers import Peers
 
 KEEP_ALIVE_SECONDS = 65  # longer than the usual proxy's 60, so that it is never us who closes first
 GRACE_SECONDS = 3  # for running requests when the server is asked to stop
+LOOK_SECONDS = 0.1  # until a second Ctrl-C is noticed
+LAST_WORDS = 1  # seconds for those whose grace has run out to say so, and again for the connections to close
 
 
-class _Server(uvicorn.Server):
-    """Tells the application before it waits for running requests, so that those who only wait themselves end at once."""
+class DrainingServer(uvicorn.Server):
+    """Finishes what is running before it closes its port: until then whoever comes is told that it stops, not refused."""
+
+    def __init__(self, config: uvicorn.Config, grace: float) -> None:
+        super().__init__(config)
+        self._grace = grace
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         app = self.config.app
         context = getattr(app.state, "context", None) if isinstance(app, FastAPI) else None
         if context is not None:
             context.stop_waiting()
+        await self._drain(set(self.server_state.tasks))
         await super().shutdown(sockets)
+
+    async def _drain(self, running: set[asyncio.Task[None]]) -> None:
+        for connection in self.server_state.connections:
+            cast(TimeoutProtocol, connection).end_after_answer()
+        cut_off = await self._unfinished(running, self._grace)
+        for task in cut_off:
+            task.cancel()
+        await self._unfinished(cut_off, LAST_WORDS)
+
+    async def _unfinished(self, running: set[asyncio.Task[None]], seconds: float) -> set[asyncio.Task[None]]:
+        """Who of them has not ended within that time, or when whoever stops us loses patience."""
+        until = time.monotonic() + seconds
+        while running and time.monotonic() < until and not self.force_exit:
+            _, running = await asyncio.wait(running, timeout=min(LOOK_SECONDS, until - time.monotonic()))
+        return running
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -41,8 +64,9 @@ class _Server(uvicorn.Server):
 
 def server(
     app: FastAPI, *, host: str, port: int, grace: int = GRACE_SECONDS, peers: Peers | None = None
-) -> uvicorn.Server:
-    """A server that is not running yet; `grace` in seconds; `peers` tells whose connections count together.
+) -> DrainingServer:
+    """A server that is not running yet; `grace` in seconds, for running requests when it is asked to stop; `peers` tells whose
+    connections count together.
     Logs go to whatever the process has set up."""
     descriptors = DescriptorBound(connections_within())
     protocol = partial(TimeoutProtocol, bound=PeerBound(peers or Peers()), descriptors=descriptors)
@@ -60,6 +84,6 @@ def server(
         server_header=False,
         date_header=True,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=grace,
+        timeout_graceful_shutdown=LAST_WORDS,
     )
-    return _Server(config)
+    return DrainingServer(config, grace)

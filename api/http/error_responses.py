@@ -39,6 +39,7 @@ from pipeline.errors import (
     MediaTooLong,
     ModelUnavailable,
     NotFound,
+    NoWorker,
     PaymentRequired,
     ProviderBusy,
     ProviderError,
@@ -83,6 +84,7 @@ STATUS: Mapping[type[StenopoolError], int] = {
     StorageUnavailable: 503,
     DatabaseUnavailable: 503,
     BrokerUnavailable: 503,
+    NoWorker: 503,
     SecretUnreadable: 503,
     SandboxFailed: 503,
     StenopoolError: 500,
@@ -132,6 +134,12 @@ class ServerBusy(StenopoolError):
 
     code = "server_busy"
     retryable = True
+
+
+class ServerStopping(ServerBusy):
+    """This server is being stopped and begins nothing new; another one, or its successor, takes the same request."""
+
+    code = "server_stopping"
 
 
 DOOR_STATUS: Mapping[type[StenopoolError], int] = {
@@ -194,7 +202,7 @@ def _headers(error: StenopoolError, status: int) -> dict[str, str]:
         headers["x-should-retry"] = "false"  # clients retry these by default; the same question gets the same answer
     if isinstance(error, UnsupportedEncoding):
         headers["accept-encoding"] = "gzip, deflate"  # RFC 9110, 15.5.16
-    if isinstance(error, LimitExceeded) and error.param == "connections":
+    if isinstance(error, ServerStopping) or (isinstance(error, LimitExceeded) and error.param == "connections"):
         headers["connection"] = "close"
     if status == HTTPStatus.UNAUTHORIZED:
         headers["www-authenticate"] = "Bearer"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import time
@@ -12,7 +13,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.http.error_responses import METHODS, ClientGone, allowed, render, unexpected
+from api.http.error_responses import METHODS, ClientGone, ServerStopping, allowed, render, unexpected
 from api.http.json_text import refuse_nul_in_url
 from api.http.peers import Peers
 from api.http.repeated_headers import fields_once
@@ -34,6 +35,7 @@ EXPOSED = (
     b"x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, ratelimit, ratelimit-policy"
 )
 POLICY_VIOLATION = 1008  # RFC 6455, 7.4.1
+CUT_OFF = "This server was stopped before the answer was there; send the request again."
 PREFLIGHT_SECONDS = "86400"
 LIST_NAME = re.compile(rb"(^|&)([^=&]*)(?:\[\]|%5[Bb]%5[Dd])=")
 
@@ -117,6 +119,9 @@ class RequestMiddleware:
             refuse_nul_in_url(scope)
             check_client_id(client_id)
             await self.app(scope, receive, answer)
+        except asyncio.CancelledError:  # by the server alone, whose grace has run out
+            if not answer.started:
+                await render(ServerStopping(CUT_OFF))(scope, receive, answer)
         except Exception as error:  # noqa: BLE001 - nothing below may leave a caller without an answer
             _note(error)
             if not answer.started:

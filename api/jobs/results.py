@@ -22,7 +22,15 @@ from infra.money.handed_out import is_readable_in_part
 from infra.money.job_money import job_usage
 from pipeline import formats
 from pipeline.captions.options import Layout
-from pipeline.errors import Expired, InputMissing, InvalidRequest, UnsupportedValue, WrongState
+from pipeline.errors import (
+    Expired,
+    InputMissing,
+    InvalidRequest,
+    ResultLost,
+    StenopoolError,
+    UnsupportedValue,
+    WrongState,
+)
 from pipeline.formats.base import Format, RenderOptions
 from pipeline.lifecycle import ACTIONS, JobStatus
 from pipeline.options import Granularity
@@ -79,12 +87,18 @@ def finished(job: Job) -> Job:
 
 
 def _stored(context: AppContext, job: Job) -> Transcript:
-    """Raises Expired when its object is gone, StorageUnavailable."""
+    """Raises Expired, ResultLost, StorageUnavailable."""
     assert job.result_key is not None
     try:
         return context.transcript_cache.transcript(context.services, job.result_key)
     except InputMissing as error:
-        raise Expired(WHAT_GOES) from error
+        raise why_gone(context, job) from error
+
+
+def why_gone(context: AppContext, job: Job) -> StenopoolError:
+    """Why its result is not in storage: its time was over a moment ago, or it is lost. Raises NotFound when the job is gone."""
+    purged = context.services.jobs.get(job.account_id, job.id).purged_at is not None
+    return Expired(WHAT_GOES) if purged else ResultLost()
 
 
 def sound_of(job: Job) -> tuple[str, str, int]:
@@ -101,7 +115,7 @@ def sound_of(job: Job) -> tuple[str, str, int]:
 async def rendered(context: AppContext, job: Job, query: CaptionQuery) -> Response:
     """The transcript in the format asked for now, else in the one asked for then: written once, however often it is asked for.
 
-    Raises UnsupportedValue, Expired, StorageUnavailable.
+    Raises UnsupportedValue, Expired, ResultLost, StorageUnavailable.
     """
     asked = None if job.task == "speech" else job.request.get("response_format")  # which is the sound's
     shape = formats.load(query.format or asked or "json")

@@ -7,6 +7,7 @@ from infra.jobs.chunks import ChunkProgress
 from infra.jobs.claims import Claimed, Claims, Lease
 from infra.jobs.completion import Completion, Finished, HeardChunk
 from infra.jobs.create_and_read import JobRows, NewJob
+from infra.jobs.missing_workers import MissingWorkers
 from infra.jobs.outages import Outages
 from infra.jobs.queue.queue_position import QueuePlace, QueuePositions
 from infra.jobs.reading import Reading
@@ -26,6 +27,7 @@ class JobStore(
     CancelRetryDelete,
     Reading,
     Outages,
+    MissingWorkers,
     SweepQueries,
     QueuePositions,
     Retention,
@@ -44,7 +46,8 @@ class JobStore(
         CancelRetryDelete  cancel, retry, delete
         Reading            hand_out, pay
         Outages            wait, hold_on, answered, away, probe_outages, end_waits
-        SweepQueries       rescue, due, close_cancelled, stop_forbidden, expire_overdue, unserved, counts
+        MissingWorkers     unserved, miss_workers, stop_missing_workers
+        SweepQueries       rescue, due, close_cancelled, stop_forbidden, expire_overdue, counts
         QueuePositions     places, measure_speed
         Retention          due_for_purge, purged, sound_to_drop, sound_dropped, to_erase, erased
         Clearing           to_clear, clear

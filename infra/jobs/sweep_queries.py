@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from infra.database.clock import now, read_clock
-from infra.database.tables import Account, ApiKey, Chunk, Job, Lane, Share, WaitingWork, Worker
+from infra.database.tables import Account, ApiKey, Chunk, Job, Lane, Share, WaitingWork
 from infra.jobs.cancel_retry_delete import stop
 from infra.jobs.chunks import give_up_chunk
 from infra.jobs.job_walk import JobWalk
@@ -28,7 +28,7 @@ MAY_EXPIRE = tuple(status for status, targets in JOB_MOVES.items() if JobStatus.
 
 
 class SweepQueries(JobWalk):
-    """rescue, due, close_cancelled, stop_forbidden, expire_overdue, unserved, counts."""
+    """rescue, due, close_cancelled, stop_forbidden, expire_overdue, counts."""
 
     def rescue(self, limit: int = 500) -> int:
         """Take work back from workers that fell silent: due again with lost + 1, or failed as worker_lost after max_attempts.
@@ -78,13 +78,6 @@ class SweepQueries(JobWalk):
             return 1
 
         return list(self._each(overdue, limit, expire))
-
-    def unserved(self, seconds: float) -> list[str]:
-        """Roles of which no worker has been seen for so long, while work that it could do has waited as long."""
-        served = exists().where(col(Worker.role) == col(WaitingWork.role), col(Worker.seen_at) > now() - seconds)
-        waits = select(col(WaitingWork.role)).where(col(WaitingWork.run_at) < now() - seconds, ~served).distinct()
-        with self._database.read() as session:
-            return sorted(session.scalars(waits))
 
     def counts(self) -> dict[str, Any]:
         """{"jobs": {status: n}, "chunks": {status: n} of live ones, "oldest_queued_seconds",

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from prometheus_client import REGISTRY, generate_latest
 
-from infra.metrics import MEDIA_TYPE
+from infra.metrics import ALIVE_SECONDS, MEDIA_TYPE
 from infra.wiring import Services
 from pipeline.errors import InvalidRequest, StenopoolError, WrongState
 
@@ -126,7 +126,7 @@ def _status(role: str, services: Services | None) -> dict[str, Any]:
             "database": services.database.check,
             "storage": services.storage.check,
             "broker": services.queue.check,
-            "work": lambda: {"waits_for": services.jobs.away()},
+            "work": lambda: {"waits_for": services.jobs.away(), "no_worker": services.jobs.unserved(ALIVE_SECONDS)},
         }
     return {
         "role": role,

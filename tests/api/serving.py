@@ -4,11 +4,12 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from api.connection.server import server
+from api.connection.server import GRACE_SECONDS, server
 from api.http.peers import Peers
 
 
@@ -17,6 +18,7 @@ class Running:
     """Where it listens."""
 
     port: int
+    stop: Callable[[], None] = lambda: None
 
     @property
     def url(self) -> str:
@@ -31,9 +33,9 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(app: Any, peers: Peers | None = None) -> Iterator[Running]:
-    """Serve `app` for as long as the block lasts."""
-    serving = server(app, host="127.0.0.1", port=0, peers=peers)
+def running(app: Any, peers: Peers | None = None, grace: int = GRACE_SECONDS) -> Iterator[Running]:
+    """Serve `app` for as long as the block lasts, or until it is stopped in it and has drained."""
+    serving = server(app, host="127.0.0.1", port=0, grace=grace, peers=peers)
     thread = threading.Thread(target=serving.run, daemon=True)
     thread.start()
     try:
@@ -41,7 +43,7 @@ def running(app: Any, peers: Peers | None = None) -> Iterator[Running]:
         while not serving.started:
             assert thread.is_alive() and time.monotonic() < deadline, "the server did not start"
             time.sleep(0.01)
-        yield Running(serving.servers[0].sockets[0].getsockname()[1])
+        yield Running(serving.servers[0].sockets[0].getsockname()[1], partial(setattr, serving, "should_exit", True))
     finally:
         serving.should_exit = True
         thread.join(30)

@@ -66,6 +66,18 @@ def test_an_ear_that_cannot_be_loaded_is_broken_and_says_what_to_do(run: Run, mo
     assert "models verify" in engines["advice"]
 
 
+def test_a_full_disk_for_temporary_files_is_broken_and_named(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    free = {str(tmp_path): 100 * 1024**2}
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=free.get(str(path), 1024**4)))
+    ran = run("doctor", "--json")
+    (tmp,) = [check for check in ran.json["checks"] if check["name"] == "tmp"]
+    assert (tmp["state"], states(ran)["home"], ran.code) == ("broken", "ok", exits.FAILED)
+    assert str(tmp_path) in tmp["detail"] and "TMPDIR" in tmp["advice"]
+
+
 def test_everything_broken_is_found_at_once(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "catalog.toml").write_text("broken")

@@ -8,7 +8,6 @@ from sqlalchemy import update
 from infra.database.tables import Erasure, Job
 from infra.jobs.store import JobStore, Sound
 from infra.webhooks.store import WebhookStore
-from infra.worker_heartbeats import WorkerStore
 from tests.contracts.job_store_harness import ERROR, JobStoreHarness, span
 
 HOOK = "https://example.com/hook"
@@ -239,18 +238,6 @@ def test_the_accounts_endpoints_hear_of_what_they_asked_for(harness: JobStoreHar
     assert {message.target for message in harness.messages(job)} == {"job", ended, everything}
     assert len({message.id for message in harness.messages(job)}) == 3
     assert [message.target for message in harness.messages(other)] == [everything]
-
-
-def test_work_that_nobody_can_take_is_known_by_its_role(harness: JobStoreHarness) -> None:
-    workers = WorkerStore(harness.database)
-    job = harness.submit(queue="io")
-    harness.submit()
-    workers.beat("cpu@here:1", "cpu", "here", 1)
-    assert harness.jobs.unserved(60) == [], "it has not waited so long"
-    harness.shift(job, run_at=1.0)
-    assert harness.jobs.unserved(60) == ["io"]
-    workers.beat("io@here:2", "io", "here", 2)
-    assert harness.jobs.unserved(60) == []
 
 
 def test_the_age_of_the_queue_is_that_of_a_chunk_too(harness: JobStoreHarness) -> None:

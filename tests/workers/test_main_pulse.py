@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from infra.settings import Settings
+from infra.worker_heartbeats import signs_of_life
 from pipeline.errors import StenopoolError
 from tests.support.waiting import wait_until
 from workers import worker_context
@@ -44,13 +45,16 @@ def test_a_pulse_is_lost_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_children_keep_silent_while_it_stands_still(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker_context, "LOOK_SECONDS", 0.01)
+    for pause in ("LOOK_SECONDS", "PULSE_SECONDS"):
+        monkeypatch.setattr(worker_context, pause, 0.01)
     child, pulse = Child(Settings(home=tmp_path), "cpu", StopTime()), Pulse()
     child.main_pulse = pulse
     child.show_up()
     wait_until(lambda: pulse.asked >= 3)
-    assert child.signs == 0
+    assert (child.signs, signs_of_life(tmp_path, "cpu", 3600.0)) == (0, 0)
     pulse.still = False
     wait_until(lambda: child.signs == 1)
+    wait_until(lambda: signs_of_life(tmp_path, "cpu", 3600.0) == 1)
     child.stop_time.set(0)
     child.take_leave()
+    wait_until(lambda: signs_of_life(tmp_path, "cpu", 3600.0) == 0)

@@ -100,6 +100,22 @@ def test_a_duty_that_works_again_says_so(harness: WorkerHarness, caplog: pytest.
     assert "wake_workers works again" in caplog.text
 
 
+def test_work_without_a_worker_is_told_of_until_one_comes(
+    harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sweep, "ALIVE_SECONDS", -3600.0)  # everything has waited long enough, and nobody lives
+    job = harness.submit(short(1))
+    sweeper = sweep.Sweeper(harness.services)
+    for _ in range(2):
+        sweeper.perform((sweep.miss_workers,))
+        assert harness.job(job).stage == "waiting_for_worker"
+    warnings = [record.getMessage() for record in caplog.records if "miss_workers" in record.getMessage()]
+    assert [warning.rpartition(": ")[2] for warning in warnings] == ["start `stenopool worker --role cpu`"]
+    monkeypatch.setattr(sweep, "ALIVE_SECONDS", 3600.0)
+    sweeper.perform((sweep.miss_workers,))
+    assert harness.job(job).stage == "waiting"
+
+
 def test_every_duty_of_the_minute_works_on_an_empty_house(
     harness: WorkerHarness, caplog: pytest.LogCaptureFixture
 ) -> None:

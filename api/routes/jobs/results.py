@@ -13,7 +13,6 @@ from pydantic import BaseModel, Field
 from api.dependencies import JOBS, AppContext, Caller, Context
 from api.http.sse import EVENT_STREAM, KEEPALIVE, KEEPALIVE_SECONDS, STREAM_HEADERS, Stream, event
 from api.jobs.results import (
-    WHAT_GOES,
     CaptionQuery,
     finished,
     found,
@@ -22,6 +21,7 @@ from api.jobs.results import (
     rendered,
     so_far,
     sound_of,
+    why_gone,
 )
 from api.openapi.document import answers, shown_as
 from api.schemas.job_object import delivery_object, event_object, terminal
@@ -30,7 +30,7 @@ from api.schemas.pagination import page
 from infra.database.tables import JobEvent
 from infra.jobs.create_and_read import JobMark
 from pipeline.audio.encode import MEDIA_TYPES
-from pipeline.errors import Expired, InputMissing, NotFound
+from pipeline.errors import InputMissing, NotFound
 from pipeline.transcript import Segment
 
 router = APIRouter(prefix=JOBS + "/{job_id}", tags=["job results"])
@@ -90,7 +90,7 @@ async def audio(context: Context, caller: Caller, job_id: str) -> Response:
     try:
         first = await context.transfer(partial(next, blocks, b""))
     except InputMissing as error:
-        raise Expired(WHAT_GOES) from error
+        raise await context.query(partial(why_gone, context, job)) from error
     return Stream(_sound(context, first, blocks), media_type=MEDIA_TYPES[name], headers=headers)
 
 

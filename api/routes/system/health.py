@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse
 
 from api.dependencies import Context
 
+NOT_READY = ("unavailable", "stopping")
 router = APIRouter(tags=["health"])
 
 
@@ -22,10 +23,10 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz", summary="Can it work?")
 async def readyz(context: Context) -> Response:
-    """Says only its status. 503 when the database or the storage is away; `degraded` with 200 when only the broker is: jobs are
-    still taken, and begin when it is back. `stenopool doctor` tells more, and so does `--metrics`."""
-    status = await context.readiness.status()
-    if status == "unavailable":
+    """Says only its status. 503 when the database or the storage is away, and while this process stops; `degraded` with 200 when
+    only the broker or a worker is missing: jobs are taken, and begin when it is back. `doctor` and `--metrics` tell more."""
+    status = "stopping" if context.shutting_down else await context.readiness.status()
+    if status in NOT_READY:
         return JSONResponse({"status": status}, status_code=503, headers={"retry-after": "2"})
     return JSONResponse({"status": status})
 

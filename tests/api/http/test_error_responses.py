@@ -26,6 +26,7 @@ OURS = {
     "internal_error",
     "worker_lost",
     "input_corrupt",
+    "result_lost",
     "catalog_broken",
 }  # nobody outside could do anything about these
 

@@ -13,6 +13,7 @@ import pytest
 from api.main import create_app
 from infra.database.tables import Job
 from pipeline import formats
+from pipeline.errors import InputMissing
 from pipeline.formats.base import RenderOptions
 from pipeline.transcript import Segment, Transcript, transcript_to_json
 from tests.api.conftest import JOBS, House, recording
@@ -69,6 +70,38 @@ def test_a_transcript_past_its_time_is_410(house: House) -> None:
     for path in ("transcript", "segments"):
         answer = house.get(f"{JOBS}/{job['id']}/{path}")
         assert (answer.status_code, answer.json()["error"]["code"]) == (410, "expired")
+
+
+@pytest.mark.processes
+def test_a_result_that_is_lost_is_told_as_lost_and_not_as_past_its_time(house: House) -> None:
+    heard = house.submit()
+    spoken = house.post(JOBS, json={"task": "speech", "model": "oracle", "text": "one two"}).json()
+    house.work()
+    for job in (heard, spoken):
+        with house.services.database.read() as session:
+            row = session.get(Job, job["id"])
+            kept = [row.result_key, *([row.sound["key"]] if row.sound else [])]
+        house.services.storage.delete(*kept)
+    for path in (f"{heard['id']}/transcript", f"{heard['id']}/segments", f"{spoken['id']}/audio"):
+        answer = house.get(f"{JOBS}/{path}")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (500, "result_lost"), path
+
+
+def test_a_result_that_is_purged_while_it_is_read_is_past_its_time(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = house.submit()
+    house.work()
+
+    def purged(*_: object) -> None:
+        with house.services.database.write() as session:
+            session.get(Job, job["id"]).purged_at = time.time()
+        raise InputMissing
+
+    monkeypatch.setattr(house.services.storage, "get", purged)
+    monkeypatch.setattr(house.services.storage, "blocks", purged)
+    answer = house.get(f"{JOBS}/{job['id']}/transcript")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (410, "expired")
 
 
 def test_segments_grow_while_it_runs_and_never_change(house: House) -> None:

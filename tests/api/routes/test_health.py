@@ -33,6 +33,16 @@ def test_without_a_broker_it_is_degraded_and_still_takes_jobs(house: House) -> N
     assert house.submit()["status"] == "queued"
 
 
+@pytest.mark.parametrize(("missed", "status"), [([], "ok"), (["io"], "degraded")])
+def test_work_for_which_no_worker_lives_is_degraded(
+    house: House, monkeypatch: pytest.MonkeyPatch, missed: list[str], status: str
+) -> None:
+    monkeypatch.setattr(house.services.queue, "check", dict)
+    monkeypatch.setattr(house.services.jobs, "unserved", lambda _: missed)
+    answer = house.client.get("/readyz")
+    assert (answer.status_code, answer.json()) == (200, {"status": status})
+
+
 @pytest.mark.parametrize(("part", "error"), [("database", DatabaseUnavailable), ("storage", StorageUnavailable)])
 def test_without_database_or_storage_it_is_unready(
     house: House, monkeypatch: pytest.MonkeyPatch, part: str, error: type[Exception]

@@ -54,6 +54,7 @@ def test_the_status_tells_of_each_part(
     assert (told["role"], set(told["parts"])) == ("api", {"database", "storage", "broker", "work"})
     assert told["parts"]["database"]["ok"] and told["parts"]["database"]["kind"] == "sqlite"
     assert told["embedded_models"]["transcription"] == ["pocketsphinx-en-us"]
+    assert told["parts"]["work"] == {"ok": True, "waits_for": {}, "no_worker": []}
     assert (told["parts"]["storage"]["ok"], told["parts"]["storage"]["code"]) == (False, "storage_unavailable")
 
 
