@@ -36,7 +36,7 @@ from infra.storage import open_storage
 from infra.worker_heartbeats import WorkerStore
 from pipeline.audio.ffmpeg.binary import LEAST_VERSION, ffmpeg_path, ffmpeg_version
 from pipeline.audio.ffmpeg.sandbox import sandbox_level
-from pipeline.catalog.toml_file import key_variables, load_catalog
+from pipeline.catalog.toml_file import key_variables
 from pipeline.errors import CatalogBroken, ProviderError, StenopoolError
 from pipeline.options import SpeechOptions, TranscriptionOptions
 from pipeline.provider_registry import ProviderRegistry
@@ -222,7 +222,7 @@ def _redis(chosen: Settings) -> Finding:
 
 def _models(chosen: Settings) -> Finding:
     """Who serves what, and which provider that the catalog counts on cannot work here."""
-    catalog = load_catalog(chosen.catalog, embedded_engines=chosen.embedded_engines, stock=chosen.stock_providers)
+    catalog = chosen.load_catalog()
     routed = sorted({route.provider for model in catalog.models.values() for route in model.routes})
     said = {name: trouble(catalog.provider_kind(name), catalog.providers.get(name, {})) for name in routed}
     advice = "; ".join(f"{name}: {told}" for name, told in said.items() if told)
@@ -232,7 +232,7 @@ def _models(chosen: Settings) -> Finding:
 
 def _engines(chosen: Settings) -> Finding:
     """The embedded voice says something, through ffmpeg and its sandbox, and the embedded ear hears just that."""
-    catalog = load_catalog(chosen.catalog, embedded_engines=chosen.embedded_engines, stock=chosen.stock_providers)
+    catalog = chosen.load_catalog()
     ear = serving(catalog).get("transcription", "")
     ear, voice = ear if ear in catalog.models else "pocketsphinx-en-us", "espeak-ng"
     with ProviderRegistry(catalog, engine_processes=1) as registry:

@@ -17,7 +17,6 @@ from cli.output import print_json, print_table, remark, stderr
 from infra.model_store.fetching import OnFetched
 from infra.model_store.store import MIB, ModelStore
 from pipeline.catalog.catalog import Catalog
-from pipeline.catalog.toml_file import load_catalog
 from pipeline.weights.description import Weights
 from pipeline.weights.folder import WeightsFolder
 
@@ -33,7 +32,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="A JSON list on stdout.")]
 def open_catalog() -> Catalog:
     """The catalog in force. Raises CatalogBroken."""
     chosen = settings()
-    return load_catalog(chosen.catalog, embedded_engines=chosen.embedded_engines, stock=chosen.stock_providers)
+    return chosen.load_catalog()
 
 
 def open_store() -> ModelStore:
