@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import typer
 from rich.text import Text
 
-from cli.embedded_notice import serving, stand_ins
+from cli.embedded_notice import clear_voice, serving, stand_ins
 from cli.environment import settings
 from cli.exits import FAILED, OK
 from cli.operator_database import AsJson
@@ -48,10 +48,7 @@ ROOMY, TIGHT = 5 * 1024**3, 512 * 1024**2  # bytes free: below the first a warni
 GIB = 1024**3
 ALIVE_SECONDS = 30.0
 VERIFY = "`stenopool models verify` tells whether weights are damaged; another engine hears until they are replaced"
-SENTENCE, VOICE = (
-    "We have a lot of people in the company.",
-    "en-us+f5",
-)  # simple words in the voice that the embedded ears hear best
+SENTENCE = "We have a lot of people in the company."  # simple words
 MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "broken": ("✗", "red")}
 
 app = typer.Typer(add_completion=False)
@@ -234,10 +231,11 @@ def _engines(chosen: Settings) -> Finding:
     """The embedded voice says something, through ffmpeg and its sandbox, and the embedded ear hears just that."""
     catalog = chosen.load_catalog()
     ear = serving(catalog).get("transcription", "")
-    ear, voice = ear if ear in catalog.models else "pocketsphinx-en-us", "espeak-ng"
+    ear = ear if ear in catalog.models else "pocketsphinx-en-us"
+    said = SpeechOptions(**clear_voice(catalog), input=SENTENCE, response_format="wav")
     with ProviderRegistry(catalog, engine_processes=1) as registry:
-        said = SpeechOptions(model=voice, voice=VOICE, input=SENTENCE, response_format="wav")
-        sound = b"".join(speak(said, registry))
+        speech = speak(said, registry)
+        sound, voice = b"".join(speech), speech.model_used
         try:
             heard = transcribe(sound, TranscriptionOptions(model=ear, language="en"), registry)
         except ProviderError as error:

@@ -78,13 +78,13 @@ class Kokoro:
             yield laid_over(sentence, sound, SAMPLE_RATE)
 
     def _blocks(self, options: SpeechOptions, styles: Mapping[str, float]) -> Iterator[bytes]:
-        pause = b""
+        pause, silent = b"", True
         for sentence in sentences(options.input, longest=_LONGEST_SENTENCE):
             for block in self._sentence(sentence, styles, options.speed):
                 yield pause + block
-                pause = b""
-            pause = _silence(_SENTENCE_MS, options.speed)
-        if not pause:
+                pause, silent = b"", False
+            pause = b"" if silent else _silence(_SENTENCE_MS, options.speed)
+        if silent:
             yield _NOTHING_TO_SAY
 
     def _sentence(self, sentence: str, styles: Mapping[str, float], speed: float) -> Iterator[bytes]:

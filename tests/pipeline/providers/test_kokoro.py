@@ -57,6 +57,11 @@ def test_seams_do_not_click(speaker: Kokoro) -> None:
     assert steps.max() <= 1.1 * steepest
 
 
+def test_where_nothing_sounds_there_is_a_playable_silence_and_no_more(speaker: Kokoro) -> None:
+    assert [len(block) for block in blocks(speaker, "...")] == [SAMPLE_RATE // 2]
+    assert blocks(speaker, "... Hello. ...") == blocks(speaker, "Hello.")
+
+
 def test_a_sentence_is_recited_whole_with_all_its_words(speaker: Kokoro) -> None:
     told = list(speaker.recite(SpeechOptions(model="kokoro", input=LONG), "kokoro"))
     assert [one.text for one in told] == [LONG.removesuffix(" A short one."), "A short one."]
