@@ -16,7 +16,6 @@ The model lives in an engine process (pipeline/engines) beside the library that 
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from pipeline.kokoro.folder import FILES, SAMPLE_RATE
 from pipeline.kokoro.voices import mixture
 from pipeline.options import SpeechOptions
 from pipeline.providers.base import Provider
+from pipeline.text.script import language_by_letters
 from pipeline.text.text_splitter import sentences
 from pipeline.text.word_timing import Utterance, laid_over
 
@@ -103,9 +103,7 @@ def _silence(milliseconds: int, speed: float) -> bytes:
 
 def _check_language(text: str) -> None:
     """Raises UnsupportedValue for a text that is mostly written in other letters than English is."""
-    letters = [letter for letter in text if letter.isalpha()]
-    foreign = sum(not unicodedata.name(letter, "").startswith("LATIN") for letter in letters)
-    if 2 * foreign > len(letters):
+    if language_by_letters(text):
         raise UnsupportedValue("This voice speaks English only, and the text is in other letters", param="input")
 
 
