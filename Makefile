@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 AUDIO ?=
 # Weights that are fetched once for all installations of the machine; MODELS=none leaves it.
-MODELS ?= whisper-base
+MODELS ?= whisper-base kokoro
 STAMP := $(VENV)/.ready
 
 AUDIT := build/audit

@@ -19,6 +19,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from cli.client import Client
+from cli.embedded_notice import clear_voice
 from cli.environment import settings
 from cli.job_progress import follow
 from cli.output import print_table, remark
@@ -27,14 +28,12 @@ from infra.parent_death import tied_to_parent
 from pipeline.errors import StenopoolError
 from pipeline.lifecycle import JobStatus
 
-# Words that the small embedded ear knows, in the embedded voice that it understands best.
+# Words that the small embedded ear knows.
 PARAGRAPH = (
     "People all over the country have been working for many years. I believe that people will use computers for a long "
     "time. Machines can listen to people. We have a lot of people in the company."
 )
-VOICE = "en-us+f5"
 MODEL = "whisper-base"  # named, so that a demo never spends money at a configured provider; not installed, PocketSphinx stands in
-VOICE_MODEL = "espeak-ng"
 WEBHOOK_SECONDS = 30.0
 STOP_SECONDS = 10.0
 LAST_WORDS = 2000  # bytes of the stack's log that are shown when it fails
@@ -113,7 +112,7 @@ def _round(client: Client, steps: Steps, recording: Path, model: str, receiver: 
     """Speak → submit → follow → webhook → subtitles; the job is deleted at the end, also where the stack's parts are shared."""
     if speak:
         with steps.step("speak a paragraph"):
-            asked = {"model": VOICE_MODEL, "voice": VOICE, "input": PARAGRAPH, "response_format": "wav"}
+            asked = {**clear_voice(settings().load_catalog()), "input": PARAGRAPH, "response_format": "wav"}
             sound, _ = client.speech(asked)
             recording.write_bytes(sound)
             remark(f"  “{PARAGRAPH}”")

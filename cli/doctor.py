@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import typer
 from rich.text import Text
 
-from cli.embedded_notice import serving, stand_ins
+from cli.embedded_notice import clear_voice, serving, stand_ins
 from cli.environment import settings
 from cli.exits import FAILED, OK
 from cli.operator_database import AsJson
@@ -38,7 +38,7 @@ from infra.storage import open_storage
 from infra.worker_heartbeats import WorkerStore
 from pipeline.audio.ffmpeg.binary import LEAST_VERSION, ffmpeg_path, ffmpeg_version
 from pipeline.audio.ffmpeg.sandbox import sandbox_level
-from pipeline.catalog.toml_file import key_variables, load_catalog
+from pipeline.catalog.toml_file import key_variables
 from pipeline.errors import CatalogBroken, ProviderError, StenopoolError
 from pipeline.options import SpeechOptions, TranscriptionOptions
 from pipeline.provider_registry import ProviderRegistry
@@ -49,10 +49,7 @@ SUPPORTED = ((3, 11), (3, 13))
 ROOMY, TIGHT = 5 * 1024**3, 512 * 1024**2  # bytes free: below the first a warning, below the second broken
 GIB = 1024**3
 VERIFY = "`stenopool models verify` tells whether weights are damaged; another engine hears until they are replaced"
-SENTENCE, VOICE = (
-    "We have a lot of people in the company.",
-    "en-us+f5",
-)  # simple words in the voice that the embedded ears hear best
+SENTENCE = "We have a lot of people in the company."  # simple words
 MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "broken": ("✗", "red")}
 
 app = typer.Typer(add_completion=False)
@@ -234,7 +231,7 @@ def _redis(chosen: Settings) -> Finding:
 
 def _models(chosen: Settings) -> Finding:
     """Who serves what, and which provider that the catalog counts on cannot work here."""
-    catalog = load_catalog(chosen.catalog, embedded_engines=chosen.embedded_engines, stock=chosen.stock_providers)
+    catalog = chosen.load_catalog()
     routed = sorted({route.provider for model in catalog.models.values() for route in model.routes})
     said = {name: trouble(catalog.provider_kind(name), catalog.providers.get(name, {})) for name in routed}
     advice = "; ".join(f"{name}: {told}" for name, told in said.items() if told)
@@ -244,12 +241,13 @@ def _models(chosen: Settings) -> Finding:
 
 def _engines(chosen: Settings) -> Finding:
     """The embedded voice says something, through ffmpeg and its sandbox, and the embedded ear hears just that."""
-    catalog = load_catalog(chosen.catalog, embedded_engines=chosen.embedded_engines, stock=chosen.stock_providers)
+    catalog = chosen.load_catalog()
     ear = serving(catalog).get("transcription", "")
-    ear, voice = ear if ear in catalog.models else "pocketsphinx-en-us", "espeak-ng"
+    ear = ear if ear in catalog.models else "pocketsphinx-en-us"
+    said = SpeechOptions(**clear_voice(catalog), input=SENTENCE, response_format="wav")
     with ProviderRegistry(catalog, engine_processes=1) as registry:
-        said = SpeechOptions(model=voice, voice=VOICE, input=SENTENCE, response_format="wav")
-        sound = b"".join(speak(said, registry))
+        speech = speak(said, registry)
+        sound, voice = b"".join(speech), speech.model_used
         try:
             heard = transcribe(sound, TranscriptionOptions(model=ear, language="en"), registry)
         except ProviderError as error:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pipeline.catalog.catalog import Catalog
 
+NATURAL, ROBOTIC = {"model": "kokoro", "voice": "nova"}, {"model": "espeak-ng", "voice": "en-us+f5"}
+BETTER = (("pocketsphinx", "whisper-base", "ear"), ("espeak", "kokoro", "voice"))
+
 
 def served_by(catalog: Catalog, model_id: str) -> str:
     """Who serves the model's first task: providers in their order, an embedded engine as such, or nobody."""
@@ -19,6 +22,12 @@ def serving(catalog: Catalog) -> dict[str, str]:
     return {task: routes[0].model for task, routes in catalog.embedded.items()}
 
 
+def clear_voice(catalog: Catalog) -> dict[str, str]:
+    """The model and the voice that the embedded ear in force hears best; named, so that no configured provider is paid."""
+    found = serving(catalog)
+    return NATURAL if (found.get("transcription"), found.get("speech")) == ("whisper-base", "kokoro") else ROBOTIC
+
+
 def stand_ins(catalog: Catalog) -> str:
     """One line for the start-up block."""
     without = [model for model in catalog.models.values() if not model.routes]
@@ -32,4 +41,7 @@ def stand_ins(catalog: Catalog) -> str:
     told = (
         f"{' and '.join(names)} stand in for {len(without)} models without a configured route; see `stenopool models`"
     )
-    return f"{told}; `stenopool models install whisper-base` gives a better ear" if "pocketsphinx" in names else told
+    better = [
+        f"`stenopool models install {name}` gives a better {what}" for engine, name, what in BETTER if engine in names
+    ]
+    return "; ".join((told, *better))

@@ -17,7 +17,6 @@ from cli.output import print_json, print_table, remark, stderr
 from infra.model_store.fetching import OnFetched
 from infra.model_store.store import MIB, ModelStore
 from pipeline.catalog.catalog import Catalog
-from pipeline.catalog.toml_file import load_catalog
 from pipeline.weights.description import Weights
 from pipeline.weights.folder import WeightsFolder
 
@@ -26,14 +25,14 @@ app = typer.Typer(
     invoke_without_command=True,
     add_completion=False,
 )
-Name = Annotated[str, typer.Argument(help="As `stenopool models list` shows it: whisper-base")]
+Name = Annotated[str, typer.Argument(help="As `stenopool models list` shows it: whisper-base, kokoro")]
 AsJson = Annotated[bool, typer.Option("--json", help="A JSON list on stdout.")]
 
 
 def open_catalog() -> Catalog:
     """The catalog in force. Raises CatalogBroken."""
     chosen = settings()
-    return load_catalog(chosen.catalog, embedded_engines=chosen.embedded_engines, stock=chosen.stock_providers)
+    return chosen.load_catalog()
 
 
 def open_store() -> ModelStore:

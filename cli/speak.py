@@ -16,7 +16,6 @@ from cli.atomic_output import write_whole
 from cli.environment import settings
 from cli.output import print_json, remark
 from pipeline import formats
-from pipeline.catalog.toml_file import load_catalog
 from pipeline.errors import InvalidRequest
 from pipeline.formats.base import Format, RenderOptions
 from pipeline.options import SPEECH_FORMATS, SpeechOptions
@@ -60,7 +59,7 @@ def speak(
     target = _target(output, as_json=as_json)
     chosen = settings()
     options = _options(text, model, voice, format_name or _by_ending(target), speed)
-    catalog = load_catalog(chosen.catalog, embedded_engines=chosen.embedded_engines, stock=chosen.stock_providers)
+    catalog = chosen.load_catalog()
     catalog.routes(options.model, "speech")  # a wrong model is told before any work
     form = _form(captions) if captions else None
     with ProviderRegistry(catalog, engine_processes=1) as registry:

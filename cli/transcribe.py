@@ -22,7 +22,6 @@ from cli.exits import OK, exit_code
 from cli.output import complain, print_json, remark, remark_on_omissions, stderr
 from pipeline import formats
 from pipeline.audio.raw_sound import MOST_CHANNELS, RATES, RawFormat
-from pipeline.catalog.toml_file import load_catalog
 from pipeline.cut.channel_chunks import WHOLE
 from pipeline.cut.time_range import Part
 from pipeline.errors import InvalidRequest, StenopoolError
@@ -110,7 +109,7 @@ def transcribe(
         input_channels=input_channels,
     )
     _ = options.raw  # a missing part is told before any work
-    catalog = load_catalog(chosen.catalog, embedded_engines=chosen.embedded_engines, stock=chosen.stock_providers)
+    catalog = chosen.load_catalog()
     catalog.routes_for(options)  # a wrong model, a language that it does not hear: told before any work
     catalog.check_format_of(options)
     asked = RenderOptions(granularities=("word", "segment"), paragraphs=paragraphs)

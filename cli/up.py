@@ -33,7 +33,6 @@ from infra.worker_heartbeats import WorkerStore
 from pipeline.audio.ffmpeg.binary import find_ffmpeg
 from pipeline.audio.ffmpeg.sandbox import sandbox_level
 from pipeline.catalog.catalog import Catalog
-from pipeline.catalog.toml_file import load_catalog
 from pipeline.errors import StenopoolError, WrongState
 from pipeline.money import MICRO
 
@@ -105,7 +104,7 @@ def up(
     place = Place(host, port)
     with only_one(chosen.home):
         _check_port(place, requests)
-        catalog = load_catalog(chosen.catalog, embedded_engines=chosen.embedded_engines, stock=chosen.stock_providers)
+        catalog = chosen.load_catalog()
         _check_services(chosen)
         with contextlib.closing(Database(chosen.database)) as database:
             database.migrate()

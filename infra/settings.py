@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 from pydantic_core import PydanticCustomError
 
 from infra.environment.secret_files import secret_value
-from pipeline.catalog.toml_file import key_variables
+from pipeline.catalog.catalog import Catalog
+from pipeline.catalog.toml_file import key_variables, load_catalog
 from pipeline.errors import InvalidRequest
 from pipeline.weights.description import shipped_weights
 from pipeline.weights.folder import WeightsFolder
@@ -52,6 +53,7 @@ class Settings(BaseModel):
     key_pepper: str = Field("", repr=False)  # keys the stored hashes; several by commas, the newest first
     secrets_key: str = Field("", repr=False)  # seals secrets in rows; several by commas, the newest first
     embedded_engines: Literal["auto", "off"] = "auto"
+    speech: Literal["kokoro", "espeak"] = "kokoro"  # which embedded voice stands in first, where both are there
     openai_api_key: str = Field("", repr=False)
     openai_base_url: str = ""  # empty: OpenAI's own
     groq_api_key: str = Field("", repr=False)
@@ -125,6 +127,12 @@ class Settings(BaseModel):
         for name, variable in key_variables(self.catalog).items():
             given.setdefault(name, {})["api_key"] = secret_value(self._environ, variable)
         return {name: {key: value for key, value in table.items() if value} for name, table in given.items()}
+
+    def load_catalog(self) -> Catalog:
+        """The catalog in force. Raises CatalogBroken, InvalidRequest as `stock_providers` does."""
+        return load_catalog(
+            self.catalog, embedded_engines=self.embedded_engines, stock=self.stock_providers, speech=self.speech
+        )
 
     @property
     def weights(self) -> WeightsFolder:

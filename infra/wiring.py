@@ -42,7 +42,6 @@ from infra.webhooks.balance_low import BalanceAlerts
 from infra.webhooks.store import WebhookStore
 from infra.worker_heartbeats import WorkerStore
 from pipeline.catalog.catalog import Catalog
-from pipeline.catalog.toml_file import load_catalog
 from pipeline.provider_registry import ProviderRegistry
 
 log = logging.getLogger(__name__)
@@ -113,9 +112,7 @@ def build(settings: Settings, *, engine_processes: int | None = None) -> Service
         opened.callback(storage.close)
         queue = JobQueue(lambda: broker_url(settings))
         opened.callback(queue.close)
-        catalog = load_catalog(
-            settings.catalog, embedded_engines=settings.embedded_engines, stock=settings.stock_providers
-        )
+        catalog = settings.load_catalog()
         registry = ProviderRegistry(catalog, engine_processes=engine_processes or settings.cpu_processes)
         opened.callback(registry.close)
         outbound = Outbound(settings.outbound_allow, settings.outbound_http)

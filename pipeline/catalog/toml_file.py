@@ -38,9 +38,15 @@ class _StandIns(Row):
 
 
 def load_catalog(
-    path: Path | None, *, embedded_engines: str, stock: Mapping[str, Mapping[str, str]] | None = None
+    path: Path | None,
+    *,
+    embedded_engines: str,
+    stock: Mapping[str, Mapping[str, str]] | None = None,
+    speech: str = "",
 ) -> Catalog:
     """The shipped catalog with the file `path` laid over it; `embedded_engines` is "auto" or "off".
+
+    `speech`: the embedded provider that speaks first, if it is not the one that the catalog names first.
 
     `stock` are settings of providers by name, laid over both: keys come from the environment. A provider whose table has
     `needs` takes part only when at least one of the settings named there is given.
@@ -56,7 +62,7 @@ def load_catalog(
     catalog = Catalog(
         models={name: _model(name, table, file) for name, table in file.models.items()},
         providers=file.providers,
-        embedded=_stand_ins(file) if embedded_engines == "auto" else {},
+        embedded=_stand_ins(file, speech) if embedded_engines == "auto" else {},
     )
     _check_routes(catalog)
     _check_aliases(catalog)
@@ -77,8 +83,8 @@ def _model(name: str, table: Mapping[str, Any], file: _File) -> Model:
     return _checked(Model, what, given, id=name)
 
 
-def _stand_ins(file: _File) -> dict[Task, tuple[Route, ...]]:
-    """By task, the embedded routes whose provider takes part; a single table is a list of one."""
+def _stand_ins(file: _File, speech: str) -> dict[Task, tuple[Route, ...]]:
+    """By task, the embedded routes whose provider takes part; a single table is a list of one, and `speech` speaks first."""
     found: dict[Task, tuple[Route, ...]] = {}
     for task, given in file.embedded.items():
         what = f"the catalog's [embedded] {task}"
@@ -87,6 +93,8 @@ def _stand_ins(file: _File) -> dict[Task, tuple[Route, ...]]:
         )
         usable = tuple(route for route in told.routes if _takes_part(file.providers.get(route.provider, {})))
         found |= {task: usable} if usable else {}
+    if "speech" in found:
+        found["speech"] = tuple(sorted(found["speech"], key=lambda route: route.provider != speech))
     return found
 
 

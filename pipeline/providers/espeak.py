@@ -1,7 +1,8 @@
 """eSpeak NG, from the library and data in espeakng_loader's wheel: a hundred languages, no key, no download, no network.
 
 The names of OpenAI's voices stand for thirteen voices of its own that are easy to tell apart. Any eSpeak voice passes
-through: a language (`de`, `en-gb-scotland`), or one with a variant (`fr+m3`, `en-us+whisper`).
+through: a language (`de`, `en-gb-scotland`), or one with a variant (`fr+m3`, `en-us+whisper`). A text in other letters than Latin
+ones is spoken in the language that they tell, unless a voice of eSpeak's is asked for.
 
 The library keeps its voice and its rate in global variables, hence the engine processes.
 """
@@ -13,7 +14,7 @@ import functools
 import itertools
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from pipeline.engines.process_pool import EnginePool
 from pipeline.errors import ProviderError, UnsupportedValue
 from pipeline.options import SpeechOptions
 from pipeline.providers.base import Provider
+from pipeline.text.script import language_by_letters
 from pipeline.text.text_splitter import sentences
 from pipeline.text.word_timing import Marks, Utterance, marked
 
@@ -145,13 +147,13 @@ class Espeak:
 
     def speak(self, options: SpeechOptions, model: str) -> Iterator[bytes]:
         """One block per sentence. Raises UnsupportedValue for an unknown voice, EngineLost, ProviderBusy, ProviderError."""
-        voice = voice_called(options.voice)
+        voice = _voice_for(options)
         words_per_minute = _WORDS_PER_MINUTE * voice.pace * options.speed
         return self._blocks(options.input, voice, words_per_minute)
 
     def recite(self, options: SpeechOptions, model: str) -> Iterator[Utterance]:
         """One utterance per sentence, with the times the library tells. Raises as `speak` does."""
-        voice = voice_called(options.voice)
+        voice = _voice_for(options)
         words_per_minute = _WORDS_PER_MINUTE * voice.pace * options.speed
         for sentence in sentences(options.input, longest=_LONGEST_PIECE):
             speakable = _CONTROL.sub(" ", sentence)
@@ -168,6 +170,14 @@ class Espeak:
                 yield block
         if silent:
             yield _NOTHING_TO_SAY
+
+
+def _voice_for(options: SpeechOptions) -> Voice:
+    """The voice that was asked for; where one of OpenAI's names would have to spell foreign letters, its like in their language."""
+    voice = voice_called(options.voice)
+    language = languages().get(language_by_letters(options.input)) if options.voice in VOICES else None
+    _, plus, variant = voice.name.partition("+")
+    return replace(voice, name=language + plus + variant) if language else voice
 
 
 def voice_called(name: str) -> Voice:

@@ -13,10 +13,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
-import numpy as np
 from pydantic import TypeAdapter
 
 from pipeline.audio.encode import encode
+from pipeline.audio.quiet_edges import without_quiet_edges
 from pipeline.catalog.model import Route
 from pipeline.errors import ProviderNonsense
 from pipeline.options import SpeechOptions
@@ -29,9 +29,7 @@ from pipeline.transcript import Segment, Word
 
 SAMPLE_RATE = 24_000  # Hz, of every recital: OpenAI's pcm
 PAUSE_MS = 350  # between two sentences at speed 1
-_LEAD_MS, _TAIL_MS, _FADE_MS = 20, 60, 5
 _LONGEST_SENTENCE = 600  # characters; longer ones are shown in pieces
-_QUIET = 0.01  # of the loudest sample
 _LENGTH_BYTES = 4
 
 
@@ -135,29 +133,13 @@ def _joined(utterances: Iterator[Utterance], rate: int, pause_ms: int) -> Recita
     """Every utterance and a pause after it, so that passages can be laid end to end."""
     sound, told, at = bytearray(), list[Segment](), 0
     for utterance in utterances:
-        pcm, cut_ms = _tidy(utterance.pcm, rate)
+        pcm, cut_ms = without_quiet_edges(utterance.pcm, rate)
         length = round(1000 * (len(pcm) // 2) / rate)
         words = [_moved(word, at - cut_ms, at, at + length) for word in utterance.words]
         told += _sentences(utterance.text, words)
         sound += pcm + bytes(2 * (pause_ms * rate // 1000))
         at = round(1000 * (len(sound) // 2) / rate)
     return Recital(bytes(sound), tuple(told))
-
-
-def _tidy(pcm: bytes, rate: int) -> tuple[bytes, int]:
-    """The sound without the silence around it, faded in and out, and how many ms went at its beginning."""
-    samples = np.frombuffer(pcm[: len(pcm) // 2 * 2], dtype="<i2")
-    loud = np.flatnonzero(np.abs(samples.astype(np.int32)) > _QUIET * 32768)
-    if not len(loud):
-        return pcm, 0
-    first = max(0, int(loud[0]) - _LEAD_MS * rate // 1000)
-    last = min(len(samples), int(loud[-1]) + 1 + _TAIL_MS * rate // 1000)
-    kept = samples[first:last].astype(np.float32)
-    fade = min(_FADE_MS * rate // 1000, len(kept) // 2)
-    ramp = np.linspace(0, 1, fade, endpoint=False, dtype=np.float32)
-    kept[:fade] *= ramp
-    kept[len(kept) - fade :] *= ramp[::-1]
-    return np.rint(kept).astype("<i2").tobytes(), round(1000 * first / rate)
 
 
 def _moved(word: Word, by: int, first: int, last: int) -> Word:

@@ -20,7 +20,7 @@ from pipeline.provider_protocol import OPENAI_VOICES, Provider, Speaker, Transcr
 from pipeline.text.languages import language_code
 from pipeline.transcript import Heard, heard_from_json, heard_to_json
 from tests.api.serving import running
-from tests.support import tiny_whisper
+from tests.support import tiny_kokoro, tiny_whisper
 from tests.support.gemini_server import KEY, gemini
 
 pytestmark = pytest.mark.processes
@@ -50,7 +50,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dic
     """What a provider needs to work.
 
     Behind the one for OpenAI is another Stenopool, whose model `any` is the oracle; behind Gemini's a server on loopback; and
-    Whisper gets a tiny model that is made here.
+    Whisper and Kokoro get tiny models that are made here.
     """
     home = tmp_path_factory.mktemp("upstream")
     whisper = {"model": str(tiny_whisper.build(home / "tiny-whisper")), "local_files_only": "true"}
@@ -66,6 +66,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dic
                 "openai": {"base_url": f"{place.url}/v1", "api_key": secret},
                 "gemini": {"base_url": google.url, "api_key": KEY},
                 "faster_whisper": whisper,
+                "kokoro": {"model": str(tiny_kokoro.build(home / "tiny-kokoro"))},
             }
 
 

@@ -34,6 +34,7 @@ PROMISED: dict[str, tuple[set[str], dict[str, str]]] = {
     ),
     "whisper-base": ({"transcription", "translation"}, {}),
     "pocketsphinx-en-us": ({"transcription", "translation"}, {}),
+    "kokoro": ({"speech"}, {}),
     "espeak-ng": ({"speech"}, {}),
     "oracle": ({"transcription", "translation", "speech"}, {}),
 }
@@ -42,7 +43,7 @@ EMBEDDED = {
     "translation": Route(provider="pocketsphinx", model="pocketsphinx-en-us"),
     "speech": Route(provider="espeak", model="espeak-ng"),
 }
-ALWAYS = {"pocketsphinx-en-us", "espeak-ng", "oracle"}
+ALWAYS = {"pocketsphinx-en-us", "espeak-ng", "kokoro", "oracle"}
 
 
 def test_no_model_more_or_less() -> None:

@@ -93,6 +93,15 @@ def test_the_librarys_own_voices_pass_through(name: str, voice: str, speaker: Sp
     assert len(spoken(speaker, "1, 2, 3", voice=name)) > SAMPLE_RATE / 2
 
 
+@pytest.mark.parametrize(
+    ("text", "language"), [("Добрый день, как дела?", "ru"), ("你好,世界。", "zh"), ("שלום", "he")]
+)
+def test_foreign_letters_are_spoken_and_not_spelled(text: str, language: str, speaker: Speaker) -> None:
+    named, own = (spoken(speaker, text, voice=voice) for voice in ("alloy", language))
+    assert len(named) == pytest.approx(len(own), rel=0.02)
+    assert len(spoken(speaker, text, voice="en-us")) > 1.5 * len(own), "letter by letter, as asked"
+
+
 @pytest.mark.parametrize("name", ["xx", "de+nobody", "de+", "+f3", "../de", "de\0", "gmw/de"])
 def test_other_names_are_refused(name: str) -> None:
     with pytest.raises(UnsupportedValue, match=r"alloy.*shimmer.*de.*fr"):

@@ -1,0 +1,1 @@
+"""Kokoro, a voice of 82 million parameters: text into phonemes, phonemes and a style into sound."""

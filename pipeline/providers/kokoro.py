@@ -1,0 +1,135 @@
+"""Kokoro-82M on this machine by onnxruntime: a natural voice for English, no key, no network.
+
+Settings in `[providers.<name>]`, with `kind = "kokoro"`:
+
+    model               the folder in which model.onnx, voices.npz and vocab.json lie
+    cpu_threads         threads of one model; 0: as onnxruntime likes
+    processes           models at once in each of our processes
+    timeout_s           seconds that a phrase may take, the first one with loading the model
+
+The thirteen names of OpenAI's voices are fixed mixtures of the five styles that come with the weights, which have names of their
+own, too. A text is spoken phrase by phrase, each of 8 s at most: the first one is heard early, and the memory stays small.
+
+Another language than English, as far as its letters tell, and a voice of eSpeak NG's are refused, so that the next route speaks.
+The model lives in an engine process (pipeline/engines) beside the library that makes the phonemes, which has global state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pipeline.engines.process_pool import EnginePool
+from pipeline.errors import CatalogBroken, UnsupportedValue
+from pipeline.kokoro.folder import FILES, SAMPLE_RATE
+from pipeline.kokoro.voices import mixture
+from pipeline.options import SpeechOptions
+from pipeline.providers.base import Provider
+from pipeline.text.script import language_by_letters
+from pipeline.text.text_splitter import sentences
+from pipeline.text.word_timing import Utterance, laid_over
+
+_LONGEST_SENTENCE, _LONGEST_PHRASE = 2000, 110  # characters; a phrase is some 8 s of sound
+_SENTENCE_MS, _CLAUSE_MS, _WORD_MS = 350, 130, 30  # pauses at speed 1 behind what ends so
+_CHARACTERS_PER_SECOND = 14.0
+_NOTHING_TO_SAY = bytes(2 * SAMPLE_RATE // 4)  # a text without a single letter still gives a playable file
+
+
+class Config(BaseModel):
+    """How the model is run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str = "kokoro"
+    name: str = "kokoro"
+    needs: tuple[str, ...] = ()
+    model: str = ""
+    cpu_threads: int = Field(0, ge=0)
+    processes: int = Field(1, ge=1)
+    timeout_s: float = Field(300.0, gt=0)
+
+
+class Kokoro:
+    """Speaks phrase by phrase."""
+
+    local = True
+    sample_rate = SAMPLE_RATE
+
+    def __init__(self, config: Config, pool: EnginePool) -> None:
+        self.name = config.name
+        self._timeout = config.timeout_s
+        self._pool = pool
+
+    def speak(self, options: SpeechOptions, model: str) -> Iterator[bytes]:
+        """One block per phrase. Raises UnsupportedValue (voice or language), EngineLost, ProviderBusy, ProviderError."""
+        styles = mixture(options.voice)
+        _check_language(options.input)
+        return self._blocks(options, styles)
+
+    def recite(self, options: SpeechOptions, model: str) -> Iterator[Utterance]:
+        """One utterance per sentence, its words laid over what sounds. Raises as `speak` does."""
+        styles = mixture(options.voice)
+        _check_language(options.input)
+        for sentence in sentences(options.input, longest=_LONGEST_SENTENCE):
+            sound = b"".join(self._sentence(sentence, styles, options.speed))
+            yield laid_over(sentence, sound, SAMPLE_RATE)
+
+    def _blocks(self, options: SpeechOptions, styles: Mapping[str, float]) -> Iterator[bytes]:
+        pause, silent = b"", True
+        for sentence in sentences(options.input, longest=_LONGEST_SENTENCE):
+            for block in self._sentence(sentence, styles, options.speed):
+                yield pause + block
+                pause, silent = b"", False
+            pause = b"" if silent else _silence(_SENTENCE_MS, options.speed)
+        if silent:
+            yield _NOTHING_TO_SAY
+
+    def _sentence(self, sentence: str, styles: Mapping[str, float], speed: float) -> Iterator[bytes]:
+        pause = b""
+        for phrase in sentences(sentence, longest=_LONGEST_PHRASE):
+            cost = len(phrase) / _CHARACTERS_PER_SECOND / speed
+            sound: bytes = self._pool.call("say", phrase, styles, speed, timeout=self._timeout, cost=cost)
+            if sound:
+                yield pause + sound
+                pause = _silence(_CLAUSE_MS if phrase[-1] in ",;:—" else _WORD_MS, speed)
+
+
+def _silence(milliseconds: int, speed: float) -> bytes:
+    return bytes(2 * round(milliseconds * SAMPLE_RATE / 1000 / speed))
+
+
+def _check_language(text: str) -> None:
+    """Raises UnsupportedValue for a text that is mostly written in other letters than English is."""
+    if language_by_letters(text):
+        raise UnsupportedValue("This voice speaks English only, and the text is in other letters", param="input")
+
+
+def check(config: Mapping[str, Any]) -> Config:
+    """Raises CatalogBroken for settings that make no sense."""
+    try:
+        return Config.model_validate(config)
+    except ValidationError as error:
+        raise CatalogBroken(f"a provider's {error.errors()[0]['loc']}: {error.errors()[0]['msg']}") from None
+
+
+def trouble(config: Mapping[str, Any]) -> str:
+    """What stands in the way on this machine and what to do, as far as that shows without loading anything; or nothing."""
+    folder = Path(check(config).model)
+    missing = [name for name in FILES if not (folder / name).is_file()]
+    return f"`model` is a folder without {', '.join(missing)}: stenopool models install kokoro" if missing else ""
+
+
+def open_provider(config: Mapping[str, Any], engine_processes: int) -> Provider:
+    """Raises CatalogBroken for settings that make no sense."""
+    checked = check(config)
+    arguments = (checked.model, checked.cpu_threads)
+    pool = EnginePool(
+        checked.name,
+        "pipeline.kokoro.synthesizer:Synthesizer",
+        arguments,
+        processes=min(engine_processes, checked.processes),
+    )
+    return Provider(speaker=Kokoro(checked, pool), resources=(pool,))
