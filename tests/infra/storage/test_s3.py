@@ -178,6 +178,7 @@ def test_a_part_that_fails_aborts_the_upload(moto_s3: S3Server, monkeypatch: pyt
     moto_s3.use(monkeypatch)
     store = S3Storage("parts-that-fail")
     store.put("first", b"makes the bucket")
+    store.delete("first")
     parts = []
 
     def fail_third(**_: object) -> None:
