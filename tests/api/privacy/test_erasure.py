@@ -28,11 +28,17 @@ EVERYTHING = (*SECRETS.values(), *CONTENT.values(), *LABELS.values(), *NAMES.val
 
 def filled(house: House, site: Receiver) -> list[str]:
     """Jobs that are done, failed, live and half heard, endpoints and a log; returns some words that were heard."""
-    hook = {"name": NAMES["endpoint"], "url": f"{site.url}/{NAMES['receiver']}", "event_types": ["audio.job.completed"]}
+    hook = {
+        "name": NAMES["endpoint"],
+        "url": f"{site.url}/{NAMES['receiver']}",
+        "event_types": ["audio.job.completed", "balance.low"],
+    }
     endpoint = house.post("/v1/webhook_endpoints", json=hook).json()["id"]
     house.post(f"/v1/webhook_endpoints/{endpoint}/test")
     house.services.accounts.create_key(house.account_id, NAMES["key"])
     Adjustments(house.services.database).book("top_up", house.account_id, 5_000_000, note=NOTE)
+    house.services.accounts.update(house.account_id, balance_low=10**12)
+    assert house.services.balance_alerts.announce() == [house.account_id]
     of_url(house, site.url, timeout_seconds=1000)
     done = of_file(house, SAMPLE)
     house.work()
@@ -71,6 +77,7 @@ def test_nothing_of_an_erased_account_is_left_but_numbers(safe: House, site: Rec
     assert told["kept"]["receipts"] == len(kept)
     assert safe.services.ledger.check() == []
     assert safe.get("/v1/balance").status_code == 401
+    assert safe.services.balance_alerts.announce() == []
     with pytest.raises(WrongState, match="Make a new one"):
         safe.services.accounts.update(safe.account_id, status="active")
     safe.work()

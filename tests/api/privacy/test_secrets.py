@@ -99,6 +99,7 @@ def test_after_purge_nothing_is_left_but_numbers_and_labels(safe: House, site: R
         assert (shown.status_code, shown.json()["request"]["model"]) == (200, "oracle")
         assert safe.get(f"/v1/audio/jobs/{one['id']}/segments").status_code == 410
         assert job(safe, one["id"]).cleared
+    assert safe.post(f"/v1/audio/jobs/{failed['id']}/pay").status_code == 410, "there is nothing to pay for any more"
 
 
 def test_a_request_that_is_repeated_after_the_purge_makes_no_second_job(safe: House, site: Receiver) -> None:
