@@ -70,7 +70,7 @@ class Door:
             return []
 
         services = SimpleNamespace(accounts=self.accounts, limits=SimpleNamespace(admit=admit))
-        context = SimpleNamespace(services=services, query=self.query)
+        context = SimpleNamespace(services=services, query=self.query, shutting_down=False)
         headers = [(b"authorization", f"Bearer {key}".encode())] if key else []
         state = {"peer": peer, "own_id": "req_1"}
         scope = {"type": "http", "method": "GET", "path": path, "headers": headers, "state": state}
