@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -13,6 +14,7 @@ from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 
 from api.access.authentication import Authentication
+from api.compatibility import speech_lists
 from api.dependencies import AppContext
 from api.http import error_responses
 from api.http.content_encoding import ContentEncoding
@@ -30,6 +32,8 @@ from api.routes.system import docs_page, health
 from api.sync.hold_renewal import hold_renewal_task
 from infra.settings import Settings
 from infra.wiring import Services, build
+
+log = logging.getLogger("stenopool.api")
 
 UNTRACED: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}  # the metrics and the log tell all that
 TITLE = "Stenopool"
@@ -66,6 +70,7 @@ def create_app(services: Services | None = None, *, settings: Settings | None = 
         transcriptions,
         speech,
         models,
+        speech_lists,
         jobs,
         results,
         webhooks,
@@ -101,6 +106,8 @@ async def _open(app: FastAPI, services: Services, *, greet: bool = False) -> Asy
     context = app.state.context = AppContext(services)
     if greet:
         await services.limits.greet()
+        for model in services.catalog.ending():
+            log.warning("the model %s ends at its vendor: %s", model.id, model.shutdown and model.shutdown.told)
     try:
         async with hold_renewal_task(context):
             yield

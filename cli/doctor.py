@@ -49,6 +49,7 @@ SUPPORTED = ((3, 11), (3, 13))
 ROOMY, TIGHT = 5 * 1024**3, 512 * 1024**2  # bytes free: below the first a warning, below the second broken
 GIB = 1024**3
 VERIFY = "`stenopool models verify` tells whether weights are damaged; another engine hears until they are replaced"
+STAY = "give them a route that stays in your catalog; without one the embedded engines serve these names"
 SENTENCE = "We have a lot of people in the company."  # simple words
 MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "broken": ("✗", "red")}
 
@@ -102,6 +103,7 @@ def _examine(chosen: Settings, port: int) -> Iterator[Finding]:
         "storage": lambda: _storage(chosen),
         "redis": lambda: _redis(chosen),
         "models": lambda: _models(chosen),
+        "shutdowns": lambda: _shutdowns(chosen),
         "engines": lambda: _engines(chosen),
         "workers": lambda: _workers(chosen),
         "port": lambda: _port(port),
@@ -237,6 +239,15 @@ def _models(chosen: Settings) -> Finding:
     advice = "; ".join(f"{name}: {told}" for name, told in said.items() if told)
     tasks = ", ".join(f"{task}: {model}" for task, model in serving(catalog).items())
     return Finding("models", "warning" if advice else "ok", f"{stand_ins(catalog)} ({tasks or 'none'})", advice)
+
+
+def _shutdowns(chosen: Settings) -> Finding:
+    """Which names that this installation serves end at their vendor, and when."""
+    ending = chosen.load_catalog().ending()
+    if not ending:
+        return ok("shutdowns", "no model here is served by a vendor that has said when it ends")
+    told = "; ".join(f"{model.id}: {model.shutdown.told}" for model in ending if model.shutdown)
+    return Finding("shutdowns", "warning", f"their vendors end {told}", STAY)
 
 
 def _engines(chosen: Settings) -> Finding:

@@ -6,13 +6,16 @@ import asyncio
 import logging
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.compatibility.groq import with_our_path
 from api.http.error_responses import METHODS, ClientGone, ServerStopping, allowed, render, unexpected
 from api.http.json_text import refuse_nul_in_url
 from api.http.peers import Peers
@@ -25,12 +28,15 @@ log = logging.getLogger("stenopool.api")
 
 SYNCHRONOUS = frozenset({"/v1/audio/speech", "/v1/audio/transcriptions", "/v1/audio/translations"})
 HEALTH = frozenset({"/healthz", "/readyz"})  # served beside all slots
-PUBLIC = HEALTH | frozenset({"/", "/version", "/docs", "/openapi.json", "/redoc"})
+NAMES = frozenset(
+    {"/v1/audio/models", "/v1/audio/voices"}
+)  # asked for without a key, so nothing but names stands there
+PUBLIC = HEALTH | NAMES | frozenset({"/", "/version", "/docs", "/openapi.json", "/redoc"})
 SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 LONGEST_CLIENT_ID = 512  # characters of X-Client-Request-Id, as OpenAI has it
 EXPOSED = (
     b"x-request-id, x-perf-request-id, x-perf-model-used, x-perf-cost-usd, x-perf-latency-ms, x-perf-gaps, x-perf-warnings, "
-    b"openai-processing-ms, "
+    b"openai-processing-ms, deprecation, sunset, "
     b"location, retry-after, x-should-retry, etag, idempotent-replayed, content-disposition, "
     b"x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, ratelimit, ratelimit-policy"
 )
@@ -62,6 +68,7 @@ class _Response:
     request_id: str
     own_id: str
     started_at: float
+    state: Mapping[str, Any]
     started: bool = False
     status: int = 0
 
@@ -81,6 +88,7 @@ class _Response:
             (b"openai-processing-ms", latency),
             (b"access-control-allow-origin", b"*"),
             (b"access-control-expose-headers", EXPOSED),
+            *self.state.get("shutdown_headers", ()),
         ]
         if self.path in SYNCHRONOUS and self.status >= HTTPStatus.BAD_REQUEST:  # failed work is free
             told += [(b"x-perf-latency-ms", latency), (b"x-perf-cost-usd", b"0")]
@@ -101,8 +109,9 @@ class RequestMiddleware:
         headers = Headers(scope=scope)
         scope["query_string"] = LIST_NAME.sub(rb"\1\2=", scope["query_string"])  # as SDKs write lists: `name[]=`
         own = new_request_id()  # in the ledger and on the receipt: never what a caller sends, who may send it twice
-        answer = _Response(send, scope["path"], request_id(headers, own), own, time.monotonic())
         state = scope.setdefault("state", {})
+        with_our_path(scope)
+        answer = _Response(send, scope["path"], request_id(headers, own), own, time.monotonic(), state)
         state.update(request_id=answer.request_id, own_id=own, started_at=answer.started_at)
         state["peer"] = self.peers.of_request(scope)
         if scope["method"] == "OPTIONS" and (told := _options(scope, headers)) is not None:

@@ -16,6 +16,7 @@ from api.dependencies import JOBS, AppContext
 from api.http.idempotency import REPLAYED, idempotency, idempotency_key
 from api.http.repeated_headers import RESPOND_ASYNC, wants_async
 from api.http.request_body import read_json, validated
+from api.http.shutdown_headers import announce_shutdown
 from api.jobs.quote import heard_ms, job_terms, known_ms_of
 from api.schemas.audio_options import TranscriptionFields
 from api.schemas.job_object import job_object
@@ -75,6 +76,7 @@ async def create_job(request: Request, context: AppContext, caller: Principal, *
             form = await read_form(request, sink, before_file=partial(refuse_unheard, context))
     try:
         fields = _job_fields(context, form.fields, task)
+        announce_shutdown(request, context.services.catalog.model(fields.model))
         if fields.task == "speech" and task is None:  # else the endpoint has been counted already
             await count_speech_job(context.services, caller)
         answer = await _submit(asked, fields, await _input(asked, fields, form, sink))
@@ -94,6 +96,8 @@ def _job_fields(context: AppContext, given: Any, task: str | None) -> Fields:
     speech = isinstance(told, dict) and told.get("task") == "speech"
     if not speech and isinstance(told, dict) and told.get("text"):
         raise InvalidRequest(NO_TEXT, param="text")
+    if speech and task and told.get("voice") is None:  # the endpoint that became this job wants one
+        raise InvalidRequest("voice: this field is required", param="voice")
     fields: Fields = validated(SpeechJobFields, told) if speech else validated(JobFields, told)
     services = context.services
     if isinstance(fields, SpeechJobFields) or fields.task == "speech":

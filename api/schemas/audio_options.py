@@ -256,8 +256,7 @@ class SpeechFields(Lenient):
     model: str = Field(min_length=1, max_length=200, description="A model's id; see GET /v1/models.")
     input: str = Field("", validate_default=True, description=f"The text, at most {MAX_INPUT} characters.")
     voice: AnyVoice = Field(
-        "alloy",
-        description='alloy (default) or another of the model\'s voices (GET /v1/models/{model}), or {"id": "…"}.',
+        description='Such as alloy, one of the model\'s voices (GET /v1/models/{model}), or {"id": "…"}.'
     )
     instructions: str | None = Field(None, max_length=MAX_INPUT)
     response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] | None = Field(

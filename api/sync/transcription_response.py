@@ -18,6 +18,7 @@ from typing import Any
 
 from fastapi import Request, Response
 
+from api.compatibility.groq import x_groq
 from api.http.error_responses import content_of
 from api.http.perf_metadata import omission_headers, perf, perf_headers, usage
 from api.http.sse import EVENT_STREAM, KEEPALIVE, KEEPALIVE_SECONDS, STREAM_HEADERS, Stream, event
@@ -67,7 +68,7 @@ async def as_events(
 
 
 def _written(request: Request, transcript: Transcript, options: TranscriptionOptions) -> bytes:
-    extra: dict[str, Any] = {"perf": perf(request, transcript.model_used, transcript.audio_ms)}
+    extra: dict[str, Any] = {"perf": perf(request, transcript.model_used, transcript.audio_ms), **x_groq(request)}
     if options.task == "transcription":
         extra = {"usage": usage(transcript, options.response_format), **extra}
     how = RenderOptions(granularities=options.timestamp_granularities, extra=extra)

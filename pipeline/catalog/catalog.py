@@ -122,6 +122,11 @@ class Catalog:
             return self._hearing(routes, options, "language", (options.language,))
         return self._hearing(routes, options, "languages", options.languages) if options.languages else routes
 
+    def ending(self) -> tuple[Model, ...]:
+        """The models with a route here whose vendor ends them: the first to end first."""
+        dated = [(model.shutdown.on, model) for model in self.models.values() if model.shutdown and model.routes]
+        return tuple(model for _, model in sorted(dated, key=lambda one: one[0]))
+
     def provider_kind(self, name: str) -> str:
         """The file in `pipeline/providers` that serves the provider `name`."""
         return str(self.providers.get(name, {}).get("kind", name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -73,12 +74,45 @@ class Limits(Row):
         return general if self.max_seconds is None else min(self.max_seconds, general)
 
 
+class Facts(Row):
+    """Where a model's prices and limits were read, and when: both change without telling anybody."""
+
+    as_of: date
+    source: str
+
+
+class Shutdown(Row):
+    """The end of a model at the vendor whose name it has: here it goes on, as long as anybody serves it.
+
+    `known_since` is the day on which we knew; `successor` the model that the vendor offers in its place, if there is one.
+    """
+
+    on: date
+    known_since: date
+    successor: str | None = None
+
+    @property
+    def told(self) -> str:
+        """For people."""
+        return f"{self.on}, successor {self.successor}" if self.successor else f"{self.on}, no successor"
+
+    @property
+    def sunset(self) -> datetime:
+        """Its last moment: the vendor names a day, and says no hour."""
+        return datetime.combine(self.on, time(), UTC)
+
+    @property
+    def deprecation(self) -> int:
+        """Since when, in Unix seconds."""
+        return int(datetime.combine(self.known_since, time(), UTC).timestamp())
+
+
 class Model(Row):
     """One model as callers know it.
 
     `aliases` are further names of it; `formats` what it writes, where that is not everything; `languages` ISO 639 codes,
     empty where nobody can list them. In the file, `languages`, here and in a route, may name a list of `[languages]` or have
-    such names among its codes, and `voices` names tables of `[voices]`.
+    such names among its codes, `voices` names tables of `[voices]`, and `facts` one of `[facts]`.
     """
 
     id: str
@@ -90,6 +124,8 @@ class Model(Row):
     voices: tuple[Voice, ...] = ()
     limits: Limits = Limits()
     prices: Prices = Prices()
+    facts: Facts | None = None
+    shutdown: Shutdown | None = None
     audio_ratio: Decimal = Decimal(1)
     owned_by: str = "stenopool"
     routes: tuple[Route, ...] = ()

@@ -31,6 +31,7 @@ class _File(Row):
     embedded: dict[Task, Any] = Field({})
     languages: dict[str, tuple[str, ...]] = Field({})
     voices: dict[str, dict[str, str]] = Field({})
+    facts: dict[str, dict[str, Any]] = Field({})
 
 
 class _StandIns(Row):
@@ -55,7 +56,7 @@ def load_catalog(
     """
     tables = _read(SHIPPED)
     if path is not None:
-        tables = _laid_over(tables, _read(path))
+        tables = _laid_over(_without_stale_facts(tables, above := _read(path)), above)
     if stock:
         tables = _laid_over(tables, {"providers": {name: dict(given) for name, given in stock.items()}})
     file = _checked(_File, "the catalog", tables)
@@ -70,11 +71,25 @@ def load_catalog(
     return replace(catalog, models={name: _configured(model, file.providers) for name, model in catalog.models.items()})
 
 
+def _without_stale_facts(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Where a deployment names prices or limits of its own, those of the shipped file were not read where these come from."""
+    own = above.get("models")
+    tables = own.items() if isinstance(own, dict) else ()
+    repriced = [name for name, table in tables if isinstance(table, dict) and {"prices", "limits"} & table.keys()]
+    models = {
+        name: {key: value for key, value in table.items() if key != "facts" or name not in repriced}
+        for name, table in below["models"].items()
+    }
+    return {**below, "models": models}
+
+
 def _model(name: str, table: Mapping[str, Any], file: _File) -> Model:
     """The model's table with the lists that it names by name put in."""
     what, given = f"the catalog's model {name!r}", dict(table)
     if "languages" in given:
         given["languages"] = _listed(what, given["languages"], file.languages)
+    if isinstance(given.get("facts"), str):
+        given["facts"] = _named(what, "facts", file.facts, given["facts"])
     given |= {"routes": _with_languages(what, given["routes"], file)} if "routes" in given else {}
     named = given.get("voices", ())
     sets = [_named(what, "voices", file.voices, one) for one in ((named,) if isinstance(named, str) else named)]

@@ -89,7 +89,17 @@ def test_everything_broken_is_found_at_once(run: Run, monkeypatch: pytest.Monkey
     assert ran.code == exits.FAILED
     assert not ran.json["ok"]
     broken = {name for name, state in states(ran).items() if state == "broken"}
-    assert broken == {"database", "money", "encryption", "redis", "storage", "models", "engines", "workers"}
+    assert broken == {
+        "database",
+        "money",
+        "encryption",
+        "redis",
+        "storage",
+        "models",
+        "shutdowns",
+        "engines",
+        "workers",
+    }
 
 
 def test_books_that_do_not_agree_are_broken(run: Run) -> None:

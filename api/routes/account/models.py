@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from api.dependencies import AppContext, Context
+from api.http.shutdown_headers import announce_shutdown
 from api.openapi.code_samples import ENDPOINTS, address_of, snippets
 from api.openapi.document import answers
 from api.schemas.audio_options import MAX_INPUT
@@ -29,7 +30,8 @@ def model_object(catalog: Catalog, model: Model) -> dict[str, Any]:
         "object": "model",
         "created": CREATED,
         "owned_by": model.owned_by,
-        "shutdown_date": None,
+        "shutdown_date": model.shutdown and model.shutdown.on.isoformat(),
+        "successor": model.shutdown and model.shutdown.successor,
         "task": model.tasks[0],  # what it is for in the first place, and where to ask for that
         "endpoint": ENDPOINTS[model.tasks[0]],
         "tasks": list(model.tasks),
@@ -49,6 +51,7 @@ def whole_model(context: AppContext, model: Model, *, base: str) -> dict[str, An
         **model_object(catalog, model),
         "description": model.description,
         "aliases": list(model.aliases),
+        "facts": model.facts and model.facts.model_dump(mode="json"),
         "endpoints": [_endpoint(catalog, model, task) for task in model.tasks],
         "languages": list(catalog.languages(model.id)),
         "voices": voices,
@@ -107,4 +110,5 @@ async def show_model(model_id: str, request: Request, context: Context) -> dict[
     """With its voices, languages, limits, and an example to run for each of its tasks. An id may contain slashes, which
     SDKs percent-encode; another name of a model shows that model."""
     model = context.services.catalog.model(model_id)
+    announce_shutdown(request, model)
     return whole_model(context, model, base=address_of(str(request.base_url)))

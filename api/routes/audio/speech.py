@@ -12,6 +12,7 @@ from api.dependencies import AppContext, Caller, Context
 from api.http.perf_metadata import perf, perf_headers
 from api.http.repeated_headers import wants_async
 from api.http.request_body import read_json, validated
+from api.http.shutdown_headers import announce_shutdown
 from api.http.sse import EVENT_STREAM, STREAM_HEADERS, Stream, event
 from api.jobs.submission import create_job
 from api.openapi.document import answers, shown_as, takes
@@ -45,9 +46,11 @@ async def speech(request: Request, context: Context, caller: Caller) -> Response
         return await create_job(request, context, caller, task="speech")
     fields = validated(SpeechFields, await read_json(request))
     options = fields.options()
-    context.services.catalog.routes(options.model, "speech")
-    context.services.catalog.check_format(options.model, "speech", options.response_format)
-    context.services.catalog.model(options.model).limits.check_text(options.input)
+    catalog, model = context.services.catalog, context.services.catalog.model(options.model)
+    announce_shutdown(request, model)
+    catalog.routes(options.model, "speech")
+    catalog.check_format(options.model, "speech", options.response_format)
+    model.limits.check_text(options.input)
     bill = Bill(context.services, caller, subject_of(request), options)
     spoken = await context.synthesize(partial(_begun, bill, options, context.services.registry))
     request.state.cost = bill.cost_ahead

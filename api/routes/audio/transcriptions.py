@@ -13,6 +13,7 @@ from api.dependencies import AppContext, Caller, Context, context_of, principal_
 from api.http.client_disconnect import ClientDisconnect
 from api.http.repeated_headers import wants_async
 from api.http.request_body import validated
+from api.http.shutdown_headers import announce_shutdown
 from api.jobs.submission import create_job
 from api.openapi.document import answers, takes
 from api.schemas.audio_options import TranscriptionFields
@@ -79,9 +80,11 @@ FAST_PATHS = {"/v1/audio/transcriptions": _transcriptions, "/v1/audio/translatio
 async def _heard(request: Request, context: AppContext, caller: Principal, task: Task) -> Response:
     sound, fields = await _read(request)
     options = fields.options(task)
-    context.services.catalog.routes_for(options)
-    context.services.catalog.check_format_of(options)
-    limits = context.services.catalog.model(options.model).limits
+    catalog, model = context.services.catalog, context.services.catalog.model(options.model)
+    announce_shutdown(request, model)
+    catalog.routes_for(options)
+    catalog.check_format_of(options)
+    limits = model.limits
     limits.check_file(len(sound))
     streamed = bool(fields.stream) and task == "transcription"
     bill, handed_out = Bill(context.services, caller, subject_of(request), options), HandedOut()

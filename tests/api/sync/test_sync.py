@@ -173,14 +173,20 @@ def test_speech_is_heard_again(house: House) -> None:
 
 def test_speed_changes_the_length(house: House) -> None:
     def frames(speed: float) -> int:
-        asked = {"model": "oracle", "input": "one two three four", "response_format": "pcm", "speed": speed}
+        asked = {
+            "model": "oracle",
+            "input": "one two three four",
+            "voice": "alloy",
+            "response_format": "pcm",
+            "speed": speed,
+        }
         return len(house.post(SPEAK, json=asked).content)
 
     assert frames(0.5) > frames(1.0) > frames(2.0)
 
 
 def test_speech_as_events(house: House) -> None:
-    asked = {"model": "oracle", "input": "hello", "response_format": "pcm", "stream_format": "sse"}
+    asked = {"model": "oracle", "input": "hello", "voice": "alloy", "response_format": "pcm", "stream_format": "sse"}
     answer = house.post(SPEAK, json=asked)
     assert answer.headers["content-type"].startswith("text/event-stream")
     events = [json.loads(part.removeprefix("data: ")) for part in answer.text.strip().split("\n\n")]
@@ -206,10 +212,18 @@ def test_speech_as_events(house: House) -> None:
     ],
 )
 def test_bad_speech(house: House, fields: dict[str, Any], param: str) -> None:
-    answer = house.post(SPEAK, json={"model": "oracle", "input": "hello", **fields})
+    answer = house.post(SPEAK, json={"model": "oracle", "input": "hello", "voice": "alloy", **fields})
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, param), answer.text
     if param == "input" and not (fields["input"] or "").strip():
         assert answer.json()["error"]["message"] == "input text is required"
+
+
+@pytest.mark.parametrize("headers", [{}, {"Prefer": "respond-async"}], ids=["at once", "as a job"])
+def test_speech_wants_a_voice(house: House, headers: dict[str, str]) -> None:
+    asked = {"model": "oracle", "input": "hello"}
+    for given in (asked, {**asked, "voice": None}):
+        answer = house.post(SPEAK, json=given, headers=house.auth() | headers)
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, "voice"), answer.text
 
 
 def test_models(house: House) -> None:
@@ -231,6 +245,6 @@ def test_models(house: House) -> None:
 
 
 def test_a_wav_answer_is_a_wav(house: House) -> None:
-    answer = house.post(SPEAK, json={"model": "oracle", "input": "hello", "response_format": "wav"})
+    answer = house.post(SPEAK, json={"model": "oracle", "input": "hello", "voice": "alloy", "response_format": "wav"})
     with wave.open(io.BytesIO(answer.content)) as file:
         assert (file.getnchannels(), file.getsampwidth()) == (1, 2)

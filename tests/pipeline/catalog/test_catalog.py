@@ -24,7 +24,7 @@ PROMISED: dict[str, tuple[set[str], dict[str, str]]] = {
         {"million_audio_tokens_in": "3.00", "million_text_tokens_in": "1.25", "million_text_tokens_out": "5.00"},
     ),
     "gpt-4o-transcribe-diarize": ({"transcription"}, TOKENS),
-    "gpt-transcribe": ({"transcription"}, TOKENS),
+    "gpt-transcribe": ({"transcription"}, {"audio_minute": "0.0045"}),
     "tts-1": ({"speech"}, {"thousand_characters": "0.015"}),
     "tts-1-hd": ({"speech"}, {"thousand_characters": "0.030"}),
     "gpt-4o-mini-tts": ({"speech"}, {"million_text_tokens_in": "0.60", "million_audio_tokens_out": "12.00"}),
@@ -44,6 +44,47 @@ EMBEDDED = {
     "speech": Route(provider="espeak", model="espeak-ng"),
 }
 ALWAYS = {"pocketsphinx-en-us", "espeak-ng", "kokoro", "oracle"}
+
+
+VENDORS = {"openai", "groq", "gemini"}
+
+
+def test_every_price_of_a_vendor_says_where_and_when_it_was_read() -> None:
+    models = load_catalog(None, embedded_engines="auto", stock={name: {"api_key": "x"} for name in VENDORS}).models
+    for model in models.values():
+        priced = bool(model.prices.model_dump(exclude_none=True))
+        assert (model.facts is not None) == priced, model.id
+        if model.shutdown and model.shutdown.successor:
+            assert model.shutdown.successor in models
+    assert {model.id for model in models.values() if model.shutdown} == {
+        "whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe", "gpt-4o-transcribe-diarize",
+        "tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gemini-3.1-flash-tts-preview",
+    }  # fmt: skip
+
+
+def test_the_models_that_end_are_told_where_their_vendor_serves_them(tmp_path: Path) -> None:
+    assert load_catalog(None, embedded_engines="auto").ending() == ()
+    ending = load_catalog(None, embedded_engines="auto", stock={"openai": {"api_key": "x"}}).ending()
+    assert [model.id for model in ending[:3]] == ["tts-1", "tts-1-hd", "gpt-4o-mini-tts"]
+    assert [model.shutdown.told for model in (ending[0], ending[-1]) if model.shutdown] == [
+        "2027-01-06, no successor",
+        "2027-02-26, successor gpt-transcribe",
+    ]
+
+
+def test_prices_of_ones_own_are_not_told_to_have_been_read_elsewhere(tmp_path: Path) -> None:
+    own = tmp_path / "catalog.toml"
+    own.write_text("""
+        [models.whisper-1]
+        prices = { audio_minute = "0.004" }
+        [models.tts-1]
+        prices = { thousand_characters = "0.01" }
+        facts = { as_of = 2026-12-01, source = "our contract" }
+    """)
+    models = load_catalog(own, embedded_engines="auto").models
+    assert models["whisper-1"].facts is None
+    assert models["tts-1"].facts and models["tts-1"].facts.source == "our contract"
+    assert models["tts-1-hd"].facts and models["tts-1-hd"].facts.source != "our contract"
 
 
 def test_no_model_more_or_less() -> None:

@@ -1,0 +1,1 @@
+"""What clients of other servers ask for under other names."""
