@@ -14,7 +14,6 @@ from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 
 from api.access.authentication import Authentication
-from api.compatibility import speech_lists
 from api.dependencies import AppContext
 from api.http import error_responses
 from api.http.content_encoding import ContentEncoding
@@ -26,7 +25,7 @@ from api.http.request_middleware import RequestMiddleware
 from api.openapi.document import document
 from api.routes.account import erasure, models, usage, webhooks
 from api.routes.admin import accounts_and_keys, audit, money
-from api.routes.audio import speech, transcriptions
+from api.routes.audio import speech, speech_lists, transcriptions
 from api.routes.jobs import estimates, jobs, results
 from api.routes.system import docs_page, health
 from api.sync.hold_renewal import hold_renewal_task

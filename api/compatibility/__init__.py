@@ -1,1 +1,1 @@
-"""What clients of other servers ask for under other names."""
+"""What keeps clients of other servers going: their paths, and word of names that end there."""

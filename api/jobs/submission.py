@@ -12,11 +12,11 @@ from fastapi import Request, Response
 from starlette.responses import JSONResponse
 
 from api.access.rate_limits import count_speech_job
+from api.compatibility.shutdown_headers import announce_shutdown
 from api.dependencies import JOBS, AppContext
 from api.http.idempotency import REPLAYED, idempotency, idempotency_key
 from api.http.repeated_headers import RESPOND_ASYNC, wants_async
 from api.http.request_body import read_json, validated
-from api.http.shutdown_headers import announce_shutdown
 from api.jobs.quote import heard_ms, job_terms, known_ms_of
 from api.schemas.audio_options import TranscriptionFields
 from api.schemas.job_object import job_object

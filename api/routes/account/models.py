@@ -7,8 +7,8 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
+from api.compatibility.shutdown_headers import announce_shutdown
 from api.dependencies import AppContext, Context
-from api.http.shutdown_headers import announce_shutdown
 from api.openapi.code_samples import ENDPOINTS, address_of, snippets
 from api.openapi.document import answers
 from api.schemas.audio_options import MAX_INPUT

@@ -8,11 +8,11 @@ from functools import partial
 
 from fastapi import APIRouter, Request, Response
 
+from api.compatibility.shutdown_headers import announce_shutdown
 from api.dependencies import AppContext, Caller, Context
 from api.http.perf_metadata import perf, perf_headers
 from api.http.repeated_headers import wants_async
 from api.http.request_body import read_json, validated
-from api.http.shutdown_headers import announce_shutdown
 from api.http.sse import EVENT_STREAM, STREAM_HEADERS, Stream, event
 from api.jobs.submission import create_job
 from api.openapi.document import answers, shown_as, takes

@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
 
+from api.compatibility.shutdown_headers import announce_shutdown
 from api.dependencies import AppContext, Caller, Context, context_of, principal_of
 from api.http.client_disconnect import ClientDisconnect
 from api.http.repeated_headers import wants_async
 from api.http.request_body import validated
-from api.http.shutdown_headers import announce_shutdown
 from api.jobs.submission import create_job
 from api.openapi.document import answers, takes
 from api.schemas.audio_options import TranscriptionFields
