@@ -9,6 +9,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from api.routes.account import webhooks
+from infra import broker, embedded_redis
+from infra.limits import rate_limits
+
 pytest_plugins = (
     "tests.support.s3_fixtures",
     "tests.support.database_fixtures",
@@ -28,6 +32,17 @@ def _scrubbed_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(SCRUBBED) and name not in KEPT:
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _patience() -> Iterator[None]:
+    """What is asked for within a second in service may take a minute here: a machine that stands still is no broken part."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(broker, "PATIENCE", 60.0)
+        patch.setattr(embedded_redis, "START_SECONDS", 60.0)
+        patch.setattr(rate_limits, "WAIT", 60.0)
+        patch.setattr(webhooks, "PATIENCE", 60.0)
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")

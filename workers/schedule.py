@@ -58,7 +58,9 @@ def sweep_until(worker: WorkerContext, stop: threading.Event) -> None:
         began = time.monotonic()
         sweeper.perform(EVERY_SWEEP)
         worker.services.metrics.swept.set_to_current_time()
-        stop.wait(max(0.0, began + every - time.monotonic()))
+        due = max(began + every, time.monotonic())
+        stop.wait(due - time.monotonic())
+        sweeper.came_late(time.monotonic() - due)
     last = time.monotonic() + LEAVE
     for thread in threads:
         thread.join(max(0.0, last - time.monotonic()))

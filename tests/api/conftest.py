@@ -3,7 +3,7 @@
 import io
 import os
 import wave
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import func, select
 from sqlmodel import col
 
+from api import job_watcher
 from api.main import create_app
 from infra.database.tables import Chunk
 from infra.jobs.queue.row_claims import take
@@ -22,6 +23,7 @@ from infra.settings import Settings
 from infra.wiring import Services, build
 from pipeline.oracle.speech import generate
 from tests.support.accounts import rich
+from tests.support.waiting import wait_until
 from workers.steps.deliver import deliver
 from workers.steps.turn import take_turn
 from workers.worker_context import WorkerContext
@@ -143,7 +145,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
         home=home,
         catalog=catalog,
         outbound_allow="127.0.0.0/8",
-        read_timeout_seconds=5,
+        read_timeout_seconds=60,
         max_upload_bytes=400_000_000,
         admin_key=ADMIN_KEY,
     )
@@ -162,3 +164,21 @@ def house(services: Services) -> Iterator[House]:
         built = House(services, client, account, key, other_key)
         yield built
         built.close()
+
+
+@pytest.fixture
+def watched(house: House, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Returns once somebody is seen to wait for that job."""
+    asked, marks = set[str](), house.services.jobs.marks
+
+    def told(job_ids: Collection[str]) -> Any:
+        asked.update(job_ids)
+        return marks(job_ids)
+
+    def seen(job_id: str) -> None:
+        asked.clear()
+        wait_until(lambda: job_id in asked)
+
+    monkeypatch.setattr(job_watcher, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(house.services.jobs, "marks", told)
+    return seen

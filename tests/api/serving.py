@@ -3,7 +3,6 @@
 import contextlib
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +10,7 @@ from typing import Any
 
 from api.connection.server import GRACE_SECONDS, server
 from api.http.peers import Peers
+from tests.support.waiting import wait_until
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Running:
         return f"http://127.0.0.1:{self.port}"
 
     @contextlib.contextmanager
-    def connection(self, timeout: float = 20.0, source: str = "127.0.0.1") -> Iterator[socket.socket]:
+    def connection(self, timeout: float = 60, source: str = "127.0.0.1") -> Iterator[socket.socket]:
         """A bare connection, from some address of loopback."""
         place = ("127.0.0.1", self.port)
         with socket.create_connection(place, timeout=timeout, source_address=(source, 0)) as connection:
@@ -39,14 +39,12 @@ def running(app: Any, peers: Peers | None = None, grace: int = GRACE_SECONDS) ->
     thread = threading.Thread(target=serving.run, daemon=True)
     thread.start()
     try:
-        deadline = time.monotonic() + 30
-        while not serving.started:
-            assert thread.is_alive() and time.monotonic() < deadline, "the server did not start"
-            time.sleep(0.01)
+        wait_until(lambda: serving.started or not thread.is_alive(), every=0.01)
+        assert serving.started, "the server did not start"
         yield Running(serving.servers[0].sockets[0].getsockname()[1], partial(setattr, serving, "should_exit", True))
     finally:
         serving.should_exit = True
-        thread.join(30)
+        thread.join(60)
         assert not thread.is_alive(), "the server did not stop"
 
 
@@ -57,6 +55,16 @@ def received(connection: socket.socket) -> bytes:
         while part := connection.recv(65536):
             parts.append(part)
     return b"".join(parts)
+
+
+def until(connection: socket.socket, text: bytes) -> bytes:
+    """What was received up to `text`."""
+    got = b""
+    while text not in got:
+        part = connection.recv(65536)
+        assert part, got
+        got += part
+    return got
 
 
 def answered(connection: socket.socket) -> bytes:

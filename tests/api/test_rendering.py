@@ -29,7 +29,7 @@ async def test_one_account_takes_one_thread_and_another_is_served_beside_it() ->
 
     def stuck() -> Document:
         said.append("stuck")
-        assert go_on.wait(30)
+        assert go_on.wait(60)
         return Document(b"", {})
 
     held = [asyncio.create_task(renderings.document("greedy", number, stuck)) for number in range(20)]

@@ -3,13 +3,13 @@
 import asyncio
 import contextvars
 import threading
-import time
 from collections.abc import Callable
 
 import pytest
 
 from api.thread_pool import ThreadPool
 from pipeline.concurrency.shares import Shares
+from tests.support.waiting import wait_until
 
 ASKED: contextvars.ContextVar[str] = contextvars.ContextVar("asked", default="nobody")
 
@@ -48,7 +48,7 @@ def test_no_more_threads_than_are_needed_and_no_more_than_there_may_be(pool: Thr
         meet = threading.Barrier(count)
 
         def call() -> str:
-            meet.wait(10)
+            meet.wait(60)
             return threading.current_thread().name
 
         return set(await asyncio.gather(*(pool.run(call) for _ in range(count))))
@@ -63,24 +63,22 @@ def test_no_more_threads_than_are_needed_and_no_more_than_there_may_be(pool: Thr
     pool.close()
 
 
-def until(true: Callable[[], bool]) -> None:
-    for _ in range(1000):
-        if true():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it did not come true")
+async def until(true: Callable[[], bool]) -> None:
+    while not true():
+        await asyncio.sleep(0.01)
 
 
 def test_who_is_cancelled_leaves_the_call_to_itself(pool: ThreadPool) -> None:
-    go, done = threading.Event(), threading.Event()
+    begun, go, done = threading.Event(), threading.Event(), threading.Event()
 
     def call() -> None:
-        go.wait(10)
+        begun.set()
+        assert go.wait(60)
         done.set()
 
     async def leave() -> str:
         task = asyncio.ensure_future(pool.run(call))
-        await asyncio.sleep(0.01)
+        await until(begun.is_set)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -88,20 +86,24 @@ def test_who_is_cancelled_leaves_the_call_to_itself(pool: ThreadPool) -> None:
         return await pool.run(lambda: "the next one")
 
     assert asyncio.run(leave()) == "the next one"
-    assert done.wait(10)
+    assert done.wait(60)
     pool.close()
 
 
 def test_a_loop_that_is_gone_harms_nobody(pool: ThreadPool) -> None:
-    go = threading.Event()
+    begun, go = threading.Event(), threading.Event()
+
+    def call() -> None:
+        begun.set()
+        assert go.wait(60)
 
     async def leave() -> None:
-        task = asyncio.ensure_future(pool.run(lambda: go.wait(10)))
-        await asyncio.sleep(0.01)
+        task = asyncio.ensure_future(pool.run(call))
+        await until(begun.is_set)
         task.cancel()
 
     asyncio.run(leave())
     go.set()
     assert asyncio.run(pool.run(lambda: "alive")) == "alive"
     pool.close()
-    until(lambda: not [one for one in threading.enumerate() if one.name.startswith("pool under test")])
+    wait_until(lambda: not [one for one in threading.enumerate() if one.name.startswith("pool under test")])

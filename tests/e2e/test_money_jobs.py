@@ -20,7 +20,7 @@ from sqlalchemy import func, select
 from infra.database.tables import Job, LedgerEntry, Media
 from infra.parent_death import tied_to_parent
 from pipeline.lifecycle import JobStatus
-from tests.e2e.scenarios import LONG, worker_of
+from tests.e2e.scenarios import LATE, LONG, worker_of
 from tests.e2e.stack import Stack
 from tests.pipeline.audio.ffmpeg.test_malicious import ogg_crc
 from tests.pipeline.audio.sounds import ffmpeg
@@ -104,7 +104,7 @@ class Customer:
 
     def ended(self, job: str) -> dict[str, Any]:
         """The job at its end."""
-        wait_until(lambda: self.look(job)["status"] in ("completed", "failed", "cancelled"), seconds=60)
+        wait_until(lambda: self.shop.bury() or self.look(job)["status"] in ("completed", "failed", "cancelled"))
         return self.look(job)
 
     @property
@@ -165,11 +165,12 @@ def test_nobody_orders_what_they_cannot_pay(doors: Shop) -> None:
 
 def test_a_worker_killed_between_capture_and_finish_bills_once(shop: Shop) -> None:
     customer = shop.customer(DOLLAR)
-    job = customer.ordered(LONG.wav, "latency=0.6")
+    job = customer.ordered(LONG.wav, f"until=killed at={LATE}")
     shop.account = customer.account
-    name = shop.name_of(wait_until(lambda: worker_of(shop, job, after=2), seconds=60))
+    name = shop.name_of(wait_until(lambda: worker_of(shop, job, after=2)))
     assert customer.captures(job)
     shop.kill(name)
+    shop.let("killed")
     body = customer.ended(job)
     shop.start(name)
     assert body["status"] == JobStatus.COMPLETED, body["error"]
@@ -233,9 +234,12 @@ def test_failed_work_is_free(shop: Shop) -> None:
 
 def test_cancelling_gives_the_rest_back_at_once(shop: Shop) -> None:
     customer = shop.customer(DOLLAR)
-    job = customer.ordered(long(30, seed=9).wav, "latency=1")
-    wait_until(lambda: customer.captures(job), seconds=60)
+    talk = long(30, seed=9)
+    last = next(word for word in reversed(talk.words) if talk.words.count(word) == 1)
+    job = customer.ordered(talk.wav, f"until=cancelled at={last}")
+    wait_until(lambda: customer.captures(job))
     cost = customer.steer(job, "cancel").json()["cost"]
+    shop.let("cancelled")
     assert cost["held"] == 0
     assert DOLLAR - customer.balance == micro_of(cost["captured"]) > 0
     body = customer.ended(job)

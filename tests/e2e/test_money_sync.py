@@ -64,7 +64,7 @@ class Pair:
 
     def alive(self, port: int) -> bool:
         with contextlib.suppress(httpx2.HTTPError):
-            return httpx2.get(f"http://127.0.0.1:{port}/healthz").status_code == 200
+            return httpx2.get(f"http://127.0.0.1:{port}/healthz", timeout=60).status_code == 200
         return False
 
     def hear(self, number: int, prompt: str = "oracle: latency=0.2") -> int:
@@ -90,7 +90,7 @@ class Pair:
         head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
         with socket.create_connection(("127.0.0.1", self.ports[0])) as connection:
             connection.sendall(f"POST {HEAR} HTTP/1.1\r\n{head}\r\n".encode() + request.read())
-            wait_until(lambda: self.open_holds() == 1, seconds=60)
+            wait_until(lambda: self.open_holds() == 1)
 
     def open_holds(self) -> int:
         with self.database.read() as session:
@@ -111,7 +111,7 @@ class Pair:
         for process in self.processes:
             process.terminate()
         for process in self.processes:
-            process.wait(30)
+            process.wait(60)
         self.database.close()
 
 
@@ -131,14 +131,14 @@ def test_money_is_spent_exactly_once(pair: Pair) -> None:
 
     pair.ledger.top_up(pair.account, 3 * PRICE)
     pair.leave("oracle: latency=2")
-    wait_until(lambda: pair.open_holds() == 0, seconds=60)
+    wait_until(lambda: pair.open_holds() == 0)
     paid = 3 * PRICE - pair.ledger.balance(pair.account)
     assert paid in (0, PRICE)
     pair.assert_sound(balance=3 * PRICE - paid, receipts=10 + paid // PRICE)
 
     pair.leave("oracle: latency=60")
     pair.processes[0].send_signal(signal.SIGKILL)
-    pair.processes[0].wait(30)
+    pair.processes[0].wait(60)
     assert pair.open_holds() == 1
     assert pair.ledger.release_dead(-1.0) == 1  # what the sweep does a quarter of an hour later
     pair.assert_sound(balance=3 * PRICE - paid, receipts=10 + paid // PRICE)

@@ -1,6 +1,5 @@
 """What a job needs is away for a while: it waits, says for what, and ends with every word, heard once."""
 
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from urllib.parse import urlsplit
@@ -15,7 +14,7 @@ from tests.e2e.stack import Stack
 from tests.support.recordings import long, short
 from tests.support.s3_server import moto_server
 from tests.support.tcp_proxy import TcpProxy, tcp_proxy
-from tests.support.waiting import wait_until
+from tests.support.waiting import pause, wait_until
 
 TRIES = 3
 LONG = long(12, seed=6)
@@ -37,7 +36,7 @@ def stack(storage: tuple[TcpProxy, dict[str, str]], tmp_path_factory: pytest.Tem
         made = Stack(
             tmp_path_factory.mktemp("stack"),
             environ=environ,
-            grace=20,
+            grace=120,
             storage_url="s3://outages",
             cpu_processes=2,
             io_threads=4,
@@ -126,12 +125,12 @@ def test_who_does_not_want_to_wait_fails(stack: Stack) -> None:
 def test_what_is_under_way_is_finished_by_who_is_told_to_stop(stack: Stack, model: str) -> None:
     before = stack.calls()
     recording = short(60 + len(model))
-    job_id = stack.submit(recording, "latency=5", model=model)
+    job_id = stack.submit(recording, f"until=told-{model}", model=model)
     wait_until(lambda: sum((stack.calls() - before).values()) == 1)
     (worker,) = {chunk.worker for chunk in stack.services.jobs.chunks(job_id)} or {stack.job(job_id).worker}
     assert worker
     name = stack.name_of(int(worker.rpartition(":")[2]))
-    code, _ = stack.terminate(name)
+    code = stack.terminate(name, let=f"told-{model}")
     stack.start(name)
     (job,) = stack.ended(job_id)
     stack.assert_exact(job, recording)
@@ -143,6 +142,6 @@ def test_other_work_goes_on_meanwhile(stack: Stack) -> None:
     wait_until(lambda: waiting(stack, [waits], "waiting_for_provider"))
     (job,) = stack.ended(stack.submit(short(51)))
     stack.assert_exact(job, short(51))
-    threading.Event().wait(1)
+    pause(1)
     assert stack.job(waits).stage == "waiting_for_provider", "another model's success says nothing of this one"
     stack.services.jobs.cancel(stack.account, waits)

@@ -14,13 +14,13 @@ from infra.money.job_money import Terms
 from pipeline.lifecycle import ChunkStatus, JobStatus
 from pipeline.oracle.words import VOCABULARY
 from pipeline.text.text_splitter import PASSAGE, passages
-from tests.e2e.scenarios import BACK_TO_WORK, worker_of
+from tests.e2e.scenarios import worker_of
 from tests.e2e.stack import Stack
-from tests.support.waiting import promised, wait_until
+from tests.support.waiting import wait_until
 
 MODEL = "voice"
 MICRO_PER_CHARACTER = 15
-RARE = VOCABULARY[300]  # in no short story
+RARE = VOCABULARY[300]  # in no short story; `marked` puts it in
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +40,15 @@ def story(length: int, *, seed: int) -> str:
         for nth in range(length * PASSAGE // 45)
     ]
     return " ".join(sentences)
+
+
+def marked(text: str, *numbers: int) -> str:
+    """With RARE in these passages."""
+    for number in numbers:
+        passage = list(passages(text, longest=PASSAGE))[number]
+        first, end, rest = passage.partition(". ")
+        text = text.replace(passage, f"{first} {RARE}{end}{rest}", 1)
+    return text
 
 
 def submit(stack: Stack, text: str, orders: str = "", *, messages: int = 1) -> str:
@@ -81,12 +90,14 @@ def assert_spoken(stack: Stack, job: Job, text: str) -> None:
 
 
 def test_a_killed_worker_costs_only_what_it_was_saying(stack: Stack) -> None:
-    text, before, money = story(10, seed=1), stack.calls(), balance(stack)
-    job_id = submit(stack, text, "latency=1")  # long enough for a busy machine to see it in the middle
+    before, money = stack.calls(), balance(stack)
+    text = marked(story(10, seed=1), 4)
+    job_id = submit(stack, text, f"until=killed at={RARE}")
     name = stack.name_of(wait_until(lambda: worker_of(stack, job_id, after=2)))
     done = [chunk.idx for chunk in stack.services.jobs.chunks(job_id) if chunk.status == ChunkStatus.COMPLETED]
     stack.kill(name)
-    (job,) = stack.ended(job_id, seconds=promised(2 * BACK_TO_WORK))
+    stack.let("killed")
+    (job,) = stack.ended(job_id)
     assert_spoken(stack, job, text)
     assert len(done) >= 2
     calls, said = stack.calls() - before, list(passages(text, longest=PASSAGE))
@@ -99,9 +110,8 @@ def test_a_killed_worker_costs_only_what_it_was_saying(stack: Stack) -> None:
 def test_a_passage_that_fails_for_good_is_all_that_a_retry_says(stack: Stack) -> None:
     """`fail=1` of a refusal: the first run ends on it, the second one gets through."""
     text, before, money = story(5, seed=2), stack.calls(), balance(stack)
-    said = list(passages(text, longest=PASSAGE))
-    marked = text.replace(said[3], f"{said[3]} {RARE}.")
-    job_id = submit(stack, marked, f"fail=1 error=refused at={RARE}")
+    text = marked(text, 3)
+    job_id = submit(stack, text, f"fail=1 error=refused at={RARE}")
     (job,) = stack.ended(job_id)
     assert (job.status, (job.error or {}).get("code")) == (JobStatus.FAILED, "provider_refused"), job.error
     assert (job.captured_micro, job.held_micro, balance(stack)) == (0, 0, money), "failed work is free"
@@ -109,18 +119,20 @@ def test_a_passage_that_fails_for_good_is_all_that_a_retry_says(stack: Stack) ->
     first = stack.calls() - before
     stack.services.jobs.retry(stack.account, job_id)
     (job,) = stack.ended(job_id)
-    assert_spoken(stack, job, marked)
+    assert_spoken(stack, job, text)
     second = stack.calls() - before - first
-    pieces = list(passages(marked, longest=PASSAGE))
+    pieces = list(passages(text, longest=PASSAGE))
     assert not {digest(pieces[idx]) for idx in spoken} & set(second), "finished passages are kept"
-    assert money - balance(stack) == MICRO_PER_CHARACTER * len(marked)
+    assert money - balance(stack) == MICRO_PER_CHARACTER * len(text)
 
 
 def test_cancelling_stops_the_voice(stack: Stack) -> None:
-    text, before, money = story(20, seed=3), stack.calls(), balance(stack)
-    job_id = submit(stack, text, "latency=0.5")
+    """Whoever comes to the fifth, sixth or seventh passage waits until it is cancelled."""
+    text, before, money = marked(story(20, seed=3), 4, 5, 6), stack.calls(), balance(stack)
+    job_id = submit(stack, text, f"until=cancelled at={RARE}")
     wait_until(lambda: worker_of(stack, job_id, after=1))
     stack.services.jobs.cancel(stack.account, job_id)
+    stack.let("cancelled")
     (job,) = stack.ended(job_id)
     assert job.status == JobStatus.CANCELLED
     paid = money - balance(stack)
@@ -132,12 +144,12 @@ def test_cancelling_stops_the_voice(stack: Stack) -> None:
 def test_many_messages_and_many_passages(stack: Stack) -> None:
     text, before = story(40, seed=4), stack.calls()
     job_id = submit(stack, text, messages=20)
-    (job,) = stack.ended(job_id, seconds=120)
+    (job,) = stack.ended(job_id)
     assert_spoken(stack, job, text)
     assert job.chunks_total > 30
     assert set((stack.calls() - before).values()) == {1}
     # The passages' sound goes after the job has ended.
-    wait_until(lambda: len(list(stack.services.storage.list(f"t/{stack.account}/jobs/{job_id}"))) == 2, seconds=30)
+    wait_until(lambda: len(list(stack.services.storage.list(f"t/{stack.account}/jobs/{job_id}"))) == 2)
 
 
 def test_nothing_is_logged_of_what_is_said(stack: Stack) -> None:

@@ -31,7 +31,7 @@ def kill(server: PrivateRedis) -> None:
     assert server.pid
     process = psutil.Process(server.pid)
     process.kill()
-    psutil.wait_procs([process], timeout=30)
+    psutil.wait_procs([process], timeout=60)
 
 
 def test_it_answers_and_keeps_every_message(server: PrivateRedis) -> None:
@@ -99,7 +99,7 @@ def test_it_dies_with_its_supervisor(tmp_path: Path) -> None:
         assert supervisor.stdout
         child = psutil.Process(int(supervisor.stdout.readline()))
         supervisor.send_signal(signal.SIGKILL)
-    gone, _ = psutil.wait_procs([child], timeout=30)
+    gone, _ = psutil.wait_procs([child], timeout=60)
     assert gone
     with PrivateRedis(tmp_path) as again, client(again) as asked:
         assert asked.ping()

@@ -1,6 +1,5 @@
 """The keeper of leases: beats for all at once, tells work that it is void, gives everything back when the worker stops."""
 
-import threading
 import time
 from collections.abc import Iterator, Sequence
 
@@ -9,7 +8,7 @@ import pytest
 from infra.jobs.claims import Lease
 from infra.leases import LeaseKeeper
 from pipeline.errors import DatabaseUnavailable, LeaseLost
-from tests.support.waiting import wait_until
+from tests.support.waiting import pause, wait_until
 
 A = Lease("job_a", None, "token-a", 1)
 B = Lease("job_b", 3, "token-b", 2)
@@ -70,7 +69,7 @@ def test_all_leases_are_renewed_in_one_call(keeper: LeaseKeeper, rows: Rows) -> 
         first.check()
         second.check()
     before = len(rows.beats)
-    threading.Event().wait(0.2)
+    pause(0.2)
     assert len(rows.beats) <= before + 1
 
 

@@ -38,7 +38,7 @@ def test_a_killed_parent_takes_its_child_along() -> None:
         child = psutil.Process(int(parent.stdout.readline()))
         wait_until(lambda: child.name() == "sleep")
         parent.send_signal(signal.SIGKILL)
-    gone, alive = psutil.wait_procs([child], timeout=30)
+    gone, alive = psutil.wait_procs([child], timeout=60)
     assert gone
     assert not alive
 

@@ -135,4 +135,4 @@ class _Cluster:
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     process.kill()  # everything it holds is thrown away; a polite end takes seconds
-    process.wait(timeout=30)
+    process.wait(timeout=60)

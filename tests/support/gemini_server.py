@@ -84,7 +84,7 @@ def gemini() -> Iterator[GeminiServer]:
                 sound = tones(sentence, voice)
                 tokens += len(sound) // 1920  # 25 a second
                 self._chunk(part(sound, tokens=tokens))
-                state.may_go_on.wait(30)
+                state.may_go_on.wait(60)
             self._chunk(part(tokens=tokens, finishReason="STOP"))
             self._chunk(b"")
 

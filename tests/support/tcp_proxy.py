@@ -37,7 +37,7 @@ class TcpProxy:
         self._closed = True
         with suppress(OSError), socket.create_connection(self._listener.getsockname()):
             pass
-        self._thread.join(10)
+        self._thread.join(60)
         self._listener.close()
 
     def _serve(self) -> None:

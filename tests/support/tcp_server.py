@@ -86,7 +86,7 @@ def scripted(*replies: Reply, tls: ssl.SSLContext | None = None, greets: bool = 
             server.over.set()
             with suppress(OSError), socket.create_connection(("127.0.0.1", server.port)):
                 pass
-            threads[0].join(10)
+            threads[0].join(60)
 
 
 def _accept(listener: socket.socket, server: Scripted, tls: ssl.SSLContext | None, greets: bool) -> None:

@@ -1,6 +1,5 @@
 """Wait for something to become true; a test never sleeps for a guessed time."""
 
-import os
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -8,16 +7,16 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def promised(seconds: float) -> float:
-    """A time that we promise on a machine of our own; on one that is shared, with other tests too, as much longer as it is full."""
-    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    return seconds * max(1.0, max(workers, *os.getloadavg()[:2]) / (os.cpu_count() or 1))
-
-
-def wait_until(true: Callable[[], T], *, seconds: float = 60, every: float = 0.05) -> T:
+def wait_until(true: Callable[[], T], *, seconds: float = 120, every: float = 0.05) -> T:
     """What `true` returned when it was first true. Fails after `seconds`, saying what it was then."""
     deadline = time.monotonic() + seconds
     while not (value := true()):
         assert time.monotonic() < deadline, f"still {value!r} after {seconds} s"
         time.sleep(every)
     return value
+
+
+def pause(seconds: float) -> None:
+    """For what has no sign to wait for: a slow source, another order of events, something that must not come. The test holds
+    however long it lasts, and however little happens meanwhile."""
+    time.sleep(seconds)

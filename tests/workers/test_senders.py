@@ -23,7 +23,7 @@ def go(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     event = threading.Event()
 
     def attempt(*_: Any) -> Answer:
-        event.wait(20)
+        event.wait(60)
         return Answer(status=200)
 
     monkeypatch.setattr(step, "attempt", attempt)

@@ -37,6 +37,7 @@ router = APIRouter(prefix=JOBS + "/{job_id}", tags=["job results"])
 
 EVENTS_AT_ONCE = 1000
 NO_JOB = answers(s404="No such job.")
+News = tuple[list[JobEvent], int, bool]  # events, the job's version, whether it has ended
 
 
 class SegmentQuery(BaseModel):
@@ -148,27 +149,30 @@ async def events(
     *,
     last_event_id: Annotated[EventId, Header(description="When following: the last event already known.")] = 0,
 ) -> Any:
-    """As JSON; or, with `Accept: text/event-stream` or `stream=true`, replayed and then followed to the job's end."""
+    """As JSON; or, with `Accept: text/event-stream` or `stream=true`, replayed and then followed to the job's end, or until it is
+    deleted."""
     account_id, after, limit = caller.account_id, query.after, query.limit
     if query.stream or EVENT_STREAM in request.headers.get("accept", ""):
-        await context.query(partial(context.services.jobs.get, account_id, job_id))
-        source = _followed(context, account_id, job_id, last_event_id if after is None else after)
+        known = last_event_id if after is None else after
+        first = await context.query(partial(_news, context, account_id, job_id, known))
         request.state.slot.give_back()
+        source = _followed(context, account_id, job_id, known, first)
         return Stream(source, media_type=EVENT_STREAM, headers=STREAM_HEADERS)
     found = await context.query(partial(context.services.jobs.events, account_id, job_id, after or 0, limit + 1))
     return page([event_object(one) for one in found[:limit]], has_more=len(found) > limit)
 
 
-async def _followed(context: AppContext, account_id: str, job_id: str, after: int) -> AsyncGenerator[bytes, None]:
-    """Every event once, in order, until the job has ended and its last event is out. Holds no slot."""
+async def _followed(
+    context: AppContext, account_id: str, job_id: str, after: int, news: News
+) -> AsyncGenerator[bytes, None]:
+    """Every event once, in order, from `news` on, until the job has ended and its last event is out. Holds no slot."""
     spoke_at, woken = time.monotonic(), False
     while True:
-        look = partial(context.look, partial(_news, context, account_id, job_id, after))
-        found, version, ended = await (context.watcher.shared((job_id, after), look) if woken else look())
+        found, version, ended = news
         for one in found:
-            assert one.id is not None
-            after, spoke_at = one.id, time.monotonic()
             yield event(event_object(one), name=one.type, number=one.id)
+        if found:
+            after, spoke_at = found[-1].id or after, time.monotonic()
         if context.shutting_down or (ended and len(found) < EVENTS_AT_ONCE):
             return
         if time.monotonic() - spoke_at >= KEEPALIVE_SECONDS:
@@ -177,21 +181,23 @@ async def _followed(context: AppContext, account_id: str, job_id: str, after: in
         if not found:
             left = max(0.0, spoke_at + KEEPALIVE_SECONDS - time.monotonic())
             woken = await context.watcher.until(job_id, partial(_has_moved, version), left)
+        look = partial(context.look, partial(_news, context, account_id, job_id, after))
+        try:
+            news = await (context.watcher.shared((job_id, after), look) if woken else look())
+        except NotFound:  # deleted: whoever asks again is told so
+            return
 
 
 def _has_moved(version: int, mark: JobMark | None) -> bool:
     return mark is None or mark.version != version
 
 
-def _news(context: AppContext, account_id: str, job_id: str, after: int) -> tuple[list[JobEvent], int, bool]:
+def _news(context: AppContext, account_id: str, job_id: str, after: int) -> News:
     """What follows `after`, the job's version, and whether it has ended. The job is read before its events: what ends it is
-    committed together with its last event."""
+    committed together with its last event. Raises NotFound."""
     jobs = context.services.jobs
-    try:
-        job = jobs.get(account_id, job_id)
-        return jobs.events(account_id, job_id, after, EVENTS_AT_ONCE), job.version, terminal(job)
-    except NotFound:  # deleted meanwhile
-        return [], 0, True
+    job = jobs.get(account_id, job_id)
+    return jobs.events(account_id, job_id, after, EVENTS_AT_ONCE), job.version, terminal(job)
 
 
 @router.get("/deliveries", summary="The webhook deliveries", responses=NO_JOB)

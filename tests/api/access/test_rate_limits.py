@@ -27,7 +27,7 @@ def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     catalog = home / "catalog.toml"
     catalog.write_text(CATALOG)
     with PrivateRedis(home), build(Settings(home=home, catalog=catalog), engine_processes=1) as opened:
-        opened.limits.patience = 20.0
+        opened.limits.patience = 60.0
         yield opened
 
 

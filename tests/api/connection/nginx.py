@@ -58,14 +58,14 @@ def behind_nginx(served: Running, home: Path) -> Iterator[Running]:
     configuration.write_text(CONFIGURATION.format(home=home, port=port, behind=served.port))
     process = subprocess.Popen([NGINX, "-p", home, "-e", home / "error.log", "-c", configuration])
     try:
-        wait_until(lambda: _listens(port), seconds=30)
+        wait_until(lambda: _listens(port))
         yield Running(port)
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(60)
 
 
 def _listens(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5):
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=60):
         return True
     return False

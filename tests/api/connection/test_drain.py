@@ -3,7 +3,6 @@
 import io
 import json
 import socket
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from api.main import create_app
 from tests.api.conftest import JOBS, House, recording
 from tests.api.serving import Running, answered, received, running
+from tests.support.waiting import wait_until
 
 SYNCHRONOUS = "/v1/audio/transcriptions"
 BOUNDARY = "boundary"
@@ -56,10 +56,7 @@ def asked(served: Running, question: bytes) -> bytes:
 
 def begun(served: Running, house: House) -> None:
     """Return once the server has been heard to stop."""
-    deadline = time.monotonic() + 30
-    while b'"stopping"' not in asked(served, head(house, "GET", "/readyz")):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(lambda: b'"stopping"' in asked(served, head(house, "GET", "/readyz")))
 
 
 def is_told(answer: bytes) -> bool:

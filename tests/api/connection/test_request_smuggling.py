@@ -10,7 +10,6 @@ import json
 import os
 import random
 import socket
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -24,6 +23,7 @@ from api.http.request_middleware import RequestMiddleware
 from tests.api.connection.nginx import NGINX, behind_nginx
 from tests.api.connection.test_request_parser import AMBIGUOUS, UPGRADE, cut
 from tests.api.serving import Running, received, running
+from tests.support.waiting import pause
 
 TRIES = int(os.environ.get("STENOPOOL_SMUGGLING_TRIES", "200"))
 STOLEN = b"POST /echo HTTP/1.1\r\nHost: x\r\nX-Mark: stolen\r\nContent-Length: 0\r\n\r\n"
@@ -32,7 +32,7 @@ STOLEN = b"POST /echo HTTP/1.1\r\nHost: x\r\nX-Mark: stolen\r\nContent-Length: 0
 def application() -> FastAPI:
     app = FastAPI(openapi_url=None)
     error_responses.install(app)
-    app.add_middleware(BodyGuard, patience=10.0, drain=1_000_000)
+    app.add_middleware(BodyGuard, patience=60.0, drain=1_000_000)
     app.add_middleware(RequestMiddleware)
 
     @app.post("/echo")
@@ -101,7 +101,7 @@ def send_cut(connection: socket.socket, data: bytes, chance: random.Random) -> N
         except (BrokenPipeError, ConnectionResetError):  # the other side has answered and gone
             return
         if chance.random() < 0.5:
-            time.sleep(0.001)
+            pause(0.001)
 
 
 def answers(connection: socket.socket, count: int) -> list[dict[str, object]]:
@@ -192,8 +192,11 @@ def test_a_body_in_a_later_packet_is_no_request(front: Running) -> None:
         head = (
             b"POST /echo HTTP/1.1\r\nHost: x\r\nX-Mark: own\r\n" + UPGRADE + b"Content-Length: %d\r\n\r\n" % len(STOLEN)
         )
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.sendall(head)
-        time.sleep(0.05)
+        with front.connection() as other:  # by the time that it has its answer, the head has been read
+            other.sendall(b"GET /echo HTTP/1.1\r\nHost: x\r\nX-Mark: other\r\n\r\n")
+            assert answers(other, 1) == [{"mark": "other", "body": ""}]
         connection.sendall(STOLEN)
         assert answers(connection, 1) == [{"mark": "own", "body": STOLEN.decode()}]
         connection.sendall(STOLEN.replace(b"stolen", b"second"))

@@ -110,7 +110,7 @@ def place(services: Services) -> Iterator[Running]:
 def client(place: Running, services: Services) -> Iterator[httpx2.Client]:
     key, _ = services.accounts.create_key(rich(services.database, "encodings"))
     headers = {"Authorization": f"Bearer {key}", "Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
-    with httpx2.Client(base_url=place.url, headers=headers, timeout=30) as made:
+    with httpx2.Client(base_url=place.url, headers=headers, timeout=60) as made:
         yield made
 
 

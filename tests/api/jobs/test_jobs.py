@@ -2,6 +2,8 @@
 
 import json
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -80,28 +82,28 @@ def test_the_order_of_file_and_fields_does_not_matter(house: House) -> None:
         assert house.post(JOBS, content=content, headers=headers).status_code == 202
 
 
-@pytest.mark.processes
-def test_two_seconds_of_waiting_end_with_the_job(house: House) -> None:
-    job = house.submit()
-    worker = threading.Timer(0.3, house.work)
-    worker.start()
-    answer = house.get(f"{JOBS}/{job['id']}?wait=30")
-    worker.join()
-    assert answer.json()["status"] == "completed"
+def test_waiting_ends_with_the_job(house: House, watched: Callable[[str], None]) -> None:
+    path = f"{JOBS}/{house.submit()['id']}"
+    with ThreadPoolExecutor(1) as thread:
+        waiting = thread.submit(house.get, f"{path}?wait=55")
+        watched(path.rpartition("/")[2])
+        assert not waiting.done()
+        house.post(f"{path}/cancel")
+        assert waiting.result().json()["status"] == "cancelled"
 
 
-@pytest.mark.processes
-def test_waiting_for_any_change(house: House) -> None:
+def test_waiting_for_any_change(house: House, watched: Callable[[str], None]) -> None:
     job = house.submit()
     first = house.get(f"{JOBS}/{job['id']}")
     etag = first.headers["etag"]
     headers = house.auth() | {"If-None-Match": etag}
     same = house.get(f"{JOBS}/{job['id']}?wait=0.3", headers=headers)
     assert (same.status_code, same.content, same.headers["etag"]) == (304, b"", etag)
-    worker = threading.Timer(0.3, house.work)
-    worker.start()
-    changed = house.get(f"{JOBS}/{job['id']}?wait=30", headers=headers)
-    worker.join()
+    with ThreadPoolExecutor(1) as thread:
+        waiting = thread.submit(house.get, f"{JOBS}/{job['id']}?wait=55", headers=headers)
+        watched(job["id"])
+        house.claim(job["id"])
+        changed = waiting.result()
     assert changed.status_code == 200
     assert changed.headers["etag"] != etag
     assert int(first.headers["retry-after"]) >= 1

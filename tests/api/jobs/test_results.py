@@ -10,6 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from api.http.sse import Stream
 from api.main import create_app
 from infra.database.tables import Job
 from pipeline import formats
@@ -202,26 +203,26 @@ def events_in(lines: Iterator[str]) -> Iterator[tuple[int, str, dict[str, Any]]]
 def test_the_timeline_is_followed_to_the_end(house: House, served: Running) -> None:
     job = house.submit()
     url = f"{served.url}{JOBS}/{job['id']}/events"
-    worker = threading.Timer(0.5, house.work)
     headers = house.auth() | {"Accept": "text/event-stream"}
-    with httpx2.stream("GET", url, headers=headers, timeout=30) as answer:
+    with httpx2.stream("GET", url, headers=headers, timeout=60) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
-        worker.start()
-        seen = list(events_in(answer.iter_lines()))
-    worker.join()
+        following = events_in(answer.iter_lines())
+        first = next(following)
+        house.work()
+        seen = [first, *following]
     assert [name for _, name, _ in seen] == [
         one["type"] for one in house.get(f"{JOBS}/{job['id']}/events").json()["data"]
     ]
     assert seen[-1][1] == "completed"
-    again = httpx2.get(url, headers=headers | {"Last-Event-ID": str(seen[0][0])}, timeout=30)
+    again = httpx2.get(url, headers=headers | {"Last-Event-ID": str(seen[0][0])}, timeout=60)
     assert list(events_in(iter(again.text.split("\n")))) == seen[1:]
-    assert httpx2.get(url, headers=headers | {"Last-Event-ID": "x"}, timeout=30).status_code == 400
+    assert httpx2.get(url, headers=headers | {"Last-Event-ID": "x"}, timeout=60).status_code == 400
 
 
 def test_a_follower_who_leaves_is_forgotten(house: House, served: Running) -> None:
     job = house.submit()
     with httpx2.stream(
-        "GET", f"{served.url}{JOBS}/{job['id']}/events?stream=true", headers=house.auth(), timeout=30
+        "GET", f"{served.url}{JOBS}/{job['id']}/events?stream=true", headers=house.auth(), timeout=60
     ) as answer:
         assert next(answer.iter_lines())
     house.post(f"{JOBS}/{job['id']}/cancel")
@@ -230,11 +231,28 @@ def test_a_follower_who_leaves_is_forgotten(house: House, served: Running) -> No
 def test_following_a_job_that_is_deleted_ends(house: House, served: Running) -> None:
     job = house.submit()["id"]
     url = f"{served.url}{JOBS}/{job}/events?stream=true"
-    deleting = threading.Timer(0.3, lambda: house.delete(f"{JOBS}/{job}?force=true"))
-    deleting.start()
-    seen = list(events_in(iter(httpx2.get(url, headers=house.auth(), timeout=30).text.split("\n"))))
-    deleting.join()
-    assert seen[0][1] == "created"
+    with httpx2.stream("GET", url, headers=house.auth(), timeout=60) as answer:
+        following = events_in(answer.iter_lines())
+        assert next(following)[1] == "created"
+        assert house.delete(f"{JOBS}/{job}?force=true").status_code == 200
+        assert "completed" not in [name for _, name, _ in following]
+    assert httpx2.get(url, headers=house.auth(), timeout=60).status_code == 404, "whoever asks again is told why"
+
+
+def test_what_a_follower_is_told_first_was_true_when_it_was_let_in(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job that is deleted while the answer begins: its follower has got what there was, not an empty answer."""
+    job = house.submit()["id"]
+    started = Stream.__call__
+
+    async def deleted_first(self: Stream, *connection: Any) -> None:
+        house.services.jobs.delete(house.account_id, job, force=True)
+        await started(self, *connection)
+
+    monkeypatch.setattr(Stream, "__call__", deleted_first)
+    answer = house.get(f"{JOBS}/{job}/events?stream=true")
+    assert (answer.status_code, [name for _, name, _ in events_in(iter(answer.text.split("\n")))]) == (200, ["created"])
 
 
 def test_deliveries_show_every_attempt(house: House) -> None:
@@ -303,7 +321,7 @@ def test_forty_who_ask_for_the_same_captions_have_them_written_once(
     def slowly(transcript: Transcript, options: RenderOptions) -> str:
         written.append(vtt.name)
         begun.set()
-        assert go_on.wait(30)
+        assert go_on.wait(60)
         return render(transcript, options)
 
     monkeypatch.setattr(vtt, "render", slowly)
@@ -314,7 +332,7 @@ def test_forty_who_ask_for_the_same_captions_have_them_written_once(
 
     with ThreadPoolExecutor(40) as pool:
         asked = [pool.submit(ask) for _ in range(40)]
-        assert begun.wait(30)
+        assert begun.wait(60)
         quick = house.submit(recording(1.0)[0])  # an upload is taken meanwhile
         assert quick["status"] == "queued"
         go_on.set()

@@ -11,7 +11,7 @@ from api import job_watcher
 from api.access.request_slots import RequestSlots
 from api.main import create_app
 from tests.api.conftest import JOBS, House
-from tests.api.serving import Running, running
+from tests.api.serving import Running, running, until
 
 SLOTS = 40  # of which an account may hold 32
 WAITERS = 30
@@ -46,16 +46,6 @@ def request(path: str, key: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n\r\n".encode()
 
 
-def until(connection: socket.socket, text: bytes) -> bytes:
-    """What was received up to `text`."""
-    got = b""
-    while text not in got:
-        part = connection.recv(65536)
-        assert part, got
-        got += part
-    return got
-
-
 def looks(asked: Counter[str], ask: Callable[[], None]) -> None:
     """Let three more looks pass."""
     seen = asked["marks"]
@@ -81,6 +71,8 @@ def test_waiters_hold_no_slot_and_ask_nothing(house: House, served: Running, ask
                 other.sendall(request("/v1/balance", key))
                 assert until(other, b"}").startswith(b"HTTP/1.1 200"), "everybody else is served"
 
+        while asked["get"] < 2 * WAITERS:  # each has been let in
+            ask()
         looks(asked, ask)
         before = asked["get"] + asked["events"]
         looks(asked, ask)

@@ -1,7 +1,6 @@
 """What is secret stands nowhere in plain text; what is purged stands nowhere at all."""
 
 import base64
-import time
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ from tests.api.conftest import House, recording
 from tests.api.privacy.canaries import CONTENT, LABELS, SECRETS, in_file, left, of_file, of_url
 from tests.api.privacy.conftest import ON_BOTH_STORES
 from tests.support.receiver import Receiver
+from tests.support.waiting import wait_until
 from workers.sweep import CLEANING, EVERY_MINUTE, Sweeper
 
 pytestmark = pytest.mark.processes
@@ -124,9 +124,7 @@ def test_what_is_still_to_be_told_is_signed_after_the_purge_and_its_secret_goes_
     row = job(safe, made["id"])
     assert row.purged_at is not None and not row.cleared
     assert left(safe.services, [SECRETS["job's webhook"], SECRETS["header"], *CONTENT.values()]) == []
-    deadline = time.monotonic() + 60
-    while len(site.got) < 3 and time.monotonic() < deadline:
-        safe.deliver()
+    wait_until(lambda: safe.deliver() or len(site.got) >= 3)
     for headers, body in site.got[1:]:
         Webhook(SECRETS["job's webhook"]).verify(body, headers)
     assert len(site.got) == 3

@@ -1,7 +1,6 @@
 """What a synchronous request costs, who pays when something goes wrong, and what the caller is told."""
 
 import json
-import threading
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -18,6 +17,7 @@ from pipeline.errors import DatabaseUnavailable, ProviderUnavailable
 from pipeline.providers.oracle import Oracle
 from tests.api.conftest import CATALOG, recording
 from tests.api.serving import running
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.processes
 
@@ -324,11 +324,7 @@ def test_who_hangs_up_pays_once_or_not_at_all(priced: Services) -> None:
                 f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
             )
             assert connection.recv(64)
-        quiet = threading.Event()
-        for _ in range(400):
-            if not holds(priced, customer.account_id):
-                break
-            quiet.wait(0.05)
+        wait_until(lambda: not holds(priced, customer.account_id))
         assert customer.spent == 13 * 300 * 15
         assert len(customer.receipts) == 1
 

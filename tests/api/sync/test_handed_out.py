@@ -73,8 +73,9 @@ class Customer:
         headers = {"Authorization": f"Bearer {self.secret}"}
         self.client = httpx2.Client(base_url=place.url, headers=headers, timeout=60)
 
-    def hear(self, orders: str, timeout: float = 60, **fields: str) -> Any:
+    def hear(self, orders: str, patience: float = 60, **fields: str) -> Any:
         """The answer while it comes."""
+        timeout = httpx2.Timeout(60, read=patience)
         data = {"model": "whisper-1", "prompt": f"oracle: {orders}", **fields}
         files = {"file": ("a.wav", SOUND)}
         return self.client.stream("POST", "/v1/audio/transcriptions", data=data, files=files, timeout=timeout)
@@ -82,7 +83,7 @@ class Customer:
     @property
     def spent(self) -> int:
         """When nothing is held any more, and the books agree."""
-        wait_until(lambda: not self._held(), seconds=60)
+        wait_until(lambda: not self._held())
         assert self.services.ledger.check() == []
         return DOLLAR - self.services.ledger.balance(self.account_id)
 

@@ -32,7 +32,7 @@ def listener(services: Services) -> Iterator[MonitoringListener]:
 
 
 def read(listener: MonitoringListener, path: str) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{listener.port}{path}", timeout=20) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{listener.port}{path}", timeout=60) as answer:
         return str(answer.read(), "utf-8")
 
 

@@ -335,8 +335,9 @@ def test_it_may_outlive_the_thread_that_began_it(nothing_left: None, level: Leve
 
 @pytest.mark.processes
 def test_an_ffmpeg_that_stands_still_is_given_up(nothing_left: None, level: Level) -> None:
-    with Decoding(long_sound(), level=level, stall_seconds=2) as sound:
+    with Decoding(long_sound(), level=level) as sound:
         assert sound._link
+        sound._link._child._stall_seconds = 0.5  # it has begun
         os.killpg(sound._link._child.pid, signal.SIGSTOP)
         with pytest.raises(SandboxFailed, match="no progress"):
             list(sound)

@@ -3,22 +3,26 @@
 import hashlib
 import struct
 import threading
-import time
 import wave
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 
+from pipeline.audio import encode as encoding
 from pipeline.audio.decode import AudioFacts, decode
 from pipeline.audio.encode import MEDIA_TYPES, encode
+from pipeline.audio.ffmpeg.process import Child
 from pipeline.audio.ffmpeg.sandbox import Level
 from pipeline.errors import SandboxFailed, StenopoolError, UnsupportedValue
 from pipeline.options import SPEECH_FORMATS
 from tests.pipeline.audio.sounds import ONSETS, SECONDS, heard, tones
+from tests.support.waiting import pause
 
 RATE = 24_000
 FACTS = {
@@ -44,7 +48,7 @@ def feeders() -> list[threading.Thread]:
 def _no_thread_left() -> Iterator[None]:
     yield
     for thread in feeders():
-        thread.join(10)
+        thread.join(60)
     assert not feeders()
 
 
@@ -101,7 +105,7 @@ LENGTH_TELLERS = ("wav", "flac")
 def slowly(pcm: bytes, after: threading.Event) -> Iterator[bytes]:
     """The last half not before `after`."""
     yield pcm[: len(pcm) // 2]
-    assert after.wait(30)
+    assert after.wait(60)
     yield pcm[len(pcm) // 2 :]
 
 
@@ -131,7 +135,7 @@ def decoded(data: bytes) -> bytes:
 @pytest.mark.parametrize("pcm", [PCM, ODD], ids=["whole", "odd"])
 @pytest.mark.parametrize("target", LENGTH_TELLERS)
 def test_headers_tell_the_length_of_what_is_made_at_once(target: str, pcm: bytes, size: int) -> None:
-    data = b"".join(encode(blocks(pcm, size), sample_rate=RATE, target=target, patience=20.0))
+    data = b"".join(encode(blocks(pcm, size), sample_rate=RATE, target=target, patience=60.0))
     assert strictly_read(data, target) == PCM
     if target == "flac":
         assert data[26:42] == (hashlib.md5(PCM).digest() if pcm is PCM else bytes(16))
@@ -169,7 +173,7 @@ def test_a_long_voice_of_many_blocks_loses_none(target: str) -> None:
 
     def voice() -> Iterator[bytes]:
         for number, block in enumerate(blocks(pcm, 20_000)):
-            time.sleep(0.02 if number < 10 else 0)
+            pause(0.02 if number < 10 else 0)
             yield block
 
     data = b"".join(encode(voice(), sample_rate=RATE, target=target, patience=0.05))
@@ -184,14 +188,14 @@ def test_what_a_voice_raises_is_raised_to_the_patient_too(target: str, nothing_l
         raise LookupError("the voice broke")
 
     with pytest.raises(LookupError, match="the voice broke"):
-        list(encode(voice(), sample_rate=RATE, target=target, patience=20.0))
+        list(encode(voice(), sample_rate=RATE, target=target, patience=60.0))
 
     def mute() -> Iterator[bytes]:
         raise LookupError("no voice")
         yield b""
 
     with pytest.raises(LookupError, match="no voice"):
-        list(encode(mute(), sample_rate=RATE, target=target, patience=20.0))
+        list(encode(mute(), sample_rate=RATE, target=target, patience=60.0))
 
 
 @pytest.mark.processes
@@ -203,14 +207,14 @@ def test_a_listener_who_leaves_the_patient_ends_it_all(target: str, nothing_left
         try:
             while True:
                 yield PCM
-                time.sleep(0.01)
+                pause(0.01)
         finally:
             closed.set()
 
     output = encode(endless(), sample_rate=RATE, target=target, patience=0.1)
     next(output)
     output.close()
-    assert closed.wait(30)
+    assert closed.wait(60)
 
 
 @pytest.mark.processes
@@ -229,7 +233,7 @@ def test_the_first_bytes_come_before_the_last_are_spoken(target: str) -> None:
 
     def voice() -> Iterator[bytes]:
         yield tones(RATE, seconds=1, onsets=(0.1,)).tobytes()
-        assert received.wait(30)
+        assert received.wait(60)
         yield tones(RATE, seconds=1, onsets=(0.1,)).tobytes()
 
     output = encode(voice(), sample_rate=RATE, target=target)
@@ -278,9 +282,9 @@ def test_a_listener_who_leaves_ends_it_all(nothing_left: None, level: Level) -> 
     output = encode(endless(), sample_rate=RATE, target="mp3", level=level)
     next(output)
     output.close()
-    assert closed.wait(30)
+    assert closed.wait(60)
     for thread in feeders():
-        thread.join(10)
+        thread.join(60)
 
 
 def test_a_listener_who_leaves_while_the_voice_is_thinking(nothing_left: None) -> None:
@@ -288,7 +292,7 @@ def test_a_listener_who_leaves_while_the_voice_is_thinking(nothing_left: None) -
 
     def slow() -> Iterator[bytes]:
         yield tones(RATE).tobytes()
-        thought.wait(30)
+        thought.wait(60)
         yield tones(RATE).tobytes()
 
     output = encode(slow(), sample_rate=RATE, target="wav")
@@ -297,19 +301,31 @@ def test_a_listener_who_leaves_while_the_voice_is_thinking(nothing_left: None) -
     assert not thought.is_set()
     thought.set()
     for thread in feeders():
-        thread.join(10)
+        thread.join(60)
 
 
 @pytest.mark.processes
-def test_a_voice_that_thinks_is_not_a_stall() -> None:
-    thinking = threading.Event()
+def test_a_voice_that_thinks_is_not_a_stall(monkeypatch: pytest.MonkeyPatch) -> None:
+    excused = threading.Event()
+
+    class Excused(Child):
+        """One that is found to be silent again and again, and that nobody blames for it: the machine may be slow."""
+
+        def __init__(self, *given: Any, excused: Callable[[], bool], **more: Any) -> None:
+            super().__init__(*given, excused=partial(self._seen, excused), **more)
+
+        def _seen(self, waits: Callable[[], bool]) -> bool:
+            if waits():
+                excused.set()
+            return True
 
     def slow() -> Iterator[bytes]:
         yield bytes(4800)
-        thinking.wait(2.5)
+        assert excused.wait(60), "while the voice thinks ffmpeg is excused"
         yield bytes(4800)
 
-    assert list(encode(slow(), sample_rate=RATE, target="mp3", stall_seconds=2))  # ffmpeg itself needs a part of that
+    monkeypatch.setattr(encoding, "Child", Excused)
+    assert list(encode(slow(), sample_rate=RATE, target="mp3", stall_seconds=0.1))
 
 
 def test_a_listener_who_is_slow_loses_nothing() -> None:
@@ -339,7 +355,7 @@ def test_an_impossible_rate_is_an_error_not_a_hang(nothing_left: None) -> None:
         list(encode(blocks(bytes(1_000_000)), sample_rate=0, target="mp3"))
     assert isinstance(caught.value, StenopoolError)
     for thread in feeders():
-        thread.join(10)
+        thread.join(60)
 
 
 @pytest.mark.processes

@@ -85,7 +85,7 @@ def test_a_short_call_does_not_queue_up_behind_long_ones() -> None:
         with turns:
             has = run_in_greenlet(work, threads)
             waits = run_in_greenlet(lambda: run_in_thread(acquire), threads)
-        return await asyncio.wait_for(has, 20), await asyncio.wait_for(waits, 20)
+        return await asyncio.wait_for(has, 60), await asyncio.wait_for(waits, 60)
 
     with pool:
         assert uvloop.run(scene()) == (6, 1)
@@ -99,7 +99,7 @@ def test_many_wait_at_once_and_each_knows_for_whom() -> None:
 
         def wait() -> str:
             signals.append(Signal())
-            assert signals[-1].wait(20)
+            assert signals[-1].wait(60)
             return ASKED.get() + run_in_thread(ASKED.get)
 
         async def one(who: str) -> str:
@@ -125,35 +125,40 @@ def test_many_wait_at_once_and_each_knows_for_whom() -> None:
 def test_a_connection_is_waited_for(run: Callable[..., Any]) -> None:
     left, right = socket.socketpair()
     with left, right:
-        timer = threading.Timer(0.05, right.sendall, (b"here",))
-        timer.start()
-        run(partial(wait_until_ready, left, select.POLLIN, 20))
-        assert left.recv(9) == b"here"
-        run(partial(wait_until_ready, left, select.POLLOUT, 20))
         with pytest.raises(TimeoutError):
             run(partial(wait_until_ready, left, select.POLLIN, 0.01))
-        timer.join()
+        with ThreadPoolExecutor(1) as thread:
+            sent = thread.submit(right.sendall, b"here")  # before or while it is waited for
+            run(partial(wait_until_ready, left, select.POLLIN, 60))
+            sent.result()
+        assert left.recv(9) == b"here"
+        run(partial(wait_until_ready, left, select.POLLOUT, 60))
 
 
 @RUN
 def test_a_signal_that_does_not_come(run: Callable[..., Any]) -> None:
-    assert not run(lambda: Signal().wait(0.01))
+    signal = Signal()
+    assert not run(lambda: signal.wait(0.01))
     assert run(lambda: sleep(0.001)) is None
 
 
 def test_who_is_cancelled_cleans_up_where_it_waits() -> None:
     seen: list[str] = []
 
+    begun: list[bool] = []
+
     def work() -> None:
+        begun.append(True)
         try:
-            sleep(20)
+            sleep(600)
         except asyncio.CancelledError:
             seen.append(run_in_thread(lambda: "cleaned up"))
             raise
 
     async def cancelled() -> None:
         task = asyncio.ensure_future(attend(work))
-        await asyncio.sleep(0.01)
+        while not begun:
+            await asyncio.sleep(0.001)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -191,7 +196,8 @@ def test_turns_are_taken_in_order_by_greenlets_and_threads() -> None:
             taking = partial(acquire, number)
             way = asyncio.to_thread(taking) if number % 2 else attend(taking)
             waiting.append(asyncio.ensure_future(way))
-            await asyncio.sleep(0.02 if number else 0)
+            while len(turns._waiting) <= number:
+                await asyncio.sleep(0.001)
         await asyncio.gather(*waiting)
 
     with turns:
@@ -199,7 +205,7 @@ def test_turns_are_taken_in_order_by_greenlets_and_threads() -> None:
         thread.start()
         while len(turns._waiting) < 8:
             sleep(0.001)
-    thread.join(20)
+    thread.join(60)
     assert order == list(range(8))
     assert turns.acquire(0.01)
     assert not turns.acquire(0.01)
@@ -216,14 +222,15 @@ def test_a_turn_that_nobody_waits_for_any_more_goes_to_the_next() -> None:
     async def scene() -> None:
         assert turns.acquire()
         waiting = [asyncio.ensure_future(attend(partial(acquire, number))) for number in range(4)]
-        await asyncio.sleep(0.01)
+        while len(turns._waiting) < len(waiting):
+            await asyncio.sleep(0.001)
         waiting[1].cancel()
         turns.release()
         waiting[0].cancel()  # in the moment in which it has got its turn
         for gone in waiting[:2]:
             with pytest.raises(asyncio.CancelledError):
                 await gone
-        await asyncio.wait_for(asyncio.gather(*waiting[2:]), 20)
+        await asyncio.wait_for(asyncio.gather(*waiting[2:]), 60)
 
     uvloop.run(scene())
     assert had[-2:] == [2, 3] and 1 not in had

@@ -5,6 +5,8 @@ import os
 import time
 from pathlib import Path
 
+from tests.support.waiting import pause
+
 
 class Calculator:
     """Remembers how often it was asked, so that a test sees whether it is warm."""
@@ -12,6 +14,7 @@ class Calculator:
     def __init__(self, step: int = 1) -> None:
         self._step = step
         self._total = 0
+        self._asked_by: list[str] = []
 
     def add(self) -> int:
         self._total += self._step
@@ -33,15 +36,31 @@ class Calculator:
         os.kill(os.getpid(), 9)
 
     def nap(self, seconds: float) -> int:
-        time.sleep(seconds)
+        pause(seconds)
         return os.getpid()
+
+    def remember(self, owner: str) -> list[str]:
+        """Who has asked so far, in their order."""
+        self._asked_by.append(owner)
+        return self._asked_by
+
+    def hold_until(self, go: str, started: str) -> None:
+        """Be busy until there is a file `go`; says in the file `started` that it has begun."""
+        _tell(started)
+        while not Path(go).exists():
+            time.sleep(0.01)
 
     def hold_the_gil(self, seconds: int, started: str) -> None:
         """Sleep inside a C call without letting go of the GIL, as PocketSphinx does; tells its pid in a file first."""
-        written = Path(f"{started}.new")
-        written.write_text(str(os.getpid()))
-        written.rename(started)
+        _tell(started)
         ctypes.PyDLL(None).sleep(seconds)
+
+
+def _tell(started: str) -> None:
+    """Our pid, in a file that is there only when it is whole."""
+    written = Path(f"{started}.new")
+    written.write_text(str(os.getpid()))
+    written.rename(started)
 
 
 class Broken:

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +16,7 @@ from pipeline.concurrency.shares import Owner, work_for
 from pipeline.engines.process_pool import EnginePool
 from pipeline.errors import EngineLost, ProviderBusy, ProviderError
 from tests.support.repository import ROOT
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.processes
 
@@ -29,33 +29,29 @@ def pool() -> Iterator[EnginePool]:
         yield pool
 
 
-def until_gone(pid: int, seconds: float = 30.0) -> bool:
-    """Whether the process ends (a zombie has ended) within the time."""
-    for _ in range(int(seconds / 0.02)):
-        try:
-            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-                return True
-        except psutil.NoSuchProcess:
-            return True
-        time.sleep(0.02)
-    return False
+def is_gone(pid: int) -> bool:
+    """A zombie has ended."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
-def until_written(path: Path, seconds: float = 30.0) -> str:
-    for _ in range(int(seconds / 0.02)):
-        if path.exists():
-            return path.read_text()
-        time.sleep(0.02)
-    raise AssertionError(f"{path.name} never appeared")
+def until_gone(pid: int) -> None:
+    wait_until(lambda: is_gone(pid))
+
+
+def until_written(path: Path) -> str:
+    return wait_until(lambda: path.exists() and path.read_text())
 
 
 def test_an_engine_stays_warm(pool: EnginePool) -> None:
-    assert [pool.call("add", timeout=30) for _ in range(3)] == [2, 4, 6]
+    assert [pool.call("add", timeout=60) for _ in range(3)] == [2, 4, 6]
 
 
 def test_large_messages_pass_both_ways(pool: EnginePool) -> None:
     data = os.urandom(5_000_000)
-    assert pool.call("echo", data, timeout=30) == data
+    assert pool.call("echo", data, timeout=60) == data
 
 
 def test_no_more_engines_than_allowed_and_both_at_work(pool: EnginePool) -> None:
@@ -66,66 +62,58 @@ def test_no_more_engines_than_allowed_and_both_at_work(pool: EnginePool) -> None
 
 def test_one_owners_many_calls_let_another_ones_pass(tmp_path: Path) -> None:
     """T11: forty long files of one account make another's clip wait for one piece of work, not for all."""
-    order: list[str] = []
 
-    def work(owner: str) -> None:
+    def work(owner: str) -> list[str]:
         work_for(Owner(owner))
-        pool.call("nap", 0.05, timeout=60)
-        order.append(owner)
+        return pool.call("remember", owner, timeout=60)
 
     with EnginePool("calculator", CALCULATOR, processes=1) as pool, ThreadPoolExecutor(20) as threads:
-        started = tmp_path / "started"
-        first = threads.submit(pool.call, "hold_the_gil", 1, str(started), timeout=60)
+        started, go = tmp_path / "started", tmp_path / "go"
+        first = threads.submit(pool.call, "hold_until", str(go), str(started), timeout=500)
         until_written(started)
         archive = [threads.submit(work, "archive") for _ in range(15)]
-        until_waiting(pool, 15)
+        wait_until(lambda: pool.shares.waiting() == 15)
         clip = threads.submit(work, "clip")
-        for call in (first, clip, *archive):
-            call.result(60)
+        wait_until(lambda: pool.shares.waiting() == 16)
+        go.touch()
+        order = max((call.result() for call in (clip, *archive)), key=len)
+        first.result()
     assert order.index("clip") <= 1
 
 
-def until_waiting(pool: EnginePool, count: int) -> None:
-    for _ in range(1500):
-        if pool.shares.waiting() == count:
-            return
-        time.sleep(0.02)
-    raise AssertionError(f"{pool.shares.waiting()} wait, not {count}")
-
-
 def test_an_engines_exception_is_its_callers_and_the_engine_lives_on(pool: EnginePool) -> None:
-    pool.call("add", timeout=30)
+    pool.call("add", timeout=60)
     with pytest.raises(ProviderError) as failure:
-        pool.call("fail", timeout=30)
+        pool.call("fail", timeout=60)
     assert "vendor" not in failure.value.message
     assert isinstance(failure.value.__cause__, ValueError)
     with pytest.raises(ProviderError):
-        pool.call("unsendable", timeout=30)
-    assert pool.call("add", timeout=30) == 4
+        pool.call("unsendable", timeout=60)
+    assert pool.call("add", timeout=60) == 4
 
 
 def test_an_engine_that_dies_is_replaced(pool: EnginePool) -> None:
-    before = pool.call("pid", timeout=30)
+    before = pool.call("pid", timeout=60)
     with pytest.raises(EngineLost) as failure:
-        pool.call("die", timeout=30)
+        pool.call("die", timeout=60)
     assert failure.value.retryable
     assert failure.value.details == {"provider": "calculator"}
-    assert pool.call("pid", timeout=30) != before
+    assert pool.call("pid", timeout=60) != before
 
 
 def test_an_engine_that_died_while_idle_is_replaced_unnoticed(pool: EnginePool) -> None:
-    before = pool.call("pid", timeout=30)
+    before = pool.call("pid", timeout=60)
     os.kill(before, signal.SIGKILL)
-    assert until_gone(before)
-    assert pool.call("pid", timeout=30) != before
+    until_gone(before)
+    assert pool.call("pid", timeout=60) != before
 
 
 def test_an_engine_that_overruns_is_stopped(pool: EnginePool) -> None:
-    before = pool.call("pid", timeout=30)
+    before = pool.call("pid", timeout=60)
     with pytest.raises(EngineLost):
         pool.call("nap", 60, timeout=0.2)
-    assert until_gone(before)
-    assert pool.call("pid", timeout=30) != before
+    until_gone(before)
+    assert pool.call("pid", timeout=60) != before
 
 
 def test_an_engine_that_cannot_be_made() -> None:
@@ -133,7 +121,7 @@ def test_an_engine_that_cannot_be_made() -> None:
         EnginePool("broken", "tests.pipeline.engines.engine_targets:Broken", processes=1) as pool,
         pytest.raises(ProviderError),
     ):
-        pool.call("anything", timeout=30)
+        pool.call("anything", timeout=60)
 
 
 def test_waiting_for_a_free_engine_has_an_end(tmp_path: Path) -> None:
@@ -142,16 +130,16 @@ def test_waiting_for_a_free_engine_has_an_end(tmp_path: Path) -> None:
         holder = threads.submit(pool.call, "hold_the_gil", 60, str(started), timeout=60)
         until_written(started)
         with pytest.raises(ProviderBusy):
-            pool.call("add", timeout=30)
+            pool.call("add", timeout=60)
         pool.close()  # stops the engine at work as well
-        assert isinstance(holder.exception(timeout=30), EngineLost)
+        assert isinstance(holder.exception(timeout=60), EngineLost)
         with pytest.raises(EngineLost):
-            pool.call("add", timeout=30)
+            pool.call("add", timeout=60)
 
 
 def test_close_ends_every_process() -> None:
     pool = EnginePool("calculator", CALCULATOR, processes=2)
-    pid = pool.call("pid", timeout=30)
+    pid = pool.call("pid", timeout=60)
     pool.close()
     pool.close()
     assert not psutil.pid_exists(pid)
@@ -162,7 +150,7 @@ import os, sys
 from pipeline.concurrency.shares import Owner, work_for
 from pipeline.engines.process_pool import EnginePool
 pool = EnginePool("calculator", {CALCULATOR!r}, processes=1)
-pool.call("add", timeout=30)
+pool.call("add", timeout=60)
 if sys.argv[2] == "forked":            # a fork keeps every descriptor that only an exec would close
     if os.fork() == 0:
         open(sys.argv[1] + ".sibling", "w").write(str(os.getpid()))
@@ -184,7 +172,7 @@ def test_an_engine_dies_with_its_parent_even_while_it_holds_the_gil(tmp_path: Pa
         assert psutil.pid_exists(engine)
         parent.kill()
         parent.wait()
-        assert until_gone(engine)
+        until_gone(engine)
         assert sibling is None or psutil.pid_exists(sibling)
     finally:
         parent.kill()
@@ -194,7 +182,7 @@ def test_an_engine_dies_with_its_parent_even_while_it_holds_the_gil(tmp_path: Pa
 
 def _ask_in_a_worker(answers: billiard.Queue) -> None:
     with EnginePool("calculator", CALCULATOR, processes=1) as pool:
-        answers.put(pool.call("add", timeout=30))
+        answers.put(pool.call("add", timeout=60))
 
 
 def test_works_inside_a_daemonic_worker_of_celery() -> None:
@@ -206,7 +194,7 @@ def test_works_inside_a_daemonic_worker_of_celery() -> None:
     try:
         assert answers.get(timeout=60) == 1
     finally:
-        worker.join(30)
+        worker.join(60)
         answers.close()
         answers.join_thread()
 
@@ -216,9 +204,9 @@ import os
 from pipeline.concurrency.shares import Owner, work_for
 from pipeline.engines.process_pool import EnginePool
 pool = EnginePool("calculator", {CALCULATOR!r}, processes=1)
-print(pool.call("pid", timeout=30), flush=True)
+print(pool.call("pid", timeout=60), flush=True)
 child = os.fork()
-print(pool.call("pid", timeout=30), flush=True)
+print(pool.call("pid", timeout=60), flush=True)
 pool.close()
 if child:
     os.waitpid(child, 0)

@@ -122,7 +122,7 @@ def test_who_stops_listening_hangs_up(provider: Provider, server: GeminiServer) 
     assert isinstance(coming, Voice)
     coming.close()
     server.may_go_on.set()
-    assert server.hung_up.wait(20)
+    assert server.hung_up.wait(60)
 
 
 @pytest.mark.parametrize("speed", [1.0, 2.0])

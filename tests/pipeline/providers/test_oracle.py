@@ -69,7 +69,7 @@ def test_it_waits_for_a_file_and_only_where_it_is_told_to(tmp_path: Path) -> Non
         assert heard.hear(PCM, waiting, "oracle").segments[0].text == "river garden"
         assert not other.done()
         (tmp_path / "open").touch()
-        assert other.result(10).segments[0].text == "castle"
+        assert other.result(60).segments[0].text == "castle"
 
 
 def test_the_log_has_one_line_per_call_however_many_at_once(tmp_path: Path) -> None:

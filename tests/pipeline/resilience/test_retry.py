@@ -99,7 +99,7 @@ def test_a_deadline_stays_within_another() -> None:
 
 
 def test_no_more_at_once_than_there_are_turns() -> None:
-    shared, lock = tries(concurrency=3), threading.Lock()
+    shared, lock, together = tries(concurrency=3), threading.Lock(), threading.Barrier(3)
     inside, most = 0, 0
 
     def work(deadline: Deadline) -> None:
@@ -108,7 +108,7 @@ def test_no_more_at_once_than_there_are_turns() -> None:
             with lock:
                 inside += 1
                 most = max(most, inside)
-            threading.Event().wait(0.01)
+            together.wait(60)
             with lock:
                 inside -= 1
 
@@ -119,7 +119,7 @@ def test_no_more_at_once_than_there_are_turns() -> None:
 
 def test_who_gets_no_turn_is_told_so() -> None:
     shared = tries(concurrency=1, most=1)
-    with shared.turn(Deadline(5)), pytest.raises(ProviderBusy), shared.turn(Deadline(0.01)):
+    with shared.turn(Deadline(200)), pytest.raises(ProviderBusy), shared.turn(Deadline(0.01)):
         raise AssertionError("no turn")
 
 
@@ -128,19 +128,24 @@ def test_waiting_for_a_turn_costs_no_time() -> None:
     holding = threading.Event()
 
     def hold() -> None:
-        with shared.turn(Deadline(30)):
+        with shared.turn(Deadline(200)):
             holding.set()
-            free.wait(20)
+            assert free.wait(60)
 
-    thread = threading.Thread(target=hold)
-    thread.start()
-    assert holding.wait(20)
-    deadline = Deadline(20)
-    at = deadline.at
-    threading.Timer(0.05, free.set).start()
-    with shared.turn(deadline):
-        assert deadline.at > at
-    thread.join()
+    def make_way() -> None:
+        wait_until(lambda: shared._semaphore._waiting)
+        free.set()
+
+    with ThreadPoolExecutor(2) as threads:
+        held = threads.submit(hold)
+        assert holding.wait(60)
+        deadline = Deadline(200)
+        at = deadline.at
+        made = threads.submit(make_way)
+        with shared.turn(deadline):
+            assert deadline.at > at
+        held.result()
+        made.result()
 
 
 def test_closing_ends_the_waiting() -> None:
@@ -150,8 +155,8 @@ def test_closing_ends_the_waiting() -> None:
         answer = threads.submit(shared.persist, asked)
         wait_until(lambda: asked.times == 1)
         shared.close()
-        assert isinstance(answer.exception(timeout=20), ProviderUnavailable)
-    with pytest.raises(ProviderUnavailable), shared.turn(Deadline(5)):
+        assert isinstance(answer.exception(timeout=60), ProviderUnavailable)
+    with pytest.raises(ProviderUnavailable), shared.turn(Deadline(200)):
         raise AssertionError("closed")
 
 
@@ -218,7 +223,7 @@ def test_exactly_one_asks_whether_it_is_back(circuit: CircuitBreaker, clock: Clo
     gate, asked = threading.Barrier(20), []
 
     def ask(_: int) -> bool:
-        gate.wait(20)
+        gate.wait(60)
         try:
             with circuit.watching():
                 asked.append(1)

@@ -127,7 +127,7 @@ def run(data: bytes, container: Container, folder: Path, tool: Ffmpeg, level: Le
     (folder / "in").write_bytes(data)
     with (folder / "in").open("rb") as file:
         arguments = decode_arguments(tool, Found(container, start), Picked())
-        with Child(tool, arguments, level=level, cpu_seconds=10, stdin=file.fileno(), stall_seconds=20) as child:
+        with Child(tool, arguments, level=level, cpu_seconds=10, stdin=file.fileno(), stall_seconds=60) as child:
             output = b"".join(iter(child.read, b""))
             assert child.returncode
             return output

@@ -1,6 +1,5 @@
 """What the cell lets through, seen from inside by other programs than ffmpeg."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pipeline.audio.ffmpeg.process import Child
 from pipeline.audio.ffmpeg.sandbox import Level, confined, launch, sandbox_level
 from pipeline.errors import SandboxFailed
 from tests.pipeline.audio.sounds import tones, wav
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.processes
 
@@ -121,15 +121,10 @@ def test_it_ends_when_our_process_is_killed(tmp_path: Path, level: Level) -> Non
         assert owner.stdout
         group = int(owner.stdout.readline())
         owner.kill()
-    assert gone(group)
+    wait_until(lambda: is_gone(group))
 
 
-def gone(group: int) -> bool:
-    """Whether a process group ends within a generous while; a zombie that init has yet to reap counts as ended."""
-    for _ in range(300):
-        states = subprocess.run(["ps", "-o", "stat=", "-g", str(group)], capture_output=True, text=True).stdout.split()
-        if all(state.startswith("Z") for state in states):
-            return True
-        os.sched_yield()
-        subprocess.run(["sleep", "0.1"])
-    return False
+def is_gone(group: int) -> bool:
+    """Whether a process group has ended; a zombie that init has yet to reap counts as ended."""
+    states = subprocess.run(["ps", "-o", "stat=", "-g", str(group)], capture_output=True, text=True).stdout.split()
+    return all(state.startswith("Z") for state in states)
