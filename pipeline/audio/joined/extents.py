@@ -29,6 +29,7 @@ from pipeline.audio.containers.table import (
     Found,
 )
 from pipeline.audio.joined.flac_end import frame_end, last_frame
+from pipeline.audio.joined.programs import Programs
 from pipeline.audio.joined.units import UNITS, Units, amr_units
 from pipeline.audio.joined.window import Window
 from pipeline.audio.mp4_boxes import boxes
@@ -54,10 +55,10 @@ class Extent:
     known: bool = True
 
 
-def extent(window: Window, found: Found) -> Extent:
+def extent(window: Window, found: Found, programs: Programs | None = None) -> Extent:
     """Of what begins at `found.start`. Never raises."""
     if units := UNITS.get(found.container):
-        reached = walk(window, found.start, units)
+        reached = walk(window, found.start, units, programs)
         ended = found.container is VOC and window.head(reached.end, 1) == _VOC_END
         return replace(reached, end=reached.end + 1) if ended else reached
     reader = _READERS.get(found.container)
@@ -68,13 +69,15 @@ def extent(window: Window, found: Found) -> Extent:
     return told or Extent(found.start + 1, window.size, known=False)
 
 
-def walk(window: Window, at: int, units: Units) -> Extent:
-    """From unit to unit; one that the end of the file cuts is the last."""
+def walk(window: Window, at: int, units: Units, programs: Programs | None = None) -> Extent:
+    """From unit to unit; one that the end of the file cuts is the last. `programs` sees each."""
     last, size = at, window.size
     for _ in range(_MOST_STEPS):
         length = units.length(window, at) if at < size else 0
         if not length:
             return Extent(last, at)
+        if programs:
+            programs.see(window, at, length)
         last, at = at, at + length
         if at > size:
             return Extent(last + 1, size, known=False)
