@@ -7,6 +7,7 @@ back they begin.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import islice
 
@@ -14,7 +15,9 @@ from pipeline.audio.containers.table import (
     AAC,
     AC3,
     AIFF,
+    ASF,
     AU,
+    AVI,
     CAF,
     DTS,
     FLAC,
@@ -30,15 +33,8 @@ from pipeline.audio.joined.trailers import past_trailers
 from pipeline.audio.joined.units import UNITS
 from pipeline.audio.joined.window import Window
 
-STREAMED = (
-    WAV,
-    W64,
-    AIFF,
-    CAF,
-    AU,
-    FLAC,
-    MATROSKA,
-)  # in which frames do not follow each other, unless they are all there is
+# In which frames do not follow each other, unless they are all there is.
+STREAMED = (WAV, W64, AIFF, CAF, AU, FLAC, MATROSKA, ASF, AVI)
 _KINDS = (MP3, AAC, AC3, DTS, MPEGTS)
 _CERTAIN = 8  # in a row
 _TAIL = 64 * 1024  # bytes at the end that hold so many frames of any kind
@@ -46,6 +42,7 @@ _LOOK = 16 * 1024  # bytes that hold at least one
 _OWN = 4 * 1024  # bytes; what begins so near behind the header is the recording's own sound
 _MOST_TRIES = 20_000  # places that look like a frame
 _MOST_TAGS = 3
+_CHUNK = re.compile(rb"\d\dwb")  # what precedes some frames of an AVI
 _PACKET = 188  # bytes
 
 
@@ -57,8 +54,15 @@ def bare_frames(window: Window, at: int, end: int) -> Found | None:
         places = islice(_places(container, tail, start), _MOST_TRIES)
         if (last := next((place for place in places if _reaches(window, container, place, end)), None)) is not None:
             begin = _begin(window, container, at, last)
-            return None if begin is None else Found(container, begin)
+            begin = None if begin is None else _behind_chunk(window, begin)
+            return None if begin is None or begin >= end else Found(container, begin)
     return None
+
+
+def _behind_chunk(window: Window, at: int) -> int:
+    """Behind the frames of an AVI that others follow at once."""
+    head = window.read(at - 8, 8)
+    return at + int.from_bytes(head[4:], "little") if _CHUNK.match(head) else at
 
 
 def _places(container: Container, data: bytes, start: int) -> Iterator[int]:

@@ -40,6 +40,9 @@ _MOST_OBJECTS, _OBJECT_HEADER = 1_000, 24  # of Windows Media
 _VOC_END = b"\0"
 _BOX_NAME = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 \xa9-_")
 _CUT_BOXES = (b"mdat", b"moov", b"moof", b"free", b"skip", b"wide", b"uuid")
+_ASF_STREAMED = (
+    50  # bytes of the object that holds the sound, where its writer could not go back to tell how many there are
+)
 _ASF_OBJECTS = tuple(  # how their names begin: header, sound, and four kinds of index
     bytes.fromhex(text) for text in ("3026b275", "3626b275", "90080033", "d329e2d6", "feb103f8", "d03fb73c")
 )
@@ -146,7 +149,8 @@ def _asf(read: Read, at: int, size: int) -> Extent | None:
         if not head.startswith(_ASF_OBJECTS) or len(head) < _OBJECT_HEADER:
             break
         length = int.from_bytes(head[16:], "little")
-        if length < _OBJECT_HEADER or end + length > size:
+        streamed = head.startswith(_ASF_OBJECTS[1]) and length <= _ASF_STREAMED
+        if length < _OBJECT_HEADER or streamed or end + length > size:
             return Extent(end + _OBJECT_HEADER, size, known=False)
         end += length
     return Extent(at + _OBJECT_HEADER, end)

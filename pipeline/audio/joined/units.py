@@ -141,8 +141,8 @@ def amr_units(*, wide: bool) -> Units:
 
 
 UNITS: Mapping[Container, Units] = {
-    MP3: Units(_mpeg_audio, re.compile(rb"\xff[\xe2-\xff]")),
-    AAC: Units(_adts, re.compile(rb"\xff[\xf0\xf1\xf8\xf9]")),
+    MP3: Units(_mpeg_audio, re.compile(rb"\xff(?=[\xe2-\xff])")),
+    AAC: Units(_adts, re.compile(rb"\xff(?=[\xf0\xf1\xf8\xf9])")),
     AC3: Units(_surround, re.compile(re.escape(_AC3_SYNC))),
     EAC3: Units(_surround, re.compile(re.escape(_AC3_SYNC))),
     DTS: Units(_dts, re.compile(rb"\x7f\xfe\x80\x01|\xfe\x7f\x01\x80|\x1f\xff\xe8\0|\xff\x1f\0\xe8")),
