@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.audio.containers.chunks import Read
-from pipeline.audio.containers.edit_list import Edit, pausing_edits
+from pipeline.audio.containers.edit_list import Edit, seamed_edits
 from pipeline.audio.containers.table import MP4, Found
 from pipeline.audio.duration.truncation import Claim, cut_off
 from pipeline.audio.joined.links import Link, links
@@ -98,7 +98,7 @@ def _recording(read: Read, link: Link, size: int, found: Found) -> Recording:
         return recording
     if cut := cut_index(read, found.start, link.end):
         return replace(recording, end=cut, claim=claim or Claim(None, cut=True))
-    if edits := pausing_edits(read, found.start, link.end):
+    if edits := seamed_edits(read, found.start, link.end):
         followed = replace(found, options={**found.options, "ignore_editlist": 1})
         return replace(recording, found=followed, edits=edits)
     return recording

@@ -23,6 +23,7 @@ from pipeline.audio.containers.table import (
     AC3,
     AMR,
     AVI,
+    CAF,
     DTS,
     EAC3,
     MATROSKA,
@@ -50,8 +51,10 @@ _CPU_SECONDS_AT_LEAST = 300
 _SAMPLE_BYTES = 2
 # A stream of bare frames, in WAV too, does not say that its first samples are the codec's own delay. Every decoder adds it, so
 # every time would be late. MP3: LAME's 576 + 529 (also where the tag that tells is missing); AAC: one frame of its transform.
-_UNSTATED_DELAY = {("mp3", "mp3"): 1105, ("wav", "mp3"): 1105, ("w64", "mp3"): 1105, ("aac", "aac"): 1024}
-_UNSTAMPED = (MP3, AAC, AC3, EAC3, DTS, AMR, WAV, W64, AVI)  # ffmpeg reckons their stamps from bytes or headers
+_UNSTATED_DELAY = {
+    ("mp3", "mp3"): 1105, ("wav", "mp3"): 1105, ("w64", "mp3"): 1105, ("avi", "mp3"): 1105, ("aac", "aac"): 1024
+}  # fmt: skip
+_UNSTAMPED = (MP3, AAC, AC3, EAC3, DTS, AMR, WAV, W64, CAF, AVI)  # ffmpeg reckons their stamps from bytes or headers
 _FROM_ZERO = (MP4, MATROSKA)  # whose clock begins at zero, whenever the sound does; others are moved there
 
 Count = Callable[[float], int | None]

@@ -1,7 +1,7 @@
 """The edit lists of an MP4 (ISO/IEC 14496-12, 8.6.6): which part of a track's sound is played when.
 
-ffmpeg plays them, but for one thing: where a list says that nothing is to be played in the middle, it plays the track's beginning
-once more.
+ffmpeg plays one part well. Where a list says that nothing is to be played in the middle, it plays the track's beginning once more,
+and at the seam of two parts it adds or leaves out as much as a frame of the codec.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class Edit:
     media: float
 
 
-def pausing_edits(read: Read, at: int, size: int) -> tuple[tuple[Edit, ...], ...]:
-    """For each sound track of the file that begins there, in order; none at all where ffmpeg plays every one of them well, or some
-    track goes back in time, which nobody can play in one go. Never raises."""
+def seamed_edits(read: Read, at: int, size: int) -> tuple[tuple[Edit, ...], ...]:
+    """For each sound track of the file that begins there, in order; none at all where each is one part, which ffmpeg plays well, or
+    some track goes back in time, which nobody can play in one go. Never raises."""
     try:
         lists = tuple(_edits_of_all(read, at, size))
     except (ArithmeticError, IndexError, ValueError, struct.error):
@@ -40,8 +40,7 @@ def pausing_edits(read: Read, at: int, size: int) -> tuple[tuple[Edit, ...], ...
     goes_back = any(
         after.media < before.media + before.end - before.start - _MOST_OVERLAP for before, after in _pairs(lists)
     )
-    pauses = any(after.start > before.end for before, after in _pairs(lists))
-    return lists if pauses and not goes_back else ()
+    return () if goes_back or not any(edits[1:] for edits in lists) else lists
 
 
 def _pairs(lists: tuple[tuple[Edit, ...], ...]) -> Iterator[tuple[Edit, Edit]]:

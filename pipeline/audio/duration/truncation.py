@@ -90,7 +90,8 @@ _UNENDED = Claim(None, cut=False, unended=True)
 def cut_off(read: Read, size: int, found: Found) -> Claim | None:
     """What the recording claims that begins at `found.start` and ends at `size`, unless it is all there or claims nothing.
 
-    Only of FLAC, and of mp3 whose tag counts frames alone, a claim may come back that turns out to be kept. Never raises.
+    Only of FLAC, of mp3 whose tag counts frames alone, and of a streamed AVI a claim may come back that turns out to be kept. Never
+    raises.
     """
     reader = _READERS.get(found.container)
     try:
@@ -247,11 +248,13 @@ def _asf(read: Read, at: int, size: int) -> Claim | None:
 
 
 def _avi(read: Read, at: int, size: int) -> Claim | None:
-    """Long ones have several parts."""
+    """Long ones have several parts. Of one that was streamed the length is its writer's guess, which is kept, whatever it is."""
     for place in _parts(read, at, size):
         length = int.from_bytes(read(place + 4, 4), "little")
+        if not length or length >= _UNSAID:
+            return Claim(None, cut=False)
         if place + 8 + length > size + _SLACK:
-            return _cut(_stated("avi", read, at, size)) if length < _UNSAID else None
+            return _cut(_stated("avi", read, at, size))
     return None
 
 

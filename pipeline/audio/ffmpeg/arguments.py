@@ -16,8 +16,10 @@ MOST_TRACKS = 64
 _MOST_BYTES_AT_ONCE = 256 * 2**20  # of memory that ffmpeg asks for in one piece
 # Frames of a second leave the filters of a plain recording: handing 26 ms at a time from thread to thread would take a quarter of
 # all the time. Where frames are followed, each has to come out by itself.
-_PLAIN = "asetpts='{watch}',aresample={rate}:rmvol=-1,aformat=channel_layouts={layouts},asetnsamples=n={rate}:p=0"
-_FOLLOWED = f"asetpts='{FOLLOW}',aresample={{rate}}:rmvol=-1,aformat=channel_layouts={{layouts}},asetpts='{FOLLOW_OUT}'"
+# Of six microphones the fourth, of three the third counts as the channel of low frequencies, for want of names: it is mixed in.
+_MIXED = "aresample={rate}:rmvol=-1:lfe_mix_level=1,aformat=channel_layouts={layouts}"
+_PLAIN = f"asetpts='{{watch}}',{_MIXED},asetnsamples=n={{rate}}:p=0"
+_FOLLOWED = f"asetpts='{FOLLOW}',{_MIXED},asetpts='{FOLLOW_OUT}'"
 _CODECS = (  # decoders of one stream of bytes each, which open nothing
     "aac,aac_fixed,aac_latm,ac3,adpcm_ct,adpcm_ima_qt,adpcm_ima_wav,adpcm_ms,adpcm_sbpro_2,adpcm_sbpro_3,adpcm_sbpro_4,"
     "adpcm_swf,adpcm_yamaha,alac,amrnb,amrwb,dca,eac3,flac,g722,g723_1,g726,g726le,gsm,gsm_ms,ilbc,libopencore_amrnb,"

@@ -29,6 +29,7 @@ from pipeline.audio.containers.table import (
     Found,
 )
 from pipeline.audio.joined.flac_end import frame_end, last_frame
+from pipeline.audio.joined.programs import Programs
 from pipeline.audio.joined.units import UNITS, Units, amr_units
 from pipeline.audio.joined.window import Window
 from pipeline.audio.mp4_boxes import boxes
@@ -39,6 +40,9 @@ _MOST_OBJECTS, _OBJECT_HEADER = 1_000, 24  # of Windows Media
 _VOC_END = b"\0"
 _BOX_NAME = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 \xa9-_")
 _CUT_BOXES = (b"mdat", b"moov", b"moof", b"free", b"skip", b"wide", b"uuid")
+_ASF_STREAMED = (
+    50  # bytes of the object that holds the sound, where its writer could not go back to tell how many there are
+)
 _ASF_OBJECTS = tuple(  # how their names begin: header, sound, and four kinds of index
     bytes.fromhex(text) for text in ("3026b275", "3626b275", "90080033", "d329e2d6", "feb103f8", "d03fb73c")
 )
@@ -54,10 +58,10 @@ class Extent:
     known: bool = True
 
 
-def extent(window: Window, found: Found) -> Extent:
+def extent(window: Window, found: Found, programs: Programs | None = None) -> Extent:
     """Of what begins at `found.start`. Never raises."""
     if units := UNITS.get(found.container):
-        reached = walk(window, found.start, units)
+        reached = walk(window, found.start, units, programs)
         ended = found.container is VOC and window.head(reached.end, 1) == _VOC_END
         return replace(reached, end=reached.end + 1) if ended else reached
     reader = _READERS.get(found.container)
@@ -68,13 +72,15 @@ def extent(window: Window, found: Found) -> Extent:
     return told or Extent(found.start + 1, window.size, known=False)
 
 
-def walk(window: Window, at: int, units: Units) -> Extent:
-    """From unit to unit; one that the end of the file cuts is the last."""
+def walk(window: Window, at: int, units: Units, programs: Programs | None = None) -> Extent:
+    """From unit to unit; one that the end of the file cuts is the last. `programs` sees each."""
     last, size = at, window.size
     for _ in range(_MOST_STEPS):
         length = units.length(window, at) if at < size else 0
         if not length:
             return Extent(last, at)
+        if programs:
+            programs.see(window, at, length)
         last, at = at, at + length
         if at > size:
             return Extent(last + 1, size, known=False)
@@ -143,7 +149,8 @@ def _asf(read: Read, at: int, size: int) -> Extent | None:
         if not head.startswith(_ASF_OBJECTS) or len(head) < _OBJECT_HEADER:
             break
         length = int.from_bytes(head[16:], "little")
-        if length < _OBJECT_HEADER or end + length > size:
+        streamed = head.startswith(_ASF_OBJECTS[1]) and length <= _ASF_STREAMED
+        if length < _OBJECT_HEADER or streamed or end + length > size:
             return Extent(end + _OBJECT_HEADER, size, known=False)
         end += length
     return Extent(at + _OBJECT_HEADER, end)

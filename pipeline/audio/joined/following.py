@@ -15,7 +15,9 @@ from pipeline.audio.containers.chunks import Read
 from pipeline.audio.containers.id3_tag import TAG_HEADER, tag_length
 from pipeline.audio.containers.link_syntax import SYNTAXES
 from pipeline.audio.containers.table import AAC, AC3, DTS, EAC3, MP3, MPEG, MPEGTS, Container, Found
+from pipeline.audio.joined.bare_end import STREAMED, bare_frames
 from pipeline.audio.joined.extents import extent, walk
+from pipeline.audio.joined.programs import FOLLOWED
 from pipeline.audio.joined.trailers import past_trailers
 from pipeline.audio.joined.units import UNITS, Units
 from pipeline.audio.joined.window import Window
@@ -64,15 +66,24 @@ class _Behind:
         self._window = Window(lambda at, length: read(at, max(0, min(length, size - at))), size)
         self._size, self._first = size, first
         self._tries, self._bytes = 0, 0
+        followed = FOLLOWED.get(first.container)
+        self._programs = followed() if followed else None
         self.broken = 0
 
     def following(self) -> Following:
-        reached = extent(self._window, self._first)
+        behind = self._following()
+        second = self._programs.second if self._programs else None
+        if second is None or second >= behind.begin:
+            return behind
+        return Following(second, second, Found(self._first.container, second))
+
+    def _following(self) -> Following:
+        reached = extent(self._window, self._first, self._programs)
         if reached.end <= self._first.start:  # it is not what it was found to be
             return Following(self._size, self._size)
         for _ in range(_MOST_ROUNDS):
             if not reached.known:
-                return self._marked(reached.last, self._size) or Following(self._size, self._size)
+                return self._behind_unknown(reached.last)
             place, found = self._behind_trailers(reached.end)
             if place >= self._size:
                 break
@@ -86,8 +97,15 @@ class _Behind:
                 unread = self._size - place
                 return Following(self._size, self._size, unread=unread if unread >= _LEAST_UNREAD else 0)
             self.broken += 0 if found else again - place
-            reached = walk(self._window, again, units)
+            reached = walk(self._window, again, units, self._programs)
         return Following(self._size, self._size)
+
+    def _behind_unknown(self, last: int) -> Following:
+        """Where the recording does not tell its end: what begins with a mark, or bare frames up to there."""
+        marked = self._marked(last, self._size)
+        end = marked.begin if marked else self._size
+        bare = bare_frames(self._window, last, end) if self._first.container in STREAMED else None
+        return Following(bare.start, bare.start, bare) if bare else marked or Following(end, end)
 
     def _behind_trailers(self, at: int) -> tuple[int, Found | None]:
         """Where something begins that is no trailer, and what."""

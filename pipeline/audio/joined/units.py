@@ -16,7 +16,7 @@ from pipeline.audio.joined.window import Window
 from pipeline.audio.mpeg_frames import adts_frame, mpeg_frame
 
 _LONGEST_PAGE = ogg_pages.LONGEST_HEADER
-_PACKETS, _CERTAIN = 1000, 5  # of a transport stream that are looked at together, and that prove it
+_PACKETS, CERTAIN_PACKETS = 1000, 5  # of a transport stream that are looked at together, and that prove it
 _AC3_SYNC = b"\x0b\x77"
 _SPACINGS = (188, 192, 204)
 _PROGRAM_END, _PACK = 0xB9, 0xBA  # of a program stream; above them are packets
@@ -71,15 +71,29 @@ def _page(window: Window, at: int) -> int:
     return found.end if found else 0
 
 
-def _packets(window: Window, at: int) -> int:
-    """Of all that follow each other, as far as is looked at once. In cameras' files a clock of four bytes precedes each."""
+@dataclass(frozen=True, slots=True)
+class PacketRun:
+    """So many packets of a transport stream, one each `spacing` bytes, of which `mark` precede it."""
+
+    many: int
+    spacing: int
+    mark: int
+
+
+def packet_run(window: Window, at: int) -> PacketRun | None:
+    """All that follow each other, as far as is looked at once. In cameras' files a clock of four bytes precedes each."""
     for spacing in _SPACINGS:
         mark = 4 if spacing == _SPACINGS[1] and window.head(at, 1) != b"G" else 0
         marks = window.head(at + mark, spacing * _PACKETS)[::spacing]
         many = len(marks) - len(marks.lstrip(b"G"))
-        if many >= _CERTAIN or (many and at + (many + 1) * spacing > window.size):
-            return many * spacing
-    return 0
+        if many >= CERTAIN_PACKETS or (many and at + (many + 1) * spacing > window.size):
+            return PacketRun(many, spacing, mark)
+    return None
+
+
+def _packets(window: Window, at: int) -> int:
+    run = packet_run(window, at)
+    return run.many * run.spacing if run else 0
 
 
 def _packs(window: Window, at: int) -> int:
@@ -127,8 +141,8 @@ def amr_units(*, wide: bool) -> Units:
 
 
 UNITS: Mapping[Container, Units] = {
-    MP3: Units(_mpeg_audio, re.compile(rb"\xff[\xe2-\xff]")),
-    AAC: Units(_adts, re.compile(rb"\xff[\xf0\xf1\xf8\xf9]")),
+    MP3: Units(_mpeg_audio, re.compile(rb"\xff(?=[\xe2-\xff])")),
+    AAC: Units(_adts, re.compile(rb"\xff(?=[\xf0\xf1\xf8\xf9])")),
     AC3: Units(_surround, re.compile(re.escape(_AC3_SYNC))),
     EAC3: Units(_surround, re.compile(re.escape(_AC3_SYNC))),
     DTS: Units(_dts, re.compile(rb"\x7f\xfe\x80\x01|\xfe\x7f\x01\x80|\x1f\xff\xe8\0|\xff\x1f\0\xe8")),

@@ -17,6 +17,6 @@ class Window:
     def head(self, at: int, length: int) -> bytes:
         """So many bytes from `at` on, fewer only at the end of the file."""
         inside = at - self._at
-        if inside < 0 or inside + length > len(self._piece):
+        if inside < 0 or (inside + length > len(self._piece) and self._at + len(self._piece) < self.size):
             self._at, self._piece, inside = at, self.read(at, max(_BYTES, length)), 0
         return self._piece[inside : inside + length]

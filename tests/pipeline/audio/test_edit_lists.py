@@ -1,4 +1,4 @@
-"""What an MP4's edit list plays, and when: pauses in the middle, which ffmpeg cannot play, and all that it can."""
+"""What an MP4's edit list plays, and when: pauses and cuts in the middle, which ffmpeg plays badly, and all that it plays well."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,11 +35,12 @@ def listened(data: bytes) -> tuple[list[float], list[tuple[float, float]], float
         ([(1, EMPTY), (1, 1), (600, EMPTY), (1, 3)], [1.5, 602.5], [(0, 1), (2, 602)]),
         ([(1.5, EMPTY), (4, 0)], [2, 3, 4, 5], [(0, 1.5)]),
         ([(2, 2)], [0.5, 1.5], []),
+        ([(0.7, 0), (0.75, 0.85), (0.35, 1.63), (0.93, 2.07), (0.9, 3.1)], [0.5, 1.35, 2.23, 3.13], []),
     ],
-    ids=["a pause", "two", "parts left out, ten minutes of nothing", "a late start", "the second half"],
+    ids=["a pause", "two", "parts left out, ten minutes of nothing", "a late start", "the second half", "many cuts"],
 )
 @pytest.mark.parametrize("codec", ["aac", "alac"])
-def test_pauses(
+def test_what_is_played_and_when(
     tmp_path: Path,
     codec: str,
     edits: Sequence[tuple[float, float]],

@@ -43,6 +43,9 @@ MIXED = (
     ("ts", "wav"),
     ("wma", "ac3"),
     ("mp3", "wav"),
+    ("mpg", "vob"),
+    ("ts", "m2ts"),
+    ("m2ts", "ts"),
 )
 # A stream of bare frames has its encoder's delay, and the rest of the last frame, wherever a file in it begins or ends.
 JOINT = {
@@ -91,6 +94,8 @@ def rows() -> Iterator[Row]:
         forms = [(one, _form(one, channels)) for one, channels in ((first, 1), (second, 2))]
         late = FILES[first][1] + FILES[second][1] + JOINT.get(first, 0) + JOINT.get(second, 0)
         yield Row(f"M9 {first} and {second} joined", partial(_of_two_kinds, forms=forms), SAID, late)
+    for name in ("mp3", "aac", "ts"):
+        yield Row(f"M9 a streamed wav and {name} joined", partial(_behind_a_stream, name=name), SAID, FILES[name][1])
     for name in ("mkv", "mp4", "avi"):
         yield Row(f"M1 mp3 of two formats in one track of {name}", partial(_one_track, name=name), SAID, 150)
     yield Row("M1 mp3, another format each second", _each_second, said_by_both(), 200)
@@ -125,6 +130,13 @@ def _of_two_kinds(folder: Path, forms: Sequence[tuple[str, Form]]) -> bytes:
     return b"".join(
         encoded(folder, sound, f"a.{name}", *form) for sound, (name, form) in zip(sounds, forms, strict=True)
     )
+
+
+def _behind_a_stream(folder: Path, name: str) -> bytes:
+    """Frames behind a WAV whose writer could not go back to tell its length."""
+    first, forms = bytearray(wav(talker(A)[0])), {"mp3": TAGLESS}
+    first[40:44] = b"\xff" * 4
+    return bytes(first) + encoded(folder, wav(talker(B)[0]), f"a.{name}", *forms.get(name, ()))
 
 
 def _one_track(folder: Path, name: str) -> bytes:

@@ -80,6 +80,10 @@ def _phases() -> Iterator[Row]:
     for name in ("wav", "mp3", "m4a", "ogg", "ts"):
         yield _stereo(name, "opposite phase by turns", whole, by_turns, OPPOSITE)
         yield _stereo(name, "half of it in opposite phase", whole, -0.5 * whole, OPPOSITE)
+    for count, microphone in ((3, 2), (6, 3), (6, 5)):
+        sounds = [whole if number == microphone else np.zeros(len(whole), "<i2") for number in range(count)]
+        make = partial(encoded, sound=wav(*sounds), name="a.wav")
+        yield Row(f"M4 wav, of {count} microphones number {microphone + 1}", make, said_by_both())
     left = np.concatenate([talker(A)[0], room(), SILENCE])
     right = np.concatenate([SILENCE, room()[::-1], talker(B)[0]])
     for name in ("wav", "mp3", "flac", "webm"):

@@ -101,7 +101,7 @@ DTS, PHONE = ("-c:a", "dca", "-strict", "-2", "-ar", "48000"), ("-c:a", "libopen
 FILES: dict[str, tuple[Sequence[str], int]] = {  # (ffmpeg's options, ms that codec and container come late by)
     "wav": ((), 0), "flac": ((), 0), "mp3": (MP3, 0), "aac": (AAC, 0), "m4a": (AAC, 0), "mp4": (AAC, 0), "ogg": (OPUS, 0),
     "oga": (VORBIS, 0), "webm": (OPUS, 0), "mka": (VORBIS, 0), "mkv": (AAC, 0), "ts": (AAC, 64), "m2ts": (AC3, 6), "mpg": (MP2, 30),
-    "vob": (AC3, 6), "avi": (MP3, 70), "flv": (FLV, 24), "wma": (WMA, 47), "aiff": ((), 0), "caf": ((), 0), "au": ((), 0),
+    "vob": (AC3, 6), "avi": (MP3, 0), "flv": (FLV, 24), "wma": (WMA, 47), "aiff": ((), 0), "caf": ((), 0), "au": ((), 0),
     "w64": ((), 0), "wv": ((), 0), "voc": ((), 0), "ac3": (AC3, 6), "eac3": (("-ar", "48000"), 6), "dts": (DTS, 11),
     "3gp": (PHONE, 0), "mov": (("-c:a", "pcm_s16le"), 0),
 }  # fmt: skip
