@@ -4,6 +4,7 @@ import io
 import os
 import wave
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -151,8 +152,8 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
         yield opened
 
 
-@pytest.fixture
-def house(services: Services) -> Iterator[House]:
+@contextmanager
+def house_over(services: Services) -> Iterator[House]:
     """The application, a new account and a second one."""
     account = rich(services.database, "mine")
     other = rich(services.database, "other")
@@ -162,3 +163,9 @@ def house(services: Services) -> Iterator[House]:
         built = House(services, client, account, key, other_key)
         yield built
         built.close()
+
+
+@pytest.fixture
+def house(services: Services) -> Iterator[House]:
+    with house_over(services) as built:
+        yield built
