@@ -13,6 +13,7 @@ from functools import partial
 from types import TracebackType
 from typing import TypeVar
 
+from api.held_bytes import HeldBytes, memory_for_bodies
 from api.http.error_responses import ServerBusy
 from api.http.peers import Peer
 
@@ -24,10 +25,18 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 class Slot:
-    """Taken; given back once, by hand or at the end of its `with`."""
+    """Taken; given back once, by hand or at the end of its `with`, until when its account has what its request holds in memory."""
 
-    def __init__(self, give_back: Callable[[], None]) -> None:
+    def __init__(self, give_back: Callable[[], None], account_id: str = "", memory: HeldBytes | None = None) -> None:
         self._give_back: Callable[[], None] | None = give_back
+        self._account_id, self._memory = account_id, memory
+        self._bytes = 0
+
+    def hold(self, size: int) -> None:
+        """So many bytes more of the request's body are in memory. Raises ServerBusy."""
+        if self._memory is not None:
+            self._memory.take(self._account_id, size)
+            self._bytes += size
 
     def give_back(self) -> None:
         """Somebody else may have it."""
@@ -42,6 +51,9 @@ class Slot:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.give_back()
+        if self._memory is not None and self._bytes:
+            self._memory.give_back(self._account_id, self._bytes)
+            self._bytes = 0
 
 
 class RequestSlots:
@@ -54,6 +66,7 @@ class RequestSlots:
         self.accounts: Counter[str] = Counter()
         self.peers: Counter[Peer] = Counter()
         self.held = 0
+        self.memory = HeldBytes(memory_for_bodies())
 
     def holder(self, account_id: str) -> Slot:
         """For a request with a valid key."""
@@ -62,7 +75,7 @@ class RequestSlots:
             raise ServerBusy
         self.held += 1
         self.accounts[account_id] += 1
-        return Slot(partial(self._holder_left, account_id))
+        return Slot(partial(self._holder_left, account_id), account_id, self.memory)
 
     def stranger(self, peer: Peer) -> Slot:
         """For anybody. A trusted proxy has no share of its own: it stands for many."""

@@ -157,6 +157,13 @@ async def blocks(request: Request) -> AsyncIterator[bytes]:
             return
 
 
+def hold(request: Request, size: int) -> None:
+    """So many bytes more of the body are kept in memory. Raises ServerBusy where the account has no room for them."""
+    slot = getattr(request.state, "slot", None)
+    if slot is not None:
+        slot.hold(size)
+
+
 async def read_json(request: Request, *, limit: int = JSON_LIMIT, empty: Any = None, number: Any = float) -> Any:
     """The body as JSON; `empty` stands for no body at all; `number` makes fractions of their digits: Decimal where they
     are money. Raises BodyTooLarge, TooManyElements; InvalidRequest for what is no JSON."""
@@ -165,6 +172,7 @@ async def read_json(request: Request, *, limit: int = JSON_LIMIT, empty: Any = N
         content += block
         if len(content) > limit:
             raise BodyTooLarge(f"The JSON body is larger than {limit} bytes.")
+        hold(request, len(block))
     if not content and empty is not None:
         return empty
     parse = partial(parsed, bytes(content), number=number)

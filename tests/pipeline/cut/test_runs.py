@@ -85,13 +85,13 @@ def test_what_is_long_ends_at_a_hole_as_ever() -> None:
 
 
 def test_what_is_left_out_and_where_somebody_speaks_is_told_without_the_holes() -> None:
-    quiet, loud = bytes(2 * 3 * S), noise(2 * S)
-    found = runs([(0, quiet), (20 * S, loud), (40 * S, quiet)], 10 * S)
+    quiet, loud = bytes(2 * 5 * S), noise(2 * S)
+    placed = [(10 * S * n, loud if n == 5 else quiet) for n in range(12)]
+    found = runs(placed, 10**9)
     spans = [run.place(chunk.span) for run, blocks in found for chunk in cut(blocks, CutProfile())]
-    assert len(spans) == 1
-    holes = [(3 * S, 20 * S), (22 * S, 40 * S)]
+    holes = [(at + len(pcm) // 2, after) for (at, pcm), (after, _) in itertools.pairwise(placed)]
     told = [stretch for span in spans for stretch in (*span.left_out, *span.speech_map)]
-    assert told, "silence at both ends"
+    assert len(told) > 8, "nearly all of it is silence"
     assert not any(start < end_ and begin < end for start, end, *_ in told for begin, end_ in holes)
 
 
