@@ -23,7 +23,7 @@ MOST_HEADERS = 8192  # characters of all names and values: what the usual server
 OURS = frozenset({"host", "content-length", "transfer-encoding", "connection", "te", "upgrade", "expect", "range"})
 LATER = ("upload_id", "s3_uri", "file_id")
 MAX_TEXT = 1_000_000  # characters: some 18 hours of speech
-RANGE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*-\s*(\d+(?:\.\d+)?)?\s*", re.ASCII)
+RANGE = re.compile(r"\s{0,9}(\d{1,20}(?:\.\d{1,20})?)\s{0,9}-\s{0,9}(\d{1,20}(?:\.\d{1,20})?)?\s{0,9}", re.ASCII)
 
 PRIORITIES = {"low": -10, "normal": 0}
 LEVEL = {"anyOf": [{"type": "integer", "minimum": -10, "maximum": 10}, {"enum": list(PRIORITIES)}, {"type": "null"}]}

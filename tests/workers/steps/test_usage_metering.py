@@ -30,7 +30,7 @@ HEARD = Heard(segments=(Segment("x" * 120, 0, 1000),))
 
 
 def job(prices: Prices) -> Job:
-    return Job(id="job_1", task="transcription", model="m", request={"prompt": "abcd"}, prices=prices_as_dict(prices))
+    return Job(id="job_1", task="transcription", model="m", prices=prices_as_dict(prices))
 
 
 def work(harness: WorkerHarness, job_id: str) -> None:
