@@ -12,7 +12,7 @@ from pipeline.audio.decode import AudioFacts, Decoding, decode
 from pipeline.audio.findings import Findings
 from pipeline.audio.raw_sound import RawSound
 from pipeline.cut.cutter import Chunk, CutProfile, cut
-from pipeline.cut.runs import runs
+from pipeline.cut.short_stretches import runs
 from pipeline.cut.time_range import Part, only
 from pipeline.transcript import SAMPLE_RATE
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.cut.cutter import Span
-from pipeline.cut.runs import runs
+from pipeline.cut.short_stretches import runs
 from pipeline.stitch.unjoined import unjoined
 from pipeline.transcript import SAMPLES_PER_MS, Segment, Word
 

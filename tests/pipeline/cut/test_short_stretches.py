@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pipeline.audio.clock.placement import Piece
 from pipeline.cut.cutter import Chunk, CutProfile, Span, cut, span_as_dict, span_from_dict
 from pipeline.cut.holes import on_clock
-from pipeline.cut.runs import runs
+from pipeline.cut.short_stretches import runs
 from pipeline.transcript import SAMPLE_RATE
 
 S = SAMPLE_RATE
