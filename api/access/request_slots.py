@@ -21,6 +21,7 @@ HOLDERS = 640  # each costs a task, not a thread
 SHARE = 4  # times what is free is the most that one account may hold: alone 512, beside another one as busy 284 each
 STRANGERS = 128  # public pages, and look-ups of keys that nobody has asked for lately
 STRANGERS_PER_PEER = 32
+FREE = STEP = 64 * 1024  # bytes of a body that come with the slot; what is more counts in steps
 Key = TypeVar("Key", bound=Hashable)
 
 
@@ -30,13 +31,15 @@ class Slot:
     def __init__(self, give_back: Callable[[], None], account_id: str = "", memory: HeldBytes | None = None) -> None:
         self._give_back: Callable[[], None] | None = give_back
         self._account_id, self._memory = account_id, memory
-        self._bytes = 0
+        self._bytes, self._taken = 0, FREE
 
     def hold(self, size: int) -> None:
         """So many bytes more of the request's body are in memory. Raises ServerBusy."""
-        if self._memory is not None:
-            self._memory.take(self._account_id, size)
-            self._bytes += size
+        self._bytes += size
+        if self._bytes > self._taken and self._memory is not None:
+            more = max(STEP, self._bytes - self._taken)
+            self._memory.take(self._account_id, more)
+            self._taken += more
 
     def give_back(self) -> None:
         """Somebody else may have it."""
@@ -51,9 +54,9 @@ class Slot:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.give_back()
-        if self._memory is not None and self._bytes:
-            self._memory.give_back(self._account_id, self._bytes)
-            self._bytes = 0
+        if self._memory is not None and self._taken > FREE:
+            self._memory.give_back(self._account_id, self._taken - FREE)
+            self._taken = FREE
 
 
 class RequestSlots:

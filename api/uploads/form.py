@@ -9,14 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Protocol
 
 from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
 from api.http.json_text import refuse_nul
-from api.http.request_body import blocks, hold
+from api.http.request_body import blocks, holder
 from api.uploads.multipart_parser import PART_END, Event, Part, Reader
 from pipeline.errors import InvalidRequest
 
@@ -88,7 +87,7 @@ async def read_form(
     `before_file` is told the fields that stand before the file, before a byte of it is taken; what it raises is raised.
     Raises InvalidRequest (malformed, cut off, over a limit), ClientGone, RequestTimeout, and what the sink raises.
     """
-    assembly = _Assembly(sink, file_field, before_file, partial(hold, request))
+    assembly = _Assembly(sink, file_field, before_file, holder(request))
     try:
         reader = Reader(boundary_of(request.headers.get("content-type", "")))
         async for block in blocks(request):

@@ -6,7 +6,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from api.access.request_slots import RequestSlots
+from api.access.request_slots import FREE, STEP, RequestSlots
 from api.held_bytes import HeldBytes
 from api.http.error_responses import ServerBusy
 from api.main import create_app
@@ -31,9 +31,12 @@ def test_whatever_ends_a_request_its_bytes_come_back() -> None:
     slots = RequestSlots()
     slot = slots.holder("a")
     with pytest.raises(ZeroDivisionError), slot:
-        slot.hold(10)
-        slot.hold(20)
-        assert slots.memory.accounts == {"a": 30}
+        slot.hold(FREE)
+        assert slots.memory.held == 0, "so much comes with the slot"
+        for _ in range(10):
+            slot.hold(10)
+        slot.hold(10 * STEP)
+        assert slots.memory.accounts == {"a": 10 * STEP + 100}
         raise ZeroDivisionError
     assert slots.memory.held == 0
 
@@ -65,11 +68,11 @@ def test_recordings_and_fields_in_memory_have_a_bound(house: House, monkeypatch:
             clip = {"file": ("talk.wav", recording(2)[0])}
             answer = client.post(SYNC, data={"model": "oracle"}, files=clip, headers=house.auth())
             assert answer.status_code == 200, "what an answer has held is free again"
-            large = client.post(SYNC, data={"model": "oracle"}, files={"file": recording(6)[0]}, headers=house.auth())
+            large = client.post(SYNC, data={"model": "oracle"}, files={"file": recording(10)[0]}, headers=house.auth())
             assert (large.status_code, large.json()["error"]["code"]) == (503, "server_busy")
-        talk = client.post(JOBS, data={"prompt": "a" * 170_000}, files=clip, headers=house.auth())
+        talk = client.post(JOBS, data={"prompt": "a" * 300_000}, files=clip, headers=house.auth())
         assert talk.status_code == 503
-        assert client.post(JOBS, json={"prompt": "a" * 170_000}, headers=house.auth()).status_code == 503
+        assert client.post(JOBS, json={"prompt": "a" * 300_000}, headers=house.auth()).status_code == 503
         sound = {"file": ("talk.wav", recording(60)[0])}
         stored = client.post(JOBS, data={"model": "oracle"}, files=sound, headers=house.auth())
         assert stored.status_code == 202, "what goes to storage is no matter of memory"

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request, Response
 from api.dependencies import AppContext, Caller, Context, context_of, principal_of
 from api.http.client_disconnect import ClientDisconnect
 from api.http.repeated_headers import wants_async
-from api.http.request_body import hold, validated
+from api.http.request_body import holder, validated
 from api.jobs.submission import create_job
 from api.openapi.document import answers, takes
 from api.schemas.audio_options import TranscriptionFields
@@ -135,7 +135,7 @@ def _runner(
 
 
 async def _read(request: Request) -> tuple[bytes, TranscriptionFields]:
-    sink = MemorySink(announced_bytes(request), partial(hold, request))
+    sink = MemorySink(announced_bytes(request), holder(request))
     with size_first(request, SYNC_LIMIT, TOO_LARGE):
         form = await read_form(request, sink)
     if form.filename is None:
