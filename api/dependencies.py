@@ -11,6 +11,7 @@ import anyio
 import anyio.to_thread
 from fastapi import Depends, Request
 
+from api.held_bytes import HeldBytes
 from api.job_watcher import JobWatcher
 from api.live_transcript import TranscriptCache
 from api.readiness import Readiness
@@ -28,6 +29,7 @@ STORE_THREADS = 40  # short calls: the database, small objects
 TRANSFER_THREADS = 64  # writes of uploads and reads of results
 LOOK_THREADS = 4  # looks of those who have waited: however many they are, they take nothing from those who ask
 HEARINGS = 4  # recordings heard at once by engines on this machine, times its processors
+SCRATCH_FILES = 4  # of the greatest size: on disk at once for estimates, one account's four fifths of it at most
 BROKER_THREADS = 16  # sends to the broker, which may hang for a second
 JOBS = "/v1/audio/jobs"
 
@@ -69,6 +71,7 @@ class AppContext:
         # Each of these decodes and cuts in this process while an engine hears: more at once would only take turns at its lock.
         self._hear = ThreadPool(Shares(HEARINGS * services.settings.cpu_processes, room_for_others=True), "hear")
         self._measure = _FairThreads(services.settings.cpu_processes)
+        self.scratch = HeldBytes(SCRATCH_FILES * services.settings.max_upload_bytes)
 
     async def query(self, call: Callable[[], Result]) -> Result:
         """Run a short blocking call: a store's transaction."""

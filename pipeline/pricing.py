@@ -135,16 +135,18 @@ def tokens_from_dict(values: Mapping[str, Any] | None) -> TokenUsage | None:
     return None if values is None else TokenUsage(**values)
 
 
-def estimated_usage(prices: Prices, *, audio_ms: int | None = None, text: str | None = None) -> Usage:
+def estimated_usage(
+    prices: Prices, *, audio_ms: int | None = None, text: str | None = None, prompt_tokens: int = 0
+) -> Usage:
     """What a request will use, before anybody has worked on it: enough to hold money for.
 
-    Sound to text: `audio_ms`, with the prompt as `text`. Text to sound: `text` alone.
+    Sound to text: `audio_ms`, with the prompt as `text` or, where that is not at hand, its tokens. Text to sound: `text` alone.
     """
     if audio_ms is None:
         spoken = text or ""
         return spoken_usage(prices, text=spoken, audio_ms=spoken_ms(spoken))
     tokens = TokenUsage(
-        text_in=text_tokens(text or ""),
+        text_in=prompt_tokens + text_tokens(text or ""),
         audio_in=_per_second(audio_ms, HEARD_TOKENS),
         text_out=_per_second(audio_ms, TEXT_TOKENS),
     )

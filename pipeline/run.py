@@ -78,7 +78,7 @@ def transcribe(
             stitcher = stitchers.setdefault((span.track, span.channel), Stitcher())
             stitcher.add(span, heard)
             told += 0 if options.apart else _tell(on_segments, stitcher, told)
-            samples, end = samples + span.own_end - span.own_start, max(end, span.own_end)
+            samples, end = samples + span.owned, max(end, span.own_end)
             if on_progress:
                 on_progress(samples_to_ms(samples), samples_to_ms(sound.samples))
     transcript = with_findings(_finished(stitchers, clock_end(end, sound.findings), options), sound.findings, samples)
@@ -218,7 +218,7 @@ def _finished(stitchers: Mapping[Place, Stitcher], duration: int, options: Trans
 def _announced(chunks: Iterable[Chunk], on_length: Length | None) -> Iterator[Chunk]:
     samples = 0
     for chunk in chunks:
-        samples += chunk.span.own_end - chunk.span.own_start
+        samples += chunk.span.owned
         if on_length:
             on_length(samples_to_ms(samples))
         yield chunk

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
@@ -10,6 +12,7 @@ from infra.database.tables import Job
 from infra.jobs.request_blobs import whole_request
 from infra.leases import HeldLease
 from infra.wiring import Services
+from pipeline.errors import DatabaseUnavailable, StenopoolError
 from pipeline.options import SpeechOptions, TranscriptionOptions
 
 
@@ -51,6 +54,18 @@ class JobContext:
     def sound_folder(self) -> str:
         """The samples of all its chunks."""
         return f"{self.folder}/sound"
+
+    @contextlib.contextmanager
+    def kept(self, key: str) -> Iterator[None]:
+        """Sound that its row does not come to name is not kept. A row that may be there after all keeps it."""
+        try:
+            yield
+        except DatabaseUnavailable:
+            raise
+        except StenopoolError:
+            with contextlib.suppress(StenopoolError):
+                self.services.storage.delete(key)
+            raise
 
     # An attempt never writes over what another one wrote; the rows name the winner.
 

@@ -13,6 +13,7 @@ from functools import partial
 from types import TracebackType
 from typing import TypeVar
 
+from api.held_bytes import HeldBytes, memory_for_bodies
 from api.http.error_responses import ServerBusy
 from api.http.peers import Peer
 
@@ -20,14 +21,25 @@ HOLDERS = 640  # each costs a task, not a thread
 SHARE = 4  # times what is free is the most that one account may hold: alone 512, beside another one as busy 284 each
 STRANGERS = 128  # public pages, and look-ups of keys that nobody has asked for lately
 STRANGERS_PER_PEER = 32
+FREE = STEP = 64 * 1024  # bytes of a body that come with the slot; what is more counts in steps
 Key = TypeVar("Key", bound=Hashable)
 
 
 class Slot:
-    """Taken; given back once, by hand or at the end of its `with`."""
+    """Taken; given back once, by hand or at the end of its `with`, until when its account has what its request holds in memory."""
 
-    def __init__(self, give_back: Callable[[], None]) -> None:
+    def __init__(self, give_back: Callable[[], None], account_id: str = "", memory: HeldBytes | None = None) -> None:
         self._give_back: Callable[[], None] | None = give_back
+        self._account_id, self._memory = account_id, memory
+        self._bytes, self._taken = 0, FREE
+
+    def hold(self, size: int) -> None:
+        """So many bytes more of the request's body are in memory. Raises ServerBusy."""
+        self._bytes += size
+        if self._bytes > self._taken and self._memory is not None:
+            more = max(STEP, self._bytes - self._taken)
+            self._memory.take(self._account_id, more)
+            self._taken += more
 
     def give_back(self) -> None:
         """Somebody else may have it."""
@@ -42,6 +54,9 @@ class Slot:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.give_back()
+        if self._memory is not None and self._taken > FREE:
+            self._memory.give_back(self._account_id, self._taken - FREE)
+            self._taken = FREE
 
 
 class RequestSlots:
@@ -54,6 +69,7 @@ class RequestSlots:
         self.accounts: Counter[str] = Counter()
         self.peers: Counter[Peer] = Counter()
         self.held = 0
+        self.memory = HeldBytes(memory_for_bodies())
 
     def holder(self, account_id: str) -> Slot:
         """For a request with a valid key."""
@@ -62,7 +78,7 @@ class RequestSlots:
             raise ServerBusy
         self.held += 1
         self.accounts[account_id] += 1
-        return Slot(partial(self._holder_left, account_id))
+        return Slot(partial(self._holder_left, account_id), account_id, self.memory)
 
     def stranger(self, peer: Peer) -> Slot:
         """For anybody. A trusted proxy has no share of its own: it stands for many."""

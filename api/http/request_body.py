@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -157,14 +157,26 @@ async def blocks(request: Request) -> AsyncIterator[bytes]:
             return
 
 
+def holder(request: Request) -> Callable[[int], None]:
+    """Is told how many bytes more of the body are kept in memory. Raises ServerBusy where the account has no room for them."""
+    slot = getattr(request.state, "slot", None)
+    hold: Callable[[int], None] = slot.hold if slot is not None else _uncounted
+    return hold
+
+
+def _uncounted(_: int) -> None:
+    """Nobody has a slot where nobody is let in by a key."""
+
+
 async def read_json(request: Request, *, limit: int = JSON_LIMIT, empty: Any = None, number: Any = float) -> Any:
     """The body as JSON; `empty` stands for no body at all; `number` makes fractions of their digits: Decimal where they
     are money. Raises BodyTooLarge, TooManyElements; InvalidRequest for what is no JSON."""
-    content = bytearray()
+    content, hold = bytearray(), holder(request)
     async for block in blocks(request):
         content += block
         if len(content) > limit:
             raise BodyTooLarge(f"The JSON body is larger than {limit} bytes.")
+        hold(len(block))
     if not content and empty is not None:
         return empty
     parse = partial(parsed, bytes(content), number=number)

@@ -51,7 +51,7 @@ class Scratch:
         self._context, self._account_id = context, account_id
         self._limit = limit
         self._piece = bytearray()
-        self._total = 0
+        self._total = self._held = 0
         self._file: IO[bytes] | None = None
         self._look: FirstLook | None = None
 
@@ -84,8 +84,10 @@ class Scratch:
             self._file = tempfile.TemporaryFile(dir=self._context.services.settings.home)  # noqa: SIM115 - closed by `close`
 
     def take(self, data: bytes) -> None:
-        """The next bytes, from a thread. Raises StorageFull."""
+        """The next bytes, from a thread. Raises StorageFull, ServerBusy where too much is being estimated."""
         assert self._file is not None
+        self._context.scratch.take(self._account_id, len(data))
+        self._held += len(data)
         with disk_errors():
             self._file.write(data)
         self._total += len(data)
@@ -115,6 +117,8 @@ class Scratch:
         if self._file is not None:
             file, self._file = self._file, None
             file.close()
+            self._context.scratch.give_back(self._account_id, self._held)
+            self._held = 0
 
     async def _flush(self) -> None:
         piece, self._piece = bytes(self._piece), bytearray()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -188,12 +189,7 @@ def _fetched(context: AppContext, fields: JobFields) -> _Input:
 
 async def _submit(asked: _Asked, fields: Fields, heard: _Input) -> Response:
     context = asked.context
-    terms, known_ms = await context.query(partial(_terms, context, asked.caller.account_id, fields, heard))
-    request = split(fields.request(), asked.caller.account_id)
-    new = _new_job(asked, fields, heard, request, terms=terms, known_ms=known_ms)
-    made_up = new.webhook_secret if fields.webhook is not None and fields.webhook.secret is None else None
-    answer = partial(_answer, secret=made_up)
-    once = idempotency(asked.key, f"POST {JOBS}", _said(fields, heard), answer)
+    new, request, once, answer = await context.query(partial(_put_together, asked, fields, heard))
     job, replayed = await _made(context, new, once, request)
     headers = {"location": f"{JOBS}/{job.id}", "retry-after": RETRY_AFTER}
     if wants_async(asked.request.headers):
@@ -202,6 +198,19 @@ async def _submit(asked: _Asked, fields: Fields, heard: _Input) -> Response:
         return JSONResponse(replayed, status_code=202, headers=headers | REPLAYED)
     await wake_workers(context, job)
     return JSONResponse(answer(job), status_code=202, headers=headers)
+
+
+def _put_together(
+    asked: _Asked, fields: Fields, heard: _Input
+) -> tuple[NewJob, SplitRequest, Idempotency | None, Callable[[Job], dict[str, Any]]]:
+    """The job, the large values of its request, its key and its answer: there may be megabytes to go through."""
+    terms, known_ms = _terms(asked.context, asked.caller.account_id, fields, heard)
+    request = split(fields.request(), asked.caller.account_id)
+    new = _new_job(asked, fields, heard, request, terms=terms, known_ms=known_ms)
+    made_up = new.webhook_secret if fields.webhook is not None and fields.webhook.secret is None else None
+    answer = partial(_answer, secret=made_up)
+    said = _said(fields, heard) if asked.key is not None else []
+    return new, request, idempotency(asked.key, f"POST {JOBS}", said, answer), answer
 
 
 def _terms(context: AppContext, account_id: str, fields: Fields, heard: _Input) -> tuple[Terms | None, int]:

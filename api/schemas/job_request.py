@@ -19,10 +19,11 @@ Key = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Value = Annotated[str, StringConstraints(max_length=512)]
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
 HEADER_VALUE = re.compile(r"[\x20-\x7e\x80-\xff\t]{0,4096}")
+MOST_HEADERS = 8192  # characters of all names and values: what the usual servers take
 OURS = frozenset({"host", "content-length", "transfer-encoding", "connection", "te", "upgrade", "expect", "range"})
 LATER = ("upload_id", "s3_uri", "file_id")
 MAX_TEXT = 1_000_000  # characters: some 18 hours of speech
-RANGE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*-\s*(\d+(?:\.\d+)?)?\s*", re.ASCII)
+RANGE = re.compile(r"\s{0,9}(\d{1,20}(?:\.\d{1,20})?)\s{0,9}-\s{0,9}(\d{1,20}(?:\.\d{1,20})?)?\s{0,9}", re.ASCII)
 
 PRIORITIES = {"low": -10, "normal": 0}
 LEVEL = {"anyOf": [{"type": "integer", "minimum": -10, "maximum": 10}, {"enum": list(PRIORITIES)}, {"type": "null"}]}
@@ -39,7 +40,7 @@ class WebhookFields(Lenient):
 
     url: str = Field(min_length=1, max_length=2048)
     events: Annotated[list[str] | None, Many()] = Field(
-        None, description=f"Default: all of {', '.join(JOB_EVENTS)}; {WAITING_EVENT} only by name."
+        None, max_length=50, description=f"Default: all of {', '.join(JOB_EVENTS)}; {WAITING_EVENT} only by name."
     )
     secret: Annotated[str | None, Unset] = Field(
         None, description="`whsec_` and standard padded base64 of 24 to 64 bytes."
@@ -51,7 +52,7 @@ class WebhookFields(Lenient):
         for name in value or ():
             if name not in (*JOB_EVENTS, WAITING_EVENT):
                 raise ValueError(f"There is no such event type. Offered: {', '.join((*JOB_EVENTS, WAITING_EVENT))}.")
-        return value
+        return list(dict.fromkeys(value)) if value else value
 
     @field_validator("secret")
     @classmethod
@@ -150,6 +151,8 @@ class JobFields(JobCommon, TranscriptionFields):
         for name, content in (value or {}).items():
             if not HEADER_NAME.fullmatch(name) or not HEADER_VALUE.fullmatch(content) or name.lower() in OURS:
                 raise ValueError(f"The header {name[:64]!r} cannot be sent.")
+        if sum(len(name) + len(content) for name, content in (value or {}).items()) > MOST_HEADERS:
+            raise ValueError(f"The headers have more than {MOST_HEADERS} characters together.")
         return value
 
 

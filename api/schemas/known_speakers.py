@@ -12,7 +12,8 @@ from pipeline.errors import InvalidRequest
 MAX_REFERENCE = 4 * 1024 * 1024  # characters: 10 s of stereo at 48 kHz and 24 bits
 HEAD = 64 * 1024  # bytes that tell what a file is
 DATA_URL = re.compile(
-    r"data:(audio/[\w.+-]+|video/[\w.+-]+|application/(?:octet-stream|ogg))(;[\w=.+-]+)*;base64,(.*)", re.S
+    r"data:(?:audio/[\w.+-]{1,64}|video/[\w.+-]{1,64}|application/(?:octet-stream|ogg))(?:;[\w=.+-]{1,64}){0,8};base64,(.*)",
+    re.S,
 )
 NOT_ONE = "A known speaker's reference must be a URL such as 'data:audio/wav;base64,…' with 2 to 10 seconds of speech."
 
@@ -25,7 +26,7 @@ def check_reference(url: str) -> None:
     if found is None:
         raise ValueError(NOT_ONE)
     try:
-        sound = base64.b64decode("".join(found[3].split()), validate=True)
+        sound = base64.b64decode("".join(found[1].split()), validate=True)
     except binascii.Error:
         raise ValueError("A known speaker's reference is not valid base64.") from None
     try:

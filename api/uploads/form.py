@@ -15,7 +15,7 @@ from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
 from api.http.json_text import refuse_nul
-from api.http.request_body import blocks
+from api.http.request_body import blocks, holder
 from api.uploads.multipart_parser import PART_END, Event, Part, Reader
 from pipeline.errors import InvalidRequest
 
@@ -87,7 +87,7 @@ async def read_form(
     `before_file` is told the fields that stand before the file, before a byte of it is taken; what it raises is raised.
     Raises InvalidRequest (malformed, cut off, over a limit), ClientGone, RequestTimeout, and what the sink raises.
     """
-    assembly = _Assembly(sink, file_field, before_file)
+    assembly = _Assembly(sink, file_field, before_file, holder(request))
     try:
         reader = Reader(boundary_of(request.headers.get("content-type", "")))
         async for block in blocks(request):
@@ -103,8 +103,10 @@ async def read_form(
 class _Assembly:
     """Collects fields, passes the file on."""
 
-    def __init__(self, sink: Sink, file_field: str, before_file: BeforeFile | None) -> None:
-        self._sink = sink
+    def __init__(
+        self, sink: Sink, file_field: str, before_file: BeforeFile | None, hold: Callable[[int], None]
+    ) -> None:
+        self._sink, self._hold = sink, hold
         self._before_file = before_file
         self._file_field = file_field
         self._name = ""
@@ -154,6 +156,7 @@ class _Assembly:
             return self._sink.write(data)
         self._total += len(data)
         if not self._beside or len(self._value) <= MAX_FIELD:
+            self._hold(len(data))
             self._value += data
         if (len(self._value) > MAX_FIELD and not self._beside) or self._total > MAX_FIELDS:
             raise InvalidRequest(f"The field '{self._name[:64]}' is too large.", param=self._name[:64])

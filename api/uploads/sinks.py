@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
@@ -74,7 +74,9 @@ class MemorySink:
     is counted to its end: too large is the truth that its sender can see.
     """
 
-    def __init__(self, announced: int = 0) -> None:
+    def __init__(self, announced: int = 0, hold: Callable[[int], None] | None = None) -> None:
+        """`hold` is told of all that is kept in memory, and may raise ServerBusy."""
+        self._hold = hold
         self._blocks: list[bytes] = []
         self._total = 0
         self._look: FirstLook | None = None
@@ -101,6 +103,8 @@ class MemorySink:
                 raise
             self._refused, self._blocks = refused, []
         else:
+            if self._hold:
+                self._hold(len(data))
             self._blocks.append(data)
 
     async def finish(self) -> None:

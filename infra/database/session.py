@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, CursorResult, Engine, Executable, create_engine, event, make_url, text
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, ExceptionContext
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, InterfaceError, OperationalError, TimeoutError
 from sqlalchemy.orm import Session
 
@@ -167,6 +167,7 @@ class _Translated:
             ) from error
 
 
+_NOT_SUPPORTED = "0A000"
 _UNANSWERED = (OperationalError, InterfaceError, TimeoutError, sqlite3.OperationalError, sqlite3.InterfaceError)
 _TRANSLATED = _Translated()
 
@@ -185,9 +186,18 @@ def _with_driver(url: str) -> URL:
 
 
 def _postgresql(url: URL) -> Engine:
-    return create_engine(
+    engine = create_engine(
         url, pool_pre_ping=True, pool_size=5, max_overflow=27, pool_timeout=10, connect_args=_POSTGRES_SESSION
     )
+
+    @event.listens_for(engine, "handle_error")
+    def _outdated(context: ExceptionContext) -> None:
+        """A migration has changed a column's type: statements that connections of before have prepared never work again."""
+        error = context.original_exception
+        if getattr(error, "sqlstate", None) == _NOT_SUPPORTED and "cached plan" in str(error):
+            context.is_disconnect = True
+
+    return engine
 
 
 def _sqlite(url: URL) -> Engine:

@@ -227,6 +227,7 @@ class Chunk(SQLModel, table=True):
     queue: str = "cpu"
     cost_ms: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})  # of sound to hear
     sound_key: str | None = None  # None for a chunk without speech, and once the sound is deleted
+    sound_bytes: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})  # that count
     status: str = "pending"
     attempt: int = 0
     lost: int = 0

@@ -17,7 +17,7 @@ from infra.database.clock import read_clock
 from infra.database.erasures import erase
 from infra.database.tables import Chunk, Job, Media
 from infra.jobs.outages import told_to_go_on
-from infra.jobs.stored_bytes import SPEECH
+from infra.jobs.stored_bytes import SPEECH, drop_sound, keep_sound
 from infra.jobs.stored_bytes import count as count_bytes
 from infra.jobs.transitions import (
     MS_PER_CHARACTER,
@@ -37,6 +37,7 @@ from infra.jobs.transitions import (
 from infra.media import want_stored
 from infra.money import job_minutes
 from infra.money.job_money import capture, cover, expect, note_usage
+from pipeline.cut.holes import heard_in, owned_by
 from pipeline.lifecycle import ChunkStatus, JobStatus, Stage
 from pipeline.pricing import Usage, tokens_as_dict
 from pipeline.quality.omissions import failed_chunk, gap_as_dict
@@ -116,12 +117,14 @@ class ChunkProgress(Store):
         queue: str = "cpu",
         *,
         samples: int | None = None,
+        size: int = 0,
     ) -> bool:
         """True: the chunk waits to be heard, dispatch it. False: nothing to dispatch; it is silent (no sound key), or a row for
         the same span is there already and is kept: finished work is not redone, and the sound just stored is erased.
 
-        `samples` is how many were sent so far, this chunk's among them; where it is not given, the chunk's own end.
-        Raises InsufficientBalance and CostLimitExceeded when they cost more than can be held.
+        `samples` is how many were sent so far, this chunk's among them; where it is not given, the chunk's own end. `size` is
+        that of the sound in bytes. Raises InsufficientBalance and CostLimitExceeded when they cost more than can be held,
+        LimitExceeded for sound that its account has no room for.
         """
         span = json.loads(json.dumps(span))  # as the column will give it back: lists, no tuples
         with self._database.write() as session:
@@ -141,6 +144,7 @@ class ChunkProgress(Store):
             else:
                 disarm(session, job, chunk, time)
             chunk.queue, chunk.sound_key = queue, sound_key
+            keep_sound(session, job, chunk, size)
             chunk.cost_ms = _cost_ms(job.task, span)
             _arm(session, job, chunk, span, time)
             job.audio_samples = max(job.audio_samples, so_far)
@@ -186,6 +190,7 @@ class ChunkProgress(Store):
         with self._database.write() as session:
             job, chunk = held_chunk(session, lease)
             drop_chunk_lease(chunk, ChunkStatus.COMPLETED)
+            drop_sound(session, job, chunk)
             chunk.waits_for = None
             told_to_go_on(job)
             chunk.result_key = result_key
@@ -222,6 +227,7 @@ def give_up_chunk(session: Session, job: Job, chunk: Chunk, error: dict[str, Any
     count(job, chunk, 1)
     note(session, job, "chunk.failed", now, chunk=chunk.idx, error=error)
     if job.request.get("on_chunk_failure") == "partial":
+        drop_sound(session, job, chunk)
         return was_last(session, job)
     end(session, job, JobStatus.FAILED, now, chunk.error)
     return False
@@ -231,7 +237,7 @@ def count(job: Job, chunk: Chunk, step: int) -> None:
     """Add a terminal chunk to the job's counters, or (-1) take it out."""
     if chunk.status == ChunkStatus.COMPLETED:
         job.chunks_completed += step
-        job.samples_done += step * _samples(chunk.span)
+        job.samples_done += step * owned_by(chunk.span)
         note_usage(job, chunk, step)
     elif chunk.status == ChunkStatus.FAILED:
         job.chunks_failed += step
@@ -262,12 +268,8 @@ def gaps(session: Session, job: Job) -> list[dict[str, Any]]:
 
 def _cost_ms(task: str, span: dict[str, Any]) -> int:
     """What hearing it is charged in the queue; a speech job's spans count characters."""
-    extent = int(span["audio_end"]) - int(span["audio_start"])
+    extent = heard_in(span)
     return extent * MS_PER_CHARACTER if task == "speech" else extent * 1000 // SAMPLE_RATE
-
-
-def _samples(span: dict[str, Any]) -> int:
-    return int(span["own_end"]) - int(span["own_start"])
 
 
 def _unarmed(chunk: Chunk) -> bool:
@@ -279,6 +281,7 @@ def disarm(session: Session, job: Job, chunk: Chunk, now: float) -> None:
     """Make a row as good as new; only `attempt` keeps growing, so that no object is written twice."""
     count(job, chunk, -1)
     drop_chunk_lease(chunk, ChunkStatus.PENDING)
+    drop_sound(session, job, chunk)
     if chunk.sound_key is not None:
         erase(session, chunk.sound_key, now)
     chunk.lost = chunk.failures = 0

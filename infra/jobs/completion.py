@@ -18,6 +18,7 @@ from infra.jobs.stored_bytes import SPEECH, count, folder_of
 from infra.jobs.transitions import Lease, Store, all_heard, end, held_job, note, put_back
 from infra.keys.account_limits import take_stored
 from infra.money import job_minutes
+from pipeline.cut.holes import owned_by
 from pipeline.errors import unusable_media
 from pipeline.lifecycle import ChunkStatus, JobStatus
 from pipeline.pricing import Usage
@@ -153,4 +154,4 @@ def _keep_single(session: Session, job: Job, single: HeardChunk, now: float) -> 
     job.chunks_total = 1
     job.cut_done = True
     heard(session, job, chunk, single.usage)
-    job.audio_samples = max(job.audio_samples, int(single.span["own_end"]) - int(single.span["own_start"]))
+    job.audio_samples = max(job.audio_samples, owned_by(single.span))

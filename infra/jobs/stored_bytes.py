@@ -1,7 +1,7 @@
 """What a job keeps in storage, counted in its account's quota in the transactions that change it.
 
     created      its blobs; it is one of the account's results
-    a chunk      what was heard or spoken of it
+    a chunk      its sound while it waits to be heard; then what was heard or spoken of it
     completed    the transcript; of a text its sound, too, and no more what was spoken chunk by chunk
     cancelled    nothing: its media, its sound and its blobs leave the store within a minute, and text that was heard until
                  then, and is paid, stays readable
@@ -13,12 +13,12 @@ for what comes next.
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from infra.database.erasures import erase
-from infra.database.tables import Job, Media
+from infra.database.tables import Chunk, Job, Media
 from infra.keys.account_limits import change_stored, take_result, take_stored
 from infra.media import let_go
 from pipeline.lifecycle import LIVE
@@ -46,6 +46,31 @@ def count(session: Session, job: Job, size: int, *, refuse: bool) -> None:
     else:
         change_stored(session, job.account_id, size)
     job.stored_bytes += size
+
+
+def keep_sound(session: Session, job: Job, chunk: Chunk, size: int) -> None:
+    """So many bytes of sound wait to be heard as this chunk, in place of what has. Raises LimitExceeded."""
+    more, chunk.sound_bytes = size - chunk.sound_bytes, size
+    if more:
+        count(session, job, more, refuse=True)
+
+
+def drop_sound(session: Session, job: Job, chunk: Chunk) -> None:
+    """Nobody will hear it any more: it leaves the quota now, and the store within a minute."""
+    size, chunk.sound_bytes = chunk.sound_bytes, 0
+    if size:
+        count(session, job, -size, refuse=False)
+
+
+def drop_all_sound(session: Session, job: Job) -> None:
+    """The same of all chunks of a job that has ended, whose counter says nothing of them any more where it was cancelled."""
+    waiting = (col(Chunk.job_id) == job.id, col(Chunk.sound_bytes) > 0)
+    session.flush()
+    size = sum(session.scalars(select(col(Chunk.sound_bytes)).where(*waiting)))
+    if size:
+        zero = update(Chunk).where(*waiting).values(sound_bytes=0)
+        session.execute(zero.execution_options(synchronize_session=False))
+        count(session, job, -min(size, job.stored_bytes), refuse=False)
 
 
 def count_again(session: Session, job: Job) -> None:

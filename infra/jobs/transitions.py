@@ -17,7 +17,7 @@ from infra.database.clock import read_clock
 from infra.database.session import Database
 from infra.database.tables import Chunk, Job, JobEvent
 from infra.encryption.secret_box import PLAIN, SecretBox
-from infra.jobs.stored_bytes import leave_cancelled
+from infra.jobs.stored_bytes import drop_all_sound, leave_cancelled
 from infra.money.job_money import settle
 from infra.webhooks.outbox import announce
 from pipeline.errors import LeaseLost, NotFound, WorkerLost
@@ -186,6 +186,7 @@ def end(session: Session, job: Job, target: JobStatus, now: float, error: dict[s
     if target == JobStatus.CANCELLED:
         leave_cancelled(session, job, now)
     settle(session, job, target, error)
+    drop_all_sound(session, job)
     note(session, job, target, now, **({"error": error} if error else {}))
     announce(session, job, now)
 

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from infra.database.tables import Chunk, Job
+from pipeline.cut.holes import owned_by
 from pipeline.lifecycle import ChunkStatus
 from pipeline.pricing import Counted, Usage, tokens_from_dict
 from pipeline.transcript import TokenUsage, samples_to_ms
@@ -48,7 +49,7 @@ def unread(job: Job, rows: Iterable[ChunkRow]) -> list[ChunkRow]:
 
 def usage_of(job: Job, rows: Sequence[ChunkRow]) -> Usage:
     """What these chunks used. Those of a text count characters."""
-    size = sum(int(row.span["own_end"]) - int(row.span["own_start"]) for row in rows)
+    size = sum(owned_by(row.span) for row in rows)
     counts = [tokens for row in rows if (tokens := tokens_from_dict(row.tokens))]
     tokens = sum(counts, TokenUsage()) if counts else None
     if job.task == SPEECH:

@@ -107,7 +107,7 @@ def expect(session: Session, job: Job, audio_ms: int) -> None:
     """The recording is there now, and thought to last so long: hold for it, as far as the balance goes."""
     if job.prices is None:
         return
-    job.estimated_micro = _price(job, estimated_usage(_prices(job), audio_ms=audio_ms, text=_prompt(job)))
+    job.estimated_micro = _price(job, _expected(job, audio_ms))
     _extend(session, job, job.estimated_micro, at_least=0)
 
 
@@ -129,7 +129,7 @@ def cover(session: Session, job: Job, samples: int) -> None:
     if needed > job.held_micro + job.captured_micro:
         known = samples_to_ms(samples)
         ahead = min(STRIDE_MS, known // STRIDE_PART)
-        further = estimated_usage(_prices(job), audio_ms=known + ahead, text=_prompt(job))
+        further = _expected(job, known + ahead)
         _extend(session, job, _price(job, further), at_least=needed)
 
 
@@ -314,7 +314,7 @@ def _cost_of(job: Job, samples: int) -> int:
     """What the recording's first `samples` may cost."""
     if job.task == SPEECH:
         return 0
-    return _price(job, estimated_usage(_prices(job), audio_ms=samples_to_ms(samples), text=_prompt(job)))
+    return _price(job, _expected(job, samples_to_ms(samples)))
 
 
 def _price(job: Job, usage: Usage) -> int:
@@ -325,5 +325,6 @@ def _prices(job: Job) -> Prices:
     return prices_from_dict(job.prices)
 
 
-def _prompt(job: Job) -> str:
-    return str(job.request.get("prompt") or "")
+def _expected(job: Job, audio_ms: int) -> Usage:
+    prompt, tokens = str(job.request.get("prompt") or ""), int((job.blobs or {}).get("prompt_tokens", 0))
+    return estimated_usage(_prices(job), audio_ms=audio_ms, text=prompt, prompt_tokens=tokens)

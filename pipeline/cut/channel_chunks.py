@@ -12,7 +12,9 @@ from pipeline.audio.decode import AudioFacts, Decoding, decode
 from pipeline.audio.findings import Findings
 from pipeline.audio.raw_sound import RawSound
 from pipeline.cut.cutter import Chunk, CutProfile, cut
-from pipeline.cut.time_range import Part, moved, only, stretches
+from pipeline.cut.short_stretches import runs
+from pipeline.cut.time_range import Part, only
+from pipeline.transcript import SAMPLE_RATE
 
 WHOLE = Part()
 _SAMPLE_BYTES = 2
@@ -42,17 +44,18 @@ class Sound:
         self._max_seconds, self._watch, self._declared = max_seconds, watch, declared
 
     def chunks(self, profile: CutProfile) -> Generator[Chunk, None, None]:
-        """One track after the other, one channel after the other; their chunks are numbered through. No chunk reaches over a hole.
+        """One track after the other, one channel after the other; their chunks are numbered through.
 
         Raises what `decode` and `only` raise.
         """
         index = 0
         for track, channel, decoding in self._decodings():
-            for start, blocks in stretches(only(self._part, self._watched(decoding))):
+            shortest = round(profile.min_s * SAMPLE_RATE)
+            for run, blocks in runs(only(self._part, self._watched(decoding)), shortest):
                 before = index
                 for chunk in cut(blocks, profile):
-                    span = replace(moved(chunk.span, start, index=before), channel=channel, track=track)
-                    self.samples += span.own_end - span.own_start
+                    span = replace(run.place(chunk.span, index=before), channel=channel, track=track)
+                    self.samples += span.owned
                     index += 1
                     yield replace(chunk, span=span)
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.cut.gate import ChunkSound
+from pipeline.cut.holes import Hole, heard, holes_from, owned
 from pipeline.cut.music_detector import MusicDetector
 from pipeline.cut.pauses import Place, Reach, find_cut
 from pipeline.cut.vad import AT_ONCE, BATCH, FRAME, LOOK_AHEAD, Frames, SpeechDetector, joined, runs, sounding, speech
@@ -29,7 +30,7 @@ _SEARCH = 15 * SAMPLE_RATE  # at most so far before the end a forced cut looks f
 _SOFT, _HARD = SAMPLE_RATE // 2, 3 * SAMPLE_RATE // 2  # overlap on each side of the cut
 _BRIDGE = round(0.3 * SAMPLE_RATE)  # gaps in the speech map below this are breath
 _FREE_EDGES = ("start", "silence", "end")
-_STRETCHES = ("speech_map", "left_out")
+_STRETCHES = ("speech_map", "left_out", "holes")
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,17 @@ class Span:
     is_sent: bool = True  # whether a provider hears it at all
     in_doubt: bool = False  # sent although our own detector hears next to no speech in it, or music
     left_out: tuple[tuple[int, int, str], ...] = ()
+    holes: tuple[Hole, ...] = ()  # on the clock, within it
+
+    @property
+    def owned(self) -> int:
+        """How many samples of the recording's sound it owns: what is counted and paid."""
+        return owned(self.own_start, self.own_end, self.holes)
+
+    @property
+    def heard(self) -> int:
+        """How many samples a provider hears."""
+        return heard(self.audio_start, self.audio_end, self.holes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +95,17 @@ class Chunk:
 
 def span_as_dict(span: Span) -> dict[str, Any]:
     """Plain JSON values, for the chunks table."""
-    return asdict(span) | {name: [list(stretch) for stretch in getattr(span, name)] for name in _STRETCHES}
+    values = asdict(span) | {name: [list(stretch) for stretch in getattr(span, name)] for name in _STRETCHES}
+    if not span.holes:
+        del values["holes"]  # most have none, and a process of before knows of none
+    return values
 
 
 def span_from_dict(values: Mapping[str, Any]) -> Span:
     """The inverse of `span_as_dict`, also after a trip through JSON; of a row of before, speech alone told what was sent."""
     sent = {"is_sent": values["speech_samples"] >= ENOUGH_SPEECH}
-    return Span(**{**sent, **values, **{name: tuple(map(tuple, values.get(name, ()))) for name in _STRETCHES}})
+    stretches = {name: tuple(map(tuple, values.get(name, ()))) for name in _STRETCHES}
+    return Span(**{**sent, **values, **stretches, "holes": holes_from(values)})
 
 
 def cut(blocks: Iterable[bytes], profile: CutProfile) -> Iterator[Chunk]:

@@ -55,23 +55,6 @@ def only(part: Part, pieces: Iterable[Piece]) -> Iterator[Piece]:
         raise InvalidRequest(found, param="range")
 
 
-def stretches(pieces: Iterable[Piece]) -> Iterator[tuple[int, Iterator[bytes]]]:
-    """The sound from hole to hole: where each stretch begins, and its samples, which must be taken before the next is asked for."""
-    rest = iter(pieces)
-    following = next(rest, None)
-
-    def stretch() -> Iterator[bytes]:
-        nonlocal following
-        end = following[0] if following else 0
-        while following and following[0] == end:
-            yield following[1]
-            end += len(following[1]) // _SAMPLE_BYTES
-            following = next(rest, None)
-
-    while following:
-        yield following[0], stretch()
-
-
 def moved(span: Span, by: int, *, index: int = 0) -> Span:
     """The same span, so many samples later and chunks further on."""
     return replace(

@@ -22,6 +22,6 @@ def load(name: str) -> Format:
     """The format of this name. Raises UnsupportedValue, which names those that exist."""
     if name not in names():
         offered = ", ".join(names())
-        message = f"response_format '{name}' is not supported. Use one of: {offered}."
+        message = f"response_format '{name[:64]}' is not supported. Use one of: {offered}."
         raise UnsupportedValue(message, param="response_format")
     return cast(Format, importlib.import_module(f"{__name__}.{name}").FORMAT)

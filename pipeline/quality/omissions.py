@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
@@ -14,23 +14,39 @@ from pipeline.errors import StenopoolError
 from pipeline.transcript import Caution, Gap, NotSent, Transcript, samples_to_ms
 
 Plain = dict[str, Any]
+MOST_GAPS, MOST_WARNINGS = 500, 100  # that are listed one by one
 
 _REASONS = {
     "hole": "The recording has no sound here.",
     "undecodable": "The sound here is damaged and could not be decoded.",
 }
 _UNKNOWN = "This part could not be heard."
+_Told = TypeVar("_Told", Gap, Caution)
 _FINDINGS = TypeAdapter(Findings)
 
 
 def with_findings(transcript: Transcript, findings: Findings, samples: int) -> Transcript:
     """The same, of whose recording this was found out while `samples` of it were decoded and heard."""
+    findings = listed(findings)
     return replace(
         transcript,
         gaps=tuple(sorted((*transcript.gaps, *findings.gaps), key=_place)),
         warnings=(*transcript.warnings, *findings.warnings),
         decoded=samples_to_ms(samples),
     )
+
+
+def listed(findings: Findings) -> Findings:
+    """The same as far as it can be listed, for a job's row and each answer hold all of it: of very many gaps and warnings the
+    gravest and, where the clock ends with a gap, that one. The rest is summed up in a warning.
+    """
+    end = max(range(len(findings.gaps)), key=lambda at: findings.gaps[at].end, default=0)
+    gaps, left = _gravest(findings.gaps, MOST_GAPS, end)
+    seconds = sum(gap.end - gap.start for gap in left) / 1000
+    warnings = [*findings.warnings, *_summed("more_gaps", left, f"{len(left)} more gaps of {seconds:g} s together")]
+    warnings, others = _gravest(warnings, MOST_WARNINGS)
+    warnings += _summed("more_warnings", others, f"{len(others)} more warnings")
+    return Findings(gaps, warnings, findings.tracks)
 
 
 def clock_end(samples: int, findings: Findings) -> int:
@@ -115,7 +131,7 @@ def loss(transcript: Transcript) -> str:
 
 def findings_as_dict(findings: Findings) -> Plain:
     """Gaps and warnings as a job keeps them, in ms; its tracks are told with its input."""
-    kept: Plain = _FINDINGS.dump_python(replace(findings, tracks=()), mode="json", exclude_defaults=True)
+    kept: Plain = _FINDINGS.dump_python(replace(listed(findings), tracks=()), mode="json", exclude_defaults=True)
     return kept
 
 
@@ -134,6 +150,30 @@ def gaps_of(findings: Findings, failed: Iterable[Plain]) -> list[Plain]:
 def is_incomplete(findings: Findings) -> bool:
     """Whether sound that was there is missing for good."""
     return any(gap.lost for gap in findings.gaps) or any(caution.lost for caution in findings.warnings)
+
+
+def _gravest(found: Sequence[_Told], most: int, first: int | None = None) -> tuple[list[_Told], list[_Told]]:
+    """Those where sound is lost, then the longest, as many as may be; and the rest. `first` stays in any case."""
+    if len(found) <= most:
+        return list(found), []
+    places = range(len(found))
+    order = sorted(places, key=lambda at: (at != first, not found[at].lost, found[at].start - found[at].end, at))
+    kept = set(order[: most - 1])  # and what sums up the rest
+    return [found[at] for at in places if at in kept], [found[at] for at in places if at not in kept]
+
+
+def _summed(code: str, rest: Sequence[Gap] | Sequence[Caution], what: str) -> list[Caution]:
+    if not rest:
+        return []
+    told = f"Between here and there are {what}, too many to be listed."
+    start, end = min(one.start for one in rest), max(one.end for one in rest)
+    return [Caution(code, start, end, told, lost=any(one.lost for one in rest))]
+
+
+def longest(stretches: Sequence[NotSent]) -> list[NotSent]:
+    """As many as can be listed, in their order."""
+    order = sorted(range(len(stretches)), key=lambda at: (stretches[at].start - stretches[at].end, at))
+    return [stretches[at] for at in sorted(order[:MOST_GAPS])]
 
 
 def _place(gap: Gap) -> tuple[int, int, int]:

@@ -18,6 +18,7 @@ from pipeline.stitch.overlap import Overlap, switch
 from pipeline.stitch.overlap_text import switch_texts
 from pipeline.stitch.timeline import forward, on_recording
 from pipeline.stitch.totals import Totals, letters
+from pipeline.stitch.unjoined import unjoined
 from pipeline.text.segment_words import SegmentWords, punctuated, speech_ms, without_loops
 from pipeline.text.word_match import Spoken, normal, same
 from pipeline.transcript import Gap, Heard, Seams, Segment, Transcript, samples_to_ms
@@ -68,7 +69,7 @@ class Stitcher:
             self._heard = None
             return
         start, end = samples_to_ms(span.audio_start), samples_to_ms(span.audio_end)
-        segments = on_recording(part.segments, start, end - start)
+        segments = on_recording(unjoined(part.segments, span), start, end - start)
         timed = part.timed and not (len(segments) == 1 and _untimed(segments[0], end - start))
         if not timed:
             segments = [phrase for words in SegmentWords.each(segments, span) for phrase in words.phrases()]

@@ -4,6 +4,7 @@ import io
 import os
 import wave
 from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -153,8 +154,8 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
         yield opened
 
 
-@pytest.fixture
-def house(services: Services) -> Iterator[House]:
+@contextmanager
+def house_over(services: Services) -> Iterator[House]:
     """The application, a new account and a second one."""
     account = rich(services.database, "mine")
     other = rich(services.database, "other")
@@ -164,6 +165,12 @@ def house(services: Services) -> Iterator[House]:
         built = House(services, client, account, key, other_key)
         yield built
         built.close()
+
+
+@pytest.fixture
+def house(services: Services) -> Iterator[House]:
+    with house_over(services) as built:
+        yield built
 
 
 @pytest.fixture

@@ -64,7 +64,7 @@ def free_port() -> int:
 
 
 def wait_until_healthy(port: int) -> None:
-    for _ in range(300):
+    for _ in range(1800):
         try:
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
             connection.request("GET", "/healthz")
@@ -72,7 +72,7 @@ def wait_until_healthy(port: int) -> None:
                 return
         except OSError:
             time.sleep(0.1)
-    raise TimeoutError("the API did not come up in 30 s")
+    raise TimeoutError("the API did not come up in three minutes")
 
 
 def run() -> Iterator[Figure]:

@@ -89,7 +89,7 @@ class Life:
             return
         lease, job = claimed.lease, claimed.job
         if job.task == "speech" and not job.cut_done:
-            jobs.add_chunk(lease, 0, span(0), "t")
+            jobs.add_chunk(lease, 0, span(0), "t", size=self.dice.randrange(50))
             jobs.cut_done(lease, 1, 1)
             heard = self.harness.claim_chunk(job, 0)
             jobs.complete_chunk(heard, "spoken", size=self.dice.randrange(400))
@@ -263,6 +263,60 @@ def test_text_always_counts_and_sound_has_to_fit(harness: JobStoreHarness) -> No
     harness.submit()  # text of further jobs is not refused
     with pytest.raises(LimitExceeded):
         harness.media.begin(harness.account, None, expected=1, at_least=1)
+
+
+def prepared(harness: JobStoreHarness, sizes: list[int], **given: Any) -> Job:
+    """A job with chunks whose sound, of these sizes, waits to be heard."""
+    job = harness.submit(**given)
+    lease = harness.claim(job)
+    for idx, size in enumerate(sizes):
+        harness.jobs.add_chunk(lease, idx, span(idx), f"s{idx}", size=size)
+    harness.jobs.cut_done(lease, len(sizes), len(sizes))
+    return job
+
+
+def test_sound_counts_until_it_is_heard(harness: JobStoreHarness) -> None:
+    limit(harness, stored_bytes=1000)
+    job = prepared(harness, [400, 300], request={"on_chunk_failure": "partial"})
+    assert counters(harness)[0] == 700
+    harness.jobs.complete_chunk(harness.claim_chunk(job, 0), "heard", size=20)
+    assert counters(harness)[0] == 320
+    harness.break_chunk(job, 1)
+    assert counters(harness)[0] == 20
+
+
+def test_sound_that_does_not_fit_is_refused_and_what_waited_goes_with_its_job(harness: JobStoreHarness) -> None:
+    limit(harness, stored_bytes=1000)
+    job = harness.submit()
+    lease = harness.claim(job)
+    harness.jobs.add_chunk(lease, 0, span(0), "s0", size=600)
+    with pytest.raises(LimitExceeded) as refused:
+        harness.jobs.add_chunk(lease, 1, span(1), "s1", size=600)
+    assert refused.value.param == "stored_bytes"
+    assert counters(harness)[0] == 600
+    harness.jobs.fail(lease, ERROR)
+    assert counters(harness)[0] == 0
+    harness.jobs.retry(harness.account, job.id)
+    again = harness.claim(job)
+    harness.jobs.add_chunk(again, 0, span(0), "t0", size=600)
+    harness.jobs.add_chunk(again, 0, span(0), "t0 once more", size=600)
+    assert counters(harness)[0] == 600
+    harness.jobs.cancel(harness.account, job.id)
+    assert counters(harness) == (0, 0)
+
+
+@pytest.mark.parametrize("how", ["delete", "expire", "fail"])
+def test_whatever_ends_a_job_its_sound_counts_no_more(harness: JobStoreHarness, how: str) -> None:
+    job = prepared(harness, [400, 300])
+    running = harness.claim_chunk(job, 0)
+    if how == "delete":
+        harness.jobs.delete(harness.account, job.id, force=True)
+    elif how == "expire":
+        harness.shift(job, deadline_at=1.0)
+        harness.jobs.expire_overdue()
+    else:
+        harness.jobs.fail_chunk(running, ERROR)
+    assert counters(harness)[0] == 0
 
 
 def test_uploads_given_up_leave_the_quota_when_the_sweep_takes_them(harness: JobStoreHarness) -> None:

@@ -14,9 +14,11 @@ from pipeline.cut.cutter import Span, span_as_dict, span_from_dict
 from pipeline.errors import StenopoolError
 from pipeline.lifecycle import ChunkStatus
 from pipeline.quality.omissions import (
+    MOST_GAPS,
     clock_end,
     failed_chunk,
     findings_from_dict,
+    longest,
     loss,
     not_sent_as_dict,
     with_findings,
@@ -57,7 +59,7 @@ def finish(context: JobContext) -> None:
 
 def finish_single(context: JobContext, span: Span, heard: Heard) -> None:
     """The recording's only chunk, already heard."""
-    usage = used(context.job, span, heard)
+    usage = used(context.job, span, heard, context.options.prompt or "")
     single = HeardChunk(span=span_as_dict(span), model_used=heard.model_used or None, usage=usage)
     _publish(context, [(span, heard)], single)
 
@@ -105,7 +107,7 @@ def _stitched(job: Job, parts: Sequence[Part]) -> Transcript:
     for part in parts:
         places.setdefault((part[0].track, part[0].channel), []).append(part)
     whole = together({place: _one(job, mine, end) for place, mine in places.items()})
-    samples = sum(span.own_end - span.own_start for span, part in parts if isinstance(part, Heard))
+    samples = sum(span.owned for span, part in parts if isinstance(part, Heard))
     return with_findings(whole, findings, samples)
 
 
@@ -130,7 +132,7 @@ def _quality(transcript: Transcript) -> dict[str, object]:
         "coverage": {
             "speech_seconds": coverage.speech / 1000,
             "transcribed_seconds": coverage.transcribed / 1000,
-            "chunks_short": list(coverage.chunks_short),
+            "chunks_short": list(coverage.chunks_short[:MOST_GAPS]),
         },
-        "not_sent": [not_sent_as_dict(stretch) for stretch in transcript.not_sent],
+        "not_sent": [not_sent_as_dict(stretch) for stretch in longest(transcript.not_sent)],
     }

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from contextvars import copy_context
 from pathlib import Path
+from typing import Any
 
 from infra.broker import CPU, IO
 from pipeline.cut.cutter import Chunk, span_as_dict
@@ -110,13 +111,23 @@ class _Sender:
         context, services = self._context, self._context.services
         context.held.check()
         idx, span = chunk.span.index, span_as_dict(chunk.span)
-        self._samples += chunk.span.own_end - chunk.span.own_start
+        self._samples += chunk.span.owned
         self.end = max(self.end, chunk.span.own_end)
         key = context.sound_key(idx) if chunk.span.is_sent else None
-        if key is not None and self._completed.get(idx) != span:
-            services.storage.put(key, chunk.pcm)
-        if services.jobs.add_chunk(context.held.lease, idx, span, key, self._queue, samples=self._samples):
+        if key is None:
+            self._add(idx, span, None, 0)
+            return
+        with context.kept(key):
+            if self._completed.get(idx) != span:
+                services.storage.put(key, chunk.pcm)
+            waits = self._add(idx, span, key, len(chunk.pcm))
+        if waits:
             services.queue.send_chunk(context.job.id, idx, self._queue)
+
+    def _add(self, idx: int, span: dict[str, Any], key: str | None, size: int) -> bool:
+        """Whether it waits to be heard."""
+        jobs, lease = self._context.services.jobs, self._context.held.lease
+        return jobs.add_chunk(lease, idx, span, key, self._queue, samples=self._samples, size=size)
 
 
 def _hear_single(context: JobContext, chunk: Chunk, samples: int) -> None:

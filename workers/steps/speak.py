@@ -13,7 +13,7 @@ from functools import partial
 from infra.broker import CPU, IO
 from infra.database.tables import Chunk
 from infra.jobs.completion import Finished
-from pipeline.errors import DatabaseUnavailable, InputMissing, StenopoolError
+from pipeline.errors import InputMissing, StenopoolError
 from pipeline.run import is_local
 from pipeline.text.text_splitter import PASSAGE, passages
 from pipeline.transcript import transcript_to_json
@@ -61,7 +61,7 @@ def speak(context: JobContext, chunk: Chunk) -> bool:
     context.held.check()
     data, key = recital_to_bytes(recital), context.recital_key
     usage = spoken(context.job, passage, recital.samples * 1000 // SAMPLE_RATE)
-    with _kept(context, key):
+    with context.kept(key):
         persist(context.held, partial(services.storage.put, key, data), holding_on(context))
         complete = partial(services.jobs.complete_chunk, context.held.lease, key, recital.model_used, usage)
         return persist(context.held, partial(complete, size=len(data)))
@@ -74,7 +74,7 @@ def finish(context: JobContext, rows: Sequence[Chunk]) -> None:
     samples = sum(_samples(context, row) for row in rows)
     if target in PLAIN:
         services.jobs.want_room(context.held.lease, samples * SAMPLE_BYTES)
-    with _kept(context, context.speech_key(target)):
+    with context.kept(context.speech_key(target)):
         with services.storage.writer(context.speech_key(target)) as writer:
             for block in reading.file(_recitals(context, rows), target, samples=samples):
                 writer.write(block)
@@ -103,19 +103,6 @@ def _publish(context: JobContext, reading: Reading, target: str, size: int) -> N
             sound=sound,
         ),
     )
-
-
-@contextlib.contextmanager
-def _kept(context: JobContext, key: str) -> Iterator[None]:
-    """Sound that its row does not come to name is not kept. A row that may be there after all keeps it."""
-    try:
-        yield
-    except DatabaseUnavailable:
-        raise
-    except StenopoolError:
-        with contextlib.suppress(StenopoolError):
-            context.services.storage.delete(key)
-        raise
 
 
 def _recitals(context: JobContext, rows: Sequence[Chunk]) -> Iterator[Recital]:

@@ -48,7 +48,7 @@ def _hear(worker: WorkerContext, context: JobContext, chunk: Chunk) -> bool:
     heard = hear_chunk(sound, worker.languages.options(context, chunk), services.registry)
     context.held.check()
     data = heard_to_json(heard)
-    usage = used(context.job, span, heard)
+    usage = used(context.job, span, heard, context.options.prompt or "")
     lease, key = context.held.lease, context.heard_key
     persist(context.held, partial(services.storage.put, key, data), holding_on(context))
     complete = partial(services.jobs.complete_chunk, lease, key, heard.model_used, usage, size=len(data))

@@ -12,7 +12,7 @@ from pipeline.transcript import Heard, samples_to_ms
 log = logging.getLogger(__name__)
 
 
-def used(job: Job, span: Span, heard: Heard) -> Usage | None:
+def used(job: Job, span: Span, heard: Heard, prompt: str = "") -> Usage | None:
     """None where only seconds count. A provider's count of tokens that is far off our own is logged, and not billed."""
     prices = prices_from_dict(job.prices)
     if not by_tokens(prices):
@@ -21,9 +21,9 @@ def used(job: Job, span: Span, heard: Heard) -> Usage | None:
         return Usage()
     usage = heard_usage(
         prices,
-        audio_ms=samples_to_ms(span.audio_end - span.audio_start),
+        audio_ms=samples_to_ms(span.heard),
         text=" ".join(segment.text for segment in heard.segments),
-        prompt=str(job.request.get("prompt") or ""),
+        prompt=prompt,
         reported=heard.usage,
     )
     if heard.usage is not None and usage.counted != "provider":

@@ -13,7 +13,7 @@ from api.compatibility.shutdown_headers import announce_shutdown
 from api.dependencies import AppContext, Caller, Context, context_of, principal_of
 from api.http.client_disconnect import ClientDisconnect
 from api.http.repeated_headers import wants_async
-from api.http.request_body import validated
+from api.http.request_body import holder, validated
 from api.jobs.submission import create_job
 from api.openapi.document import answers, takes
 from api.schemas.audio_options import TranscriptionFields
@@ -138,7 +138,7 @@ def _runner(
 
 
 async def _read(request: Request) -> tuple[bytes, TranscriptionFields]:
-    sink = MemorySink(announced_bytes(request))
+    sink = MemorySink(announced_bytes(request), holder(request))
     with size_first(request, SYNC_LIMIT, TOO_LARGE):
         form = await read_form(request, sink)
     if form.filename is None:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,14 +12,38 @@ from sqlmodel import col
 
 from infra.database.tables import Job
 from infra.jobs.request_blobs import LARGE, whole_request
-from infra.wiring import Services
+from infra.settings import Settings
+from infra.wiring import Services, build
 from pipeline.audio.encode import encode
-from tests.api.conftest import JOBS, House, recording
+from tests.api.conftest import JOBS, House, house_over, recording
+from tests.support.s3_server import S3Server
+from workers.steps.turn import take_turn
 from workers.sweep import CLEANING, EVERY_MINUTE, Sweeper
 
 pytestmark = pytest.mark.processes
 
+ON_BOTH_STORES = pytest.mark.parametrize("house", ["services", "services_on_s3"], indirect=True)
 ENDPOINT = {"name": "mine", "url": "http://127.0.0.1:9/hook", "event_types": ["audio.job.completed"]}
+
+
+@pytest.fixture(scope="module")
+def services_on_s3(tmp_path_factory: pytest.TempPathFactory, moto_s3: S3Server) -> Iterator[Services]:
+    with pytest.MonkeyPatch.context() as patch:
+        moto_s3.use(patch)
+        settings = Settings(
+            home=tmp_path_factory.mktemp("home"), storage_url=f"s3://quota-{uuid.uuid4().hex}/some/prefix"
+        )
+        with build(settings, engine_processes=1) as services:
+            services.storage.check()  # which makes the bucket
+            yield services
+
+
+@pytest.fixture
+def house(request: pytest.FixtureRequest) -> Iterator[House]:
+    """Over a folder, unless a test asks for others."""
+    services: Services = request.getfixturevalue(getattr(request, "param", "services"))
+    with house_over(services) as built:
+        yield built
 
 
 def limit(house: House, **own: int) -> None:
@@ -46,6 +71,7 @@ def swept(house: House) -> list[str]:
     return house.stored()
 
 
+@ON_BOTH_STORES
 def test_uploaded_and_cancelled_again_and_again_nothing_piles_up(house: House) -> None:
     sound, _ = recording()
     limit(house, stored_bytes=2 * len(sound))
@@ -57,6 +83,7 @@ def test_uploaded_and_cancelled_again_and_again_nothing_piles_up(house: House) -
     assert swept(house) == []
 
 
+@ON_BOTH_STORES
 def test_deleted_jobs_leave_room_at_once(house: House) -> None:
     sound, _ = recording()
     limit(house, stored_bytes=len(sound) + 2000)
@@ -82,6 +109,7 @@ def test_an_upload_that_says_that_it_is_too_much_is_refused_before_a_byte_is_sto
     assert house.services.media.orphans(-1) == []
 
 
+@ON_BOTH_STORES
 def test_an_upload_that_does_not_say_so_is_refused_while_it_streams(house: House) -> None:
     sound, _ = recording(60)
     limit(house, stored_bytes=1_200_000)
@@ -101,9 +129,10 @@ def test_an_upload_that_does_not_say_so_is_refused_while_it_streams(house: House
     )
     refused(answer, "stored_bytes")
     assert used(house, "stored_bytes") == 0
-    assert house.files() == []
+    assert house.files() == [] == house.stored()
 
 
+@ON_BOTH_STORES
 def test_speech_that_does_not_fit_fails_and_is_made_when_there_is_room(house: House) -> None:
     text = "This is a sentence of a story. " * 60
     answer = house.post(JOBS, json={"task": "speech", "model": "espeak-ng", "text": text, "response_format": "wav"})
@@ -125,6 +154,7 @@ def test_speech_that_does_not_fit_fails_and_is_made_when_there_is_room(house: Ho
     assert used(house, "stored_bytes") == kept
 
 
+@ON_BOTH_STORES
 def test_the_counter_is_what_storage_holds(house: House) -> None:
     house.submit()
     house.work()
@@ -197,6 +227,67 @@ def test_voice_samples_stand_in_storage_and_not_in_the_row(house: House) -> None
     assert row(house.services, house, shown["id"]).status == "completed"
     house.delete(f"{JOBS}/{shown['id']}")
     assert house.stored() == []
+
+
+def test_sound_that_waits_to_be_heard_counts_and_has_to_fit(house: House) -> None:
+    sound = recording(100)[0]
+    job_id = house.submit(sound)["id"]
+    assert take_turn(house.bench()), "prepared: its chunks wait"
+    waiting = [found.size for found in house.services.storage.list(f"t/{house.account_id}/jobs/{job_id}/sound")]
+    assert len(waiting) > 2
+    assert used(house, "stored_bytes") == len(sound) + sum(waiting)
+    house.work()
+    assert house.get(f"{JOBS}/{job_id}").json()["status"] == "completed"
+    house.delete(f"{JOBS}/{job_id}")
+    limit(house, stored_bytes=len(sound) + 100_000)
+    job_id = house.submit(sound)["id"]
+    house.work()
+    job = house.get(f"{JOBS}/{job_id}").json()
+    assert (job["status"], job["error"]["code"], job["error"]["retryable"]) == ("failed", "limit_exceeded", True)
+    assert "bytes stored" in job["error"]["message"]
+    assert used(house, "stored_bytes") == len(sound)
+    limit(house)
+    house.post(f"{JOBS}/{job_id}/retry")
+    house.work()
+    assert house.get(f"{JOBS}/{job_id}").json()["status"] == "completed"
+
+
+def test_no_value_of_a_request_makes_a_row_large(house: House) -> None:
+    """Whatever a tenant may send at its longest: what each look at the row and each list would read."""
+    prompt, keywords = "🎈é" * 50_000, [f"{n:0200}" for n in range(1000)]
+    body = {
+        "model": "oracle-priced",
+        "url": "http://127.0.0.1:9/talk.wav?" + "q" * 4000,
+        "headers": {f"x-{n}": "v" * 500 for n in range(16)},
+        "prompt": prompt,
+        "keywords": keywords,
+        "languages": ["en"] * 100,
+        "include": ["logprobs"] * 1000,
+        "known_speaker_names": ["é" * 100, "b" * 100, "c" * 100, "d" * 100],
+        "client_reference_id": "é" * 255,
+        "metadata": {f"{n:064}": "é" * 512 for n in range(16)},
+        "webhook": {"url": "http://127.0.0.1:9/" + "w" * 2000, "events": ["audio.job.completed"] * 50},
+    }
+    answer = house.post(JOBS, json=body)
+    assert answer.status_code == 202, answer.text
+    shown = answer.json()["request"]
+    assert shown["prompt"] == prompt[:256] + "…" and shown["keywords"] == [keywords[0], "…"]
+    job = row(house.services, house, answer.json()["id"])
+    assert whole_request(house.services.storage, job) == {**job.request, "prompt": prompt, "keywords": keywords}
+    sizes = {name: len(json.dumps(value)) for name, value in job.model_dump().items() if name != "meta"}
+    assert sum(sizes.values()) < 40_000, sizes
+    assert len(json.dumps(job.meta)) < 60_000, "sixteen pairs, which are the caller's own"
+    assert job.webhook_events == ["audio.job.completed"]
+    too_much = house.post(JOBS, json={**body, "headers": {f"x-{n}": "v" * 600 for n in range(16)}})
+    assert too_much.status_code == 400 and "8192 characters together" in too_much.json()["error"]["message"]
+    too_many = house.post(JOBS, json={**body, "webhook": {**body["webhook"], "events": ["audio.job.completed"] * 51}})
+    assert too_many.status_code == 400
+
+
+def test_a_long_prompt_is_heard_and_held_for(house: House) -> None:
+    job = house.submit(model="oracle", prompt="Ann and Bob. " * 1000)
+    house.work()
+    assert house.get(f"{JOBS}/{job['id']}").json()["status"] == "completed"
 
 
 def test_samples_of_a_job_that_is_not_made_are_not_kept(house: House) -> None:

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 
 from infra.logs import HANDLER, set_up_logs
 from pipeline.errors import DatabaseUnavailable, StorageUnavailable
@@ -150,3 +151,15 @@ def test_however_many_ask_whether_it_is_ready_the_parts_are_asked_once(
     monkeypatch.setattr("api.readiness.time", SimpleNamespace(monotonic=lambda: 1000.0))
     assert {house.client.get("/readyz").status_code for _ in range(20)} == {200}
     assert asked == ["database"]
+
+
+def test_public_pages_are_written_once_for_all_who_ask(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """1,536 strangers at the OpenAPI document made everybody wait for seconds (T12)."""
+    app, written = house.client.app, list[str]()
+    assert isinstance(app, FastAPI)
+    document = app.openapi
+    monkeypatch.setattr(app, "openapi", lambda: written.append("once") or document())
+    pages = [house.client.get(path) for path in ("/openapi.json", "/docs") * 20]
+    assert {page.status_code for page in pages} == {200}
+    assert len(written) == 2, "once for each page"
+    assert house.client.get("/metrics").status_code == 401, "what costs a look at the database has a door of its own"

@@ -242,3 +242,20 @@ def test_a_file_that_is_there_keeps_the_size_of_its_pages(tmp_path: Path, before
         with database.connection() as connection:
             assert connection.execute(text("PRAGMA page_size")).scalar_one() == after
             assert connection.execute(text("PRAGMA journal_mode")).scalar_one() == "wal"
+
+
+def test_a_type_that_a_migration_changes_under_us_costs_one_look(postgres_url: str) -> None:
+    """PostgreSQL never again executes what a connection of before has prepared; a new connection prepares it anew."""
+    look = text("SELECT n FROM counted")
+    with contextlib.closing(Database(postgres_url)) as old, contextlib.closing(Database(postgres_url)) as new:
+        with new.write() as session:
+            session.execute(text("CREATE TABLE counted (n INTEGER)"))
+        for _ in range(10):  # the driver prepares what comes again, until something is rolled back
+            with old.write() as session:
+                session.execute(look).all()
+        with new.write() as session:
+            session.execute(text("ALTER TABLE counted ALTER n TYPE BIGINT"))
+        with pytest.raises(DatabaseUnavailable), old.write() as session:
+            session.execute(look).all()
+        with old.write() as session:
+            assert session.execute(look).all() == []

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline.audio.clock.placement import Piece
 from pipeline.cut.cutter import Span
-from pipeline.cut.time_range import Part, moved, only, stretches
+from pipeline.cut.time_range import Part, moved, only
 from pipeline.errors import InvalidRequest
 from pipeline.transcript import SAMPLE_RATE
 
@@ -39,15 +39,6 @@ def test_exactly_the_samples_of_the_part(start: int, length: int | None, block: 
         for n, value in enumerate(np.frombuffer(pcm, "<i2"))
     }
     assert found == wanted
-
-
-@given(st.integers(1, 700), HOLES)
-def test_stretches_go_from_hole_to_hole(block: int, holes: dict[int, int]) -> None:
-    found = [(start, b"".join(blocks)) for start, blocks in stretches(pieces(block, holes))]
-    assert b"".join(pcm for _, pcm in found) == SOUND
-    assert len(found) == 1 + len(holes.keys() - {0})
-    ends = [start + len(pcm) // 2 for start, pcm in found]
-    assert all(end < start for end, (start, _) in zip(ends, found[1:], strict=False))
 
 
 def test_nothing_behind_the_part_is_read() -> None:

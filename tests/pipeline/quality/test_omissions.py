@@ -5,6 +5,8 @@ from hypothesis import strategies as st
 
 from pipeline.audio.findings import AudioTrack, Findings
 from pipeline.quality.omissions import (
+    MOST_GAPS,
+    MOST_WARNINGS,
     caution_as_dict,
     clock_end,
     failed_chunk,
@@ -13,12 +15,14 @@ from pipeline.quality.omissions import (
     gap_as_dict,
     gaps_of,
     is_incomplete,
+    listed,
+    longest,
     loss,
     told,
     track_as_dict,
     with_findings,
 )
-from pipeline.transcript import Caution, Gap, Transcript
+from pipeline.transcript import Caution, Gap, NotSent, Transcript
 
 HOLE = Gap(0, 61_000, "hole", retryable=False)
 DAMAGE = Gap(70_000, 70_500, "undecodable", retryable=False, lost=True, track=2)
@@ -121,3 +125,31 @@ def test_a_track_is_told_as_far_as_the_file_tells_it() -> None:
         "language": None,
         "title": None,
     }
+
+
+def test_of_more_than_can_be_listed_the_gravest_are_and_the_rest_is_summed_up() -> None:
+    holes = [Gap(10_000 * n, 10_000 * n + 1000 + n % 7, "hole", retryable=False) for n in range(50_000)]
+    damage = [Gap(10_000 * n + 5000, 10_000 * n + 5010, "undecodable", retryable=False, lost=True) for n in range(9)]
+    found = Findings(sorted([*holes, *damage], key=lambda gap: gap.start), [CUT_OFF])
+    told = listed(found)
+    assert len(told.gaps) == MOST_GAPS - 1 and told.gaps == sorted(told.gaps, key=lambda gap: gap.start)
+    assert set(damage) <= set(told.gaps), "what is lost comes first"
+    assert told.warnings[0] == CUT_OFF and told.warnings[1].code == "more_gaps"
+    assert "49510 more gaps" in told.warnings[1].message
+    assert clock_end(0, told) == clock_end(0, found)
+    assert listed(told) == told
+    assert is_incomplete(told) and not is_incomplete(listed(Findings(holes)))
+    assert findings_from_dict(findings_as_dict(found)).gaps == told.gaps
+    assert len(with_findings(Transcript((), 10), found, 0).gaps) == MOST_GAPS - 1
+
+
+def test_warnings_without_end_are_summed_up() -> None:
+    many = [Caution("time_leap", n, n, "A leap.") for n in range(1000)]
+    told = listed(Findings([], [*many, CUT_OFF])).warnings
+    assert len(told) == MOST_WARNINGS and CUT_OFF in told
+    assert told[-1].code == "more_warnings" and told[-1].message.startswith("Between here and there are 902 more")
+
+
+def test_the_longest_stretches_are_listed_in_their_order() -> None:
+    stretches = [NotSent(10_000 * n, 10_000 * n + 2000 + n, "silence") for n in range(2 * MOST_GAPS)]
+    assert longest(stretches) == stretches[MOST_GAPS:]

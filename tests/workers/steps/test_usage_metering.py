@@ -30,7 +30,7 @@ HEARD = Heard(segments=(Segment("x" * 120, 0, 1000),))
 
 
 def job(prices: Prices) -> Job:
-    return Job(id="job_1", task="transcription", model="m", request={"prompt": "abcd"}, prices=prices_as_dict(prices))
+    return Job(id="job_1", task="transcription", model="m", prices=prices_as_dict(prices))
 
 
 def work(harness: WorkerHarness, job_id: str) -> None:
@@ -132,7 +132,7 @@ def test_only_models_priced_by_tokens_count_them() -> None:
 def test_a_count_that_is_far_off_is_logged_and_not_billed(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     ours = Usage(audio_ms=10_000, tokens=TokenUsage(text_in=1, audio_in=100, text_out=30), counted="estimated")
-    assert used(job(TOKENS), SPAN, HEARD) == ours
+    assert used(job(TOKENS), SPAN, HEARD, "word") == ours
     assert caplog.text == ""
-    assert used(job(TOKENS), SPAN, replace(HEARD, usage=TokenUsage(audio_in=98_000, text_out=31))) == ours
+    assert used(job(TOKENS), SPAN, replace(HEARD, usage=TokenUsage(audio_in=98_000, text_out=31)), "word") == ours
     assert "98000" in caplog.text
