@@ -9,7 +9,7 @@ PASSAGE = 1500  # characters of a job's chunk: some two minutes of sound; many a
 
 # A sentence ends at its mark, with closing quotes and brackets, before white space; at a CJK mark even without; at a line's end.
 _SENTENCE_END = re.compile(r"""(?<=[.!?…])["'”’»)\]]*\s+|(?<=[。！？])\s*|\s*\n\s*""")  # noqa: RUF001 - full-width marks
-_CLAUSE_END = re.compile(r"(?<=[,;:—，、；：])\s*")  # noqa: RUF001 - full-width marks
+_CLAUSE_END = re.compile(r"(?<=[,;:])\s+|(?<=[—，、；：])\s*")  # noqa: RUF001 - full-width marks; 3,400 and 18:45 are whole
 _SPACE = re.compile(r"\s+")
 _LONGEST_ABBREVIATION = 16  # characters, with what may stand before it
 # What a full stop ends without ending a sentence: initials, a title or an abbreviation that goes before something.

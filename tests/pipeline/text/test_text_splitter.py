@@ -32,6 +32,7 @@ def test_sentences(text: str, expected: list[str]) -> None:
 def test_a_long_sentence_is_split_at_commas_then_at_spaces_then_anywhere() -> None:
     assert list(sentences("one, two, three", longest=9)) == ["one, two,", "three"]
     assert list(sentences("one two three", longest=8)) == ["one two", "three"]
+    assert list(sentences("At 18:45, 3,400 of them", longest=10)) == ["At 18:45,", "3,400 of", "them"]
     assert list(sentences("abcdefgh", longest=3)) == ["abc", "def", "gh"]
 
 
