@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
@@ -21,6 +21,7 @@ from pipeline.formats.base import Format, RenderOptions
 from pipeline.options import SPEECH_FORMATS, SpeechOptions
 from pipeline.provider_registry import ProviderRegistry
 from pipeline.run import speak as run_speak
+from pipeline.text.languages import asked_language
 from pipeline.text.text_splitter import PASSAGE, passages
 from pipeline.tts.long_text import Reading
 from pipeline.tts.passage import recital_from_bytes, recital_to_bytes, recite
@@ -44,6 +45,9 @@ def speak(
             "--format", help=f"One of {', '.join(SPEECH_FORMATS)}.", show_default="by --output's ending, else mp3"
         ),
     ] = None,
+    language: Annotated[
+        str | None, typer.Option(help="The text's language, as de or german.", show_default="as the text looks")
+    ] = None,
     speed: Annotated[float, typer.Option(min=0.25, max=4.0)] = 1.0,
     output: Annotated[
         str | None,
@@ -58,7 +62,8 @@ def speak(
     """Say something. Needs no server, no Redis, no database."""
     target = _target(output, as_json=as_json)
     chosen = settings()
-    options = _options(text, model, voice, format_name or _by_ending(target), speed)
+    given = {"model": model, "voice": voice, "speed": speed, "language": asked_language(language)}
+    options = _options(text, given | {"response_format": format_name or _by_ending(target)})
     catalog = chosen.load_catalog()
     catalog.routes(options.model, "speech")  # a wrong model is told before any work
     form = _form(captions) if captions else None
@@ -118,14 +123,12 @@ def _by_ending(target: Path | None) -> str:
     return {"ogg": "opus"}.get(ending, ending) if ending in (*SPEECH_FORMATS, "ogg") else "mp3"
 
 
-def _options(text: str, model: str, voice: str, response_format: str, speed: float) -> SpeechOptions:
+def _options(text: str, given: dict[str, Any]) -> SpeechOptions:
     said = sys.stdin.read() if text == STDIN else text
     if not said.strip():
         raise InvalidRequest("input text is required", param="input")
     try:
-        return SpeechOptions.model_validate(
-            {"input": said, "model": model, "voice": voice, "response_format": response_format, "speed": speed}
-        )
+        return SpeechOptions.model_validate({"input": said, **given})
     except ValidationError as error:
         first = error.errors()[0]
         raise InvalidRequest(f"{first['loc'][0]}: {first['msg']}", param=str(first["loc"][0])) from error

@@ -16,6 +16,7 @@ from infra.database.session import Database
 from infra.database.tables import Worker
 
 FORGOTTEN_SECONDS = 3600.0
+PACES = "paces"  # the name of a fact
 
 
 class WorkerStore:
@@ -45,6 +46,14 @@ class WorkerStore:
         recent = select(Worker).where(col(Worker.seen_at) > now() - within_seconds)
         with self._database.read() as session:
             return list(session.scalars(recent.order_by(col(Worker.role), col(Worker.id))))
+
+    def paces(self, within_seconds: float) -> dict[str, float]:
+        """By model, how many seconds the workers alive have lately worked for a second of sound, on average."""
+        seen: dict[str, list[float]] = {}
+        for worker in self.alive(within_seconds):
+            for model, pace in ((worker.facts or {}).get(PACES) or {}).items():
+                seen.setdefault(model, []).append(float(pace))
+        return {model: sum(paces) / len(paces) for model, paces in seen.items()}
 
     def forget(self, older_than_seconds: float) -> int:
         """Delete the rows of those who fell silent that long ago; returns how many."""

@@ -107,11 +107,15 @@ class TranscriptionOptions(_Frozen):
 
 
 class SpeechOptions(_Frozen):
-    """One utterance: at most 4,096 characters on the synchronous endpoint."""
+    """One utterance: at most 4,096 characters on the synchronous endpoint.
+
+    `language`: the text's, where the caller has told it; else embedded voices go by the text itself.
+    """
 
     model: str
     input: str = Field(min_length=1)
     voice: str = "alloy"
+    language: str | None = None
     instructions: str | None = None
     response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] = "mp3"
     speed: float = Field(1.0, ge=0.25, le=4.0)

@@ -7,6 +7,7 @@ import threading
 from pipeline import providers
 from pipeline.catalog.catalog import Catalog
 from pipeline.catalog.model import Route
+from pipeline.engines.pace import Paces
 from pipeline.errors import EngineLost, ModelUnavailable
 from pipeline.provider_protocol import Provider, Speaker, Transcriber
 
@@ -17,6 +18,7 @@ class ProviderRegistry:
     def __init__(self, catalog: Catalog, *, engine_processes: int) -> None:
         """Each local engine gets at most `engine_processes` processes."""
         self.catalog = catalog
+        self.paces = Paces()
         self._engine_processes = engine_processes
         self._opened: dict[str, Provider] = {}
         self._closed = False

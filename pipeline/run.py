@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -99,8 +100,11 @@ def hear(chunk_pcm: bytes, options: TranscriptionOptions, registry: ProviderRegi
     """What is said in one chunk, by the first route that can tell. Raises the one ProviderError, or RoutesExhausted."""
 
     def ask(route: Route) -> Heard:
+        began = time.monotonic()
         heard = registry.transcriber(route).hear(chunk_pcm, options, route.model)
-        return replace(heard, model_used=heard.model_used or route.model)
+        used = heard.model_used or route.model
+        registry.paces.note(used, samples_to_ms(len(chunk_pcm) // SAMPLE_BYTES), time.monotonic() - began)
+        return replace(heard, model_used=used)
 
     routes = registry.catalog.routes_for(options)
     return first_that_can(routes, ask)

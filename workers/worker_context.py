@@ -17,7 +17,7 @@ from infra.encryption.rolling_upgrade import OPENS_SEALED
 from infra.leases import LeaseKeeper
 from infra.settings import Settings
 from infra.wiring import Services, build
-from infra.worker_heartbeats import SignOfLife
+from infra.worker_heartbeats import PACES, SignOfLife
 from pipeline.audio.ffmpeg.binary import ffmpeg_version
 from pipeline.audio.ffmpeg.sandbox import sandbox_level
 from pipeline.errors import StenopoolError
@@ -194,5 +194,6 @@ def facts(services: Services) -> dict[str, Any]:
         "ffmpeg": ffmpeg_version(),
         "catalog": str(services.settings.catalog or "shipped"),
         "ledger_differences": services.ledger.differences,
+        PACES: services.registry.paces.known(),
         **OPENS_SEALED,
     }

@@ -250,6 +250,11 @@ def _named(value: Any) -> Any:
 AnyVoice = Annotated[str | VoiceId, BeforeValidator(_named)]
 
 
+TEXT_LANGUAGE = (
+    "The text's language, where the embedded voices should not go by the text itself: an ISO 639 code or a name."
+)
+
+
 class SpeechFields(Lenient):
     """What POST /v1/audio/speech takes."""
 
@@ -258,12 +263,18 @@ class SpeechFields(Lenient):
     voice: AnyVoice = Field(
         description='Such as alloy, one of the model\'s voices (GET /v1/models/{model}), or {"id": "…"}.'
     )
+    language: str | None = Field(None, description=TEXT_LANGUAGE)
     instructions: str | None = Field(None, max_length=MAX_INPUT)
     response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] | None = Field(
         None, description="mp3 (default)."
     )
     speed: float | None = Field(None, ge=0.25, le=4.0, allow_inf_nan=False)
     stream_format: Literal["audio", "sse"] | None = None
+
+    @field_validator("language")
+    @classmethod
+    def _language(cls, value: str | None) -> str | None:
+        return asked_language(value)
 
     @field_validator("input", mode="before")
     @classmethod

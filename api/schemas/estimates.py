@@ -54,6 +54,7 @@ class Estimated:
     prices: Prices
     ratio: Decimal
     balance: int  # micro-dollars
+    work: dict[str, Any] | None = None  # of one engine of ours: model, seconds, measured
 
     def shown(self) -> dict[str, Any]:
         """As the API tells it. Seconds of speech are guessed from its text."""
@@ -66,6 +67,7 @@ class Estimated:
             "characters": self.usage.characters if self.task == "speech" else None,
             "chunks": self.chunks,
             "measured": self.measured,
+            "work": self.work,
             "counted": self.usage.counted,
             "prices": prices_as_dict(self.prices) or {},
             "audio_ratio": str(self.ratio),

@@ -7,13 +7,24 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema, field_validator, model_validator
 
-from api.schemas.audio_options import MAX_INPUT, AnyVoice, Lenient, Many, Parsed, TranscriptionFields, Unset, VoiceId
+from api.schemas.audio_options import (
+    MAX_INPUT,
+    TEXT_LANGUAGE,
+    AnyVoice,
+    Lenient,
+    Many,
+    Parsed,
+    TranscriptionFields,
+    Unset,
+    VoiceId,
+)
 from api.schemas.number_bounds import KeptSeconds, Seconds, WholeSeconds
 from infra.webhooks.outbox import JOB_EVENTS, WAITING_EVENT
 from infra.webhooks.signing_secrets import check_secret
 from pipeline.errors import InvalidRequest
 from pipeline.money import MOST_USD
 from pipeline.options import Task
+from pipeline.text.languages import asked_language
 
 Key = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Value = Annotated[str, StringConstraints(max_length=512)]
@@ -163,6 +174,7 @@ class SpeechJobFields(JobCommon):
     model: str = Field(min_length=1, max_length=200, description="A model's id; see GET /v1/models.")
     text: str = Field("", validate_default=True, description=f"What to speak, at most {MAX_TEXT} characters.")
     voice: Annotated[AnyVoice, Parsed] = Field("alloy", description="As in POST /v1/audio/speech.")
+    language: Annotated[str | None, Unset] = Field(None, description=TEXT_LANGUAGE)
     instructions: str | None = Field(None, max_length=MAX_INPUT)
     response_format: Annotated[Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] | None, Unset] = Field(
         None, description="mp3 (default)."
@@ -190,6 +202,11 @@ class SpeechJobFields(JobCommon):
         if len(value) > MAX_TEXT:
             raise ValueError(f"The text is longer than {MAX_TEXT} characters. Make several jobs of it.")
         return value
+
+    @field_validator("language")
+    @classmethod
+    def _language(cls, value: str | None) -> str | None:
+        return asked_language(value)
 
     @field_validator("voice")
     @classmethod

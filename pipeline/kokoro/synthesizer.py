@@ -16,6 +16,7 @@ from pipeline.audio.quiet_edges import without_quiet_edges
 from pipeline.audio.time_stretch import stretched
 from pipeline.errors import ProviderRefused, ProviderUnavailable
 from pipeline.kokoro.folder import MODEL, SAMPLE_RATE, STYLES, VOCABULARY
+from pipeline.kokoro.loudness import levelled
 from pipeline.kokoro.phonemes import Phonemizer
 from pipeline.text.text_splitter import sentences
 
@@ -71,7 +72,7 @@ class Synthesizer:
         except _FAILURES as error:
             _LOG.warning("Kokoro failed", exc_info=error)
             raise ProviderUnavailable("The model failed at this text", provider="kokoro") from None
-        pcm = np.rint(np.clip(np.ravel(sound), -1, 1) * 32767).astype("<i2").tobytes()
+        pcm = np.rint(np.clip(levelled(np.ravel(sound)), -1, 1) * 32767).astype("<i2").tobytes()
         return pcm if own_speed == speed else b"".join(stretched([pcm], own_speed / speed, SAMPLE_RATE))
 
     def _style(self, mixture: Mapping[str, float], phonemes: int) -> NDArray[np.float32]:

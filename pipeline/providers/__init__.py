@@ -46,6 +46,14 @@ def hears(name: str, config: Mapping[str, Any], model: str) -> tuple[str, ...]:
     return heard
 
 
+def pace(name: str, model: str) -> float | None:
+    """Seconds that the provider of the kind `name` works for a second of sound with this model, as it usually is; None where
+    it does not say."""
+    module = importlib.import_module(f"pipeline.providers.{name}")
+    usual: float | None = getattr(module, "pace", lambda _: None)(model)
+    return usual
+
+
 def trouble(name: str, config: Mapping[str, Any]) -> str:
     """What keeps the provider of the kind `name` from working on this machine and what to do, if it can tell; or nothing."""
     found: str = getattr(importlib.import_module(f"pipeline.providers.{name}"), "trouble", lambda _: "")(config)

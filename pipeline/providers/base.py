@@ -20,6 +20,7 @@ A `Speaker` that learns from the answer which model has spoken returns a `Voice`
 function `check(config)`, which raises CatalogBroken for settings that cannot work: the catalog asks it when the service starts.
 With a function `hears(config, model)` it says which languages that model hears, as a tuple of ISO 639 codes, and is never asked for
 others; without one, or with an empty tuple, the list of the catalog's model counts. It opens nothing and loads nothing.
+With a function `pace(model)` it says how many seconds of work a second of sound usually is, until that has been measured.
 With a function `trouble(config)` it tells what keeps it from working on this machine and what to do, or nothing: `doctor` asks it.
 
 A local provider computes on this machine and belongs to the cpu workers; if it holds the GIL or has global state, it works

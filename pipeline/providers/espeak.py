@@ -1,8 +1,8 @@
 """eSpeak NG, from the library and data in espeakng_loader's wheel: a hundred languages, no key, no download, no network.
 
 The names of OpenAI's voices stand for thirteen voices of its own that are easy to tell apart. Any eSpeak voice passes
-through: a language (`de`, `en-gb-scotland`), or one with a variant (`fr+m3`, `en-us+whisper`). A text in other letters than Latin
-ones is spoken in the language that they tell, unless a voice of eSpeak's is asked for.
+through: a language (`de`, `en-gb-scotland`), or one with a variant (`fr+m3`, `en-us+whisper`). A text in another language than
+English, as the caller tells or the text itself proves, is spoken in that one, unless a voice of eSpeak's is asked for.
 
 The library keeps its voice and its rate in global variables, hence the engine processes.
 """
@@ -25,9 +25,9 @@ from pipeline.engines.process_pool import EnginePool
 from pipeline.errors import ProviderError, UnsupportedValue
 from pipeline.options import SpeechOptions
 from pipeline.providers.base import Provider
-from pipeline.text.script import language_by_letters
 from pipeline.text.text_splitter import sentences
 from pipeline.text.word_timing import Marks, Utterance, marked
+from pipeline.text.written_language import written_language
 
 SAMPLE_RATE = 22_050
 _WORDS_PER_MINUTE = 175  # speed 1
@@ -175,7 +175,10 @@ class Espeak:
 def _voice_for(options: SpeechOptions) -> Voice:
     """The voice that was asked for; where one of OpenAI's names would have to spell foreign letters, its like in their language."""
     voice = voice_called(options.voice)
-    language = languages().get(language_by_letters(options.input)) if options.voice in VOICES else None
+    if options.voice not in VOICES:
+        return voice
+    written = options.language or written_language(options.input)
+    language = languages().get(written) if written != "en" else None
     _, plus, variant = voice.name.partition("+")
     return replace(voice, name=language + plus + variant) if language else voice
 
@@ -224,6 +227,11 @@ def variants() -> Mapping[str, str]:
 
 def _data() -> Path:
     return Path(espeakng_loader.get_data_path())
+
+
+def pace(model: str) -> float:
+    """On any machine."""
+    return 0.01
 
 
 def open_provider(config: Mapping[str, Any], engine_processes: int) -> Provider:

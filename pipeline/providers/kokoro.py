@@ -8,9 +8,11 @@ Settings in `[providers.<name>]`, with `kind = "kokoro"`:
     timeout_s           seconds that a phrase may take, the first one with loading the model
 
 The thirteen names of OpenAI's voices are fixed mixtures of the five styles that come with the weights, which have names of their
-own, too. A text is spoken phrase by phrase, each of 8 s at most: the first one is heard early, and the memory stays small.
+own, too. A text is spoken phrase by phrase, each of 8 s at most: the first one is heard early, and the memory stays small. The
+next ones are spoken while those before are sent, a few of them ahead.
 
-Another language than English, as far as its letters tell, and a voice of eSpeak NG's are refused, so that the next route speaks.
+Another language than English, as the caller tells or the text itself proves, and a voice of eSpeak NG's are refused, so that the
+next route speaks.
 The model lives in an engine process (pipeline/engines) beside the library that makes the phonemes, which has global state.
 """
 
@@ -22,18 +24,22 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from pipeline.concurrency.read_ahead import ReadAhead
 from pipeline.engines.process_pool import EnginePool
 from pipeline.errors import CatalogBroken, UnsupportedValue
 from pipeline.kokoro.folder import FILES, SAMPLE_RATE
 from pipeline.kokoro.voices import mixture
 from pipeline.options import SpeechOptions
 from pipeline.providers.base import Provider
-from pipeline.text.script import language_by_letters
+from pipeline.text.languages import english_name
 from pipeline.text.text_splitter import sentences
 from pipeline.text.word_timing import Utterance, laid_over
+from pipeline.text.written_language import written_language
 
 _LONGEST_SENTENCE, _LONGEST_PHRASE = 2000, 110  # characters; a phrase is some 8 s of sound
+_FIRST_PHRASE = 60  # characters; whoever listens waits for it
 _SENTENCE_MS, _CLAUSE_MS, _WORD_MS = 350, 130, 30  # pauses at speed 1 behind what ends so
+_PAUSES = (",", ";", ":", "—")
 _CHARACTERS_PER_SECOND = 14.0
 _NOTHING_TO_SAY = bytes(2 * SAMPLE_RATE // 4)  # a text without a single letter still gives a playable file
 
@@ -66,13 +72,13 @@ class Kokoro:
     def speak(self, options: SpeechOptions, model: str) -> Iterator[bytes]:
         """One block per phrase. Raises UnsupportedValue (voice or language), EngineLost, ProviderBusy, ProviderError."""
         styles = mixture(options.voice)
-        _check_language(options.input)
-        return self._blocks(options, styles)
+        _check_language(options)
+        return iter(ReadAhead(self._blocks(options, styles)))
 
     def recite(self, options: SpeechOptions, model: str) -> Iterator[Utterance]:
         """One utterance per sentence, its words laid over what sounds. Raises as `speak` does."""
         styles = mixture(options.voice)
-        _check_language(options.input)
+        _check_language(options)
         for sentence in sentences(options.input, longest=_LONGEST_SENTENCE):
             sound = b"".join(self._sentence(sentence, styles, options.speed))
             yield laid_over(sentence, sound, SAMPLE_RATE)
@@ -80,31 +86,54 @@ class Kokoro:
     def _blocks(self, options: SpeechOptions, styles: Mapping[str, float]) -> Iterator[bytes]:
         pause, silent = b"", True
         for sentence in sentences(options.input, longest=_LONGEST_SENTENCE):
-            for block in self._sentence(sentence, styles, options.speed):
+            for block in self._sentence(sentence, styles, options.speed, soon=silent):
                 yield pause + block
                 pause, silent = b"", False
             pause = b"" if silent else _silence(_SENTENCE_MS, options.speed)
         if silent:
             yield _NOTHING_TO_SAY
 
-    def _sentence(self, sentence: str, styles: Mapping[str, float], speed: float) -> Iterator[bytes]:
+    def _sentence(
+        self, sentence: str, styles: Mapping[str, float], speed: float, *, soon: bool = False
+    ) -> Iterator[bytes]:
         pause = b""
-        for phrase in sentences(sentence, longest=_LONGEST_PHRASE):
+        for phrase in phrases(sentence, soon=soon):
             cost = len(phrase) / _CHARACTERS_PER_SECOND / speed
             sound: bytes = self._pool.call("say", phrase, styles, speed, timeout=self._timeout, cost=cost)
             if sound:
                 yield pause + sound
-                pause = _silence(_CLAUSE_MS if phrase[-1] in ",;:—" else _WORD_MS, speed)
+                pause = _silence(_CLAUSE_MS if phrase.endswith(_PAUSES) else _WORD_MS, speed)
+
+
+def phrases(sentence: str, *, soon: bool = False) -> Iterator[str]:
+    """What is spoken in one go, of 8 s at most; `soon`: the first one ends at the first pause, where there is one."""
+    if soon and len(sentence) > _FIRST_PHRASE:
+        first = next(sentences(sentence, longest=_FIRST_PHRASE))
+        if first.endswith(_PAUSES):
+            yield first
+            sentence = _after(sentence, first)
+    yield from sentences(sentence, longest=_LONGEST_PHRASE)
+
+
+def _after(sentence: str, first: str) -> str:
+    """What stands behind its first piece, which may have other white space."""
+    left = len("".join(first.split()))
+    for place, letter in enumerate(sentence):
+        left -= not letter.isspace()
+        if not left:
+            return sentence[place + 1 :]
+    return ""
 
 
 def _silence(milliseconds: int, speed: float) -> bytes:
     return bytes(2 * round(milliseconds * SAMPLE_RATE / 1000 / speed))
 
 
-def _check_language(text: str) -> None:
-    """Raises UnsupportedValue for a text that is mostly written in other letters than English is."""
-    if language_by_letters(text):
-        raise UnsupportedValue("This voice speaks English only, and the text is in other letters", param="input")
+def _check_language(options: SpeechOptions) -> None:
+    language = options.language or written_language(options.input)
+    if language not in ("", "en"):
+        told = f"{english_name(language).title()} (`{language}`); `language` tells what it is"
+        raise UnsupportedValue(f"Kokoro's voices speak English, and this text is taken for {told}", param="input")
 
 
 def check(config: Mapping[str, Any]) -> Config:
@@ -113,6 +142,11 @@ def check(config: Mapping[str, Any]) -> Config:
         return Config.model_validate(config)
     except ValidationError as error:
         raise CatalogBroken(f"a provider's {error.errors()[0]['loc']}: {error.errors()[0]['msg']}") from None
+
+
+def pace(model: str) -> float:
+    """On two processors."""
+    return 0.8
 
 
 def trouble(config: Mapping[str, Any]) -> str:

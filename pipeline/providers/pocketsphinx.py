@@ -81,6 +81,11 @@ def hears(_config: Mapping[str, Any], _model: str) -> tuple[str, ...]:
     return ("en",)
 
 
+def pace(model: str) -> float:
+    """On one processor."""
+    return 0.3
+
+
 def open_provider(config: Mapping[str, Any], engine_processes: int) -> Provider:
     """No settings."""
     pool = EnginePool("pocketsphinx", f"{__name__}:{Recogniser.__name__}", processes=engine_processes)

@@ -8,8 +8,11 @@ models report most often; "Thank you." and "Bye.", which head every such list, a
 
 from __future__ import annotations
 
+import functools
 import re
+import tomllib
 from collections.abc import Sequence
+from pathlib import Path
 
 from pipeline.text.word_match import normal
 from pipeline.transcript import Segment
@@ -20,31 +23,32 @@ _CREDITS = re.compile(
     r"|sous-titr(?:es|age) (?:r[ée]alis|fait|st'? ?501|soci[ée]t[ée] radio-canada)|ondertitel(?:s|ing) (?:ingediend|door)\b"
     r"|sottotitoli (?:creati|e revisione|a cura)\b|subt[ií]tulos (?:realizados|por)\b|legendas (?:pela|por)\b"
     r"|napisy (?:stworzone|wykonane)\b|субтитры (?:сделал|созда|подогнал|делал)|редактор субтитров|字幕(?:by|由|志愿者|製作)"
+    r"|titulky (?:vytvoř|přeložil|preložil)|subtitr(?:area|are|at) (?:de|realizat)|felirat(?:ok|ozta|ot) (?:készít|a )"
+    r"|under(?:tekster|texter) (?:av|från)\b|(?:danske )?tekst(?:er|ing|et) (?:av|af)\b|textning\b|υπότιτλοι (?:από|authorwave)"
+    r"|한글\s?자막\b|자막\s?(?:제공|by)|altyaz[\u0131i]\b|çeviri ve altyaz\u0131|ترجمة نانسي|תרגום וכתוביות|phụ đề (?:bởi|được)"
 )
 _LONGEST_CREDIT = 100  # characters
 _SOUND = re.compile(r"(?:[\[(*\uff08【][^\])*\uff09】]*[\])*\uff09】]|[♪♫♬♩🎵🎶\s.,!…-])+")  # also in Chinese brackets
-_FAREWELLS = frozenset(
-    map(
-        normal,
-        (
-            "Thanks for watching", "Thank you for watching", "Thank you so much for watching", "Thank you very much for watching",
-            "Please subscribe", "Please subscribe to my channel", "Please like and subscribe", "Like and subscribe",
-            "Don't forget to like and subscribe", "See you next time", "See you in the next video",
-            "I'll see you in the next video", "Vielen Dank fürs Zuschauen", "Danke fürs Zuschauen",
-            "Bis zum nächsten Mal", "Merci d'avoir regardé cette vidéo", "Merci d'avoir regardé",
-            "Abonnez-vous", "Gracias por ver el video", "Gracias por ver", "Suscríbete", "Suscríbete al canal",
-            "Obrigado por assistir", "Inscreva-se no canal", "Grazie per la visione", "Grazie per aver guardato il video",
-            "Iscrivetevi al canale", "Bedankt voor het kijken", "Dziękuję za oglądanie", "Dziękuję za uwagę",
-            "Продолжение следует", "Спасибо за просмотр", "Подписывайтесь на канал", "İzlediğiniz için teşekkürler",
-            "Altyaz\u0131 M.K.",
-            "ご視聴ありがとうございました", "チャンネル登録をお願いいたします",
-            "谢谢观看", "感谢观看", "請不吝點贊訂閱轉發打賞支持明鏡與點點欄目",
-            "시청해주셔서 감사합니다", "구독과 좋아요 부탁드립니다",
-        ),
-    )
-)  # fmt: skip
-
-_LONGEST_FAREWELL = 60  # characters, with all marks
+_FAREWELLS = Path(__file__).with_name("farewells.toml")  # language: phrases
+_PARTS = re.compile("[.,;!?…\n\u3001\u3002\uff01\uff0c\uff1f]+")  # also between Chinese clauses
+_ALONGSIDE = frozenset(
+    [
+        "bye",
+        "byebye",
+        "thankyou",
+        "thanks",
+        "tschüss",
+        "danke",
+        "merci",
+        "gracias",
+        "grazie",
+        "obrigado",
+        "ciao",
+        "пока",
+        "спасибо",
+    ]
+)  # with a farewell; by themselves people say these
+_LONGEST_FAREWELL = 120  # characters, with all marks
 
 
 def phantoms(segments: Sequence[Segment]) -> list[bool]:
@@ -55,7 +59,19 @@ def phantoms(segments: Sequence[Segment]) -> list[bool]:
 
 
 def _farewell(text: str) -> bool:
-    return len(text) <= _LONGEST_FAREWELL and normal(text) in _FAREWELLS
+    """The phrase as it is known, or several of them, one after the other."""
+    if len(text) > _LONGEST_FAREWELL:
+        return False
+    parts = [normal(part) for part in _PARTS.split(text) if part.strip()]
+    known = [part in _farewells() for part in parts]
+    together = all(one or part in _ALONGSIDE for one, part in zip(known, parts, strict=True))
+    return normal(text) in _farewells() or (any(known) and together)
+
+
+@functools.cache
+def _farewells() -> frozenset[str]:
+    by_language: dict[str, list[str]] = tomllib.loads(_FAREWELLS.read_text("utf-8"))
+    return frozenset(normal(phrase) for phrases in by_language.values() for phrase in phrases)
 
 
 def _nobody_s(text: str) -> bool:

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 PASSAGE = 1500  # characters of a job's chunk: some two minutes of sound; many are spoken at the same time
 
 # A sentence ends at its mark, with closing quotes and brackets, before white space; at a CJK mark even without; at a line's end.
 _SENTENCE_END = re.compile(r"""(?<=[.!?…])["'”’»)\]]*\s+|(?<=[。！？])\s*|\s*\n\s*""")  # noqa: RUF001 - full-width marks
-_CLAUSE_END = re.compile(r"(?<=[,;:—，、；：])\s*")  # noqa: RUF001 - full-width marks
+_CLAUSE_END = re.compile(r"(?<=[,;:])\s+|(?<=[—，、；：])\s*")  # noqa: RUF001 - full-width marks; 3,400 and 18:45 are whole
 _SPACE = re.compile(r"\s+")
-# What a full stop ends without ending a sentence: an initial, or a title or an abbreviation that goes before something.
+_LONGEST_ABBREVIATION = 16  # characters, with what may stand before it
+# What a full stop ends without ending a sentence: initials, a title or an abbreviation that goes before something.
+_WORD_BEGINS = r"(?:^|[\s(\"'“\u2018])"
 _GOES_ON = re.compile(
-    r"(?:^|[\s(\"'“\u2018])(?:[A-Z]|Dr|Mr|Mrs|Ms|Prof|Rev|Gen|Sen|Gov|St|Mt|vs|e\.g|i\.e|cf|approx|No|Fig|Vol)\.$"
+    _WORD_BEGINS + r"(?:Dr|Mr|Mrs|Ms|Prof|Rev|Gen|Sen|Gov|Lt|Capt|Sgt|St|Mt|vs|e\.g|i\.e|cf|approx|No|Fig|Vol|pp)\.$"
+)
+_LETTERS = re.compile(_WORD_BEGINS + r"(?:[A-Z]\.)*[A-Z]\.$")  # U.S.
+# What begins a sentence after letters with full stops, which end none by themselves.
+STARTS_SENTENCE = (
+    r"(?:The|A|An|It|He|She|They|We|You|I|In|On|At|But|And|So|This|That|These|There|If|When|Then|My|His|Her|Our)\b"
+)
+# These end one only before a capital letter: "at 9 p.m. on Friday", "Dec. 5".
+_GOES_ON_SMALL = re.compile(
+    r"(?:(?<![A-Za-z])[ap]\.m|\b(?:etc|Inc|Ltd|Co|Corp|Ave|Blvd|Rd|Jr|Sr|dept|Dept|est|ext|min|max|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct"
+    r"|Nov|Dec|Mon|Tues?|Wed|Thurs?|Fri|Sat|Sun))\.$"
 )
 
 
@@ -22,7 +34,7 @@ def sentences(text: str, *, longest: int) -> Iterator[str]:
 
     Only white space is lost. Yields nothing for a text of white space.
     """
-    for sentence in _split(_SENTENCE_END, text, goes_on=_GOES_ON):
+    for sentence in _split(_SENTENCE_END, text, goes_on=_goes_on):
         yield from _short_enough(sentence, longest, (_CLAUSE_END, _SPACE))
 
 
@@ -38,11 +50,21 @@ def passages(text: str, *, longest: int) -> Iterator[str]:
         yield held
 
 
-def _split(pattern: re.Pattern[str], text: str, *, goes_on: re.Pattern[str] | None = None) -> Iterator[str]:
+def _goes_on(piece: str, following: str) -> bool:
+    """Whether the full stop at the end of `piece` ends a word only."""
+    if _LETTERS.search(piece):
+        return not re.match(STARTS_SENTENCE, following)
+    small = following[:1].islower() or following[:1].isdigit()
+    return bool(_GOES_ON.search(piece) or (small and _GOES_ON_SMALL.search(piece)))
+
+
+def _split(
+    pattern: re.Pattern[str], text: str, *, goes_on: Callable[[str, str], bool] = lambda _, __: False
+) -> Iterator[str]:
     start = 0
     for found in pattern.finditer(text):
         piece = text[start : found.end()].strip()
-        if goes_on and "\n" not in found.group() and goes_on.search(piece):
+        if "\n" not in found.group() and goes_on(piece[-_LONGEST_ABBREVIATION:], text[found.end() : found.end() + 8]):
             continue
         start = found.end()
         if piece:

@@ -7,6 +7,7 @@ a pause of ours stands between.
 from __future__ import annotations
 
 import itertools
+import time
 import unicodedata
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -77,10 +78,11 @@ def recite(options: SpeechOptions, registry: ProviderRegistry) -> Recital:
         return _joined(iter([Utterance(options.input, b"", SAMPLE_RATE, _mute(options.input))]), SAMPLE_RATE, pause_ms)
 
     def ask(route: Route) -> Recital:
-        speaker, used = registry.speaker(route), [route.model]
+        speaker, used, began = registry.speaker(route), [route.model], time.monotonic()
         spoken = _joined(_utterances(speaker, options, route, used), speaker.sample_rate, pause_ms)
         if not spoken.pcm:
             raise ProviderNonsense("The provider returned no sound", provider=route.provider)
+        registry.paces.note(used[-1], 1000 * spoken.samples / speaker.sample_rate, time.monotonic() - began)
         return replace(spoken, pcm=_resampled(spoken.pcm, speaker.sample_rate), model_used=used[-1])
 
     return first_that_can(registry.catalog.routes(options.model, "speech"), ask)

@@ -21,6 +21,7 @@ HOMES = {
     "soundfile": ("pipeline/audio/",),
     "pocketsphinx": ("pipeline/providers/pocketsphinx", "pipeline/cut/vad.py"),
     "espeakng_loader": ("pipeline/providers/espeak", "pipeline/kokoro/phonemes.py"),
+    "py3langid": ("pipeline/text/written_language.py",),
     "onnxruntime": ("pipeline/kokoro/synthesizer.py",),
     "boto3": ("infra/storage/",),
     "botocore": ("infra/storage/",),

@@ -12,6 +12,7 @@ from api.dependencies import AppContext, Caller, Context
 from api.http.request_body import read_json, validated
 from api.jobs.dry_run import HearingPlan, Measured, Scratch, fetch_and_measure, measure
 from api.jobs.submission import check_target, refuse_unheard
+from api.jobs.work_ahead import work_ahead
 from api.openapi.document import answers, takes
 from api.schemas.estimates import Estimated, EstimateFields
 from api.uploads.form import read_form
@@ -72,10 +73,8 @@ async def _estimated(asked: _Asked) -> dict[str, Any]:
         raise InvalidRequest(
             f"The task {task} takes {'a `text`' if task == 'speech' else 'a recording'}.", param=given[0]
         )
-    if task == "speech":
-        services.catalog.routes(fields.model, task)
-    else:
-        services.catalog.routes_for(fields.options(task))
+    catalog = services.catalog
+    routes = catalog.routes(fields.model, task) if task == "speech" else catalog.routes_for(fields.options(task))
     usage, chunks = await (_of_text(asked) if task == "speech" else _of_sound(asked, task, given[0]))
     ratio = await asked.context.query(partial(services.ratios.of, fields.model, asked.account_id))
     return Estimated(
@@ -86,6 +85,7 @@ async def _estimated(asked: _Asked) -> dict[str, Any]:
         measured=given[0] in ("file", "url"),
         prices=services.catalog.model(fields.model).prices,
         ratio=ratio,
+        work=await asked.context.query(partial(work_ahead, services, routes[0], usage.audio_ms)),
         balance=await asked.context.query(partial(services.ledger.balance, asked.account_id)),
     ).shown()
 

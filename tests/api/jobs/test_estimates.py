@@ -62,7 +62,7 @@ def test_a_stated_length(house: House) -> None:
     told = estimate(house, model="whisper-1", duration_seconds=100, task="translation").json()
     assert told | {"balance": None} == {
         "object": "audio.estimate", "task": "translation", "model": "whisper-1", "duration_seconds": 100,
-        "characters": None, "chunks": 3, "measured": False, "counted": "measured",
+        "characters": None, "chunks": 3, "measured": False, "counted": "measured", "work": told["work"],
         "prices": {"audio_minute": "0.006"}, "audio_ratio": "1", "cost": {"currency": "usd", "estimated": 0.01},
         "balance": None,
     }  # fmt: skip
@@ -318,3 +318,26 @@ def test_a_client_that_leaves_stops_the_work(house: House, monkeypatch: pytest.M
         connection.close()
         assert ended.wait(60)
     wait_until(lambda: not left_behind(house))
+
+
+def test_the_seconds_of_work_are_those_of_the_engine_or_what_is_usual(house: House) -> None:
+    def work(**fields: Any) -> Any:
+        return estimate(house, **fields).json()["work"]
+
+    assert work(model="oracle", duration_seconds=600) is None, "nobody knows"
+    assert work(model="pocketsphinx-en-us", duration_seconds=100) == {
+        "model": "pocketsphinx-en-us", "seconds": 30, "measured": False,
+    }  # fmt: skip
+    assert work(model="espeak-ng", text="One sentence. " * 100)["seconds"] > 0
+    house.services.workers.beat("cpu@here:1", "cpu", "here", 1, {"paces": {"oracle": 0.25}})
+    house.services.workers.beat("cpu@here:2", "cpu", "here", 2, {"paces": {"oracle": 0.75}})
+    house.services.workers.beat("cpu@here:3", "cpu", "here", 3, None)
+    assert work(model="oracle", duration_seconds=600) == {"model": "oracle", "seconds": 300, "measured": True}
+
+
+@pytest.mark.processes
+def test_workers_tell_how_fast_they_have_been(house: House) -> None:
+    house.submit()
+    house.work()
+    house.bench().beat()
+    assert 0 < house.services.workers.paces(60)["oracle"] < 100

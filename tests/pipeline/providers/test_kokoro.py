@@ -1,5 +1,6 @@
 """Kokoro's phrases, pauses and refusals, with a tiny model that is made here."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from pipeline.engines.process_pool import EnginePool
 from pipeline.errors import CatalogBroken, ProviderRefused, UnsupportedValue
 from pipeline.kokoro.folder import MODEL, SAMPLE_RATE, STYLES, VOCABULARY
 from pipeline.options import SpeechOptions
-from pipeline.providers.kokoro import Kokoro, open_provider, trouble
+from pipeline.providers.kokoro import Kokoro, open_provider, phrases, trouble
 from tests.support import tiny_kokoro
 from tests.support.voice_traits import traits
 
@@ -41,7 +42,7 @@ def blocks(speaker: Kokoro, text: str, **asked: object) -> list[bytes]:
 
 def test_no_phrase_is_longer_than_eight_seconds_and_each_is_a_block(speaker: Kokoro) -> None:
     found = blocks(speaker, LONG)
-    assert len(found) == 7, "two clauses together are 8 s, and the last sentence stands alone"
+    assert len(found) == 8, "the first clause alone, then two together, which are 8 s, and the last sentence alone"
     assert max(len(block) for block in found) / 2 / SAMPLE_RATE <= 8.5, "with the pause before it"
 
 
@@ -53,7 +54,7 @@ def test_what_is_long_only_when_it_is_said_is_cut_there(speaker: Kokoro) -> None
 def test_seams_do_not_click(speaker: Kokoro) -> None:
     samples = np.frombuffer(b"".join(blocks(speaker, LONG, voice="onyx")), "<i2").astype(int)
     steps = np.abs(np.diff(samples))
-    steepest = 32767 * 0.3 * 2 * np.pi * 96 / SAMPLE_RATE  # of the tone itself
+    steepest = 32767 * 0.1 * 2**0.5 * 2 * np.pi * 96 / SAMPLE_RATE  # of the tone itself
     assert steps.max() <= 1.1 * steepest
 
 
@@ -93,6 +94,43 @@ def test_other_letters_are_for_somebody_else(speaker: Kokoro, text: str) -> None
             list(way(SpeechOptions(model="kokoro", input=text), "kokoro"))
         assert refused.value.param == "input"
     assert blocks(speaker, f"He said: {text[:2]}"), "a word of it is none"
+
+
+def test_another_language_is_for_somebody_else_as_told_or_as_the_text_proves(speaker: Kokoro) -> None:
+    german, name = "Das Wetter ist heute sehr schön.", "Call Anna Müller in München."
+    for text, language in ((german, None), (name, "de"), ("Hello.", "ja")):
+        with pytest.raises(UnsupportedValue, match=r"English.*`(de|ja)`"):
+            blocks(speaker, text, language=language)
+    assert blocks(speaker, name)
+    assert blocks(speaker, german, language="en")
+
+
+def test_the_first_phrase_ends_at_a_pause_so_that_it_is_heard_early() -> None:
+    assert next(phrases(LONG, soon=True)) == f"{CLAUSE},"
+    assert [*phrases(LONG, soon=True)][1:] == [*phrases(LONG.removeprefix(f"{CLAUSE}, "))]
+    for text in (
+        "A short one, with a pause.",
+        "No pause in all of this but words and words and words and words, until here.",
+    ):
+        assert list(phrases(text, soon=True)) == list(phrases(text))
+
+
+def test_what_follows_is_spoken_while_the_first_is_heard(speaker: Kokoro, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, spoken_ahead = list[str](), threading.Event()
+    pool = speaker._pool
+
+    class Watched:
+        def call(self, method: str, phrase: str, *arguments: object, **options: object) -> object:
+            asked.append(phrase)
+            if len(asked) == 3:
+                spoken_ahead.set()
+            return pool.call(method, phrase, *arguments, **options)
+
+    monkeypatch.setattr(speaker, "_pool", Watched())
+    heard = speaker.speak(SpeechOptions(model="kokoro", input=LONG), "kokoro")
+    next(heard)
+    assert spoken_ahead.wait(60), "though nobody has asked for more than the first"
+    assert sum(1 for _ in heard) + 1 == len(asked)
 
 
 @pytest.mark.parametrize("voice", ["de", "fr+m3", "nobody"])

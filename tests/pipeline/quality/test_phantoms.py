@@ -1,7 +1,10 @@
 """Phrases that engines invent, and people who say something like them."""
 
+import tomllib
+
 import pytest
 
+from pipeline.quality.phantoms import _FAREWELLS as FAREWELLS
 from pipeline.quality.phantoms import phantoms
 from pipeline.quality.suspects import judged
 from pipeline.transcript import Segment
@@ -27,6 +30,11 @@ def told(*texts: str) -> list[bool]:
         "♪ ♪",
         "*Musik*",
         "【音楽】",
+        "Undertekster av Ai-Media",
+        "Altyaz\u0131 M.K.",
+        "한글자막 by 한효정",
+        "Titulky vytvořil JohnyX",
+        "ترجمة نانسي قنقر",
     ],
 )
 def test_credits_and_names_of_sounds_are_nobody_s_words_wherever_they_stand(text: str) -> None:
@@ -42,6 +50,28 @@ def test_a_farewell_counts_where_it_is_all_there_is(text: str) -> None:
     assert told(text) == [True]
     assert told("[Music]", text) == [True, True]
     assert told("That was how it works.", text) == [False, False]
+
+
+def farewells() -> list[tuple[str, str]]:
+    by_language = tomllib.loads(FAREWELLS.read_text("utf-8"))
+    return [(language, phrase) for language, phrases in by_language.items() for phrase in phrases]
+
+
+def test_farewells_are_known_in_sixty_languages_whatever_marks_they_have() -> None:
+    assert len({language for language, _ in farewells()}) >= 60
+    for _, phrase in farewells():
+        for written in (phrase, f"{phrase}.", f" {phrase}!\n"):
+            assert told(written) == [True], written
+
+
+def test_several_farewells_are_one_and_what_else_is_said_with_them_is_believed() -> None:
+    assert told("Thanks for watching, and please subscribe. Bye!") == [False], (
+        "what is not known word for word is believed"
+    )
+    assert told("Thanks for watching! Please subscribe. Bye-bye!") == [True]
+    assert told("Merci. Merci d'avoir regardé !") == [True]
+    assert told("Thank you. Bye!") == [False]
+    assert told("Thanks for watching. The next bus leaves at ten.") == [False]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,12 @@ from pipeline.text.text_splitter import passages, sentences
         ('He said "stop." Then he left.', ['He said "stop."', "Then he left."]),
         ("first line\n\nsecond line", ["first line", "second line"]),
         ("你好。世界!", ["你好。", "世界!"]),
+        (
+            "At 9 p.m. on Friday. He left at 9 p.m. She stayed.",
+            ["At 9 p.m. on Friday.", "He left at 9 p.m.", "She stayed."],
+        ),
+        ("The U.S. Army left the U.S. The end.", ["The U.S. Army left the U.S.", "The end."]),
+        ("On Dec. 5 Dr. No left. Cats, etc. and so on.", ["On Dec. 5 Dr. No left.", "Cats, etc. and so on."]),
         ("no mark at all", ["no mark at all"]),
         (" \n ", []),
     ],
@@ -26,6 +32,7 @@ def test_sentences(text: str, expected: list[str]) -> None:
 def test_a_long_sentence_is_split_at_commas_then_at_spaces_then_anywhere() -> None:
     assert list(sentences("one, two, three", longest=9)) == ["one, two,", "three"]
     assert list(sentences("one two three", longest=8)) == ["one two", "three"]
+    assert list(sentences("At 18:45, 3,400 of them", longest=10)) == ["At 18:45,", "3,400 of", "them"]
     assert list(sentences("abcdefgh", longest=3)) == ["abc", "def", "gh"]
 
 
