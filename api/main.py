@@ -101,6 +101,7 @@ async def _open(app: FastAPI, services: Services, *, greet: bool = False) -> Asy
     context = app.state.context = AppContext(services)
     if greet:
         await services.limits.greet()
+        context.readiness.warm_engines()
     try:
         async with hold_renewal_task(context):
             yield
