@@ -19,6 +19,7 @@ class EngineSpec:
     arguments: tuple[Any, ...] = ()
     processes: int = 0
     network: bool = False
+    quick: float = 0.0  # calls that cost no more find one process more: where the others cannot be interrupted for long
     patience_s: float = field(default=600.0, compare=False)  # for a free process
 
 

@@ -61,7 +61,7 @@ class EngineHost:
         self._listener = listener
         self._pools: dict[str, EnginePool] = {}
         self._lock = threading.Lock()
-        self._connected = 0
+        self._callers: set[socket.socket] = set()
         self._alone_since = time.monotonic() + _FIRST_S - LINGER_S
 
     def serve(self) -> None:
@@ -70,29 +70,30 @@ class EngineHost:
         while not self._left_alone():
             with contextlib.suppress(TimeoutError):
                 caller, _ = self._listener.accept()
-                self._count(1)
+                with self._lock:
+                    self._callers.add(caller)
                 threading.Thread(target=self._serve, args=(caller,), daemon=True).start()
         self._listener.close()  # from here on whoever comes is refused, and starts another one
         for pool in self._pools.values():
             pool.close()
 
     def _left_alone(self) -> bool:
+        """Whether it has been long enough; work that is under way for somebody who has left keeps nothing."""
         with self._lock:
-            return not self._connected and time.monotonic() - self._alone_since > LINGER_S
-
-    def _count(self, change: int) -> None:
-        with self._lock:
-            self._connected += change
-            self._alone_since = max(self._alone_since, time.monotonic())
+            if any(not wire.gone(caller) for caller in self._callers):
+                self._alone_since = time.monotonic()
+            return time.monotonic() - self._alone_since > LINGER_S
 
     def _serve(self, caller: socket.socket) -> None:
         try:
-            with caller, contextlib.suppress(OSError, EOFError):
+            with contextlib.suppress(OSError, EOFError):
                 wire.send(caller, {"pid": os.getpid()})
                 while True:
                     self._answer(caller, wire.receive(caller))
         finally:
-            self._count(-1)
+            with self._lock:
+                self._callers.discard(caller)
+            caller.close()
 
     def _answer(self, caller: socket.socket, call: dict[str, Any]) -> None:
         try:

@@ -44,7 +44,7 @@ class EnginePool:
         self._closed = False
         self._lock = threading.Lock()
         self._working: set[EngineProcess] = set()
-        self.shares = Shares(max(1, self.spec.processes))
+        self.shares, self._quick = Shares(max(1, self.spec.processes)), Shares(1)
         self._idle: list[EngineProcess] = []  # the last one used is the next
 
     def call(self, method: str, *arguments: Any, timeout: float, cost: float = 1.0) -> Any:
@@ -72,12 +72,22 @@ class EnginePool:
     @contextmanager
     def turn(self, owner: Owner, cost: float) -> Iterator[None]:
         """A free process is ours inside. Raises ProviderBusy, AccountBusy."""
-        if not self.shares.acquire(owner, cost, seconds=self.spec.patience_s):
-            raise ProviderBusy("All engines are busy", provider=self.spec.provider)
+        given = self._given(owner, cost)
         try:
             yield
         finally:
-            self.shares.release(owner)
+            given.release(owner)
+
+    def _given(self, owner: Owner, cost: float) -> Shares:
+        """Of which shares there is a place now."""
+        shares = self.shares
+        if cost <= self.spec.quick:
+            if shares.acquire(owner, cost, seconds=0):
+                return shares
+            shares = self._quick
+        if not shares.acquire(owner, cost, seconds=self.spec.patience_s):
+            raise ProviderBusy("All engines are busy", provider=self.spec.provider)
+        return shares
 
     def work(self, method: str, arguments: Sequence[Any], timeout: float) -> Any:
         """In a turn: what the method comes to. Raises EngineLost, ProviderError."""

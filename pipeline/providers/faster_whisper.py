@@ -8,7 +8,8 @@ Settings in `[providers.<name>]`, with `kind = "faster_whisper"`:
     compute_type        "int8", "int8_float16", "float16", "default" (as the weights are), …; unless set, "int8" on a processor,
                         where it is two to three times as fast, and "default" on a graphics card
     cpu_threads         threads of one model on the processor; 0: as CTranslate2 likes
-    batch_size          windows of 30 s that are decoded together: 4 suits a processor, 8 to 16 a graphics card
+    batch_size          windows of 30 s that are decoded together; 0: 8 for the device "cuda", else 1, because on a processor four
+                        together take but 3 to 10 % less of its time, and everybody else waits for all four
     beam_size           5
     download_root       where downloaded models lie
     local_files_only    true: nothing is ever downloaded
@@ -21,9 +22,9 @@ The model lives in an engine process (pipeline/engines), loaded once and shared 
 workers never load the library; a crash or a lack of memory in it costs one turn and not the server; a call that hangs can be ended;
 and the features, which are computed in Python, hold up nobody's event loop.
 
-A chunk is cut in silence into windows, and each turn decodes some of them (pipeline/whisper), as many as pay where nobody else
-waits, so that a short clip is heard between two windows of an archive. The answers are stitched. What of the recording is not heard
-at all was decided when it was cut into chunks: of a window only digital silence is left out here.
+A chunk is one window, or as many as are decoded together, cut in silence; each turn decodes them (pipeline/whisper), and but one
+where others wait, so that a short clip is heard between two windows of an archive. The answers are stitched. What of the recording is not
+heard at all was decided when it was cut into chunks: of a window only digital silence is left out here.
 """
 
 from __future__ import annotations
@@ -50,8 +51,9 @@ from pipeline.whisper.window import ASKED, WINDOW, Window
 from pipeline.whisper_filter import segments
 
 EAR = "pipeline.whisper.ear:Ear"
-_WINDOW = CutProfile(max_s=30.0, min_s=10.0, gated=False)
-_LIVE = CutProfile(max_s=30.0, min_s=10.0, first_s=10.0)  # a window is a chunk
+# A window costs what 30 s do, however long it is: the fuller the better.
+_WINDOW = CutProfile(max_s=30.0, min_s=18.0, gated=False)
+_LIVE = CutProfile(max_s=20.0, min_s=8.0, first_s=10.0)
 _SHORTEST = SAMPLE_RATE // 10  # samples
 # The makers of distil-whisper trained it on English only; its vocabulary, by which the library goes, has all languages.
 _ENGLISH = re.compile(r".*\.en|(faster-)?distil-(whisper-)?large-v\d(\.\d)?(-ct2)?", re.IGNORECASE)
@@ -63,8 +65,8 @@ class FasterWhisper:
     def __init__(self, config: Config, engine: Engine) -> None:
         self.name = config.name
         self.local = config.device != "cuda" if config.remote is None else not config.remote
-        longest = min(240.0, 30.0 * config.batch_size)
-        self.profile = CutProfile(max_s=longest, min_s=max(10.0, longest / 2))
+        longest = min(240.0, _WINDOW.max_s * config.together)
+        self.profile = CutProfile(max_s=longest, min_s=max(_WINDOW.min_s, longest / 2))
         self.live_profile = _LIVE
         self._config = config
         self._engine = engine
@@ -82,7 +84,7 @@ class FasterWhisper:
             sounds,
             wanted,
             options.model_dump(mode="json", include=set(ASKED), exclude_defaults=True),
-            together=self._config.batch_size,
+            together=self._config.together,
             timeout=self._config.load_s + self._config.pace * _WINDOW.max_s,
             costs=[len(sound) / 2 / SAMPLE_RATE for sound in sounds],
         )

@@ -24,6 +24,9 @@ _FILLERS = ("<", "[", "+")  # <s>, <sil>, [NOISE], ++UH++
 _SHORTEST = SAMPLE_RATE // 20  # samples; below a few frames there is nothing to decode
 _TIMEOUT_S, _TIMEOUT_PER_SECOND = 60.0, 10.0  # loading the model on a busy machine; twenty times slower than usual
 
+# Seconds of sound. A chunk is normalised as a whole and so heard in one go, of 10 s and more: a clip must not wait for that.
+_QUICK = 10.0
+
 FoundWord = tuple[str, int, int, float]  # as the dictionary writes it, first frame, last frame, posterior
 
 
@@ -84,5 +87,5 @@ def hears(_config: Mapping[str, Any], _model: str) -> tuple[str, ...]:
 
 def open_provider(config: Mapping[str, Any], engines: Engines) -> Provider:
     """No settings."""
-    engine = engines.open(EngineSpec("pocketsphinx", f"{__name__}:{Recogniser.__name__}"))
+    engine = engines.open(EngineSpec("pocketsphinx", f"{__name__}:{Recogniser.__name__}", quick=_QUICK))
     return Provider(transcriber=PocketSphinx(engine), resources=(engine,))

@@ -21,7 +21,7 @@ class Config(BaseModel):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     compute_type: str = ""
     cpu_threads: int = Field(0, ge=0)
-    batch_size: int = Field(4, ge=1, le=64)
+    batch_size: int = Field(0, ge=0, le=64)
     beam_size: int = Field(5, ge=1)
     download_root: str = ""
     local_files_only: bool = False
@@ -29,3 +29,8 @@ class Config(BaseModel):
     processes: int = Field(1, ge=1)
     load_s: float = Field(1800.0, gt=0)
     pace: float = Field(30.0, gt=0)
+
+    @property
+    def together(self) -> int:
+        """Windows that are decoded together."""
+        return self.batch_size or (8 if self.device == "cuda" else 1)

@@ -240,3 +240,18 @@ def test_a_pool_survives_a_fork_in_both_processes() -> None:
     assert before in after
     assert len(set(after)) == 2
     assert not run.stderr
+
+
+def test_a_quick_call_has_a_process_of_its_own_beside_those_that_take_long(tmp_path: Path) -> None:
+    """T11: what cannot be cut into turns lets a clip pass all the same."""
+    started = tmp_path / "started"
+    spec = EngineSpec("calculator", CALCULATOR, processes=1, patience_s=60, quick=10.0)
+    with EnginePool(spec) as pool, ThreadPoolExecutor(2) as threads:
+        archive = threads.submit(pool.call, "hold_the_gil", 60, str(started), timeout=90, cost=45.0)
+        until_written(started)
+        waiting = threads.submit(pool.call, "pid", timeout=30, cost=11.0)
+        until_waiting(pool, 1)
+        quick = {pool.call("pid", timeout=30, cost=10.0) for _ in range(3)}
+        assert len(quick) == 1 and not archive.done() and not waiting.done()
+        pool.close()
+        assert isinstance(archive.exception(30), EngineLost) and isinstance(waiting.exception(30), EngineLost)

@@ -211,7 +211,7 @@ def test_what_stands_in_the_way_shows_without_loading(
     assert trouble({"model": "large-v3"}) == INSTALL
 
 
-@pytest.mark.parametrize("broken", [{"device": "tpu"}, {"batch_size": 0}, {"nonsense": 1}])
+@pytest.mark.parametrize("broken", [{"device": "tpu"}, {"batch_size": -1}, {"nonsense": 1}])
 def test_settings_that_make_no_sense_are_found_at_once(broken: dict[str, object]) -> None:
     with pytest.raises(CatalogBroken):
         open_provider(broken, Engines())
