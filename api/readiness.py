@@ -27,11 +27,11 @@ class Readiness:
         self._lock = anyio.Lock()
         self._until = 0.0
         self._status: Status = "unavailable"
-        self._warming_until = 0.0
+        self._warming_until = self._warm_again = 0.0
 
     def warm_engines(self) -> None:
         """In a thread of its own: until they are loaded this is not ready."""
-        self._warming_until = time.monotonic() + WARM_SECONDS
+        self._warming_until = self._warm_again = time.monotonic() + WARM_SECONDS
         threading.Thread(target=self._warm, name="warm", daemon=True).start()
 
     def _warm(self) -> None:
@@ -63,4 +63,12 @@ class Readiness:
             self._services.queue.check()
         except StenopoolError:
             return "degraded"
-        return "degraded" if missed or self._services.registry.troubles else "ok"
+        return "degraded" if missed or self._troubled() else "ok"
+
+    def _troubled(self) -> bool:
+        """Whether an engine could not be loaded; once in a while that is tried again."""
+        troubled = bool(self._services.registry.troubles)
+        if troubled and time.monotonic() > self._warm_again:
+            self._warm_again = time.monotonic() + WARM_SECONDS
+            threading.Thread(target=self._warm, name="warm", daemon=True).start()
+        return troubled

@@ -23,8 +23,8 @@ workers never load the library; a crash or a lack of memory in it costs one turn
 and the features, which are computed in Python, hold up nobody's event loop.
 
 A chunk is one window, or as many as are decoded together, cut in silence; each turn decodes them (pipeline/whisper), and but one
-where others wait, so that a short clip is heard between two windows of an archive. The answers are stitched. What of the recording is not
-heard at all was decided when it was cut into chunks: of a window only digital silence is left out here.
+where others wait, so that a short clip is heard between two windows of an archive. The answers are stitched. What of the recording
+is not heard at all was decided when it was cut into chunks: of a window only digital silence is left out here.
 """
 
 from __future__ import annotations

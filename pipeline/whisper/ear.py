@@ -8,6 +8,7 @@ silence. Where no language is told each window is heard in its own, so that a re
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,6 +24,7 @@ from pipeline.whisper.languages import LanguageChoice, ours
 from pipeline.whisper.task import Task
 from pipeline.whisper.window import WINDOW, Window
 
+_AGAIN_S = 60.0  # after which a model that could not be loaded is tried once more
 _LOG = logging.getLogger(__name__)
 
 
@@ -32,6 +34,7 @@ class Ear:
     def __init__(self, config: Mapping[str, Any]) -> None:
         self._config = Config.model_validate(config)
         self._models: dict[str, WhisperModel] = {}
+        self._damaged: dict[str, tuple[float, ProviderError]] = {}  # until when it is not tried again, and why
 
     def warm(self, wanted: str) -> bool:
         """Load a model before it is needed. Raises ProviderError."""
@@ -58,8 +61,15 @@ class Ear:
             raise UnsupportedLanguage(message, param="language")
 
     def _model(self, wanted: str) -> WhisperModel:
+        until, why = self._damaged.get(wanted, (0.0, None))
+        if why is not None and time.monotonic() < until:
+            raise why
         if wanted not in self._models:
-            self._models[wanted] = self._loaded(wanted)
+            try:
+                self._models[wanted] = self._loaded(wanted)
+            except ProviderError as error:
+                self._damaged[wanted] = time.monotonic() + _AGAIN_S, error
+                raise
         return self._models[wanted]
 
     def _loaded(self, wanted: str) -> WhisperModel:
