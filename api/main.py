@@ -107,6 +107,7 @@ async def _open(app: FastAPI, services: Services, *, greet: bool = False) -> Asy
         await services.limits.greet()
         for model in services.catalog.ending():
             log.warning("the model %s ends at its vendor: %s", model.id, model.shutdown and model.shutdown.told)
+        context.readiness.warm_engines()
     try:
         async with hold_renewal_task(context):
             yield

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
 
+from infra.environment.engine_socket import engine_socket
 from infra.environment.secret_files import secret_value
 from pipeline.catalog.catalog import Catalog
 from pipeline.catalog.toml_file import key_variables, load_catalog
@@ -53,6 +54,7 @@ class Settings(BaseModel):
     key_pepper: str = Field("", repr=False)  # keys the stored hashes; several by commas, the newest first
     secrets_key: str = Field("", repr=False)  # seals secrets in rows; several by commas, the newest first
     embedded_engines: Literal["auto", "off"] = "auto"
+    engines: Literal["shared", "own"] = "shared"  # one engine for all processes of the machine, or each has its own
     speech: Literal["kokoro", "espeak"] = "kokoro"  # which embedded voice stands in first, where both are there
     openai_api_key: str = Field("", repr=False)
     openai_base_url: str = ""  # empty: OpenAI's own
@@ -133,6 +135,11 @@ class Settings(BaseModel):
         return load_catalog(
             self.catalog, embedded_engines=self.embedded_engines, stock=self.stock_providers, speech=self.speech
         )
+
+    @property
+    def engine_socket(self) -> Path | None:
+        """Where the machine's engines are, if they are shared."""
+        return engine_socket(self.home) if self.engines == "shared" else None
 
     @property
     def weights(self) -> WeightsFolder:

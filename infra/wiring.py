@@ -100,7 +100,7 @@ class Services:
 def build(settings: Settings, *, engine_processes: int | None = None) -> Services:
     """Open everything and bring the database's schema up to date.
 
-    `engine_processes` bounds the warm processes of the embedded engines (default: settings.cpu_processes). Raises
+    `engine_processes` bounds the warm processes of each local engine that is ours alone (default: settings.cpu_processes). Raises
     InvalidRequest for settings that make no sense, DatabaseUnavailable, StorageUnavailable.
     """
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -113,7 +113,7 @@ def build(settings: Settings, *, engine_processes: int | None = None) -> Service
         queue = JobQueue(lambda: broker_url(settings))
         opened.callback(queue.close)
         catalog = settings.load_catalog()
-        registry = ProviderRegistry(catalog, engine_processes=engine_processes or settings.cpu_processes)
+        registry = _open_registry(settings, catalog, engine_processes)
         opened.callback(registry.close)
         outbound = Outbound(settings.outbound_allow, settings.outbound_http)
         opened.callback(outbound.close)
@@ -158,6 +158,14 @@ def build(settings: Settings, *, engine_processes: int | None = None) -> Service
             _closing=opened.pop_all(),
         )
     raise AssertionError("unreachable: the block above returns or raises")
+
+
+def _open_registry(settings: Settings, catalog: Catalog, engine_processes: int | None) -> ProviderRegistry:
+    """Engines that are shared are as many as the machine may have, whoever of those who share them comes first."""
+    socket, most = settings.engine_socket, settings.cpu_processes
+    return ProviderRegistry(
+        catalog, engine_processes=most if socket else engine_processes or most, engine_socket=socket
+    )
 
 
 def open_secrets(settings: Settings, workers: WorkerStore) -> SecretBox:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, TypeGuard, runtime_checkable
 
@@ -62,6 +62,12 @@ class Particular(Transcriber, Protocol):
         ...
 
 
+class Live(Transcriber, Protocol):
+    """What a transcriber has besides if it is heard sooner by other chunks."""
+
+    live_profile: CutProfile  # for one who reads while it is heard
+
+
 class HearsFiles(Transcriber, Protocol):
     """What a transcriber has besides if it takes whole files."""
 
@@ -78,6 +84,11 @@ class HearsFiles(Transcriber, Protocol):
 def is_particular(transcriber: Transcriber) -> TypeGuard[Particular]:
     """By its method's name alone: every request asks, and `isinstance` with a protocol is slow."""
     return hasattr(transcriber, "profile_for")
+
+
+def is_live(transcriber: Transcriber) -> TypeGuard[Live]:
+    """Whether it has chunks for one who reads while it is heard."""
+    return hasattr(transcriber, "live_profile")
 
 
 def hears_files(transcriber: Transcriber) -> TypeGuard[HearsFiles]:
@@ -121,11 +132,12 @@ class Closable(Protocol):
 
 @dataclass(frozen=True)
 class Provider:
-    """What `open_provider` returns: what it can do, and what must be closed at the end."""
+    """What `open_provider` returns: what it can do, what must be closed at the end, and how it is made ready beforehand."""
 
     transcriber: Transcriber | None = None
     speaker: Speaker | None = None
     resources: tuple[Closable, ...] = ()
+    warm: Callable[[], None] | None = None  # raises ProviderError
 
     def close(self) -> None:
         """Close what the provider opened."""

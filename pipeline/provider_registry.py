@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 from pipeline import providers
 from pipeline.catalog.catalog import Catalog
 from pipeline.catalog.model import Route
+from pipeline.engines.engine_placement import Engines
 from pipeline.engines.pace import Paces
-from pipeline.errors import EngineLost, ModelUnavailable
+from pipeline.errors import EngineLost, ModelUnavailable, ProviderError
 from pipeline.provider_protocol import Provider, Speaker, Transcriber
 
 
 class ProviderRegistry:
     """The catalog's providers, opened when first needed and shared by all threads; `close` ends their processes."""
 
-    def __init__(self, catalog: Catalog, *, engine_processes: int) -> None:
-        """Each local engine gets at most `engine_processes` processes."""
+    def __init__(self, catalog: Catalog, *, engine_processes: int, engine_socket: Path | None = None) -> None:
+        """Each local engine gets at most `engine_processes` processes: those that are shared at `engine_socket`, or our own."""
         self.catalog = catalog
         self.paces = Paces()
-        self._engine_processes = engine_processes
+        self._engines = Engines(engine_processes, engine_socket)
+        self.troubles: dict[str, str] = {}  # by provider, why it could not be made ready: others stand in for it
         self._opened: dict[str, Provider] = {}
         self._closed = False
         self._lock = threading.Lock()
@@ -37,6 +40,21 @@ class ProviderRegistry:
         if found is None:
             raise ModelUnavailable(f"The provider `{route.provider}` does not speak")
         return found
+
+    def warm(self) -> None:
+        """Have loaded what takes its time and is asked first for some model; `troubles` tells of what cannot be."""
+        catalog, first = self.catalog, dict[str, None]()
+        for model in catalog.models.values():
+            first |= dict.fromkeys(
+                route.provider for task in model.tasks for route in catalog.served(model.id, task)[:1]
+            )
+        for name in first:
+            try:
+                if (warm := self._provider(name).warm) is not None:
+                    warm()
+                    self.troubles.pop(name, None)
+            except ProviderError as error:
+                self.troubles[name] = error.message
 
     def close(self) -> None:
         """End every engine; whoever still waits for one gets EngineLost."""
@@ -59,5 +77,5 @@ class ProviderRegistry:
                     raise EngineLost("The engines have been shut down", provider=name)
                 kind = self.catalog.provider_kind(name)
                 config = {"name": name, **self.catalog.providers.get(name, {})}
-                self._opened[name] = providers.load(kind, config, engine_processes=self._engine_processes)
+                self._opened[name] = providers.load(kind, config, self._engines)
             return self._opened[name]

@@ -28,7 +28,7 @@ from pipeline.errors import (
     UnsupportedValue,
 )
 from pipeline.options import SpeechOptions, TranscriptionOptions
-from pipeline.provider_protocol import Speaker, Transcriber, Voice, is_particular
+from pipeline.provider_protocol import Speaker, Transcriber, Voice, is_live, is_particular
 from pipeline.provider_registry import ProviderRegistry
 from pipeline.quality.omissions import clock_end, with_findings
 from pipeline.recognition.language_pin import VOTERS, may_vote, pinned, wants_pin
@@ -74,7 +74,7 @@ def transcribe(
     sound = _asked_of(source, options, part, max_seconds)
     told, samples, end = 0, 0, 0
     stitchers: dict[Place, Stitcher] = {}
-    with closing(sound.chunks(cut_profile(options, registry))) as chunks:
+    with closing(sound.chunks(cut_profile(options, registry, live=on_segments is not None))) as chunks:
         for span, heard in _hear_all(_announced(chunks, on_length), options, registry, workers):
             stitcher = stitchers.setdefault((span.track, span.channel), Stitcher())
             stitcher.add(span, heard)
@@ -165,16 +165,17 @@ class Speech(Iterator[bytes]):
             close()
 
 
-def cut_profile(options: TranscriptionOptions, registry: ProviderRegistry) -> CutProfile:
-    """How to cut for the model's routes: no chunk is longer than any of them takes."""
-    routes = registry.catalog.routes_for(options)
-    shortest = min(
-        (_profile(registry.transcriber(route), options, route) for route in routes), key=lambda profile: profile.max_s
-    )
-    return replace(shortest, gated=options.gated)
+def cut_profile(options: TranscriptionOptions, registry: ProviderRegistry, *, live: bool = False) -> CutProfile:
+    """How to cut for the model's routes: no chunk is longer than any of them takes. `live`: somebody reads while it is heard."""
+    profiles = [
+        _profile(registry.transcriber(route), options, route, live) for route in registry.catalog.routes_for(options)
+    ]
+    return replace(min(profiles, key=lambda profile: profile.max_s), gated=options.gated)
 
 
-def _profile(transcriber: Transcriber, options: TranscriptionOptions, route: Route) -> CutProfile:
+def _profile(transcriber: Transcriber, options: TranscriptionOptions, route: Route, live: bool) -> CutProfile:
+    if live and is_live(transcriber):
+        return transcriber.live_profile
     return transcriber.profile_for(options, route.model) if is_particular(transcriber) else transcriber.profile
 
 

@@ -126,7 +126,7 @@ class WorkerContextFactory:
         """The context of this process."""
         with self._lock:
             if self._worker is None:
-                # A pool child works on one thing at a time, so one warm engine is enough for it.
+                # A pool child works on one thing at a time, so one warm engine is enough where it has its own.
                 services = build(self.settings, engine_processes=1 if self.role == "cpu" else None)
                 leases = LeaseKeeper(services.jobs, self.settings.lease_seconds, self.stop_time.at)
                 name = f"{self.role}@{socket.gethostname()}:{os.getpid()}"

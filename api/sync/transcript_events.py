@@ -11,7 +11,7 @@ from pipeline.formats.json import languages, logprob
 from pipeline.options import TranscriptionOptions
 from pipeline.quality.omissions import told
 from pipeline.transcript import Segment, Transcript
-from pipeline.word_spacing import joined, space_between
+from pipeline.word_spacing import space_between
 
 Event = dict[str, Any]
 
@@ -26,18 +26,17 @@ class TranscriptEvents:
 
     def segments(self, fresh: Sequence[Segment]) -> Iterator[Event]:
         """What to say of them."""
-        if not self._options.diarized:
-            yield from self._delta([segment.text for segment in fresh])
-            return
         for segment in fresh:
+            if not self._options.diarized:
+                yield from self._delta(segment.text)
+                continue
             shown = diarized(self._told, segment)
-            yield from ({**delta, "segment_id": shown["id"]} for delta in self._delta([segment.text]))
+            yield from ({**delta, "segment_id": shown["id"]} for delta in self._delta(segment.text))
             yield shown
             self._told += 1
 
-    def _delta(self, texts: Sequence[str]) -> Iterator[Event]:
-        text = joined(stripped for one in texts if (stripped := one.strip()))
-        if text:
+    def _delta(self, spoken: str) -> Iterator[Event]:
+        if text := spoken.strip():
             yield {"type": "transcript.text.delta", "delta": space_between(self._last, text) + text}
             self._last = text[-1]  # its script decides whether a space comes next
 

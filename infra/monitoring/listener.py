@@ -133,6 +133,7 @@ def _status(role: str, services: Services | None) -> dict[str, Any]:
         "version": version("stenopool"),
         "parts": {name: _checked(check) for name, check in checks.items()},
         "embedded_models": {} if services is None else _embedded_models(services),
+        "engine_troubles": {} if services is None else services.registry.troubles,
     }
 
 

@@ -37,15 +37,25 @@ _STRETCHES = ("speech_map", "left_out", "holes")
 class CutProfile:
     """How a provider wants its chunks: no longer than `max_s`, no shorter than `min_s` unless the recording is.
 
-    Without the gate every chunk that is not digital silence is sent, and sent whole.
+    The first one is no longer than `first_s`, and may be half as long: for one who reads while it is heard. Without the gate every
+    chunk that is not digital silence is sent, and sent whole.
     """
 
     max_s: float = 30.0
     min_s: float = 10.0
     gated: bool = True
+    first_s: float | None = None
 
     def __post_init__(self) -> None:
         assert self.max_s >= 1 and 0 <= self.min_s <= self.max_s, self
+        assert self.first_s is None or 1 <= self.first_s <= self.max_s, self
+
+    @property
+    def first(self) -> CutProfile:
+        """That of the first chunk."""
+        if self.first_s is None:
+            return self
+        return replace(self, max_s=self.first_s, min_s=min(self.min_s, self.first_s / 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,15 +133,18 @@ class _Cutter:
     """The chunk that is being collected: its sound, what was measured in it, and where it began."""
 
     def __init__(self, profile: CutProfile) -> None:
-        self._longest, self._shortest = round(profile.max_s * SAMPLE_RATE), round(profile.min_s * SAMPLE_RATE)
-        self._gated = profile.gated
-        self._search = min(self._longest // 4, _SEARCH)
-        self._rest = max(self._shortest // 4, _STEP)  # a last chunk has at least this much, so we wait to see it
-        self._overlap = {"silence": 0, "soft": min(_SOFT, self._longest // 16), "hard": min(_HARD, self._longest // 8)}
+        self._profile, self._gated = profile, profile.gated
+        self._aim_at(profile.first)
         self._detector, self._music = SpeechDetector(), MusicDetector()
         self._pcm, self._pcm_start = bytearray(), 0
         self._measured, self._known = Measured(), 0
         self._index, self._own_start, self._audio_start, self._left_edge = 0, 0, 0, "start"
+
+    def _aim_at(self, profile: CutProfile) -> None:
+        self._longest, self._shortest = round(profile.max_s * SAMPLE_RATE), round(profile.min_s * SAMPLE_RATE)
+        self._search = min(self._longest // 4, _SEARCH)
+        self._rest = max(self._shortest // 4, _STEP)  # a last chunk has at least this much, so we wait to see it
+        self._overlap = {"silence": 0, "soft": min(_SOFT, self._longest // 16), "hard": min(_HARD, self._longest // 8)}
 
     def take(self, block: bytes) -> Iterator[Chunk]:
         self._pcm += block
@@ -164,6 +177,7 @@ class _Cutter:
         del self._pcm[: 2 * (self._audio_start - self._pcm_start)]
         self._pcm_start = self._audio_start
         self._measured.forget(self._audio_start)
+        self._aim_at(self._profile)
         return chunk
 
     def _reach(self) -> Reach:

@@ -1,73 +1,82 @@
 """The child side of `pipeline.engines.process_pool`: one process that holds one engine and answers its calls, one after the other.
 
-Run as a script with the descriptors of the channel and of the parent pipe. The channel is a stream socket; each message is a
-length of 8 bytes and a pickle, both ends being the same program. The first message is (sys.path, "module:class", arguments);
-every later one (method, arguments), answered by (True, result) or (False, exception).
+Run with the descriptors of the channel and of the parent pipe. The first message is the engine's class as "module:class" and its
+arguments; every later one a method and its arguments, answered by {"answer": …} or {"error": …}.
 
 The parent pipe is one that nobody ever writes to and whose other end only the parent holds: when the parent dies, however it
 dies, the kernel closes that end and sends SIGIO, whose default action kills this process even while a library holds the GIL.
+
+No engine reaches a network, unless it was started to fetch its own model: what it needs, the model store has put on the disk.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import importlib
 import os
-import pickle
 import select
 import signal
 import socket
-import struct
 import sys
-import time
+from pathlib import Path
 from typing import Any
 
-_LENGTH = struct.Struct("!Q")
+from pipeline.engines import wire
+
+# Libraries that would ask their hub whether what lies on the disk is still the newest.
+OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+_DIALLING = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto")
 
 
-def send(channel: socket.socket, message: Any) -> None:
-    """Send one message within the socket's timeout. Raises OSError."""
-    body = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
-    channel.sendall(_LENGTH.pack(len(body)) + body)
+class NoNetwork(OSError):
+    """An engine wanted to reach a network."""
 
 
-def receive(channel: socket.socket, deadline: float | None = None) -> Any:
-    """The next message. Raises EOFError when the other side is gone, TimeoutError at the deadline (time.monotonic)."""
-    (length,) = _LENGTH.unpack(_exactly(channel, _LENGTH.size, deadline))
-    return pickle.loads(_exactly(channel, length, deadline))  # noqa: S301 - only our own process writes to this socket
-
-
-def _exactly(channel: socket.socket, count: int, deadline: float | None) -> bytearray:
-    data = bytearray(count)
-    view = memoryview(data)
-    while view:
-        if deadline is not None:
-            channel.settimeout(max(0.001, deadline - time.monotonic()))
-        received = channel.recv_into(view)
-        if not received:
-            raise EOFError("the other side of the engine's channel is gone")
-        view = view[received:]
-    return data
-
-
-def main() -> None:
+def main(channel: str, parent_pipe: str) -> None:
     """Answer calls until the parent closes the channel or dies."""
-    channel = socket.socket(fileno=int(sys.argv[1]))
-    _die_with_the_parent(int(sys.argv[2]))
-    sys.path[:], target, arguments = receive(channel)
-    module, _, name = target.partition(":")
+    _die_with_the_parent(int(parent_pipe))
+    _die_first()
+    answer_calls(socket.socket(fileno=int(channel)))
+
+
+def answer_calls(channel: socket.socket) -> None:
+    """Until the other side is gone."""
+    start = wire.receive(channel)
+    if not start["network"]:
+        stay_offline()
     engine: Any = None
     while True:
         try:
-            method, call_arguments = receive(channel)
+            call = wire.receive(channel)
         except EOFError:
             return
         try:
-            engine = engine or getattr(importlib.import_module(module), name)(*arguments)
-            answer = (True, getattr(engine, method)(*call_arguments))
+            engine = engine or _made(start["target"], start["arguments"])
+            answer = {"answer": getattr(engine, call["method"])(*call["arguments"])}
         except Exception as error:  # noqa: BLE001 - every failure of an engine belongs to its caller
-            answer = (False, error)
+            answer = wire.told(error)
         _answer(channel, answer)
+
+
+def stay_offline() -> None:
+    """From now on nothing in this process can dial; what it is connected to already, it stays connected to."""
+    os.environ.update(OFFLINE)
+
+    def refuse(event: str, arguments: tuple[Any, ...]) -> None:
+        if event in _DIALLING and not _is_local(arguments[0]):
+            raise NoNetwork("an engine's process has no network")
+
+    sys.addaudithook(refuse)
+
+
+def _is_local(dialled: Any) -> bool:
+    return getattr(dialled, "family", None) == socket.AF_UNIX
+
+
+def _made(target: str, arguments: list[Any]) -> Any:
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(module), name)(*arguments)
 
 
 def _die_with_the_parent(parent_pipe: int) -> None:
@@ -82,12 +91,14 @@ def _die_with_the_parent(parent_pipe: int) -> None:
         os._exit(1)
 
 
-def _answer(channel: socket.socket, answer: tuple[bool, Any]) -> None:
+def _die_first() -> None:
+    """Where the machine's memory ends, the kernel ends us rather than whoever holds the jobs: we are replaced."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("500", "ascii")
+
+
+def _answer(channel: socket.socket, answer: dict[str, Any]) -> None:
     try:
-        send(channel, answer)
-    except (pickle.PicklingError, TypeError, AttributeError):
-        send(channel, (False, RuntimeError(f"the engine's answer cannot be sent: {answer[1]!r}")))
-
-
-if __name__ == "__main__":
-    main()
+        wire.send(channel, answer)
+    except TypeError as error:
+        wire.send(channel, wire.told(error))

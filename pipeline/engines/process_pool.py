@@ -1,8 +1,8 @@
-"""Warm child processes for engines that hold the GIL or keep global state.
+"""Warm child processes for engines that hold the GIL, keep global state, or are large.
 
 An `EnginePool` makes one object of a class per process and calls its methods there:
 
-    pool = EnginePool("pocketsphinx", "pipeline.providers.pocketsphinx:Recogniser", processes=2)
+    pool = EnginePool(EngineSpec("pocketsphinx", "pipeline.providers.pocketsphinx:Recogniser", processes=2))
     words = pool.call("decode", pcm, timeout=60)
 
 Processes are started when first needed, each a fresh interpreter (nothing is forked, so threads, locks and Celery's
@@ -11,85 +11,124 @@ daemonic workers do not matter). They die with this process whatever kills it; s
 
 from __future__ import annotations
 
+import logging
 import os
-import socket
-import subprocess
-import sys
 import threading
 import time
 import weakref
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
 from typing import Any
 
-from pipeline.concurrency.shares import Shares, current_owner
-from pipeline.engines import child_process
-from pipeline.errors import EngineLost, ProviderBusy, ProviderError
+from pipeline.concurrency.shares import Owner, Shares, current_owner
+from pipeline.concurrency.stopping import stop_if_unwanted
+from pipeline.engines import wire
+from pipeline.engines.engine_process import EngineProcess
+from pipeline.engines.engine_protocol import EngineSpec
+from pipeline.errors import EngineLost, ProviderBusy, ProviderError, UnsupportedValue
 
-_CHILD = str(Path(child_process.__file__))
-_GOODBYE_S = 2.0  # an idle engine ends at once when its channel closes
+_LOG = logging.getLogger(__name__)
+_TRIES = 2  # of a call whose process died
 
 
 class EnginePool:
-    """At most `processes` engines of one class; calls from any thread, each waiting for a free engine in its owner's turn."""
+    """The processes of one engine, as an `Engine`."""
 
-    def __init__(
-        self, provider: str, target: str, arguments: tuple[Any, ...] = (), *, processes: int, patience_s: float = 600.0
-    ) -> None:
-        """`target` is "module:class". A caller waits `patience_s` seconds for a free engine, then gets ProviderBusy."""
-        self.provider = provider
-        self._start = (target, arguments)
-        self._processes = max(1, processes)
-        self._patience_s = patience_s
+    def __init__(self, spec: EngineSpec) -> None:
+        self.spec = spec
         self._fill()
         _POOLS.add(self)
 
     def _fill(self) -> None:
         self._closed = False
         self._lock = threading.Lock()
-        self._working: set[_Engine] = set()
-        self.shares = Shares(self._processes)
-        self._idle: list[_Engine] = []  # the last one used is the next
+        self._working: set[EngineProcess] = set()
+        self.shares, self._quick = Shares(max(1, self.spec.processes)), Shares(1)
+        self._idle: list[EngineProcess] = []  # the last one used is the next
 
     def call(self, method: str, *arguments: Any, timeout: float, cost: float = 1.0) -> Any:
-        """What the engine's method returns or raises, within `timeout` seconds of work.
+        """As `Engine.call`."""
+        with self.turn(current_owner(), cost):
+            return self.work(method, arguments, timeout)
 
-        `cost` is what it counts as among the owners who share the engines: seconds of sound, where there is any. Raises
-        EngineLost when the process dies or overruns (a new one takes its place), ProviderBusy, AccountBusy, and ProviderError
-        for any exception of the engine's that is not one of ours already.
-        """
-        owner = current_owner()
-        if not self.shares.acquire(owner, cost, seconds=self._patience_s):
-            raise ProviderBusy("All engines are busy", provider=self.provider)
+    def each(
+        self, method: str, pieces: Sequence[Any], *arguments: Any, together: int, timeout: float, costs: Sequence[float]
+    ) -> Iterator[Any]:
+        """As `Engine.each`."""
+        done = 0
+        while done < len(pieces):
+            stop_if_unwanted()
+            with self.turn(current_owner(), costs[done]):
+                now = pieces[done : done + self.at_once(together)]
+                answers = self.work(method, (now, *arguments), timeout * len(now))
+            done += len(now)
+            yield from answers
+
+    def at_once(self, together: int) -> int:
+        """How many of so many pieces are given to the engine in one turn."""
+        return 1 if self.shares.waiting() else together
+
+    @contextmanager
+    def turn(self, owner: Owner, cost: float) -> Iterator[None]:
+        """A free process is ours inside. Raises ProviderBusy, AccountBusy."""
+        given = self._given(owner, cost)
         try:
-            return self._called(method, arguments, timeout)
+            yield
         finally:
-            self.shares.release(owner)
+            given.release(owner)
 
-    def _called(self, method: str, arguments: tuple[Any, ...], timeout: float) -> Any:
-        engine = self._borrow()
+    def _given(self, owner: Owner, cost: float) -> Shares:
+        """Of which shares there is a place now."""
+        shares = self.shares
+        if cost <= self.spec.quick:
+            if shares.acquire(owner, cost, seconds=0):
+                return shares
+            shares = self._quick
+        if not shares.acquire(owner, cost, seconds=self.spec.patience_s):
+            raise ProviderBusy("All engines are busy", provider=self.spec.provider)
+        return shares
+
+    def work(self, method: str, arguments: Sequence[Any], timeout: float) -> Any:
+        """In a turn: what the method comes to. Raises EngineLost, ProviderError."""
+        for last in count(1):
+            try:
+                return self._asked({"method": method, "arguments": arguments}, timeout)
+            except _ProcessDied as died:
+                if last == _TRIES or self._closed:
+                    raise EngineLost(provider=self.spec.provider) from died.__cause__
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    def _asked(self, message: dict[str, Any], timeout: float) -> Any:
+        process = self._borrow()
         try:
-            good, answer = engine.ask((method, arguments), time.monotonic() + timeout)
+            answer = process.ask(message, time.monotonic() + timeout)
         except BaseException as error:
-            self._give_back(engine, usable=False)
+            self._give_back(process, usable=False)
             if isinstance(error, TimeoutError):
-                raise EngineLost("The engine took too long and was stopped", provider=self.provider) from error
+                raise self._lost("The engine took too long and was stopped") from error
             if isinstance(error, EOFError | OSError):
-                raise EngineLost(provider=self.provider) from error
+                raise _ProcessDied from error
             raise
-        self._give_back(engine, usable=True)
-        if good:
-            return answer
-        if isinstance(answer, ProviderError):
-            raise answer
-        raise ProviderError("The engine failed", provider=self.provider) from answer
+        self._give_back(process, usable=not process.outgrown())
+        return self._told(answer)
+
+    def _told(self, answer: dict[str, Any]) -> Any:
+        if "answer" in answer:
+            return answer["answer"]
+        error = wire.as_error(answer)
+        if isinstance(error, ProviderError | UnsupportedValue):
+            raise error
+        _LOG.warning("the engine %s failed: %s", self.spec.provider, error)
+        raise ProviderError("The engine failed", provider=self.spec.provider) from error
 
     def close(self) -> None:
-        """End all engines, those at work too: their callers get EngineLost, as does everyone who calls later."""
+        """End all processes, those at work too: their callers get EngineLost, as does everyone who calls later."""
         with self._lock:
             self._closed = True
             working = tuple(self._working)
-        for engine in working:
-            engine.kill()
+        for process in working:
+            process.kill()
         for idle in self._drained():
             idle.end()
 
@@ -99,111 +138,58 @@ class EnginePool:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _borrow(self) -> _Engine:
+    def _borrow(self) -> EngineProcess:
         with self._lock:
-            engine = self._idle.pop() if self._idle else None
-        return self._ready(engine)
+            process = self._idle.pop() if self._idle else None
+        return self._ready(process)
 
-    def _ready(self, engine: _Engine | None) -> _Engine:
-        if engine is not None and not engine.alive():
-            engine.end()
-            engine = None
-        engine = engine or self._started()
+    def _ready(self, process: EngineProcess | None) -> EngineProcess:
+        if process is not None and not process.alive():
+            process.end()
+            process = None
+        process = process or self._started()
         with self._lock:
             if not self._closed:
-                self._working.add(engine)
-                return engine
-        engine.end()
-        raise self._shut_down()
+                self._working.add(process)
+                return process
+        process.end()
+        raise self._lost("The engines have been shut down")
 
-    def _started(self) -> _Engine:
+    def _started(self) -> EngineProcess:
         if self._closed:
-            raise self._shut_down()
+            raise self._lost("The engines have been shut down")
         try:
-            return _Engine(*self._start)
+            return EngineProcess(self.spec)
         except OSError as error:
-            raise EngineLost("The engine's process could not be started", provider=self.provider) from error
+            raise self._lost("The engine's process could not be started") from error
 
-    def _shut_down(self) -> EngineLost:
-        return EngineLost("The engines have been shut down", provider=self.provider)
+    def _lost(self, why: str) -> EngineLost:
+        return EngineLost(why, provider=self.spec.provider)
 
-    def _give_back(self, engine: _Engine, *, usable: bool) -> None:
+    def _give_back(self, process: EngineProcess, *, usable: bool) -> None:
         with self._lock:
-            self._working.discard(engine)
+            self._working.discard(process)
             keep = usable and not self._closed
             if keep:
-                self._idle.append(engine)
+                self._idle.append(process)
         if not keep:
-            engine.kill()
-            engine.end()
+            process.kill()
+            process.end()
 
     def _forget(self) -> None:
-        """After a fork the engines belong to the parent: drop our copies of their channels and begin anew."""
-        for engine in (*self._working, *self._idle):
-            engine.disown()
+        """After a fork the processes belong to the parent: drop our copies of their channels and begin anew."""
+        for process in (*self._working, *self._idle):
+            process.disown()
         self._fill()
 
-    def _drained(self) -> list[_Engine]:
+    def _drained(self) -> list[EngineProcess]:
         with self._lock:
             drained, self._idle = self._idle, []
         return drained
 
 
-class _Engine:
-    """One child process, with its channel and its parent pipe."""
-
-    def __init__(self, target: str, arguments: tuple[Any, ...]) -> None:
-        ours, theirs = socket.socketpair()
-        parent_pipe_theirs, self._parent_pipe = os.pipe()
-        self._channel = ours
-        try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", _CHILD, str(theirs.fileno()), str(parent_pipe_theirs)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(), parent_pipe_theirs),
-                process_group=0,  # Ctrl-C in a terminal is for us; we end our engines when we are done with them
-            )
-            child_process.send(ours, (sys.path, target, arguments))
-        except BaseException:
-            self._let_go()
-            raise
-        finally:
-            theirs.close()
-            os.close(parent_pipe_theirs)
-
-    def ask(self, message: Any, deadline: float) -> tuple[bool, Any]:
-        """Send a call and wait for its answer. Raises TimeoutError, EOFError, OSError."""
-        self._channel.settimeout(max(0.001, deadline - time.monotonic()))
-        child_process.send(self._channel, message)
-        answer: tuple[bool, Any] = child_process.receive(self._channel, deadline)
-        return answer
-
-    def alive(self) -> bool:
-        return self._process.poll() is None
-
-    def kill(self) -> None:
-        self._process.kill()
-
-    def end(self) -> None:
-        """Close the channel, which an idle engine takes as goodbye, and reap the process."""
-        self._let_go()
-        try:
-            self._process.wait(_GOODBYE_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
-    def disown(self) -> None:
-        """Forget a process that is not ours but our parent's."""
-        self._let_go()
-        self._process.returncode = 0  # it is not our child: Popen must neither wait for it nor warn about it
-
-    def _let_go(self) -> None:
-        self._channel.close()
-        if self._parent_pipe >= 0:
-            os.close(self._parent_pipe)
-            self._parent_pipe = -1
+class _ProcessDied(Exception):
+    """Under a call, which may be made again."""
 
 
 _POOLS: weakref.WeakSet[EnginePool] = weakref.WeakSet()

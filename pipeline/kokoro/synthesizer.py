@@ -50,6 +50,9 @@ class Synthesizer:
             told = "The voice's model cannot be loaded: `stenopool models verify` tells whether it is damaged"
             raise ProviderRefused(told, provider="kokoro") from None
 
+    def warm(self) -> None:
+        """It is, once it is made."""
+
     def say(self, text: str, mixture: Mapping[str, float], speed: float) -> bytes:
         """s16le mono sound without silence around it; nothing for a text that has no sound. Raises ProviderUnavailable."""
         spoken = [

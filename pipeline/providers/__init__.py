@@ -7,6 +7,7 @@ import pkgutil
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.engines.engine_placement import ONE_OF_OUR_OWN, Engines
 from pipeline.providers.base import Provider
 
 NOT_PROVIDERS = {"base"}
@@ -17,7 +18,7 @@ def names() -> tuple[str, ...]:
     return tuple(sorted({module.name for module in pkgutil.iter_modules(__path__)} - NOT_PROVIDERS))
 
 
-def load(name: str, config: Mapping[str, Any], *, engine_processes: int = 1) -> Provider:
+def load(name: str, config: Mapping[str, Any], engines: Engines = ONE_OF_OUR_OWN) -> Provider:
     """Open one provider of the kind `name`. Cheap: nothing is loaded or started before its first call.
 
     Raises LookupError when there is no such file; a catalog is checked against `names()` when it is read.
@@ -25,7 +26,7 @@ def load(name: str, config: Mapping[str, Any], *, engine_processes: int = 1) -> 
     if name not in names():
         raise LookupError(f"no provider is called {name!r}; there are {', '.join(names())}")
     module = importlib.import_module(f"pipeline.providers.{name}")
-    provider: Provider = module.open_provider(config, engine_processes)
+    provider: Provider = module.open_provider(config, engines)
     return provider
 
 

@@ -3,7 +3,7 @@
 A provider turns sound into text, or text into sound, or both. It is one file in this folder; the file's name is the
 provider's kind. To add one:
 
-1. write `pipeline/providers/<kind>.py` with a function `open_provider(config, engine_processes) -> Provider`;
+1. write `pipeline/providers/<kind>.py` with a function `open_provider(config, engines) -> Provider`;
 2. give it a `Transcriber`, a `Speaker`, or both, with exactly the attributes of `pipeline/provider_protocol.py`;
 3. raise nothing but `ProviderError` and its children from `hear` and `speak` (or `UnsupportedValue` for a parameter of the
    caller's that nobody could serve): a vendor's exception never leaves its file;
@@ -15,7 +15,8 @@ cheap: no model is loaded and no process is started before the first call. `test
 new file by itself.
 
 Two things are optional for a `Transcriber`, and looked for by name. A `HearsFiles` takes whole files untouched, which spares
-decoding them. A `Particular` one wants other chunks than those of `profile` for some models.
+decoding them. A `Particular` one wants other chunks than those of `profile` for some models, a `Live` one where somebody reads
+while it is heard.
 A `Speaker` that learns from the answer which model has spoken returns a `Voice` instead of a bare iterator. And a file may have a
 function `check(config)`, which raises CatalogBroken for settings that cannot work: the catalog asks it when the service starts.
 With a function `hears(config, model)` it says which languages that model hears, as a tuple of ISO 639 codes, and is never asked for
@@ -23,9 +24,9 @@ others; without one, or with an empty tuple, the list of the catalog's model cou
 With a function `pace(model)` it says how many seconds of work a second of sound usually is, until that has been measured.
 With a function `trouble(config)` it tells what keeps it from working on this machine and what to do, or nothing: `doctor` asks it.
 
-A local provider computes on this machine and belongs to the cpu workers; if it holds the GIL or has global state, it works
-through an `EnginePool` (pipeline/engines). A remote one waits for somebody else's machine and belongs to the io workers. Both
-are called from any thread, several at once.
+A local provider computes on this machine and belongs to the cpu workers; if it holds the GIL, has global state or is large, it
+works through an `Engine` (pipeline/engines), which `engines.open` gives. A remote one waits for somebody else's machine and belongs
+to the io workers. Both are called from any thread, several at once. What takes seconds to load is loaded by `Provider.warm`.
 """
 
 from pipeline.provider_protocol import (
@@ -36,6 +37,9 @@ from pipeline.provider_protocol import (
 )
 from pipeline.provider_protocol import (
     HearsFiles as HearsFiles,
+)
+from pipeline.provider_protocol import (
+    Live as Live,
 )
 from pipeline.provider_protocol import (
     Particular as Particular,

@@ -13,15 +13,16 @@ import ctypes
 import functools
 import itertools
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import espeakng_loader
 
 from pipeline.audio.time_stretch import slower
-from pipeline.engines.process_pool import EnginePool
+from pipeline.engines.engine_placement import Engines
+from pipeline.engines.engine_protocol import Engine, EngineSpec
 from pipeline.errors import ProviderError, UnsupportedValue
 from pipeline.options import SpeechOptions
 from pipeline.providers.base import Provider
@@ -112,12 +113,17 @@ class Synthesizer:
                 self._rests.append(event.milliseconds)
         return 0
 
-    def say(self, text: str, voice: Voice, words_per_minute: float) -> bytes:
-        """The text's sound, as fast as asked. Raises ProviderError when the library refuses."""
+    def say(self, text: str, voice: Sequence[Any], words_per_minute: float) -> bytes:
+        """The text's sound, as fast as asked; `voice` has a `Voice`'s fields. Raises ProviderError when the library refuses."""
         return self.say_and_tell(text, voice, words_per_minute)[0]
 
-    def say_and_tell(self, text: str, voice: Voice, words_per_minute: float) -> tuple[bytes, Marks]:
-        """The same with the library's own account of when it says what."""
+    def say_and_tell(
+        self, text: str, voice: Sequence[Any], words_per_minute: float
+    ) -> tuple[bytes, list[tuple[int, int]], list[int]]:
+        """The same with the library's own account of when it says what: what a `Marks` holds."""
+        return self._said(text, Voice(*voice), words_per_minute)
+
+    def _said(self, text: str, voice: Voice, words_per_minute: float) -> tuple[bytes, list[tuple[int, int]], list[int]]:
         rate = max(_SLOWEST, round(words_per_minute))
         body = text.encode("utf-8", errors="replace") + b"\0"
         for held in (self._sound, self._begins, self._rests):
@@ -130,9 +136,9 @@ class Synthesizer:
         if refused:
             raise ProviderError(f"eSpeak NG refused the text ({refused})", provider="espeak")
         factor = max(1.0, rate / words_per_minute)
-        begins = tuple((place, round(ms * factor)) for place, ms in self._begins)
+        begins = [(place, round(ms * factor)) for place, ms in self._begins]
         sound = slower(bytes(self._sound), factor, SAMPLE_RATE)
-        return sound, Marks(begins, tuple(round(ms * factor) for ms in self._rests))
+        return sound, begins, [round(ms * factor) for ms in self._rests]
 
 
 class Espeak:
@@ -142,8 +148,8 @@ class Espeak:
     local = True
     sample_rate = SAMPLE_RATE
 
-    def __init__(self, pool: EnginePool) -> None:
-        self._pool = pool
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
 
     def speak(self, options: SpeechOptions, model: str) -> Iterator[bytes]:
         """One block per sentence. Raises UnsupportedValue for an unknown voice, EngineLost, ProviderBusy, ProviderError."""
@@ -157,14 +163,17 @@ class Espeak:
         words_per_minute = _WORDS_PER_MINUTE * voice.pace * options.speed
         for sentence in sentences(options.input, longest=_LONGEST_PIECE):
             speakable = _CONTROL.sub(" ", sentence)
-            sound, marks = self._pool.call("say_and_tell", speakable, voice, words_per_minute, timeout=_TIMEOUT_S)
+            sound, begins, rests = self._engine.call(
+                "say_and_tell", speakable, astuple(voice), words_per_minute, timeout=_TIMEOUT_S
+            )
+            marks = Marks(tuple((place, ms) for place, ms in begins), tuple(rests))
             yield marked(speakable, sound, SAMPLE_RATE, marks)
 
     def _blocks(self, text: str, voice: Voice, words_per_minute: float) -> Iterator[bytes]:
         silent = True
         for sentence in sentences(text, longest=_LONGEST_PIECE):
             speakable = _CONTROL.sub(" ", sentence)
-            block: bytes = self._pool.call("say", speakable, voice, words_per_minute, timeout=_TIMEOUT_S)
+            block: bytes = self._engine.call("say", speakable, astuple(voice), words_per_minute, timeout=_TIMEOUT_S)
             if block:
                 silent = False
                 yield block
@@ -234,7 +243,7 @@ def pace(model: str) -> float:
     return 0.01
 
 
-def open_provider(config: Mapping[str, Any], engine_processes: int) -> Provider:
+def open_provider(config: Mapping[str, Any], engines: Engines) -> Provider:
     """No settings."""
-    pool = EnginePool("espeak", f"{__name__}:{Synthesizer.__name__}", processes=engine_processes)
-    return Provider(speaker=Espeak(pool), resources=(pool,))
+    engine = engines.open(EngineSpec("espeak", f"{__name__}:{Synthesizer.__name__}"))
+    return Provider(speaker=Espeak(engine), resources=(engine,))

@@ -32,6 +32,7 @@ import httpx2
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.audio.time_stretch import stretched
+from pipeline.engines.engine_placement import Engines
 from pipeline.errors import (
     CatalogBroken,
     ProviderError,
@@ -291,7 +292,7 @@ def check(config: Mapping[str, Any]) -> Config:
     return checked
 
 
-def open_provider(config: Mapping[str, Any], engine_processes: int) -> Provider:
+def open_provider(config: Mapping[str, Any], engines: Engines) -> Provider:
     """Raises CatalogBroken for settings that make no sense."""
     opened = Gemini(check(config))
     return Provider(speaker=opened, resources=(opened,))

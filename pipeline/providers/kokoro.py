@@ -19,13 +19,15 @@ The model lives in an engine process (pipeline/engines) beside the library that 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.concurrency.read_ahead import ReadAhead
-from pipeline.engines.process_pool import EnginePool
+from pipeline.engines.engine_placement import Engines
+from pipeline.engines.engine_protocol import Engine, EngineSpec
 from pipeline.errors import CatalogBroken, UnsupportedValue
 from pipeline.kokoro.folder import FILES, SAMPLE_RATE
 from pipeline.kokoro.voices import mixture
@@ -64,10 +66,10 @@ class Kokoro:
     local = True
     sample_rate = SAMPLE_RATE
 
-    def __init__(self, config: Config, pool: EnginePool) -> None:
+    def __init__(self, config: Config, engine: Engine) -> None:
         self.name = config.name
         self._timeout = config.timeout_s
-        self._pool = pool
+        self._engine = engine
 
     def speak(self, options: SpeechOptions, model: str) -> Iterator[bytes]:
         """One block per phrase. Raises UnsupportedValue (voice or language), EngineLost, ProviderBusy, ProviderError."""
@@ -99,7 +101,7 @@ class Kokoro:
         pause = b""
         for phrase in phrases(sentence, soon=soon):
             cost = len(phrase) / _CHARACTERS_PER_SECOND / speed
-            sound: bytes = self._pool.call("say", phrase, styles, speed, timeout=self._timeout, cost=cost)
+            sound: bytes = self._engine.call("say", phrase, styles, speed, timeout=self._timeout, cost=cost)
             if sound:
                 yield pause + sound
                 pause = _silence(_CLAUSE_MS if phrase.endswith(_PAUSES) else _WORD_MS, speed)
@@ -156,14 +158,10 @@ def trouble(config: Mapping[str, Any]) -> str:
     return f"`model` is a folder without {', '.join(missing)}: stenopool models install kokoro" if missing else ""
 
 
-def open_provider(config: Mapping[str, Any], engine_processes: int) -> Provider:
+def open_provider(config: Mapping[str, Any], engines: Engines) -> Provider:
     """Raises CatalogBroken for settings that make no sense."""
     checked = check(config)
-    arguments = (checked.model, checked.cpu_threads)
-    pool = EnginePool(
-        checked.name,
-        "pipeline.kokoro.synthesizer:Synthesizer",
-        arguments,
-        processes=min(engine_processes, checked.processes),
-    )
-    return Provider(speaker=Kokoro(checked, pool), resources=(pool,))
+    target = "pipeline.kokoro.synthesizer:Synthesizer"
+    spec = EngineSpec(checked.name, target, (checked.model, checked.cpu_threads), checked.processes)
+    speaking = Kokoro(checked, engine := engines.open(spec))
+    return Provider(speaker=speaking, resources=(engine,), warm=partial(engine.call, "warm", timeout=checked.timeout_s))

@@ -42,6 +42,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from pipeline.cut.cutter import CutProfile
+from pipeline.engines.engine_placement import Engines
 from pipeline.errors import CatalogBroken, ProviderError, ProviderRefused, UnsupportedValue
 from pipeline.http_client.multipart_body import form
 from pipeline.openai_api.audio_payload import Sound, as_file, quietest
@@ -261,7 +262,7 @@ def _model_used(response: Reply, model: str) -> str:
     return told if _MODEL.fullmatch(told) else model
 
 
-def open_provider(config: Mapping[str, Any], engine_processes: int) -> Provider:
+def open_provider(config: Mapping[str, Any], engines: Engines) -> Provider:
     """Raises CatalogBroken for settings that make no sense."""
     server = Server(_checked(config))
     opened = OpenAI(server)

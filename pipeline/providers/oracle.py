@@ -35,6 +35,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from pipeline.cut.cutter import CutProfile
+from pipeline.engines.engine_placement import Engines
 from pipeline.errors import (
     EngineLost,
     ProviderBusy,
@@ -186,7 +187,7 @@ def _told(segments: tuple[Segment, ...], detail: str, duration: int) -> tuple[Se
     return segments
 
 
-def open_provider(config: Mapping[str, Any], engine_processes: int) -> Provider:
+def open_provider(config: Mapping[str, Any], engines: Engines) -> Provider:
     """The oracle computes in numpy, which lets go of the GIL: it needs no engine process."""
     oracle = Oracle(config)
     return Provider(transcriber=oracle, speaker=oracle)

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeline.cut.cutter import CutProfile
-from pipeline.engines.process_pool import EnginePool
+from pipeline.engines.engine_placement import Engines
+from pipeline.engines.engine_protocol import Engine, EngineSpec
 from pipeline.options import TranscriptionOptions
 from pipeline.providers.base import Provider, phrases
 from pipeline.transcript import SAMPLE_RATE, Heard, Word
@@ -22,6 +23,9 @@ _ALTERNATE = re.compile(r"\(\d+\)$")  # "and(2)" is the second pronunciation of 
 _FILLERS = ("<", "[", "+")  # <s>, <sil>, [NOISE], ++UH++
 _SHORTEST = SAMPLE_RATE // 20  # samples; below a few frames there is nothing to decode
 _TIMEOUT_S, _TIMEOUT_PER_SECOND = 60.0, 10.0  # loading the model on a busy machine; twenty times slower than usual
+
+# Seconds of sound. A chunk is normalised as a whole and so heard in one go, of 10 s and more: a clip must not wait for that.
+_QUICK = 10.0
 
 FoundWord = tuple[str, int, int, float]  # as the dictionary writes it, first frame, last frame, posterior
 
@@ -53,8 +57,8 @@ class PocketSphinx:
         max_s=45.0, min_s=15.0
     )  # it normalises each chunk by its own mean: 30 s cost up to 2.5 points of WER
 
-    def __init__(self, pool: EnginePool) -> None:
-        self._pool = pool
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
 
     def hear(self, pcm: bytes, options: TranscriptionOptions, model: str) -> Heard:
         """English words with times and posteriors. Raises EngineLost, ProviderBusy, ProviderError."""
@@ -62,7 +66,7 @@ class PocketSphinx:
         if samples < _SHORTEST:
             return Heard(language="en", model_used=MODEL)
         timeout = _TIMEOUT_S + _TIMEOUT_PER_SECOND * samples / SAMPLE_RATE
-        found: list[FoundWord] = self._pool.call(
+        found: list[FoundWord] = self._engine.call(
             "decode", pcm[: 2 * samples], timeout=timeout, cost=samples / SAMPLE_RATE
         )
         words = _words(found, duration=samples * 1000 // SAMPLE_RATE)
@@ -86,7 +90,7 @@ def pace(model: str) -> float:
     return 0.3
 
 
-def open_provider(config: Mapping[str, Any], engine_processes: int) -> Provider:
+def open_provider(config: Mapping[str, Any], engines: Engines) -> Provider:
     """No settings."""
-    pool = EnginePool("pocketsphinx", f"{__name__}:{Recogniser.__name__}", processes=engine_processes)
-    return Provider(transcriber=PocketSphinx(pool), resources=(pool,))
+    engine = engines.open(EngineSpec("pocketsphinx", f"{__name__}:{Recogniser.__name__}", quick=_QUICK))
+    return Provider(transcriber=PocketSphinx(engine), resources=(engine,))

@@ -24,6 +24,7 @@ from infra.wiring import build
 from pipeline.audio.decode import decode
 from pipeline.audio.ffmpeg.binary import ffmpeg_path
 from pipeline.catalog.toml_file import load_catalog
+from pipeline.engines.engine_protocol import EngineSpec
 from pipeline.engines.process_pool import EnginePool
 from pipeline.options import SpeechOptions, TranscriptionOptions
 from pipeline.provider_registry import ProviderRegistry
@@ -184,7 +185,7 @@ def spoken(folder: Path, minutes: float) -> Path:
 
 def bare_engine(pieces: Sequence[bytes]) -> float:
     """Seconds that one PocketSphinx takes for all of it, one piece after the other."""
-    with closing(EnginePool("bare", "pipeline.providers.pocketsphinx:Recogniser", processes=1)) as pool:
+    with closing(EnginePool(EngineSpec("bare", "pipeline.providers.pocketsphinx:Recogniser"))) as pool:
         pool.call("decode", pieces[0][: 2 * SAMPLE_RATE], timeout=120)
         started = time.monotonic()
         for piece in pieces:

@@ -19,6 +19,7 @@ import numpy as np
 from pipeline.audio.decode import decode
 from pipeline.catalog.toml_file import load_catalog
 from pipeline.cut.cutter import CutProfile, cut
+from pipeline.engines.engine_protocol import EngineSpec
 from pipeline.engines.process_pool import EnginePool
 from pipeline.options import TranscriptionOptions
 from pipeline.provider_registry import ProviderRegistry
@@ -108,7 +109,7 @@ def run() -> Iterator[Figure]:
     if not folder:
         yield Figure("nothing to hear: set REAL_SPEECH to a folder", "")
         return
-    with closing(EnginePool("bare", "pipeline.providers.pocketsphinx:Recogniser", processes=1)) as engine:
+    with closing(EnginePool(EngineSpec("bare", "pipeline.providers.pocketsphinx:Recogniser"))) as engine:
         found = recordings(Path(folder), engine)
         long = arranged(found, SEEDS[0])
         bare = [word for _, _, word in placed(engine.call("decode", long.pcm, timeout=3600))]

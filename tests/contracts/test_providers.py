@@ -13,6 +13,7 @@ from api.main import create_app
 from infra.settings import Settings
 from infra.wiring import build
 from pipeline import providers
+from pipeline.engines.engine_placement import Engines
 from pipeline.errors import ProviderError, UnsupportedValue
 from pipeline.options import SpeechOptions, TranscriptionOptions
 from pipeline.oracle.speech import say
@@ -72,7 +73,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dic
 
 @pytest.fixture(scope="module")
 def opened(settings: dict[str, dict[str, str]]) -> Iterator[dict[str, Provider]]:
-    opened = {name: providers.load(name, settings.get(name, {}), engine_processes=2) for name in providers.names()}
+    opened = {name: providers.load(name, settings.get(name, {}), Engines(2)) for name in providers.names()}
     yield opened
     for provider in opened.values():
         provider.close()
@@ -211,7 +212,7 @@ def test_it_speaks_in_many_threads_at_once(speaker: Speaker) -> None:
 
 
 def test_closing_twice_is_harmless_and_nothing_hangs_afterwards(provider: Provider) -> None:
-    closed = providers.load(_kind(provider), {}, engine_processes=1)
+    closed = providers.load(_kind(provider), {})
     closed.close()
     closed.close()
     if closed.transcriber and closed.resources:

@@ -14,7 +14,7 @@ from tests.support.repository import FLOORS, ROOT
 
 HOMES = {
     "ffmpeg": ("pipeline/audio/",),
-    "filelock": ("infra/model_store/",),
+    "filelock": ("infra/model_store/", "pipeline/engines/door.py"),
     "greenlet": ("pipeline/concurrency/greenlet_io.py",),
     "huggingface_hub": ("infra/model_store/",),
     "imageio_ffmpeg": ("pipeline/audio/",),
@@ -39,8 +39,8 @@ HOMES = {
     "python_multipart": ("api/",),
     "openai": ("pipeline/providers/openai.py",),
     "google": ("pipeline/providers/gemini.py",),
-    "faster_whisper": ("pipeline/providers/faster_whisper.py",),
-    "ctranslate2": ("pipeline/providers/faster_whisper.py",),
+    "faster_whisper": ("pipeline/whisper/",),
+    "ctranslate2": ("pipeline/whisper/",),
     "typer": ("cli/",),
     "rich": ("cli/",),
 }

@@ -25,6 +25,7 @@ from api.uploads.form import read_form
 from api.uploads.sinks import SYNC_LIMIT, TOO_LARGE, MemorySink, announced_bytes, size_first
 from infra.keys.accounts import Principal
 from pipeline import passthrough
+from pipeline.concurrency.stopping import stopped_by
 from pipeline.errors import InvalidRequest
 from pipeline.options import TranscriptionOptions
 from pipeline.quality.omissions import loss
@@ -103,7 +104,7 @@ async def _heard(request: Request, context: AppContext, caller: Principal, task:
             if ms < decoded_ms:  # more is to come
                 context.services.accounts.want_running(caller.key_id)
 
-        with bill, bill.paying_for(handed_out, lambda: disconnect.gone):
+        with bill, bill.paying_for(handed_out, lambda: disconnect.gone), stopped_by(disconnect.check):
             transcript = passthrough.transcribe(
                 sound,
                 options,

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse
 
 from api.dependencies import Context
 
-NOT_READY = ("unavailable", "stopping")
+NOT_READY = ("unavailable", "starting", "stopping")
 router = APIRouter(tags=["health"])
 
 
@@ -23,8 +23,9 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz", summary="Can it work?")
 async def readyz(context: Context) -> Response:
-    """Says only its status. 503 when the database or the storage is away, and while this process stops; `degraded` with 200 when
-    only the broker or a worker is missing: jobs are taken, and begin when it is back. `doctor` and `--metrics` tell more."""
+    """Says only its status. 503 when the database or the storage is away, until the engines of this machine are loaded, and while
+    this process stops; `degraded` with 200 when only the broker or a worker is missing: jobs are taken, and begin when it is back;
+    or when an engine cannot be loaded, and another one stands in. `doctor` and `--metrics` tell more."""
     status = "stopping" if context.shutting_down else await context.readiness.status()
     if status in NOT_READY:
         return JSONResponse({"status": status}, status_code=503, headers={"retry-after": "2"})

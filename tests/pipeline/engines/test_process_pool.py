@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from pipeline.concurrency.shares import Owner, work_for
+from pipeline.engines.engine_protocol import EngineSpec
 from pipeline.engines.process_pool import EnginePool
 from pipeline.errors import EngineLost, ProviderBusy, ProviderError
 from tests.support.repository import ROOT
@@ -25,7 +26,7 @@ CALCULATOR = "tests.pipeline.engines.engine_targets:Calculator"
 
 @pytest.fixture
 def pool() -> Iterator[EnginePool]:
-    with EnginePool("calculator", CALCULATOR, (2,), processes=2) as pool:
+    with EnginePool(EngineSpec("calculator", CALCULATOR, (2,), processes=2)) as pool:
         yield pool
 
 
@@ -67,7 +68,7 @@ def test_one_owners_many_calls_let_another_ones_pass(tmp_path: Path) -> None:
         work_for(Owner(owner))
         return pool.call("remember", owner, timeout=60)
 
-    with EnginePool("calculator", CALCULATOR, processes=1) as pool, ThreadPoolExecutor(20) as threads:
+    with EnginePool(EngineSpec("calculator", CALCULATOR, processes=1)) as pool, ThreadPoolExecutor(20) as threads:
         started, go = tmp_path / "started", tmp_path / "go"
         first = threads.submit(pool.call, "hold_until", str(go), str(started), timeout=500)
         until_written(started)
@@ -86,7 +87,7 @@ def test_an_engines_exception_is_its_callers_and_the_engine_lives_on(pool: Engin
     with pytest.raises(ProviderError) as failure:
         pool.call("fail", timeout=60)
     assert "vendor" not in failure.value.message
-    assert isinstance(failure.value.__cause__, ValueError)
+    assert "a vendor's own words" in str(failure.value.__cause__), "for the log"
     with pytest.raises(ProviderError):
         pool.call("unsendable", timeout=60)
     assert pool.call("add", timeout=60) == 4
@@ -118,7 +119,7 @@ def test_an_engine_that_overruns_is_stopped(pool: EnginePool) -> None:
 
 def test_an_engine_that_cannot_be_made() -> None:
     with (
-        EnginePool("broken", "tests.pipeline.engines.engine_targets:Broken", processes=1) as pool,
+        EnginePool(EngineSpec("broken", "tests.pipeline.engines.engine_targets:Broken", processes=1)) as pool,
         pytest.raises(ProviderError),
     ):
         pool.call("anything", timeout=60)
@@ -126,7 +127,10 @@ def test_an_engine_that_cannot_be_made() -> None:
 
 def test_waiting_for_a_free_engine_has_an_end(tmp_path: Path) -> None:
     started = tmp_path / "started"
-    with EnginePool("calculator", CALCULATOR, processes=1, patience_s=0.05) as pool, ThreadPoolExecutor(1) as threads:
+    with (
+        EnginePool(EngineSpec("calculator", CALCULATOR, processes=1, patience_s=0.05)) as pool,
+        ThreadPoolExecutor(1) as threads,
+    ):
         holder = threads.submit(pool.call, "hold_the_gil", 60, str(started), timeout=60)
         until_written(started)
         with pytest.raises(ProviderBusy):
@@ -138,7 +142,7 @@ def test_waiting_for_a_free_engine_has_an_end(tmp_path: Path) -> None:
 
 
 def test_close_ends_every_process() -> None:
-    pool = EnginePool("calculator", CALCULATOR, processes=2)
+    pool = EnginePool(EngineSpec("calculator", CALCULATOR, processes=2))
     pid = pool.call("pid", timeout=60)
     pool.close()
     pool.close()
@@ -148,8 +152,9 @@ def test_close_ends_every_process() -> None:
 PARENT = f"""
 import os, sys
 from pipeline.concurrency.shares import Owner, work_for
+from pipeline.engines.engine_protocol import EngineSpec
 from pipeline.engines.process_pool import EnginePool
-pool = EnginePool("calculator", {CALCULATOR!r}, processes=1)
+pool = EnginePool(EngineSpec("calculator", {CALCULATOR!r}, processes=1))
 pool.call("add", timeout=60)
 if sys.argv[2] == "forked":            # a fork keeps every descriptor that only an exec would close
     if os.fork() == 0:
@@ -181,7 +186,7 @@ def test_an_engine_dies_with_its_parent_even_while_it_holds_the_gil(tmp_path: Pa
 
 
 def _ask_in_a_worker(answers: billiard.Queue) -> None:
-    with EnginePool("calculator", CALCULATOR, processes=1) as pool:
+    with EnginePool(EngineSpec("calculator", CALCULATOR, processes=1)) as pool:
         answers.put(pool.call("add", timeout=60))
 
 
@@ -202,8 +207,9 @@ def test_works_inside_a_daemonic_worker_of_celery() -> None:
 FORKING = f"""
 import os
 from pipeline.concurrency.shares import Owner, work_for
+from pipeline.engines.engine_protocol import EngineSpec
 from pipeline.engines.process_pool import EnginePool
-pool = EnginePool("calculator", {CALCULATOR!r}, processes=1)
+pool = EnginePool(EngineSpec("calculator", {CALCULATOR!r}, processes=1))
 print(pool.call("pid", timeout=60), flush=True)
 child = os.fork()
 print(pool.call("pid", timeout=60), flush=True)
@@ -222,3 +228,18 @@ def test_a_pool_survives_a_fork_in_both_processes() -> None:
     assert before in after
     assert len(set(after)) == 2
     assert not run.stderr
+
+
+def test_a_quick_call_has_a_process_of_its_own_beside_those_that_take_long(tmp_path: Path) -> None:
+    """T11: what cannot be cut into turns lets a clip pass all the same."""
+    started = tmp_path / "started"
+    spec = EngineSpec("calculator", CALCULATOR, processes=1, patience_s=60, quick=10.0)
+    with EnginePool(spec) as pool, ThreadPoolExecutor(2) as threads:
+        archive = threads.submit(pool.call, "hold_the_gil", 60, str(started), timeout=90, cost=45.0)
+        until_written(started)
+        waiting = threads.submit(pool.call, "pid", timeout=30, cost=11.0)
+        until_waiting(pool, 1)
+        quick = {pool.call("pid", timeout=30, cost=10.0) for _ in range(3)}
+        assert len(quick) == 1 and not archive.done() and not waiting.done()
+        pool.close()
+        assert isinstance(archive.exception(30), EngineLost) and isinstance(waiting.exception(30), EngineLost)

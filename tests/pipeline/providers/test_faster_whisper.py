@@ -11,12 +11,17 @@ import pytest
 
 from infra.settings import Settings
 from pipeline.catalog.toml_file import load_catalog
+from pipeline.engines.engine_placement import Engines
 from pipeline.errors import CatalogBroken, ProviderError, ProviderRefused, UnsupportedValue
 from pipeline.options import TranscriptionOptions
 from pipeline.oracle.speech import say
 from pipeline.provider_protocol import Provider, Transcriber
-from pipeline.providers.faster_whisper import INSTALL, Ear, Task, check, open_provider, trouble
+from pipeline.providers.faster_whisper import check, open_provider, trouble
 from pipeline.transcript import SAMPLE_RATE, Heard
+from pipeline.whisper.config import INSTALL
+from pipeline.whisper.ear import Ear
+from pipeline.whisper.languages import LanguageChoice
+from pipeline.whisper.task import Task
 from pipeline.whisper_filter import Found
 from tests.support.tiny_whisper import HEARD, TRANSLATED, build
 
@@ -43,7 +48,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture(scope="module")
 def provider() -> Iterator[Provider]:
     """One engine process for all models: without `model` the name that the route says counts."""
-    opened = open_provider({"device": "cpu", "cpu_threads": 1, "local_files_only": True}, 1)
+    opened = open_provider({"device": "cpu", "cpu_threads": 1, "local_files_only": True}, Engines())
     yield opened
     opened.close()
 
@@ -127,11 +132,11 @@ def test_a_long_chunk_is_heard_in_windows_that_follow_each_other(hear: Hear) -> 
 
 
 def test_a_long_pause_is_not_heard(hear: Hear) -> None:
-    pause = bytes(2 * SAMPLE_RATE * 40)
+    pause = bytes(2 * SAMPLE_RATE * 100)
     heard = hear(pcm=SPEECH * 8 + pause + SPEECH * 8)
     spoken = len(SPEECH) * 8 // 32
-    assert not any(spoken + 2000 < segment.start < spoken + 38_000 for segment in heard.segments)
-    assert heard.segments[-1].end > spoken + 40_000
+    assert not any(spoken + 31_000 < segment.start < spoken + 69_000 for segment in heard.segments)
+    assert heard.segments[-1].end > spoken + 100_000
 
 
 def test_a_guess_at_silence_is_kept_and_marked(hear: Hear) -> None:
@@ -163,7 +168,7 @@ def test_noise_of_any_length(hear: Hear, samples: int) -> None:
 
 
 def test_the_model_of_the_settings_goes_before_the_routes(folders: dict[str, Path]) -> None:
-    opened = open_provider({"model": str(folders["good"]), "local_files_only": True}, 4)
+    opened = open_provider({"model": str(folders["good"]), "local_files_only": True}, Engines(4))
     assert opened.transcriber
     assert opened.transcriber.hear(SPEECH, TranscriptionOptions(model="m"), "large-v3").model_used == "tiny-whisper"
     opened.close()
@@ -188,19 +193,12 @@ def test_a_broken_model_and_an_impossible_device_say_what_to_do(tmp_path: Path, 
 
 
 def once(settings: dict[str, Any]) -> Heard:
-    opened = open_provider({"local_files_only": True, **settings}, 1)
+    opened = open_provider({"local_files_only": True, **settings}, Engines())
     try:
         assert opened.transcriber
         return opened.transcriber.hear(SPEECH, TranscriptionOptions(model="m"), "x")
     finally:
         opened.close()
-
-
-def test_without_the_library_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "faster_whisper", None)
-    with pytest.raises(ProviderRefused, match="pip install") as refused:
-        Ear(check({})).hear("tiny", [SPEECH], TranscriptionOptions(model="m"))
-    assert refused.value.message == INSTALL
 
 
 def test_what_stands_in_the_way_shows_without_loading(
@@ -213,15 +211,15 @@ def test_what_stands_in_the_way_shows_without_loading(
     assert trouble({"model": "large-v3"}) == INSTALL
 
 
-@pytest.mark.parametrize("broken", [{"device": "tpu"}, {"batch_size": 0}, {"nonsense": 1}])
+@pytest.mark.parametrize("broken", [{"device": "tpu"}, {"batch_size": -1}, {"nonsense": 1}])
 def test_settings_that_make_no_sense_are_found_at_once(broken: dict[str, object]) -> None:
     with pytest.raises(CatalogBroken):
-        open_provider(broken, 1)
+        open_provider(broken, Engines())
 
 
 def test_a_graphics_card_is_shared_by_the_threads_of_the_io_workers() -> None:
     def transcriber(**settings: object) -> Transcriber:
-        found = open_provider(settings, 1).transcriber
+        found = open_provider(settings, Engines()).transcriber
         assert found
         return found
 
@@ -232,7 +230,7 @@ def test_a_graphics_card_is_shared_by_the_threads_of_the_io_workers() -> None:
 
 
 def test_a_closed_one_says_so(folders: dict[str, Path]) -> None:
-    opened = open_provider({"model": str(folders["good"])}, 1)
+    opened = open_provider({"model": str(folders["good"])}, Engines())
     opened.close()
     assert opened.transcriber
     with pytest.raises(ProviderError):
@@ -267,18 +265,22 @@ def test_what_loops_gives_way_to_a_second_try_that_does_not(
     folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     better = Found("Better.", 0.0, 1.0, (), (), -0.3, 1.0, 0.0, 0.4)
-    monkeypatch.setattr(Task, "_heard_alone", lambda self, window, temperatures: [better])
-    ear = Ear(check({"device": "cpu", "local_files_only": True}))
-    options = TranscriptionOptions(model="m")
-    assert ear.hear(str(folders["loop"]), [SPEECH], options).windows == ((better,),)
-    assert ear.hear(str(folders["good"]), [SPEECH], options).windows != ((better,),)
+    monkeypatch.setattr(Task, "_heard_alone", lambda self, window, language, temperatures: [better])
+    ear = Ear({"device": "cpu", "local_files_only": True})
+
+    def text(model: str) -> str:
+        (window,) = ear.hear([SPEECH], str(folders[model]), {})
+        return " ".join(found["text"] for found in window["found"])
+
+    assert text("loop") == "Better."
+    assert text("good") != "Better."
 
 
 def test_prompt_and_keywords_together_are_no_longer_than_the_model_sees(folders: dict[str, Path]) -> None:
     config = check({"device": "cpu", "local_files_only": True})
-    model = Ear(config)._model(str(folders["good"]))
+    model = Ear(config.model_dump())._model(str(folders["good"]))
     options = TranscriptionOptions(model="m", prompt="said before. " * 99, keywords=("keyword",) * 99)
-    given = Task(model, config, options, "de")._common
+    given = Task(model, config, options, LanguageChoice(options, multilingual=True))._common
     assert options.prompt and options.prompt.endswith(given["initial_prompt"])
     assert given["hotwords"].startswith("keyword, keyword")
     lengths = [

@@ -15,6 +15,7 @@ from google.genai import errors
 from pydantic import ValidationError
 
 from pipeline.catalog.toml_file import load_catalog
+from pipeline.engines.engine_placement import Engines
 from pipeline.errors import (
     CatalogBroken,
     ProviderBusy,
@@ -43,7 +44,7 @@ def server() -> Iterator[GeminiServer]:
 
 @pytest.fixture
 def provider(server: GeminiServer) -> Iterator[Provider]:
-    opened = open_provider({"base_url": server.url, "api_key": KEY}, 1)
+    opened = open_provider({"base_url": server.url, "api_key": KEY}, Engines())
     yield opened
     opened.close()
 
@@ -57,7 +58,7 @@ def answered(*replies: Reply, **settings: object) -> bytes:
     """The sound that a scripted server gives, or its error as one of ours."""
     with scripted(*replies) as place:
         given = {"base_url": place.url, "api_key": KEY, "retry_s": 5, "timeout_s": 20, **settings}
-        opened = open_provider(given, 1)
+        opened = open_provider(given, Engines())
         try:
             return b"".join(speak(opened, "abc"))
         finally:
@@ -97,7 +98,7 @@ def test_geminis_own_voices_pass_through(provider: Provider, name: str) -> None:
 
 
 def test_further_voices_can_be_configured(server: GeminiServer) -> None:
-    opened = open_provider({"base_url": server.url, "api_key": KEY, "voices": ["NewOne"]}, 1)
+    opened = open_provider({"base_url": server.url, "api_key": KEY, "voices": ["NewOne"]}, Engines())
     assert b"".join(speak(opened, "abc", voice="newone")) == tones("abc", "NewOne")
     opened.close()
 
@@ -147,7 +148,7 @@ def test_a_rate_that_is_not_told_is_the_usual_one(mime: str) -> None:
 def test_a_model_that_does_not_stream_is_asked_for_the_whole() -> None:
     whole = part(SOUND, finishReason="STOP").removeprefix(b"data: ")
     with scripted(refusal(404, "NOT_FOUND", headers="Connection: close\r\n"), http(body=whole)) as place:
-        opened = open_provider({"base_url": place.url, "api_key": KEY}, 1)
+        opened = open_provider({"base_url": place.url, "api_key": KEY}, Engines())
         assert b"".join(speak(opened, "abc")) == SOUND
         opened.close()
         assert [request.line.split(":")[1].split()[0] for request in place.requests] == [
@@ -221,7 +222,7 @@ def test_a_long_rate_limit_says_how_long() -> None:
 
 def test_after_several_failures_it_is_left_alone() -> None:
     with scripted(http(500)) as place:
-        opened = open_provider({"base_url": place.url, "api_key": KEY, "retry_s": 0, "circuit_failures": 2}, 1)
+        opened = open_provider({"base_url": place.url, "api_key": KEY, "retry_s": 0, "circuit_failures": 2}, Engines())
         for _ in range(4):
             with pytest.raises(ProviderUnavailable):
                 b"".join(speak(opened))
@@ -230,19 +231,19 @@ def test_after_several_failures_it_is_left_alone() -> None:
 
 
 def test_a_closed_one_and_one_without_a_key_say_so(server: GeminiServer) -> None:
-    opened = open_provider({"base_url": server.url, "api_key": KEY, "retry_s": 0}, 1)
+    opened = open_provider({"base_url": server.url, "api_key": KEY, "retry_s": 0}, Engines())
     opened.close()
     with pytest.raises(ProviderUnavailable, match="closed"):
         next(speak(opened))
     with pytest.raises(ProviderRefused, match="STENOPOOL_GEMINI_API_KEY"):
-        next(speak(open_provider({}, 1)))
+        next(speak(open_provider({}, Engines())))
     assert not server.requests
 
 
 @pytest.mark.parametrize("broken", [{"base_url": "ftp://x"}, {"api_key": "two words"}, {"nonsense": 1}])
 def test_settings_that_make_no_sense_are_found_at_once(broken: dict[str, object]) -> None:
     with pytest.raises(CatalogBroken) as failed:
-        open_provider(broken, 1)
+        open_provider(broken, Engines())
     assert "two words" not in failed.value.message
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline import providers
+from pipeline.engines.engine_placement import Engines
 from pipeline.engines.process_pool import EnginePool
 from pipeline.errors import CatalogBroken, ProviderRefused, UnsupportedValue
 from pipeline.kokoro.folder import MODEL, SAMPLE_RATE, STYLES, VOCABULARY
@@ -29,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def speaker(folder: Path) -> Iterator[Kokoro]:
-    provider = open_provider({"model": str(folder), "cpu_threads": "1"}, 1)
+    provider = open_provider({"model": str(folder), "cpu_threads": "1"}, Engines())
     assert isinstance(provider.speaker, Kokoro)
     yield provider.speaker
     provider.close()
@@ -144,7 +145,7 @@ def test_other_voices_are_for_somebody_else(speaker: Kokoro, voice: str) -> None
 def test_what_cannot_be_loaded_is_refused_and_told(tmp_path: Path, name: str) -> None:
     damaged = tiny_kokoro.build(tmp_path / "kokoro")
     (damaged / name).write_bytes(bytes((damaged / name).stat().st_size))
-    provider = open_provider({"model": str(damaged)}, 1)
+    provider = open_provider({"model": str(damaged)}, Engines())
     assert provider.speaker
     with pytest.raises(ProviderRefused, match="stenopool models verify"):
         list(provider.speaker.speak(SpeechOptions(model="kokoro", input="Hello."), "kokoro"))
@@ -159,6 +160,6 @@ def test_its_settings_are_checked_and_what_is_missing_is_told(folder: Path, tmp_
 
 
 def test_nothing_is_loaded_before_the_first_call() -> None:
-    provider = open_provider({"model": "/nowhere"}, 4)
+    provider = open_provider({"model": "/nowhere"}, Engines(4))
     assert [type(resource) for resource in provider.resources] == [EnginePool]
     provider.close()

@@ -17,6 +17,7 @@ from infra.settings import Settings
 from pipeline.catalog.catalog import Catalog
 from pipeline.catalog.toml_file import load_catalog
 from pipeline.cut.cutter import Span
+from pipeline.engines.engine_placement import Engines
 from pipeline.errors import (
     CatalogBroken,
     ProviderBusy,
@@ -45,7 +46,7 @@ REFUSES = b'{"error": {"message": "response_format verbose_json is not compatibl
 def ask(*replies: Reply, **settings: object) -> tuple[Heard, list[bytes]]:
     with scripted(*replies) as server:
         given = {"base_url": f"{server.url}/v1", "api_key": SECRET, "retry_s": 3, "timeout_s": 5, **settings}
-        provider = open_provider(given, 1)
+        provider = open_provider(given, Engines())
         try:
             assert provider.transcriber
             heard = provider.transcriber.hear(PCM, TranscriptionOptions(model="m", language="en"), "up")
@@ -64,7 +65,7 @@ def test_words_segments_and_language() -> None:
 def test_what_is_sent_with_a_call() -> None:
     with scripted(http(body=VERBOSE), http(body=VERBOSE)) as server:
         for address in (server.url, server.url.replace("http://", "http://user:p%40ss@")):
-            provider = open_provider({"base_url": f"{address}/v1", "api_key": SECRET}, 1)
+            provider = open_provider({"base_url": f"{address}/v1", "api_key": SECRET}, Engines())
             assert provider.transcriber
             provider.transcriber.hear(PCM, TranscriptionOptions(model="m"), "up")
             provider.close()
@@ -78,7 +79,7 @@ def test_what_is_sent_with_a_call() -> None:
 def test_a_proxy_in_the_environment_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     with scripted(http(body=VERBOSE)) as proxy:
         monkeypatch.setenv("http_proxy", proxy.url)
-        provider = open_provider({"base_url": "http://elsewhere.invalid/v1", "api_key": SECRET}, 1)
+        provider = open_provider({"base_url": "http://elsewhere.invalid/v1", "api_key": SECRET}, Engines())
         assert provider.transcriber
         heard = provider.transcriber.hear(PCM, TranscriptionOptions(model="m"), "up")
         provider.close()
@@ -106,7 +107,7 @@ def test_a_refusal_that_the_format_was_not_the_reason_for() -> None:
     """The server's first word stands, and the next recording is asked for with times again."""
     close = "Connection: close\r\n"
     with scripted(http(400, close), http(400, close), http(200, close, VERBOSE), http(400, close)) as server:
-        provider = open_provider({"base_url": f"{server.url}/v1", "retry_s": 0}, 1)
+        provider = open_provider({"base_url": f"{server.url}/v1", "retry_s": 0}, Engines())
         assert provider.transcriber
         for _ in range(3):
             with suppress(ProviderRefused):
@@ -258,7 +259,7 @@ def test_a_slow_listener_costs_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
     heard_first = threading.Event()
     with scripted(reply) as server:
-        provider = open_provider({"base_url": f"{server.url}/v1", "answer_s": 60, "retry_s": 0}, 1)
+        provider = open_provider({"base_url": f"{server.url}/v1", "answer_s": 60, "retry_s": 0}, Engines())
         assert provider.speaker
         voice = iter(provider.speaker.speak(SpeechOptions(model="m", input="x"), "up"))
         assert next(voice) == sound

@@ -1,6 +1,8 @@
 """Whisper stands in where it is installed, PocketSphinx where it is not or cannot be loaded; which one it was is told."""
 
-from collections.abc import Callable
+import io
+import wave
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,8 @@ from pipeline.errors import UnsupportedLanguage
 from pipeline.options import TranscriptionOptions
 from pipeline.oracle.speech import say
 from pipeline.provider_registry import ProviderRegistry
-from pipeline.run import hear
-from pipeline.transcript import Heard
+from pipeline.run import hear, transcribe
+from pipeline.transcript import Heard, Segment
 from pipeline.weights.description import Weights
 from tests.support import tiny_whisper
 from tests.support.weights import described
@@ -83,6 +85,43 @@ def test_a_damaged_model_means_pocketsphinx_and_says_so(models: Path, damage: Ca
     assert heard(models).model_used == "pocketsphinx-en-us"
     still = catalog(models).routes("whisper-1", "transcription")[0].provider
     assert still == (NAME if damage is replaced else "pocketsphinx")
+
+
+def test_what_is_loaded_beforehand_needs_no_loading_later_and_what_cannot_be_is_told(models: Path) -> None:
+    with ProviderRegistry(catalog(models), engine_processes=1) as registry:
+        registry.warm()
+        assert registry.troubles == {}
+    replaced(models / NAME / "model.bin")
+    with ProviderRegistry(catalog(models), engine_processes=1) as registry:
+        registry.warm()
+        assert list(registry.troubles) == [NAME] and "cannot be loaded" in registry.troubles[NAME]
+        assert hear(SPEECH, TranscriptionOptions(model="whisper-1"), registry).model_used == "pocketsphinx-en-us"
+
+
+def test_a_reader_gets_each_sentence_as_soon_as_its_window_is_decoded(models: Path) -> None:
+    """53 s of speech; the first window is 10 s at most, and a chunk otherwise as long as the model hears at once."""
+    sound = raw_wave(SPEECH * round(53 * 32_000 / len(SPEECH)))
+    moments: list[Sequence[Segment]] = []
+    with ProviderRegistry(catalog(models), engine_processes=1) as registry:
+        told = transcribe(
+            sound,
+            TranscriptionOptions(model="whisper-1"),
+            registry,
+            on_segments=lambda fresh, _: moments.append(fresh),
+        )
+    assert len(moments) >= 3 and sum(map(len, moments)) >= 5
+    assert [segment.text for fresh in moments for segment in fresh] == [segment.text for segment in told.segments]
+    assert moments[0][-1].end <= 10_000 < moments[1][-1].end <= 30_000
+
+
+def raw_wave(pcm: bytes) -> bytes:
+    file = io.BytesIO()
+    with wave.open(file, "wb") as written:
+        written.setnchannels(1)
+        written.setsampwidth(2)
+        written.setframerate(16_000)
+        written.writeframes(pcm)
+    return file.getvalue()
 
 
 def test_without_weights_and_without_stand_ins(models: Path, tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Whisper by faster-whisper and CTranslate2: its settings, and what lives in its engine process."""
