@@ -18,9 +18,10 @@ from pipeline.cut.cutter import Chunk, span_as_dict
 from pipeline.errors import InputMissing, LimitExceeded
 from pipeline.lifecycle import ChunkStatus, Stage
 from pipeline.run import cut_profile, hear_chunk, is_local
-from pipeline.transcript import SAMPLE_RATE, samples_to_ms
+from pipeline.transcript import SAMPLE_RATE, heard_from_json, heard_to_json, samples_to_ms
 from workers.failure_policy import Attempt
 from workers.job_context import JobContext
+from workers.paid_answers import paid_once
 from workers.steps.finish import finish_single
 from workers.steps.recording import facts_of, findings_of, sound_of
 
@@ -43,7 +44,7 @@ def prepare(role: str, context: JobContext, work: Attempt) -> bool:
             found = findings_of(context, sound, first.span.own_end)
             job = services.jobs.note_input(context.held.lease, found, samples=sound.samples)
             work.stage, work.chunk, work.heard = Stage.TRANSCRIBING, first.span.index, first.span.is_sent
-            _hear_single(context.with_job(job), first, sound.samples)
+            _hear_single(context.with_job(job), first, sound.samples, work)
             return False
         services.jobs.note_input(context.held.lease, facts_of(sound))
         sender = _Sender(context, queue)
@@ -119,9 +120,14 @@ class _Sender:
             services.queue.send_chunk(context.job.id, idx, self._queue)
 
 
-def _hear_single(context: JobContext, chunk: Chunk, samples: int) -> None:
+def _hear_single(context: JobContext, chunk: Chunk, samples: int, work: Attempt) -> None:
     if context.job.prices:
         context.services.jobs.cover(context.held.lease, samples)
-    heard = hear_chunk(chunk, context.options, context.services.registry)
-    context.held.check()
-    finish_single(context, chunk.span, heard)
+
+    def ask() -> bytes:
+        return heard_to_json(hear_chunk(chunk, context.options, context.services.registry))
+
+    with paid_once(context, f"{context.job.media_id} {chunk.span}", ask) as answer:
+        work.heard = work.heard and answer.is_new
+        context.held.check()
+        finish_single(context, chunk.span, heard_from_json(answer.data))
