@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from tests.e2e.stack import Stack
-from tests.rolling.roll import GRACE, roll
+from tests.rolling.roll import GRACE, ROLES, roll
 from tests.support.database_servers import postgres_server
 
 
@@ -19,7 +19,7 @@ def main(rounds: int) -> int:
     ):
         stack = Stack(Path(home), database_url=url, grace=GRACE, cpu_processes=2, io_threads=8)
         try:
-            report = roll(stack, rounds=rounds, askers=4, submitters=6)
+            report = roll(stack, ROLES, rounds=rounds, askers=4, submitters=6)
         finally:
             stack.stop()
     print("\n".join(report.lines()))

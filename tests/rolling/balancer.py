@@ -33,6 +33,7 @@ class Balancer:
     def pass_on(self, own: dict[int, http.client.HTTPConnection], method: str, path: str, *sent: object) -> Answer:
         """The answer of whoever takes the request; `own` are the connections of this client's thread."""
         while True:
+            self._let_go(own)
             port = self._pick()
             try:
                 answer = _ask(own, port, method, path, *sent)
@@ -64,6 +65,11 @@ class Balancer:
         with self._changed:
             assert self._changed.wait_for(lambda: any(self._ready.values()), PATIENCE), "no server is ready"
             return next(port for port in self._turns if self._ready[port])
+
+    def _let_go(self, own: dict[int, http.client.HTTPConnection]) -> None:
+        """Of who is not ready; it waits for that."""
+        for port in [port for port in own if not self._ready[port]]:
+            own.pop(port).close()
 
     def _leave(self, port: int, why: str) -> None:
         with self._changed:

@@ -14,7 +14,7 @@ from tests.support.recordings import Recording, long, short
 PATIENCE = 120.0  # seconds for an answer, and for the end of a job
 LOOK_SECONDS = 0.3  # between two looks at a job
 LATENCY = 1.0  # seconds of every call to a provider
-JOB_SECONDS = 12.0  # of sound, which is several chunks
+JOB_SECONDS = 8.0  # of sound, which is several chunks
 MODELS = ("oracle", "far")  # of cpu workers, and of io workers
 
 
