@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from pipeline.audio.access.open_source import OpenSource, passes
+from pipeline.audio.access.open_source import OpenSource
 from pipeline.audio.access.remote import Remote
 from pipeline.audio.clock.link_decoding import LinkDecoding, Settings
 from pipeline.audio.clock.placement import Piece, Placement
@@ -155,7 +155,7 @@ class Decoding:
 
     def _leaps(self, found: Sequence[Recording]) -> bool:
         is_far = self._begin / self._settings.sample_rate >= _WORTH
-        return is_far or not all(passes(self._open, recording.found) for recording in found)
+        return is_far or not all(self._open.passes(recording.found) for recording in found)
 
     def _opened(self, recording: Recording, track: int) -> LinkDecoding:
         if self._link:

@@ -201,7 +201,7 @@ class LinkDecoding:
         self._passed = skip.passed if skip else 0
         descriptor = self._source.descriptor()
         piped = descriptor is None
-        feeder = Feeder(self._source.passing(self._found.start, self._end)) if piped else None
+        feeder = Feeder(self._source.passing(self._found, self._end)) if piped else None
         self._child = Child(
             tool,
             decode_arguments(tool, self._found, picked, end=self._end, piped=piped),
