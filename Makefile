@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 AUDIO ?=
+ROUNDS ?= 2
 # Weights that are fetched once for all installations of the machine; MODELS=none leaves it.
 MODELS ?= whisper-base kokoro
 STAMP := $(VENV)/.ready
@@ -13,7 +14,7 @@ AUDIT_PIP := $(AUDIT)/tools/bin/python -m pip --quiet
 OFFLINE := make audit asks PyPI: it needs a network. What it wants could not be had (above), and nothing was checked.
 UNSOUND := make audit: a part has a known hole, or PyPI could not be asked for one: which it is stands above.
 
-.PHONY: setup demo test check lint format bench audit clean
+.PHONY: setup demo test check lint format bench rolling audit clean
 
 setup: $(STAMP)
 
@@ -50,6 +51,10 @@ format: setup
 
 bench: setup
 	$(BIN)/python -m tests.benchmarks
+
+# Every role restarted under load, ROUNDS times on PostgreSQL: no request refused, no sound heard twice.
+rolling: setup
+	$(BIN)/python -m tests.rolling $(ROUNDS)
 
 # What an installation is built of, as a CycloneDX list in build/sbom.cdx.json, and which holes of it are known. Run it before an
 # update and once a week; it is no part of CI, which must not fail because of what others published today.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import redis
@@ -34,6 +34,7 @@ PATIENCE = 1.0  # seconds for one answer of Redis to a sender, and for the wait 
 # Seconds without a try after a failure, so that a burst of submits does not queue up behind a dead broker.
 BACK_OFF = 1.0
 WORKER_PATIENCE = 5.0
+_HERE = "stenopool:here:"  # before the name of a worker that is cut off from the database
 MAX_CHILD_KB = 2_000_000  # a pool child that grew beyond is replaced between two tasks
 
 
@@ -126,6 +127,20 @@ class JobQueue:
     def send_delivery(self, message_id: str) -> bool:
         """Ask a worker to deliver one webhook message."""
         return self._ring(DELIVERY, [message_id], WEBHOOKS)
+
+    def still_here(self, worker: str, seconds: float) -> bool:
+        """Say that this process lives though its heartbeats do not reach the database; that holds for so many seconds."""
+        try:
+            self._asked(lambda client: client.set(_HERE + worker, 1, px=round(seconds * 1000)))
+        except BrokerUnavailable:
+            return False
+        return True
+
+    def still_there(self, workers: Collection[str]) -> set[str]:
+        """Those of them that have said so. Raises BrokerUnavailable."""
+        names = sorted(workers)
+        said = self._asked(lambda client: client.mget([_HERE + name for name in names])) if names else ()
+        return {name for name, told in zip(names, said, strict=True) if told}
 
     def lengths(self) -> dict[str, int]:
         """How many messages wait in each queue. Raises BrokerUnavailable."""

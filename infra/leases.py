@@ -19,6 +19,7 @@ from pipeline.errors import LeaseLost, StenopoolError
 log = logging.getLogger(__name__)
 
 BEATS_PER_LEASE = 3
+CUT_OFF_SECONDS = 330.0  # that a worker which cannot reach the database is waited for: a call may last so long
 TICK = 0.25  # seconds at most between two looks at the stop time
 
 
@@ -36,6 +37,7 @@ class HeldLease:
     def __init__(self, lease: Lease) -> None:
         self.lease = lease
         self.void_since: float | None = None  # time.monotonic()
+        self.is_given_back = False  # void because we stop: somebody else goes on with it
 
     def check(self) -> None:
         """Raises LeaseLost when somebody else owns the work now, it was cancelled, or given back because we stop."""
@@ -47,15 +49,22 @@ class LeaseKeeper:
     """All holds of one process. Make it after a fork, never before: threads do not survive one.
 
     `stop_at` tells when (time.monotonic()) this process has to be gone, or None: at that time everything still held goes
-    back to the queue without costing an attempt.
+    back to the queue without costing an attempt. `still_here` is called when a beat does not reach the database: it says
+    elsewhere that this process lives, whose work is not begun again then.
     """
 
     def __init__(
-        self, jobs: LeaseStore, lease_seconds: float, stop_at: Callable[[], float | None] = lambda: None
+        self,
+        jobs: LeaseStore,
+        lease_seconds: float,
+        stop_at: Callable[[], float | None] = lambda: None,
+        still_here: Callable[[], object] = lambda: None,
     ) -> None:
         self._jobs = jobs
         self._every = lease_seconds / BEATS_PER_LEASE
         self._stop_at = stop_at
+        self._still_here = still_here
+        self._cut_off_since: float | None = None  # time.monotonic()
         self._holds: dict[Lease, HeldLease] = {}
         self._lock = threading.Lock()
         self._closed = threading.Event()
@@ -118,14 +127,24 @@ class LeaseKeeper:
             held = self._jobs.heartbeat([hold.lease for hold in holds])
         except Exception as error:  # noqa: BLE001 - the one thread that must not end while there is work
             log.warning("could not renew %d leases: %s", len(holds), error)
+            self._tell_elsewhere()
             return
+        self._cut_off_since = None
         for hold in holds:
             if hold.lease not in held:
                 hold.void_since = time.monotonic()
                 log.info("no longer holds the lease", extra={"job_id": hold.lease.job_id, "chunk": hold.lease.idx})
 
+    def _tell_elsewhere(self) -> None:
+        time_now = time.monotonic()
+        if self._cut_off_since is None:
+            self._cut_off_since = time_now
+        if time_now - self._cut_off_since < CUT_OFF_SECONDS:
+            self._still_here()
+
     def _give_back(self) -> None:
         for hold in self._alive():
+            hold.is_given_back = True
             hold.void_since = time.monotonic()
             with contextlib.suppress(StenopoolError):  # it runs out by itself then
                 self._jobs.release(hold.lease)

@@ -38,6 +38,7 @@ from infra.outbound.client import Outbound
 from infra.privacy.account_erasure import AccountEraser
 from infra.settings import Settings
 from infra.storage import ObjectStore, open_storage
+from infra.storage.answer_spool import AnswerSpool
 from infra.webhooks.balance_low import BalanceAlerts
 from infra.webhooks.store import WebhookStore
 from infra.worker_heartbeats import WorkerStore
@@ -77,6 +78,7 @@ class Services:
     audit: AuditLog
     workers: WorkerStore
     storage: ObjectStore
+    answers: AnswerSpool
     queue: JobQueue
     catalog: Catalog
     registry: ProviderRegistry
@@ -150,6 +152,7 @@ def build(settings: Settings, *, engine_processes: int | None = None) -> Service
             audit=AuditLog(database),
             workers=workers,
             storage=storage,
+            answers=AnswerSpool(settings.home / "answers"),
             queue=queue,
             catalog=catalog,
             registry=registry,

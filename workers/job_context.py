@@ -82,19 +82,17 @@ class JobContext:
         """The sound of all passages, until they are laid end to end."""
         return f"{self.folder}/spoken"
 
-    @property
-    def recital_key(self) -> str:
-        """A passage's sound; the lease in hand is the chunk's."""
-        return f"{self.recital_folder}/{self.held.lease.idx}-{self.held.lease.attempt}.recital"
+    def recital_key(self, mark: str, attempt: int) -> str:
+        """A passage's sound, of the text of this mark; the lease in hand is the chunk's."""
+        return f"{self.recital_folder}/{self.held.lease.idx}-{attempt}-{mark}.recital"
 
     def speech_key(self, name: str) -> str:
         """The whole text's sound in the format of this name."""
         return f"{self.folder}/speech-{self.held.lease.attempt}.{name}"
 
-    @property
-    def heard_key(self) -> str:
-        """A chunk's result; the lease in hand is the chunk's."""
-        return f"{self.folder}/heard/{self.held.lease.idx}-{self.held.lease.attempt}.json"
+    def heard_key(self, mark: str, attempt: int) -> str:
+        """A chunk's result, of the sound of this mark; the lease in hand is the chunk's."""
+        return f"{self.folder}/heard/{self.held.lease.idx}-{attempt}-{mark}.json"
 
     @property
     def transcript_key(self) -> str:

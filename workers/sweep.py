@@ -17,7 +17,7 @@ from infra.database.tables import Media
 from infra.metrics import ALIVE_SECONDS
 from infra.privacy.account_erasure import folder_of
 from infra.wiring import Services
-from pipeline.errors import DatabaseUnavailable, StenopoolError, WrongState
+from pipeline.errors import BrokerUnavailable, DatabaseUnavailable, StenopoolError, WrongState
 from workers.steps.deliver import ring
 
 log = logging.getLogger(__name__)
@@ -38,10 +38,20 @@ Duty = Callable[[Services], bool | None]  # True: there is more to do
 
 
 def rescue(services: Services) -> None:
-    """Take work back from workers that fell silent."""
-    while rescued := services.jobs.rescue():
+    """Take work back from workers that fell silent. Who cannot reach the database and says so elsewhere keeps it: to begin it
+    again would be to pay for it again."""
+    silent = services.jobs.silent_workers()
+    spared = _cut_off(services, silent) if silent else set()
+    while silent - spared and (rescued := services.jobs.rescue(spared=spared)):
         services.metrics.rescued.inc(rescued)
         log.warning("rescued %d pieces of work from silent workers", rescued)
+
+
+def _cut_off(services: Services, silent: set[str]) -> set[str]:
+    try:
+        return services.queue.still_there(silent)
+    except BrokerUnavailable:
+        return set()
 
 
 def ask_for_the_absent(services: Services) -> None:

@@ -11,6 +11,7 @@ import struct
 import threading
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 from infra.encryption.rolling_upgrade import OPENS_SEALED
@@ -22,6 +23,7 @@ from pipeline.audio.ffmpeg.binary import ffmpeg_version
 from pipeline.audio.ffmpeg.sandbox import sandbox_level
 from pipeline.errors import StenopoolError
 from workers.job_language import Languages
+from workers.paid_answers import KEPT_SECONDS
 from workers.senders import Senders
 
 log = logging.getLogger(__name__)
@@ -128,8 +130,9 @@ class WorkerContextFactory:
             if self._worker is None:
                 # A pool child works on one thing at a time, so one warm engine is enough where it has its own.
                 services = build(self.settings, engine_processes=1 if self.role == "cpu" else None)
-                leases = LeaseKeeper(services.jobs, self.settings.lease_seconds, self.stop_time.at)
                 name = f"{self.role}@{socket.gethostname()}:{os.getpid()}"
+                still_here = partial(services.queue.still_here, name, self.settings.lease_seconds)
+                leases = LeaseKeeper(services.jobs, self.settings.lease_seconds, self.stop_time.at, still_here)
                 senders = Senders(self.settings.io_threads // 2)
                 self._worker = WorkerContext(services, leases, self.role, name, senders=senders)
             return self._worker
@@ -174,6 +177,7 @@ class WorkerContextFactory:
         try:
             worker = self.get()
             worker.beat()
+            worker.services.answers.forget(KEPT_SECONDS)
             self._leave_if_stuck(worker)
         except StenopoolError as error:
             log.warning("cannot tell the database that this worker lives: %s", error)

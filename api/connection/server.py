@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import socket
 import time
 from collections.abc import Iterator
@@ -20,6 +21,9 @@ from api.http.peers import Peers
 
 KEEP_ALIVE_SECONDS = 65  # longer than the usual proxy's 60, so that it is never us who closes first
 GRACE_SECONDS = 3  # for running requests when the server is asked to stop
+# A connection that is kept alive may have a request on its way to us. It is answered, not hung up on, until whoever keeps it has
+# had the time to look at our readiness: a third of the grace, and no more than this.
+LINGER_SECONDS = 10.0
 LOOK_SECONDS = 0.1  # until a second Ctrl-C is noticed
 LAST_WORDS = 1  # seconds for those whose grace has run out to say so, and again for the connections to close
 
@@ -40,12 +44,21 @@ class DrainingServer(uvicorn.Server):
         await super().shutdown(sockets)
 
     async def _drain(self, running: set[asyncio.Task[None]]) -> None:
+        linger = time.monotonic() + min(LINGER_SECONDS, self._grace / 3)
         for connection in self.server_state.connections:
             cast(TimeoutProtocol, connection).end_after_answer()
         cut_off = await self._unfinished(running, self._grace)
         for task in cut_off:
             task.cancel()
         await self._unfinished(cut_off, LAST_WORDS)
+        await self._linger(linger)
+
+    async def _linger(self, until: float) -> None:
+        """As long as somebody is connected."""
+        for _ in range(math.ceil((until - time.monotonic()) / LOOK_SECONDS)):
+            if not self.server_state.connections or self.force_exit:
+                return
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def _unfinished(self, running: set[asyncio.Task[None]], seconds: float) -> set[asyncio.Task[None]]:
         """Who of them has not ended within that time, or when whoever stops us loses patience."""

@@ -47,7 +47,7 @@ class JobStore(
         Reading            hand_out, pay
         Outages            wait, hold_on, answered, away, probe_outages, end_waits
         MissingWorkers     unserved, miss_workers, stop_missing_workers
-        SweepQueries       rescue, due, close_cancelled, stop_forbidden, expire_overdue, counts
+        SweepQueries       silent_workers, rescue, due, close_cancelled, stop_forbidden, expire_overdue, counts
         QueuePositions     places, measure_speed
         Retention          due_for_purge, purged, sound_to_drop, sound_dropped, to_erase, erased
         Clearing           to_clear, clear

@@ -5,9 +5,11 @@ Any number of sweeps may run at once: every move looks again under the row's loc
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, exists, func, or_, select, true
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
@@ -28,15 +30,24 @@ MAY_EXPIRE = tuple(status for status, targets in JOB_MOVES.items() if JobStatus.
 
 
 class SweepQueries(JobWalk):
-    """rescue, due, close_cancelled, stop_forbidden, expire_overdue, counts."""
+    """silent_workers, rescue, due, close_cancelled, stop_forbidden, expire_overdue, counts."""
 
-    def rescue(self, limit: int = 500) -> int:
+    def silent_workers(self) -> set[str]:
+        """Those whose leases have run out."""
+        jobs = select(col(Job.worker)).where(*_silent_job(now()))
+        chunks = select(col(Chunk.worker)).join(Job, col(Job.id) == col(Chunk.job_id))
+        with self._database.read() as session:
+            of_jobs = session.scalars(jobs.distinct()).all()
+            of_chunks = session.scalars(chunks.where(_RUNS, *_silent(now())).distinct()).all()
+        return {str(worker) for worker in (*of_jobs, *of_chunks)}
+
+    def rescue(self, limit: int = 500, *, spared: Collection[str] = ()) -> int:
         """Take work back from workers that fell silent: due again with lost + 1, or failed as worker_lost after max_attempts.
 
-        Returns how many jobs and chunks.
+        Not from those that are `spared`. Returns how many jobs and chunks.
         """
-        jobs = self._each(_silent_jobs(), limit, self._rescue_job)
-        chunks = self._each(_with_silent_chunks(), limit, self._rescue_chunks)
+        jobs = self._each(_silent_jobs(spared), limit, self._rescue_job)
+        chunks = self._each(_with_silent_chunks(spared), limit, partial(self._rescue_chunks, spared))
         return sum(jobs.values()) + sum(chunks.values())
 
     def due(self, limit: int = 500) -> dict[str, int]:
@@ -112,10 +123,10 @@ class SweepQueries(JobWalk):
             put_back(job, time)
         return 1
 
-    def _rescue_chunks(self, session: Session, job: Job, time: float) -> int:
+    def _rescue_chunks(self, spared: Collection[str], session: Session, job: Job, time: float) -> int:
         if job.status != JobStatus.PROCESSING:
             return 0
-        silent = select(Chunk).where(col(Chunk.job_id) == job.id, *_silent(time)).order_by(col(Chunk.idx))
+        silent = select(Chunk).where(col(Chunk.job_id) == job.id, *_silent(time, spared)).order_by(col(Chunk.idx))
         rescued = 0
         for chunk in session.scalars(silent.with_for_update()).all():
             rescued += 1
@@ -137,17 +148,30 @@ class SweepQueries(JobWalk):
             job.dispatched_at = None  # nobody is at hand to finish it: dispatch
 
 
-def _silent_jobs() -> Select[str]:
-    return select(col(Job.id)).where(col(Job.status) == JobStatus.PROCESSING, col(Job.lease_until) < now())
+_RUNS = col(Job.status) == JobStatus.PROCESSING
 
 
-def _with_silent_chunks() -> Select[str]:
-    silent = exists().where(col(Chunk.job_id) == col(Job.id), *_silent(now()))
-    return select(col(Job.id)).where(col(Job.status) == JobStatus.PROCESSING, silent)
+def _silent_jobs(spared: Collection[str]) -> Select[str]:
+    return select(col(Job.id)).where(*_silent_job(now()), _held_by_others(col(Job.worker), spared))
 
 
-def _silent(time: Any) -> tuple[ColumnElement[bool], ...]:
-    return (col(Chunk.status) == ChunkStatus.RUNNING, col(Chunk.lease_until) < time)
+def _with_silent_chunks(spared: Collection[str]) -> Select[str]:
+    silent = exists().where(col(Chunk.job_id) == col(Job.id), *_silent(now(), spared))
+    return select(col(Job.id)).where(_RUNS, silent)
+
+
+def _silent_job(time: Any) -> tuple[ColumnElement[bool], ...]:
+    return (_RUNS, col(Job.lease_until) < time)
+
+
+def _silent(time: Any, spared: Collection[str] = ()) -> tuple[ColumnElement[bool], ...]:
+    held = _held_by_others(col(Chunk.worker), spared)
+    return (col(Chunk.status) == ChunkStatus.RUNNING, col(Chunk.lease_until) < time, held)
+
+
+def _held_by_others(worker: Any, spared: Collection[str]) -> ColumnElement[bool]:
+    """Also by nobody who can be named."""
+    return or_(worker.is_(None), worker.not_in(spared)) if spared else true()
 
 
 def _forbidden(account_id: str | None) -> Select[str]:

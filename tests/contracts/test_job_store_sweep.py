@@ -245,3 +245,21 @@ def test_the_age_of_the_queue_is_that_of_a_chunk_too(harness: JobStoreHarness) -
     harness.cut(job, 2)
     harness.shift_chunk(job, 1, run_at=1.0)
     assert harness.jobs.counts()["oldest_queued_seconds"] > 1000
+
+
+def test_who_is_spared_keeps_what_it_has(harness: JobStoreHarness) -> None:
+    """Jobs and chunks of one worker are taken back, those of the other not; a fresh lease is nobody's silence."""
+    chunked, whole, fresh = (harness.submit() for _ in range(3))
+    harness.cut(chunked, 2, harness.claim(chunked))
+    harness.claim_chunk(chunked, 0, "spared")
+    harness.claim_chunk(chunked, 1, "silent")
+    harness.claim(whole, "spared")
+    harness.claim(fresh, "alive")
+    harness.silence(chunked, 0, 1)
+    harness.silence(whole)
+    assert harness.jobs.silent_workers() == {"spared", "silent"}
+    assert harness.jobs.rescue(spared={"spared", "alive"}) == 1
+    assert [chunk.status for chunk in harness.jobs.chunks(chunked.id)] == ["running", "pending"]
+    assert harness.jobs.silent_workers() == {"spared"}
+    assert harness.jobs.rescue() == 2
+    assert harness.jobs.silent_workers() == set()

@@ -15,6 +15,7 @@ from hashlib import sha1
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import psutil
 from sqlalchemy import select, update
 from sqlmodel import col
@@ -29,6 +30,7 @@ from infra.wiring import Services, build
 from pipeline.lifecycle import TERMINAL, JobStatus
 from pipeline.transcript import Transcript, transcript_from_json
 from tests.support.accounts import rich
+from tests.support.ports import free_port
 from tests.support.recordings import Recording
 from tests.support.repository import ROOT
 from tests.support.waiting import wait_until
@@ -99,15 +101,17 @@ class Stack:
         self.services: Services = build(Settings(**self._settings), engine_processes=1)
         self.account = rich(self.services.database, "faults")
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._ports: dict[str, int] = {}
 
     def start(self, *names: str) -> None:
-        """Roles to run, as "cpu", "cpu-2", "io", "scheduler"; waits until each has told the database that it lives."""
+        """Roles to run, as "api", "cpu", "cpu-2", "io", "scheduler"; waits until each has told the database that it lives, an api
+        until it is ready."""
         if not self.redis.pid:
             self.redis.start()
         for name in names:
             with (self.home / f"{name}.log").open("ab") as log:
                 self._processes[name] = subprocess.Popen(
-                    tied_to_parent([sys.executable, "-m", "workers", name.split("-")[0], *self._grace]),
+                    tied_to_parent([sys.executable, "-m", *self._command(name), *self._grace]),
                     env=self._environment(),
                     cwd=ROOT,
                     stdin=subprocess.DEVNULL,
@@ -117,6 +121,16 @@ class Stack:
                 )
         for name in names:
             wait_until(lambda name=name: self._is_present(name))
+
+    def _command(self, name: str) -> list[str]:
+        role = name.split("-", maxsplit=1)[0]
+        return ["api", "--port", str(self.port(name))] if role == "api" else ["workers", role]
+
+    def port(self, name: str) -> int:
+        """Where the api of this name listens, whenever it is started."""
+        if name not in self._ports:
+            self._ports[name] = free_port()
+        return self._ports[name]
 
     def _environment(self) -> dict[str, str]:
         given = {f"STENOPOOL_{name.upper()}": str(value) for name, value in self._settings.items() if value != ""}
@@ -130,6 +144,8 @@ class Stack:
 
     def _is_present(self, name: str) -> bool:
         assert self._processes[name].poll() is None, self.log_of(name)
+        if name in self._ports:
+            return is_ready(self.port(name))
         pids = {process.pid for process in self.family(name)}
         return any(worker.pid in pids for worker in self.services.workers.alive(within_seconds=10))
 
@@ -297,6 +313,14 @@ class Stack:
             lines += [f"   {event.at:.2f} {event.type} {event.data}" for event in events]
         lines += [f"--- {path.name}\n{path.read_text(errors='replace')[-2500:]}" for path in self.home.glob("*.log")]
         return "\n".join(lines)
+
+
+def is_ready(port: int) -> bool:
+    """Whether the api there says that it can work."""
+    try:
+        return httpx2.get(f"http://127.0.0.1:{port}/readyz", timeout=5).json()["status"] == "ok"
+    except httpx2.HTTPError:
+        return False
 
 
 def holds_a_write_lock(pid: int) -> bool:

@@ -146,3 +146,18 @@ def test_the_settings_that_promises_depend_on() -> None:
     assert conf.worker_hijack_root_logger is False
     assert conf.broker_connection_max_retries is None
     assert Path(conf.broker_url).name == "0"
+
+
+def test_who_cannot_reach_the_database_says_here_that_it_lives(queue: JobQueue, server: PrivateRedis) -> None:
+    assert queue.still_here("io@a:1", 60)
+    assert queue.still_there({"io@a:1", "io@b:2"}) == {"io@a:1"}
+    assert queue.still_there(set()) == set()
+    with redis.Redis.from_url(server.url) as client:
+        assert 0 < client.ttl("stenopool:here:io@a:1") <= 60
+
+
+def test_a_broker_that_is_away_as_well_is_no_trouble() -> None:
+    queue = JobQueue(lambda: None)
+    assert not queue.still_here("io@a:1", 60)
+    with pytest.raises(BrokerUnavailable):
+        queue.still_there({"io@a:1"})

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
+from infra import leases
 from infra.jobs.claims import Lease
 from infra.leases import LeaseKeeper
 from pipeline.errors import DatabaseUnavailable, LeaseLost
@@ -110,3 +111,31 @@ def test_a_stopping_worker_gives_everything_back(keeper: LeaseKeeper, rows: Rows
         for hold in (first, second):
             with pytest.raises(LeaseLost):
                 hold.check()
+
+
+def beaten_again(rows: Rows) -> None:
+    """Twice: the first beat may have begun before."""
+    before = len(rows.beats)
+    wait_until(lambda: len(rows.beats) > before + 1)
+
+
+@pytest.mark.parametrize(("patience", "told"), [(60.0, True), (0.0, False)])
+def test_who_is_cut_off_from_the_database_says_elsewhere_that_it_lives(
+    rows: Rows, monkeypatch: pytest.MonkeyPatch, patience: float, told: bool
+) -> None:
+    """For as long as a call may last."""
+    monkeypatch.setattr(leases, "CUT_OFF_SECONDS", patience)
+    said: list[bool] = []
+    rows.trouble = DatabaseUnavailable()
+    keeper = LeaseKeeper(rows, lease_seconds=0.15, still_here=lambda: said.append(True))
+    try:
+        with keeper.holding(A):
+            wait_until(lambda: len(rows.beats) > 3)
+            assert bool(said) is told
+            rows.trouble = None
+            beaten_again(rows)
+            before = len(said)
+            beaten_again(rows)
+            assert len(said) == before
+    finally:
+        keeper.close()

@@ -1,7 +1,7 @@
 """A worker with real services in a home of its own: SQLite, local storage, the oracle, and no broker but a list of messages."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ class SentMessages:
     def __init__(self) -> None:
         self.sent: list[tuple[Any, ...]] = []
         self.away = False
+        self.cut_off: set[str] = set()  # workers that say here that they live
 
     def wake(self, queue: str) -> bool:
         return self._send(queue, "")
@@ -61,6 +62,11 @@ class SentMessages:
         if self.away:
             raise BrokerUnavailable()
         return {name: sum(message[0] == name for message in self.sent) for name in ("cpu", "io", "webhooks")}
+
+    def still_there(self, workers: Collection[str]) -> set[str]:
+        if self.away:
+            raise BrokerUnavailable()
+        return self.cut_off & set(workers)
 
     def close(self) -> None:
         pass
@@ -106,7 +112,8 @@ class WorkerHarness:
     def create(self, *, model: str = "oracle", prompt: str = "", request: Any = None, **more: Any) -> str:
         """A job of whatever input; returns its id."""
         wishes = {"prompt": prompt, "response_format": "srt", **(request or {})}
-        new = NewJob(account_id=self.account, task="transcription", model=model, request=wishes, **more)
+        task = more.pop("task", "transcription")
+        new = NewJob(account_id=self.account, task=task, model=model, request=wishes, **more)
         return self.services.jobs.create(new)[0].id
 
     def job(self, job_id: str) -> Job:

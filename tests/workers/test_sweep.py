@@ -6,14 +6,14 @@ import threading
 import pytest
 from sqlmodel import col, select, update
 
-from infra.database.tables import Erasure, WebhookMessage
+from infra.database.tables import Erasure, Job, WebhookMessage
 from infra.wiring import Services
 from pipeline.errors import DatabaseUnavailable, StorageUnavailable
 from pipeline.lifecycle import JobStatus
 from tests.support.recordings import short
 from tests.support.waiting import wait_until
 from tests.workers.conftest import WorkerHarness
-from workers import schedule, sweep
+from workers import failure_policy, schedule, sweep
 from workers.schedule import sweep_until
 from workers.steps.deliver import deliver, ring
 from workers.worker_context import StopTime
@@ -40,7 +40,10 @@ def test_a_long_backlog_is_woken_for_bit_by_bit(harness: WorkerHarness, monkeypa
 
 
 @pytest.mark.processes
-def test_nobody_is_woken_for_what_is_not_due_or_has_no_place(harness: WorkerHarness) -> None:
+def test_nobody_is_woken_for_what_is_not_due_or_has_no_place(
+    harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failure_policy, "FIRST_RETRY", 60.0)
     harness.submit(short(1), "fail=1")
     harness.work(most=1)  # it is to be tried again later
     for _ in range(3):
@@ -284,3 +287,18 @@ def test_the_first_stop_time_counts() -> None:
     first = stop_time.at()
     stop_time.set(99)
     assert stop_time.at() == first
+
+
+@pytest.mark.parametrize("broker_is_away", [False, True])
+def test_a_worker_that_cannot_reach_the_database_keeps_its_work(harness: WorkerHarness, broker_is_away: bool) -> None:
+    """As long as it says elsewhere that it lives; what cannot be asked for is no excuse."""
+    jobs = harness.services.jobs
+    for number in range(2):
+        harness.submit(short(number))
+    held = [jobs.claim_next("cpu", worker) for worker in ("cpu@cut-off:1", "cpu@dead:2")]
+    with harness.services.database.write() as session:
+        session.execute(update(Job).values(lease_until=1.0))
+    harness.messages.cut_off, harness.messages.away = {"cpu@cut-off:1"}, broker_is_away
+    sweep.rescue(harness.services)
+    lost = [harness.job(claimed.job.id).lost for claimed in held if claimed]
+    assert lost == ([1, 1] if broker_is_away else [0, 1])

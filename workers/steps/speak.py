@@ -19,8 +19,10 @@ from pipeline.text.text_splitter import PASSAGE, passages
 from pipeline.transcript import transcript_to_json
 from pipeline.tts.long_text import Reading
 from pipeline.tts.passage import SAMPLE_RATE, Recital, recital_from_bytes, recital_samples, recital_to_bytes, recite
+from workers.failure_policy import Attempt
 from workers.job_context import JobContext
-from workers.outage_waits import holding_on, persist
+from workers.outage_waits import persist
+from workers.paid_answers import mark_of, paid_once, stored
 from workers.steps.usage_metering import spoken
 
 PLAIN = ("wav", "pcm")  # formats whose size is known before they are made
@@ -51,20 +53,26 @@ def _send(context: JobContext, idx: int, passage: str, at: int, queue: str) -> N
         context.services.queue.send_chunk(context.job.id, idx, queue)
 
 
-def speak(context: JobContext, chunk: Chunk) -> bool:
+def speak(context: JobContext, chunk: Chunk, work: Attempt) -> bool:
     """Speak one passage. True when it was the job's last one."""
     if chunk.sound_key is None:
         raise InputMissing("The passage's text is no longer in storage.")
-    services = context.services
-    passage = services.storage.get(chunk.sound_key).decode()
-    recital = recite(context.speech_options.model_copy(update={"input": passage}), services.registry)
-    context.held.check()
-    data, key = recital_to_bytes(recital), context.recital_key
-    usage = spoken(context.job, passage, recital.samples * 1000 // SAMPLE_RATE)
-    with context.kept(key):
-        persist(context.held, partial(services.storage.put, key, data), holding_on(context))
-        complete = partial(services.jobs.complete_chunk, context.held.lease, key, recital.model_used, usage)
-        return persist(context.held, partial(complete, size=len(data)))
+    question, services = chunk.sound_key, context.services
+    passage = services.storage.get(question).decode()
+
+    def ask() -> bytes:
+        asked = context.speech_options.model_copy(update={"input": passage})
+        return recital_to_bytes(recite(asked, services.registry))
+
+    with paid_once(context, question, ask, context.recital_key) as answer:
+        work.heard = answer.is_new
+        context.held.check()
+        recital = recital_from_bytes(answer.data)
+        usage = spoken(context.job, passage, recital.samples * 1000 // SAMPLE_RATE)
+        with context.kept(answer.key or context.recital_key(mark_of(question), context.held.lease.attempt)):
+            key = stored(context, question, answer, context.recital_key)
+            complete = partial(services.jobs.complete_chunk, context.held.lease, key, recital.model_used, usage)
+            return persist(context.held, partial(complete, size=len(answer.data)))
 
 
 def finish(context: JobContext, rows: Sequence[Chunk]) -> None:

@@ -11,10 +11,11 @@ from pipeline.errors import InputMissing
 from pipeline.lifecycle import Stage
 from pipeline.resilience.probe import probing
 from pipeline.run import hear_chunk
-from pipeline.transcript import heard_to_json
+from pipeline.transcript import heard_from_json, heard_to_json
 from workers.failure_policy import Attempt, settled
 from workers.job_context import JobContext
-from workers.outage_waits import OutageWatch, holding_on, persist
+from workers.outage_waits import OutageWatch, persist
+from workers.paid_answers import paid_once, stored
 from workers.steps import speak
 from workers.steps.usage_metering import used
 from workers.worker_context import WorkerContext
@@ -35,21 +36,27 @@ def transcribe(worker: WorkerContext, context: JobContext, chunk: Chunk) -> bool
         heard=True,
     )
     with settled(work), probing(chunk.waits_for is not None):
-        return speak.speak(context, chunk) if context.job.task == "speech" else _hear(worker, context, chunk)
+        hear = speak.speak if context.job.task == "speech" else partial(_hear, worker)
+        return hear(context, chunk, work)
     return work.failed is True
 
 
-def _hear(worker: WorkerContext, context: JobContext, chunk: Chunk) -> bool:
+def _hear(worker: WorkerContext, context: JobContext, chunk: Chunk, work: Attempt) -> bool:
     """True when it was the job's last chunk."""
     if chunk.sound_key is None:
         raise InputMissing("The chunk's sound is no longer in storage.")
-    services, span = context.services, span_from_dict(chunk.span)
-    sound = Sound(span, services.storage.get(chunk.sound_key))
-    heard = hear_chunk(sound, worker.languages.options(context, chunk), services.registry)
-    context.held.check()
-    data = heard_to_json(heard)
-    usage = used(context.job, span, heard, context.options.prompt or "")
-    lease, key = context.held.lease, context.heard_key
-    persist(context.held, partial(services.storage.put, key, data), holding_on(context))
-    complete = partial(services.jobs.complete_chunk, lease, key, heard.model_used, usage, size=len(data))
-    return persist(context.held, complete)
+    question, span = chunk.sound_key, span_from_dict(chunk.span)
+    with paid_once(context, question, partial(_ask, worker, context, chunk), context.heard_key) as answer:
+        work.heard = answer.is_new
+        context.held.check()
+        heard = heard_from_json(answer.data)
+        usage = used(context.job, span, heard, context.options.prompt or "")
+        key = stored(context, question, answer, context.heard_key)
+        complete = partial(context.services.jobs.complete_chunk, context.held.lease, key, heard.model_used, usage)
+        return persist(context.held, partial(complete, size=len(answer.data)))
+
+
+def _ask(worker: WorkerContext, context: JobContext, chunk: Chunk) -> bytes:
+    services = context.services
+    sound = Sound(span_from_dict(chunk.span), services.storage.get(str(chunk.sound_key)))
+    return heard_to_json(hear_chunk(sound, worker.languages.options(context, chunk), services.registry))

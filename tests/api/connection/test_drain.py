@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from api.connection import server
 from api.main import create_app
 from tests.api.conftest import JOBS, House, recording
 from tests.api.serving import Running, answered, received, running
@@ -119,8 +120,27 @@ def test_what_outlasts_the_grace_is_told_so(house: House) -> None:
     assert b"send the request again" in answer
 
 
-def test_with_nothing_running_it_ends_at_once(house: House, served: Running) -> None:
+def test_with_nothing_running_and_nobody_connected_it_ends_at_once(house: House, served: Running) -> None:
     """The fixture waits for the end for less than the grace."""
+    assert asked(served, head(house, "GET", JOBS)).startswith(b"HTTP/1.1 200")
+    served.stop()
+
+
+def test_a_connection_that_is_kept_alive_is_told_and_not_hung_up_on(house: House, served: Running) -> None:
+    """Though nothing is under way: its next request may have been sent already. Then nobody is connected any more."""
+    with served.connection() as idle:
+        idle.sendall(head(house, "GET", JOBS))
+        assert answered(idle).startswith(b"HTTP/1.1 200")
+        served.stop()
+        begun(served, house)
+        idle.sendall(head(house, "GET", JOBS))
+        assert is_told(received(idle))
+
+
+def test_a_connection_that_nobody_uses_is_closed_in_the_end(
+    house: House, served: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "LINGER_SECONDS", 0.5)
     with served.connection() as idle:
         idle.sendall(head(house, "GET", JOBS))
         assert answered(idle).startswith(b"HTTP/1.1 200")
