@@ -134,7 +134,10 @@ class Cluster:
             "S3 stalled": (lambda _: self._s3_link.slow(STALLED), lambda _: self._s3_link.slow(0)),
             "provider refuses": (unnamed(provider.refuse), unnamed(provider.come_back)),
             "receiver refuses": (unnamed(receiver.cut), unnamed(receiver.mend)),
-            "disk full": (lambda _: self._around.disk.fill(self._pids()), unnamed(self._around.disk.free)),
+            "disk full": (
+                lambda _: self._around.disk.fill(process.pid for process in self.processes()),
+                unnamed(self._around.disk.free),
+            ),
             "killed": (lambda whom: self._roles[whom].kill(), lambda whom: self._roles[whom].start()),
             "child killed": (lambda whom: kill_a_child(self._roles[whom].family()), nothing),
             "frozen": (lambda whom: self._roles[whom].freeze(), lambda whom: self._roles[whom].thaw()),
@@ -150,8 +153,8 @@ class Cluster:
             "Redis out of reach": (unnamed(self._redis_link.cut), unnamed(self._redis_link.mend)),
         }
 
-    def _pids(self) -> list[int]:
-        return [process.pid for role in self._roles.values() for process in role.family()]
+    def processes(self) -> list[psutil.Process]:
+        return [process for role in self._roles.values() for process in role.family()]
 
     def _each_link(self, act: Callable[[TcpProxy], None]) -> None:
         for link in self._links.values():

@@ -99,6 +99,9 @@ class Embedded:
     def stop(self) -> None:
         self._up.stop()
 
+    def processes(self) -> list[psutil.Process]:
+        return self._up.family()
+
     def _part(self, name: str) -> list[psutil.Process]:
         """The processes of a role, its main one first."""
         for process in self._children():

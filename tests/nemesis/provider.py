@@ -63,7 +63,7 @@ class Provider:
 
     async def _hear(self, request: Request) -> Response:
         async with request.form() as form:
-            sound = await form["file"].read()  # type: ignore[union-attr]
+            sound = await form["file"].read()
         with wave.open(io.BytesIO(sound)) as file:
             samples = file.readframes(file.getnframes())
         if self._away or self._fails(samples):

@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -92,6 +92,16 @@ def family(pid: int) -> list[psutil.Process]:
         main = psutil.Process(pid)
         return [main, *main.children(recursive=True)]
     return []
+
+
+def processor_seconds(processes: Iterable[psutil.Process]) -> float:
+    """What these have used so far."""
+    used = 0.0
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            used += times.user + times.system
+    return used
 
 
 def tell(processes: Sequence[psutil.Process], number: int) -> None:

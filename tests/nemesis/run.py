@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
+import psutil
 from sqlalchemy import func, select
 from sqlmodel import col
 
@@ -21,6 +22,7 @@ from tests.nemesis.cluster import Cluster, cluster
 from tests.nemesis.customers import Customers, Order, orders
 from tests.nemesis.embedded import Embedded, embedded
 from tests.nemesis.plan import Fault, costs_calls, plan
+from tests.nemesis.roles import processor_seconds
 from tests.nemesis.surroundings import Surroundings, surroundings
 from tests.nemesis.verdict import Line, told, verdict
 from tests.support.accounts import rich
@@ -75,11 +77,17 @@ def _performed(run: Run, around: Surroundings, installation: Installation, say: 
         quiet = time.monotonic()
         installation.heal()
         say(f"{run.duration:7.1f}  quiet; {_state(services)}")
+        used = processor_seconds([*installation.processes(), psutil.Process()])
         done = _wait(installation, lambda: customers.are_done and _is_drained(services, around, ordered), run.patience)
         seconds = time.monotonic() - quiet
+        used = processor_seconds([*installation.processes(), psutil.Process()]) - used
     _wait(installation, lambda: _is_ready(installation), START)
-    load = f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} processors"
-    slow = f"{seconds:.1f} s, load {load}" if done else f"not after {run.patience:g} s: {_state(services)}"
+    load = f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors"
+    slow = (
+        f"{seconds:.1f} s, {used:.0f} of a processor, {load}"
+        if done
+        else f"not after {run.patience:g} s: {_state(services)}"
+    )
     lines = [
         Line("drained after the last fault", slow, f"within {run.drained:g} s", seconds <= run.drained, of_speed=done),
         *verdict(ordered, customers, services, around.provider, around.receiver, calls_lost=costs_calls(run.faults)),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlmodel import col
@@ -120,7 +121,7 @@ def _webhooks(found: Told, taken: Mapping[str, Order]) -> Iterator[Line]:
     yield Line("webhooks not signed by their job", f"{found.forged}", "0", not found.forged)
 
 
-def _money(services: Services, seen: Mapping[str, dict], taken: Mapping[str, Order]) -> Iterator[Line]:  # type: ignore[type-arg]
+def _money(services: Services, seen: Mapping[str, dict[str, Any]], taken: Mapping[str, Order]) -> Iterator[Line]:
     differences = services.ledger.check()
     yield Line("differences in the books", f"{len(differences)} {_some(differences)}", "0", not differences)
     open_holds = [job_id for job_id, job in seen.items() if float(job["cost"]["held"])]
@@ -148,6 +149,6 @@ def _count(services: Services) -> int:
         return session.execute(select(func.count(col(Job.id)))).scalar_one()
 
 
-def _some(things: object) -> str:
-    found = sorted(map(str, things))  # type: ignore[call-overload]
+def _some(things: Iterable[object]) -> str:
+    found = sorted(map(str, things))
     return " ".join(found[:3])
