@@ -6,6 +6,9 @@ AUDIO ?=
 ROUNDS ?= 2
 # Weights that are fetched once for all installations of the machine; MODELS=none leaves it.
 MODELS ?= whisper-base kokoro
+SEED ?= 1
+DURATION ?= 120
+JOBS ?= 100
 STAMP := $(VENV)/.ready
 
 AUDIT := build/audit
@@ -14,7 +17,7 @@ AUDIT_PIP := $(AUDIT)/tools/bin/python -m pip --quiet
 OFFLINE := make audit asks PyPI: it needs a network. What it wants could not be had (above), and nothing was checked.
 UNSOUND := make audit: a part has a known hole, or PyPI could not be asked for one: which it is stands above.
 
-.PHONY: setup demo test check lint format bench rolling audit clean
+.PHONY: setup demo test check lint format bench rolling nemesis audit clean
 
 setup: $(STAMP)
 
@@ -55,6 +58,10 @@ bench: setup
 # Every role restarted under load, ROUNDS times on PostgreSQL: no request refused, no sound heard twice.
 rolling: setup
 	$(BIN)/python -m tests.rolling $(ROUNDS)
+
+# Faults drawn from a seed against a whole installation under load; EMBEDDED=1 against the embedded default. See CONTRIBUTING.md.
+nemesis: setup
+	$(BIN)/python -m tests.nemesis --seed $(SEED) --duration $(DURATION) --jobs $(JOBS) $(if $(EMBEDDED),--embedded)
 
 # What an installation is built of, as a CycloneDX list in build/sbom.cdx.json, and which holes of it are known. Run it before an
 # update and once a week; it is no part of CI, which must not fail because of what others published today.

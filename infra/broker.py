@@ -59,6 +59,7 @@ def celery_app(redis_url: str, *, patience: float = WORKER_PATIENCE) -> Celery:
         broker_connection_timeout=patience,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,  # for ever: a worker outlives its broker
+        broker_channel_error_retry=True,  # and one that refuses: its disk may be full
         broker_transport_options={
             "visibility_timeout": 3600,
             "unacked_restore_interval": 5,

@@ -1,7 +1,7 @@
 """Keeps the leases of a process alive: one thread beats for all of them at once, and work asks between its steps.
 
 The database decides who owns what. A beat that cannot reach it loses nothing by itself: the row's token is still ours
-until somebody else claims it, and the next beat tells.
+until somebody else claims it, and the next beat tells. What was taken from us meanwhile is lost to us, but no death is counted.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from infra.jobs.store import Lease
-from pipeline.errors import LeaseLost, StenopoolError
+from pipeline.errors import DatabaseUnavailable, LeaseLost, StenopoolError
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +29,8 @@ class LeaseStore(Protocol):
     def heartbeat(self, leases: Sequence[Lease]) -> set[Lease]: ...
 
     def release(self, lease: Lease) -> None: ...
+
+    def forgive(self, leases: Sequence[Lease]) -> None: ...
 
 
 class HeldLease:
@@ -68,6 +70,7 @@ class LeaseKeeper:
         self._holds: dict[Lease, HeldLease] = {}
         self._lock = threading.Lock()
         self._closed = threading.Event()
+        self._unheard = False  # the database was away at the last beat
         self._thread: threading.Thread | None = None
 
     @contextlib.contextmanager
@@ -127,13 +130,22 @@ class LeaseKeeper:
             held = self._jobs.heartbeat([hold.lease for hold in holds])
         except Exception as error:  # noqa: BLE001 - the one thread that must not end while there is work
             log.warning("could not renew %d leases: %s", len(holds), error)
+            self._unheard = isinstance(error, DatabaseUnavailable)
             self._tell_elsewhere()
             return
         self._cut_off_since = None
-        for hold in holds:
-            if hold.lease not in held:
-                hold.void_since = time.monotonic()
-                log.info("no longer holds the lease", extra={"job_id": hold.lease.job_id, "chunk": hold.lease.idx})
+        lost = [hold for hold in holds if hold.lease not in held]
+        for hold in lost:
+            hold.void_since = time.monotonic()
+            log.info("no longer holds the lease", extra={"job_id": hold.lease.job_id, "chunk": hold.lease.idx})
+        self._explain([hold.lease for hold in lost])
+
+    def _explain(self, lost: Sequence[Lease]) -> None:
+        """Whoever was cut off from the database was thought dead by those who were not."""
+        unheard, self._unheard = self._unheard, False
+        if unheard and lost:
+            with contextlib.suppress(StenopoolError):  # it counts as a death then
+                self._jobs.forgive(lost)
 
     def _tell_elsewhere(self) -> None:
         time_now = time.monotonic()

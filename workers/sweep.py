@@ -320,18 +320,28 @@ EVERY_NIGHT: tuple[Duty, ...] = (compare_books, recount_storage)
 class Sweeper:
     """Performs duties in turn; one that fails never stops the others, and is told of once, not every second.
 
-    Who could not be heard is not dead: after an outage of the database, or a time in which it stood still, workers have the time of
-    a lease to show that they live.
+    Who could not be heard is not dead: after an outage of the database, or a time in which it or we stood still, workers have the
+    time of a lease to show that they live. Whoever has just begun to listen does not know what was before.
     """
 
     def __init__(self, services: Services) -> None:
         self._services = services
         self._failing: set[str] = set()
         self._lease = services.settings.lease_seconds
-        self._unheard_until = 0.0  # time.monotonic()
+        self._listens_every = services.settings.sweep_seconds + self._lease / 2  # seconds at most
+        self._listened = float("-inf")  # time.monotonic(), as the next one
+        self._unheard_until = 0.0
 
     def perform(self, duties: Sequence[Duty]) -> bool:
         """Every duty once. True: one of them has left something to do."""
+        if rescue in duties and time.monotonic() - self._listened > self._listens_every:
+            self._doubt_silence()
+        more = self._perform(duties)
+        if rescue in duties:
+            self._listened = time.monotonic()
+        return more
+
+    def _perform(self, duties: Sequence[Duty]) -> bool:
         more = False
         for duty in duties:
             if duty is rescue and time.monotonic() < self._unheard_until:

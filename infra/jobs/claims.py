@@ -29,13 +29,15 @@ from infra.jobs.transitions import (
     drop_job_lease,
     held_chunk,
     held_job,
+    lock_chunk,
+    lock_job,
     note,
     put_back,
     put_chunk_back,
     try_number,
 )
 from pipeline.errors import LeaseLost
-from pipeline.lifecycle import ChunkStatus, JobStatus
+from pipeline.lifecycle import LIVE, ChunkStatus, JobStatus
 
 __all__ = ["Claimed", "Claims", "Lease"]
 
@@ -44,7 +46,7 @@ TRIES = 8  # pieces that are taken from under a claim's hands
 
 
 class Claims(Store):
-    """claim_next, heartbeat, release."""
+    """claim_next, heartbeat, release, forgive."""
 
     def claim_next(self, role: str, worker: str) -> Claimed | None:
         """The waiting piece of this role's work whose turn it is (`infra.jobs.queue.fair_order`), or None: none is due."""
@@ -138,3 +140,18 @@ class Claims(Store):
                 put_chunk_back(chunk, read_clock(session))
                 job.version += 1
                 note(session, job, "chunk.released", chunk.run_at, chunk=chunk.idx)
+
+    def forgive(self, leases: Sequence[Lease]) -> None:
+        """These were taken from a worker that lives and could not reach the database: it did not die of the work."""
+        for lease in leases:
+            with self._database.write() as session:
+                job = lock_job(session, lease.job_id)
+                chunk = None if job is None or lease.idx is None else lock_chunk(session, lease.job_id, lease.idx)
+                piece = job if lease.idx is None else chunk
+                if job is None or piece is None or job.status not in LIVE or not piece.lost:
+                    continue
+                piece.lost -= 1
+                job.version += 1
+                told = {} if lease.idx is None else {"chunk": lease.idx}
+                kind = "worker_returned" if lease.idx is None else "chunk.worker_returned"
+                note(session, job, kind, read_clock(session), **told, lost=piece.lost)

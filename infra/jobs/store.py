@@ -39,7 +39,7 @@ class JobStore(
     Created with `JobStore(database, lease_seconds=6.0, max_attempts=3, secrets=PLAIN)`. One file per idea:
 
         JobRows            create, get, list, events, chunks
-        Claims             claim_next, heartbeat, release
+        Claims             claim_next, heartbeat, release, forgive
         ChunkProgress      start_fetch, note_input, counts_minutes, take_minutes, cover, add_chunk, cut_done,
                            complete_chunk, fail_chunk
         Completion         finish, want_room, put_off, fail

@@ -27,7 +27,7 @@ from infra.webhooks.receivers import answered, ask_again, forget_receivers, serv
 from infra.webhooks.retry_schedule import Verdict
 from pipeline.errors import InvalidRequest, NotFound
 
-LEASE_SECONDS = 60.0  # an attempt has a deadline of 15 s
+LEASE_SECONDS = 30.0  # an attempt has a deadline of 15 s
 MOST_CLAIMS = 30  # per schedule of 10: only senders that die before they record get there
 
 Logged = tuple[WebhookMessage, list[WebhookAttempt]]

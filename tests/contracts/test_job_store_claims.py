@@ -184,3 +184,31 @@ def test_a_job_deleted_in_mid_run_fences_its_workers(harness: JobStoreHarness) -
     harness.jobs.release(lease)
     assert harness.jobs.rescue() == 0
     assert harness.due() == []
+
+
+def test_a_worker_that_was_only_out_of_reach_did_not_die_of_the_work(harness: JobStoreHarness) -> None:
+    """However often: what was taken from it meanwhile is another's now, and no death of the work is counted."""
+    preparing, hearing = harness.submit(), harness.submit()
+    harness.cut(hearing, 1)
+    for _ in range(4):
+        leases = [harness.claim(preparing), harness.claim_chunk(hearing, 0)]
+        harness.silence(preparing)
+        harness.silence(hearing, 0)
+        assert harness.jobs.rescue() == 2
+        assert harness.jobs.heartbeat(leases) == set()
+        harness.jobs.forgive(leases)
+    assert (harness.now(preparing).lost, harness.jobs.chunks(hearing.id)[0].lost) == (0, 0)
+    assert harness.timeline(preparing).count("worker_returned") == 4
+    assert harness.timeline(hearing).count("chunk.worker_returned") == 4
+    assert harness.hear(hearing, 0)
+
+
+def test_what_nobody_was_blamed_for_is_not_forgiven(harness: JobStoreHarness) -> None:
+    ended, gone, held = harness.submit(), harness.submit(), harness.submit()
+    leases = [harness.claim(job) for job in (ended, gone, held)]
+    harness.jobs.finish(leases[0], Finished(result_key="t/1"), HeardChunk(span=span(0)))
+    harness.jobs.delete(harness.account, gone.id, force=True)
+    before = [harness.timeline(ended), harness.timeline(held)]
+    harness.jobs.forgive([*leases, Lease(held.id, 7, "t", 1)])
+    assert [harness.timeline(ended), harness.timeline(held)] == before
+    assert harness.jobs.heartbeat(leases) == {leases[2]}

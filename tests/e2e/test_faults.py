@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import redis
 from standardwebhooks import Webhook
 
 from infra import broker
@@ -109,6 +110,21 @@ def test_a_broker_that_lost_everything_is_used_again(stack: Stack) -> None:
     for job in stack.ended(*before, *after):
         stack.assert_exact(job, {**before, **after}[job.id])
     stack.assert_heard_once({**before, **after}, since=calls)
+
+
+def test_a_broker_that_refuses_what_is_written_costs_no_worker(stack: Stack) -> None:
+    """As one does whose disk is full. Here it misses a replica, which is the same to whoever asks."""
+    workers = {name: psutil.Process(stack.pid(name)) for name in ("cpu-1", "cpu-2", "io")}
+    with redis.Redis.from_url(stack.redis.url) as client:
+        client.config_set("min-replicas-to-write", 1)
+        try:
+            wait_until(lambda: all("NOREPLICAS" in (stack.home / f"{name}.log").read_text() for name in workers))
+            jobs = {stack.submit(short(number)): short(number) for number in range(520, 525)}
+        finally:
+            client.config_set("min-replicas-to-write", 0)
+    for job in stack.ended(*jobs):
+        stack.assert_exact(job, jobs[job.id])
+    assert psutil.STATUS_ZOMBIE not in {worker.status() for worker in workers.values()}, "they have left"
 
 
 def test_submitting_to_a_frozen_broker_never_hangs(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:

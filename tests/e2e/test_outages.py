@@ -9,6 +9,7 @@ from sqlalchemy import update
 from sqlmodel import col
 
 from infra.database.tables import Job
+from infra.money.job_money import Terms
 from pipeline.lifecycle import JobStatus
 from tests.e2e.stack import Stack
 from tests.support.recordings import long, short
@@ -97,10 +98,13 @@ def test_a_provider_that_is_away_is_waited_for(stack: Stack) -> None:
 
 
 def test_a_provider_that_never_comes_back_is_waited_for_until_the_deadline(stack: Stack) -> None:
-    one = stack.submit(short(30), "fail=999", model="far", timeout_seconds=600)
-    many = stack.submit(LONG, "fail=999 error=busy", model="far", timeout_seconds=600)
-    cancelled = stack.submit(short(31), "fail=999", model="far", timeout_seconds=600)
-    wait_until(lambda: waiting(stack, [one, many, cancelled], "waiting_for_provider"))
+    terms = Terms(prices=stack.services.catalog.model("paid").prices, audio_ms=12_000)
+    one = stack.submit(short(30), "fail=999", model="far", timeout_seconds=600, terms=terms)
+    many = stack.submit(LONG, "fail=999 error=busy", model="far", timeout_seconds=600, terms=terms)
+    cancelled = stack.submit(short(31), "fail=999", model="far", timeout_seconds=600, terms=terms)
+    everything = [one, many, cancelled]
+    wait_until(lambda: waiting(stack, everything, "waiting_for_provider"))
+    assert all(stack.job(job_id).held_micro > 0 for job_id in everything)
     with stack.services.database.write() as session:
         session.execute(update(Job).where(col(Job.id).in_((one, many))).values(deadline_at=1.0))
     stack.services.jobs.cancel(stack.account, cancelled)
@@ -109,8 +113,9 @@ def test_a_provider_that_never_comes_back_is_waited_for_until_the_deadline(stack
         assert job.status == JobStatus.EXPIRED, stack.report([job.id])
         assert job.error
         assert (job.error["code"], job.error["stage"]) == ("provider_unavailable", "waiting_for_provider")
-        assert job.held_micro == 0
         assert_not_counted(stack, job.id)
+    assert [(stack.job(job_id).held_micro, stack.job(job_id).captured_micro) for job_id in everything] == [(0, 0)] * 3
+    assert stack.services.ledger.check() == []
 
 
 def test_who_does_not_want_to_wait_fails(stack: Stack) -> None:

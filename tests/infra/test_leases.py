@@ -22,6 +22,7 @@ class Rows:
         self.held = set(held)
         self.beats: list[set[Lease]] = []
         self.released: list[Lease] = []
+        self.forgiven: list[Lease] = []
         self.trouble: Exception | None = None
 
     def heartbeat(self, leases: Sequence[Lease]) -> set[Lease]:
@@ -32,6 +33,9 @@ class Rows:
 
     def release(self, lease: Lease) -> None:
         self.released.append(lease)
+
+    def forgive(self, leases: Sequence[Lease]) -> None:
+        self.forgiven += leases
 
 
 @pytest.fixture
@@ -139,3 +143,25 @@ def test_who_is_cut_off_from_the_database_says_elsewhere_that_it_lives(
             assert len(said) == before
     finally:
         keeper.close()
+
+
+def test_whoever_was_cut_off_from_the_database_says_so_when_it_is_back(keeper: LeaseKeeper, rows: Rows) -> None:
+    rows.trouble = DatabaseUnavailable()
+    with keeper.holding(A) as taken, keeper.holding(B) as kept:
+        wait_until(lambda: rows.beats)
+        rows.held.discard(A)
+        rows.trouble = None
+        wait_until(lambda: taken.void_since)
+        wait_until(lambda: rows.forgiven)
+        kept.check()
+    assert rows.forgiven == [A]
+
+
+def test_whoever_was_silent_without_a_reason_does_not(keeper: LeaseKeeper, rows: Rows) -> None:
+    with keeper.holding(A) as taken, keeper.holding(B):
+        wait_until(lambda: rows.beats)
+        rows.held.discard(A)
+        wait_until(lambda: taken.void_since)
+        seen = len(rows.beats)
+        wait_until(lambda: len(rows.beats) > seen)
+    assert rows.forgiven == []

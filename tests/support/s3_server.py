@@ -1,21 +1,26 @@
 """An S3 server that a test talks to, and how to tell boto3 of it."""
 
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from moto.server import ThreadedMotoServer
 
+NO_ROOM = b"<Error><Code>XMinioStorageFull</Code><Message>The drive has too little room.</Message></Error>"
+
 
 @dataclass(frozen=True)
 class S3Server:
-    """Where it listens and who may in."""
+    """Where it listens and who may in. While `full` is set it stores nothing."""
 
     endpoint: str
     access_key: str
     secret_key: str
+    full: threading.Event = field(default_factory=threading.Event)
 
     @property
     def environ(self) -> dict[str, str]:
@@ -43,6 +48,23 @@ def moto_server() -> Iterator[S3Server]:
     server.start()
     try:
         host, port = server.get_host_and_port()
-        yield S3Server(f"http://{host}:{port}", "testkey", "testsecret")
+        made = S3Server(f"http://{host}:{port}", "testkey", "testsecret")
+        assert server._server
+        server._server.app = _refusing_when_full(server._server.app, made.full)
+        yield made
     finally:
         server.stop()
+
+
+def _refusing_when_full(app: Callable[..., Iterable[bytes]], full: threading.Event) -> Callable[..., Iterable[bytes]]:
+    """What moto has no word for: a disk without room."""
+
+    def answer(environ: dict[str, Any], start_response: Callable[..., object]) -> Iterable[bytes]:
+        stores = environ["REQUEST_METHOD"] == "PUT" or "upload" in environ["QUERY_STRING"]
+        if not (full.is_set() and stores):
+            return app(environ, start_response)
+        environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        start_response("507 Insufficient Storage", [("content-type", "application/xml")])
+        return [NO_ROOM]
+
+    return answer

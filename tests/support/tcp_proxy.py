@@ -7,10 +7,14 @@ from contextlib import contextmanager, suppress
 
 
 class TcpProxy:
-    """Hands bytes on to 127.0.0.1:`target` until it is `cut`; then it hangs up on everybody, with RST, until it is `mended`."""
+    """Hands bytes on to 127.0.0.1:`target`, or to the Unix socket of that path, until it is `cut`; then it hangs up on everybody,
+    with RST, until it is `mended`.
+    """
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int | str) -> None:
         self._target = target
+        self._delay = 0.0  # seconds before each piece that is handed on
+        self._prompt = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self._away = self._closed = False
         self._open: set[socket.socket] = set()
@@ -19,22 +23,46 @@ class TcpProxy:
         self._thread.start()
 
     @property
+    def port(self) -> int:
+        port: int = self._listener.getsockname()[1]
+        return port
+
+    @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        return f"http://127.0.0.1:{self.port}"
 
     def cut(self) -> None:
+        self.refuse()
+        self.drop()
+
+    def refuse(self) -> None:
+        """No new connections; what is open stays."""
         with self._lock:
             self._away = True
+
+    def drop(self) -> None:
+        """Hang up on everybody once."""
+        with self._lock:
             for connection in self._open:
                 _hang_up(connection)
+
+    def slow(self, seconds: float) -> None:
+        """Every piece waits so long before it is handed on; 0 is at once."""
+        self._delay = seconds
+        if seconds:
+            self._prompt.clear()
+        else:
+            self._prompt.set()
 
     def mend(self) -> None:
         with self._lock:
             self._away = False
+        self.slow(0)
 
     def close(self) -> None:
         self.cut()
         self._closed = True
+        self._prompt.set()
         with suppress(OSError), socket.create_connection(self._listener.getsockname()):
             pass
         self._thread.join(60)
@@ -49,26 +77,38 @@ class TcpProxy:
             threading.Thread(target=self._pass_on, args=(client,), daemon=True).start()
 
     def _pass_on(self, client: socket.socket) -> None:
-        with suppress(OSError), client, socket.create_connection(("127.0.0.1", self._target)) as server:
+        with suppress(OSError), client, self._connected() as server:
             with self._lock:
                 self._open |= {client, server}
                 if self._away:
                     _hang_up(client)
-            back = threading.Thread(target=_pump, args=(server, client), daemon=True)
+            back = threading.Thread(target=self._pump, args=(server, client), daemon=True)
             back.start()
-            _pump(client, server)
+            self._pump(client, server)
             back.join()
             with self._lock:
                 self._open -= {client, server}
 
+    def _connected(self) -> socket.socket:
+        if isinstance(self._target, int):
+            return socket.create_connection(("127.0.0.1", self._target))
+        made = socket.socket(socket.AF_UNIX)
+        try:
+            made.connect(self._target)
+        except OSError:
+            made.close()
+            raise
+        return made
 
-def _pump(source: socket.socket, sink: socket.socket) -> None:
-    with suppress(OSError):
-        while data := source.recv(65536):
-            sink.sendall(data)
-    for end in (source, sink):
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
         with suppress(OSError):
-            end.shutdown(socket.SHUT_RDWR)
+            while data := source.recv(65536):
+                if self._delay:
+                    self._prompt.wait(self._delay)
+                sink.sendall(data)
+        for end in (source, sink):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
 
 
 def _hang_up(connection: socket.socket) -> None:
@@ -78,7 +118,7 @@ def _hang_up(connection: socket.socket) -> None:
 
 
 @contextmanager
-def tcp_proxy(target: int) -> Iterator[TcpProxy]:
+def tcp_proxy(target: int | str) -> Iterator[TcpProxy]:
     proxy = TcpProxy(target)
     try:
         yield proxy

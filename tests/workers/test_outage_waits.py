@@ -243,7 +243,14 @@ def test_who_could_not_be_heard_is_not_thought_dead(harness: WorkerHarness, monk
     monkeypatch.setattr(harness.services.jobs, "silent_workers", lambda: rescues.append("looked") or set())
     sweeper = sweep.Sweeper(harness.services)
     sweeper.perform((sweep.rescue,))
+    assert rescues == [], "who has just begun to listen does not know what was before"
+    monkeypatch.setattr(sweeper, "_unheard_until", 0.0)
+    sweeper.perform((sweep.rescue,))
     assert len(rescues) == 1
+    monkeypatch.setattr(sweeper, "_listened", 1.0)
+    sweeper.perform((sweep.rescue,))
+    assert len(rescues) == 1, "it has not listened for long: it stood still, and so may they have"
+    monkeypatch.setattr(sweeper, "_unheard_until", 0.0)
 
     def away(*_: object) -> None:
         raise DatabaseUnavailable

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+import time
+from collections.abc import Callable
+from functools import partial
 
 from infra.logs import log_context
 from infra.outbound.client import Answer
+from infra.webhooks.delivery_queue import LEASE_SECONDS
 from infra.webhooks.retry_schedule import verdict
 from infra.webhooks.signature import attempt
 from infra.webhooks.store import Delivery, Outcome
 from infra.wiring import Services
-from pipeline.errors import SecretUnreadable, StenopoolError
+from pipeline.errors import DatabaseUnavailable, SecretUnreadable, StenopoolError
+from workers.outage_waits import PAUSES
 from workers.worker_context import WorkerContext
 
 log = logging.getLogger(__name__)
@@ -60,7 +66,7 @@ def _attempt(services: Services, delivery: Delivery) -> Answer:
 
 
 def _send(services: Services, delivery: Delivery) -> None:
-    message = delivery.message
+    message, began = delivery.message, time.monotonic()
     with log_context(message_id=message.id, job_id=message.job_id, attempt=delivery.n):
         answer = _attempt(services, delivery)
         scale = services.settings.webhook_time_scale
@@ -71,6 +77,20 @@ def _send(services: Services, delivery: Delivery) -> None:
             response_excerpt=answer.body[:EXCERPT].decode("utf-8", errors="replace").replace("\0", "\ufffd"),
             duration_ms=answer.duration_ms,
         )
-        services.webhooks.record(delivery, outcome, follows, scale=scale)
+        _recorded(partial(services.webhooks.record, delivery, outcome, follows, scale=scale), began + LEASE_SECONDS)
         services.metrics.webhooks.labels("delivered" if follows.delivered else "failed").inc()
         log.info("webhook answered %s, again in %s", answer.status or answer.failure, follows.retry_in)
+
+
+def _recorded(record: Callable[[], object], until: float) -> None:
+    """What has been answered is not sent again because the database is restarted; for as long as the message is ours. Raises
+    DatabaseUnavailable."""
+    for pause in itertools.chain(PAUSES, itertools.repeat(PAUSES[-1])):
+        try:
+            record()
+        except DatabaseUnavailable:
+            if time.monotonic() + pause > until:
+                raise
+        else:
+            return
+        time.sleep(pause)

@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from standardwebhooks import Webhook
 
 from infra.webhooks.signing_secrets import new_secret
+from pipeline.errors import DatabaseUnavailable
 from tests.support.receiver import Receiver, receiving
 from tests.support.recordings import short
 from tests.support.waiting import wait_until
@@ -96,3 +98,24 @@ def test_a_failed_job_is_told_of_too(harness: WorkerHarness, receiver: Receiver)
 
 def test_a_message_that_does_not_exist_is_no_error(harness: WorkerHarness) -> None:
     deliver(harness.worker("io"), "evt_unknown")
+
+
+def test_what_was_answered_is_not_sent_again_because_the_database_is_away(
+    harness: WorkerHarness, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness.submit(short(1), webhook_url=receiver.url, webhook_secret=new_secret())
+    harness.work(most=1)
+    record, tries = harness.services.webhooks.record, []
+
+    def away_at_first(*given: Any, **more: Any) -> Any:
+        tries.append(given)
+        if len(tries) < 3:
+            raise DatabaseUnavailable
+        return record(*given, **more)
+
+    monkeypatch.setattr(harness.services.webhooks, "record", away_at_first)
+    monkeypatch.setattr("workers.steps.deliver.PAUSES", (0.0,))
+    assert deliver_due(harness) == 1
+    assert (len(tries), len(receiver.got)) == (3, 1)
+    (message, _), *_ = harness.services.webhooks.messages(harness.account)[0]
+    assert message.status == "delivered"
