@@ -17,6 +17,9 @@ from infra.encryption.key_file import UNSET, secret_keys
 from infra.encryption.resealing import Resealing
 from infra.encryption.rolling_upgrade import EverybodyOpens
 from infra.encryption.secret_box import SecretBox
+from infra.files.file_store import FileStore
+from infra.files.joining import Joiner
+from infra.files.upload_store import UploadStore
 from infra.idempotency import IdempotencyStore
 from infra.jobs.store import JobStore
 from infra.keys.accounts import Accounts
@@ -58,6 +61,9 @@ class Services:
     accounts: Accounts
     idempotent_creation: IdempotentCreation
     media: MediaStore
+    files: FileStore
+    uploads: UploadStore
+    joiner: Joiner
     jobs: JobStore
     eraser: AccountEraser
     webhooks: WebhookStore
@@ -123,6 +129,7 @@ def build(settings: Settings, *, engine_processes: int | None = None) -> Service
         jobs = JobStore(
             database, lease_seconds=settings.lease_seconds, max_attempts=settings.max_attempts, secrets=secrets
         )
+        files, uploads = FileStore(database), UploadStore(database)
         return Services(
             settings=settings,
             database=database,
@@ -131,6 +138,9 @@ def build(settings: Settings, *, engine_processes: int | None = None) -> Service
             accounts=accounts,
             idempotent_creation=IdempotentCreation(database, accounts),
             media=MediaStore(database),
+            files=files,
+            uploads=uploads,
+            joiner=Joiner(uploads, files, storage),
             jobs=jobs,
             eraser=AccountEraser(database, jobs, accounts),
             webhooks=WebhookStore(database, secrets),

@@ -26,6 +26,7 @@ WAKE_UPS = 100  # messages that wait at most for the sweep's sake: more than any
 DELIVERIES_AT_ONCE = 100
 RECEIVER_FORGOTTEN = 7 * 24 * 3600.0  # seconds since anything was sent to it
 UPLOAD_GIVEN_UP = 3600.0  # seconds without a byte
+UPLOAD_FORGOTTEN = 7 * 24 * 3600.0  # seconds since one ended
 IDEMPOTENCY_SECONDS = 24 * 3600.0
 WORKER_FORGOTTEN = 600.0
 MOST_FAILURES = 3
@@ -243,6 +244,16 @@ def abort_uploads(services: Services) -> None:
     services.metrics.orphans.inc(services.storage.abort_stale_uploads(UPLOAD_GIVEN_UP))
 
 
+def expire_files(services: Services) -> None:
+    """Files past their time go, and uploads that got no part for a day."""
+    after = ""
+    while found := services.files.expire(after_id=after):
+        after = found[-1]
+    while services.uploads.expire():
+        pass
+    services.uploads.forget(UPLOAD_FORGOTTEN)
+
+
 def forget_old(services: Services) -> None:
     """Rows of dead workers, of receivers that nothing is sent to, and idempotency keys past their day."""
     services.workers.forget(WORKER_FORGOTTEN)
@@ -298,6 +309,7 @@ CLEANING: tuple[Duty, ...] = (purge, clear, erase_accounts, erase, drop_media)
 EVERY_MINUTE: tuple[Duty, ...] = (
     stop_forbidden,
     abort_uploads,
+    expire_files,
     release_dead,
     announce_low_balances,
     forget_old,

@@ -31,7 +31,12 @@ GLANCE, GLANCE_SECONDS = (
     0.05,
 )  # what is about to arrive anyway is taken first, so that the connection can go on
 LEAST_RATE = 512  # bytes a second, below which a body is not even thrown away
-UPLOADS = frozenset({"/v1/audio/transcriptions", "/v1/audio/translations", "/v1/audio/jobs", "/v1/audio/estimates"})
+UPLOADS = frozenset(
+    {
+        "/v1/audio/transcriptions", "/v1/audio/translations", "/v1/audio/jobs", "/v1/audio/estimates",
+        "/v1/files", "/v1/uploads/{upload_id}/parts",
+    }
+)  # fmt: skip
 JSON_LIMIT = 1024 * 1024  # bytes
 LONG_JSON = 64 * 1024  # bytes: what is longer is not read on the event loop
 
@@ -133,8 +138,12 @@ class EarlyResponse:
         if self._body.finished:
             return
         MutableHeaders(scope=message)["connection"] = "close"
-        if "principal" in self._scope["state"] and self._scope["path"] in UPLOADS and self._body.invited:
+        if "principal" in self._scope["state"] and _takes_uploads(self._scope["path"]) and self._body.invited:
             self._scope["state"]["allowance"] = self._upload
+
+
+def _takes_uploads(path: str) -> bool:
+    return path in UPLOADS or (path.startswith("/v1/uploads/") and path.endswith("/parts"))
 
 
 async def _within(seconds: float, waiting: Awaitable[None]) -> None:

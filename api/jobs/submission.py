@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -16,6 +16,7 @@ from api.dependencies import JOBS, AppContext
 from api.http.idempotency import REPLAYED, idempotency, idempotency_key
 from api.http.repeated_headers import RESPOND_ASYNC, wants_async
 from api.http.request_body import read_json, validated
+from api.jobs.kept_recording import kept_file, look_into
 from api.jobs.quote import heard_ms, job_terms, known_ms_of
 from api.schemas.audio_options import TranscriptionFields
 from api.schemas.job_object import job_object
@@ -31,6 +32,7 @@ from infra.keys.tiers import checked_priority
 from infra.money.job_money import Terms
 from infra.outbound.url_policy import shown_url
 from infra.webhooks.signing_secrets import new_secret
+from infra.wiring import Services
 from pipeline.audio.duration.estimate import UNKNOWN_MS, Ends, Estimate
 from pipeline.audio.raw_sound import RawSound
 from pipeline.errors import DatabaseUnavailable, InvalidRequest, OutboundRefused, StenopoolError
@@ -39,13 +41,14 @@ from pipeline.options import Task
 Fields = JobFields | SpeechJobFields
 JSON_LIMIT = 8 * 1024**2  # bytes: the longest text, escaped, and its options
 RETRY_AFTER = "1"  # seconds until the first look at a new job is worth it
-ONE_INPUT = "Send exactly one of a multipart `file` and a `url`."
+ONE_INPUT = "Send exactly one of a multipart `file`, a `url`, a `file_id` and an `upload_id`."
+ELSEWHERE = ("url", "file_id", "upload_id")  # where a recording may be that does not come with the request
 NO_TEXT = 'This job hears a recording and takes no `text`. To have a `text` spoken, set `task` to "speech".'
 
 
 @dataclass(frozen=True)
 class _Input:
-    """What there is to hear: an upload that is in storage, or a URL to fetch."""
+    """What there is to hear: a recording that is in storage, or a URL to fetch."""
 
     facts: dict[str, Any]
     media: Media | None = None
@@ -131,9 +134,14 @@ async def _input(asked: _Asked, fields: Fields, form: Form, sink: StorageSink) -
         if form.filename is not None:
             raise InvalidRequest("A speech job takes its `text` as a field, not as a file.", param="file")
         return await _written(fields, sink)
-    if form.filename is None:
-        return _fetched(asked.context, fields)
-    return await asked.context.transfer(partial(_uploaded, fields, sink))
+    given = [name for name in ELSEWHERE if getattr(fields, name) is not None]
+    if len(given) + (form.filename is not None) != 1:
+        raise InvalidRequest(ONE_INPUT, param=given[0] if given else "file")
+    if form.filename is not None:
+        return await asked.context.transfer(partial(_uploaded, fields, sink))
+    if fields.url is not None:
+        return _fetched(asked.context, fields, fields.url)
+    return await asked.context.transfer(partial(_kept, asked.context.services, asked.caller.account_id, fields))
 
 
 async def _written(fields: SpeechJobFields, sink: StorageSink) -> _Input:
@@ -149,20 +157,29 @@ async def _written(fields: SpeechJobFields, sink: StorageSink) -> _Input:
 def _uploaded(fields: JobFields, sink: StorageSink) -> _Input:
     media = sink.media
     assert media is not None
-    if fields.url is not None:
-        raise InvalidRequest(ONE_INPUT, param="url")
     if sink.look and not fields.raw:
         sink.look.finish()
+    return _stored(fields, media, sink.ends)
+
+
+def _kept(services: Services, account_id: str, fields: JobFields) -> _Input:
+    file = kept_file(services, account_id, fields)
+    media, ends = look_into(services, account_id, file, fields)
+    kept = _stored(fields, media, ends)
+    return replace(kept, facts=kept.facts | {"file_id": file.id})
+
+
+def _stored(fields: JobFields, media: Media, ends: Ends) -> _Input:
     facts: dict[str, Any] = {
         "type": "file",
         "filename": media.filename,
         "bytes": media.bytes,
         "sha256": media.sha256,
     }
-    length = sink.ends.estimate(fields.raw)
+    length = ends.estimate(fields.raw)
     if not length.guessed:
         facts["expected_ms"] = heard_ms(fields, length)
-    return _Input(facts, media=media, ends=sink.ends)
+    return _Input(facts, media=media, ends=ends)
 
 
 def check_target(context: AppContext, url: str, *, param: str) -> None:
@@ -173,13 +190,11 @@ def check_target(context: AppContext, url: str, *, param: str) -> None:
         raise OutboundRefused(error.message, param=param) from error
 
 
-def _fetched(context: AppContext, fields: JobFields) -> _Input:
-    if fields.url is None:
-        raise InvalidRequest(ONE_INPUT, param="file")
-    check_target(context, fields.url, param="url")
-    shown = shown_url(fields.url)
+def _fetched(context: AppContext, fields: JobFields, url: str) -> _Input:
+    check_target(context, url, param="url")
+    shown = shown_url(url)
     facts = {"type": "url", "filename": shown.rsplit("/", maxsplit=1)[-1] or None, "url": shown}
-    return _Input(facts, source={"url": fields.url, "headers": fields.headers or {}})
+    return _Input(facts, source={"url": url, "headers": fields.headers or {}})
 
 
 async def _submit(asked: _Asked, fields: Fields, heard: _Input) -> Response:

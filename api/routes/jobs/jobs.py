@@ -43,8 +43,8 @@ NO_MONEY = answers(s402="The balance does not cover it.")
     openapi_extra=takes(json=(JobFields, SpeechJobFields), form=JobFields),
 )
 async def create(request: Request, context: Context, caller: Caller) -> Response:
-    """A recording of any length: a multipart `file`, or a `url`; or, with `"task": "speech"`, a `text` to be spoken.
-    `Idempotency-Key` makes repeating it harmless."""
+    """A recording of any length: a multipart `file`, a `url`, a `file_id` or an `upload_id`; or, with `"task": "speech"`, a `text`
+    to be spoken. `Idempotency-Key` makes repeating it harmless."""
     return await create_job(request, context, caller)
 
 

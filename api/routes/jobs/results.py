@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from functools import partial
 from typing import Annotated, Any
 
@@ -91,13 +91,7 @@ async def audio(context: Context, caller: Caller, job_id: str) -> Response:
         first = await context.transfer(partial(next, blocks, b""))
     except InputMissing as error:
         raise await context.query(partial(why_gone, context, job)) from error
-    return Stream(_sound(context, first, blocks), media_type=MEDIA_TYPES[name], headers=headers)
-
-
-async def _sound(context: AppContext, first: bytes, blocks: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
-    yield first
-    while block := await context.transfer(partial(next, blocks, b"")):
-        yield block
+    return Stream(context.stream(first, blocks), media_type=MEDIA_TYPES[name], headers=headers)
 
 
 @router.get(
