@@ -10,6 +10,8 @@ from types import TracebackType
 from typing import Self
 
 from infra.audit.audit_log import AuditLog
+from infra.batches.batch_store import BatchStore
+from infra.batches.line_store import LineStore
 from infra.broker import JobQueue
 from infra.database.session import Database
 from infra.embedded_redis import broker_url
@@ -64,6 +66,8 @@ class Services:
     files: FileStore
     uploads: UploadStore
     joiner: Joiner
+    batches: BatchStore
+    lines: LineStore
     jobs: JobStore
     eraser: AccountEraser
     webhooks: WebhookStore
@@ -141,6 +145,8 @@ def build(settings: Settings, *, engine_processes: int | None = None) -> Service
             files=files,
             uploads=uploads,
             joiner=Joiner(uploads, files, storage),
+            batches=BatchStore(database),
+            lines=LineStore(database),
             jobs=jobs,
             eraser=AccountEraser(database, jobs, accounts),
             webhooks=WebhookStore(database, secrets),

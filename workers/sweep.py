@@ -18,6 +18,7 @@ from infra.metrics import ALIVE_SECONDS
 from infra.privacy.account_erasure import folder_of
 from infra.wiring import Services
 from pipeline.errors import DatabaseUnavailable, StenopoolError, WrongState
+from workers.batches.advance import advance_batches
 from workers.steps.deliver import ring
 
 log = logging.getLogger(__name__)
@@ -304,7 +305,7 @@ EVERY_SWEEP: tuple[Duty, ...] = (
     deliver_due,
     deliver_again,
 )
-BESIDE_IT: tuple[Duty, ...] = (drop_sound,)  # as often, but it may wait for the store
+BESIDE_IT: tuple[Duty, ...] = (drop_sound, advance_batches)  # as often, but it may wait for the store
 CLEANING: tuple[Duty, ...] = (purge, clear, erase_accounts, erase, drop_media)
 EVERY_MINUTE: tuple[Duty, ...] = (
     stop_forbidden,

@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from api.schemas.audio_options import Lenient, Parsed
-from api.schemas.number_bounds import GREATEST
 from infra.database.tables import File, Upload, UploadPart
 from infra.files.upload_store import MOST_PARTS, PART_BYTES
+from infra.requests.audio_options import Lenient, Parsed
+from infra.requests.number_bounds import GREATEST
 
 MAX_NAME = 200  # characters of a file's name
 SHORTEST_KEPT, LONGEST_KEPT = 3600, 2_592_000  # seconds

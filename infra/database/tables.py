@@ -43,6 +43,8 @@ _DATED = text("since >= 0")
 _OF_ACCOUNT = ("role", "account_id", "slow", "rank")
 _IN_TURN = ("since", "job_id", "idx")
 _SOUND = text("sound_key IS NOT NULL")
+_UNFINISHED = text("status IN ('validating', 'in_progress', 'cancelling', 'finalizing')")
+_IN_BATCH = text("batch_id IS NOT NULL")
 _WAITS = text("waits_for IS NOT NULL")
 _UNDER_WAY = text("lease_token IS NOT NULL OR dispatched_at IS NOT NULL")
 
@@ -161,6 +163,65 @@ class UploadPart(SQLModel, table=True):
     created_at: float = Field(sa_type=Double)
 
 
+class Batch(SQLModel, table=True):
+    """Thousands of requests in one file (/v1/batches)."""
+
+    __tablename__ = "batches"
+    __table_args__ = (
+        Index("ix_batches_account_id_created_at_id", "account_id", "created_at", "id"),
+        # Only those under way, which are few.
+        Index("ix_batches_due", "next_at", sqlite_where=_UNFINISHED, postgresql_where=_UNFINISHED),
+    )
+    id: str = Field(primary_key=True)  # batch_ + ULID
+    account_id: str = Field(foreign_key="accounts.id")
+    key_id: str | None = None
+    endpoint: str
+    input_file_id: str = Field(index=True)
+    completion_window: str
+    keep_seconds: int | None = None  # its output files
+    meta: dict[str, str] | None = _json()
+    request_id: str | None = None
+    status: str = "validating"  # infra/batches/batch_store.py draws the moves
+    ending: str | None = None  # what it will be once its output is written
+    errors: list[dict[str, Any]] | None = _json()
+    output_file_id: str | None = None
+    error_file_id: str | None = None
+    total: int = 0
+    completed: int = 0
+    failed: int = 0
+    captured_micro: int = Field(default=0, sa_type=BigInteger)
+    audio_ms: int = Field(default=0, sa_type=BigInteger)
+    waiting: dict[str, Any] | None = _json()  # why nothing of it begins at the moment
+    next_at: float = Field(default=0.0, sa_type=Double)  # not before
+    lease_token: str | None = None
+    lease_until: float | None = _time()
+    created_at: float = Field(sa_type=Double)
+    expires_at: float = Field(sa_type=Double)  # when its window closes
+    in_progress_at: float | None = _time()
+    finalizing_at: float | None = _time()
+    completed_at: float | None = _time()
+    failed_at: float | None = _time()
+    expired_at: float | None = _time()
+    cancelling_at: float | None = _time()
+    cancelled_at: float | None = _time()
+
+
+class BatchLine(SQLModel, table=True):
+    """One request of a batch, which becomes a job once."""
+
+    __tablename__ = "batch_lines"
+    __table_args__ = (Index("ix_batch_lines_state", "batch_id", "state", "n"),)
+    batch_id: str = Field(foreign_key="batches.id", primary_key=True)
+    n: int = Field(primary_key=True)  # the line's number in its file, from 1
+    custom_id: str
+    request: str | None = None  # JSON, as a job takes it; gone once it is a job
+    file_id: str | None = Field(default=None, index=True)  # of /v1/files, which it still needs
+    state: str = "waiting"  # waiting, running, completed, failed, left (it never ran)
+    job_id: str | None = Field(default=None, index=True)
+    error: dict[str, Any] | None = _json()
+    started_at: float | None = _time()
+
+
 class Job(SQLModel, table=True):
     """One request over one media."""
 
@@ -173,6 +234,7 @@ class Job(SQLModel, table=True):
         Index("ix_jobs_uncleared", "id", sqlite_where=_UNCLEARED, postgresql_where=_UNCLEARED),
         Index("ix_jobs_held", "queue", sqlite_where=_HELD, postgresql_where=_HELD),
         Index("ix_jobs_waits", "waits_for", sqlite_where=_WAITS, postgresql_where=_WAITS),
+        Index("ix_jobs_batch", "batch_id", sqlite_where=_IN_BATCH, postgresql_where=_IN_BATCH),
     )
     id: str = Field(primary_key=True)  # job_ + ULID
     account_id: str = Field(foreign_key="accounts.id")
@@ -180,6 +242,7 @@ class Job(SQLModel, table=True):
     task: str
     model: str
     request: dict[str, Any] = _json(nullable=False)  # the caller's options, verbatim
+    batch_id: str | None = None  # it is a line of that batch
     client_reference_id: str | None = Field(default=None, index=True)
     meta: dict[str, str] | None = _json()
     priority: int = 0

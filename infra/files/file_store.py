@@ -6,19 +6,20 @@ import builtins
 from functools import partial
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, exists, select, tuple_
+from sqlalchemy import ColumnElement, exists, or_, select, tuple_
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from infra.database.clock import now, read_clock
 from infra.database.ids import new_file_id
 from infra.database.session import Database
-from infra.database.tables import File, Job, Media
+from infra.database.tables import Batch, BatchLine, File, Job, Media
 from infra.idempotency import Idempotency, create_once, forget_made
 from infra.media import KEPT, let_go, want_stored
 from pipeline.errors import InvalidRequest, NotFound, WrongState
 from pipeline.lifecycle import LIVE
 
+UNFINISHED = ("validating", "in_progress", "cancelling", "finalizing")  # statuses of a batch
 BATCH_SECONDS = 30 * 24 * 3600  # how long a batch's input is kept where nobody says
 
 
@@ -120,8 +121,12 @@ def drop_file(session: Session, file: File) -> bool:
 
 
 def _needed() -> ColumnElement[bool]:
-    """Whether a file's sound is still to be heard."""
-    return exists().where(col(Job.media_id) == col(File.media_id), col(Job.status).in_(LIVE))
+    """Whether a file's sound is still to be heard, or its lines to be run."""
+    return or_(
+        exists().where(col(Job.media_id) == col(File.media_id), col(Job.status).in_(LIVE)),
+        exists().where(col(Batch.input_file_id) == col(File.id), col(Batch.status).in_(UNFINISHED)),
+        exists().where(col(BatchLine.file_id) == col(File.id), col(BatchLine.state) == "waiting"),
+    )
 
 
 def _own(session: Session, account_id: str, file_id: str, *, lock: bool = False) -> File:

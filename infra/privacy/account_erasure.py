@@ -24,6 +24,8 @@ from infra.database.tables import (
     Account,
     AccountErasure,
     ApiKey,
+    Batch,
+    BatchLine,
     File,
     IdempotencyKey,
     Job,
@@ -183,6 +185,7 @@ def _counted(session: Session, account_id: str) -> dict[str, int]:
     recordings = select(func.count()).where(col(Media.account_id) == account_id, col(Media.state).in_(USABLE))
     return {
         "jobs": _count(session, Job, account_id),
+        "batches": _count(session, Batch, account_id),
         "files": _count(session, File, account_id),
         "uploads": _count(session, Upload, account_id),
         "recordings": session.execute(recordings).scalar_one(),
@@ -204,8 +207,10 @@ def _of(table: type[SQLModel], account_id: str) -> ColumnElement[bool]:
 
 
 def _let_media_go(session: Session, account_id: str) -> bool:
-    """Files and uploads first, which name media."""
-    for table in (UploadPart, Upload, File):
+    """Files and uploads first, which name media, and before them batches, whose lines name files."""
+    mine = select(col(Batch.id)).where(col(Batch.account_id) == account_id)
+    session.execute(delete(BatchLine).where(col(BatchLine.batch_id).in_(mine)))
+    for table in (Batch, UploadPart, Upload, File):
         session.execute(delete(table).where(_of(table, account_id)))
     some = select(Media).where(col(Media.account_id) == account_id).order_by(col(Media.id)).limit(PAGE)
     found = session.scalars(some.with_for_update()).all()

@@ -11,7 +11,6 @@ from starlette.responses import JSONResponse
 
 from api.dependencies import AppContext, Caller, Context
 from api.http.idempotency import REPLAYED, idempotency, idempotency_key
-from api.http.request_body import validated
 from api.http.sse import Stream
 from api.openapi.document import answers, shown_as, takes
 from api.schemas.files import FileFields, FileQuery, file_object
@@ -19,6 +18,7 @@ from api.schemas.pagination import page
 from api.uploads.form import read_form
 from api.uploads.sinks import KeptSink, announced_bytes, beyond, size_first
 from infra.files.file_store import BATCH_SECONDS
+from infra.requests.validation import validated
 from pipeline.errors import DatabaseUnavailable, InvalidRequest, NotFound
 
 router = APIRouter(prefix="/v1/files", tags=["files"])

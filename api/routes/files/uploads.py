@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse
 
 from api.dependencies import AppContext, Caller, Context
 from api.http.idempotency import REPLAYED, idempotency, idempotency_key
-from api.http.request_body import read_json, validated
+from api.http.request_body import read_json
 from api.openapi.document import answers, takes
 from api.routes.files.files import keep_seconds
 from api.schemas.files import Completion, DirectPart, PartForm, UploadFields, part_object, upload_object
@@ -19,6 +19,7 @@ from api.uploads.part_sink import TOO_LARGE, PartSink
 from api.uploads.sinks import beyond, size_first
 from infra.files.joining import Checksums
 from infra.files.upload_store import COMPLETED, PART_BYTES, NewUpload, key_of, new_part
+from infra.requests.validation import validated
 from pipeline.errors import DirectUploadUnavailable, InvalidRequest, MediaTooLarge
 
 router = APIRouter(prefix="/v1/uploads", tags=["files"])

@@ -24,11 +24,11 @@ from api.jobs.results import (
     why_gone,
 )
 from api.openapi.document import answers, shown_as
-from api.schemas.job_object import delivery_object, event_object, terminal
-from api.schemas.number_bounds import GREATEST, EventId
 from api.schemas.pagination import page
 from infra.database.tables import JobEvent
 from infra.jobs.create_and_read import JobMark
+from infra.requests.job_object import delivery_object, event_object, terminal
+from infra.requests.number_bounds import GREATEST, EventId
 from pipeline.audio.encode import MEDIA_TYPES
 from pipeline.errors import InputMissing, NotFound
 from pipeline.transcript import Segment

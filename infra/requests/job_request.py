@@ -7,8 +7,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema, field_validator, model_validator
 
-from api.schemas.audio_options import MAX_INPUT, AnyVoice, Lenient, Many, Parsed, TranscriptionFields, Unset, VoiceId
-from api.schemas.number_bounds import KeptSeconds, Seconds, WholeSeconds
+from infra.requests.audio_options import MAX_INPUT, AnyVoice, Lenient, Many, Parsed, TranscriptionFields, Unset, VoiceId
+from infra.requests.number_bounds import KeptSeconds, Seconds, WholeSeconds
 from infra.webhooks.outbox import JOB_EVENTS, WAITING_EVENT
 from infra.webhooks.signing_secrets import check_secret
 from pipeline.errors import InvalidRequest

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from contextlib import closing
 
-from api.schemas.job_request import JobFields
 from infra.database.tables import File, Media
+from infra.requests.job_request import JobFields
 from infra.wiring import Services
 from pipeline.audio.duration.estimate import HEAD_BYTES, Ends
 from pipeline.audio.first_look import FirstLook

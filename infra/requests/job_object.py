@@ -60,6 +60,7 @@ def job_object(
         "status": job.status,
         **{name: epoch(getattr(job, name)) for name in MOVES},
         "client_reference_id": job.client_reference_id,
+        **({} if job.batch_id is None else {"batch_id": job.batch_id}),
         "metadata": job.meta or {},
         "input": {name: job.input.get(name) for name in INPUT} | _elsewhere(job),
         "request": shown_request(job),
