@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from functools import partial
 from typing import Annotated, TypeVar
 
@@ -84,6 +84,12 @@ class AppContext:
     async def transfer(self, call: Callable[[], Result]) -> Result:
         """Run a blocking call that moves bytes to or from storage."""
         return await self._transfer.run(call)
+
+    async def stream(self, first: bytes, blocks: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
+        """An object of the store from its first block on, which somebody has read to know that it is there."""
+        yield first
+        while block := await self.transfer(partial(next, blocks, b"")):
+            yield block
 
     async def publish(self, call: Callable[[], Result]) -> Result:
         """Run a blocking call to the broker."""

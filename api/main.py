@@ -26,6 +26,7 @@ from api.openapi.document import document
 from api.routes.account import erasure, models, usage, webhooks
 from api.routes.admin import accounts_and_keys, audit, money
 from api.routes.audio import speech, speech_lists, transcriptions
+from api.routes.files import batches, files, uploads
 from api.routes.jobs import estimates, jobs, results
 from api.routes.system import docs_page, health
 from api.sync.hold_renewal import hold_renewal_task
@@ -72,6 +73,9 @@ def create_app(services: Services | None = None, *, settings: Settings | None = 
         speech_lists,
         jobs,
         results,
+        files,
+        uploads,
+        batches,
         webhooks,
         usage,
         erasure,

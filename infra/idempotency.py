@@ -16,11 +16,11 @@ from sqlmodel import col
 
 from infra.database.clock import now
 from infra.database.session import Database
-from infra.database.tables import Account, ApiKey, IdempotencyKey, Job, WebhookEndpoint
+from infra.database.tables import Account, ApiKey, Batch, File, IdempotencyKey, Job, Upload, WebhookEndpoint
 from infra.encryption.secret_box import PLAIN, SecretBox, with_secrets
 from pipeline.errors import IdempotencyConflict
 
-Made = TypeVar("Made", Job, WebhookEndpoint, Account, ApiKey)
+Made = TypeVar("Made", Job, WebhookEndpoint, Account, ApiKey, File, Upload, Batch)
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def _remember(
     session: Session,
     account_id: str,
     idempotency: Idempotency,
-    made: Job | WebhookEndpoint | Account | ApiKey,
+    made: Job | WebhookEndpoint | Account | ApiKey | File | Upload | Batch,
     secrets: SecretBox,
 ) -> bool:
     """Keep the first answer; False when somebody else has used the key since `_recall`."""

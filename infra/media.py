@@ -18,6 +18,10 @@ from pipeline.errors import InputMissing, NotFound
 from pipeline.lifecycle import LIVE
 
 AHEAD = 64 * 1024**2  # bytes that are reserved at once for an upload of unknown length, at most
+# The account's own, which no sweep gives up and no job's end takes away: a file's, and that of an upload part by part.
+KEPT, EXPECTED = "kept", "expected"
+OWN = (KEPT, EXPECTED)
+USABLE = ("stored", KEPT)
 GIVE_UP_AGAIN = 60.0  # seconds until media that was to be deleted, and was not forgotten, is handed out once more
 
 
@@ -69,11 +73,7 @@ class MediaStore:
         """All `size` bytes are in storage, and count. Raises LimitExceeded, InputMissing when the sweep has given the upload up."""
         with self._database.write() as session:
             media = _pending(session, media_id)
-            media.state = "stored"
-            media.bytes = size
-            media.sha256 = sha256
-            media.touched_at = read_clock(session)
-            _recount(session, media, size)
+            mark_stored(session, media, size, sha256)
         return media
 
     def get(self, account_id: str, media_id: str) -> Media:
@@ -151,8 +151,23 @@ def want_stored(session: Session, media: Media | None) -> None:
     if media is None:
         return
     row = _locked(session, media.id)
-    if row is None or row.state != "stored" or row.account_id != media.account_id:
+    if row is None or row.state not in USABLE or row.account_id != media.account_id:
         raise InputMissing
+
+
+def mark_stored(session: Session, media: Media, size: int, sha256: str) -> None:
+    """Its lock is ours, and all its bytes are in storage. Raises LimitExceeded."""
+    media.state = "stored"
+    media.bytes = size
+    media.sha256 = sha256
+    media.touched_at = read_clock(session)
+    _recount(session, media, size)
+
+
+def give_room(session: Session, media: Media, size: int) -> None:
+    """Its lock is ours: it counts `size` bytes, where those are more than it counts already. Raises LimitExceeded."""
+    if size > media.counted:
+        _recount(session, media, size)
 
 
 def let_go(session: Session, media: Media) -> None:

@@ -49,6 +49,7 @@ class Settings(BaseModel):
     database_url: str = Field("", repr=False)  # may hold a password; empty: SQLite in `home`
     redis_url: str = Field("", repr=False)  # likewise; empty: the private Redis that `up` starts
     storage_url: str = ""  # empty: file://<home>/storage
+    storage_public_url: str = ""  # where clients reach the S3 of `storage_url`; empty: parts come through us
     catalog: Path | None = None
     admin_key: str | None = Field(None, repr=False)
     key_pepper: str = Field("", repr=False)  # keys the stored hashes; several by commas, the newest first
@@ -89,6 +90,13 @@ class Settings(BaseModel):
     @classmethod
     def _networks(cls, value: Any) -> Any:
         return tuple(part for part in value.replace(",", " ").split() if part) if isinstance(value, str) else value
+
+    @field_validator("storage_public_url")
+    @classmethod
+    def _web_address(cls, value: str) -> str:
+        if value and not value.startswith(("https://", "http://")):
+            raise PydanticCustomError("storage_public_url", "it is a URL such as https://s3.example.org")
+        return value.rstrip("/")
 
     @field_validator("admin_key")
     @classmethod

@@ -10,6 +10,8 @@ from types import TracebackType
 from typing import Self
 
 from infra.audit.audit_log import AuditLog
+from infra.batches.batch_store import BatchStore
+from infra.batches.line_store import LineStore
 from infra.broker import JobQueue
 from infra.database.session import Database
 from infra.embedded_redis import broker_url
@@ -17,6 +19,9 @@ from infra.encryption.key_file import UNSET, secret_keys
 from infra.encryption.resealing import Resealing
 from infra.encryption.rolling_upgrade import EverybodyOpens
 from infra.encryption.secret_box import SecretBox
+from infra.files.file_store import FileStore
+from infra.files.joining import Joiner
+from infra.files.upload_store import UploadStore
 from infra.idempotency import IdempotencyStore
 from infra.jobs.store import JobStore
 from infra.keys.accounts import Accounts
@@ -59,6 +64,11 @@ class Services:
     accounts: Accounts
     idempotent_creation: IdempotentCreation
     media: MediaStore
+    files: FileStore
+    uploads: UploadStore
+    joiner: Joiner
+    batches: BatchStore
+    lines: LineStore
     jobs: JobStore
     eraser: AccountEraser
     webhooks: WebhookStore
@@ -125,6 +135,7 @@ def build(settings: Settings, *, engine_processes: int | None = None) -> Service
         jobs = JobStore(
             database, lease_seconds=settings.lease_seconds, max_attempts=settings.max_attempts, secrets=secrets
         )
+        files, uploads = FileStore(database), UploadStore(database)
         return Services(
             settings=settings,
             database=database,
@@ -133,6 +144,11 @@ def build(settings: Settings, *, engine_processes: int | None = None) -> Service
             accounts=accounts,
             idempotent_creation=IdempotentCreation(database, accounts),
             media=MediaStore(database),
+            files=files,
+            uploads=uploads,
+            joiner=Joiner(uploads, files, storage),
+            batches=BatchStore(database),
+            lines=LineStore(database),
             jobs=jobs,
             eraser=AccountEraser(database, jobs, accounts),
             webhooks=WebhookStore(database, secrets),

@@ -13,6 +13,8 @@
     │   │   └── UnsupportedLanguage   no language, or one that nobody who serves the model hears
     │   ├── AmountRefused             no amount of money that one can write down (pipeline.money)
     │   ├── CostLimitExceeded         it would cost more than the request's own `max_cost`
+    │   ├── ChecksumMismatch          what came is not what its sender has
+    │   ├── DirectUploadUnavailable   no URL can be handed out that takes bytes past us
     │   └── OutboundRefused           a URL that points where we may not go
     ├── Unauthenticated               no key, or not one of ours
     ├── Forbidden                     a good key that may not do this
@@ -115,6 +117,18 @@ class UnsupportedMedia(InvalidRequest):
     """Unsupported audio format. Supported: mp3, mp4, mpeg, mpga, m4a, wav, webm"""
 
     code = "unsupported_media"
+
+
+class ChecksumMismatch(InvalidRequest):
+    """The bytes that came are not those that were sent."""
+
+    code = "checksum_mismatch"
+
+
+class DirectUploadUnavailable(InvalidRequest):
+    """This server hands out no URLs for direct uploads: its storage is no S3, or STENOPOOL_STORAGE_PUBLIC_URL is not set."""
+
+    code = "direct_upload_unavailable"
 
 
 class NoAudioTrack(UnsupportedMedia):

@@ -18,6 +18,7 @@ from infra.metrics import ALIVE_SECONDS
 from infra.privacy.account_erasure import folder_of
 from infra.wiring import Services
 from pipeline.errors import BrokerUnavailable, DatabaseUnavailable, StenopoolError, WrongState
+from workers.batches.advance import advance_batches
 from workers.steps.deliver import ring
 
 log = logging.getLogger(__name__)
@@ -26,6 +27,7 @@ WAKE_UPS = 100  # messages that wait at most for the sweep's sake: more than any
 DELIVERIES_AT_ONCE = 100
 RECEIVER_FORGOTTEN = 7 * 24 * 3600.0  # seconds since anything was sent to it
 UPLOAD_GIVEN_UP = 3600.0  # seconds without a byte
+UPLOAD_FORGOTTEN = 7 * 24 * 3600.0  # seconds since one ended
 IDEMPOTENCY_SECONDS = 24 * 3600.0
 WORKER_FORGOTTEN = 600.0
 MOST_FAILURES = 3
@@ -253,6 +255,16 @@ def abort_uploads(services: Services) -> None:
     services.metrics.orphans.inc(services.storage.abort_stale_uploads(UPLOAD_GIVEN_UP))
 
 
+def expire_files(services: Services) -> None:
+    """Files past their time go, and uploads that got no part for a day."""
+    after = ""
+    while found := services.files.expire(after_id=after):
+        after = found[-1]
+    while services.uploads.expire():
+        pass
+    services.uploads.forget(UPLOAD_FORGOTTEN)
+
+
 def forget_old(services: Services) -> None:
     """Rows of dead workers, of receivers that nothing is sent to, and idempotency keys past their day."""
     services.workers.forget(WORKER_FORGOTTEN)
@@ -303,11 +315,12 @@ EVERY_SWEEP: tuple[Duty, ...] = (
     deliver_due,
     deliver_again,
 )
-BESIDE_IT: tuple[Duty, ...] = (drop_sound,)  # as often, but it may wait for the store
+BESIDE_IT: tuple[Duty, ...] = (drop_sound, advance_batches)  # as often, but it may wait for the store
 CLEANING: tuple[Duty, ...] = (purge, clear, erase_accounts, erase, drop_media)
 EVERY_MINUTE: tuple[Duty, ...] = (
     stop_forbidden,
     abort_uploads,
+    expire_files,
     release_dead,
     announce_low_balances,
     forget_old,

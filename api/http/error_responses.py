@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import Scope
 
+from infra.requests.validation import as_invalid_request
 from pipeline.errors import (
     AudioStalled,
     BrokerUnavailable,
@@ -149,14 +150,6 @@ DOOR_STATUS: Mapping[type[StenopoolError], int] = {
     UnsupportedEncoding: 415,
     ServerBusy: 503,
 }
-PLAIN_WORDS = {  # for what pydantic says in words of its own trade
-    "missing": "this field is required",
-    "int_parsing_size": "a number of so many digits is beyond every bound; the OpenAPI document names this one's",
-    "dict_type": "an object with named values is needed",
-    "model_type": "an object with named fields is needed",
-    "too_long": "at most {max_length} entries",
-    "too_short": "at least {min_length} entries",
-}
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 ROUTE_CODES = {404: "not_found", 405: "method_not_allowed", 413: "request_too_large"}
 
@@ -230,23 +223,6 @@ def unexpected() -> Response:
     return error_response(500, content_of(Exception()))
 
 
-def field_name(location: tuple[int | str, ...]) -> str | None:
-    """A validation error's place as a caller would write it: `webhook.url`, without pydantic's own words."""
-    parts = [str(part) for part in location if part not in ("body", "query", "path", "header", "[key]")]
-    return ".".join(parts) or None
-
-
-def as_invalid_request(error: ValidationError | RequestValidationError) -> InvalidRequest:
-    """The first thing that validation found, in our own shape. The value itself is never repeated."""
-    first = error.errors()[0]
-    param = field_name(tuple(first["loc"]))
-    message = str(first["msg"]).removeprefix("Value error, ")
-    if first["type"] in PLAIN_WORDS:
-        message = PLAIN_WORDS[first["type"]].format(**first.get("ctx", {}))
-    ours = first["type"] == "value_error"  # whole sentences, written here; pydantic's own want the name before them
-    return InvalidRequest(message if ours or not param else f"{param}: {message}", param=param)
-
-
 async def _ours(_request: Request, error: Exception) -> Response:
     assert isinstance(error, StenopoolError)
     return render(error)
@@ -258,7 +234,7 @@ async def _fault(_request: Request, _error: Exception) -> Response:
 
 async def _invalid(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError | ValidationError)
-    return render(as_invalid_request(error))
+    return render(as_invalid_request(dict(error.errors()[0])))
 
 
 async def _http(request: Request, error: Exception) -> Response:

@@ -8,7 +8,7 @@ from fastapi import Request
 
 from api.dependencies import milliseconds
 from pipeline.money import usd, usd_text
-from pipeline.transcript import TokenUsage, Transcript
+from pipeline.transcript import Transcript
 
 NOBODY = "none"  # a recording without speech is sent to nobody
 
@@ -46,26 +46,4 @@ def perf(request: Request, model_used: str, audio_ms: int) -> dict[str, Any]:
         "audio_duration_seconds": audio_ms / 1000,
         "cost_usd": usd(cost(request) or 0),
         "latency_ms": milliseconds(request),
-    }
-
-
-def usage(transcript: Transcript, response_format: str) -> dict[str, Any]:
-    """What was used: tokens where the provider counted them for every chunk, else the seconds of sound that were decoded.
-
-    verbose_json knows seconds only (contract.md section 1.3).
-    """
-    if transcript.usage is not None and response_format != "verbose_json":
-        return tokens(transcript.usage)
-    return {"type": "duration", "seconds": transcript.audio_ms / 1000}
-
-
-def tokens(used: TokenUsage) -> dict[str, Any]:
-    """A provider's count as OpenAI writes it."""
-    into, out = used.text_in + used.audio_in, used.text_out + used.audio_out
-    return {
-        "type": "tokens",
-        "input_tokens": into,
-        "input_token_details": {"text_tokens": used.text_in, "audio_tokens": used.audio_in},
-        "output_tokens": out,
-        "total_tokens": into + out,
     }

@@ -13,17 +13,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any
 
 import anyio.to_thread
-from pydantic import BaseModel, ValidationError
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.http.error_responses import BodyTooLarge, ClientGone, RequestTimeout, as_invalid_request
-from api.http.json_text import parsed
-from pipeline.errors import InvalidRequest
+from api.http.error_responses import BodyTooLarge, ClientGone, RequestTimeout
+from infra.requests.json_text import parsed
 
 PROGRESS = 4096  # bytes; a client that sends less than this within the read timeout is as good as silent
 GLANCE, GLANCE_SECONDS = (
@@ -31,11 +29,14 @@ GLANCE, GLANCE_SECONDS = (
     0.05,
 )  # what is about to arrive anyway is taken first, so that the connection can go on
 LEAST_RATE = 512  # bytes a second, below which a body is not even thrown away
-UPLOADS = frozenset({"/v1/audio/transcriptions", "/v1/audio/translations", "/v1/audio/jobs", "/v1/audio/estimates"})
+UPLOADS = frozenset(
+    {
+        "/v1/audio/transcriptions", "/v1/audio/translations", "/v1/audio/jobs", "/v1/audio/estimates",
+        "/v1/files", "/v1/uploads/{upload_id}/parts",
+    }
+)  # fmt: skip
 JSON_LIMIT = 1024 * 1024  # bytes
 LONG_JSON = 64 * 1024  # bytes: what is longer is not read on the event loop
-
-Schema = TypeVar("Schema", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -133,8 +134,12 @@ class EarlyResponse:
         if self._body.finished:
             return
         MutableHeaders(scope=message)["connection"] = "close"
-        if "principal" in self._scope["state"] and self._scope["path"] in UPLOADS and self._body.invited:
+        if "principal" in self._scope["state"] and _takes_uploads(self._scope["path"]) and self._body.invited:
             self._scope["state"]["allowance"] = self._upload
+
+
+def _takes_uploads(path: str) -> bool:
+    return path in UPLOADS or (path.startswith("/v1/uploads/") and path.endswith("/parts"))
 
 
 async def _within(seconds: float, waiting: Awaitable[None]) -> None:
@@ -181,13 +186,3 @@ async def read_json(request: Request, *, limit: int = JSON_LIMIT, empty: Any = N
         return empty
     parse = partial(parsed, bytes(content), number=number)
     return parse() if len(content) <= LONG_JSON else await anyio.to_thread.run_sync(parse)
-
-
-def validated(schema: type[Schema], value: Any) -> Schema:
-    """`value` as `schema`. Raises InvalidRequest naming the first field that is wrong."""
-    if not isinstance(value, dict):
-        raise InvalidRequest("The body must be a JSON object.")
-    try:
-        return schema.model_validate(value)
-    except ValidationError as error:
-        raise as_invalid_request(error) from error

@@ -17,7 +17,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.compatibility.groq import with_our_path
 from api.http.error_responses import METHODS, ClientGone, ServerStopping, allowed, render, unexpected
-from api.http.json_text import refuse_nul_in_url
 from api.http.peers import Peers
 from api.http.repeated_headers import fields_once
 from infra.database.ids import new_request_id
@@ -125,7 +124,7 @@ class RequestMiddleware:
     async def _serve(self, scope: Scope, receive: Receive, answer: _Response, client_id: str | None) -> None:
         try:
             fields_once(scope)
-            refuse_nul_in_url(scope)
+            _refuse_nul(scope)
             check_client_id(client_id)
             await self.app(scope, receive, answer)
         except asyncio.CancelledError:  # by the server alone, whose grace has run out
@@ -190,3 +189,9 @@ def _preflight(headers: Headers) -> Response:
         "vary": "access-control-request-headers",
     }
     return Response(status_code=204, headers=allowed)
+
+
+def _refuse_nul(scope: Scope) -> None:
+    """Raises InvalidRequest: no id and no parameter has one."""
+    if "\0" in scope["path"] or b"%00" in scope["query_string"]:
+        raise InvalidRequest("The URL contains the character NUL (%00), which is in no id and no parameter.")

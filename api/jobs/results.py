@@ -12,14 +12,15 @@ from fastapi import Response
 from pydantic import Field, model_validator
 
 from api.dependencies import JOBS, AppContext
-from api.http.perf_metadata import cost_text, omission_headers, usage
+from api.http.perf_metadata import cost_text, omission_headers
 from api.live_transcript import SoFar
 from api.rendering import Document
-from api.schemas.audio_options import Lenient, Many
-from api.schemas.job_object import terminal
 from infra.database.tables import Job
 from infra.money.handed_out import is_readable_in_part
 from infra.money.job_money import job_usage
+from infra.requests.audio_options import Lenient, Many
+from infra.requests.job_object import terminal
+from infra.requests.usage_object import transcript_usage
 from pipeline import formats
 from pipeline.captions.options import Layout
 from pipeline.errors import (
@@ -135,7 +136,7 @@ def _written(
     context: AppContext, job: Job, shape: Format, granularities: tuple[Granularity, ...], query: CaptionQuery
 ) -> Document:
     transcript = replace(_stored(context, job), decoded=job_usage(job).audio_ms)
-    used = {"usage": usage(transcript, shape.name)} if job.task == "transcription" else {}
+    used = {"usage": transcript_usage(transcript, shape.name)} if job.task == "transcription" else {}
     if query.suspect == "drop" or shape.name not in TELLS_SUSPECTS:
         transcript = shown(transcript, query.suspect)
     body = shape.render(transcript, RenderOptions(granularities=granularities, extra=used, **query.layout()))

@@ -17,42 +17,38 @@ from api.compatibility.shutdown_headers import announce_shutdown
 from api.dependencies import JOBS, AppContext
 from api.http.idempotency import REPLAYED, idempotency, idempotency_key
 from api.http.repeated_headers import RESPOND_ASYNC, wants_async
-from api.http.request_body import read_json, validated
-from api.jobs.quote import heard_ms, job_terms, known_ms_of
-from api.schemas.audio_options import TranscriptionFields
-from api.schemas.job_object import job_object
-from api.schemas.job_request import JobFields, SpeechJobFields
+from api.http.request_body import read_json
 from api.uploads.form import Form, read_form
 from api.uploads.sinks import StorageSink, announced_bytes, beyond, size_first
-from infra.database.tables import Job, Media
+from infra.database.tables import Job
 from infra.idempotency import Idempotency
 from infra.jobs.request_blobs import SplitRequest, split
 from infra.jobs.store import NewJob
 from infra.keys.accounts import Principal
-from infra.keys.tiers import checked_priority
-from infra.money.job_money import Terms
-from infra.outbound.url_policy import shown_url
-from infra.webhooks.signing_secrets import new_secret
-from pipeline.audio.duration.estimate import UNKNOWN_MS, Ends, Estimate
-from pipeline.audio.raw_sound import RawSound
-from pipeline.errors import DatabaseUnavailable, InvalidRequest, OutboundRefused, StenopoolError
+from infra.requests import preparing
+from infra.requests.audio_options import TranscriptionFields
+from infra.requests.job_object import job_object
+from infra.requests.job_request import JobFields, SpeechJobFields
+from infra.requests.preparing import (
+    Asker,
+    Fields,
+    JobInput,
+    fetched,
+    from_storage,
+    job_fields,
+    kept,
+    new_job,
+    terms_of,
+    written,
+)
+from infra.requests.validation import validated
+from pipeline.errors import DatabaseUnavailable, InvalidRequest, StenopoolError
 from pipeline.options import Task
 
-Fields = JobFields | SpeechJobFields
 JSON_LIMIT = 8 * 1024**2  # bytes: the longest text, escaped, and its options
 RETRY_AFTER = "1"  # seconds until the first look at a new job is worth it
-ONE_INPUT = "Send exactly one of a multipart `file` and a `url`."
-NO_TEXT = 'This job hears a recording and takes no `text`. To have a `text` spoken, set `task` to "speech".'
-
-
-@dataclass(frozen=True)
-class _Input:
-    """What there is to hear: an upload that is in storage, or a URL to fetch."""
-
-    facts: dict[str, Any]
-    media: Media | None = None
-    source: dict[str, Any] | None = None
-    ends: Ends | None = None
+ONE_INPUT = "Send exactly one of a multipart `file`, a `url`, a `file_id` and an `upload_id`."
+ELSEWHERE = ("url", "file_id", "upload_id")  # where a recording may be that does not come with the request
 
 
 @dataclass(frozen=True)
@@ -63,6 +59,12 @@ class _Asked:
     context: AppContext
     caller: Principal
     key: str | None  # the Idempotency-Key
+
+    @property
+    def asker(self) -> Asker:
+        """The same for whoever makes jobs ready."""
+        caller = self.caller
+        return Asker(caller.account_id, caller.tier, caller.key_id, self.request.state.request_id)
 
 
 async def create_job(request: Request, context: AppContext, caller: Principal, *, task: Task | None = None) -> Response:
@@ -76,7 +78,7 @@ async def create_job(request: Request, context: AppContext, caller: Principal, *
         with size_first(request, limit, beyond(limit)):
             form = await read_form(request, sink, before_file=partial(refuse_unheard, context))
     try:
-        fields = _job_fields(context, form.fields, task)
+        fields = job_fields(context.services, form.fields, task)
         announce_shutdown(request, context.services.catalog.model(fields.model))
         if fields.task == "speech" and task is None:  # else the endpoint has been counted already
             await count_speech_job(context.services, caller)
@@ -91,34 +93,6 @@ async def create_job(request: Request, context: AppContext, caller: Principal, *
     return answer
 
 
-def _job_fields(context: AppContext, given: Any, task: str | None) -> Fields:
-    """Everything that can be refused without looking at the sound is refused here."""
-    told = {**given, "task": task} if task and isinstance(given, dict) else given
-    speech = isinstance(told, dict) and told.get("task") == "speech"
-    if not speech and isinstance(told, dict) and told.get("text"):
-        raise InvalidRequest(NO_TEXT, param="text")
-    if speech and task and told.get("voice") is None:  # the endpoint that became this job wants one
-        raise InvalidRequest("voice: this field is required", param="voice")
-    fields: Fields = validated(SpeechJobFields, told) if speech else validated(JobFields, told)
-    services = context.services
-    if isinstance(fields, SpeechJobFields) or fields.task == "speech":
-        services.catalog.routes(fields.model, fields.task)
-        services.catalog.check_format(fields.model, fields.task, fields.response_format or "mp3")
-    else:
-        options = fields.options(fields.task)
-        services.catalog.routes_for(options)
-        services.catalog.check_format_of(options)
-    if fields.webhook is not None:
-        check_target(context, fields.webhook.url, param="webhook.url")
-    for name, most in (
-        ("timeout_seconds", services.settings.job_timeout_seconds),
-        ("retention_seconds", services.settings.retention_seconds),
-    ):
-        if (getattr(fields, name) or 0) > most:
-            raise InvalidRequest(f"{name}: at most {most} on this server.", param=name)
-    return fields
-
-
 def refuse_unheard(context: AppContext, given: dict[str, Any]) -> None:
     """Spares an upload for nothing: `given` are the fields before the file, and may be all that anybody needs to know.
 
@@ -131,63 +105,44 @@ def refuse_unheard(context: AppContext, given: dict[str, Any]) -> None:
         context.services.catalog.check_language(named.model, named.language)
 
 
-async def _input(asked: _Asked, fields: Fields, form: Form, sink: StorageSink) -> _Input:
+async def _input(asked: _Asked, fields: Fields, form: Form, sink: StorageSink) -> JobInput:
     if isinstance(fields, SpeechJobFields):
         if form.filename is not None:
             raise InvalidRequest("A speech job takes its `text` as a field, not as a file.", param="file")
         return await _written(fields, sink)
-    if form.filename is None:
-        return _fetched(asked.context, fields)
-    return await asked.context.transfer(partial(_uploaded, fields, sink))
+    given = [name for name in ELSEWHERE if getattr(fields, name) is not None]
+    if len(given) + (form.filename is not None) != 1:
+        raise InvalidRequest(ONE_INPUT, param=given[0] if given else "file")
+    if form.filename is not None:
+        return await asked.context.transfer(partial(_uploaded, fields, sink))
+    if fields.url is not None:
+        return fetched(asked.context.services, fields, fields.url)
+    return await asked.context.transfer(partial(kept, asked.context.services, asked.caller.account_id, fields))
 
 
-async def _written(fields: SpeechJobFields, sink: StorageSink) -> _Input:
-    """The text is kept where recordings are, so that it goes when they go."""
+async def _written(fields: SpeechJobFields, sink: StorageSink) -> JobInput:
+    """The text goes the way of a file."""
     await sink.begin("", declared=True)
     await sink.write(fields.text.encode())
     await sink.finish()
     assert sink.media is not None
-    facts = {"type": "text", "bytes": sink.media.bytes, "sha256": sink.media.sha256, "characters": len(fields.text)}
-    return _Input(facts, media=sink.media)
+    return written(fields.text, sink.media)
 
 
-def _uploaded(fields: JobFields, sink: StorageSink) -> _Input:
+def _uploaded(fields: JobFields, sink: StorageSink) -> JobInput:
     media = sink.media
     assert media is not None
-    if fields.url is not None:
-        raise InvalidRequest(ONE_INPUT, param="url")
     if sink.look and not fields.raw:
         sink.look.finish()
-    facts: dict[str, Any] = {
-        "type": "file",
-        "filename": media.filename,
-        "bytes": media.bytes,
-        "sha256": media.sha256,
-    }
-    length = sink.ends.estimate(fields.raw)
-    if not length.guessed:
-        facts["expected_ms"] = heard_ms(fields, length)
-    return _Input(facts, media=media, ends=sink.ends)
+    return from_storage(fields, media, sink.ends)
 
 
 def check_target(context: AppContext, url: str, *, param: str) -> None:
-    """Raises OutboundRefused for a URL that may not be called, whatever its name resolves to: that is checked later."""
-    try:
-        context.services.outbound.check(url)
-    except OutboundRefused as error:
-        raise OutboundRefused(error.message, param=param) from error
+    """As preparing.check_target."""
+    preparing.check_target(context.services, url, param=param)
 
 
-def _fetched(context: AppContext, fields: JobFields) -> _Input:
-    if fields.url is None:
-        raise InvalidRequest(ONE_INPUT, param="file")
-    check_target(context, fields.url, param="url")
-    shown = shown_url(fields.url)
-    facts = {"type": "url", "filename": shown.rsplit("/", maxsplit=1)[-1] or None, "url": shown}
-    return _Input(facts, source={"url": fields.url, "headers": fields.headers or {}})
-
-
-async def _submit(asked: _Asked, fields: Fields, heard: _Input) -> Response:
+async def _submit(asked: _Asked, fields: Fields, heard: JobInput) -> Response:
     context = asked.context
     new, request, once, answer = await context.query(partial(_put_together, asked, fields, heard))
     job, replayed = await _made(context, new, once, request)
@@ -201,22 +156,16 @@ async def _submit(asked: _Asked, fields: Fields, heard: _Input) -> Response:
 
 
 def _put_together(
-    asked: _Asked, fields: Fields, heard: _Input
+    asked: _Asked, fields: Fields, heard: JobInput
 ) -> tuple[NewJob, SplitRequest, Idempotency | None, Callable[[Job], dict[str, Any]]]:
     """The job, the large values of its request, its key and its answer: there may be megabytes to go through."""
-    terms, known_ms = _terms(asked.context, asked.caller.account_id, fields, heard)
+    terms, known_ms = terms_of(asked.context.services, asked.caller.account_id, fields, heard)
     request = split(fields.request(), asked.caller.account_id)
-    new = _new_job(asked, fields, heard, request, terms=terms, known_ms=known_ms)
+    new = new_job(asked.context.services, asked.asker, fields, heard, request, terms=terms, known_ms=known_ms)
     made_up = new.webhook_secret if fields.webhook is not None and fields.webhook.secret is None else None
     answer = partial(_answer, secret=made_up)
     said = _said(fields, heard) if asked.key is not None else []
     return new, request, idempotency(asked.key, f"POST {JOBS}", said, answer), answer
-
-
-def _terms(context: AppContext, account_id: str, fields: Fields, heard: _Input) -> tuple[Terms | None, int]:
-    """What it will cost, and the ms of sound that it says it has."""
-    length = heard.ends.estimate(_declared(fields)) if heard.ends else Estimate(UNKNOWN_MS, guessed=True)
-    return job_terms(context.services, account_id, fields, length), known_ms_of(fields, length)
 
 
 async def _made(
@@ -243,40 +192,6 @@ async def _made(
     return job, replayed
 
 
-def _declared(fields: Fields) -> RawSound | None:
-    return None if isinstance(fields, SpeechJobFields) else fields.raw
-
-
-def _new_job(
-    asked: _Asked, fields: Fields, heard: _Input, request: SplitRequest, *, terms: Terms | None, known_ms: int
-) -> NewJob:
-    webhook, settings = fields.webhook, asked.context.services.settings
-    return NewJob(
-        account_id=asked.caller.account_id,
-        key_id=asked.caller.key_id,
-        task=fields.task,
-        model=fields.model,
-        request=request.kept,
-        blobs=request.facts,
-        job_id=request.job_id,
-        media=heard.media,
-        input=heard.facts,
-        source=heard.source,
-        client_reference_id=fields.client_reference_id,
-        meta=fields.metadata,
-        priority=checked_priority(asked.caller.tier, fields.priority or 0),
-        queue="cpu" if heard.media is not None else "io",  # a slow download must not hold up a processor
-        webhook_url=webhook.url if webhook else None,
-        webhook_events=webhook.events if webhook else None,
-        webhook_secret=(webhook.secret or new_secret()) if webhook else None,
-        timeout_seconds=fields.timeout_seconds or settings.job_timeout_seconds,
-        retention_seconds=settings.retention_seconds if fields.retention_seconds is None else fields.retention_seconds,
-        request_id=asked.request.state.request_id,
-        terms=terms,
-        known_ms=known_ms,
-    )
-
-
 def _answer(job: Job, *, secret: str | None) -> dict[str, Any]:
     """The job, and once the webhook's secret if we made it: nobody could verify our signatures otherwise."""
     body = job_object(job, now=time.time())
@@ -285,7 +200,7 @@ def _answer(job: Job, *, secret: str | None) -> dict[str, Any]:
     return body
 
 
-def _said(fields: Fields, heard: _Input) -> list[Any]:
+def _said(fields: Fields, heard: JobInput) -> list[Any]:
     """What makes two requests the same one: every field they give and the sound's own hash."""
     facts = {name: heard.facts.get(name) for name in ("filename", "bytes", "sha256")}
     return [fields.model_dump(mode="json", exclude_unset=True), facts]

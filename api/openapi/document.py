@@ -33,15 +33,15 @@ def _inlined(node: Any, definitions: dict[str, Any]) -> Any:
 
 
 def takes(
-    *, json: type[BaseModel] | Sequence[type[BaseModel]] = (), form: type[BaseModel] | None = None, file: bool = True
+    *, json: type[BaseModel] | Sequence[type[BaseModel]] = (), form: type[BaseModel] | None = None, file: str = "file"
 ) -> Extra:
-    """`openapi_extra` for a route that takes JSON (of one of several kinds), a multipart form with a file, or either."""
+    """`openapi_extra` for a route that takes JSON (of one of several kinds), a multipart form with a file in the field of that
+    name, or either."""
     content: dict[str, Any] = {}
     if form is not None:
         schema = _schema(form)
-        if file:
-            schema["properties"] = {"file": {"type": "string", "format": "binary"}, **schema["properties"]}
-            schema["required"] = ["file", *schema.get("required", [])]
+        schema["properties"] = {file: {"type": "string", "format": "binary"}, **schema["properties"]}
+        schema["required"] = [file, *schema.get("required", [])]
         content["multipart/form-data"] = {"schema": schema}
     kinds = [_schema(kind) for kind in (json if isinstance(json, Sequence) else [json])]
     if kinds:

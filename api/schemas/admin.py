@@ -11,13 +11,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from api.schemas.billing import ReceiptQuery, UsageQuery
-from api.schemas.job_object import CURRENCY, epoch
-from api.schemas.number_bounds import LATEST, LimitNumber, RowId
 from infra.audit.audit_log import Act
 from infra.database.tables import Account, ApiKey, AuditEntry
 from infra.keys.accounts import OVERLAP_SECONDS
 from infra.keys.api_keys import PREFIX
 from infra.keys.tiers import Tier, limits_of
+from infra.requests.job_object import CURRENCY, epoch
+from infra.requests.number_bounds import LATEST, LimitNumber, RowId
 from pipeline.errors import InvalidRequest
 from pipeline.money import MOST_USD, micro_of, micro_or_zero, usd
 from pipeline.pricing import MOST_RATIO

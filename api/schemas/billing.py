@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from api.schemas.job_object import CURRENCY, epoch
 from infra.database.tables import LedgerEntry, Receipt
 from infra.keys.account_limits import Standing
 from infra.money.usage import Group, Grouping, Sums, Wanted
+from infra.requests.job_object import CURRENCY, epoch
 from pipeline.errors import InvalidRequest
 from pipeline.money import usd
 

@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from api.schemas.audio_options import Unset
-from api.schemas.job_object import CURRENCY
-from api.schemas.job_request import MAX_TEXT, JobFields
-from api.schemas.number_bounds import LONGEST
+from infra.requests.audio_options import Unset
+from infra.requests.job_object import CURRENCY
+from infra.requests.job_request import MAX_TEXT, JobFields
+from infra.requests.number_bounds import LONGEST
 from pipeline.catalog.model import Prices
 from pipeline.money import usd
 from pipeline.pricing import Usage, charge, prices_as_dict

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from api.schemas.number_bounds import EpochSeconds
+from infra.requests.number_bounds import EpochSeconds
 from pipeline.lifecycle import JobStatus
 from pipeline.options import Task
 
@@ -22,6 +22,9 @@ class JobQuery(BaseModel):
     task: Task | None = None
     model: str | None = Field(None, max_length=200)
     client_reference_id: str | None = Field(None, max_length=255)
+    batch_id: str | None = Field(
+        None, max_length=200, description="The jobs of this batch, which are listed nowhere else."
+    )
     created_after: EpochSeconds | None = None
     created_before: EpochSeconds | None = None
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from api.schemas.audio_options import Lenient
-from api.schemas.job_object import epoch
 from infra.database.tables import WebhookEndpoint
+from infra.requests.audio_options import Lenient
+from infra.requests.job_object import epoch
 from infra.webhooks.outbox import EVENT_TYPES, TEST_EVENT
 
 HINT = 4  # characters of a secret that may be shown

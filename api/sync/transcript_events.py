@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from api.http.perf_metadata import tokens
+from infra.requests.usage_object import tokens
 from pipeline.formats.diarized_json import check_told, diarized
 from pipeline.formats.json import languages, logprob
 from pipeline.options import TranscriptionOptions

@@ -20,11 +20,12 @@ from fastapi import Request, Response
 
 from api.compatibility.groq import x_groq
 from api.http.error_responses import content_of
-from api.http.perf_metadata import omission_headers, perf, perf_headers, usage
+from api.http.perf_metadata import omission_headers, perf, perf_headers
 from api.http.sse import EVENT_STREAM, KEEPALIVE, KEEPALIVE_SECONDS, STREAM_HEADERS, Stream, event
 from api.sync.background_work import BackgroundWork
 from api.sync.handed_out import HandedOut, Told
 from api.sync.transcript_events import TranscriptEvents
+from infra.requests.usage_object import transcript_usage
 from pipeline import formats
 from pipeline.errors import StenopoolError
 from pipeline.formats.base import RenderOptions
@@ -70,7 +71,7 @@ async def as_events(
 def _written(request: Request, transcript: Transcript, options: TranscriptionOptions) -> bytes:
     extra: dict[str, Any] = {"perf": perf(request, transcript.model_used, transcript.audio_ms), **x_groq(request)}
     if options.task == "transcription":
-        extra = {"usage": usage(transcript, options.response_format), **extra}
+        extra = {"usage": transcript_usage(transcript, options.response_format), **extra}
     how = RenderOptions(granularities=options.timestamp_granularities, extra=extra)
     return formats.load(options.response_format).render(transcript, how).encode()
 

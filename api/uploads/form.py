@@ -14,9 +14,9 @@ from typing import Any, Protocol
 from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
-from api.http.json_text import refuse_nul
 from api.http.request_body import blocks, holder
 from api.uploads.multipart_parser import PART_END, Event, Part, Reader
+from infra.requests.json_text import refuse_nul
 from pipeline.errors import InvalidRequest
 
 MAX_FIELD = 4 * 1024 * 1024  # bytes of one text field: ten seconds of a speaker's voice as a data: URL

@@ -208,3 +208,11 @@ class StorageSink:
         if time.monotonic() - self._touched_at > TOUCH_SECONDS:
             self._touched_at = time.monotonic()
             await self._context.query(partial(self._context.services.media.touch, self.media.id))
+
+
+class KeptSink(StorageSink):
+    """The same for a file that need not be sound."""
+
+    async def begin(self, filename: str, *, declared: bool = False) -> None:
+        """As of one whose sound was declared: nothing looks at its bytes."""
+        await super().begin(filename, declared=True)

@@ -14,6 +14,11 @@ def new_id(prefix: str) -> str:
     return f"{prefix}_{ULID()}"
 
 
+def new_file_id() -> str:
+    """`file-` and a ULID: with the hyphen that OpenAI's have."""
+    return f"file-{ULID()}"
+
+
 def new_request_id() -> str:
     """`req_` and 32 hex digits: milliseconds and 80 random bits, as in a ULID.
 

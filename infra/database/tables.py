@@ -43,6 +43,8 @@ _DATED = text("since >= 0")
 _OF_ACCOUNT = ("role", "account_id", "slow", "rank")
 _IN_TURN = ("since", "job_id", "idx")
 _SOUND = text("sound_key IS NOT NULL")
+_UNFINISHED = text("status IN ('validating', 'in_progress', 'cancelling', 'finalizing')")
+_IN_BATCH = text("batch_id IS NOT NULL")
 _WAITS = text("waits_for IS NOT NULL")
 _UNDER_WAY = text("lease_token IS NOT NULL OR dispatched_at IS NOT NULL")
 
@@ -98,13 +100,126 @@ class Media(SQLModel, table=True):
     id: str = Field(primary_key=True)  # med_ + ULID
     account_id: str = Field(foreign_key="accounts.id", index=True)
     storage_key: str
-    state: str = "pending"  # pending, stored, deleting (the sweep took it), deleted
+    state: str = (
+        "pending"  # pending, stored, deleting (the sweep took it), deleted; kept (a file), expected (an upload)
+    )
     filename: str | None = None
     bytes: int = Field(default=0, sa_type=BigInteger)
     counted: int = Field(default=0, sa_type=BigInteger)  # bytes of its account's quota: reserved while it arrives
     sha256: str | None = None
     created_at: float = Field(sa_type=Double)
     touched_at: float = Field(sa_type=Double, index=True)  # moves while bytes arrive
+
+
+class File(SQLModel, table=True):
+    """Media that its account keeps by a name of its own (/v1/files), whatever jobs come and go."""
+
+    __tablename__ = "files"
+    __table_args__ = (Index("ix_files_account_id_created_at_id", "account_id", "created_at", "id"),)
+    id: str = Field(primary_key=True)  # file- + ULID
+    account_id: str = Field(foreign_key="accounts.id")
+    media_id: str = Field(foreign_key="media.id", index=True)
+    filename: str
+    purpose: str
+    bytes: int = Field(sa_type=BigInteger)
+    sha256: str
+    created_at: float = Field(sa_type=Double)
+    expires_at: float | None = _time(index=True)  # None: kept until it is deleted
+
+
+class Upload(SQLModel, table=True):
+    """A file that arrives in parts (/v1/uploads), over days if need be."""
+
+    __tablename__ = "uploads"
+    id: str = Field(primary_key=True)  # upload_ + ULID
+    account_id: str = Field(foreign_key="accounts.id", index=True)
+    media_id: str | None = Field(default=None, foreign_key="media.id", index=True)  # what it becomes, until it has
+    file_id: str | None = None  # what it became
+    filename: str
+    purpose: str
+    mime_type: str
+    bytes: int = Field(sa_type=BigInteger)  # of all parts together, as was announced
+    keep_seconds: int | None = None  # from the file's creation to its `expires_at`
+    status: str = "pending"  # pending, completed, cancelled, expired
+    part_ids: list[str] | None = _json()  # of which it was completed, in order
+    lease_token: str | None = None  # of whoever joins the parts
+    lease_until: float | None = _time()
+    direct_until: float | None = _time()  # until when a URL that was handed out takes bytes
+    created_at: float = Field(sa_type=Double)
+    expires_at: float = Field(sa_type=Double, index=True)  # moves with each part
+    ended_at: float | None = _time(index=True)
+
+
+class UploadPart(SQLModel, table=True):
+    """One part of an upload, an object in its folder. Gone when the upload ends."""
+
+    __tablename__ = "upload_parts"
+    id: str = Field(primary_key=True)  # part_ + ULID
+    account_id: str = Field(foreign_key="accounts.id", index=True)
+    upload_id: str = Field(foreign_key="uploads.id", index=True)
+    bytes: int = Field(sa_type=BigInteger)
+    sha256: str | None = None  # of what came through us
+    stored: bool = True  # false: its URL was handed out, and nobody has looked yet whether it was used
+    created_at: float = Field(sa_type=Double)
+
+
+class Batch(SQLModel, table=True):
+    """Thousands of requests in one file (/v1/batches)."""
+
+    __tablename__ = "batches"
+    __table_args__ = (
+        Index("ix_batches_account_id_created_at_id", "account_id", "created_at", "id"),
+        # Only those under way, which are few.
+        Index("ix_batches_due", "next_at", sqlite_where=_UNFINISHED, postgresql_where=_UNFINISHED),
+    )
+    id: str = Field(primary_key=True)  # batch_ + ULID
+    account_id: str = Field(foreign_key="accounts.id")
+    key_id: str | None = None
+    endpoint: str
+    input_file_id: str = Field(index=True)
+    completion_window: str
+    keep_seconds: int | None = None  # its output files
+    meta: dict[str, str] | None = _json()
+    request_id: str | None = None
+    status: str = "validating"  # infra/batches/batch_store.py draws the moves
+    ending: str | None = None  # what it will be once its output is written
+    errors: list[dict[str, Any]] | None = _json()
+    output_file_id: str | None = None
+    error_file_id: str | None = None
+    total: int = 0
+    completed: int = 0
+    failed: int = 0
+    captured_micro: int = Field(default=0, sa_type=BigInteger)
+    audio_ms: int = Field(default=0, sa_type=BigInteger)
+    waiting: dict[str, Any] | None = _json()  # why nothing of it begins at the moment
+    next_at: float = Field(default=0.0, sa_type=Double)  # not before
+    lease_token: str | None = None
+    lease_until: float | None = _time()
+    created_at: float = Field(sa_type=Double)
+    expires_at: float = Field(sa_type=Double)  # when its window closes
+    in_progress_at: float | None = _time()
+    finalizing_at: float | None = _time()
+    completed_at: float | None = _time()
+    failed_at: float | None = _time()
+    expired_at: float | None = _time()
+    cancelling_at: float | None = _time()
+    cancelled_at: float | None = _time()
+
+
+class BatchLine(SQLModel, table=True):
+    """One request of a batch, which becomes a job once."""
+
+    __tablename__ = "batch_lines"
+    __table_args__ = (Index("ix_batch_lines_state", "batch_id", "state", "n"),)
+    batch_id: str = Field(foreign_key="batches.id", primary_key=True)
+    n: int = Field(primary_key=True)  # the line's number in its file, from 1
+    custom_id: str
+    request: str | None = None  # JSON, as a job takes it; gone once it is a job
+    file_id: str | None = Field(default=None, index=True)  # of /v1/files, which it still needs
+    state: str = "waiting"  # waiting, running, completed, failed, left (it never ran)
+    job_id: str | None = Field(default=None, index=True)
+    error: dict[str, Any] | None = _json()
+    started_at: float | None = _time()
 
 
 class Job(SQLModel, table=True):
@@ -119,6 +234,7 @@ class Job(SQLModel, table=True):
         Index("ix_jobs_uncleared", "id", sqlite_where=_UNCLEARED, postgresql_where=_UNCLEARED),
         Index("ix_jobs_held", "queue", sqlite_where=_HELD, postgresql_where=_HELD),
         Index("ix_jobs_waits", "waits_for", sqlite_where=_WAITS, postgresql_where=_WAITS),
+        Index("ix_jobs_batch", "batch_id", sqlite_where=_IN_BATCH, postgresql_where=_IN_BATCH),
     )
     id: str = Field(primary_key=True)  # job_ + ULID
     account_id: str = Field(foreign_key="accounts.id")
@@ -126,6 +242,7 @@ class Job(SQLModel, table=True):
     task: str
     model: str
     request: dict[str, Any] = _json(nullable=False)  # the caller's options, verbatim
+    batch_id: str | None = None  # it is a line of that batch
     client_reference_id: str | None = Field(default=None, index=True)
     meta: dict[str, str] | None = _json()
     priority: int = 0

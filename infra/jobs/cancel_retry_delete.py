@@ -22,7 +22,7 @@ from infra.idempotency import forget_made
 from infra.jobs.chunks import disarm
 from infra.jobs.stored_bytes import count_again, folder_of, leave_cancelled, lock_media
 from infra.jobs.transitions import Store, cancel_chunks, close_if_idle, end, lock_own_job, move, note
-from infra.media import let_go
+from infra.media import OWN, USABLE, let_go
 from infra.money.handed_out import mark
 from infra.money.job_money import hold_again, settle
 from pipeline.errors import Expired, WrongState
@@ -123,7 +123,7 @@ def _want_media(session: Session, job: Job) -> None:
     if job.purged_at is None and job.input.get("unusable"):
         return
     media = session.get(Media, job.media_id, with_for_update=True) if job.media_id else None
-    if job.purged_at is not None or (media is not None and media.state != "stored"):
+    if job.purged_at is not None or (media is not None and media.state not in USABLE):
         raise Expired("The job's media has been deleted.")
 
 
@@ -159,8 +159,8 @@ def _delete_children(session: Session, job: Job) -> None:
 
 
 def _delete_media(session: Session, media: Media | None) -> None:
-    """Unless another job names it."""
-    if media is None:
+    """Unless another job names it, or the account keeps it as a file."""
+    if media is None or media.state in OWN:
         return
     if session.execute(select(col(Job.id)).where(col(Job.media_id) == media.id).limit(1)).first() is None:
         let_go(session, media)

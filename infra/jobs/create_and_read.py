@@ -55,6 +55,7 @@ class NewJob:
     known_ms: int = 0  # of sound to be heard, as far as anybody knows
     blobs: dict[str, Any] | None = None  # where large values of `request` are: key, bytes, shown
     job_id: str | None = None  # where blobs are stored under it already
+    batch_id: str | None = None  # whose line it is
 
 
 _NO_COLUMNS = ("media", "terms", "known_ms", "job_id")
@@ -122,16 +123,18 @@ class JobRows(Store):
         task: str | None = None,
         model: str | None = None,
         client_reference_id: str | None = None,
+        batch_id: str | None = None,
         created_after: float | None = None,
         created_before: float | None = None,
     ) -> tuple[builtins.list[Job], bool]:
-        """A page by creation time, and whether more follows it (with `before`: precedes it).
+        """A page by creation time, and whether more follows it (with `before`: precedes it); of a batch only where it is named.
 
         Raises InvalidRequest for a cursor that is not one of the account's jobs.
         """
         wanted = {"status": status, "task": task, "model": model, "client_reference_id": client_reference_id}
         statement = select(Job).where(
             col(Job.account_id) == account_id,
+            col(Job.batch_id).is_(None) if batch_id is None else col(Job.batch_id) == batch_id,
             *(getattr(Job, name) == value for name, value in wanted.items() if value is not None),
         )
         if created_after is not None:

@@ -3,8 +3,8 @@
     created      its blobs; it is one of the account's results
     a chunk      its sound while it waits to be heard; then what was heard or spoken of it
     completed    the transcript; of a text its sound, too, and no more what was spoken chunk by chunk
-    cancelled    nothing: its media, its sound and its blobs leave the store within a minute, and text that was heard until
-                 then, and is paid, stays readable
+    cancelled    nothing: its media, unless it is a file, its sound and its blobs leave the store within a minute, and text
+                 that was heard until then, and is paid, stays readable
     purged       nothing
 
 Sound is refused where it does not fit. Text, which is small and done, always counts: what it takes too much is missing

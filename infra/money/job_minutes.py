@@ -71,7 +71,9 @@ def count_late(session: Session, job: Job, ms: int) -> None:
 
 
 def _want_room(session: Session, job: Job) -> None:
-    """Among the account's live jobs. It locks the account's row, which is always the last."""
+    """Among the account's live jobs, with which a batch's are not counted. It locks the account's row, which is always the last."""
+    if job.batch_id is not None:
+        return
     others = live_jobs(job.account_id).where(col(Job.id) != job.id)
     want_room(session, job.account_id, "concurrent_jobs", others, retry_after=RETRY_AFTER)
 

@@ -24,11 +24,16 @@ from infra.database.tables import (
     Account,
     AccountErasure,
     ApiKey,
+    Batch,
+    BatchLine,
+    File,
     IdempotencyKey,
     Job,
     LedgerEntry,
     Media,
     Receipt,
+    Upload,
+    UploadPart,
     WebhookAttempt,
     WebhookEndpoint,
     WebhookMessage,
@@ -36,7 +41,7 @@ from infra.database.tables import (
 )
 from infra.jobs.store import JobStore
 from infra.keys.accounts import CLOSED, Accounts
-from infra.media import let_go
+from infra.media import USABLE, let_go
 from infra.money.ledger import ADJUST, add
 from pipeline.errors import NotFound
 
@@ -177,9 +182,12 @@ def _counted(session: Session, account_id: str) -> dict[str, int]:
     sent = select(col(WebhookMessage.id)).where(col(WebhookMessage.account_id) == account_id)
     attempts = select(func.count()).select_from(WebhookAttempt).where(col(WebhookAttempt.message_id).in_(sent))
     heard = select(func.count()).where(col(Job.account_id) == account_id, col(Job.result_key).is_not(None))
-    recordings = select(func.count()).where(col(Media.account_id) == account_id, col(Media.state) == "stored")
+    recordings = select(func.count()).where(col(Media.account_id) == account_id, col(Media.state).in_(USABLE))
     return {
         "jobs": _count(session, Job, account_id),
+        "batches": _count(session, Batch, account_id),
+        "files": _count(session, File, account_id),
+        "uploads": _count(session, Upload, account_id),
         "recordings": session.execute(recordings).scalar_one(),
         "transcripts": session.execute(heard).scalar_one(),
         "webhook_endpoints": _count(session, WebhookEndpoint, account_id),
@@ -199,6 +207,11 @@ def _of(table: type[SQLModel], account_id: str) -> ColumnElement[bool]:
 
 
 def _let_media_go(session: Session, account_id: str) -> bool:
+    """Files and uploads first, which name media, and before them batches, whose lines name files."""
+    mine = select(col(Batch.id)).where(col(Batch.account_id) == account_id)
+    session.execute(delete(BatchLine).where(col(BatchLine.batch_id).in_(mine)))
+    for table in (Batch, UploadPart, Upload, File):
+        session.execute(delete(table).where(_of(table, account_id)))
     some = select(Media).where(col(Media.account_id) == account_id).order_by(col(Media.id)).limit(PAGE)
     found = session.scalars(some.with_for_update()).all()
     for media in found:

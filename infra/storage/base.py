@@ -16,7 +16,7 @@ import errno
 import re
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -160,7 +160,7 @@ class ObjectStore(Protocol):
         """The whole object. Raises InputMissing."""
         ...
 
-    def blocks(self, key: str) -> Iterator[bytes]:
+    def blocks(self, key: str) -> Generator[bytes, None, None]:
         """The object in blocks of at most 1 MiB. Raises InputMissing at the first one."""
         ...
 
@@ -187,6 +187,13 @@ class ObjectStore(Protocol):
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
         """Every object in the folder `prefix` and below, by key."""
+        ...
+
+    def upload_url(self, key: str, size: int, *, seconds: int, public_url: str) -> str:
+        """Where a client may PUT an object of exactly `size` bytes for so many seconds, at the store's address `public_url`.
+
+        Raises DirectUploadUnavailable where the store has no such URLs.
+        """
         ...
 
     def abort_stale_uploads(self, older_than_seconds: float) -> int:

@@ -12,14 +12,14 @@ import secrets
 import shutil
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 from urllib.parse import unquote, urlsplit
 
 from infra.storage.base import BLOCK_BYTES, ObjectWriter, StoredObject, check_folder, check_key, disk_errors
-from pipeline.errors import InputMissing, InvalidRequest, StorageUnavailable
+from pipeline.errors import DirectUploadUnavailable, InputMissing, InvalidRequest, StorageUnavailable
 
 HIDDEN = ".part-"
 
@@ -51,7 +51,7 @@ class LocalStorage:
         with self._typed_reads():
             return self._path(key).read_bytes()
 
-    def blocks(self, key: str) -> Iterator[bytes]:
+    def blocks(self, key: str) -> Generator[bytes, None, None]:
         with self._typed_reads():
             file = self._path(key).open("rb")
         with file:
@@ -107,6 +107,9 @@ class LocalStorage:
                     facts = entry.stat()
                     key = Path(entry.path).relative_to(self.root).as_posix()
                     yield StoredObject(key, facts.st_size, facts.st_mtime)
+
+    def upload_url(self, key: str, size: int, *, seconds: int, public_url: str) -> str:
+        raise DirectUploadUnavailable("This server keeps objects in a folder, not in S3: send the part's bytes here.")
 
     def abort_stale_uploads(self, older_than_seconds: float) -> int:
         found = 0

@@ -10,7 +10,7 @@ import base64
 import hashlib
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext, suppress
 from itertools import islice
 from pathlib import Path
@@ -75,6 +75,7 @@ class S3Storage:
         region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
         session = boto3.session.Session(region_name=region)
         self._s3 = _client(session, connect_timeout=3, read_timeout=20, attempts=3)
+        self._session, self._public = session, None
         self._probe = _client(session, connect_timeout=2, read_timeout=3, attempts=1)  # readiness wants an answer soon
 
     def writer(self, key: str) -> ObjectWriter:
@@ -87,10 +88,10 @@ class S3Storage:
     def get(self, key: str) -> bytes:
         return b"".join(self.blocks(key))
 
-    def blocks(self, key: str) -> Iterator[bytes]:
+    def blocks(self, key: str) -> Generator[bytes, None, None]:
         return self.blocks_of(key, 0, None)
 
-    def blocks_of(self, key: str, offset: int, etag: str | None) -> Iterator[bytes]:
+    def blocks_of(self, key: str, offset: int, etag: str | None) -> Generator[bytes, None, None]:
         """Those from there on, of this version if one is given."""
         name, failures = self._name(key), 0
         while True:
@@ -160,6 +161,22 @@ class S3Storage:
             for found in self._objects(self._folder(prefix)):
                 key = found["Key"].removeprefix(self._base)
                 yield StoredObject(key, found["Size"], found["LastModified"].timestamp())
+
+    def upload_url(self, key: str, size: int, *, seconds: int, public_url: str) -> str:
+        where = {"Bucket": self.bucket, "Key": self._name(key), "ContentLength": size}
+        with typed_errors():
+            url: str = self._signer(public_url).generate_presigned_url("put_object", Params=where, ExpiresIn=seconds)
+        return url
+
+    def _signer(self, public_url: str) -> Any:
+        """A client that only signs: the host is part of what is signed, so it must be the one that is called."""
+        if self._public is None or self._public.meta.endpoint_url != public_url:
+            config = Config(
+                signature_version="s3v4", s3={"addressing_style": "path"}, request_checksum_calculation="when_required"
+            )
+            region = self._s3.meta.region_name
+            self._public = self._session.client("s3", endpoint_url=public_url, config=config, region_name=region)
+        return self._public
 
     def abort_stale_uploads(self, older_than_seconds: float) -> int:
         found = 0

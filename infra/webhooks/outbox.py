@@ -26,8 +26,9 @@ JOB_EVENTS = tuple(
 )
 WAITING_EVENT = "audio.job.waiting"
 BALANCE_LOW = "balance.low"
+BATCH_EVENTS = ("batch.completed", "batch.failed", "batch.cancelled", "batch.expired")
 TEST_EVENT = "webhook.test"
-EVENT_TYPES = (*JOB_EVENTS, WAITING_EVENT, BALANCE_LOW, TEST_EVENT)
+EVENT_TYPES = (*JOB_EVENTS, WAITING_EVENT, *BATCH_EVENTS, BALANCE_LOW, TEST_EVENT)
 
 
 def announce(session: Session, job: Job, now: float) -> None:

@@ -11,8 +11,8 @@ from api.compatibility.shutdown_headers import announce_shutdown
 from api.dependencies import AppContext, Context
 from api.openapi.code_samples import ENDPOINTS, address_of, snippets
 from api.openapi.document import answers
-from api.schemas.audio_options import MAX_INPUT
 from api.uploads.sinks import SYNC_LIMIT
+from infra.requests.audio_options import MAX_INPUT
 from pipeline.catalog.catalog import Catalog
 from pipeline.catalog.model import Model
 from pipeline.options import Task

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 
 from api.dependencies import AppContext, Caller, Context
-from api.http.request_body import read_json, validated
+from api.http.request_body import read_json
 from api.openapi.document import answers, takes
 from api.schemas.balance import BalanceChanges
 from api.schemas.billing import (
@@ -21,9 +21,10 @@ from api.schemas.billing import (
     sums_object,
     usage_object,
 )
-from api.schemas.job_object import CURRENCY
 from api.schemas.pagination import page
 from infra.money.usage import Wanted
+from infra.requests.job_object import CURRENCY
+from infra.requests.validation import validated
 
 router = APIRouter(prefix="/v1", tags=["money"])
 NO_RECEIPT = answers(s404="No such receipt.")

@@ -12,13 +12,14 @@ from starlette.responses import JSONResponse
 
 from api.dependencies import AppContext, Caller, Context
 from api.http.idempotency import REPLAYED, idempotency, idempotency_key
-from api.http.request_body import read_json, validated
+from api.http.request_body import read_json
 from api.jobs.submission import check_target
 from api.openapi.document import answers, takes
-from api.schemas.job_object import delivery_object
 from api.schemas.pagination import page
 from api.schemas.webhooks import EndpointChanges, NewEndpoint, Rotation, Trial, endpoint_object
 from infra.database.tables import WebhookAttempt, WebhookMessage
+from infra.requests.job_object import delivery_object
+from infra.requests.validation import validated
 from infra.webhooks.outbox import EVENT_TYPES
 from pipeline.errors import NotFound
 

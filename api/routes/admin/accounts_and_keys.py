@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse
 from api.access.admin_key import ADMIN
 from api.dependencies import AppContext, Context
 from api.http.idempotency import REPLAYED, idempotency, idempotency_key
-from api.http.request_body import read_json, validated
+from api.http.request_body import read_json
 from api.openapi.document import answers, takes
 from api.schemas.admin import (
     AccountChanges,
@@ -29,6 +29,7 @@ from api.schemas.admin import (
 )
 from api.schemas.pagination import page
 from infra.database.tables import Account
+from infra.requests.validation import validated
 
 log = logging.getLogger("stenopool.admin")
 router = APIRouter(prefix=ADMIN, tags=["administration"])

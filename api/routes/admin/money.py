@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse
 from api.access.admin_key import ADMIN
 from api.dependencies import AppContext, Context
 from api.http.idempotency import REPLAYED, idempotency_key
-from api.http.request_body import read_json, validated
+from api.http.request_body import read_json
 from api.http.sse import Stream
 from api.openapi.document import answers, shown_as, takes
 from api.routes.account.usage import balance_of, listed, report
@@ -27,13 +27,14 @@ from api.schemas.admin import (
     TopUp,
 )
 from api.schemas.billing import ExportQuery, entry_object
-from api.schemas.job_object import CURRENCY, epoch
 from api.schemas.pagination import page
 from infra.database.tables import AudioRatio
 from infra.money.adjustments import Kind
 from infra.money.export import EXPORTS
 from infra.money.ratios import EVERY_MODEL
 from infra.money.usage import Wanted
+from infra.requests.job_object import CURRENCY, epoch
+from infra.requests.validation import validated
 from pipeline.money import usd
 
 log = logging.getLogger("stenopool.admin")

@@ -12,12 +12,13 @@ from api.compatibility.shutdown_headers import announce_shutdown
 from api.dependencies import AppContext, Caller, Context
 from api.http.perf_metadata import perf, perf_headers
 from api.http.repeated_headers import wants_async
-from api.http.request_body import read_json, validated
+from api.http.request_body import read_json
 from api.http.sse import EVENT_STREAM, STREAM_HEADERS, Stream, event
 from api.jobs.submission import create_job
 from api.openapi.document import answers, shown_as, takes
-from api.schemas.audio_options import SpeechFields
 from api.sync.billing import Bill, subject_of
+from infra.requests.audio_options import SpeechFields
+from infra.requests.validation import validated
 from pipeline import run
 from pipeline.audio.encode import MEDIA_TYPES
 from pipeline.options import SpeechOptions

@@ -13,10 +13,9 @@ from api.compatibility.shutdown_headers import announce_shutdown
 from api.dependencies import AppContext, Caller, Context, context_of, principal_of
 from api.http.client_disconnect import ClientDisconnect
 from api.http.repeated_headers import wants_async
-from api.http.request_body import holder, validated
+from api.http.request_body import holder
 from api.jobs.submission import create_job
 from api.openapi.document import answers, takes
-from api.schemas.audio_options import TranscriptionFields
 from api.sync.background_work import BackgroundWork
 from api.sync.billing import Bill, subject_of
 from api.sync.handed_out import HandedOut, Told
@@ -24,6 +23,8 @@ from api.sync.transcription_response import Hearing, as_body, as_events
 from api.uploads.form import read_form
 from api.uploads.sinks import SYNC_LIMIT, TOO_LARGE, MemorySink, announced_bytes, size_first
 from infra.keys.accounts import Principal
+from infra.requests.audio_options import TranscriptionFields
+from infra.requests.validation import validated
 from pipeline import passthrough
 from pipeline.concurrency.stopping import stopped_by
 from pipeline.errors import InvalidRequest

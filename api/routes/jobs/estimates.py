@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from api.dependencies import AppContext, Caller, Context
-from api.http.request_body import read_json, validated
+from api.http.request_body import read_json
 from api.jobs.dry_run import HearingPlan, Measured, Scratch, fetch_and_measure, measure
 from api.jobs.submission import check_target, refuse_unheard
 from api.jobs.work_ahead import work_ahead
@@ -17,6 +17,7 @@ from api.openapi.document import answers, takes
 from api.schemas.estimates import Estimated, EstimateFields
 from api.uploads.form import read_form
 from api.uploads.sinks import beyond, size_first
+from infra.requests.validation import validated
 from pipeline.cut.time_range import Part
 from pipeline.errors import InvalidRequest, MediaTooLong
 from pipeline.pricing import Usage, estimated_usage

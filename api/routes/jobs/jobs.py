@@ -14,12 +14,12 @@ from api.dependencies import JOBS, AppContext, Caller, Context
 from api.http.client_disconnect import unless_gone
 from api.jobs.submission import create_job, wake_workers
 from api.openapi.document import answers, takes
-from api.schemas.job_object import job_object, terminal
-from api.schemas.job_request import JobFields, SpeechJobFields
 from api.schemas.pagination import JobQuery, page
 from infra.database.tables import Job, WebhookMessage
 from infra.jobs.create_and_read import JobMark
 from infra.jobs.store import QueuePlace
+from infra.requests.job_object import job_object, terminal
+from infra.requests.job_request import JobFields, SpeechJobFields
 from infra.webhooks.outbox import JOB_TARGET
 from pipeline.errors import NotFound, StenopoolError
 from pipeline.lifecycle import TERMINAL
@@ -43,8 +43,8 @@ NO_MONEY = answers(s402="The balance does not cover it.")
     openapi_extra=takes(json=(JobFields, SpeechJobFields), form=JobFields),
 )
 async def create(request: Request, context: Context, caller: Caller) -> Response:
-    """A recording of any length: a multipart `file`, or a `url`; or, with `"task": "speech"`, a `text` to be spoken.
-    `Idempotency-Key` makes repeating it harmless."""
+    """A recording of any length: a multipart `file`, a `url`, a `file_id` or an `upload_id`; or, with `"task": "speech"`, a `text`
+    to be spoken. `Idempotency-Key` makes repeating it harmless."""
     return await create_job(request, context, caller)
 
 

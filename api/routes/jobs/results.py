@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from functools import partial
 from typing import Annotated, Any
 
@@ -24,11 +24,11 @@ from api.jobs.results import (
     why_gone,
 )
 from api.openapi.document import answers, shown_as
-from api.schemas.job_object import delivery_object, event_object, terminal
-from api.schemas.number_bounds import GREATEST, EventId
 from api.schemas.pagination import page
 from infra.database.tables import JobEvent
 from infra.jobs.create_and_read import JobMark
+from infra.requests.job_object import delivery_object, event_object, terminal
+from infra.requests.number_bounds import GREATEST, EventId
 from pipeline.audio.encode import MEDIA_TYPES
 from pipeline.errors import InputMissing, NotFound
 from pipeline.transcript import Segment
@@ -92,13 +92,7 @@ async def audio(context: Context, caller: Caller, job_id: str) -> Response:
         first = await context.transfer(partial(next, blocks, b""))
     except InputMissing as error:
         raise await context.query(partial(why_gone, context, job)) from error
-    return Stream(_sound(context, first, blocks), media_type=MEDIA_TYPES[name], headers=headers)
-
-
-async def _sound(context: AppContext, first: bytes, blocks: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
-    yield first
-    while block := await context.transfer(partial(next, blocks, b"")):
-        yield block
+    return Stream(context.stream(first, blocks), media_type=MEDIA_TYPES[name], headers=headers)
 
 
 @router.get(

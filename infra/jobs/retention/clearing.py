@@ -14,6 +14,7 @@ from sqlmodel import col
 
 from infra.database.tables import IdempotencyKey, Job, Media, WebhookMessage
 from infra.jobs.transitions import Store, lock_job
+from infra.media import OWN
 from infra.outbound.url_policy import shown_url
 from infra.webhooks.outbox import JOB_TARGET
 
@@ -53,7 +54,7 @@ def clear(session: Session, job: Job) -> None:
     job.input = _without_names(job.input)
     job.source = job.blobs = None
     media = session.get(Media, job.media_id) if job.media_id else None
-    if media is not None:
+    if media is not None and media.state not in OWN:
         media.filename = media.sha256 = None
     _clear_answers(session, job)
     if session.execute(_news().where(col(Job.id) == job.id).limit(1)).first() is not None:

@@ -93,6 +93,11 @@ class Ends:
             del self._tail[:-TAIL_BYTES]
         self._size += len(data)
 
+    def skip(self, count: int) -> None:
+        """So many bytes, the last ones, pass by unseen."""
+        self._tail.clear()
+        self._size += count
+
     def estimate(self, declared: RawSound | None = None) -> Estimate:
         """Of what has passed by."""
         return estimate(bytes(self._head), bytes(self._tail), self._size, declared)

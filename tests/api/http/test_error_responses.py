@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from api.http import error_responses
 from api.http.error_responses import render, status_of
+from infra.requests.validation import field_name
 from pipeline.errors import (
     BeyondLimit,
     LimitExceeded,
@@ -112,6 +112,6 @@ def test_what_will_not_pass_is_not_for_automatic_retries(error: StenopoolError, 
 
 
 def test_the_places_of_fields_read_as_callers_write_them() -> None:
-    assert error_responses.field_name(("body", "webhook", "url")) == "webhook.url"
-    assert error_responses.field_name(("query", "limit")) == "limit"
-    assert error_responses.field_name(()) is None
+    assert field_name(("body", "webhook", "url")) == "webhook.url"
+    assert field_name(("query", "limit")) == "limit"
+    assert field_name(()) is None

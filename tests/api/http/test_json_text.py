@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.http.json_text import DEEPEST, MOST_ELEMENTS, TooManyElements, parsed
+from infra.requests.json_text import DEEPEST, MOST_ELEMENTS, TooManyElements, parsed
 from pipeline.errors import InvalidRequest
 from tests.api.conftest import JOBS, House
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 import pytest
 
-from api.schemas.audio_options import SpeechFields, TranscriptionFields
+from infra.requests.audio_options import SpeechFields, TranscriptionFields
 from pipeline.options import VoiceActivity
 
 ASKED = {

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema, field_validator, model_validator
 
-from api.schemas.audio_options import (
+from infra.requests.audio_options import (
     MAX_INPUT,
     TEXT_LANGUAGE,
     AnyVoice,
@@ -18,7 +18,7 @@ from api.schemas.audio_options import (
     Unset,
     VoiceId,
 )
-from api.schemas.number_bounds import KeptSeconds, Seconds, WholeSeconds
+from infra.requests.number_bounds import KeptSeconds, Seconds, WholeSeconds
 from infra.webhooks.outbox import JOB_EVENTS, WAITING_EVENT
 from infra.webhooks.signing_secrets import check_secret
 from pipeline.errors import InvalidRequest
@@ -32,7 +32,7 @@ HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
 HEADER_VALUE = re.compile(r"[\x20-\x7e\x80-\xff\t]{0,4096}")
 MOST_HEADERS = 8192  # characters of all names and values: what the usual servers take
 OURS = frozenset({"host", "content-length", "transfer-encoding", "connection", "te", "upgrade", "expect", "range"})
-LATER = ("upload_id", "s3_uri", "file_id")
+LATER = ("s3_uri",)
 MAX_TEXT = 1_000_000  # characters: some 18 hours of speech
 RANGE = re.compile(r"\s{0,9}(\d{1,20}(?:\.\d{1,20})?)\s{0,9}-\s{0,9}(\d{1,20}(?:\.\d{1,20})?)?\s{0,9}", re.ASCII)
 
@@ -107,7 +107,7 @@ class JobCommon(Lenient):
     """What every job takes besides the options of its task."""
 
     NOT_OPTIONS: ClassVar[frozenset[str]] = frozenset(
-        {"url", "headers", "text", "webhook", "metadata", "client_reference_id"}
+        {"url", "headers", "file_id", "upload_id", "text", "webhook", "metadata", "client_reference_id"}
     )
 
     task: Task = "transcription"
@@ -136,7 +136,8 @@ class JobCommon(Lenient):
         for name in LATER:
             if isinstance(value, dict) and value.get(name) is not None:
                 raise NotYet(
-                    f"`{name}` is not available in this version; send a multipart `file` or a `url`.", param=name
+                    f"`{name}` is not available in this version; send a `file`, `url`, `file_id` or `upload_id`.",
+                    param=name,
                 )
         return value
 
@@ -151,6 +152,10 @@ class JobFields(JobCommon, TranscriptionFields):
 
     url: Annotated[str | None, Unset] = Field(None, max_length=4096, description="Where to fetch the recording.")
     headers: dict[str, str] | None = Field(None, max_length=16, description="Sent along when `url` is fetched.")
+    file_id: Annotated[str | None, Unset] = Field(None, max_length=200, description="A recording in /v1/files.")
+    upload_id: Annotated[str | None, Unset] = Field(
+        None, max_length=200, description="A completed one of /v1/uploads: the same as its file."
+    )
     range: Annotated[RangeFields | None, Parsed, Unset] = Field(
         None, description="Only this part, in seconds; times stay those of the whole recording."
     )
@@ -190,8 +195,9 @@ class SpeechJobFields(JobCommon):
     @model_validator(mode="before")
     @classmethod
     def _no_recording(cls, value: Any) -> Any:
-        if isinstance(value, dict) and value.get("url"):
-            raise InvalidRequest("A speech job takes a `text`, not a `url`.", param="url")
+        for name in ("url", "file_id", "upload_id"):
+            if isinstance(value, dict) and value.get(name):
+                raise InvalidRequest(f"A speech job takes a `text`, not a `{name}`.", param=name)
         return value
 
     @field_validator("text")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from api.schemas.job_request import JobFields, SpeechJobFields
 from infra.money.job_money import Terms
+from infra.requests.job_request import JobFields, SpeechJobFields
 from infra.wiring import Services
 from pipeline.audio.duration.estimate import Estimate
 from pipeline.errors import CostLimitExceeded

@@ -60,8 +60,9 @@ def job_object(
         "status": job.status,
         **{name: epoch(getattr(job, name)) for name in MOVES},
         "client_reference_id": job.client_reference_id,
+        **({} if job.batch_id is None else {"batch_id": job.batch_id}),
         "metadata": job.meta or {},
-        "input": {name: job.input.get(name) for name in INPUT} | _url(job),
+        "input": {name: job.input.get(name) for name in INPUT} | _elsewhere(job),
         "request": shown_request(job),
         "model": job.model,
         "model_used": job.model_used,
@@ -190,8 +191,8 @@ def _tokens(tokens: TokenUsage) -> dict[str, Any]:
     }
 
 
-def _url(job: Job) -> dict[str, Any]:
-    return {"url": job.input["url"]} if "url" in job.input else {}
+def _elsewhere(job: Job) -> dict[str, Any]:
+    return {name: job.input[name] for name in ("url", "file_id") if name in job.input}
 
 
 def _error(job: Job) -> dict[str, Any] | None:

@@ -21,8 +21,8 @@ from pydantic import (
     model_validator,
 )
 
-from api.http.json_text import parsed
-from api.schemas.known_speakers import check_reference
+from infra.requests.json_text import parsed
+from infra.requests.known_speakers import check_reference
 from pipeline import formats
 from pipeline.audio.raw_sound import MOST_CHANNELS, RATES, RawFormat, RawSound, raw_sound
 from pipeline.errors import InvalidRequest, UnsupportedValue

@@ -11,8 +11,6 @@ import re
 import sys
 from typing import Any
 
-from starlette.types import Scope
-
 from pipeline.errors import InvalidRequest
 
 MOST_ELEMENTS = 10_000  # of all lists and objects together: the longest list that we take has a thousand
@@ -51,12 +49,6 @@ def refuse_nul(text: str, param: str) -> None:
     """Raises InvalidRequest for the one character that PostgreSQL keeps in no text; what is only spoken is kept in no row."""
     if "\0" in text and param not in SPOKEN:
         raise InvalidRequest(f"{param}: a text may not contain the character NUL (U+0000). Leave it out.", param=param)
-
-
-def refuse_nul_in_url(scope: Scope) -> None:
-    """Raises InvalidRequest: no id and no parameter has one."""
-    if "\0" in scope["path"] or b"%00" in scope["query_string"]:
-        raise InvalidRequest("The URL contains the character NUL (%00), which is in no id and no parameter.")
 
 
 def _no_number(written: str) -> Any:

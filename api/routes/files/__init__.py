@@ -1,0 +1,1 @@
+"""Files and uploads over HTTP, in OpenAI's shapes."""

@@ -1,0 +1,161 @@
+"""The lines of batches: rows that become jobs a few at a time, each once, and end when their jobs do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.orm import Session
+from sqlmodel import col
+
+from infra.batches.batch_store import lock_held
+from infra.database.clock import read_clock
+from infra.database.session import Database
+from infra.database.tables import Batch, BatchLine, Job
+from infra.jobs.create_and_read import Within
+from infra.money.job_money import job_usage
+from pipeline.errors import LeaseLost
+from pipeline.lifecycle import LIVE, JobStatus
+
+WAITING, RUNNING, DONE, BROKEN, LEFT = "waiting", "running", "completed", "failed", "left"
+AT_ONCE = 500  # rows in one statement
+GONE = {"code": "job_deleted", "message": "The line's job was deleted before its result was written."}
+
+
+class LineStore:
+    """add, forget, next_waiting, within, failed, ended, jobs_under_way,
+    leave_rest, remaining, written."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, batch: Batch, lines: Sequence[BatchLine]) -> None:
+        """Rows of lines that were read, in place of those of an earlier reading. Raises LeaseLost."""
+        with self._database.write() as session:
+            lock_held(session, batch)
+            numbers = [line.n for line in lines]
+            session.execute(delete(BatchLine).where(col(BatchLine.batch_id) == batch.id, col(BatchLine.n).in_(numbers)))
+            session.add_all(lines)
+
+    def forget(self, batch: Batch) -> None:
+        """The rows of a batch whose input cannot be read go."""
+        with self._database.write() as session:
+            session.execute(delete(BatchLine).where(col(BatchLine.batch_id) == batch.id))
+
+    def next_waiting(self, batch: Batch, most: int) -> list[BatchLine]:
+        """Lines that may become jobs now: those that come next, as long as fewer than `most` of the batch are under way."""
+        room = most - len(self.jobs_under_way(batch))
+        waiting = _of(batch, WAITING).order_by(col(BatchLine.n)).limit(max(0, room))
+        with self._database.read() as session:
+            return list(session.scalars(waiting))
+
+    def within(self, batch: Batch, line: BatchLine) -> Within:
+        """What goes with the creation of the line's job, in its transaction: that no other one is ever made of it."""
+        return partial(_becomes_job, batch=batch, n=line.n)
+
+    def failed(self, batch: Batch, line: BatchLine, error: dict[str, Any]) -> None:
+        """The line could not become a job. Raises LeaseLost."""
+        with self._database.write() as session:
+            held = lock_held(session, batch)
+            row = session.get_one(BatchLine, (batch.id, line.n), with_for_update=True)
+            if row.state == WAITING:
+                row.state, row.error, row.request, row.file_id = BROKEN, error, None, None
+                held.failed += 1
+
+    def ended(self, batch: Batch, *, over: bool) -> int:
+        """Lines whose jobs have ended end, and count with what they cost; how many. `over`: jobs that were cancelled were so
+        because the batch ends. Raises LeaseLost."""
+        running = (
+            select(BatchLine, Job)
+            .join(Job, col(Job.id) == col(BatchLine.job_id), isouter=True)
+            .where(*_which(batch, RUNNING))
+            .where(func.coalesce(col(Job.status), "").notin_(LIVE))
+            .order_by(col(BatchLine.n))
+            .limit(AT_ONCE)
+        )
+        with self._database.write() as session:
+            held = lock_held(session, batch)
+            found = session.execute(running).all()
+            for line, job in found:
+                _end(held, line, job, over=over)
+            return len(found)
+
+    def jobs_under_way(self, batch: Batch) -> list[str]:
+        """Ids of the jobs of lines that have not ended."""
+        ids = select(col(BatchLine.job_id)).where(*_which(batch, RUNNING))
+        with self._database.read() as session:
+            return [job_id for job_id in session.scalars(ids) if job_id]
+
+    def leave_rest(self, batch: Batch) -> None:
+        """What waits never runs. Raises LeaseLost."""
+        with self._database.write() as session:
+            lock_held(session, batch)
+            rest = update(BatchLine).where(*_which(batch, WAITING))
+            session.execute(rest.values(state=LEFT, request=None, file_id=None))
+
+    def remaining(self, batch: Batch) -> bool:
+        """Whether a line waits or runs."""
+        open_ = select(col(BatchLine.n)).where(
+            col(BatchLine.batch_id) == batch.id, col(BatchLine.state).in_((WAITING, RUNNING))
+        )
+        with self._database.read() as session:
+            return session.execute(open_.limit(1)).first() is not None
+
+    def written(self, batch: Batch) -> Iterator[tuple[BatchLine, Job | None]]:
+        """Every line in order, with its job where it has one; a page in memory."""
+        after = 0
+        while True:
+            some = (
+                select(BatchLine, Job)
+                .join(Job, col(Job.id) == col(BatchLine.job_id), isouter=True)
+                .where(col(BatchLine.batch_id) == batch.id, col(BatchLine.n) > after)
+                .order_by(col(BatchLine.n))
+                .limit(AT_ONCE)
+            )
+            with self._database.read() as session:
+                page = [(line, job) for line, job in session.execute(some)]
+            yield from page
+            if len(page) < AT_ONCE:
+                return
+            after = page[-1][0].n
+
+
+def _which(batch: Batch, state: str) -> tuple[Any, Any]:
+    return (col(BatchLine.batch_id) == batch.id, col(BatchLine.state) == state)
+
+
+def _of(batch: Batch, state: str) -> Any:
+    return select(BatchLine).where(*_which(batch, state))
+
+
+def _becomes_job(session: Session, job: Job, *, batch: Batch, n: int) -> None:
+    """Raises LeaseLost where the line is no longer ours to run: then there is no job either."""
+    line = session.get(BatchLine, (batch.id, n), with_for_update=True, populate_existing=True)
+    held = session.get(Batch, batch.id, populate_existing=True)
+    if line is None or line.state != WAITING or held is None or held.lease_token != batch.lease_token:
+        raise LeaseLost("Another process runs this batch.")
+    line.state, line.job_id, line.started_at = RUNNING, job.id, read_clock(session)
+    line.request = line.file_id = None
+
+
+def _end(batch: Batch, line: BatchLine, job: Job | None, *, over: bool) -> None:
+    if job is None:
+        line.state, line.error = BROKEN, GONE
+        batch.failed += 1
+        return
+    batch.captured_micro += job.captured_micro
+    if job.status == JobStatus.COMPLETED:
+        line.state = DONE
+        batch.completed += 1
+        if job.task != "speech":
+            batch.audio_ms += job_usage(job).audio_ms
+    elif job.status == JobStatus.CANCELLED and over:
+        line.state = LEFT
+    else:
+        line.state, line.error = (
+            BROKEN,
+            job.error or {"code": f"job_{job.status}", "message": f"The job was {job.status}."},
+        )
+        batch.failed += 1
