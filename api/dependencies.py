@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from functools import partial
 from typing import Annotated, TypeVar
@@ -143,12 +142,6 @@ async def principal_of(request: Request) -> Principal:
     principal: Principal = request.state.principal
     work_for(owner_of(principal.account_id, principal.tier))
     return principal
-
-
-def milliseconds(request: Request) -> int:
-    """How long this request has been here."""
-    began: float = request.state.started_at
-    return round((time.monotonic() - began) * 1000)
 
 
 Context = Annotated[AppContext, Depends(context_of)]

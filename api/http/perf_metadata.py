@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from fastapi import Request
 
-from api.dependencies import milliseconds
 from pipeline.money import usd, usd_text
 from pipeline.transcript import Transcript
 
 NOBODY = "none"  # a recording without speech is sent to nobody
+
+
+def milliseconds(request: Request) -> int:
+    """How long this request has been here."""
+    began: float = request.state.started_at
+    return round((time.monotonic() - began) * 1000)
 
 
 def perf_headers(request: Request, model_used: str) -> dict[str, str]:
