@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +80,13 @@ class Customer:
         self.shop, self.account = shop, account
         self._auth = {"Authorization": f"Bearer {key}"}
 
-    def order(self, sound: bytes, prompt: str = "", *, door: int = 0, key: str = "", **fields: Any) -> httpx2.Response:
-        """POST a job."""
+    def order(self, sound: bytes, prompt: str = "", **more: Any) -> httpx2.Response:
+        """POST a job; again where the database is too busy to take it, which leaves nothing behind."""
+        while (answer := self._post(sound, prompt, **more)).status_code == HTTPStatus.SERVICE_UNAVAILABLE:
+            assert answer.json()["error"]["code"] == "database_unavailable", answer.text
+        return answer
+
+    def _post(self, sound: bytes, prompt: str, *, door: int = 0, key: str = "", **fields: Any) -> httpx2.Response:
         return self.shop.client.post(
             self.shop.urls[door % len(self.shop.urls)] + JOBS,
             data={"model": "paid", "prompt": f"oracle: {prompt}", **fields},
