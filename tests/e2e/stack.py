@@ -187,7 +187,7 @@ class Stack:
         process.terminate()
         if let:
             self.let(let)
-        code = process.wait(120)
+        code = process.wait(300)
         assert not wait_gone(family)
         return code
 
