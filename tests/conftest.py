@@ -41,7 +41,7 @@ def _patience() -> Iterator[None]:
         patch.setattr(broker, "PATIENCE", 60.0)
         patch.setattr(embedded_redis, "START_SECONDS", 60.0)
         patch.setattr(rate_limits, "WAIT", 60.0)
-        patch.setattr(webhooks, "PATIENCE", 60.0)
+        patch.setattr(webhooks, "PATIENCE", 600.0)
         yield
 
 

@@ -12,12 +12,11 @@ from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from infra.database.clock import read_clock
-from infra.database.ids import new_id
 from infra.database.session import Database
-from infra.database.tables import Account, Job, OpenHold, WebhookEndpoint, WebhookMessage
+from infra.database.tables import Account, Job, OpenHold, WebhookEndpoint
 from infra.keys.accounts import CLOSED
 from infra.money.job_money import CURRENCY
-from infra.webhooks.outbox import BALANCE_LOW, event_body, wants
+from infra.webhooks.outbox import BALANCE_LOW, endpoint_message, wants
 from pipeline.errors import NotFound
 from pipeline.lifecycle import LIVE
 from pipeline.money import usd
@@ -94,23 +93,7 @@ def _tell(session: Session, account: Account) -> bool:
     )
     now, data = read_clock(session), _facts(session, account)
     wanting = [endpoint for endpoint in session.scalars(active) if wants(endpoint.event_types, BALANCE_LOW)]
-    for endpoint in wanting:
-        message_id = new_id("evt")
-        session.add(
-            WebhookMessage(
-                id=message_id,
-                account_id=account.id,
-                subject=message_id,
-                target=endpoint.id,
-                endpoint_id=endpoint.id,
-                receiver=endpoint.id,
-                type=BALANCE_LOW,
-                url=endpoint.url,
-                body=event_body(message_id, BALANCE_LOW, now, data),
-                next_attempt_at=now,
-                created_at=now,
-            )
-        )
+    session.add_all(endpoint_message(endpoint, BALANCE_LOW, now, data) for endpoint in wanting)
     return bool(wanting)
 
 

@@ -17,7 +17,7 @@ from infra.database.tables import WebhookEndpoint, WebhookMessage
 from infra.encryption.secret_box import PLAIN, SecretBox
 from infra.idempotency import Idempotency, create_once, forget_made
 from infra.keys.account_limits import endpoints_of, want_room
-from infra.webhooks.outbox import TEST_EVENT, event_body
+from infra.webhooks.outbox import TEST_EVENT, endpoint_message
 from infra.webhooks.receivers import answered, ask_again
 from infra.webhooks.signing_secrets import new_secret
 from pipeline.errors import InvalidRequest, NotFound, SecretUnreadable
@@ -149,23 +149,8 @@ class WebhookEndpoints:
         """Put a test message into the outbox, whatever types the endpoint subscribes to."""
         with self._database.write() as session:
             endpoint = own_endpoint(session, account_id, endpoint_id)
-            time = read_clock(session)
-            message_id = new_id("evt")
-            message = WebhookMessage(
-                id=message_id,
-                account_id=account_id,
-                subject=message_id,
-                target=endpoint.id,
-                endpoint_id=endpoint.id,
-                receiver=endpoint.id,
-                type=event_type,
-                url=endpoint.url,
-                body=event_body(
-                    message_id, event_type, time, {"id": endpoint.id, "object": "webhook_endpoint", "test": True}
-                ),
-                next_attempt_at=time,
-                created_at=time,
-            )
+            told = {"id": endpoint.id, "object": "webhook_endpoint", "test": True}
+            message = endpoint_message(endpoint, event_type, read_clock(session), told)
             session.add(message)
             ask_again(session, endpoint.id)
         return message

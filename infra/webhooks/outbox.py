@@ -80,6 +80,24 @@ def wants(types: list[str] | None, kind: str) -> bool:
     return kind in (types or ()) or (kind != WAITING_EVENT and (not types or "*" in types))
 
 
+def endpoint_message(endpoint: WebhookEndpoint, kind: str, now: float, data: dict[str, Any]) -> WebhookMessage:
+    """An event of no job, for one of the account's endpoints; due at once."""
+    message_id = new_id("evt")
+    return WebhookMessage(
+        id=message_id,
+        account_id=endpoint.account_id,
+        subject=message_id,
+        target=endpoint.id,
+        endpoint_id=endpoint.id,
+        receiver=endpoint.id,
+        type=kind,
+        url=endpoint.url,
+        body=event_body(message_id, kind, now, data),
+        next_attempt_at=now,
+        created_at=now,
+    )
+
+
 def event_body(message_id: str, kind: str, now: float, data: dict[str, Any]) -> bytes:
     """The exact bytes to send and to sign."""
     event = {"id": message_id, "object": "event", "type": kind, "created_at": int(now), "data": data}

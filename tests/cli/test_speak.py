@@ -39,7 +39,7 @@ def test_facts_as_json(run: Run, tmp_path: Path) -> None:
 
 def test_text_from_a_pipe_to_a_pipe(home: Path) -> None:
     command = [sys.executable, "-m", "cli", "speak", "-", "--model", "oracle", "--format", "wav"]
-    said = subprocess.run(command, input=WORDS.encode(), capture_output=True, timeout=60)
+    said = subprocess.run(command, input=WORDS.encode(), capture_output=True, timeout=300)
     assert (said.returncode, said.stdout[:4]) == (0, b"RIFF")
     assert b"by oracle" in said.stderr
 

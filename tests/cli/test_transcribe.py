@@ -166,7 +166,7 @@ def test_on_a_terminal_there_is_a_bar_and_ctrl_c_does_not_wait(home: Path, tmp_p
     terminal.read_until(" of ")
     family = psutil.Process(terminal.process.pid).children(recursive=True)
     terminal.type("\x03")
-    assert terminal.process.wait(60) == exits.INTERRUPTED
+    assert terminal.process.wait(300) == exits.INTERRUPTED
     assert psutil.wait_procs(family, 60)[1] == []
     assert not target.exists()
 

@@ -1,7 +1,6 @@
 """What was handed out of a job is paid, once, whatever becomes of it; what was not is free."""
 
 from concurrent.futures import ThreadPoolExecutor
-from decimal import Decimal
 
 import pytest
 
@@ -12,28 +11,11 @@ from infra.money.job_money import Terms
 from infra.money.ledger import Ledger
 from infra.money.quota import Quota
 from infra.money.receipts import Receipts
-from pipeline.catalog.model import Prices
 from pipeline.errors import Expired, InsufficientBalance, PaymentRequired, QuotaExceeded, WrongState
 from pipeline.pricing import Usage
 from pipeline.transcript import TokenUsage
+from tests.contracts.job_prices import MINUTE, SECOND, TOKENS, spent
 from tests.contracts.job_store_harness import CHUNK, ERROR, JobStoreHarness, span
-
-SECOND = 100  # micro-dollars: whisper-1; every chunk is a second long
-MINUTE = Prices(audio_minute=Decimal("0.006"))
-TOKENS = Prices(million_audio_tokens_in=Decimal(6), million_text_tokens_out=Decimal(10))
-
-
-@pytest.fixture
-def ledger(harness: JobStoreHarness) -> Ledger:
-    ledger = Ledger(harness.database)
-    ledger.top_up(harness.account, 100 * SECOND)
-    return ledger
-
-
-def spent(ledger: Ledger, harness: JobStoreHarness) -> int:
-    """What is gone from the balance, after a look whether the books agree."""
-    assert ledger.check() == []
-    return 100 * SECOND - ledger.balance(harness.account)
 
 
 def heard(harness: JobStoreHarness, *chunks: int, of: int = 4, **given: object) -> Job:

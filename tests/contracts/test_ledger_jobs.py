@@ -19,18 +19,8 @@ from pipeline.errors import CostLimitExceeded, InsufficientBalance, LeaseLost, L
 from pipeline.lifecycle import Dependency, JobStatus
 from pipeline.pricing import Usage
 from pipeline.transcript import TokenUsage
+from tests.contracts.job_prices import MINUTE, SECOND, TOKENS, spent
 from tests.contracts.job_store_harness import CHUNK, ERROR, JobStoreHarness, span
-
-SECOND = 100  # micro-dollars: whisper-1; every chunk is a second long
-MINUTE = Prices(audio_minute=Decimal("0.006"))
-TOKENS = Prices(million_audio_tokens_in=Decimal(6), million_text_tokens_out=Decimal(10))
-
-
-@pytest.fixture
-def ledger(harness: JobStoreHarness) -> Ledger:
-    ledger = Ledger(harness.database)
-    ledger.top_up(harness.account, 100 * SECOND)
-    return ledger
 
 
 def terms(seconds: float, **more: Any) -> Terms:
@@ -41,12 +31,6 @@ def statements(ledger: Ledger, job: Job) -> list[tuple[str, int, int]]:
     """(kind, part, amount) of a job, the oldest first."""
     mine = [row for row in ledger.entries(job.account_id) if row.subject == job.id]
     return [(row.kind, row.part, row.amount) for row in mine][::-1]
-
-
-def spent(ledger: Ledger, harness: JobStoreHarness) -> int:
-    """What is gone from the balance, after a look whether the books agree."""
-    assert ledger.check() == []
-    return 100 * SECOND - ledger.balance(harness.account)
 
 
 def test_each_chunk_captures_its_own_seconds(harness: JobStoreHarness, ledger: Ledger) -> None:

@@ -234,7 +234,7 @@ def test_listing_and_opening_load_no_model_and_start_no_process() -> None:
         "assert not psutil.Process().children()\n"
         "[provider.close() for provider in opened]\n"
     )
-    run = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=60)
+    run = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stderr
 
 

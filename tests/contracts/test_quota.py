@@ -133,7 +133,7 @@ def test_eight_processes_at_the_boundary_take_ten_minutes(database: Database, da
         assert child.stdin is not None
         child.stdin.write("\n")
         child.stdin.flush()
-    assert sum(int(child.communicate(timeout=120)[0]) for child in children) == 10
+    assert sum(int(child.communicate(timeout=300)[0]) for child in children) == 10
     assert [child.returncode for child in children] == [0] * 8
     assert Quota(database).used_today(account) == 10 * MINUTE
 

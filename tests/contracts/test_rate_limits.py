@@ -82,7 +82,7 @@ def test_eight_processes_at_the_boundary_are_let_in_ten_times(redis: PrivateRedi
     for child in children:
         child.stdin.write("\n")
         child.stdin.flush()
-    told = [json.loads(child.communicate(timeout=60)[0]) for child in children]
+    told = [json.loads(child.communicate(timeout=300)[0]) for child in children]
     assert all(shared for *_, (shared, _) in told)
     answers = [tuple(answer) for process in told for answer in process[:-1]]
     admitted = [remaining for wait, remaining in answers if not wait]

@@ -80,6 +80,6 @@ def node_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("node")
     for name in ("package.json", "client.mjs"):
         shutil.copy(HERE / "node" / name, folder)
-    installed = subprocess.run(INSTALL, cwd=folder, capture_output=True, text=True, timeout=120)
+    installed = subprocess.run(INSTALL, cwd=folder, capture_output=True, text=True, timeout=300)
     assert installed.returncode == 0, installed.stderr
     return folder

@@ -203,7 +203,7 @@ class Stack:
         process.terminate()
         if let:
             self.let(let)
-        code = process.wait(120)
+        code = process.wait(300)
         assert not wait_gone(family)
         return code
 

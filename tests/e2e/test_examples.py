@@ -31,7 +31,7 @@ def run(command: Sequence[str], installation: Installation, folder: Path) -> str
     (folder / "talk.mp3").write_bytes(SOUND)
     for old in folder.glob("speech.*"):
         old.unlink()
-    ran = subprocess.run(command, env=installation.environ, cwd=folder, capture_output=True, text=True, timeout=120)
+    ran = subprocess.run(command, env=installation.environ, cwd=folder, capture_output=True, text=True, timeout=300)
     assert ran.returncode == 0, ran.stderr + ran.stdout
     return ran.stdout
 

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ class Shop(Stack):
         self.redis.start()
         self.urls = [self._open(f"api-{n}") for n in range(doors)]
         self.client = httpx2.Client(timeout=120)
+        self.busy: list[str] = []  # what was told to whom it did not serve at once
         for url in self.urls:
             wait_until(partial(self._answers, url), seconds=120)
 
@@ -79,8 +81,13 @@ class Customer:
         self.shop, self.account = shop, account
         self._auth = {"Authorization": f"Bearer {key}"}
 
-    def order(self, sound: bytes, prompt: str = "", *, door: int = 0, key: str = "", **fields: Any) -> httpx2.Response:
-        """POST a job."""
+    def order(self, sound: bytes, prompt: str = "", **more: Any) -> httpx2.Response:
+        """POST a job; again where the server or its database is too busy to take it."""
+        while (answer := self._post(sound, prompt, **more)).status_code == HTTPStatus.SERVICE_UNAVAILABLE:
+            self.shop.busy.append(answer.text)
+        return answer
+
+    def _post(self, sound: bytes, prompt: str, *, door: int = 0, key: str = "", **fields: Any) -> httpx2.Response:
         return self.shop.client.post(
             self.shop.urls[door % len(self.shop.urls)] + JOBS,
             data={"model": "paid", "prompt": f"oracle: {prompt}", **fields},
@@ -157,9 +164,12 @@ def test_nobody_orders_what_they_cannot_pay(doors: Shop) -> None:
     assert other.balance == price
     assert customer.order(sound, key="same").status_code == 402, "another account's key is another request"
     with doors.services.database.read() as session:
-        kept = [session.execute(select(func.count()).select_from(table)).scalar_one() for table in (Job, Media)]
+        jobs, media = (session.execute(select(func.count()).select_from(table)).scalar_one() for table in (Job, Media))
         holds = select(func.count()).where(LedgerEntry.kind == "hold")
-        assert kept == [12, 12]
+        assert jobs == 12
+        assert 12 <= media <= 12 + len(doors.busy), (
+            "a database that is away cannot forget at once; the sweep does later"
+        )
         assert session.execute(holds).scalar_one() == 12
 
 

@@ -28,7 +28,7 @@ def place(tmp_path: Path) -> Iterator[Marked]:
 
 def stenopool(place: Marked, *words: object, **environ: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-P", "-m", "cli", *map(str, words)]
-    return subprocess.run(command, env={**place.environ, **environ}, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, env={**place.environ, **environ}, capture_output=True, text=True, timeout=300)
 
 
 def block(language: str, containing: str) -> str:
@@ -46,7 +46,7 @@ def test_as_printed(place: Marked, tmp_path: Path) -> None:
     curls = block("sh", "audio/speech").replace("127.0.0.1:8000", f"127.0.0.1:{up.port}").replace("sk-…", key)
     if shutil.which("curl"):
         shell = subprocess.run(
-            ["sh", "-ec", curls], env=where, cwd=tmp_path, capture_output=True, text=True, timeout=120
+            ["sh", "-ec", curls], env=where, cwd=tmp_path, capture_output=True, text=True, timeout=300
         )
         assert shell.returncode == 0, shell.stderr
         assert "1\n00:00:00," in shell.stdout
@@ -55,7 +55,7 @@ def test_as_printed(place: Marked, tmp_path: Path) -> None:
 
     python = block("python", "OpenAI()")
     told = subprocess.run(
-        [sys.executable, "-c", python], env=where, cwd=tmp_path, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", python], env=where, cwd=tmp_path, capture_output=True, text=True, timeout=300
     )
     assert told.returncode == 0, told.stderr
     text, rest = told.stdout.split("\n", maxsplit=1)

@@ -7,7 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def wait_until(true: Callable[[], T], *, seconds: float = 120, every: float = 0.05) -> T:
+def wait_until(true: Callable[[], T], *, seconds: float = 240, every: float = 0.05) -> T:
     """What `true` returned when it was first true. Fails after `seconds`, saying what it was then."""
     deadline = time.monotonic() + seconds
     while not (value := true()):

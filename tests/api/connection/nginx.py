@@ -62,7 +62,7 @@ def behind_nginx(served: Running, home: Path) -> Iterator[Running]:
         yield Running(port)
     finally:
         process.terminate()
-        process.wait(60)
+        process.wait(300)
 
 
 def _listens(port: int) -> bool:

@@ -96,7 +96,7 @@ def test_the_commands_work_as_printed(house: House, curl: Path, tmp_path: Path) 
 
 def _run(command: str, where: dict[str, str], folder: Path) -> Any:
     ran = subprocess.run(
-        ["sh", "-ec", command], env=where, cwd=folder, capture_output=True, text=True, timeout=120
+        ["sh", "-ec", command], env=where, cwd=folder, capture_output=True, text=True, timeout=300
     )  # fmt: skip
     assert ran.returncode == 0, (command, ran.stderr)
     return ran.stdout

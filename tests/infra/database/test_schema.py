@@ -47,7 +47,7 @@ def test_processes_that_start_at_once_migrate_once(empty_database_url: str) -> N
         subprocess.Popen([sys.executable, "-W", "error", "-c", code], cwd=ROOT, stderr=subprocess.PIPE, text=True)
         for _ in range(3)
     ]
-    complaints = [start.communicate(timeout=120)[1] for start in starts]
+    complaints = [start.communicate(timeout=300)[1] for start in starts]
     assert [start.returncode for start in starts] == [0, 0, 0], complaints
     database = Database(empty_database_url)
     assert database.check()["migration"] == schema.head()

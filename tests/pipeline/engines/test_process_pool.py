@@ -222,7 +222,7 @@ if child:
 def test_a_pool_survives_a_fork_in_both_processes() -> None:
     """A pool that was warm before a fork starts its own engine in the child, and the parent keeps its own."""
     run = subprocess.run(
-        [sys.executable, "-W", "error", "-c", FORKING], cwd=ROOT, capture_output=True, text=True, timeout=60
+        [sys.executable, "-W", "error", "-c", FORKING], cwd=ROOT, capture_output=True, text=True, timeout=300
     )
     before, *after = run.stdout.split()
     assert before in after

@@ -48,7 +48,7 @@ def recording(style: Style, seconds: float, seed: int = 7) -> tuple[bytes, list[
 
 def ffmpeg(*arguments: str, sound: bytes = b"") -> bytes:
     command = [ffmpeg_path(), "-nostdin", "-v", "error", "-y", *arguments]
-    return subprocess.run(command, input=sound, capture_output=True, check=True, timeout=120).stdout
+    return subprocess.run(command, input=sound, capture_output=True, check=True, timeout=300).stdout
 
 
 @pytest.fixture(scope="module", params=["natural", "dense"])
@@ -215,7 +215,7 @@ def test_ten_hours_need_no_more_memory_than_a_minute() -> None:
 def test_the_command_writes_sound_and_truth(tmp_path: Path) -> None:
     out, truth = tmp_path / "out.wav", tmp_path / "truth.json"
     options = ["--seconds", "5", "--seed", "3", "--style", "natural", "--truth", str(truth)]
-    subprocess.run([sys.executable, "-m", "pipeline.oracle.speech", *options, str(out)], check=True, timeout=60)
+    subprocess.run([sys.executable, "-m", "pipeline.oracle.speech", *options, str(out)], check=True, timeout=300)
     with wave.open(str(out)) as sound:
         assert (sound.getframerate(), sound.getnchannels(), sound.getnframes()) == (16_000, 1, 80_000)
         heard = listen(sound.readframes(80_000))

@@ -173,7 +173,7 @@ print(outcome, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)
 def decoded_apart(path: Path, level: Level) -> tuple[str, int]:
     """(how it ended, ffmpeg's peak of memory in bytes): in a process of its own, whose only children are ffmpeg's."""
     command = [sys.executable, "-c", APART, str(path), level]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
     outcome, peak = done.stdout.split()
     return outcome, int(peak)
 
