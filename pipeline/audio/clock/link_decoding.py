@@ -24,7 +24,6 @@ from pipeline.audio.containers.table import (
     AC3,
     AMR,
     AVI,
-    CAF,
     DTS,
     EAC3,
     MATROSKA,
@@ -34,6 +33,7 @@ from pipeline.audio.containers.table import (
     W64,
     WAV,
 )
+from pipeline.audio.duration.truncation import STREAMED
 from pipeline.audio.ffmpeg.arguments import SAMPLE_RATE, Picked, decode_arguments
 from pipeline.audio.ffmpeg.binary import Ffmpeg, find_ffmpeg
 from pipeline.audio.ffmpeg.cpu_affinity import keep_together
@@ -56,7 +56,7 @@ _SAMPLE_BYTES = 2
 _UNSTATED_DELAY = {
     ("mp3", "mp3"): 1105, ("wav", "mp3"): 1105, ("w64", "mp3"): 1105, ("avi", "mp3"): 1105, ("aac", "aac"): 1024
 }  # fmt: skip
-_UNSTAMPED = (MP3, AAC, AC3, EAC3, DTS, AMR, WAV, W64, CAF, AVI)  # ffmpeg reckons their stamps from bytes or headers
+_UNSTAMPED = (MP3, AAC, AC3, EAC3, DTS, AMR, WAV, W64, AVI)  # ffmpeg reckons their stamps from bytes or headers
 _FROM_ZERO = (MP4, MATROSKA)  # whose clock begins at zero, whenever the sound does; others are moved there
 
 Count = Callable[[float], int | None]
@@ -321,7 +321,7 @@ class LinkDecoding:
             clock.forget_leaps_behind(self._reached)
         if not self.is_stamped:
             self.lacking = missing
-        elif missing or (clock and clock.in_damage and not self._is_cut):
+        elif missing or (clock and clock.in_damage and not self._is_cut and self.claim != STREAMED):
             self.unfinished = Leap(self._reached, self._reached + missing, damaged=True)
 
     def _said_to_be_missing(self) -> int:

@@ -84,14 +84,15 @@ class Claim:
     unended: bool = False
 
 
+STREAMED = Claim(None, cut=False)  # its writer told no length, or guessed one
 _UNENDED = Claim(None, cut=False, unended=True)
 
 
 def cut_off(read: Read, size: int, found: Found) -> Claim | None:
     """What the recording claims that begins at `found.start` and ends at `size`, unless it is all there or claims nothing.
 
-    Only of FLAC, of mp3 whose tag counts frames alone, and of a streamed AVI a claim may come back that turns out to be kept. Never
-    raises.
+    Only of FLAC, of mp3 whose tag counts frames alone, and of streamed AVI and CAF a claim may come back that turns out to be kept.
+    Never raises.
     """
     reader = _READERS.get(found.container)
     try:
@@ -107,6 +108,8 @@ def _cut(seconds: float | None) -> Claim:
 def _chunked(container: Container, read: Read, at: int, size: int) -> Claim | None:
     walked = chunks(read, at, size, container)
     sound = sound_chunk(walked, container)
+    if container is CAF and sound and sound.length is None:
+        return STREAMED  # its demuxer takes the last packet for a broken one
     if sound is None or sound.length is None or sound.start + sound.length <= size + _SLACK:
         return None
     return _cut(_seconds(container, read, at, walked, sound.start + sound.length))
@@ -252,7 +255,7 @@ def _avi(read: Read, at: int, size: int) -> Claim | None:
     for place in _parts(read, at, size):
         length = int.from_bytes(read(place + 4, 4), "little")
         if not length or length >= _UNSAID:
-            return Claim(None, cut=False)
+            return STREAMED
         if place + 8 + length > size + _SLACK:
             return _cut(_stated("avi", read, at, size))
     return None

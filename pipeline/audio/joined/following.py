@@ -18,7 +18,7 @@ from pipeline.audio.containers.table import AAC, AC3, DTS, EAC3, MP3, MPEG, MPEG
 from pipeline.audio.joined.bare_end import STREAMED, bare_frames
 from pipeline.audio.joined.extents import extent, walk
 from pipeline.audio.joined.programs import FOLLOWED
-from pipeline.audio.joined.trailers import past_trailers
+from pipeline.audio.joined.trailers import SOUND_CHUNKS, past_trailers
 from pipeline.audio.joined.units import UNITS, Units
 from pipeline.audio.joined.window import Window
 from pipeline.audio.sniff import MOST_TAGS, sniff_file
@@ -94,11 +94,16 @@ class _Behind:
             if found is None and (marked := self._marked(reached.last + 1, again or self._size)):
                 return marked
             if again is None or units is None:
-                unread = self._size - place
-                return Following(self._size, self._size, unread=unread if unread >= _LEAST_UNREAD else 0)
+                return self._unread(place)
             self.broken += 0 if found else again - place
             reached = walk(self._window, again, units, self._programs)
         return Following(self._size, self._size)
+
+    def _unread(self, place: int) -> Following:
+        """What begins there is no sound that anybody can hear; of two chunks of sound a demuxer would hear the last alone."""
+        count = self._size - place
+        end = place if self._window.head(place, 4) in SOUND_CHUNKS else self._size
+        return Following(end, self._size, unread=count if count >= _LEAST_UNREAD else 0)
 
     def _behind_unknown(self, last: int) -> Following:
         """Where the recording does not tell its end: what begins with a mark, or bare frames up to there."""

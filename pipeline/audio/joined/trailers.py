@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from pipeline.audio.containers.ebml import element
+from pipeline.audio.containers.ebml import CLUSTER, element
 from pipeline.audio.containers.id3_tag import TAG_HEADER, tag_length
 from pipeline.audio.containers.table import AIFF, AVI, CAF, MATROSKA, W64, WAV, Container
 from pipeline.audio.joined.window import Window
@@ -19,14 +19,16 @@ _APE, _APE_HEADER, _APE_IS_HEADER = b"APETAGEX", 32, 1 << 29
 _LONGEST_TAG = 1 << 24  # bytes of one that tells its length at its end
 _LYRICS = re.compile(rb"LYRICS(?:200|END)")
 _CHUNK_NAME = re.compile(rb"[\x20-\x7e]{4}")
+SOUND_CHUNKS = (b"data", b"SSND")  # a second one is none of what may be passed over
 _EBML_REST = (
+    CLUSTER,
     0xEC,
     0xBF,
     0x1C53BB6B,
     0x1254C367,
     0x1941A469,
     0x1043A770,
-)  # padding, checksum; index, tags, files, chapters
+)  # sound, which is read on; padding, checksum; index, tags, files, chapters
 
 
 def past_trailers(window: Window, at: int, container: Container) -> int:
@@ -79,7 +81,7 @@ def _own(window: Window, at: int, container: Container) -> int:
     )
     named = 16 if container is W64 else 4
     head = window.head(at, named + width)
-    if not width or len(head) < named + width or not _CHUNK_NAME.match(head):
+    if not width or len(head) < named + width or not _CHUNK_NAME.match(head) or head.startswith(SOUND_CHUNKS):
         return 0
     length = int.from_bytes(head[named:], "big" if order == "big" else "little")
     whole = length if container is W64 else len(head) + length

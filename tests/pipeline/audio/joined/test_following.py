@@ -19,7 +19,7 @@ from pipeline.audio.duration.exact import container_of, measured
 from pipeline.audio.joined.following import following
 from pipeline.audio.joined.links import links
 from pipeline.audio.sniff import LOOK_BYTES, sniff_file
-from tests.pipeline.audio.sounds import id3_tag
+from tests.pipeline.audio.sounds import id3_tag, piped
 
 pytestmark = pytest.mark.processes
 
@@ -153,6 +153,24 @@ def test_what_nobody_can_hear_is_told(files: dict[str, bytes], name: str) -> Non
     told = [caution for caution in sound.findings.warnings if caution.code == "unread"]
     assert len(told) == 1 and str(len(RUBBISH)) in told[0].message
     assert not told[0].lost
+
+
+def test_of_two_chunks_of_sound_the_first_is_heard_and_the_other_told(files: dict[str, bytes]) -> None:
+    """A demuxer hears the last of them alone."""
+    whole, more = files["pcm.wav"], b"data" + struct.pack("<I", 6000) + bytes(6000)
+    with decode(whole) as alone, decode(whole + more) as sound:
+        assert b"".join(sound) == b"".join(alone)
+    (told,) = sound.findings.warnings
+    assert told.code == "unread" and "6008" in told.message
+
+
+@pytest.mark.parametrize("form", ["caf", "avi", "asf", "au", "matroska"])
+def test_a_stream_that_tells_no_length_is_whole(recordings: Path, form: str) -> None:
+    data = piped(recordings / "pcm.wav", form, ["-c:a", "libmp3lame"] if form == "avi" else [])
+    with decode(data) as sound:
+        for _ in sound:
+            pass
+    assert not sound.findings.warnings and not sound.findings.gaps
 
 
 @pytest.mark.parametrize(
