@@ -2,12 +2,17 @@
 
 import io
 import wave
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pipeline.oracle.speech import say
+from pipeline.transcript import SAMPLE_RATE
 from tests.api.conftest import JOBS, House, recording
+from tests.pipeline.audio.clock.test_random_recordings import EDGE, GAP, Piece, placed
+from tests.pipeline.audio.clock.test_random_recordings import holed as between_holes
 from tests.pipeline.audio.sounds import ffmpeg
 from tests.support.holed_sound import DAMAGE, HOLE, PLACES, HoledSound
 from tests.support.sound_files import with_tracks
@@ -239,3 +244,24 @@ def test_how_many_tracks_there_are_a_length_does_not_tell(house: House) -> None:
     asked = {"model": "oracle", "duration_seconds": 40, "audio_track": "all"}
     refused = house.post(ESTIMATE, json=asked).json()["error"]
     assert (refused["param"], "tracks" in refused["message"]) == ("audio_track", True)
+
+
+def test_stretches_between_holes_are_heard_together_and_in_their_places(house: House) -> None:
+    """A recorder that sleeps in every pause: five stretches, with up to two minutes between them."""
+    pieces = [Piece(seed, 48_000, 1) for seed in range(1, 6)]
+    lengths = [len(say(piece.spoken, gap_s=GAP, edge_s=EDGE)) / 2 / SAMPLE_RATE for piece in pieces]
+    holes = [1.5, 120.0, 4.0, 30.0]
+    sound = between_holes(pieces, "mka", list(accumulate(lengths))[:-1], holes)
+    shifts = accumulate(holes, initial=0.0)
+    starts = [start + shift for start, shift in zip(accumulate(lengths[:-1], initial=0.0), shifts, strict=True)]
+    wanted = placed(pieces, starts)
+    job = done(house, sound, response_format="verbose_json", **{"timestamp_granularities[]": "word"})
+    told = house.get(f"{JOBS}/{job['id']}/transcript").json()
+    assert [word["word"] for word in told["words"]] == [word for word, _ in wanted]
+    assert [word["start"] for word in told["words"]] == pytest.approx([at for _, at in wanted], abs=0.03)
+    assert job["progress"]["chunks"]["total"] == 1
+    assert [gap["end"] - gap["start"] for gap in job["gaps"]] == pytest.approx(holes, abs=0.03)
+    assert job["usage"]["seconds"] == pytest.approx(sum(lengths), abs=0.03)
+    assert told["duration"] == pytest.approx(sum(lengths) + sum(holes), abs=0.05)
+    assert estimated(house, sound)["duration_seconds"] == job["usage"]["seconds"]
+    assert hear(house, sound, response_format="text").text.split() == [word for word, _ in wanted]

@@ -19,23 +19,34 @@ from tests.benchmarks.report import Figure
 from tests.benchmarks.upload_memory import free_port, wait_until_healthy
 
 WANTED = 10_000
+AT_ONCE = 500
+ASKED = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 PER_ADDRESS = 100  # below what a peer may hold
 KIB = 1024
 
 
 def opened(port: int, count: int) -> list[socket.socket]:
-    """Connections that have asked once each and had their answer."""
-    held = []
-    for number in range(count):
-        source = f"127.0.{1 + number // PER_ADDRESS // 250}.{1 + number // PER_ADDRESS % 250}"
-        held.append(socket.create_connection(("127.0.0.1", port), timeout=60, source_address=(source, 0)))
-        ask(held[-1])
+    """Connections that have asked once each and had their answer. Many ask at once: all shall be there before the first has been
+    idle for too long, on a busy machine as well."""
+    held: list[socket.socket] = []
+    while len(held) < count:
+        some = [connected(port, number) for number in range(len(held), min(count, len(held) + AT_ONCE))]
+        for one in some:
+            one.sendall(ASKED)
+        for one in some:
+            read_answer(one)
+        held += some
     return held
 
 
-def ask(connection: socket.socket) -> None:
-    """Once, and read the answer to its end."""
-    connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+def connected(port: int, number: int) -> socket.socket:
+    """From the address whose turn it is."""
+    source = f"127.0.{1 + number // PER_ADDRESS // 250}.{1 + number // PER_ADDRESS % 250}"
+    return socket.create_connection(("127.0.0.1", port), timeout=60, source_address=(source, 0))
+
+
+def read_answer(connection: socket.socket) -> None:
+    """To its end."""
     answer = b""
     while not answer.endswith(b"}"):
         part = connection.recv(65536)
@@ -83,7 +94,8 @@ def run() -> Iterator[Figure]:
                 each < 20,
             )
             with socket.create_connection(("127.0.0.1", port), timeout=60) as late:
-                ask(late)
+                late.sendall(ASKED)
+                read_answer(late)
             for one in held:
                 one.close()
         finally:

@@ -106,7 +106,8 @@ def test_an_upload_that_says_that_it_is_too_much_is_refused_before_a_byte_is_sto
     error = refused(post(house, bytes(20_000_000)), "stored_bytes")
     assert "the account may have 1000 in all" in error["message"]
     assert opened == []
-    assert house.services.media.orphans(-1) == []
+    left = house.services.media.orphans(-1, limit=10_000)  # of other tests, too
+    assert not [media for media in left if media.account_id == house.account_id]
 
 
 @ON_BOTH_STORES

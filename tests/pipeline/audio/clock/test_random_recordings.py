@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from pipeline.audio.ffmpeg.binary import ffmpeg_path
 from pipeline.cut.channel_chunks import Sound
 from pipeline.cut.cutter import CutProfile
+from pipeline.cut.holes import on_clock
 from pipeline.oracle.ear import listen
 from pipeline.oracle.speech import VOCABULARY, say, word_seconds
 from pipeline.oracle.words import index_of
@@ -99,7 +100,8 @@ def hear(data: bytes, **asked: object) -> Heard:
         sound, words, end = Sound(path, **asked), list[tuple[str, float]](), 0
         for chunk in sound.chunks(CutProfile(max_s=30, min_s=10)):
             at = chunk.span.audio_start
-            words += [(word.text, (at + word.start) / SAMPLE_RATE) for word in listen(chunk.pcm)]
+            holes = [hole for hole in chunk.span.holes if hole.start >= at]
+            words += [(word.text, on_clock(at + word.start, holes) / SAMPLE_RATE) for word in listen(chunk.pcm)]
             end = chunk.span.own_end
     return Heard(words, sound, sound.samples / SAMPLE_RATE, end / SAMPLE_RATE)
 
