@@ -9,7 +9,7 @@ from pipeline.kokoro.folder import SAMPLE_RATE
 
 _FRAME = SAMPLE_RATE // 50  # samples
 _QUIET = 0.1  # of the loudest frame; below it nothing is said
-_WANTED = 0.1  # root mean square of what is said: 20 dB below the loudest that there is
+_WANTED = 0.12  # root mean square of what is said, as the model is on the whole
 _MOST = 2.0  # times louder, or softer
 _PEAK = 0.97
 
