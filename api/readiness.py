@@ -14,7 +14,7 @@ from infra.wiring import Services
 from pipeline.errors import StenopoolError
 
 FRESH_SECONDS = 1.0
-WARM_SECONDS = 120.0  # for the engines; whoever comes then waits for them himself
+WARM_SECONDS = 60.0  # for the engines; whoever comes then waits for them himself
 Status = Literal["ok", "degraded", "starting", "unavailable"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,11 +16,13 @@ from typing import TypeVar
 
 from pipeline.audio.encode import encode
 from pipeline.catalog.model import Route
+from pipeline.concurrency.stopping import stopped_by
 from pipeline.cut.channel_chunks import WHOLE, Sound
 from pipeline.cut.cutter import Chunk, CutProfile, Span
 from pipeline.cut.time_range import Part
 from pipeline.errors import (
     InvalidRequest,
+    JobCancelled,
     ProviderError,
     ProviderNonsense,
     RoutesExhausted,
@@ -133,12 +136,14 @@ class Spoken:
 
 
 class Speech(Iterator[bytes]):
-    """Encoded sound, block by block. `model_used` is known from the beginning. Close it when you stop early."""
+    """Encoded sound, block by block. `model_used` is known from the beginning. Close it when you stop early, from any thread."""
 
     def __init__(self, encoded: Iterator[bytes], spoken: Spoken) -> None:
         self._spoken = spoken
         self._encoded = encoded
-        self._blocks = itertools.chain([next(encoded, b"")], encoded)
+        self._lock, self._closed = threading.Lock(), threading.Event()
+        with stopped_by(self._check):
+            self._blocks = itertools.chain([next(encoded, b"")], encoded)
 
     @property
     def model_used(self) -> str:
@@ -156,13 +161,20 @@ class Speech(Iterator[bytes]):
         return self._spoken.usage
 
     def __next__(self) -> bytes:
-        return next(self._blocks)
+        with self._lock, stopped_by(self._check):
+            return next(self._blocks)
 
     def close(self) -> None:
-        """Stop, and let go of the encoder."""
+        """Stop, and let go of the encoder; a block that somebody waits for does not come any more."""
+        self._closed.set()
         close = getattr(self._encoded, "close", None)
         if close:
-            close()
+            with self._lock:
+                close()
+
+    def _check(self) -> None:
+        if self._closed.is_set():
+            raise JobCancelled
 
 
 def cut_profile(options: TranscriptionOptions, registry: ProviderRegistry, *, live: bool = False) -> CutProfile:

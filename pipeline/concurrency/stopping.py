@@ -18,8 +18,15 @@ _CHECK: ContextVar[Check] = ContextVar("stopping", default=_go_on)
 
 @contextmanager
 def stopped_by(check: Check) -> Iterator[None]:
-    """Around the work: `check` raises what is to end it. Counts in this context, and in threads that inherit it."""
-    token = _CHECK.set(check)
+    """Around the work: `check` raises what is to end it, besides what others around it say. Counts in this context, and in threads
+    that inherit it."""
+    before = _CHECK.get()
+
+    def all_checks() -> None:
+        before()
+        check()
+
+    token = _CHECK.set(all_checks)
     try:
         yield
     finally:
@@ -27,5 +34,5 @@ def stopped_by(check: Check) -> Iterator[None]:
 
 
 def stop_if_unwanted() -> None:
-    """Between two pieces of work. Raises what the innermost `stopped_by` around us raises."""
+    """Between two pieces of work. Raises what a `stopped_by` around us raises."""
     _CHECK.get()()

@@ -10,7 +10,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from pipeline.engines import wire
 from pipeline.engines.engine_process import command
@@ -19,6 +19,12 @@ from pipeline.errors import EngineLost
 _START_S = 30.0  # for a fresh interpreter on a busy machine
 _GREETING_S = 10.0
 _LOOK_S = 0.02
+
+
+def clear_away(path: str) -> None:
+    """The socket of one that has closed it, unless somebody starts another one there in this moment."""
+    with contextlib.suppress(Timeout, OSError), FileLock(f"{path}.lock", timeout=0):
+        Path(path).unlink()
 
 
 class Door:

@@ -19,6 +19,7 @@ from typing import Any
 
 from pipeline.concurrency.shares import Owner
 from pipeline.engines import wire
+from pipeline.engines.door import clear_away
 from pipeline.engines.engine_protocol import EngineSpec
 from pipeline.engines.process_pool import EnginePool
 from pipeline.errors import StenopoolError
@@ -36,6 +37,7 @@ def main(path: str) -> None:
     listener = listening(path)
     try:
         EngineHost(listener).serve()
+        clear_away(path)
     finally:
         os._exit(0)  # whatever a thread still waits for
 

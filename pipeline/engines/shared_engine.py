@@ -7,6 +7,7 @@ import os
 import select
 import socket
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from pipeline.errors import EngineLost, ProviderError
 
 _TRIES = 2  # of a call whose connection broke
 _LOOK_MS = 250  # between two looks whether the answer is still wanted
+_PASSAGE_S = 60.0  # for a message to pass, both being ready: whoever takes longer stands still
 _MOST_IDLE = 16  # connections
 
 
@@ -87,13 +89,18 @@ class SharedEngine:
         raise EngineLost(provider=self._spec.provider)
 
     def _exchanged(self, connection: socket.socket, message: dict[str, Any]) -> dict[str, Any]:
+        connection.settimeout(_PASSAGE_S)
         wire.send(connection, message)
         poll = select.poll()
         poll.register(connection, select.POLLIN)
+        work = message["timeout"] * _TRIES * max(1, len(message["pieces"] or ()))
+        until = time.monotonic() + self._spec.patience_s + work + _PASSAGE_S
         while not poll.poll(_LOOK_MS):
             stop_if_unwanted()
             self._check_open()
-        answer: dict[str, Any] = wire.receive(connection)
+            if time.monotonic() > until:
+                raise EngineLost("This machine's engines do not answer", provider=self._spec.provider)
+        answer: dict[str, Any] = wire.receive(connection, time.monotonic() + _PASSAGE_S)
         return answer
 
     def _told(self, answer: dict[str, Any]) -> Any:

@@ -105,6 +105,7 @@ def test_it_ends_with_the_last_who_uses_it(engine: Open, place: Path) -> None:
     assert second.call("pid", timeout=30) == child
     second.close()
     assert until_gone(host) and until_gone(child)
+    assert not place.exists()
     assert engine().call("pid", timeout=30) != child
 
 

@@ -288,3 +288,18 @@ def test_prompt_and_keywords_together_are_no_longer_than_the_model_sees(folders:
         for lead, name in ((" ", "hotwords"), ("", "initial_prompt"))
     ]
     assert 200 < sum(lengths) <= 223
+
+
+def test_what_cannot_be_loaded_is_not_tried_again_at_each_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[str] = []
+
+    def loaded(self: Ear, wanted: str) -> None:
+        tries.append(wanted)
+        raise ProviderRefused("The model cannot be loaded", provider="w")
+
+    monkeypatch.setattr(Ear, "_loaded", loaded)
+    ear = Ear({"local_files_only": True})
+    for _ in range(3):
+        with pytest.raises(ProviderRefused, match="cannot be loaded"):
+            ear.hear([SPEECH], "broken", {})
+    assert tries == ["broken"]
