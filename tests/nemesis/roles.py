@@ -19,7 +19,7 @@ from infra.parent_death import tied_to_parent
 from tests.support.repository import ROOT
 
 AGAIN = 2.0  # seconds until what ended by itself is started again
-YOUNG = 20.0  # seconds: who ends before that has not found what it needs, and is meant to say so and go
+NOT_STARTED = (2, 3, 78)  # exit codes of who does not find what it needs: it is meant to say so and go
 
 
 @dataclass
@@ -54,7 +54,7 @@ class Role:
         """Start it again when it has ended by itself, as whoever runs it would."""
         if self.process is not None and not self.down and self.process.poll() is not None:
             lived, code = time.monotonic() - self._started, self.process.returncode
-            if lived > YOUNG:
+            if code not in NOT_STARTED:
                 self.endings.append(f"{self.name} ended with {code} after {lived:.0f} s")
             self.process, self._again = None, time.monotonic() + AGAIN
         if self.process is None and not self.down and time.monotonic() >= self._again:
