@@ -21,7 +21,7 @@ from sqlalchemy import delete, func, select, tuple_, update
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
-from infra.batches.telling import announce
+from infra.batches.events import announce
 from infra.database.clock import now, read_clock
 from infra.database.ids import new_id, new_token
 from infra.database.session import Database
