@@ -21,7 +21,7 @@ from sqlalchemy import delete, func, select, tuple_, update
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
-from infra.batches.telling import announce
+from infra.batches.events import announce
 from infra.database.clock import now, read_clock
 from infra.database.ids import new_id, new_token
 from infra.database.session import Database
@@ -102,8 +102,12 @@ class BatchStore:
             col(Batch.id) > after_id,
             func.coalesce(col(Batch.lease_until), 0.0) <= now(),
         )
+        due = due.order_by(col(Batch.id)).limit(1)
+        with self._database.read() as session:  # there is none, mostly, and nobody need wait for us to see that
+            if session.scalars(due).first() is None:
+                return None
         with self._database.write() as session:
-            batch = session.scalars(due.order_by(col(Batch.id)).limit(1).with_for_update(skip_locked=True)).first()
+            batch = session.scalars(due.with_for_update(skip_locked=True)).first()
             if batch is not None:
                 batch.lease_token, batch.lease_until = new_token(), read_clock(session) + LEASE
             return batch
@@ -183,7 +187,7 @@ def lock_held(session: Session, batch: Batch) -> Batch:
 def _insert(new: NewBatch, session: Session) -> Batch:
     file = session.get(File, new.input_file_id, with_for_update=True)
     if file is None or file.account_id != new.account_id:
-        raise InvalidRequest(f"No such File object: {new.input_file_id[:64]}", param="input_file_id")
+        raise InvalidRequest("No such file. Send the id of one of /v1/files.", param="input_file_id")
     time = read_clock(session)
     batch = Batch(
         id=new_id("batch"),
@@ -206,5 +210,5 @@ def _insert(new: NewBatch, session: Session) -> Batch:
 def _own(session: Session, account_id: str, batch_id: str, *, lock: bool = False) -> Batch:
     batch = session.get(Batch, batch_id, with_for_update=lock or None)
     if batch is None or batch.account_id != account_id:
-        raise NotFound(f"No batch found with id '{batch_id}'.")
+        raise NotFound("No such batch.")
     return batch

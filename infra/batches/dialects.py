@@ -49,9 +49,10 @@ def request_of(line: Mapping[str, Any], endpoint: str) -> dict[str, Any]:
     body = line.get("body")
     if not isinstance(body, dict):
         raise BatchLineError("body must be an object: the request itself.", param="body")
+    if body.get("webhook") is not None:
+        raise BatchLineError("A line has no webhook: endpoints hear of the batch's end (batch.*).", param="webhook")
     task = ENDPOINTS[endpoint]
     asked = {"priority": LOW, **body} | ({} if task is None else {"task": task})
-    asked.pop("webhook", None)
     return asked if asked.get("task") == "speech" else _with_sound(asked)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
@@ -14,12 +14,14 @@ from infra.batches.batch_store import lock_held
 from infra.database.clock import read_clock
 from infra.database.session import Database
 from infra.database.tables import Batch, BatchLine, Job
+from infra.files.file_store import UNFINISHED
 from infra.jobs.create_and_read import Within
 from infra.money.job_money import job_usage
 from pipeline.errors import LeaseLost
 from pipeline.lifecycle import LIVE, JobStatus
 
 WAITING, RUNNING, DONE, BROKEN, LEFT = "waiting", "running", "completed", "failed", "left"
+FEW = 4  # lines of a batch that may always run, whatever its account's other batches do
 AT_ONCE = 500  # rows in one statement
 GONE = {"code": "job_deleted", "message": "The line's job was deleted before its result was written."}
 
@@ -45,11 +47,15 @@ class LineStore:
             session.execute(delete(BatchLine).where(col(BatchLine.batch_id) == batch.id))
 
     def next_waiting(self, batch: Batch, most: int) -> list[BatchLine]:
-        """Lines that may become jobs now: those that come next, as long as fewer than `most` of the batch are under way."""
-        room = most - len(self.jobs_under_way(batch))
-        waiting = _of(batch, WAITING).order_by(col(BatchLine.n)).limit(max(0, room))
+        """Lines that may become jobs now: those that come next, as long as fewer than `most` of all the account's batches are
+        under way, or fewer than FEW of this one."""
+        mine = select(col(Batch.id)).where(col(Batch.account_id) == batch.account_id, col(Batch.status).in_(UNFINISHED))
+        running = (col(BatchLine.batch_id).in_(mine), col(BatchLine.state) == RUNNING)
+        waiting = select(BatchLine).where(*_which(batch, WAITING)).order_by(col(BatchLine.n))
         with self._database.read() as session:
-            return list(session.scalars(waiting))
+            own = _count(session, *_which(batch, RUNNING))
+            room = max(FEW - own, most - _count(session, *running), 0)
+            return list(session.scalars(waiting.limit(min(room, most))))
 
     def within(self, batch: Batch, line: BatchLine) -> Within:
         """What goes with the creation of the line's job, in its transaction: that no other one is ever made of it."""
@@ -122,12 +128,12 @@ class LineStore:
             after = page[-1][0].n
 
 
-def _which(batch: Batch, state: str) -> tuple[Any, Any]:
+def _which(batch: Batch, state: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     return (col(BatchLine.batch_id) == batch.id, col(BatchLine.state) == state)
 
 
-def _of(batch: Batch, state: str) -> Any:
-    return select(BatchLine).where(*_which(batch, state))
+def _count(session: Session, *where: ColumnElement[bool]) -> int:
+    return int(session.execute(select(func.count()).select_from(BatchLine).where(*where)).scalar_one())
 
 
 def _becomes_job(session: Session, job: Job, *, batch: Batch, n: int) -> None:

@@ -132,7 +132,7 @@ def _needed() -> ColumnElement[bool]:
 def _own(session: Session, account_id: str, file_id: str, *, lock: bool = False) -> File:
     file = session.get(File, file_id, with_for_update=lock or None)
     if file is None or file.account_id != account_id:
-        raise NotFound(f"No such File object: {file_id}")
+        raise NotFound("No such file.")
     return file
 
 

@@ -251,7 +251,7 @@ def _reserve(session: Session, upload: Upload) -> None:
 def _own(session: Session, account_id: str, upload_id: str, *, lock: bool = False) -> Upload:
     upload = session.get(Upload, upload_id, with_for_update=lock or None)
     if upload is None or upload.account_id != account_id:
-        raise NotFound(f"No such Upload object: {upload_id}")
+        raise NotFound("No such upload.")
     return upload
 
 

@@ -19,7 +19,7 @@ from pipeline.errors import BeyondLimit, LimitExceeded
 from pipeline.lifecycle import LIVE
 
 _OPERATOR = "The operator of this server can raise the limit."
-_ROOM = "Delete jobs that are no longer needed, ask for shorter `retention_seconds`, or wait until their time is over."
+_ROOM = "Delete jobs and files that are no longer needed, ask for shorter `retention_seconds`, or wait until their time is over."
 _WORDS = {
     "concurrent_jobs": ("live jobs", "Wait for one to end, or cancel one."),
     "connections": ("open connections", "Close one, or use one for several requests."),

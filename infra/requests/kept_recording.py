@@ -24,7 +24,7 @@ def kept_file(services: Services, account_id: str, fields: JobFields) -> File:
             file_id = services.uploads.file_of(account_id, fields.upload_id)
         return services.files.get(account_id, file_id or "")
     except NotFound as error:
-        raise InvalidRequest(f"{error.message}. Send the id of one that exists.", param=name) from error
+        raise InvalidRequest(f"{error.message} Send the id of one that exists.", param=name) from error
 
 
 def look_into(services: Services, account_id: str, file: File, fields: JobFields) -> tuple[Media, Ends]:

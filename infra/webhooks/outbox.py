@@ -66,6 +66,8 @@ def _policy(session: Session, job: Job, kind: str) -> list[tuple[str, str]]:
     targets = []
     if job.webhook_url and wants(job.webhook_events, kind):
         targets.append((JOB_TARGET, job.webhook_url))
+    if job.batch_id is not None:  # its endpoints hear of the batch, and not fifty thousand times
+        return targets
     active = select(WebhookEndpoint).where(
         col(WebhookEndpoint.account_id) == job.account_id, col(WebhookEndpoint.status) == "active"
     )

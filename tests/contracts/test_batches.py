@@ -117,8 +117,18 @@ def test_a_line_becomes_a_job_once(harness: JobStoreHarness, batches: BatchStore
         assert session.execute(select(func.count()).select_from(Job)).scalar_one() == 1
     assert lines.jobs_under_way(heir) == [job.id]
     assert [line.n for line in lines.next_waiting(heir, 10)] == [2, 3]
-    assert [line.n for line in lines.next_waiting(heir, 2)] == [2]
-    assert lines.next_waiting(heir, 1) == []
+
+
+def test_batches_of_an_account_share_what_runs_and_each_has_a_few(harness: JobStoreHarness, lines: LineStore) -> None:
+    first = claimed(harness, 8)
+    for line in lines.next_waiting(first, 6):
+        start(harness, first, line)
+    assert lines.next_waiting(first, 6) == []
+    assert len(lines.next_waiting(first, 7)) == 1
+    second = claimed(harness, 8)
+    assert [line.n for line in lines.next_waiting(second, 6)] == [1, 2, 3, 4]
+    start(harness, second, lines.next_waiting(second, 6)[0])
+    assert len(lines.next_waiting(second, 6)) == 3
 
 
 def test_counts_follow_the_lines(harness: JobStoreHarness, lines: LineStore) -> None:

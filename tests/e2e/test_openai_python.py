@@ -13,6 +13,7 @@ import pytest
 
 from tests.api.conftest import recording
 from tests.e2e.conftest import Installation
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -247,3 +248,23 @@ def test_the_asynchronous_client(installation: Installation, tmp_path: Path) -> 
     seen = in_async(installation, use)
     assert {name: text.split() for name, text in seen.items()} == dict.fromkeys(seen, said)
     assert (tmp_path / "speech.mp3").stat().st_size > 500
+
+
+def test_an_archive_goes_up_in_parts_and_comes_back_as_a_batch(client: openai.OpenAI) -> None:
+    sound, said = recording(3.0, seed=31)
+    kept = client.uploads.upload_file_chunked(
+        file=sound, filename="a.wav", bytes=len(sound), mime_type="audio/wav", purpose="user_data", part_size=50_000
+    ).file
+    assert kept is not None
+    body = {"model": "oracle", "file_id": kept.id}
+    hear: Any = "/v1/audio/transcriptions"  # which the client's types do not know yet
+    lines = [{"custom_id": f"r-{n}", "method": "POST", "url": hear, "body": body} for n in range(10)]
+    file = client.files.create(file=("in.jsonl", "\n".join(map(json.dumps, lines)).encode()), purpose="batch")
+    made = client.batches.create(input_file_id=file.id, endpoint=hear, completion_window="24h")
+    ended = ("completed", "failed", "cancelled", "expired")
+    wait_until(lambda: client.batches.retrieve(made.id).status in ended, seconds=120, every=0.2)
+    done = client.batches.retrieve(made.id)
+    assert (done.status, done.error_file_id) == ("completed", None)
+    answers = [json.loads(line) for line in client.files.content(done.output_file_id or "").text.splitlines()]
+    assert [answer["custom_id"] for answer in answers] == [line["custom_id"] for line in lines]
+    assert {answer["response"]["body"]["text"] for answer in answers} == {" ".join(said)}

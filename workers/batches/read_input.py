@@ -17,7 +17,7 @@ from infra.database.tables import Batch, BatchLine
 from infra.requests.json_text import parsed
 from infra.requests.preparing import job_fields
 from infra.wiring import Services
-from pipeline.errors import InvalidRequest, NotFound, StenopoolError
+from pipeline.errors import InputMissing, InvalidRequest, NotFound, StenopoolError
 
 MOST_LINES = 50_000
 MOST_BYTES = 8 * 1024**2  # of one line: the longest text to be spoken, escaped
@@ -31,13 +31,11 @@ def read_input(services: Services, batch: Batch) -> None:
     try:
         file = services.files.get(batch.account_id, batch.input_file_id)
         media = services.media.get(batch.account_id, file.media_id)
-    except NotFound:
-        reading.errors.append(_error(None, InvalidRequest("The input file is gone.", param="input_file_id")))
-    else:
         with closing(services.storage.blocks(media.storage_key)) as blocks:
-            going_on = reading.read(numbered_lines(blocks))
-        if not going_on:
-            return
+            if not reading.read(numbered_lines(blocks)):
+                return
+    except (NotFound, InputMissing):
+        reading.errors.append(_error(None, InvalidRequest("The input file is gone.", param="input_file_id")))
     if reading.errors:
         services.lines.forget(batch)
         services.batches.refused(batch, reading.errors)

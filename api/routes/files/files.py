@@ -110,7 +110,7 @@ async def content(context: Context, caller: Caller, file_id: str) -> Response:
     try:
         media = await context.query(partial(context.services.media.get, caller.account_id, file.media_id))
     except NotFound:
-        raise NotFound(f"No such File object: {file_id}") from None
+        raise NotFound("No such file.") from None
     headers = {"content-disposition": _attachment(file.filename), "content-length": str(file.bytes)}
     blocks = context.services.storage.blocks(media.storage_key)
     first = await context.transfer(partial(next, blocks, b""))

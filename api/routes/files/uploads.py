@@ -80,6 +80,7 @@ def _shown(context: AppContext, account_id: str, upload_id: str) -> dict[str, An
 async def add_part(request: Request, context: Context, caller: Caller, upload_id: str) -> dict[str, Any]:
     """At most 64 MiB as the multipart file `data`, several at a time if you like; the order is told at completion. As JSON with
     `direct` it answers with a URL that takes the bytes by PUT, past this server, where its operator offers that."""
+    await context.query(partial(context.services.uploads.want_part, caller.account_id, upload_id, 0))
     if request.headers.get("content-type", "").lower().startswith("application/json"):
         fields = validated(DirectPart, await read_json(request))
         return await context.transfer(partial(_offered, context, caller.account_id, upload_id, fields.bytes))
@@ -113,6 +114,7 @@ def _offered(context: AppContext, account_id: str, upload_id: str, size: int) ->
 async def complete(request: Request, context: Context, caller: Caller, upload_id: str) -> dict[str, Any]:
     """Puts the parts together in the order of `part_ids`, compares `md5` and `sha256` where they are given, and makes a file of
     them. Once more with the same parts: the same answer."""
+    await context.query(partial(context.services.uploads.get, caller.account_id, upload_id))
     fields = validated(Completion, await read_json(request))
     checksums = Checksums(md5=fields.md5, sha256=fields.sha256)
     joined = partial(context.services.joiner.complete, caller.account_id, upload_id, fields.part_ids, checksums)

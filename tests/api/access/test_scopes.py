@@ -145,6 +145,11 @@ def owned(house: House) -> dict[str, tuple[str, str]]:
     endpoint = house.post("/v1/webhook_endpoints", json=hook).json()["id"]
     house.post(f"/v1/webhook_endpoints/{endpoint}/test")
     delivery = house.get(f"/v1/webhook_endpoints/{endpoint}/deliveries").json()["data"][0]["id"]
+    file = house.post("/v1/files", data={"purpose": "batch"}, files={"file": ("a.jsonl", b"{}")}).json()["id"]
+    announced = {"bytes": 1, "filename": "a", "mime_type": "b", "purpose": "batch"}
+    upload = house.post("/v1/uploads", json=announced).json()["id"]
+    asked = {"input_file_id": file, "endpoint": "/v1/audio/jobs", "completion_window": "24h"}
+    batch = house.post("/v1/batches", json=asked).json()["id"]
     receipt = new_id("rcpt")
     facts = {"subject": receipt, "task": "transcription", "model": "oracle", "created_at": 0.0, "updated_at": 0.0}
     with house.services.database.write() as session:
@@ -154,6 +159,9 @@ def owned(house: House) -> dict[str, tuple[str, str]]:
         "endpoint_id": (endpoint, f"whe_{UNKNOWN}"),
         "delivery_id": (delivery, f"evt_{UNKNOWN}"),
         "receipt_id": (receipt, f"rcpt_{UNKNOWN}"),
+        "file_id": (file, f"file-{UNKNOWN}"),
+        "upload_id": (upload, f"upload_{UNKNOWN}"),
+        "batch_id": (batch, f"batch_{UNKNOWN}"),
     }
 
 
@@ -176,6 +184,9 @@ def test_what_is_anothers_is_as_unknown_as_what_never_was(house: House) -> None:
         ("job_id", "/v1/audio/jobs"),
         ("endpoint_id", "/v1/webhook_endpoints"),
         ("receipt_id", "/v1/receipts"),
+        ("file_id", "/v1/files"),
+        ("upload_id", "/v1/uploads"),
+        ("batch_id", "/v1/batches"),
     ):
         assert house.get(f"{path}/{things[name][0]}").status_code == 200, "the owner's is still there"
 

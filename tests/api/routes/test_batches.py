@@ -130,6 +130,7 @@ def test_what_cannot_be_read_fails_before_anything_runs(house: House) -> None:
         line("d"),
         line(7, file_id="f"),
         line("e", file_id="f", temperature=9),
+        line("g", file_id="f", webhook={"url": "http://127.0.0.1/"}),
     ]
     batch = submit(house, lines)
     step(house)
@@ -137,6 +138,7 @@ def test_what_cannot_be_read_fails_before_anything_runs(house: House) -> None:
     assert failed["status"] == "failed" and failed["failed_at"]
     assert [(one["line"], one["param"]) for one in failed["errors"]["data"]] == [
         (2, None), (3, "custom_id"), (4, "model"), (5, "url"), (6, "url"), (7, "custom_id"), (8, "temperature"),
+        (9, "webhook"),
     ]  # fmt: skip
     assert "line 1" in failed["errors"]["data"][1]["message"]
     assert house.get(f"{JOBS}?batch_id={batch['id']}").json()["data"] == []
@@ -146,6 +148,14 @@ def test_what_cannot_be_read_fails_before_anything_runs(house: House) -> None:
     empty = submit(house, ["\n\n"])
     step(house)
     assert shown(house, empty)["errors"]["data"][0]["message"] == "The input has no lines."
+
+
+def test_an_input_that_is_gone_fails_its_batch(house: House) -> None:
+    batch = submit(house, [line("a", file_id="f")])
+    house.services.storage.delete_prefix(f"t/{house.account_id}/media")
+    step(house)
+    failed = shown(house, batch)
+    assert (failed["status"], failed["errors"]["data"][0]["param"]) == ("failed", "input_file_id")
 
 
 def test_jobs_and_speech_are_answered_by_the_job(house: House) -> None:
@@ -269,7 +279,7 @@ def test_who_was_overtaken_makes_no_second_job(house: House, monkeypatch: pytest
 
 def test_endpoints_hear_of_it_once(house: House) -> None:
     site = "http://127.0.0.1:9/hook"
-    hook = {"name": "b", "url": site, "event_types": ["batch.completed", "batch.failed"]}
+    hook = {"name": "b", "url": site, "event_types": ["audio.job.completed", "batch.completed"]}
     assert house.post("/v1/webhook_endpoints", json=hook).status_code == 200
     done = run(house, submit(house, [line("a", file_id=keep(house))]))
     step(house)
