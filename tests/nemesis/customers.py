@@ -81,7 +81,7 @@ class Customers:
 
     def get(self, path: str) -> httpx2.Response:
         """From any API that answers."""
-        return httpx2.get(f"http://127.0.0.1:{self._ports[0]}{path}", headers=self._headers, timeout=30)
+        return httpx2.get(f"http://127.0.0.1:{self._ports[0]}{path}", headers=self._headers, timeout=60)
 
     def _work(self) -> None:
         while (order := self._take()) is not None:

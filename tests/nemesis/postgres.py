@@ -42,7 +42,7 @@ class Postgres:
         pid = self._server.get_pid()
         if pid and psutil.pid_exists(pid):
             psutil.Process(pid).send_signal(signal.SIGQUIT)
-            psutil.Process(pid).wait(30)
+            psutil.Process(pid).wait(60)
 
     def start(self) -> None:
         self._server.ensure_postgres_running()

@@ -20,6 +20,7 @@ from starlette.routing import Route
 from pipeline.oracle.ear import listen
 from tests.api.serving import running
 from tests.support.tcp_proxy import TcpProxy, tcp_proxy
+from tests.support.waiting import pause
 
 LATENCY, PER_SECOND = 0.2, 0.1  # seconds until it answers, and more of them for each second of sound
 BYTES_PER_SECOND = 32_000
@@ -74,7 +75,7 @@ class Provider:
             self._seconds[digest] = seconds
             self._heard[digest] += 1
         text = " ".join(word.text for word in listen(samples))
-        await asyncio.sleep(LATENCY + PER_SECOND * seconds)
+        await asyncio.to_thread(pause, LATENCY + PER_SECOND * seconds)
         return JSONResponse({"text": text})
 
     def _fails(self, samples: bytes) -> bool:

@@ -83,7 +83,7 @@ class Role:
         everybody = self.family()
         self.kill()
         tell(everybody, signal.SIGKILL)
-        psutil.wait_procs(everybody, timeout=10)
+        psutil.wait_procs(everybody, timeout=60)
 
 
 def family(pid: int) -> list[psutil.Process]:

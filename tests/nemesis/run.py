@@ -126,7 +126,7 @@ def _wait(installation: Installation, true: Callable[[], bool], seconds: float) 
 
 def _is_ready(installation: Installation) -> bool:
     try:
-        answers = [httpx2.get(f"http://127.0.0.1:{port}/readyz", timeout=10) for port in installation.ports]
+        answers = [httpx2.get(f"http://127.0.0.1:{port}/readyz", timeout=60) for port in installation.ports]
     except httpx2.HTTPError:
         return False
     roles = {worker.role for worker in installation.services.workers.alive(within_seconds=30)}

@@ -2,12 +2,12 @@
 
 import asyncio
 import threading
-import time
 
 import pytest
 
 from api.readiness import Readiness
 from tests.api.conftest import House
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -22,11 +22,8 @@ def status(readiness: Readiness) -> str:
 
 
 def until_over(readiness: Readiness) -> str:
-    for _ in range(3000):
-        if (found := status(readiness)) != "starting":
-            return found
-        time.sleep(0.01)
-    raise AssertionError("it starts for ever")
+    wait_until(lambda: status(readiness) != "starting")
+    return status(readiness)
 
 
 def test_it_is_starting_until_they_are_loaded(

@@ -76,7 +76,7 @@ class Recorder:
         return [os.getpid()] * len(pieces)
 
     def dial(self, host: str, port: int) -> None:
-        socket.create_connection((host, port), timeout=5)
+        socket.create_connection((host, port), timeout=60)
 
     def look_up(self, host: str) -> object:
         return socket.getaddrinfo(host, 80)

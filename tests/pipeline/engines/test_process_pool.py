@@ -237,9 +237,9 @@ def test_a_quick_call_has_a_process_of_its_own_beside_those_that_take_long(tmp_p
     with EnginePool(spec) as pool, ThreadPoolExecutor(2) as threads:
         archive = threads.submit(pool.call, "hold_the_gil", 60, str(started), timeout=90, cost=45.0)
         until_written(started)
-        waiting = threads.submit(pool.call, "pid", timeout=30, cost=11.0)
+        waiting = threads.submit(pool.call, "pid", timeout=60, cost=11.0)
         wait_until(lambda: pool.shares.waiting() == 1)
-        quick = {pool.call("pid", timeout=30, cost=10.0) for _ in range(3)}
+        quick = {pool.call("pid", timeout=60, cost=10.0) for _ in range(3)}
         assert len(quick) == 1 and not archive.done() and not waiting.done()
         pool.close()
-        assert isinstance(archive.exception(30), EngineLost) and isinstance(waiting.exception(30), EngineLost)
+        assert isinstance(archive.exception(60), EngineLost) and isinstance(waiting.exception(60), EngineLost)

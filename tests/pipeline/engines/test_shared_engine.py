@@ -5,7 +5,6 @@ import signal
 import socket
 import stat
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +22,7 @@ from pipeline.engines.process_pool import EnginePool
 from pipeline.engines.shared_engine import SharedEngine
 from pipeline.errors import EngineLost, JobCancelled, ProviderError
 from tests.pipeline.engines.test_process_pool import CALCULATOR, until_gone
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.processes
 
@@ -56,28 +56,20 @@ def host_of(place: Path) -> int:
         return int(connection.recv(length).split(b":")[1].strip(b" }"))
 
 
-def until(condition: Callable[[], bool]) -> None:
-    for _ in range(3000):
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it never came to that")
-
-
 def test_callers_share_one_engine_that_stays_warm(engine: Open) -> None:
     first, second = engine(), engine()
-    assert [caller.call("add", timeout=30) for caller in (first, second, first)] == [1, 2, 3]
-    assert first.call("pid", timeout=30) == second.call("pid", timeout=30)
+    assert [caller.call("add", timeout=60) for caller in (first, second, first)] == [1, 2, 3]
+    assert first.call("pid", timeout=60) == second.call("pid", timeout=60)
 
 
 def test_other_settings_are_another_engine_in_another_process(engine: Open) -> None:
     one, ten = engine(arguments=(1,)), engine(arguments=(10,))
-    assert (one.call("add", timeout=30), ten.call("add", timeout=30), one.call("add", timeout=30)) == (1, 10, 2)
-    assert one.call("pid", timeout=30) != ten.call("pid", timeout=30)
+    assert (one.call("add", timeout=60), ten.call("add", timeout=60), one.call("add", timeout=60)) == (1, 10, 2)
+    assert one.call("pid", timeout=60) != ten.call("pid", timeout=60)
 
 
 def test_nobody_else_can_open_the_socket(engine: Open, place: Path) -> None:
-    engine().call("add", timeout=30)
+    engine().call("add", timeout=60)
     assert stat.S_IMODE(place.stat().st_mode) == 0o600
     assert stat.S_IMODE(place.parent.stat().st_mode) == 0o700
 
@@ -86,7 +78,7 @@ def test_a_folder_in_which_others_may_write_is_refused(engine: Open, place: Path
     place.parent.mkdir()
     place.parent.chmod(0o777)
     with pytest.raises(EngineLost, match="not a folder of this user alone"):
-        engine().call("add", timeout=30)
+        engine().call("add", timeout=60)
 
 
 def test_many_who_come_at_once_start_one(engine: Open) -> None:
@@ -98,19 +90,19 @@ def test_many_who_come_at_once_start_one(engine: Open) -> None:
 
 def test_it_ends_with_the_last_who_uses_it(engine: Open, place: Path) -> None:
     first, second = engine(), engine()
-    child = first.call("pid", timeout=30)
-    second.call("add", timeout=30)
+    child = first.call("pid", timeout=60)
+    second.call("add", timeout=60)
     host = host_of(place)
     first.close()
-    assert second.call("pid", timeout=30) == child
+    assert second.call("pid", timeout=60) == child
     second.close()
     assert until_gone(host) and until_gone(child)
     assert not place.exists()
-    assert engine().call("pid", timeout=30) != child
+    assert engine().call("pid", timeout=60) != child
 
 
 def test_it_outlives_whoever_started_it(engine: Open, place: Path) -> None:
-    engine().call("add", timeout=30)
+    engine().call("add", timeout=60)
     process = psutil.Process(host_of(place))
     assert process.ppid() != os.getpid()
     assert os.getsid(process.pid) != os.getsid(0)
@@ -156,7 +148,7 @@ def test_an_archive_lets_a_clip_pass_after_one_piece(engine: Open, tmp_path: Pat
         until(diary.exists)
         calls.append(threads.submit(work, "archive", archive, [f"b{number}" for number in range(6)]))
         calls.append(threads.submit(work, "clip", clip, ["clip"]))
-        until(lambda: connections(place_of(clip)) >= 3)
+        wait_until(lambda: connections(place_of(clip)) >= 3)
         hold.unlink()
         for call in calls:
             call.result(60)
@@ -237,15 +229,15 @@ def test_an_engine_has_no_network() -> None:
         port = server.getsockname()[1]
         for method, arguments in (("dial", ("127.0.0.1", port)), ("look_up", ("localhost",))):
             with pytest.raises(ProviderError) as failure:
-                engine.call(method, *arguments, timeout=30)
+                engine.call(method, *arguments, timeout=60)
             assert "an engine's process has no network" in str(failure.value.__cause__)
-        assert engine.call("environment", "HF_HUB_OFFLINE", timeout=30) == "1"
+        assert engine.call("environment", "HF_HUB_OFFLINE", timeout=60) == "1"
 
 
 def test_one_that_fetches_its_own_model_has() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         with EnginePool(EngineSpec("fetching", RECORDER, network=True)) as engine:
-            engine.call("dial", "127.0.0.1", server.getsockname()[1], timeout=30)
+            engine.call("dial", "127.0.0.1", server.getsockname()[1], timeout=60)
         server.accept()[0].close()
 
 
@@ -259,6 +251,6 @@ def test_closed_it_says_so_to_who_waits_and_who_comes(engine: Open, tmp_path: Pa
         caller.close()
         assert isinstance(waiting.exception(60), EngineLost)
         with pytest.raises(EngineLost):
-            caller.call("environment", "HOME", timeout=30)
+            caller.call("environment", "HOME", timeout=60)
         hold.unlink()
-        assert other.call("environment", "NOTHING_OF_THE_KIND", timeout=30) is None
+        assert other.call("environment", "NOTHING_OF_THE_KIND", timeout=60) is None
