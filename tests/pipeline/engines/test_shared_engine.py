@@ -115,7 +115,7 @@ def test_what_is_killed_under_ten_callers_serves_all(engine: Open, place: Path, 
     names = [str(number) for number in range(10)]
     with ThreadPoolExecutor(10) as threads:
         calls = [threads.submit(list, noted(engine(RECORDER, processes=1), [name], diary, hold)) for name in names]
-        until(diary.exists)
+        wait_until(diary.exists)
         os.kill(host_of(place) if killed == "host" else at_work(place), signal.SIGKILL)
         hold.unlink()
         assert all(len(call.result(60)) == 1 for call in calls)
@@ -145,7 +145,7 @@ def test_an_archive_lets_a_clip_pass_after_one_piece(engine: Open, tmp_path: Pat
 
     with ThreadPoolExecutor(3) as threads:
         calls = [threads.submit(work, "archive", archive, [f"a{number}" for number in range(6)])]
-        until(diary.exists)
+        wait_until(diary.exists)
         calls.append(threads.submit(work, "archive", archive, [f"b{number}" for number in range(6)]))
         calls.append(threads.submit(work, "clip", clip, ["clip"]))
         wait_until(lambda: connections(place_of(clip)) >= 3)
@@ -189,7 +189,7 @@ def test_whoever_leaves_is_not_worked_for(engine: Open, tmp_path: Path) -> None:
 
     with ThreadPoolExecutor(2) as threads:
         first = threads.submit(list, noted(busy, ["busy"], diary, hold))
-        until(diary.exists)
+        wait_until(diary.exists)
         second = threads.submit(leave)
         gone.set()
         with pytest.raises(JobCancelled):
@@ -215,7 +215,7 @@ def test_after_the_piece_at_work_nothing_more_is_done_for_whoever_leaves(engine:
 
     with ThreadPoolExecutor(1) as threads:
         leaving = threads.submit(leave)
-        until(diary.exists)
+        wait_until(diary.exists)
         gone.set()
         with pytest.raises(JobCancelled):
             leaving.result(60)
@@ -247,7 +247,7 @@ def test_closed_it_says_so_to_who_waits_and_who_comes(engine: Open, tmp_path: Pa
     caller, other = engine(RECORDER, processes=1), engine(RECORDER, processes=1)
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(list, noted(caller, ["held"], diary, hold))
-        until(diary.exists)
+        wait_until(diary.exists)
         caller.close()
         assert isinstance(waiting.exception(60), EngineLost)
         with pytest.raises(EngineLost):
