@@ -13,7 +13,7 @@ from pipeline.lifecycle import JobStatus
 from tests.support.recordings import short
 from tests.support.waiting import wait_until
 from tests.workers.conftest import WorkerHarness
-from workers import failure_policy, schedule, sweep
+from workers import deletions, failure_policy, schedule, sweep
 from workers.schedule import sweep_until
 from workers.steps.deliver import deliver, ring
 from workers.worker_context import StopTime
@@ -144,7 +144,7 @@ def test_what_a_deleted_job_left_behind_is_erased(harness: WorkerHarness) -> Non
     with harness.services.database.write() as session:
         for erasure in session.scalars(select(Erasure)):
             erasure.due_at = 0.0  # it waits for writes that may still be on their way
-    sweep.erase(harness.services)
+    deletions.erase(harness.services)
     assert not harness.stored()
     assert not harness.services.jobs.to_erase()
 
@@ -197,25 +197,23 @@ def test_the_scheduler_sweeps_until_it_is_told_to_stop(harness: WorkerHarness) -
 
 
 def test_what_has_to_be_gone_waits_for_no_other_duty(harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch) -> None:
-    stop, cleaned = threading.Event(), threading.Event()
+    stop = threading.Event()
 
     def endless(_: Services) -> None:
         stop.wait(60)
 
     for lane in ("EVERY_SWEEP", "EVERY_MINUTE", "EVERY_NIGHT"):
         monkeypatch.setattr(schedule, lane, (endless,))
-    monkeypatch.setattr(schedule, "CLEANING", (*sweep.CLEANING, lambda _: cleaned.set()))
+    monkeypatch.setattr(schedule, "CLEANING_SECONDS", 0.05)
     job_id = harness.submit(short(1), retention_seconds=0)
     harness.services.jobs.cancel(harness.account, job_id)
     thread = threading.Thread(target=sweep_until, args=(harness.worker("scheduler"), stop))
     thread.start()
     try:
-        assert cleaned.wait(60)
+        wait_until(lambda: harness.job(job_id).purged_at is not None and not harness.stored())
     finally:
         stop.set()
         thread.join(60)
-    assert harness.job(job_id).purged_at is not None
-    assert not harness.stored()
 
 
 def test_a_duty_that_takes_its_time_keeps_no_other_from_theirs(
@@ -247,18 +245,18 @@ def test_a_duty_that_takes_its_time_keeps_no_other_from_theirs(
 
 
 def test_recordings_are_deleted_many_at_once(harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch) -> None:
-    services, deletions = harness.services, list[int]()
+    services, sizes = harness.services, list[int]()
     kept = [services.media.begin(harness.account, f"{number}.wav") for number in range(30)]
     for media in kept:
         services.storage.put(media.storage_key, b"some")
         services.media.stored(media.id, 4, "ab" * 20)
     delete = services.storage.delete
-    monkeypatch.setattr(sweep, "UPLOAD_GIVEN_UP", -1.0)
-    monkeypatch.setattr(sweep, "AT_ONCE", 20)
-    monkeypatch.setattr(services.storage, "delete", lambda *keys: deletions.append(len(keys)) or delete(*keys))
-    assert sweep.drop_media(services) is True, "there is more"
-    assert sweep.drop_media(services) is False
-    assert deletions == [20, 10]
+    monkeypatch.setattr(deletions, "UPLOAD_GIVEN_UP", -1.0)
+    monkeypatch.setattr(deletions, "AT_ONCE", 20)
+    monkeypatch.setattr(services.storage, "delete", lambda *keys: sizes.append(len(keys)) or delete(*keys))
+    assert deletions.drop_media(services) is True, "there is more"
+    assert deletions.drop_media(services) is False
+    assert sizes == [20, 10]
     assert harness.stored() == []
 
 
@@ -274,9 +272,9 @@ def test_one_that_resists_keeps_no_other(harness: WorkerHarness, monkeypatch: py
             raise StorageUnavailable
         delete(*keys)
 
-    monkeypatch.setattr(sweep, "UPLOAD_GIVEN_UP", -1.0)
+    monkeypatch.setattr(deletions, "UPLOAD_GIVEN_UP", -1.0)
     monkeypatch.setattr(services.storage, "delete", resisting)
-    sweep.drop_media(services)
+    deletions.drop_media(services)
     assert harness.stored() == [f"media/{kept[2].id}"]
 
 

@@ -14,8 +14,8 @@ from pipeline.run import ProviderRegistry
 from pipeline.transcript import Heard
 from tests.support.recordings import long, short, silence
 from tests.workers.conftest import WorkerHarness
+from workers.deletions import drop_media
 from workers.steps.turn import take_turn
-from workers.sweep import drop_media
 
 pytestmark = pytest.mark.processes
 
