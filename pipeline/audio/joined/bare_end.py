@@ -40,7 +40,7 @@ _CERTAIN = 8  # in a row
 _TAIL = 64 * 1024  # bytes at the end that hold so many frames of any kind
 _LOOK = 16 * 1024  # bytes that hold at least one
 _OWN = 4 * 1024  # bytes; what begins so near behind the header is the recording's own sound
-_MOST_TRIES = 20_000  # places that look like a frame
+_MOST_TRIES = 3_000  # places that look like a frame
 _MOST_TAGS = 3
 _CHUNK = re.compile(rb"\d\dwb")  # what precedes some frames of an AVI
 _PACKET = 188  # bytes
@@ -51,7 +51,7 @@ def bare_frames(window: Window, at: int, end: int) -> Found | None:
     start = max(at, end - _TAIL)
     tail = window.read(start, end - start)
     for container in _KINDS:
-        places = islice(_places(container, tail, start), _MOST_TRIES)
+        places = [*_places(container, tail, start)][: -_MOST_TRIES - 1 : -1]  # the nearest to the end first
         if (last := next((place for place in places if _reaches(window, container, place, end)), None)) is not None:
             begin = _begin(window, container, at, last)
             begin = None if begin is None else _behind_chunk(window, begin)

@@ -81,6 +81,8 @@ def walk(window: Window, at: int, units: Units, programs: Programs | None = None
             return Extent(last, at)
         if programs:
             programs.see(window, at, length)
+            if programs.ended:
+                break
         last, at = at, at + length
         if at > size:
             return Extent(last + 1, size, known=False)

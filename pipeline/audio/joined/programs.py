@@ -8,7 +8,6 @@ it is one stream, whose clock and format follow the packets.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -19,6 +18,7 @@ from pipeline.audio.joined.units import CERTAIN_PACKETS, packet_run
 from pipeline.audio.joined.window import Window
 
 _PACKET = 188  # bytes of a transport stream's
+_MOST_TABLES = 100_000  # some hours of them
 _PACK, _SYSTEM, _PRIVATE = 0xBA, 0xBB, 0xBD  # of a program stream
 _SOUNDS = range(0xC0, 0xE0)
 _PRIVATE_SOUNDS = range(0x80, 0xD0)  # what the first byte of a private packet says of DVDs' sound
@@ -36,23 +36,16 @@ class Programs(Protocol):
     @property
     def second(self) -> int | None: ...
 
-
-@dataclass(slots=True)
-class _Stream:
-    """Of sound: its first and its last packet, and where the program may begin that the first is of: best candidate first."""
-
-    begins: tuple[int, ...]
-    last: int
+    @property
+    def ended(self) -> bool:
+        """Whether nothing can change that any more: nobody walks through the rest of the file for each program in it."""
 
 
 class ProgramStream:
-    """Behind a leap of the clock a part begins; one that has other sound, and nothing of the sound before it, is another program.
-    So is, leap or no leap, sound that begins when all other has ended. What goes on beside it is one of several tracks.
-    """
+    """A leap of the clock begins a part. One that has other sound, and nothing of the sound before it, is another program."""
 
     def __init__(self) -> None:
-        self._streams: dict[int, _Stream] = {}
-        self._pack = self._described = 0  # the newest pack, and the newest that describes all streams
+        self._pack = 0  # the newest
         self._clock = self._leap = 0  # of the newest pack, and by how much it is more than that of the one before
         self._before, self._part, self._begin = set[int](), set[int](), 0
         self._second: int | None = None
@@ -63,13 +56,10 @@ class ProgramStream:
             clock = _clock(window.head(at, 10))
             self._pack, self._leap, self._clock = at, clock - self._clock, clock
         elif kind == _SYSTEM:
-            self._described = self._pack
             if not 0 <= self._leap <= _GOES_ON:
                 self._ends()
         elif stream := _sound(window, at, kind):
             self._part.add(stream)
-            known = self._streams.setdefault(stream, _Stream((self._described, self._pack, at), at))
-            known.last = at + length
 
     def _ends(self) -> None:
         if self._second is None and self._is_other():
@@ -82,16 +72,11 @@ class ProgramStream:
 
     @property
     def second(self) -> int | None:
-        found = self._second if self._second is not None or not self._is_other() else self._begin
-        return found if found is not None else self._alone()
+        return self._begin if self._second is None and self._is_other() else self._second
 
-    def _alone(self) -> int | None:
-        last = None
-        for stream in self._streams.values():  # in the order in which they begin
-            if last is not None and stream.begins[-1] >= last:
-                return next(place for place in stream.begins if place >= last)
-            last = max(last or 0, stream.last)
-        return None
+    @property
+    def ended(self) -> bool:
+        return self._second is not None
 
 
 def _clock(head: bytes) -> int:
@@ -135,14 +120,14 @@ class TransportStream:
 
     def __init__(self) -> None:
         self.second: int | None = None
-        self._spacing = 0
+        self._spacing = self._looked = 0
         self._tables: dict[int, int] = {}
         self._listed = self._told = 0  # where the newest list of programs stands, and the newest table
         self._sounds: dict[int, frozenset[tuple[int, int]]] = {}
 
     def see(self, window: Window, at: int, length: int) -> None:
         run = packet_run(window, at)
-        if self.second is not None or run is None or run.many < CERTAIN_PACKETS:
+        if self.ended or run is None or run.many < CERTAIN_PACKETS or self._looked > _MOST_TABLES:
             return
         if self._spacing not in (0, run.spacing):
             self.second = at
@@ -155,7 +140,12 @@ class TransportStream:
         for row in np.flatnonzero(begun & (identities == 0)).tolist():
             self._tables |= programs(rows[row, :_PACKET].tobytes())
         for row in np.flatnonzero(begun & np.isin(identities, [0, *self._tables.values()])).tolist():
+            self._looked += 1
             self._table(rows[row, :_PACKET].tobytes(), at + row * run.spacing)
+
+    @property
+    def ended(self) -> bool:
+        return self.second is not None
 
     def _table(self, packet: bytes, at: int) -> None:
         if listed := programs(packet):
