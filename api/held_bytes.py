@@ -8,8 +8,6 @@ import os
 import threading
 from collections import Counter
 
-from api.http.error_responses import ServerBusy
-
 SHARE = 4  # times what is free is the most that one account may hold: alone four fifths
 GIB = 1024**3  # bytes
 
@@ -28,13 +26,14 @@ class HeldBytes:
         self.accounts: Counter[str] = Counter()
         self.held = 0
 
-    def take(self, account_id: str, size: int) -> None:
-        """So many bytes more. Raises ServerBusy at once where they have no room."""
+    def take(self, account_id: str, size: int) -> bool:
+        """So many bytes more, if they have room."""
         with self._lock:
-            if self.accounts[account_id] + size > SHARE * (self._most - self.held - size):
-                raise ServerBusy
-            self.held += size
-            self.accounts[account_id] += size
+            has_room = self.accounts[account_id] + size <= SHARE * (self._most - self.held - size)
+            if has_room:
+                self.held += size
+                self.accounts[account_id] += size
+            return has_room
 
     def give_back(self, account_id: str, size: int) -> None:
         """So many are held no more."""

@@ -38,7 +38,8 @@ class Slot:
         self._bytes += size
         if self._bytes > self._taken and self._memory is not None:
             more = max(STEP, self._bytes - self._taken)
-            self._memory.take(self._account_id, more)
+            if not self._memory.take(self._account_id, more):
+                raise ServerBusy
             self._taken += more
 
     def give_back(self) -> None:

@@ -17,6 +17,7 @@ from fastapi import Request
 
 from api.dependencies import AppContext
 from api.http.client_disconnect import ClientDisconnect
+from api.http.error_responses import ServerBusy
 from api.sync.background_work import BackgroundWork
 from api.uploads.sinks import PIECE, beyond, look_at
 from infra.limits.estimate_minutes import EstimateMeter
@@ -86,7 +87,8 @@ class Scratch:
     def take(self, data: bytes) -> None:
         """The next bytes, from a thread. Raises StorageFull, ServerBusy where too much is being estimated."""
         assert self._file is not None
-        self._context.scratch.take(self._account_id, len(data))
+        if not self._context.scratch.take(self._account_id, len(data)):
+            raise ServerBusy
         self._held += len(data)
         with disk_errors():
             self._file.write(data)

@@ -4,6 +4,7 @@ import base64
 import json
 import uuid
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,8 +16,10 @@ from infra.jobs.request_blobs import LARGE, whole_request
 from infra.settings import Settings
 from infra.wiring import Services, build
 from pipeline.audio.encode import encode
+from pipeline.errors import StorageUnavailable
 from tests.api.conftest import JOBS, House, house_over, recording
 from tests.support.s3_server import S3Server
+from tests.support.waiting import wait_until
 from workers.steps.turn import take_turn
 from workers.sweep import CLEANING, EVERY_MINUTE, Sweeper
 
@@ -34,8 +37,17 @@ def services_on_s3(tmp_path_factory: pytest.TempPathFactory, moto_s3: S3Server) 
             home=tmp_path_factory.mktemp("home"), storage_url=f"s3://quota-{uuid.uuid4().hex}/some/prefix"
         )
         with build(settings, engine_processes=1) as services:
-            services.storage.check()  # which makes the bucket
+            wait_until(partial(bucket_is_there, services))
             yield services
+
+
+def bucket_is_there(services: Services) -> bool:
+    """Made by the look itself; a busy machine may need several."""
+    try:
+        services.storage.check()
+    except StorageUnavailable:
+        return False
+    return True
 
 
 @pytest.fixture
