@@ -1,4 +1,4 @@
-"""Recordings that need no recordings: sentences of this repository's documents and docstrings, spoken by Kokoro's voices in turn."""
+"""Recordings that need no recordings: sentences of this repository's documents and docstrings, spoken by Kokoro."""
 
 import re
 from collections.abc import Iterator
