@@ -1,4 +1,4 @@
-"""Recordings that need no recordings: sentences of this repository's own documentation, spoken by Kokoro's voices in turn."""
+"""Recordings that need no recordings: sentences of this repository's documents and docstrings, spoken by Kokoro."""
 
 import re
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from pipeline.provider_protocol import OPENAI_VOICES
 from pipeline.provider_registry import ProviderRegistry
 from pipeline.run import speak
 from pipeline.text.text_splitter import passages
-from tests.support.repository import ROOT
+from tests.support.repository import FLOORS, ROOT
 
 _CODE = re.compile(r"```.*?```|`[^`]*`|<[^>]*>|\|", re.DOTALL)
 _SENTENCE = re.compile(r"\b[A-Z][a-z]+(?:,?;? [a-z]+(?:['-][a-z]+)*){5,28}[.?!]")
@@ -20,7 +20,9 @@ _PASSAGE = 900  # characters: a minute
 def prose() -> Iterator[str]:
     """Each sentence once, of plain words only: what is heard of it needs no rules of spelling."""
     seen = set[str]()
-    for path in sorted((*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"))):
+    documents = sorted((*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")))
+    docstrings = sorted(path for floor in FLOORS for path in (ROOT / floor).rglob("*.py"))
+    for path in (*documents, *docstrings):
         text = re.sub(r"\s+", " ", _CODE.sub(" § ", path.read_text("utf-8")))
         for found in _SENTENCE.finditer(text):
             if found[0] not in seen:
