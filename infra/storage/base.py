@@ -24,6 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
+from pipeline.audio.access.remote import Remote
 from pipeline.errors import StorageFull, StorageUnavailable
 
 BLOCK_BYTES = 1024 * 1024  # what `blocks` hands out at a time, at most
@@ -165,6 +166,11 @@ class ObjectStore(Protocol):
 
     def local_file(self, key: str) -> AbstractContextManager[Path]:
         """The object as a file to read, for as long as the context lasts. Raises InputMissing."""
+        ...
+
+    def recording(self, key: str) -> AbstractContextManager[Path | Remote]:
+        """The object to decode from, for as long as the context lasts: in its file, or in ranges without a copy here. Raises
+        InputMissing."""
         ...
 
     def size(self, key: str) -> int | None:

@@ -68,6 +68,8 @@ class LocalStorage:
             raise InputMissing
         yield self._path(key)
 
+    recording = local_file
+
     def size(self, key: str) -> int | None:
         path = self._path(key)
         try:

@@ -11,7 +11,7 @@ import hashlib
 import os
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -88,8 +88,11 @@ class S3Storage:
         return b"".join(self.blocks(key))
 
     def blocks(self, key: str) -> Iterator[bytes]:
-        name = self._name(key)
-        offset, failures, etag = 0, 0, None
+        return self.blocks_of(key, 0, None)
+
+    def blocks_of(self, key: str, offset: int, etag: str | None) -> Iterator[bytes]:
+        """Those from there on, of this version if one is given."""
+        name, failures = self._name(key), 0
         while True:
             body, total, etag = self._open(name, offset, etag)
             try:
@@ -112,10 +115,26 @@ class S3Storage:
             answer = self._s3.get_object(Bucket=self.bucket, Key=name, **rest)
         return answer["Body"], offset + answer["ContentLength"], answer["ETag"]
 
+    def read(self, key: str, offset: int, length: int, etag: str) -> bytes:
+        """So many bytes from there on, which must be there, of this version."""
+        wanted = f"bytes={offset}-{offset + length - 1}"
+        with typed_errors():
+            answer = self._s3.get_object(Bucket=self.bucket, Key=self._name(key), Range=wanted, IfMatch=etag)
+            with closing(answer["Body"]) as body:
+                data: bytes = body.read()
+        return data
+
     @contextmanager
     def local_file(self, key: str) -> Iterator[Path]:
         with temp_copy(self.blocks(key)) as path:
             yield path
+
+    @contextmanager
+    def recording(self, key: str) -> Iterator[S3Recording]:
+        with typed_errors():
+            facts = self._s3.head_object(Bucket=self.bucket, Key=self._name(key))
+        with ExitStack() as copies:
+            yield S3Recording(self, key, int(facts["ContentLength"]), facts["ETag"], copies)
 
     def size(self, key: str) -> int | None:
         try:
@@ -218,3 +237,27 @@ class S3Storage:
             for page in self._pages("list_parts", Key=upload["Key"], UploadId=upload["UploadId"]):
                 last = max([last, *(part["LastModified"] for part in page.get("Parts", ()))])
         return time.time() - float(last.timestamp())
+
+
+class S3Recording:
+    """A stored recording that is read in ranges, all of the version that was there at first. `copied`: bytes that had to be copied
+    to this machine, once."""
+
+    def __init__(self, store: S3Storage, key: str, size: int, etag: str, copies: ExitStack) -> None:
+        self.size, self.copied = size, 0
+        self._store, self._key, self._etag = store, key, etag
+        self._copies = copies
+        self._copy: Path | None = None
+
+    def read(self, offset: int, length: int) -> bytes:
+        return self._store.read(self._key, offset, length, self._etag)
+
+    def blocks(self, offset: int = 0) -> Iterator[bytes]:
+        return self._store.blocks_of(self._key, offset, self._etag)
+
+    def whole(self) -> AbstractContextManager[Path]:
+        """For as long as the recording is open, whoever asks first."""
+        if self._copy is None:
+            self._copy = self._copies.enter_context(self._store.local_file(self._key))
+            self.copied = self.size
+        return nullcontext(self._copy)

@@ -6,14 +6,16 @@ is not in the samples. A file that stops in the middle is decoded as far as it g
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from pipeline.audio.access.open_source import OpenSource
+from pipeline.audio.access.remote import Remote
 from pipeline.audio.clock.link_decoding import LinkDecoding, Settings
 from pipeline.audio.clock.placement import Piece, Placement
 from pipeline.audio.clock.report import Report, is_long, unread_bytes, unreadable_link
@@ -43,7 +45,7 @@ class AudioFacts:
 
 
 def decode(
-    source: Path | bytes,
+    source: Path | bytes | Remote,
     *,
     max_seconds: float | None = None,
     channel: int | None = None,
@@ -58,7 +60,7 @@ def decode(
 
     Raises, when entered or while iterated: EmptyMedia, UnsupportedMedia, NoAudioTrack, DamagedMedia, AudioStalled, SandboxFailed,
     MediaTooLong once more than `max_seconds` have been decoded, InvalidRequest for a track that is not there, InputMissing for a
-    path that cannot be opened.
+    path that cannot be opened. What a Remote raises is raised as it is.
     """
     return Decoding(
         source,
@@ -76,10 +78,11 @@ class Decoding:
     them: both are exact when the iteration has ended."""
 
     facts: AudioFacts
+    _open: OpenSource
 
     def __init__(
         self,
-        source: Path | bytes,
+        source: Path | bytes | Remote,
         *,
         track: int | None = None,
         declared: RawSound | None = None,
@@ -96,14 +99,13 @@ class Decoding:
         self._begin, self._passed = begin, 0  # samples that nobody asks for, and those of them that were left out
         self._settings = Settings(**settings)
         self._silent = True  # so far
-        self._descriptor: int | None = None
+        self._held = ExitStack()  # what is open
         self._link: LinkDecoding | None = None
         self._pieces: Iterator[Piece] = iter(())
 
     def __enter__(self) -> Decoding:
-        self._descriptor = opened(self._source)
         try:
-            first, *others = recordings_in(self._descriptor, self._declared)
+            first, *others = self._recordings()
             chosen = choose_track(partial(self._opened, first), self._asked, self._settings.sample_rate)
             if not others:
                 self._passed = self._left_out(first, chosen)
@@ -117,9 +119,7 @@ class Decoding:
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
         if self._link:
             self._link.close()
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        self._held.close()
 
     def __iter__(self) -> Iterator[bytes]:
         """Blocks of at most 64 KiB of s16le, whole samples each: all that was decoded, without the holes."""
@@ -128,7 +128,6 @@ class Decoding:
     def pieces(self) -> Iterator[Piece]:
         """The same, each block with its place on the clock of the recording in samples. What is not behind the one before it
         follows a hole."""
-        assert self._descriptor is not None, "a Decoding is a context manager: enter it first"
         return self._pieces
 
     @property
@@ -145,20 +144,31 @@ class Decoding:
         """Of any format that the track has had so far."""
         return max(self.facts.channels, *(link.most_channels for link, _ in self._begun), 1)
 
+    def _recordings(self) -> list[Recording]:
+        """What is there, now open. What ffmpeg has to leap about in, is copied to this machine first."""
+        self._open = self._held.enter_context(closing(opened(self._source)))
+        found = recordings_in(self._open, self._declared)
+        if not isinstance(self._source, Path | bytes) and self._leaps(found):
+            path = self._held.enter_context(self._source.whole())
+            self._open = self._held.enter_context(closing(opened(path)))
+        return found
+
+    def _leaps(self, found: Sequence[Recording]) -> bool:
+        is_far = self._begin / self._settings.sample_rate >= _WORTH
+        return is_far or not all(self._open.passes(recording.found) for recording in found)
+
     def _opened(self, recording: Recording, track: int) -> LinkDecoding:
-        assert self._descriptor is not None
         if self._link:
             self._link.close()
-        self._link = LinkDecoding(self._descriptor, recording, self._settings, track=track)
+        self._link = LinkDecoding(self._open, recording, self._settings, track=track)
         return self._link
 
     def _left_out(self, recording: Recording, chosen: Chosen) -> int:
         """Begin with the only link as near before what is asked for as is proven to change nothing."""
-        assert self._descriptor is not None
         seconds = self._begin / self._settings.sample_rate
         if seconds < _WORTH or chosen.link.sounds[1:]:
             return 0
-        proven = proof(self._descriptor, recording, chosen.sound, seconds)
+        proven = proof(self._open, recording, chosen.sound, seconds)
         return chosen.link.skip_to(self._begin, None if proven is True else proven.before) if proven else 0
 
     def _tell(self, container: Container, chosen: Chosen) -> None:

@@ -9,19 +9,17 @@ ffmpeg runs under limits only, which spares the listener the time that a stronge
 
 from __future__ import annotations
 
-import contextlib
 import struct
 import subprocess
-import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextvars import copy_context
 from hashlib import md5
-from typing import IO, Any
+from typing import Any
 
 import ffmpeg
 
 from pipeline.audio.ffmpeg.arguments import QUIETLY
 from pipeline.audio.ffmpeg.binary import find_ffmpeg
+from pipeline.audio.ffmpeg.feeder import Feeder
 from pipeline.audio.ffmpeg.process import STALL_SECONDS, Child
 from pipeline.audio.ffmpeg.sandbox import Level
 from pipeline.concurrency.read_ahead import ReadAhead
@@ -162,7 +160,7 @@ def _described(flac: Iterator[bytes], length: _Length) -> Iterator[bytes]:
 
 
 def _encoded(pcm: Iterable[bytes], arguments: list[str], level: Level, stall_seconds: float) -> Iterator[bytes]:
-    feeder = _Feeder(pcm)
+    feeder = Feeder(pcm)
     tool = find_ffmpeg()
     with Child(
         tool,
@@ -191,57 +189,3 @@ def _arguments(sample_rate: int, target: str) -> list[str]:
     output = source.output("pipe:1", map_metadata=-1, flush_packets=1, fflags="+bitexact", **_OUTPUTS[target])
     arguments: list[str] = output.compile(cmd=[*QUIETLY, "-loglevel", "warning", "-nostats"])
     return arguments
-
-
-class _Feeder:
-    """The thread that carries the source's blocks to ffmpeg, so that its output is never behind a slow source."""
-
-    def __init__(self, source: Iterable[bytes]) -> None:
-        self._source = source
-        self._error: BaseException | None = None
-        self._asking = True
-        self._thread: threading.Thread | None = None
-
-    def start(self, sink: IO[bytes]) -> None:
-        self._thread = threading.Thread(
-            target=copy_context().run, args=(self._run, sink), name="encode-feeder", daemon=True
-        )
-        self._thread.start()
-
-    def waits(self) -> bool:
-        """Whether the source is being asked right now, so that nothing can come out."""
-        return self._asking
-
-    def finish(self) -> None:
-        """Wait for its end. Raises what the source raised."""
-        assert self._thread
-        self._thread.join()
-        if self._error:
-            raise self._error
-
-    def _run(self, sink: IO[bytes]) -> None:
-        try:
-            for block in self._source:
-                self._asking = False
-                if not _written(block, sink):
-                    break
-                self._asking = True
-        except BaseException as error:  # noqa: BLE001  # it is raised where the result is read
-            self._error = error
-        finally:
-            self._asking = False
-            with contextlib.suppress(BrokenPipeError):
-                sink.close()
-            if isinstance(self._source, Generator | ReadAhead):
-                self._source.close()
-
-
-def _written(block: bytes, sink: IO[bytes]) -> bool:
-    """False when ffmpeg is gone: its listener left, or its exit code tells why."""
-    left = memoryview(block)
-    try:
-        while left:
-            left = left[sink.write(left) :]
-    except BrokenPipeError:
-        return False
-    return True

@@ -45,6 +45,12 @@ def cut_index(read: Callable[[int, int], bytes], at: int, size: int) -> int | No
     return next((box.at for box in boxes(read, at, size) if box.name == b"moof" and box.end > size), None)
 
 
+def index_is_last(read: Callable[[int, int], bytes], at: int, size: int) -> bool:
+    """Whether the sound comes before the index without which nobody knows what it means."""
+    first = next((box.name for box in boxes(read, at, size) if box.name in (b"moov", b"mdat")), b"")
+    return first == b"mdat"
+
+
 def boxes(read: Callable[[int, int], bytes], at: int, size: int) -> Iterator[Box]:
     """Each outer box from `at` on, MOST_BOXES at most; it stops at what is no box."""
     for _ in range(MOST_BOXES):

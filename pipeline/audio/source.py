@@ -6,9 +6,10 @@ import os
 import stat
 import tempfile
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
+from pipeline.audio.access.open_source import OpenFile, OpenRemote, OpenSource
+from pipeline.audio.access.remote import Remote
 from pipeline.audio.containers.chunks import Read
 from pipeline.audio.containers.edit_list import Edit, pausing_edits
 from pipeline.audio.containers.table import MP4, Found
@@ -21,10 +22,15 @@ from pipeline.audio.step_budget import StepBudget, TooManySteps, refusal
 from pipeline.errors import InputMissing, UnsupportedMedia
 
 
-def opened(source: Path | bytes) -> int:
-    """A descriptor at the start of a regular file. The kernel drops bytes held in memory with their last descriptor."""
+def opened(source: Path | bytes | Remote) -> OpenSource:
+    """Raises InputMissing, and UnsupportedMedia for what is no regular file. The kernel drops bytes held in memory with their
+    last descriptor."""
     if isinstance(source, bytes):
-        return _in_memory(source)
+        return OpenFile(_in_memory(source))
+    return OpenFile(_file(source)) if isinstance(source, Path) else OpenRemote(source)
+
+
+def _file(source: Path) -> int:
     try:
         descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a named pipe would wait for a writer
     except OSError as error:
@@ -67,7 +73,7 @@ class Recording:
     broken: float = 0.0
 
 
-def recordings_in(descriptor: int, declared: RawSound | None = None) -> list[Recording]:
+def recordings_in(source: OpenSource, declared: RawSound | None = None) -> list[Recording]:
     """What the open file holds, as declared or by its bytes: one recording, or several that were joined end to end.
 
     Raises EmptyMedia, UnsupportedMedia, DamagedMedia for an MP4 without its index.
@@ -75,18 +81,18 @@ def recordings_in(descriptor: int, declared: RawSound | None = None) -> list[Rec
     if declared:
         return [Recording(declared.found)]
     try:
-        return _walked(descriptor, StepBudget.for_file())
+        return _walked(source, StepBudget.for_file())
     except TooManySteps as error:
         raise refusal() from error
 
 
-def _walked(descriptor: int, steps: StepBudget) -> list[Recording]:
-    size = os.fstat(descriptor).st_size
-    read = steps.counted(_reader(descriptor, size))
-    first = _first_in(descriptor, read, size)
+def _walked(source: OpenSource, steps: StepBudget) -> list[Recording]:
+    size = source.size
+    read = steps.counted(source.read)
+    first = _first_in(source, read)
     recordings = []
     for link in links(read, size, first):
-        found = first if link.start == first.start else _found_behind(descriptor, link.start, link.found or first)
+        found = first if link.start == first.start else _found_behind(source, link.start, link.found or first)
         recordings.append(_recording(read, link, size, found))
     return recordings
 
@@ -104,26 +110,17 @@ def _recording(read: Read, link: Link, size: int, found: Found) -> Recording:
     return recording
 
 
-def _reader(descriptor: int, size: int) -> Read:
-    """Bytes of the file: none behind its end, wherever a header may point."""
-
-    def read(offset: int, length: int) -> bytes:
-        return os.pread(descriptor, length, offset) if 0 <= offset < size else b""
-
-    return read
-
-
-def _first_in(descriptor: int, read: Read, size: int) -> Found:
-    found = sniff_file(partial(os.pread, descriptor, LOOK_BYTES))
+def _first_in(source: OpenSource, read: Read) -> Found:
+    found = sniff_file(lambda offset: source.read(offset, LOOK_BYTES))
     if found.container is MP4:
-        check_complete(lambda offset: read(found.start + offset, HEADER_BYTES), size - found.start)
+        check_complete(lambda offset: read(found.start + offset, HEADER_BYTES), source.size - found.start)
     return found
 
 
-def _found_behind(descriptor: int, start: int, like: Found) -> Found:
+def _found_behind(source: OpenSource, start: int, like: Found) -> Found:
     """What begins in the middle of a file: like that one unless its bytes say more."""
     try:
-        found = sniff_file(lambda offset: os.pread(descriptor, LOOK_BYTES, start + offset))
+        found = sniff_file(lambda offset: source.read(start + offset, LOOK_BYTES))
     except UnsupportedMedia:
         return Found(like.container, start, like.options)
     return Found(found.container, start + found.start, found.options)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from pipeline.audio.access.remote import Remote
 from pipeline.audio.clock.placement import Piece
 from pipeline.audio.decode import AudioFacts, Decoding, decode
 from pipeline.audio.findings import Findings
@@ -25,7 +26,7 @@ class Sound:
 
     def __init__(
         self,
-        source: Path | bytes,
+        source: Path | bytes | Remote,
         *,
         part: Part = WHOLE,
         separate: bool = False,

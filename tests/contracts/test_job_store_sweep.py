@@ -255,8 +255,8 @@ def test_who_is_spared_keeps_what_it_has(harness: JobStoreHarness) -> None:
     harness.claim_chunk(chunked, 1, "silent")
     harness.claim(whole, "spared")
     harness.claim(fresh, "alive")
-    for job, idx in ((chunked, 0), (chunked, 1), (whole, None)):
-        harness.silence(job, idx)
+    harness.silence(chunked, 0, 1)
+    harness.silence(whole)
     assert harness.jobs.silent_workers() == {"spared", "silent"}
     assert harness.jobs.rescue(spared={"spared", "alive"}) == 1
     assert [chunk.status for chunk in harness.jobs.chunks(chunked.id)] == ["running", "pending"]

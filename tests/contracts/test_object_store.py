@@ -194,6 +194,34 @@ def test_a_local_file_goes_with_its_context(
     assert store.get(KEY) == b"sound"
 
 
+def test_a_recording_is_read_in_ranges_and_nothing_is_copied_until_it_must(
+    store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    content = os.urandom(3 * MIB + 5)
+    store.put(KEY, content)
+    with store.recording(KEY) as recording:
+        if isinstance(recording, Path):
+            assert recording.read_bytes() == content
+            return
+        assert recording.size == len(content)
+        assert recording.read(MIB - 3, 10) == content[MIB - 3 : MIB + 7]
+        assert recording.read(len(content) - 3, 3) == content[-3:]
+        assert b"".join(recording.blocks(2 * MIB + 1)) == content[2 * MIB + 1 :]
+        assert list((tmp_path / "temporary").iterdir()) == []
+        for _ in range(2):
+            with recording.whole() as path:
+                assert path.read_bytes() == content
+        assert len(list((tmp_path / "temporary").iterdir())) == 1
+        store.put(KEY, b"another")
+        with pytest.raises(StorageUnavailable):
+            recording.read(0, 5)
+    assert list((tmp_path / "temporary").iterdir()) == []
+    with pytest.raises(InputMissing), store.recording("t/none"):
+        pass
+
+
 def test_listing_is_by_folder_and_in_order(store: ObjectStore) -> None:
     before = time.time()
     names = ["t/a/1", "t/a-b", "t/a/b/2", "t/a=", "t/ab/3", "t/a.x", "u"]

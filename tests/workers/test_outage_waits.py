@@ -66,7 +66,7 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 @contextmanager
 def storage_away(harness: WorkerHarness, error: StenopoolError) -> Iterator[None]:
     real = harness.services.storage
-    harness.services.storage = Away(real, error, "get", "put", "blocks", "local_file", "writer", "size")
+    harness.services.storage = Away(real, error, "get", "put", "blocks", "recording", "writer", "size")
     try:
         yield
     finally:

@@ -14,6 +14,7 @@ from contextvars import copy_context
 from pathlib import Path
 
 from infra.broker import CPU, IO
+from pipeline.audio.access.remote import Remote
 from pipeline.cut.cutter import Chunk, span_as_dict
 from pipeline.errors import InputMissing, LimitExceeded
 from pipeline.lifecycle import ChunkStatus, Stage
@@ -32,12 +33,13 @@ def prepare(role: str, context: JobContext, work: Attempt) -> bool:
     services, registry = context.services, context.services.registry
     profile = cut_profile(context.options, registry)
     queue = CPU if is_local(context.options, registry) else IO
-    with services.storage.local_file(_media_key(context)) as path, ExitStack() as stack:
-        _take_minutes(context, path)
-        stack.enter_context(_told_whole(context, path))
-        sound = sound_of(context, path)
+    with services.storage.recording(_media_key(context)) as source, ExitStack() as stack:
+        stack.callback(_count_copy, context, source)
+        _take_minutes(context, source)
+        stack.enter_context(_told_whole(context, source))
+        sound = sound_of(context, source)
         if context.job.max_cost_micro is not None:  # it is refused before anybody is paid to hear it
-            services.jobs.cover(context.held.lease, sound_of(context, path).measure())
+            services.jobs.cover(context.held.lease, sound_of(context, source).measure())
         chunks = stack.enter_context(closing(sound.chunks(profile)))
         first, second = next(chunks, None), next(chunks, None)
         if first is not None and second is None and (queue == role or not first.span.is_sent):
@@ -54,26 +56,30 @@ def prepare(role: str, context: JobContext, work: Attempt) -> bool:
         return services.jobs.cut_done(context.held.lease, sound.samples, count, found)
 
 
-def _take_minutes(context: JobContext, path: Path) -> None:
+def _take_minutes(context: JobContext, source: Path | Remote) -> None:
     """Of a recording that is measured first where it does not say itself how long it is. Raises QuotaExceeded, BeyondLimit."""
     jobs, lease = context.services.jobs, context.held.lease
     if jobs.counts_minutes(lease):
         said = context.job.input.get("expected_ms")
-        jobs.take_minutes(lease, _whole_ms(context, path) if said is None else said)
+        jobs.take_minutes(lease, _whole_ms(context, source) if said is None else said)
 
 
 @contextmanager
-def _told_whole(context: JobContext, path: Path) -> Iterator[None]:
+def _told_whole(context: JobContext, source: Path | Remote) -> Iterator[None]:
     """A recording that lasts longer than it says: whoever is told that the day's minutes do not suffice is told its length."""
     try:
         yield
     except LimitExceeded:
-        context.services.jobs.take_minutes(context.held.lease, _whole_ms(context, path))
+        context.services.jobs.take_minutes(context.held.lease, _whole_ms(context, source))
         raise
 
 
-def _whole_ms(context: JobContext, path: Path) -> int:
-    return samples_to_ms(sound_of(context, path).measure())
+def _whole_ms(context: JobContext, source: Path | Remote) -> int:
+    return samples_to_ms(sound_of(context, source).measure())
+
+
+def _count_copy(context: JobContext, source: Path | Remote) -> None:
+    context.services.metrics.copied.inc(getattr(source, "copied", 0))
 
 
 def _media_key(context: JobContext) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pipeline.audio.access.remote import Remote
 from pipeline.cut.channel_chunks import Sound
 from pipeline.cut.time_range import Part
 from pipeline.quality.omissions import clock_end, findings_as_dict, track_as_dict
@@ -12,11 +13,11 @@ from pipeline.transcript import samples_to_ms
 from workers.job_context import JobContext
 
 
-def sound_of(context: JobContext, path: Path) -> Sound:
+def sound_of(context: JobContext, source: Path | Remote) -> Sound:
     """Between two blocks it looks whether the work is still ours; leaving the decoder's context kills ffmpeg."""
     options = context.options
     return Sound(
-        path,
+        source,
         part=_part(context),
         separate=options.separate,
         track=options.audio_track,

@@ -7,11 +7,12 @@ decoded once more from its beginning, followed frame by frame, and what was hand
 from __future__ import annotations
 
 import math
-import os
+import subprocess
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from pipeline.audio.access.open_source import OpenSource
 from pipeline.audio.clock.edited import Edited
 from pipeline.audio.clock.mixdown import Mixdown
 from pipeline.audio.clock.placement import Piece
@@ -37,6 +38,7 @@ from pipeline.audio.ffmpeg.binary import Ffmpeg, find_ffmpeg
 from pipeline.audio.ffmpeg.cpu_affinity import keep_together
 from pipeline.audio.ffmpeg.decoder_progress import DecoderProgress
 from pipeline.audio.ffmpeg.error_mapping import failure, refuse_strange
+from pipeline.audio.ffmpeg.feeder import Feeder
 from pipeline.audio.ffmpeg.frame_events import JITTER, FrameEvents, beginning, is_surprise
 from pipeline.audio.ffmpeg.log_parser import AudioStream
 from pipeline.audio.ffmpeg.process import BLOCK_BYTES, STALL_SECONDS, Child
@@ -72,8 +74,8 @@ class Settings:
 class LinkDecoding:
     """`begin`, perhaps `skip_to`, then `pieces`, then `close`. What was noticed is whole when the pieces have come to their end."""
 
-    def __init__(self, descriptor: int, recording: Recording, settings: Settings, *, track: int = 0) -> None:
-        """Of the open file; `track` counts the recording's sound tracks from 0."""
+    def __init__(self, source: OpenSource, recording: Recording, settings: Settings, *, track: int = 0) -> None:
+        """Of what is open; `track` counts the recording's sound tracks from 0."""
         self.sounds: list[AudioStream] = []
         self.most_channels = 0  # of any format that the track had
         self.clock: StreamClock | None = None  # None: nothing to notice
@@ -82,7 +84,7 @@ class LinkDecoding:
         self.lacking = 0  # samples that are missing somewhere, by what the file says of its length
         self.claim = recording.claim
         self.unread, self.broken = recording.unread, recording.broken  # bytes, a share of them
-        self._descriptor, self._settings, self._track = descriptor, settings, track
+        self._source, self._settings, self._track = source, settings, track
         self._found, self._end = recording.found, recording.end
         edits = recording.edits[track : track + 1]
         self._edited = Edited(edits[0], settings.sample_rate) if edits else None
@@ -197,13 +199,16 @@ class LinkDecoding:
             trim=trim,
         )
         self._passed = skip.passed if skip else 0
-        os.lseek(self._descriptor, 0, os.SEEK_SET)  # the place in the file is shared with the ffmpeg before
+        descriptor = self._source.descriptor()
+        piped = descriptor is None
+        feeder = Feeder(self._source.passing(self._found, self._end)) if piped else None
         self._child = Child(
             tool,
-            decode_arguments(tool, self._found, picked, end=self._end),
+            decode_arguments(tool, self._found, picked, end=self._end, piped=piped),
             level=settings.level or sandbox_level(),
             cpu_seconds=int(_CPU_SECONDS_AT_LEAST + seconds * _CPU_SECONDS_PER_SECOND),
-            stdin=self._descriptor,
+            stdin=subprocess.PIPE if descriptor is None else descriptor,
+            feeder=feeder,
             stall_seconds=settings.stall_seconds,
             progress=DecoderProgress(),
         )

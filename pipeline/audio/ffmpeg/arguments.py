@@ -48,8 +48,9 @@ class Picked:
     trim: str = ""
 
 
-def decode_arguments(tool: Ffmpeg, found: Found, picked: Picked, *, end: int = 0) -> list[str]:
-    """Forced demuxer, listed codecs, one sound track; nothing behind the byte `end`, if that is given.
+def decode_arguments(tool: Ffmpeg, found: Found, picked: Picked, *, end: int = 0, piped: bool = False) -> list[str]:
+    """Forced demuxer, listed codecs, one sound track; nothing behind the byte `end`, if that is given. `piped`: the container's
+    bytes alone come through a pipe.
 
     Out come one or two channels, as the log tells: two where the recording has several.
     """
@@ -68,7 +69,9 @@ def decode_arguments(tool: Ffmpeg, found: Found, picked: Picked, *, end: int = 0
     if picked.seek is not None:
         options |= {"seek_timestamp": 1, "noaccurate_seek": None, "ss": f"{picked.seek:.6f}"}
     url, protocols = ("fd:", "fd") if tool.reads_descriptors else ("file:/proc/self/fd/0", "file")
-    if (
+    if piped:
+        url, protocols = "pipe:0", "pipe"
+    elif (
         found.start or end
     ):  # what stands before and behind it is hidden: an index counts from where the container begins
         url, protocols = f"subfile,,start,{found.start},end,{end},,:{url}", f"subfile,{protocols}"

@@ -14,6 +14,7 @@ from typing import IO
 
 from pipeline.audio.ffmpeg.binary import Ffmpeg
 from pipeline.audio.ffmpeg.decoder_progress import LOOK, DecoderProgress
+from pipeline.audio.ffmpeg.feeder import Feeder
 from pipeline.audio.ffmpeg.log_parser import Log
 from pipeline.audio.ffmpeg.sandbox import Level, end, launch
 from pipeline.errors import SandboxFailed
@@ -27,7 +28,7 @@ class Child:
     """One ffmpeg. A single thread polls both of its pipes, so neither can fill up while we wait for the other.
 
     `excused()` says that a silence is not ffmpeg's fault, as when its own input waits for somebody; `progress` tells a silence that
-    is the file's.
+    is the file's. A `feeder` brings the input, and fails it.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Child:
         stall_seconds: float = STALL_SECONDS,
         excused: Callable[[], bool] = lambda: False,
         progress: DecoderProgress | None = None,
+        feeder: Feeder | None = None,
     ) -> None:
         self._process = launch(tool, arguments, level=level, cpu_seconds=cpu_seconds, stdin=stdin)
         assert self._process.stdout and self._process.stderr
@@ -52,8 +54,11 @@ class Child:
         with contextlib.suppress(OSError, AttributeError):  # over the user's share of pipe memory, or not Linux
             fcntl.fcntl(self._output, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         self._stall_seconds = stall_seconds
-        self._excused = excused
+        self._excused = feeder.waits if feeder else excused
         self._progress = progress
+        self._feeder = feeder
+        if feeder and self._process.stdin:
+            feeder.start(self._process.stdin)
         self.log = Log()
 
     def __enter__(self) -> Child:
@@ -80,7 +85,8 @@ class Child:
     def read(self, size: int = BLOCK_BYTES) -> bytes:
         """Up to `size` bytes of output; b"" at its end, when the log is complete and the process is reaped.
 
-        Raises SandboxFailed when nothing comes for `stall_seconds`; AudioStalled, told by `progress`, when it works for nothing.
+        Raises SandboxFailed when nothing comes for `stall_seconds`; AudioStalled, told by `progress`, when it works for nothing;
+        and what the feeder met.
         """
         patience = time.monotonic() + self._stall_seconds
         while self._open:
@@ -98,6 +104,8 @@ class Child:
                     self._progress.moved()
                 return block
         self._reap()
+        if self._feeder:
+            self._feeder.finish()
         return b""
 
     def close(self) -> None:

@@ -8,12 +8,11 @@ cut off, edited, of several tracks, or has more units than are walked over, is d
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
 
+from pipeline.audio.access.open_source import OpenSource
 from pipeline.audio.containers.table import AAC, AIFF, AU, CAF, FLAC, MATROSKA, MP3, MP4, OGG, W64, WAV, Container
 from pipeline.audio.ffmpeg.log_parser import AudioStream
 from pipeline.audio.joined.window import Window
@@ -40,7 +39,7 @@ _WALKS: Mapping[tuple[Container, str], Walk] = {
 }
 
 
-def proof(descriptor: int, recording: Recording, sound: AudioStream, seconds: float) -> bool | BlockPlaces:
+def proof(source: OpenSource, recording: Recording, sound: AudioStream, seconds: float) -> bool | BlockPlaces:
     """Whether decoding may begin so many seconds behind the beginning of the only recording in an open file, whose only track is
     `sound`; where its stamps alone do not tell the very sample, what does. Never raises, whatever the bytes are."""
     container, claim = recording.found.container, recording.claim
@@ -53,12 +52,8 @@ def proof(descriptor: int, recording: Recording, sound: AudioStream, seconds: fl
     walk = _WALKS.get((container, sound.codec))
     if walk is None:
         return False
-    window = Window(partial(_read, descriptor), os.fstat(descriptor).st_size)
+    window = Window(source.read, source.size)
     try:
         return walk(window, recording.found.start, sound, seconds, StepBudget(MOST_UNITS)) or False
     except (*_BROKEN, TooManySteps):
         return False
-
-
-def _read(descriptor: int, at: int, length: int) -> bytes:
-    return os.pread(descriptor, length, at)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import pytest
 
 from pipeline.audio import step_budget
+from pipeline.audio.access.open_source import OpenFile
 from pipeline.audio.containers import table
 from pipeline.audio.containers.asf_header import MAGIC as ASF_MAGIC
 from pipeline.audio.containers.link_syntax import SYNTAXES
@@ -142,7 +143,7 @@ def opened(_container: Container, data: bytes) -> object:
     descriptor = os.memfd_create("junk")
     try:
         os.write(descriptor, data)
-        return recordings_in(descriptor)
+        return recordings_in(OpenFile(descriptor))
     except StenopoolError as error:
         assert not error.retryable
         return error

@@ -245,7 +245,7 @@ def test_storage_that_is_away_is_tried_again(harness: WorkerHarness, monkeypatch
 
     job_id = harness.submit(short(1))
     with monkeypatch.context() as patch:
-        patch.setattr(harness.services.storage, "local_file", away)
+        patch.setattr(harness.services.storage, "recording", away)
         harness.work(most=1)
     job = harness.job(job_id)
     assert (job.status, job.stage) == (JobStatus.QUEUED, "waiting_for_storage")

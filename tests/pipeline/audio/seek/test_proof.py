@@ -1,6 +1,6 @@
 """What proves a recording's clock takes whatever bytes there are, and no more steps than it may."""
 
-import os
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -40,11 +40,8 @@ def whole() -> dict[str, bytes]:
 
 def proven(name: str, data: bytes, seconds: float = 2.0) -> bool | BlockPlaces:
     container, codec, _ = KINDS[name]
-    descriptor = opened(data)
-    try:
-        return proof(descriptor, Recording(Found(container)), AudioStream(codec, 48_000, 1), seconds)
-    finally:
-        os.close(descriptor)
+    with closing(opened(data)) as source:
+        return proof(source, Recording(Found(container)), AudioStream(codec, 48_000, 1), seconds)
 
 
 @pytest.mark.parametrize("name", KINDS)
