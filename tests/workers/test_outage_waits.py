@@ -240,7 +240,7 @@ def test_sound_that_its_provider_cannot_hear_fails_while_others_are_heard(
 
 def test_who_could_not_be_heard_is_not_thought_dead(harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     rescues: list[str] = []
-    monkeypatch.setattr(harness.services.jobs, "rescue", lambda: rescues.append("rescued") and 0)
+    monkeypatch.setattr(harness.services.jobs, "silent_workers", lambda: rescues.append("looked") or set())
     sweeper = sweep.Sweeper(harness.services)
     sweeper.perform((sweep.rescue,))
     assert len(rescues) == 1

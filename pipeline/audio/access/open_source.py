@@ -8,11 +8,12 @@ from collections.abc import Iterator
 
 from pipeline.audio.access.front_index import Reordered, reordered
 from pipeline.audio.access.remote import Ranges, Remote
-from pipeline.audio.containers.table import MP3, MP4, OGG, WAVPACK, Found
+from pipeline.audio.containers.table import CAF, MP3, MP4, OGG, WAVPACK, Found
 from pipeline.audio.mp4_boxes import index_is_last
 
-# What ffmpeg reads worse from a pipe, where it cannot look at the end first: the padding behind the last sample, the length.
-_WANTS_LEAPS = (MP3, OGG, WAVPACK)
+# What ffmpeg reads worse from a pipe, where it cannot look at the end first: the padding behind the last sample, the length, the
+# table of packets.
+_WANTS_LEAPS = (MP3, OGG, WAVPACK, CAF)
 
 
 class OpenSource(ABC):

@@ -13,7 +13,7 @@ from pipeline.audio.findings import Findings
 from pipeline.errors import EmptyMedia, InputMissing, StorageUnavailable
 from tests.pipeline.audio.sounds import CONTAINERS
 
-COPIED = ("mp3", "ogg", "wavpack")  # containers
+COPIED = ("mp3", "ogg", "wavpack", "caf")  # containers
 
 
 class Elsewhere:
