@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         set_up_logs(settings.log_level)
         monitoring = address_of(given.metrics) if given.metrics else None
         if given.role == "scheduler":
-            return run_scheduler(settings, monitoring=monitoring)
+            return run_scheduler(settings, monitoring=monitoring, grace=given.grace)
         find_ffmpeg()
         return run_worker(settings, given.role, concurrency=given.concurrency, monitoring=monitoring, grace=given.grace)
     except StenopoolError as error:

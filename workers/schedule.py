@@ -21,8 +21,9 @@ LEAVE = 2.0  # seconds that duties have to come to an end once it is told to sto
 NIGHT = 24 * 3600.0  # from the start of the scheduler on: nobody need agree on a time zone
 
 
-def run_scheduler(settings: Settings, *, monitoring: Address | None = None) -> int:
-    """Sweep every settings.sweep_seconds until SIGTERM or SIGINT; returns the exit code. Raises WrongState where nobody can
+def run_scheduler(settings: Settings, *, monitoring: Address | None = None, grace: float = LEAVE) -> int:
+    """Sweep every settings.sweep_seconds until SIGTERM or SIGINT; returns the exit code. Duties that have begun have `grace`
+    seconds to come to their end. Raises WrongState where nobody can
     listen at `monitoring`."""
     stop = threading.Event()
 
@@ -37,13 +38,13 @@ def run_scheduler(settings: Settings, *, monitoring: Address | None = None) -> i
     worker = maker.get()
     maker.show_up()
     log.info("the scheduler sweeps every %g s", settings.sweep_seconds)
-    sweep_until(worker, stop)
+    sweep_until(worker, stop, grace)
     maker.stop_time.set(0)
     worker.close()
     return 0
 
 
-def sweep_until(worker: WorkerContext, stop: threading.Event) -> None:
+def sweep_until(worker: WorkerContext, stop: threading.Event, grace: float = LEAVE) -> None:
     """The loop itself. A pass that takes longer than its interval is followed at once by the next one."""
     sweeper, every = Sweeper(worker.services), worker.services.settings.sweep_seconds
     intervals = {BESIDE_IT: every, CLEANING: CLEANING_SECONDS, EVERY_MINUTE: MINUTE, EVERY_NIGHT: NIGHT}
@@ -59,7 +60,7 @@ def sweep_until(worker: WorkerContext, stop: threading.Event) -> None:
         sweeper.perform(EVERY_SWEEP)
         worker.services.metrics.swept.set_to_current_time()
         stop.wait(max(0.0, began + every - time.monotonic()))
-    last = time.monotonic() + LEAVE
+    last = time.monotonic() + grace
     for thread in threads:
         thread.join(max(0.0, last - time.monotonic()))
 
