@@ -23,8 +23,7 @@ NIGHT = 24 * 3600.0  # from the start of the scheduler on: nobody need agree on 
 
 def run_scheduler(settings: Settings, *, monitoring: Address | None = None, grace: float = LEAVE) -> int:
     """Sweep every settings.sweep_seconds until SIGTERM or SIGINT; returns the exit code. Duties that have begun have `grace`
-    seconds to come to their end. Raises WrongState where nobody can
-    listen at `monitoring`."""
+    seconds to come to their end. Raises WrongState where nobody can listen at `monitoring`."""
     stop = threading.Event()
 
     def leave(_signal: int, _frame: FrameType | None) -> None:

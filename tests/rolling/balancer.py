@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import cycle
 
@@ -16,6 +17,17 @@ PATIENCE = 60.0  # seconds for an answer, and for a server to become ready
 HOP_BY_HOP = ("connection", "keep-alive", "transfer-encoding", "content-length", "date", "server")
 
 Answer = tuple[int, list[tuple[str, str]], bytes]
+Connections = dict[int, http.client.HTTPConnection]  # by port
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a client asks."""
+
+    method: str
+    path: str
+    body: bytes
+    headers: dict[str, str]
 
 
 class Balancer:
@@ -30,13 +42,13 @@ class Balancer:
         self._changed = threading.Condition()
         self._ended = threading.Event()
 
-    def pass_on(self, own: dict[int, http.client.HTTPConnection], method: str, path: str, *sent: object) -> Answer:
+    def pass_on(self, own: Connections, request: Request) -> Answer:
         """The answer of whoever takes the request; `own` are the connections of this client's thread."""
         while True:
             self._let_go(own)
             port = self._pick()
             try:
-                answer = _ask(own, port, method, path, *sent)
+                answer = _ask(own, port, request)
             except ConnectionRefusedError:
                 self._leave(port, "closed")
                 continue
@@ -66,7 +78,7 @@ class Balancer:
             assert self._changed.wait_for(lambda: any(self._ready.values()), PATIENCE), "no server is ready"
             return next(port for port in self._turns if self._ready[port])
 
-    def _let_go(self, own: dict[int, http.client.HTTPConnection]) -> None:
+    def _let_go(self, own: Connections) -> None:
         """Of who is not ready; it waits for that."""
         for port in [port for port in own if not self._ready[port]]:
             own.pop(port).close()
@@ -77,10 +89,10 @@ class Balancer:
             self._ready[port] = False
 
 
-def _ask(own: dict[int, http.client.HTTPConnection], port: int, *request: object) -> Answer:
+def _ask(own: Connections, port: int, request: Request) -> Answer:
     connection = own.setdefault(port, http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE))
     try:
-        connection.request(*request)  # type: ignore[arg-type]
+        connection.request(request.method, request.path, request.body, request.headers)
         answer = connection.getresponse()
         return answer.status, answer.getheaders(), answer.read()
     except BaseException:
@@ -109,7 +121,7 @@ def balancing(ports: Sequence[int]) -> Iterator[Balancer]:
 
         def setup(self) -> None:
             super().setup()
-            self.own: dict[int, http.client.HTTPConnection] = {}
+            self.own: Connections = {}
 
         def finish(self) -> None:
             super().finish()
@@ -120,7 +132,7 @@ def balancing(ports: Sequence[int]) -> Iterator[Balancer]:
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
             headers = {name: value for name, value in self.headers.items() if name.lower() not in HOP_BY_HOP}
             try:
-                status, told, data = balancer.pass_on(self.own, self.command, self.path, body, headers)
+                status, told, data = balancer.pass_on(self.own, Request(self.command, self.path, body, headers))
             except (OSError, http.client.HTTPException) as error:
                 status, told, data = 502, [], repr(error).encode()
             self.send_response_only(status)

@@ -80,7 +80,7 @@ class Clients:
             while not self._stop.is_set():
                 try:
                     work(client)
-                except Exception as error:  # noqa: BLE001 - whatever it is, it should not have happened
+                except (httpx2.HTTPError, KeyError, ValueError) as error:
                     self.wrong.append(repr(error))
 
     def _is_good(self, answer: httpx2.Response) -> bool:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import update
@@ -47,17 +46,6 @@ def dies_keeping(harness: WorkerHarness) -> Callable[[], None]:
     return lambda: setattr(harness.services, "answers", whole)
 
 
-def dies_telling_the_database(harness: WorkerHarness) -> Callable[[], None]:
-    """The answer is in the store, its row not told."""
-    complete = harness.services.jobs.complete_chunk
-
-    def die(*_: Any, **__: Any) -> bool:
-        raise Killed
-
-    harness.services.jobs.complete_chunk = die  # type: ignore[method-assign]
-    return lambda: setattr(harness.services.jobs, "complete_chunk", complete)
-
-
 def let_another_take_over(harness: WorkerHarness) -> None:
     """The dead one's lease has run out."""
     with harness.services.database.write() as session:
@@ -90,14 +78,19 @@ def test_an_answer_that_was_not_stored_is_found_on_the_disk(
     assert list(kept.iterdir()) == []
 
 
-def test_an_answer_that_was_stored_is_found_in_the_store(harness: WorkerHarness, kept: Path) -> None:
+def test_an_answer_that_was_stored_is_found_in_the_store(
+    harness: WorkerHarness, kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By a worker of any machine."""
     job_id = harness.submit(LONG)
     harness.work(most=1)
-    start_another = dies_telling_the_database(harness)
-    with pytest.raises(Killed):
+
+    def die(*_: object, **__: object) -> bool:
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(harness.services.jobs, "complete_chunk", die)  # its row is not told
         harness.work(most=1)
-    start_another()
     let_another_take_over(harness)
     for path in kept.iterdir():
         path.unlink()
