@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import functools
 import logging
+import signal
 import sys
 
 from tests.nemesis.plan import costs_calls
@@ -27,6 +28,7 @@ def main() -> int:
         for fault in run.faults:
             print(f"{fault.at:7.1f}  {fault}")
         return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # servers and disks are given back then, too
     logging.getLogger("werkzeug").setLevel(logging.WARNING)  # a line for every request to S3
     kind = "the embedded default" if run.embedded else "a cluster"
     lost = "calls of io workers are lost" if costs_calls(run.faults) else "io workers are spared"
