@@ -181,8 +181,8 @@ class ObjectStore(Protocol):
         """Remove objects; those that are not there are removed already."""
         ...
 
-    def delete_prefix(self, prefix: str) -> None:
-        """Remove everything in the folder `prefix`, what is still being written there included."""
+    def delete_prefix(self, *prefixes: str) -> None:
+        """Remove everything in these folders, what is still being written there included; several cost little more than one."""
         ...
 
     def list(self, prefix: str) -> Iterator[StoredObject]:

@@ -87,15 +87,16 @@ class LocalStorage:
                     path.unlink()
                 self.prune(path.parent)
 
-    def delete_prefix(self, prefix: str) -> None:
-        folder = self._folder(prefix)
-        if folder == self.root:
+    def delete_prefix(self, *prefixes: str) -> None:
+        folders = [self._folder(prefix) for prefix in prefixes]
+        if self.root in folders:
             raise ValueError("a folder must be named to be deleted")
         with disk_errors():
-            while folder.is_dir():  # again, where a writer added something meanwhile
-                with suppress(FileNotFoundError):
-                    shutil.rmtree(folder)
-            self.prune(folder.parent)
+            for folder in folders:
+                while folder.is_dir():  # again, where a writer added something meanwhile
+                    with suppress(FileNotFoundError):
+                        shutil.rmtree(folder)
+                self.prune(folder.parent)
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
         folder = self._folder(prefix)

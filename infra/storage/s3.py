@@ -13,6 +13,7 @@ import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext, suppress
 from itertools import islice
+from os.path import commonprefix
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -147,14 +148,15 @@ class S3Storage:
     def delete(self, *keys: str) -> None:
         self._delete(self._name(key) for key in keys)
 
-    def delete_prefix(self, prefix: str) -> None:
-        folder = self._folder(prefix)
-        if folder == self._base:
+    def delete_prefix(self, *prefixes: str) -> None:
+        folders = tuple(self._folder(prefix) for prefix in prefixes)
+        if self._base in folders:
             raise ValueError("a folder must be named to be deleted")
         with typed_errors():
-            for upload in self._uploads(folder):
-                self._abort(upload)
-            self._delete(found["Key"] for found in self._objects(folder))
+            for upload in self._uploads(commonprefix(folders)):  # few anywhere: one look is less than one for each
+                if upload["Key"].startswith(folders):
+                    self._abort(upload)
+            self._delete(found["Key"] for folder in folders for found in self._objects(folder))
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
         with typed_errors():

@@ -250,6 +250,20 @@ def test_a_deletion_leaves_nothing(home: Home) -> None:
     assert home.remains() == []
 
 
+def test_several_folders_are_deleted_at_once(home: Home) -> None:
+    for name in ("t/a/jobs/1/x", "t/a/jobs/12/y", "t/a/jobs/2/z", "t/b/jobs/1/x"):
+        home.store.put(name, b"x")
+    half, other = (home.store.writer(key) for key in ("t/a/jobs/2/half", "t/a/jobs/12/half"))
+    for writer in (half, other):
+        writer.write(bytes(9 * MIB))
+    home.store.delete_prefix("t/a/jobs/1", "t/a/jobs/2/", "t/b/jobs/1", "t/never/was")
+    assert keys(home.store) == ["t/a/jobs/12/y"]
+    with pytest.raises(StorageUnavailable):
+        half.commit()
+    other.commit()
+    assert keys(home.store) == ["t/a/jobs/12/half", "t/a/jobs/12/y"]
+
+
 def test_more_objects_than_a_page(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("infra.storage.s3.PAGE", 10)
     names = [f"t/many/{number:04}" for number in range(33)]
