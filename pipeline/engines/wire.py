@@ -7,6 +7,7 @@ On the stream it is the lengths of its two parts, the JSON, and all bytes one af
 from __future__ import annotations
 
 import json
+import select
 import socket
 import struct
 import time
@@ -60,10 +61,10 @@ def receive(channel: socket.socket, deadline: float | None = None) -> Any:
 
 def gone(channel: socket.socket) -> bool:
     """Whether the other side, which has nothing to say now, has hung up."""
+    poll = select.poll()
+    poll.register(channel, select.POLLIN)
     try:
-        return not channel.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-    except BlockingIOError:
-        return False
+        return bool(poll.poll(0)) and not channel.recv(1, socket.MSG_PEEK)
     except OSError:
         return True
 
