@@ -13,7 +13,6 @@ import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext, suppress
 from itertools import islice
-from os.path import commonprefix
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -153,7 +152,9 @@ class S3Storage:
         if self._base in folders:
             raise ValueError("a folder must be named to be deleted")
         with typed_errors():
-            for upload in self._uploads(commonprefix(folders)):  # few anywhere: one look is less than one for each
+            for upload in self._uploads(
+                folders[0] if len(folders) == 1 else self._base
+            ):  # few anywhere: one look for all
                 if upload["Key"].startswith(folders):
                     self._abort(upload)
             self._delete(found["Key"] for folder in folders for found in self._objects(folder))
