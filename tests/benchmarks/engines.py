@@ -127,7 +127,7 @@ class Product:
         return str(answer.raise_for_status().json()["text"])
 
     def speak(self) -> None:
-        self.http.post("speech", json={"model": VOICE, "input": TOLD}).raise_for_status()
+        self.http.post("speech", json={"model": VOICE, "input": TOLD, "voice": "alloy"}).raise_for_status()
 
     def work_off(self, path: Path) -> str:
         """As a job."""

@@ -70,7 +70,7 @@ class Cascade:
         return self._post(path, data=data, files={"file": ("talk.wav", sound or SOUND)})
 
     def speak(self, **fields: Any) -> httpx2.Response:
-        return self._post("speech", json={"model": "tts-1", "input": "seven river", **fields})
+        return self._post("speech", json={"model": "tts-1", "input": "seven river", "voice": "alloy", **fields})
 
     def _post(self, path: str, **content: Any) -> httpx2.Response:
         return httpx2.post(f"{self.url}/v1/audio/{path}", headers=self.headers, timeout=60, **content)

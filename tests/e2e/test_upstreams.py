@@ -117,7 +117,9 @@ class Rig:
         return self.post(path, data={"model": model, **fields}, files={"file": ("talk.wav", sound)})
 
     def speak(self, model: str, **fields: str) -> httpx2.Response:
-        return self.post(SPEECH, json={"model": model, "input": "seven river", "response_format": "wav", **fields})
+        return self.post(
+            SPEECH, json={"model": model, "input": "seven river", "voice": "alloy", "response_format": "wav", **fields}
+        )
 
 
 @pytest.fixture(scope="module")

@@ -57,6 +57,7 @@ IDS = {"model": "oracle", "model_id": "oracle", "report": "ledger", "n": "1"}
 VALID: dict[str, Any] = {  # what a body needs beside the number that is tried
     "model": "oracle",
     "input": "hello",
+    "voice": "alloy",
     "name": "x",
     "url": "http://127.0.0.1:1/",
     "event_types": ["audio.job.completed"],

@@ -161,7 +161,7 @@ def test_an_input_that_is_gone_fails_its_batch(house: House) -> None:
 def test_jobs_and_speech_are_answered_by_the_job(house: House) -> None:
     spoken = submit(
         house,
-        [line("s", "/v1/audio/speech", model="espeak-ng", input="hello", response_format="wav")],
+        [line("s", "/v1/audio/speech", model="espeak-ng", input="hello", voice="alloy", response_format="wav")],
         "/v1/audio/speech",
     )
     done = run(house, spoken)

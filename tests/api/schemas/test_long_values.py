@@ -20,7 +20,7 @@ LONG = {
 SCHEMAS = {
     TranscriptionFields: {"model": "whisper-1"},
     JobFields: {"model": "whisper-1", "url": "https://example.org/a.wav"},
-    SpeechFields: {"model": "tts-1", "input": "Hello."},
+    SpeechFields: {"model": "tts-1", "input": "Hello.", "voice": "alloy"},
     SpeechJobFields: {"model": "tts-1", "task": "speech", "text": "Hello."},
 }
 FIELDS = [(schema, name) for schema in SCHEMAS for name in schema.model_fields]
