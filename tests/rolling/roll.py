@@ -63,7 +63,7 @@ def roll(stack: Stack, roles: Sequence[str], *, rounds: int, askers: int, submit
         with clients.at_work(askers, submitters):
             for name in list(roles) * rounds:
                 wait_until(partial(_is_used, balancer, balancer.told.total() + askers))
-                exits[stack.terminate(name)[0]] += 1
+                exits[stack.terminate(name)] += 1
                 stack.start(name)
         wait_until(lambda: set(clients.completed) <= set(_announced(receiver)))
         events = _announced(receiver)
