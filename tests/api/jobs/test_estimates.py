@@ -320,6 +320,15 @@ def test_a_client_that_leaves_stops_the_work(house: House, monkeypatch: pytest.M
     wait_until(lambda: not left_behind(house))
 
 
+@pytest.fixture
+def nobody_works(house: House) -> Iterator[None]:
+    """Workers of other tests have told how fast they are."""
+    house.services.workers.forget(-60)
+    yield
+    house.services.workers.forget(-60)
+
+
+@pytest.mark.usefixtures("nobody_works")
 def test_the_seconds_of_work_are_those_of_the_engine_or_what_is_usual(house: House) -> None:
     def work(**fields: Any) -> Any:
         return estimate(house, **fields).json()["work"]
@@ -336,6 +345,7 @@ def test_the_seconds_of_work_are_those_of_the_engine_or_what_is_usual(house: Hou
 
 
 @pytest.mark.processes
+@pytest.mark.usefixtures("nobody_works")
 def test_workers_tell_how_fast_they_have_been(house: House) -> None:
     house.submit()
     house.work()
