@@ -58,9 +58,7 @@ def sweep_until(worker: WorkerContext, stop: threading.Event, grace: float = LEA
         began = time.monotonic()
         sweeper.perform(EVERY_SWEEP)
         worker.services.metrics.swept.set_to_current_time()
-        due = max(began + every, time.monotonic())
-        stop.wait(due - time.monotonic())
-        sweeper.came_late(time.monotonic() - due)
+        stop.wait(max(0.0, began + every - time.monotonic()))
     last = time.monotonic() + grace
     for thread in threads:
         thread.join(max(0.0, last - time.monotonic()))

@@ -239,11 +239,6 @@ class Sweeper:
                 self._doubt_silence()
         return more
 
-    def came_late(self, seconds: float) -> None:
-        """What kept this process from its next pass for so long may have kept workers from theirs: a machine that stood still."""
-        if seconds > self._lease / 2:
-            self._doubt_silence()
-
     def _doubt_silence(self) -> None:
         self._unheard_until = time.monotonic() + self._lease
 
