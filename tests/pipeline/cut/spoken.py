@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import astuple
 from functools import cache
 
 import numpy as np
@@ -50,7 +51,7 @@ def room(seconds: float, seed: int = 1) -> Samples:
 @cache
 def said(text: str, voice: str = "alloy", words_per_minute: int = 200) -> Samples:
     """Nothing but the sound of it."""
-    found = _voice().say(text, voice_called(voice), words_per_minute)
+    found = _voice().say(text, astuple(voice_called(voice)), words_per_minute)
     sound = _at_our_rate(np.frombuffer(found, "<i2").astype(np.float64))
     heard = np.flatnonzero(np.abs(sound) > _AUDIBLE * np.abs(sound).max())
     return sound[heard[0] : heard[-1] + 1]

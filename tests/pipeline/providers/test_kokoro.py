@@ -118,7 +118,7 @@ def test_the_first_phrase_ends_at_a_pause_so_that_it_is_heard_early() -> None:
 
 def test_what_follows_is_spoken_while_the_first_is_heard(speaker: Kokoro, monkeypatch: pytest.MonkeyPatch) -> None:
     asked, spoken_ahead = list[str](), threading.Event()
-    pool = speaker._pool
+    pool = speaker._engine
 
     class Watched:
         def call(self, method: str, phrase: str, *arguments: object, **options: object) -> object:
@@ -127,7 +127,7 @@ def test_what_follows_is_spoken_while_the_first_is_heard(speaker: Kokoro, monkey
                 spoken_ahead.set()
             return pool.call(method, phrase, *arguments, **options)
 
-    monkeypatch.setattr(speaker, "_pool", Watched())
+    monkeypatch.setattr(speaker, "_engine", Watched())
     heard = speaker.speak(SpeechOptions(model="kokoro", input=LONG), "kokoro")
     next(heard)
     assert spoken_ahead.wait(60), "though nobody has asked for more than the first"
