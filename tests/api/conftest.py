@@ -16,6 +16,7 @@ from sqlmodel import col
 
 from api import job_watcher
 from api.main import create_app
+from api.routes.account import webhooks
 from infra.database.tables import Chunk
 from infra.jobs.queue.row_claims import take
 from infra.jobs.store import Lease
@@ -124,6 +125,12 @@ class House:
     def stored(self) -> list[str]:
         """Every object of the account."""
         return [found.key for found in self.services.storage.list(f"t/{self.account_id}")]
+
+    def test_event(self, endpoint: str) -> None:
+        """It stands to be delivered: nobody waits for somebody to do it."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(webhooks, "PATIENCE", 0.0)
+            assert self.post(f"/v1/webhook_endpoints/{endpoint}/test").is_success
 
     def files(self) -> list[Path]:
         """Every file of the account's folder, half-written ones included."""

@@ -143,7 +143,7 @@ def owned(house: House) -> dict[str, tuple[str, str]]:
     house.work()
     hook = {"name": "n", "url": "http://127.0.0.1:9/hook", "event_types": ["webhook.test"]}
     endpoint = house.post("/v1/webhook_endpoints", json=hook).json()["id"]
-    house.post(f"/v1/webhook_endpoints/{endpoint}/test")
+    house.test_event(endpoint)
     delivery = house.get(f"/v1/webhook_endpoints/{endpoint}/deliveries").json()["data"][0]["id"]
     file = house.post("/v1/files", data={"purpose": "batch"}, files={"file": ("a.jsonl", b"{}")}).json()["id"]
     announced = {"bytes": 1, "filename": "a", "mime_type": "b", "purpose": "batch"}

@@ -34,7 +34,7 @@ def filled(house: House, site: Receiver) -> list[str]:
         "event_types": ["audio.job.completed", "balance.low"],
     }
     endpoint = house.post("/v1/webhook_endpoints", json=hook).json()["id"]
-    house.post(f"/v1/webhook_endpoints/{endpoint}/test")
+    house.test_event(endpoint)
     house.services.accounts.create_key(house.account_id, NAMES["key"])
     Adjustments(house.services.database).book("top_up", house.account_id, 5_000_000, note=NOTE)
     house.services.accounts.update(house.account_id, balance_low=10**12)
