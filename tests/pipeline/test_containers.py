@@ -24,7 +24,7 @@ FILES: dict[str, tuple[Sequence[str], int]] = {  # (ffmpeg's options, ms that co
     "a.w64": ([], 0),
     "a.ts": (["-c:a", "aac"], 64),
     "a.m2ts": (["-c:a", "ac3", "-ar", "48000"], 6),
-    "a.avi": (["-c:a", "libmp3lame"], 70),
+    "a.avi": (["-c:a", "libmp3lame"], 0),
     "a.flv": (["-c:a", "aac", "-ar", "44100"], 24),
     "a.wv": ([], 0),
     "a.voc": ([], 0),
