@@ -16,6 +16,7 @@ from api.main import create_app
 from pipeline.audio.findings import Findings
 from pipeline.cut.channel_chunks import Sound
 from pipeline.cut.time_range import Part
+from pipeline.engines.pace import Paces
 from pipeline.transcript import SAMPLE_RATE
 from tests.api.conftest import House, recording
 from tests.api.serving import running
@@ -321,9 +322,10 @@ def test_a_client_that_leaves_stops_the_work(house: House, monkeypatch: pytest.M
 
 
 @pytest.fixture
-def nobody_works(house: House) -> Iterator[None]:
-    """Workers of other tests have told how fast they are."""
+def nobody_works(house: House, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Workers of other tests have told how fast they are, and other tests have worked in this process."""
     house.services.workers.forget(-60)
+    monkeypatch.setattr(house.services.registry, "paces", Paces())
     yield
     house.services.workers.forget(-60)
 

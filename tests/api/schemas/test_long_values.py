@@ -2,9 +2,9 @@
 
 import pytest
 
-from api.http.request_body import validated
-from api.schemas.audio_options import SpeechFields, TranscriptionFields
-from api.schemas.job_request import JobFields, SpeechJobFields
+from infra.requests.audio_options import SpeechFields, TranscriptionFields
+from infra.requests.job_request import JobFields, SpeechJobFields
+from infra.requests.validation import validated
 from pipeline.errors import StenopoolError
 
 MIB = 1024 * 1024
