@@ -187,6 +187,7 @@ def test_cancel_stops_a_job_in_the_middle(stack: Stack) -> None:
     before = sum(stack.calls().values())
     job_id = stack.submit(long(30, seed=9), "until=cancelled")
     wait_until(lambda: worker_of(stack, job_id, after=0))
+    wait_until(lambda: stack.job(job_id).cut_done)
     stack.services.jobs.cancel(stack.account, job_id)
     stack.let("cancelled")
     (job,) = stack.ended(job_id)
