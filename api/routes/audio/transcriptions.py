@@ -86,47 +86,73 @@ async def _heard(request: Request, context: AppContext, caller: Principal, task:
     announce_shutdown(request, model)
     catalog.routes_for(options)
     catalog.check_format_of(options)
-    limits = model.limits
-    limits.check_file(len(sound))
+    model.limits.check_file(len(sound))
     streamed = bool(fields.stream) and task == "transcription"
-    bill, handed_out = Bill(context.services, caller, subject_of(request), options), HandedOut()
+    work = _Transcription(request, context, caller, sound, options, streamed=streamed)
     request.state.cost = None  # until it is settled
+    run = _runner(context, sound, options)
+    hearing: Hearing = BackgroundWork(lambda disconnect, hand_out: run(partial(work.do, disconnect, hand_out)))
+    if streamed:
+        return await as_events(request, hearing, options, work.handed_out)
+    return await as_body(request, hearing, options)
 
-    def transcribe(disconnect: ClientDisconnect, hand_out: HandOut) -> Transcript:
+
+class _Transcription:
+    """One recording's way to its transcript, and what of it has been paid and handed out."""
+
+    def __init__(
+        self,
+        request: Request,
+        context: AppContext,
+        caller: Principal,
+        sound: bytes,
+        options: TranscriptionOptions,
+        *,
+        streamed: bool,
+    ) -> None:
+        self._request, self._context, self._caller = request, context, caller
+        self._sound, self._options, self._streamed = sound, options, streamed
+        self._bill = Bill(context.services, caller, subject_of(request), options)
+        self.handed_out = HandedOut()
+
+    def do(self, disconnect: ClientDisconnect, hand_out: HandOut) -> Transcript:
+        """Where blocking is allowed."""
         disconnect.check()  # it may have waited for its turn
-
-        def ready(segments: Sequence[Segment], model: str) -> None:
-            handed_out.ready((segments, model))
-            hand_out((segments, model))
-
-        def progress(ms: int, decoded_ms: int) -> None:
-            handed_out.heard(ms)
-            disconnect.check()
-            if ms < decoded_ms:  # more is to come
-                context.services.accounts.want_running(caller.key_id)
-
-        with bill, bill.paying_for(handed_out, lambda: disconnect.gone), stopped_by(disconnect.check):
-            transcript = passthrough.transcribe(
-                sound,
-                options,
-                context.services.registry,
-                on_progress=progress,
-                on_segments=ready if streamed else None,
-                on_length=bill.expect,
-                workers=WORKERS,
-                max_seconds=limits.seconds(context.services.settings.max_audio_seconds),
-            )
-            bill.settle_heard(transcript)
-        request.state.cost = bill.micro
+        with (
+            self._bill,
+            self._bill.paying_for(self.handed_out, lambda: disconnect.gone),
+            stopped_by(disconnect.check),
+        ):
+            transcript = self._transcribed(disconnect, hand_out)
+            self._bill.settle_heard(transcript)
+        self._request.state.cost = self._bill.micro
         if transcript.incomplete:
             log.warning("sound is missing for good: %s", loss(transcript))
         return transcript
 
-    run = _runner(context, sound, options)
-    hearing: Hearing = BackgroundWork(lambda disconnect, hand_out: run(partial(transcribe, disconnect, hand_out)))
-    if streamed:
-        return await as_events(request, hearing, options, handed_out)
-    return await as_body(request, hearing, options)
+    def _transcribed(self, disconnect: ClientDisconnect, hand_out: HandOut) -> Transcript:
+        services = self._context.services
+        limits = services.catalog.model(self._options.model).limits
+        return passthrough.transcribe(
+            self._sound,
+            self._options,
+            services.registry,
+            on_progress=partial(self._progress, disconnect),
+            on_segments=partial(self._ready, hand_out) if self._streamed else None,
+            on_length=self._bill.expect,
+            workers=WORKERS,
+            max_seconds=limits.seconds(services.settings.max_audio_seconds),
+        )
+
+    def _ready(self, hand_out: HandOut, segments: Sequence[Segment], model: str) -> None:
+        self.handed_out.ready((segments, model))
+        hand_out((segments, model))
+
+    def _progress(self, disconnect: ClientDisconnect, ms: int, decoded_ms: int) -> None:
+        self.handed_out.heard(ms)
+        disconnect.check()
+        if ms < decoded_ms:  # more is to come
+            self._context.services.accounts.want_running(self._caller.key_id)
 
 
 def _runner(
