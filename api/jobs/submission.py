@@ -25,7 +25,6 @@ from infra.idempotency import Idempotency
 from infra.jobs.request_blobs import SplitRequest, split
 from infra.jobs.store import NewJob
 from infra.keys.accounts import Principal
-from infra.requests import preparing
 from infra.requests.audio_options import TranscriptionFields
 from infra.requests.job_object import job_object
 from infra.requests.job_request import JobFields, SpeechJobFields
@@ -135,11 +134,6 @@ def _uploaded(fields: JobFields, sink: StorageSink) -> JobInput:
     if sink.look and not fields.raw:
         sink.look.finish()
     return from_storage(fields, media, sink.ends)
-
-
-def check_target(context: AppContext, url: str, *, param: str) -> None:
-    """As preparing.check_target."""
-    preparing.check_target(context.services, url, param=param)
 
 
 async def _submit(asked: _Asked, fields: Fields, heard: JobInput) -> Response:

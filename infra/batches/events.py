@@ -4,42 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
-from sqlmodel import col
 
-from infra.database.ids import new_id
-from infra.database.tables import Batch, WebhookEndpoint, WebhookMessage
-from infra.webhooks.outbox import event_body, wants
+from infra.database.tables import Batch
+from infra.webhooks.outbox import endpoint_message, subscribers
 from pipeline.money import usd
 
 
 def announce(session: Session, batch: Batch, now: float) -> None:
     """Tell those who want to know that it has ended as its status says."""
-    kind = f"batch.{batch.status}"
-    active = select(WebhookEndpoint).where(
-        col(WebhookEndpoint.account_id) == batch.account_id, col(WebhookEndpoint.status) == "active"
-    )
-    for endpoint in session.scalars(active):
-        if wants(endpoint.event_types, kind):
-            session.add(_message(batch, endpoint, kind, now))
-
-
-def _message(batch: Batch, endpoint: WebhookEndpoint, kind: str, now: float) -> WebhookMessage:
-    message_id = new_id("evt")
-    return WebhookMessage(
-        id=message_id,
-        account_id=batch.account_id,
-        subject=batch.id,
-        target=endpoint.id,
-        endpoint_id=endpoint.id,
-        receiver=endpoint.id,
-        type=kind,
-        url=endpoint.url,
-        body=event_body(message_id, kind, now, _facts(batch)),
-        next_attempt_at=now,
-        created_at=now,
-    )
+    kind, data = f"batch.{batch.status}", _facts(batch)
+    wanting = subscribers(session, batch.account_id, kind)
+    session.add_all(endpoint_message(endpoint, kind, now, data, subject=batch.id) for endpoint in wanting)
 
 
 def _facts(batch: Batch) -> dict[str, Any]:

@@ -9,10 +9,11 @@ from infra.jobs.request_blobs import shown_request
 from infra.jobs.store import QueuePlace
 from infra.jobs.transitions import try_number
 from infra.money.job_money import cost_facts, job_usage
+from infra.requests.usage_object import tokens
 from pipeline.lifecycle import TERMINAL, JobStatus, Stage
 from pipeline.pricing import tokens_from_dict
 from pipeline.quality.omissions import caution_as_dict, findings_from_dict, gaps_of, is_incomplete
-from pipeline.transcript import SAMPLE_RATE, TokenUsage
+from pipeline.transcript import SAMPLE_RATE
 
 MOVES = (
     "created_at",
@@ -172,23 +173,12 @@ def _finishing_seconds(job: Job) -> float:
 def _usage(job: Job) -> dict[str, Any] | None:
     if job.status != JobStatus.COMPLETED:
         return None
-    tokens = tokens_from_dict(job.tokens)
-    if tokens is not None:
-        return _tokens(tokens)
+    counted = tokens_from_dict(job.tokens)
+    if counted is not None:
+        return tokens(counted)
     if job.task == "speech":
         return {"type": "characters", "characters": job.input.get("characters")}
     return {"type": "duration", "seconds": job_usage(job).audio_ms / 1000}
-
-
-def _tokens(tokens: TokenUsage) -> dict[str, Any]:
-    taken, made = tokens.text_in + tokens.audio_in, tokens.text_out + tokens.audio_out
-    return {
-        "type": "tokens",
-        "input_tokens": taken,
-        "input_token_details": {"text_tokens": tokens.text_in, "audio_tokens": tokens.audio_in},
-        "output_tokens": made,
-        "total_tokens": taken + made,
-    }
 
 
 def _elsewhere(job: Job) -> dict[str, Any]:

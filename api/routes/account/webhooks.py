@@ -13,12 +13,12 @@ from starlette.responses import JSONResponse
 from api.dependencies import AppContext, Caller, Context
 from api.http.idempotency import REPLAYED, idempotency, idempotency_key
 from api.http.request_body import read_json
-from api.jobs.submission import check_target
 from api.openapi.document import answers, takes
 from api.schemas.pagination import page
 from api.schemas.webhooks import EndpointChanges, NewEndpoint, Rotation, Trial, endpoint_object
 from infra.database.tables import WebhookAttempt, WebhookMessage
 from infra.requests.job_object import delivery_object
+from infra.requests.preparing import check_target
 from infra.requests.validation import validated
 from infra.webhooks.outbox import EVENT_TYPES
 from pipeline.errors import NotFound
@@ -46,7 +46,7 @@ async def create(request: Request, context: Context, caller: Caller) -> Response
     """`signing_secret` is shown in this answer only. `Idempotency-Key` makes repeating it harmless."""
     key = idempotency_key(request)
     wanted = validated(NewEndpoint, await read_json(request))
-    check_target(context, wanted.url, param="url")
+    check_target(context.services, wanted.url, param="url")
     answer = partial(endpoint_object, with_secret=True)
     once = idempotency(key, "POST /v1/webhook_endpoints", wanted.model_dump(mode="json"), answer)
     made = partial(context.services.webhooks.create_endpoint_once, caller.account_id, once, **wanted.model_dump())
@@ -83,7 +83,7 @@ async def update(request: Request, context: Context, caller: Caller, endpoint_id
     """What is given is changed."""
     changes = validated(EndpointChanges, await read_json(request, empty={}))
     if changes.url is not None:
-        check_target(context, changes.url, param="url")
+        check_target(context.services, changes.url, param="url")
     changed = partial(
         context.services.webhooks.update_endpoint,
         caller.account_id,

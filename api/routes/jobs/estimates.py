@@ -11,12 +11,13 @@ from fastapi import APIRouter, Request
 from api.dependencies import AppContext, Caller, Context
 from api.http.request_body import read_json
 from api.jobs.dry_run import HearingPlan, Measured, Scratch, fetch_and_measure, measure
-from api.jobs.submission import check_target, refuse_unheard
+from api.jobs.submission import refuse_unheard
 from api.jobs.work_ahead import work_ahead
 from api.openapi.document import answers, takes
 from api.schemas.estimates import Estimated, EstimateFields
 from api.uploads.form import read_form
 from api.uploads.sinks import beyond, size_first
+from infra.requests.preparing import check_target
 from infra.requests.validation import validated
 from pipeline.cut.time_range import Part
 from pipeline.errors import InvalidRequest, MediaTooLong
@@ -113,7 +114,7 @@ async def _measured(asked: _Asked, how: HearingPlan) -> Measured:
         return await measure(asked.request, asked.context, asked.scratch, how)
     url = asked.fields.url
     assert url is not None
-    check_target(asked.context, url, param="url")
+    check_target(asked.context.services, url, param="url")
     source = (url, asked.fields.headers or {})
     return await fetch_and_measure(asked.request, asked.context, asked.account_id, source, how)
 
