@@ -37,6 +37,7 @@ from pipeline.quality.omissions import clock_end, with_findings
 from pipeline.recognition.language_pin import VOTERS, may_vote, pinned, wants_pin
 from pipeline.recognition.retry_suspect import hear_well
 from pipeline.resilience.fallback import fallback_available
+from pipeline.resilience.route_watch import asking
 from pipeline.stitch.channels import ALONE, Place, together
 from pipeline.stitch.stitcher import Stitcher
 from pipeline.text.speaker_labels import told_apart
@@ -103,6 +104,7 @@ def hear(chunk_pcm: bytes, options: TranscriptionOptions, registry: ProviderRegi
     """What is said in one chunk, by the first route that can tell. Raises the one ProviderError, or RoutesExhausted."""
 
     def ask(route: Route) -> Heard:
+        asking(route.model)
         began = time.monotonic()
         heard = registry.transcriber(route).hear(chunk_pcm, options, route.model)
         used = heard.model_used or route.model
