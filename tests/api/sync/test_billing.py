@@ -179,7 +179,7 @@ def test_a_stream_of_speech_ends_with_the_tokens_of_its_receipt(customer: Custom
 @pytest.mark.parametrize("stream", ["true", "false"])
 def test_a_transcript_priced_by_tokens_tells_those_of_its_receipt(customer: Customer, stream: str) -> None:
     """The oracle counts none: ours are billed, and told."""
-    answer = customer.hear(model="gpt-4o-transcribe", stream=stream)
+    answer = customer.hear(3.5, model="gpt-4o-transcribe", stream=stream)
     usage = (last_event(answer) if stream == "true" else answer.json())["usage"]
     (receipt,) = customer.receipts
     assert usage["type"] == "tokens"

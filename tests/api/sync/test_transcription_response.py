@@ -26,6 +26,9 @@ scripted = true
 log = "{home}/calls"
 max_s = 4
 min_s = 1.5
+
+[models.whisper-1]
+routes = [{{ provider = "oracle", model = "oracle" }}]
 """
 SOUND, SAID = recording(24.0, seed=5)
 LATE = SAID[-2]
@@ -126,6 +129,16 @@ def test_silence_is_streamed_as_an_end_without_deltas(client: httpx2.Client) -> 
     (only,) = events(answer.content)
     assert (only["type"], only["text"]) == ("transcript.text.done", "")
     assert (answer.headers["x-perf-model-used"], only["perf"]["model_used"]) == ("none", "none"), "nobody was asked"
+
+
+@pytest.mark.usefixtures("impatient")
+def test_json_that_begins_early_promises_the_most_that_it_will_cost(client: httpx2.Client) -> None:
+    with asked(client, "latency=0.3", model="whisper-1") as answer:
+        assert "x-perf-cost-usd" not in answer.headers, "nobody knows yet"
+        assert answer.headers["x-perf-model-used"] == "oracle"
+        came, whole = raw(answer)
+    cost = json.loads(came)["perf"]["cost_usd"]
+    assert whole and cost == 0.0024 <= float(answer.headers["x-perf-cost-usd-max"])
 
 
 @pytest.mark.usefixtures("impatient")
