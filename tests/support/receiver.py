@@ -28,7 +28,9 @@ def receiving() -> Iterator[Receiver]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             if len(body) < int(self.headers["content-length"]):
-                self.close_connection = True  # its sender was killed while it sent: nobody would take that for a message
+                self.close_connection = (
+                    True  # its sender was killed while it sent: nobody would take that for a message
+                )
                 return
             receiver.at.append(time.time())
             receiver.got.append(({name.lower(): value for name, value in self.headers.items()}, body))
