@@ -69,8 +69,8 @@ class Recording:
     """One in an open file: what it is, and the byte at which it ends, 0 for the file's own end. `claim` is what it says of its
     length, where that is not all there. `edits` of each sound track, where they are for us to follow and not for ffmpeg. `unread`:
     bytes behind it that are no sound, nor tags or padding. `broken`: the share of its bytes that are none of its frames. `absent`
-    of each sound track, where its index tells of packets that are not there. `left_out`: broken bytes that ffmpeg may not see: it would
-    give up there."""
+    of each sound track, where its index tells of packets that are not there. `left_out`: broken bytes that ffmpeg may not
+    see, or it would give up."""
 
     found: Found
     end: int = 0
@@ -112,7 +112,7 @@ def _recording(read: Read, link: Link, size: int, found: Found) -> Recording:
     broken = sum(stop - start for start, stop in damages) / (link.end - link.start)
     left_out = damages if found.container in (MP4, *LEFT_OUT) else ()
     recording = Recording(found, end, claim, unread=link.unread, broken=broken, left_out=left_out)
-    if found.container is AVI:
+    if found.container is AVI and not (claim and claim.cut):
         return replace(recording, absent=absent_packets(read, found.start, link.end))
     if found.container is not MP4:
         return recording

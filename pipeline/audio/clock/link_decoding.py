@@ -337,13 +337,14 @@ class LinkDecoding:
 
     def _compare_lengths(self) -> None:
         clock, missing = self.clock, self._said_to_be_missing()
+        is_open = not (self._is_cut or self._has_all or self.claim == STREAMED)
         if clock and not self._edited:
             clock.forget_leaps_behind(self._reached)
         if clock and clock.absent:
             self.unfinished = Leap(self._reached, self._reached + round(clock.absent), damaged=True)
         elif not self.is_stamped:
             self.lacking = missing
-        elif missing or (clock and clock.in_damage and not self._is_cut and self.claim != STREAMED):
+        elif missing or (is_open and clock and clock.in_damage):
             self.unfinished = Leap(self._reached, self._reached + missing, damaged=True)
 
     def _said_to_be_missing(self) -> int:
@@ -361,6 +362,13 @@ class LinkDecoding:
         )
         seconds = lacking(self._found.container, self._child.log, heard)
         return round(seconds * rate) if seconds <= (self._settings.max_seconds or _MOST_SECONDS) else 0
+
+    @property
+    def _has_all(self) -> bool:
+        """Whether it has reached the length that it states: tags behind the last frame are no frame, and no loss."""
+        assert self._child
+        log = self._child.log
+        return not log.guessed and 0 < log.duration <= self._reached / self._settings.sample_rate + JITTER
 
     @property
     def _is_cut(self) -> bool:

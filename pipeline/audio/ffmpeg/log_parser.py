@@ -34,6 +34,7 @@ _COMPLAINTS = (  # of decoders, then of demuxers: all, Ogg, MPEG, Matroska, Flas
     b"changing packet size",
     b"max resync size reached",
     b"Invalid EBML",
+    b"inside parent with finite size",
     b"an EBML number",
     b"exceeds containing master element",
     b"for element with ID",

@@ -14,7 +14,7 @@ from itertools import islice
 from pipeline.audio.containers.chunks import Read
 from pipeline.audio.containers.id3_tag import TAG_HEADER, tag_length
 from pipeline.audio.containers.link_syntax import SYNTAXES
-from pipeline.audio.containers.table import AAC, AC3, DTS, EAC3, FLV, MP3, MPEG, MPEGTS, WAVPACK, Container, Found
+from pipeline.audio.containers.table import AAC, AC3, CAF, DTS, EAC3, FLV, MP3, MPEG, MPEGTS, WAVPACK, Container, Found
 from pipeline.audio.joined.bare_end import STREAMED, bare_frames
 from pipeline.audio.joined.extents import extent, walk
 from pipeline.audio.joined.programs import FOLLOWED
@@ -31,7 +31,7 @@ _MOST_ROUNDS = 100  # damages, tags
 _BLOCK, _MARK = 1024 * 1024, 64  # bytes that are searched at once; no mark is as long
 _LEAST_UNREAD = 1024  # bytes; fewer hold no sound
 _READ_ON = (MP3, AAC, AC3, EAC3, DTS, MPEG, MPEGTS)  # of which whatever follows of the same kind is the same stream
-LEFT_OUT = (FLV, WAVPACK)  # whose demuxers go no further than to the first byte that is of no unit, be it padding
+LEFT_OUT = (FLV, WAVPACK)  # whose demuxers go no further than to the first byte that is of no unit
 _XING_AT = (36, 21, 13)  # bytes into the first frame of an mp3, where a tag may stand
 # Each with the bytes that may stand before it. One by one they are found twenty times as fast as all by one expression.
 _MARKS = (
@@ -89,7 +89,10 @@ class _Behind:
             if place >= self._size:
                 break
             if found and not (found.container is self._first.container and found.container in _READ_ON):
-                return Following(reached.end, place, found)
+                end = (
+                    place if self._first.container is CAF else reached.end
+                )  # whose table of packets stands behind its sound
+                return Following(end, place, found)
             units = UNITS.get(self._first.container)
             again = found.start if found else self._again(units, place) if units else None
             if found is None and (marked := self._marked(reached.last + 1, again or self._size)):
@@ -97,9 +100,13 @@ class _Behind:
             if again is None or units is None:
                 return self._unread(place)
             if not found:
-                self.broken.append((reached.end if self._first.container in LEFT_OUT else place, again))
+                self.broken.append((reached.end if self._is_even(reached.end) else place, again))
             reached = walk(self._window, again, units, self._programs)
         return Following(self._size, self._size)
+
+    def _is_even(self, at: int) -> bool:
+        """Whether it is filled with one byte there: before a frame that is broken no padding, but damage."""
+        return len(set(self._window.head(at, 16))) == 1
 
     def _unread(self, place: int) -> Following:
         """What begins there is no sound that anybody can hear; of two chunks of sound a demuxer would hear the last alone."""
