@@ -44,9 +44,9 @@ from pipeline.errors import CatalogBroken
 from pipeline.options import TranscriptionOptions
 from pipeline.providers.base import Provider
 from pipeline.stitch.stitcher import Stitcher
-from pipeline.transcript import SAMPLE_RATE, Heard, samples_to_ms
+from pipeline.transcript import SAMPLE_RATE, Heard, Word, samples_to_ms
 from pipeline.whisper.config import INSTALL, Config
-from pipeline.whisper.languages import ours
+from pipeline.whisper.languages import ours, theirs
 from pipeline.whisper.window import ASKED, WINDOW, Window
 from pipeline.whisper_filter import segments
 
@@ -55,6 +55,7 @@ EAR = "pipeline.whisper.ear:Ear"
 _WINDOW = CutProfile(max_s=30.0, min_s=18.0, gated=False)
 _LIVE = CutProfile(max_s=20.0, min_s=8.0, first_s=10.0)
 _SHORTEST = SAMPLE_RATE // 10  # samples
+_ALIGNING = 0.4  # of what hearing the same sound costs
 # The makers of distil-whisper trained it on English only; its vocabulary, by which the library goes, has all languages.
 _ENGLISH = re.compile(r".*\.en|(faster-)?distil-(whisper-)?large-v\d(\.\d)?(-ct2)?", re.IGNORECASE)
 
@@ -92,6 +93,20 @@ class FasterWhisper:
         if options.task == "translation":
             heard = [Window("en", window.found) for window in heard]
         return _stitched(windows, heard, samples_to_ms(samples), used)
+
+    def align(self, pcm: bytes, text: str, language: str | None, model: str) -> list[Word]:
+        """When the pieces of the text are said; none where it cannot be told. Raises EngineLost, ProviderBusy, ProviderError."""
+        seconds = len(pcm) / 2 / SAMPLE_RATE
+        pieces = self._engine.call(
+            "align",
+            pcm[: len(pcm) // 2 * 2],
+            self._config.model or model,
+            text,
+            theirs(language),
+            timeout=self._config.load_s + self._config.pace * _WINDOW.max_s,
+            cost=seconds * _ALIGNING,
+        )
+        return [Word(piece, start, end) for piece, start, end in pieces]
 
     def warm(self) -> None:
         """Load the model of the settings, where they name one. Raises ProviderError."""
