@@ -31,7 +31,9 @@ class Catalog:
     embedded: Mapping[Task, tuple[Route, ...]] = field(
         default_factory=dict
     )  # stand in, best first, for a model without routes that are there
-    nearest_voices: Mapping[str, str] = field(default_factory=dict)  # by a vendor's voice, the name that everybody knows
+    nearest_voices: Mapping[str, str] = field(
+        default_factory=dict
+    )  # by a vendor's voice, the name that everybody knows
     gone: GoneRoutes = field(default_factory=GoneRoutes, repr=False, compare=False)
 
     def model(self, model_id: str) -> Model:

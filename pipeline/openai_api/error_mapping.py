@@ -88,10 +88,8 @@ def _said_no(status: int, body: bytes, facts: dict[str, Any]) -> ProviderError |
     param = _param(body)
     if (status in _GONE and param not in _CALLERS) or _NO_SUCH_MODEL.search(body):
         return ModelGone(**facts)
-    if _TOO_LONG.search(body):
-        return TooLarge(**facts, limit="seconds")
-    if status == _TOO_LARGE_STATUS or _TOO_LARGE.search(body):
-        return TooLarge(**facts, limit="bytes")
+    if limit := _limit(status, body):
+        return TooLarge(**facts, limit=limit)
     if param in DROPPABLE or param in _CHECKED or (param in OPTIONAL and _is_unknown(param, body)):
         return ParameterRefused(**facts, parameter=param)
     if param in _CALLERS:
@@ -104,6 +102,13 @@ def _said_no(status: int, body: bytes, facts: dict[str, Any]) -> ProviderError |
     if named is None and _UNKNOWN.search(body) and (found := _NAMED.search(body)):
         named = found.group().decode()
     return ParameterRefused(**facts, parameter=named) if named else ProviderRefused(**facts)
+
+
+def _limit(status: int, body: bytes) -> str:
+    """Of what there is too much; nothing where it is not that."""
+    if _TOO_LONG.search(body):
+        return "seconds"
+    return "bytes" if status == _TOO_LARGE_STATUS or _TOO_LARGE.search(body) else ""
 
 
 def _is_unknown(param: str, body: bytes) -> bool:

@@ -96,7 +96,8 @@ class FasterWhisper:
 
     def align(self, pcm: bytes, text: str, language: str | None, model: str) -> list[Word]:
         """When the pieces of the text are said; none where it cannot be told. Raises EngineLost, ProviderBusy, ProviderError."""
-        seconds = len(pcm) / 2 / SAMPLE_RATE
+        if (seconds := len(pcm) / 2 / SAMPLE_RATE) > _WINDOW.max_s:
+            return []
         pieces = self._engine.call(
             "align",
             pcm[: len(pcm) // 2 * 2],

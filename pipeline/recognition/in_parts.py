@@ -14,7 +14,7 @@ from pipeline.transcript import SAMPLE_RATE, Heard, samples_to_ms
 
 
 def heard_in_parts(pcm: bytes, profile: CutProfile, hear: Callable[[bytes], Heard]) -> Heard:
-    """What `hear` makes of s16le mono 16 kHz sound, given no more of it at once than the profile says. Raises what `hear` raises."""
+    """What `hear` makes of s16le mono 16 kHz sound, given no more at once than the profile says. Raises what `hear` raises."""
     if len(pcm) // 2 <= round(profile.max_s * SAMPLE_RATE):
         return hear(pcm)
     parts = list(cut([pcm], profile))

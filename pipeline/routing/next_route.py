@@ -1,7 +1,7 @@
 """The routes of a model, one after the other, until somebody answers.
 
-A route that fails is followed by the next one. One whose model is gone has not failed: it is remembered (`GoneRoutes`), and where all
-of them are gone those are asked that stand in for them.
+A route that fails is followed by the next one. One whose model is gone has not failed: it is remembered (`GoneRoutes`), and where
+all of them are gone those are asked that stand in for them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A given text laid over the sound in which it is said, by the model's own attention: which word was written while listening where."""
+"""A given text laid over the sound in which it is said, by the model's own attention: where it listens as it reads each word."""
 
 from __future__ import annotations
 

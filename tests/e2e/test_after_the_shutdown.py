@@ -89,9 +89,7 @@ def file(spoken: Spoken) -> tuple[str, io.BytesIO]:
 
 
 @pytest.mark.parametrize("model", [*GONE, MODEL])
-def test_every_format_and_option_of_a_transcription(
-    client: openai.OpenAI, vendor: Upstream, spoken: Spoken, model: str
-) -> None:
+def test_every_option_of_a_transcription(client: openai.OpenAI, vendor: Upstream, spoken: Spoken, model: str) -> None:
     ask = client.audio.transcriptions.create
     plain = ask(
         model=model,
@@ -105,6 +103,11 @@ def test_every_format_and_option_of_a_transcription(
     assert (plain.text, used(plain)) == (PARAGRAPH, MODEL)
     assert vendor.forms[-1]["languages[]"] == ["en"] and "language" not in vendor.forms[-1]
     assert ask(model=model, file=file(spoken), response_format="text").strip() == PARAGRAPH
+
+
+@pytest.mark.parametrize("model", ["whisper-1", "gpt-4o-transcribe"])
+def test_every_format_with_times(client: openai.OpenAI, spoken: Spoken, model: str) -> None:
+    ask = client.audio.transcriptions.create
     assert ask(model=model, file=file(spoken), response_format="srt").startswith("1\n00:00:0")
     assert ask(model=model, file=file(spoken), response_format="vtt").startswith("WEBVTT\n\n00:00:0")
     verbose = ask(model=model, file=file(spoken), response_format="verbose_json")

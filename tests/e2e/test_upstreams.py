@@ -87,9 +87,11 @@ SPEAKING = BOTH | {
     "nothing": Fault(http(200, CLOSE + "Content-Type: audio/pcm\r\n"), NONSENSE),
 }
 LOST = {"hears-lost": Fault(told(404)), "speaks-lost": Fault(told(410))}  # whose model is there no more
-FAULTS = LOST | {f"hears-{name}": fault for name, fault in HEARING.items()} | {
-    f"speaks-{name}": fault for name, fault in SPEAKING.items()
-}
+FAULTS = (
+    LOST
+    | {f"hears-{name}": fault for name, fault in HEARING.items()}
+    | {f"speaks-{name}": fault for name, fault in SPEAKING.items()}
+)
 SETTINGS = f'kind = "openai"\napi_key = "{KEY}"\ntries = 2\nretry_s = 0.3\nanswer_ratio = 0\ncircuit_failures = 9999\n'
 
 
@@ -249,7 +251,10 @@ def test_speaking_as_events(rig: Rig, name: str) -> None:
 def test_a_model_that_is_gone_is_no_failure(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.catalog.gone_routes.REMEMBERED_S", 1e9)
     for _ in range(2):
-        for route, (ear, voice) in {"alone": ("pocketsphinx-en-us", "espeak-ng"), "second": ("oracle", "oracle")}.items():
+        for route, (ear, voice) in {
+            "alone": ("pocketsphinx-en-us", "espeak-ng"),
+            "second": ("oracle", "oracle"),
+        }.items():
             heard, translated = (rig.hear(f"hears-lost-{route}", path=path) for path in (TRANSCRIPTIONS, TRANSLATIONS))
             spoken = rig.speak(f"speaks-lost-{route}")
             for answer, model in ((heard, ear), (translated, ear), (spoken, voice)):

@@ -8,7 +8,6 @@ import pytest
 from infra.settings import Settings
 from infra.wiring import build
 from pipeline.oracle.ear import listen
-from pipeline.transcript import SAMPLE_RATE
 from tests.api.conftest import JOBS, House, house_over, recording
 from tests.support.after_shutdown_upstream import MODEL, Upstream, after_the_shutdown
 
@@ -23,7 +22,9 @@ def vendor() -> Iterator[Upstream]:
 
 
 @pytest.fixture(scope="module", params=["auto", "off"])
-def house(request: pytest.FixtureRequest, vendor: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def house(
+    request: pytest.FixtureRequest, vendor: Upstream, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[House]:
     home: Path = tmp_path_factory.mktemp("home")
     settings = Settings(
         home=home,
@@ -50,7 +51,7 @@ def test_a_job_by_the_successor(house: House, vendor: Upstream) -> None:
 
 
 def test_a_translation_by_the_engine_or_by_nobody(house: House) -> None:
-    job = house.submit(SOUND[: 44 + 2 * 3 * SAMPLE_RATE], model="whisper-1", task="translation")
+    job = house.submit(recording(3.0)[0], model="whisper-1", task="translation")
     house.work()
     done = house.get(f"{JOBS}/{job['id']}").json()
     if house.services.settings.embedded_engines == "auto":
@@ -64,7 +65,9 @@ def test_a_translation_by_the_engine_or_by_nobody(house: House) -> None:
 
 def test_speech_by_the_engine_or_by_nobody(house: House) -> None:
     spoken = house.post("/v1/audio/speech", json={"model": "tts-1", "input": "Good morning.", "voice": "alloy"})
-    job = house.post(JOBS, json={"model": "tts-1-hd", "task": "speech", "text": "Good morning.", "voice": "verse"}).json()
+    job = house.post(
+        JOBS, json={"model": "tts-1-hd", "task": "speech", "text": "Good morning.", "voice": "verse"}
+    ).json()
     house.work()
     done = house.get(f"{JOBS}/{job['id']}").json()
     if house.services.settings.embedded_engines == "auto":

@@ -76,7 +76,11 @@ def test_a_date_to_wait_for() -> None:
         (410, b"<html>", ModelGone),
         (400, b'{"error": {"code": "model_decommissioned"}}', ModelGone),
         (403, b'{"error": {"code": "model_not_found"}}', ModelGone),
-        (400, b'{"error": {"param": "language", "message": "not a language that the model supports"}}', UnsupportedLanguage),
+        (
+            400,
+            b'{"error": {"param": "language", "message": "not a language that the model supports"}}',
+            UnsupportedLanguage,
+        ),
     ],
 )
 def test_every_status(status: int, body: bytes, kind: type[StenopoolError]) -> None:

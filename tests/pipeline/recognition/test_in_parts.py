@@ -38,7 +38,12 @@ def test_parts_are_as_short_as_they_must_be_and_nothing_is_lost() -> None:
 def test_what_is_short_enough_is_put_as_it_is() -> None:
     pcm = sounds.oracle("natural", 10)[0]
     put: list[bytes] = []
-    heard_in_parts(pcm[: 2 * 10 * SAMPLE_RATE], SHORT, lambda part: put.append(part) or Heard())
+
+    def hear(part: bytes) -> Heard:
+        put.append(part)
+        return Heard()
+
+    heard_in_parts(pcm[: 2 * 10 * SAMPLE_RATE], SHORT, hear)
     assert put == [pcm[: 2 * 10 * SAMPLE_RATE]]
 
 

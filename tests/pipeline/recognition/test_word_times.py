@@ -13,8 +13,8 @@ from pipeline.provider_protocol import Align
 from pipeline.recognition.word_times import with_words
 from pipeline.transcript import Heard, Segment, Word, samples_to_ms
 
-SOUND = say(["brown", "river", "fox"], edge_s=0.5) + bytes(32_000) + say(["seven", "foxes"], edge_s=0.2)
-TEXT = "Brown river fox. Seven foxes!"
+SOUND = say(["brown", "river", "fox"], edge_s=0.5) + bytes(32_000) + say(["seven", "fox"], edge_s=0.2)
+TEXT = "Brown river fox. Seven fox!"
 SAID = [(samples_to_ms(word.start), samples_to_ms(word.end)) for word in listen(SOUND)]
 
 
@@ -34,7 +34,7 @@ def pieces(_: bytes, content: str, language: str | None) -> Sequence[Word]:
 def test_words_lie_where_somebody_speaks_and_sentences_end_where_they_do() -> None:
     heard = with_words(text(), SOUND, pieces)
     assert heard.timed
-    assert [segment.text for segment in heard.segments] == ["Brown river fox.", "Seven foxes!"]
+    assert [segment.text for segment in heard.segments] == ["Brown river fox.", "Seven fox!"]
     words = [word for segment in heard.segments for word in segment.words]
     assert [word.text for word in words] == TEXT.split()
     assert all(abs(word.end - end) < 150 for word, (_, end) in zip(words, SAID, strict=True))

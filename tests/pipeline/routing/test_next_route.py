@@ -27,7 +27,7 @@ def catalog(*routes: Route, successors: Sequence[Route] = (LATER,), embedded: bo
     voices = (Voice(id="Kore", description="firm"), Voice(id="Nova7", description="new"))
     tasks = ("transcription", "speech")
     model = Model(id="m", tasks=tasks, routes=routes, successors=tuple(successors), voices=voices)
-    stand_ins = {task: (HERE,) for task in tasks} if embedded else {}
+    stand_ins = dict.fromkeys(tasks, (HERE,)) if embedded else {}
     return Catalog({"m": model}, embedded=stand_ins, nearest_voices={"Kore": "sage"})
 
 
