@@ -45,9 +45,9 @@ from pipeline.errors import CatalogBroken
 from pipeline.options import TranscriptionOptions
 from pipeline.providers.base import Provider
 from pipeline.stitch.stitcher import Stitcher
-from pipeline.transcript import SAMPLE_RATE, Heard, samples_to_ms
+from pipeline.transcript import SAMPLE_RATE, Heard, Word, samples_to_ms
 from pipeline.whisper.config import INSTALL, Config
-from pipeline.whisper.languages import ours
+from pipeline.whisper.languages import ours, theirs
 from pipeline.whisper.second_tries import believed
 from pipeline.whisper.window import ASKED, WINDOW, Window
 from pipeline.whisper_filter import segments
@@ -57,6 +57,7 @@ EAR = "pipeline.whisper.ear:Ear"
 _WINDOW = CutProfile(max_s=30.0, min_s=18.0, gated=False)
 _LIVE = CutProfile(max_s=20.0, min_s=8.0, first_s=10.0)
 _SHORTEST = SAMPLE_RATE // 10  # samples
+_ALIGNING = 0.4  # of what hearing the same sound costs
 # The makers of distil-whisper trained it on English only; its vocabulary, by which the library goes, has all languages.
 _ENGLISH = re.compile(r".*\.en|(faster-)?distil-(whisper-)?large-v\d(\.\d)?(-ct2)?", re.IGNORECASE)
 
@@ -104,6 +105,21 @@ class FasterWhisper:
             believed(first, partial(again, sound, cost))
             for first, sound, cost in zip(heard, sounds, costs, strict=True)
         ]
+
+    def align(self, pcm: bytes, text: str, language: str | None, model: str) -> list[Word]:
+        """When the pieces of the text are said; none where it cannot be told. Raises EngineLost, ProviderBusy, ProviderError."""
+        if (seconds := len(pcm) / 2 / SAMPLE_RATE) > _WINDOW.max_s:
+            return []
+        pieces = self._engine.call(
+            "align",
+            pcm[: len(pcm) // 2 * 2],
+            self._config.model or model,
+            text,
+            theirs(language),
+            timeout=self._config.load_s + self._config.pace * _WINDOW.max_s,
+            cost=seconds * _ALIGNING,
+        )
+        return [Word(piece, start, end) for piece, start, end in pieces]
 
     def warm(self) -> None:
         """Load the model of the settings, where they name one. Raises ProviderError."""

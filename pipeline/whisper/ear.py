@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ProviderError, ProviderRefused, ProviderUnavailable, UnsupportedLanguage
 from pipeline.options import TranscriptionOptions
+from pipeline.whisper.alignment import aligned
 from pipeline.whisper.config import Config
 from pipeline.whisper.languages import LanguageChoice, ours
 from pipeline.whisper.task import Task
@@ -69,6 +70,15 @@ class Ear:
         try:
             yield
         except (RuntimeError, ValueError, IndexError) as error:  # CUDA's lack of memory is a RuntimeError
+            _LOG.warning("Whisper failed", exc_info=error)
+            raise ProviderUnavailable("The model failed at this sound", provider=self._config.name) from None
+
+    def align(self, sound: bytes, wanted: str, text: str, language: str | None) -> list[list[Any]]:
+        """When the pieces of a text are said in a window of sound: `[text, ms, ms]` each. Raises ProviderError."""
+        model = self._model(wanted)
+        try:
+            return aligned(model, _samples(sound), text, language)
+        except (RuntimeError, ValueError, IndexError) as error:
             _LOG.warning("Whisper failed", exc_info=error)
             raise ProviderUnavailable("The model failed at this sound", provider=self._config.name) from None
 

@@ -15,7 +15,7 @@ from pipeline.engines.engine_placement import Engines
 from pipeline.errors import CatalogBroken, ProviderError, ProviderRefused, UnsupportedValue
 from pipeline.options import TranscriptionOptions
 from pipeline.oracle.speech import say
-from pipeline.provider_protocol import Provider, Transcriber
+from pipeline.provider_protocol import Provider, Transcriber, is_aligner
 from pipeline.providers.faster_whisper import check, open_provider, trouble
 from pipeline.transcript import SAMPLE_RATE, Heard
 from pipeline.whisper.config import INSTALL
@@ -114,6 +114,21 @@ def test_prompt_keywords_and_temperature_are_taken(hear: Hear) -> None:
 def test_a_prompt_and_keywords_without_end_leave_room_for_the_text(hear: Hear) -> None:
     heard = hear(prompt="Something was said before. " * 300, keywords=tuple(f"keyword{n}" for n in range(400)))
     assert text(heard) == SENTENCE
+
+
+@pytest.mark.parametrize(("model", "language"), [("good", "de"), ("good", None), ("good", "tlh"), ("english", "de")])
+def test_a_text_is_laid_over_its_sound(
+    provider: Provider, folders: dict[str, Path], model: str, language: str | None
+) -> None:
+    transcriber = provider.transcriber
+    assert transcriber and is_aligner(transcriber)
+    said = "Brown river, fóxes 漢字!"
+    pieces = transcriber.align(SPEECH, said, language, str(folders[model]))
+    assert "".join(piece.text for piece in pieces) == f" {said}"
+    edges = [edge for piece in pieces for edge in (piece.start, piece.end)]
+    assert edges == sorted(edges) and edges[0] >= 0 and edges[-1] <= 1000 * len(SPEECH) / 2 / SAMPLE_RATE + 20
+    assert transcriber.align(SPEECH, "river " * 400, language, str(folders[model])) == [], "more than a window holds"
+    assert transcriber.align(bytes(2 * 31 * SAMPLE_RATE), said, language, str(folders[model])) == []
 
 
 def test_a_long_chunk_is_heard_in_windows_that_follow_each_other(hear: Hear) -> None:
