@@ -104,6 +104,7 @@ def _examine(chosen: Settings, port: int) -> Iterator[Finding]:
         "redis": lambda: _redis(chosen),
         "models": lambda: _models(chosen),
         "shutdowns": lambda: _shutdowns(chosen),
+        "prices": lambda: _prices(chosen),
         "engines": lambda: _engines(chosen),
         "workers": lambda: _workers(chosen),
         "port": lambda: _port(port),
@@ -252,6 +253,15 @@ def _shutdowns(chosen: Settings) -> Finding:
         return ok("shutdowns", "no model here is served by a vendor that has said when it ends")
     told = "; ".join(f"{model.id}: {model.shutdown.told}" for model in ending if model.shutdown)
     return Finding("shutdowns", "warning", f"their vendors end {told}", STAY)
+
+
+def _prices(chosen: Settings) -> Finding:
+    """Where the prices and limits in force were read, and when: vendors change them without telling anybody."""
+    models = chosen.load_catalog().models.values()
+    read = sorted({f"{model.facts.source} ({model.facts.as_of})" for model in models if model.facts})
+    own = [model.id for model in models if not model.facts and any(price for _, price in model.prices)]
+    told = f"as read from {'; '.join(read)}" if read else "none was read from a vendor"
+    return ok("prices", f"{told}; your own: {', '.join(own)}" if own else told)
 
 
 def _engines(chosen: Settings) -> Finding:

@@ -45,6 +45,7 @@ from pipeline.options import TranscriptionOptions
 from pipeline.provider_protocol import FileRefused, HearsFiles, hears_files, is_particular
 from pipeline.provider_registry import ProviderRegistry
 from pipeline.resilience.fallback import fallback_available
+from pipeline.resilience.route_watch import asking
 from pipeline.routing.next_route import first_that_can
 from pipeline.run import Length, Listener, Progress, timed
 from pipeline.run import transcribe as transcribe_decoded
@@ -92,10 +93,14 @@ def transcribe(
     on_progress: Progress | None = None,
     on_segments: Listener | None = None,
     on_length: Length | None = None,
+    on_whole: Length | None = None,
     workers: int = 1,
     max_seconds: float | None = None,
 ) -> Transcript:
-    """As `run.transcribe`, over bytes, which go to the provider untouched where that is possible."""
+    """As `run.transcribe`, over bytes, which go to the provider untouched where that is possible.
+
+    `on_whole` is told before `on_length` how much sound there is in all, where that can be counted beforehand.
+    """
 
     def decoded(registry: ProviderRegistry, listener: Listener | None = on_segments) -> Transcript:
         return run_in_thread(
@@ -115,6 +120,8 @@ def transcribe(
     routes = registry.catalog.routes_for(options)
     parcel = packed(data, options, registry, routes[0])
     if on_length and (ms := parcel.ms if parcel else _measured_ms(data, options)) is not None:
+        if on_whole:
+            on_whole(ms)
         on_length(ms)  # what cannot be measured is told chunk by chunk, as it is decoded
     if parcel is None or (max_seconds is not None and parcel.ms > 1000 * max_seconds):
         return decoded(registry)
@@ -188,6 +195,7 @@ def handed_on(
         transcriber = _takes(registry, route, parcel, options)
         if transcriber is None:
             break
+        asking(route.model)
         try:
             with fallback_available(route is not routes[-1]):
                 heard = _heard(transcriber, parcel, options, route.model)

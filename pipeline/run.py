@@ -31,6 +31,7 @@ from pipeline.quality.omissions import clock_end, with_findings
 from pipeline.recognition.in_parts import heard_in_parts
 from pipeline.recognition.language_pin import VOTERS, may_vote, pinned, wants_pin
 from pipeline.recognition.retry_suspect import hear_well
+from pipeline.resilience.route_watch import asking
 from pipeline.recognition.word_times import with_words
 from pipeline.routing.next_route import first_that_speaks, first_there
 from pipeline.stitch.channels import ALONE, Place, together
@@ -98,6 +99,7 @@ def hear(chunk_pcm: bytes, options: TranscriptionOptions, registry: ProviderRegi
     """What is said in one chunk, by the first route that can tell. Raises the one ProviderError, or RoutesExhausted."""
 
     def ask(route: Route) -> Heard:
+        asking(route.model)
         began = time.monotonic()
         heard = _heard_by(route, chunk_pcm, options, registry)
         used = heard.model_used or route.model
