@@ -31,8 +31,8 @@ from pipeline.quality.omissions import clock_end, with_findings
 from pipeline.recognition.in_parts import heard_in_parts
 from pipeline.recognition.language_pin import VOTERS, may_vote, pinned, wants_pin
 from pipeline.recognition.retry_suspect import hear_well
-from pipeline.resilience.route_watch import asking
 from pipeline.recognition.word_times import with_words
+from pipeline.resilience.route_watch import asking
 from pipeline.routing.next_route import first_that_speaks, first_there
 from pipeline.stitch.channels import ALONE, Place, together
 from pipeline.stitch.stitcher import Stitcher
