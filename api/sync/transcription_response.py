@@ -116,12 +116,14 @@ async def _events(
                     yield event(told)
         try:
             transcript = hearing.result()
-            end = written.end(transcript)
+            end, late = written.end(transcript), list(written.late(transcript))
         except Exception as error:
             yield event(content_of(error))
             if isinstance(error, StenopoolError):
                 return
             raise  # to be logged
+        for told in late:
+            yield event(told)
         yield event({**end, "perf": perf(request, transcript.model_used, transcript.audio_ms)})
     finally:
         hearing.leave()

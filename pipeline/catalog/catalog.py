@@ -13,7 +13,10 @@ from pipeline.errors import ModelNotFound, ModelUnavailable, UnsupportedLanguage
 from pipeline.options import DIARIZED, SPEECH_FORMATS, Task, TranscriptionOptions
 from pipeline.text.languages import NAMES, english_name, language_code
 
-_NOBODY_DIARIZES = "No provider that tells speakers apart is configured here; a route with `diarizes = true` is one."
+_NOBODY_DIARIZES = (
+    "Nobody tells speakers apart here: `stenopool models install speakers` does it on this machine, and a route with "
+    "`diarizes = true` is a provider that does."
+)
 _NAMED_IN_FULL = 12  # languages in a refusal; of more only as many, and how many there are
 
 
@@ -26,6 +29,7 @@ class Catalog:
     embedded: Mapping[Task, tuple[Route, ...]] = field(
         default_factory=dict
     )  # stand in, best first, for a model without routes
+    voices_folder: str = ""  # of the model that tells speakers apart on this machine; empty where there is none
 
     def model(self, model_id: str) -> Model:
         """Raises ModelNotFound."""
@@ -74,7 +78,8 @@ class Catalog:
         """In which formats it can answer here and now. Raises ModelNotFound."""
         model = self.model(model_id)
         known = SPEECH_FORMATS if task == "speech" else formats.names()
-        diarizes = task == "transcription" and any(route.diarizes for route in self._served(model, task))
+        served = self._served(model, task)
+        diarizes = task == "transcription" and any(route.diarizes or self.voices_folder for route in served)
         return tuple(
             name for name in known if (name != DIARIZED or diarizes) and (not model.formats or name in model.formats)
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipeline.weights.description import Source, Weights
 
+SPEAKERS = "speakers"
 BLOCK = 1 << 20  # bytes read at a time
 
 
@@ -31,6 +32,11 @@ class WeightsFolder:
         """By name, the folders of those that are installed and that the catalog's provider of that name uses."""
         folders = {name: self.installed(name) for name, weights in self.described.items() if weights.serves}
         return {name: folder for name, folder in folders.items() if folder}
+
+    @property
+    def speakers(self) -> Path | None:
+        """The folder of the voices' model, if it is installed."""
+        return self.installed(SPEAKERS) if SPEAKERS in self.described else None
 
     def damage(self, name: str) -> str:
         """What is wrong with the files that are there, in words; nothing where each has the content that was promised."""
