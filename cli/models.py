@@ -25,7 +25,7 @@ app = typer.Typer(
     invoke_without_command=True,
     add_completion=False,
 )
-Name = Annotated[str, typer.Argument(help="As `stenopool models list` shows it: whisper-base, kokoro")]
+Name = Annotated[str, typer.Argument(help="As `stenopool models list` shows it: whisper-base, kokoro, speakers")]
 AsJson = Annotated[bool, typer.Option("--json", help="A JSON list on stdout.")]
 
 

@@ -39,7 +39,8 @@
     │   ├── ProviderUnavailable       it is down, hangs or hung up
     │   ├── ProviderBusy              over its rate; `retry_after` seconds where told
     │   ├── ProviderNonsense          an answer that makes no sense
-    │   └── EngineLost                a local engine's process died
+    │   ├── EngineLost                a local engine's process died
+    │   └── SpeakersUnknown           who speaks was asked for, and could not be told
     ├── RoutesExhausted               every route failed; `tried` names them
     │   └── RoutesRefused             every one of them said no, and would say no again
     ├── WorkerLost                    the job's worker died on every attempt
@@ -346,6 +347,12 @@ class EngineLost(ProviderError):
 
     code = "engine_lost"
     retryable = True
+
+
+class SpeakersUnknown(ProviderError):
+    """The speakers of this recording could not be told apart."""
+
+    code = "speakers_unknown"
 
 
 class RoutesExhausted(StenopoolError):

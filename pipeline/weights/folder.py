@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipeline.weights.description import Source, Weights
 
+SPEAKERS = "speakers"
 BLOCK = 1 << 20  # bytes read at a time
 
 
@@ -37,6 +38,11 @@ class WeightsFolder:
         """By name, what is missing of those whose folder is there and which can not serve for it, in words."""
         there = [name for name in self.described if self.path(name).is_dir() and not self.installed(name)]
         return {name: _missing(self.path(name), self.described[name].sources[0]) for name in there}
+
+    @property
+    def speakers(self) -> Path | None:
+        """The folder of the voices' model, if it is installed."""
+        return self.installed(SPEAKERS) if SPEAKERS in self.described else None
 
     def damage(self, name: str) -> str:
         """What is wrong with the files that are there, in words; nothing where each has the content that was promised."""
