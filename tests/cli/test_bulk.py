@@ -260,3 +260,23 @@ def test_a_server_without_jobs_hears_chunk_by_chunk(run: Run, folder: Path, out:
         assert (refused.code, "--max-cost" in refused.err) == (exits.BAD_INPUT, True)
     assert words_of(out / "talk.wav.srt") == list(short(2).words)
     assert report(out)["talk.wav"]["cost"] is None
+
+
+def test_watching_takes_a_file_once_it_stands_still(
+    bulk: Bulk, tmp_path: Path, heard: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, whole = tmp_path / "drop", short(2).wav
+    folder.mkdir()
+    (folder / "still.wav").write_bytes(short(1).wav)
+    growing, looks = folder / "growing.wav", [0]
+    growing.write_bytes(b"")
+
+    def pause(_seconds: float) -> None:
+        looks[0] += 1
+        if looks[0] <= 4:
+            growing.write_bytes(whole[: len(whole) * looks[0] // 4])
+
+    monkeypatch.setattr("cli.bulk._pause", pause)
+    said = bulk(folder, "--watch", "--max-files", "1")
+    assert (said.code, heard) == (exits.CAPPED, ["still.wav"])
+    assert looks[0] == 5, "it was taken at the second look after the last change"
