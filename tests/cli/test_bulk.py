@@ -259,7 +259,7 @@ def test_a_server_without_jobs_hears_chunk_by_chunk(run: Run, folder: Path, out:
         refused = run("bulk", folder, "--output", out, *given, "--max-cost", "1")
         assert (refused.code, "--max-cost" in refused.err) == (exits.BAD_INPUT, True)
     assert words_of(out / "talk.wav.srt") == list(short(2).words)
-    assert report(out)["talk.wav"]["cost"] is None
+    assert report(out)["talk.mp3"]["cost"] is None
 
 
 def test_watching_takes_a_file_once_it_stands_still(
