@@ -25,7 +25,7 @@ app = typer.Typer(
     invoke_without_command=True,
     add_completion=False,
 )
-Name = Annotated[str, typer.Argument(help="As `stenopool models list` shows it: whisper-base, kokoro")]
+Name = Annotated[str, typer.Argument(help="As `stenopool models list` shows it: whisper-base, kokoro, speakers")]
 AsJson = Annotated[bool, typer.Option("--json", help="A JSON list on stdout.")]
 
 
@@ -70,7 +70,7 @@ def models(context: typer.Context, *, as_json: AsJson = False) -> None:
         for model in catalog.models.values()
     )
     print_table(("model", "tasks", "served by", "prices as of"), rows)
-    typer.echo(f"\n{stand_ins(catalog)}", err=True)
+    typer.echo(f"\n{stand_ins(catalog, settings().weights.cut_short)}", err=True)
 
 
 @app.command("list")

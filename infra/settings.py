@@ -142,7 +142,11 @@ class Settings(BaseModel):
     def load_catalog(self) -> Catalog:
         """The catalog in force. Raises CatalogBroken, InvalidRequest as `stock_providers` does."""
         return load_catalog(
-            self.catalog, embedded_engines=self.embedded_engines, stock=self.stock_providers, speech=self.speech
+            self.catalog,
+            embedded_engines=self.embedded_engines,
+            stock=self.stock_providers,
+            speech=self.speech,
+            voices=str(self.weights.speakers or ""),
         )
 
     @property

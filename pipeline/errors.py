@@ -35,10 +35,12 @@
     ├── ModelUnavailable              known model, no route to serve it
     ├── ProviderError                 a provider's fault; `provider` names it
     │   ├── ProviderRefused           it said no, and would say no again
+    │   │   └── ModelGone             it has no such model, or no such endpoint, any more
     │   ├── ProviderUnavailable       it is down, hangs or hung up
     │   ├── ProviderBusy              over its rate; `retry_after` seconds where told
     │   ├── ProviderNonsense          an answer that makes no sense
-    │   └── EngineLost                a local engine's process died
+    │   ├── EngineLost                a local engine's process died
+    │   └── SpeakersUnknown           who speaks was asked for, and could not be told
     ├── RoutesExhausted               every route failed; `tried` names them
     │   └── RoutesRefused             every one of them said no, and would say no again
     ├── WorkerLost                    the job's worker died on every attempt
@@ -311,6 +313,12 @@ class ProviderRefused(ProviderError):
     code = "provider_refused"
 
 
+class ModelGone(ProviderRefused):
+    """The provider has no such model, or offers nothing there any more."""
+
+    code = "model_gone"
+
+
 class ProviderUnavailable(ProviderError):
     """The provider could not be reached or did not answer."""
 
@@ -339,6 +347,12 @@ class EngineLost(ProviderError):
 
     code = "engine_lost"
     retryable = True
+
+
+class SpeakersUnknown(ProviderError):
+    """The speakers of this recording could not be told apart."""
+
+    code = "speakers_unknown"
 
 
 class RoutesExhausted(StenopoolError):

@@ -181,7 +181,11 @@ def numbered(segments: Sequence[Segment], first: int = 0) -> list[dict[str, Any]
             ],
             "suspect": list(segment.suspect),
         }
-        | {name: value for name in ("speaker", "track", "channel") if (value := getattr(segment, name)) is not None}
+        | {
+            name: value
+            for name in ("speaker", "speaker_confidence", "track", "channel")
+            if (value := getattr(segment, name)) is not None
+        }
         for number, segment in enumerate(segments, start=first)
     ]
 

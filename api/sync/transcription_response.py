@@ -13,7 +13,7 @@ or a job.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 from fastapi import Request, Response
@@ -129,18 +129,20 @@ class Answer:
                 ended = self._hearing.ended
                 fresh = self._hearing.take()
             try:
-                last = self._last(written)
+                last = list(self._last(written))
             except Exception as error:
                 yield event(content_of(error))
                 if isinstance(error, StenopoolError):
                     return
                 raise  # to be logged
-            yield event(last)
+            for told in last:
+                yield event(told)
         finally:
             self._hearing.leave()
 
-    def _last(self, written: TranscriptEvents) -> Event:
+    def _last(self, written: TranscriptEvents) -> Iterator[Event]:
         """Raises what the work raises."""
         transcript = self._hearing.result()
         end = written.end(transcript, self._request.state.tokens)
-        return {**end, "perf": perf(self._request, transcript.model_used, transcript.audio_ms)}
+        yield from written.late(transcript)
+        yield {**end, "perf": perf(self._request, transcript.model_used, transcript.audio_ms)}
