@@ -202,7 +202,7 @@ def _headers(error: StenopoolError, status: int) -> dict[str, str]:
         headers["x-should-retry"] = "false"  # clients retry these by default; the same question gets the same answer
     if isinstance(error, UnsupportedEncoding):
         headers["accept-encoding"] = "gzip, deflate"  # RFC 9110, 15.5.16
-    if isinstance(error, RangeNotSatisfiable):
+    if isinstance(error, RangeNotSatisfiable) and "size" in error.details:
         headers["content-range"] = f"bytes */{error.details['size']}"
     if isinstance(error, ServerStopping) or (isinstance(error, LimitExceeded) and error.param == "connections"):
         headers["connection"] = "close"
