@@ -236,9 +236,13 @@ def _models(chosen: Settings) -> Finding:
     catalog = chosen.load_catalog()
     routed = sorted({route.provider for model in catalog.models.values() for route in model.routes})
     said = {name: trouble(catalog.provider_kind(name), catalog.providers.get(name, {})) for name in routed}
+    damaged = chosen.weights.cut_short
+    said |= {name: f"damaged; `stenopool models install {name}` replaces it" for name in damaged}
     advice = "; ".join(f"{name}: {told}" for name, told in said.items() if told)
     tasks = ", ".join(f"{task}: {model}" for task, model in serving(catalog).items())
-    return Finding("models", "warning" if advice else "ok", f"{stand_ins(catalog)} ({tasks or 'none'})", advice)
+    return Finding(
+        "models", "warning" if advice else "ok", f"{stand_ins(catalog, damaged)} ({tasks or 'none'})", advice
+    )
 
 
 def _shutdowns(chosen: Settings) -> Finding:

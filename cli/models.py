@@ -64,7 +64,7 @@ def models(context: typer.Context, *, as_json: AsJson = False) -> None:
         return
     rows = ((model.id, ", ".join(model.tasks), served_by(catalog, model.id)) for model in catalog.models.values())
     print_table(("model", "tasks", "served by"), rows)
-    typer.echo(f"\n{stand_ins(catalog)}", err=True)
+    typer.echo(f"\n{stand_ins(catalog, settings().weights.cut_short)}", err=True)
 
 
 @app.command("list")

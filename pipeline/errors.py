@@ -35,6 +35,7 @@
     ├── ModelUnavailable              known model, no route to serve it
     ├── ProviderError                 a provider's fault; `provider` names it
     │   ├── ProviderRefused           it said no, and would say no again
+    │   │   └── ModelGone             it has no such model, or no such endpoint, any more
     │   ├── ProviderUnavailable       it is down, hangs or hung up
     │   ├── ProviderBusy              over its rate; `retry_after` seconds where told
     │   ├── ProviderNonsense          an answer that makes no sense
@@ -302,6 +303,12 @@ class ProviderRefused(ProviderError):
     """The provider refused the request."""
 
     code = "provider_refused"
+
+
+class ModelGone(ProviderRefused):
+    """The provider has no such model, or offers nothing there any more."""
+
+    code = "model_gone"
 
 
 class ProviderUnavailable(ProviderError):

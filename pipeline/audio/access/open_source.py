@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 
 from pipeline.audio.access.front_index import Reordered, reordered
-from pipeline.audio.access.remote import Ranges, Remote
+from pipeline.audio.access.remote import RANGE_BYTES, Ranges, Remote
 from pipeline.audio.containers.table import CAF, MP3, MP4, OGG, WAVPACK, Found
 from pipeline.audio.mp4_boxes import index_is_last
 
@@ -34,6 +34,10 @@ class OpenSource(ABC):
     def descriptor(self) -> int | None:
         """A file at its beginning for ffmpeg to read; None: it gets `passing` through a pipe."""
         return None
+
+    def is_at_hand(self, _end: int) -> bool:
+        """Whether all bytes up to there can be read in any order, and nobody waits for them."""
+        return True
 
     def passing(self, found: Found, end: int) -> Iterator[bytes]:
         """All bytes of what was found, up to `end`, 0 for its own, in an order in which they can be read at once."""
@@ -93,6 +97,10 @@ class OpenRemote(OpenSource):
 
     def read(self, offset: int, length: int) -> bytes:
         return self._ranges.read(offset, length) if 0 <= offset < self.size else b""
+
+    def is_at_hand(self, end: int) -> bool:
+        """Its first range has been looked at before."""
+        return end <= RANGE_BYTES
 
     def passing(self, found: Found, end: int) -> Iterator[bytes]:
         stop = end or self.size

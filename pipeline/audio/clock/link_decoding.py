@@ -16,6 +16,7 @@ from pipeline.audio.access.open_source import OpenSource, without
 from pipeline.audio.clock.edited import Edited
 from pipeline.audio.clock.mixdown import Mixdown
 from pipeline.audio.clock.placement import Piece
+from pipeline.audio.clock.plain_samples import PlainSamples
 from pipeline.audio.clock.skip import Skip, skip_before
 from pipeline.audio.clock.stated_length import Heard, lacking
 from pipeline.audio.clock.stream_clock import Leap, Run, StreamClock
@@ -33,6 +34,7 @@ from pipeline.audio.containers.table import (
     W64,
     WAV,
 )
+from pipeline.audio.containers.wav_format import plain_sound
 from pipeline.audio.duration.truncation import STREAMED
 from pipeline.audio.ffmpeg.arguments import SAMPLE_RATE, Picked, decode_arguments
 from pipeline.audio.ffmpeg.binary import Ffmpeg, find_ffmpeg
@@ -94,7 +96,7 @@ class LinkDecoding:
         edits = recording.edits[track : track + 1]
         self._edited = Edited(edits[0], settings.sample_rate) if edits else None
         self._absent = recording.absent[track] if track < len(recording.absent) else ()
-        self._child: Child | None = None
+        self._child: Child | PlainSamples | None = None
         self._pending = b""
         self._first_stamp = math.nan  # of the first sample of all, in seconds
         self._passed = 0  # samples before the first that ffmpeg makes
@@ -190,7 +192,23 @@ class LinkDecoding:
         if self._child:
             self._child.close()
 
-    def _started(self, *, followed: bool, wide: bool = False, skip: Skip | None = None, trim: str = "") -> Child:
+    def _started(
+        self, *, followed: bool, wide: bool = False, skip: Skip | None = None, trim: str = ""
+    ) -> Child | PlainSamples:
+        self._child = self._as_they_are() or self._launched(followed=followed, wide=wide, skip=skip, trim=trim)
+        return self._child
+
+    def _as_they_are(self) -> PlainSamples | None:
+        """Where ffmpeg would hand on nothing but the bytes that stand there."""
+        found, settings = self._found, self._settings
+        if found.container is not WAV or found.options or self.claim or settings.channel:
+            return None
+        sound = plain_sound(self._source.read, found.start, self._end or self._source.size)
+        if sound is None or sound.rate != settings.sample_rate or not self._source.is_at_hand(sound.end):
+            return None
+        return PlainSamples(self._source, sound)
+
+    def _launched(self, *, followed: bool, wide: bool, skip: Skip | None, trim: str) -> Child:
         settings = self._settings
         tool = settings.tool or find_ffmpeg()
         seconds = _MOST_SECONDS if settings.max_seconds is None else settings.max_seconds
@@ -208,7 +226,7 @@ class LinkDecoding:
         descriptor = None if self._left_out else self._source.descriptor()
         piped = descriptor is None
         feeder = Feeder(self._passing()) if piped else None
-        self._child = Child(
+        child = Child(
             tool,
             decode_arguments(tool, self._found, picked, end=self._end, piped=piped),
             level=settings.level or sandbox_level(),
@@ -218,8 +236,8 @@ class LinkDecoding:
             stall_seconds=settings.stall_seconds,
             progress=DecoderProgress(),
         )
-        keep_together(self._child.pid)
-        return self._child
+        keep_together(child.pid)
+        return child
 
     def _passing(self) -> Iterator[bytes]:
         blocks = self._source.passing(self._found, self._end)
@@ -268,7 +286,7 @@ class LinkDecoding:
         damaged = self._child.log.damaged_before and not (self.claim and self.claim.cut)
         return self._found.container is OGG and damaged
 
-    def _watched(self, child: Child) -> Iterator[Piece]:
+    def _watched(self, child: Child | PlainSamples) -> Iterator[Piece]:
         first = round(self._first_place())
         for pcm in self._mono(child):
             if self._is_strange():
@@ -319,7 +337,7 @@ class LinkDecoding:
             broken=self.broken > 0,
         )
 
-    def _mono(self, child: Child) -> Iterator[bytes]:
+    def _mono(self, child: Child | PlainSamples) -> Iterator[bytes]:
         """All that ffmpeg writes, as whole samples of one channel."""
         self.mixdown = Mixdown(self._settings.sample_rate, self._passed) if child.log.channels > 1 else None
         rest = b""
