@@ -27,7 +27,7 @@ from pipeline.cut.channel_chunks import WHOLE
 from pipeline.cut.time_range import Part
 from pipeline.errors import InvalidRequest, StenopoolError
 from pipeline.formats.base import Format, RenderOptions
-from pipeline.options import Channels, SpeechGate, TranscriptionOptions, asked_track
+from pipeline.options import Channels, SpeechGate, TranscriptionOptions, asked_speakers, asked_track
 from pipeline.provider_registry import ProviderRegistry
 from pipeline.quality.omissions import caution_as_dict, gap_as_dict, told
 from pipeline.run import Progress as OnProgress
@@ -71,6 +71,10 @@ def transcribe(
     speech_gate: Annotated[
         SpeechGate, typer.Option(help="off: silence and steady noise are heard, too, not left out.")
     ] = "auto",
+    speakers: Annotated[
+        str | None,
+        typer.Option(metavar="NUMBER|auto", help="Say who speaks: so many there are, or as many as are heard."),
+    ] = None,
     input_format: Annotated[
         RawFormat | None, typer.Option(help="What recordings without a header are; they are not looked at then.")
     ] = None,
@@ -105,6 +109,7 @@ def transcribe(
         channels=channels,
         audio_track=asked_track(audio_track),
         speech_gate=speech_gate,
+        speakers=asked_speakers(speakers),
         input_format=input_format,
         input_sample_rate=input_sample_rate,
         input_channels=input_channels,

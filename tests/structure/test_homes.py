@@ -22,7 +22,7 @@ HOMES = {
     "pocketsphinx": ("pipeline/providers/pocketsphinx", "pipeline/cut/vad.py"),
     "espeakng_loader": ("pipeline/providers/espeak", "pipeline/kokoro/phonemes.py"),
     "py3langid": ("pipeline/text/written_language.py",),
-    "onnxruntime": ("pipeline/kokoro/synthesizer.py",),
+    "onnxruntime": ("pipeline/engines/onnx_session.py",),
     "boto3": ("infra/storage/",),
     "botocore": ("infra/storage/",),
     "sqlmodel": ("infra/",),
