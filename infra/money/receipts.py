@@ -22,7 +22,10 @@ from pipeline.pricing import Usage, charge, prices_as_dict, tokens_as_dict
 
 @dataclass(frozen=True, kw_only=True)
 class NewReceipt:
-    """What is known of finished work. Its cost follows from the usage, the prices and the ratio."""
+    """What is known of finished work. Its cost follows from the usage, the prices and the ratio, and is never above `most`.
+
+    `latency_ms`: from the request's first byte to the end of the work; of a job, from its acceptance to its end.
+    """
 
     account_id: str
     task: str
@@ -32,11 +35,14 @@ class NewReceipt:
     ratio: Decimal = Decimal(1)
     key_id: str | None = None
     model_used: str | None = None
+    most: int | None = None  # micro-dollars
+    latency_ms: int | None = None
 
     @property
     def cost(self) -> int:
         """Micro-dollars."""
-        return charge(self.usage, self.prices, self.ratio).micro
+        micro = charge(self.usage, self.prices, self.ratio).micro
+        return micro if self.most is None else min(micro, self.most)
 
 
 class Receipts:
@@ -116,4 +122,5 @@ def _values(subject: str, new: NewReceipt, cost: int) -> dict[str, Any]:
         "prices": prices_as_dict(new.prices),
         "ratio": str(new.ratio),
         "cost": cost,
+        "latency_ms": new.latency_ms,
     }

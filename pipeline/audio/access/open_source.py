@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 
 from pipeline.audio.access.front_index import Reordered, reordered
 from pipeline.audio.access.remote import RANGE_BYTES, Ranges, Remote
@@ -13,6 +14,7 @@ from pipeline.audio.mp4_boxes import index_is_last
 
 # What ffmpeg reads worse from a pipe, where it cannot look at the end first: the padding behind the last sample, the length, the
 # table of packets.
+_BLOCK = 64 * 1024  # bytes
 _WANTS_LEAPS = (MP3, OGG, WAVPACK, CAF)
 
 
@@ -39,11 +41,32 @@ class OpenSource(ABC):
 
     def passing(self, found: Found, end: int) -> Iterator[bytes]:
         """All bytes of what was found, up to `end`, 0 for its own, in an order in which they can be read at once."""
-        raise NotImplementedError
+        at, stop = found.start, end or self.size
+        while data := self.read(at, min(_BLOCK, stop - at)) if at < stop else b"":
+            yield data
+            at += len(data)
 
     def passes(self, _found: Found) -> bool:
         """Whether it is decoded as it should be."""
         return True
+
+
+def without(blocks: Iterable[bytes], at: int, left_out: Sequence[tuple[int, int]]) -> Iterator[bytes]:
+    """What follows each other from the byte `at` on, but for those from here to there, which go forward."""
+    rest = deque(left_out)
+    for block in blocks:
+        end = at + len(block)
+        while rest and rest[0][0] < end:
+            start, stop = rest[0]
+            if start > at:
+                yield block[at - end : start - end]
+            at = max(at, min(stop, end))
+            if stop > end:
+                break
+            rest.popleft()
+        if at < end:
+            yield block[at - end :]
+        at = end
 
 
 class OpenFile(OpenSource):
