@@ -207,3 +207,40 @@ class ObjectStore(Protocol):
     def close(self) -> None:
         """Give back connections."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class BucketObject:
+    """One object in a bucket of somebody else; `etag` is another one whenever its bytes are others."""
+
+    key: str
+    size: int
+    etag: str
+    modified: float  # epoch seconds
+
+
+class Bucket(Protocol):
+    """A bucket that is not ours, of which the keys are others' own. Thread-safe; every call blocks.
+
+    Raises as an ObjectStore does, and SourceChanged for an object that is not that version any more.
+    """
+
+    def objects(self, folder: str) -> Iterator[BucketObject]:
+        """Every object whose key begins so, by key, a page in memory."""
+        ...
+
+    def head(self, key: str) -> BucketObject | None:
+        """What is there, or None."""
+        ...
+
+    def blocks(self, key: str, etag: str | None = None) -> Generator[bytes, None, None]:
+        """The object, or just this version of it, in blocks of at most 1 MiB. Raises InputMissing at the first one."""
+        ...
+
+    def writer(self, key: str) -> ObjectWriter:
+        """Write an object, which is there as a whole after a clean exit, and not at all before."""
+        ...
+
+    def close(self) -> None:
+        """Give back connections."""
+        ...

@@ -12,6 +12,10 @@ virtual time V) and moves the account's time to S + cost / weight. V is the late
 Cost is in milliseconds of sound: a chunk's own; for preparing, a twentieth of the recording and its first minute, which is often
 heard with it; a flat sum for a download; little for stitching; one second more for each (migration 0007).
 
+Before all that come the lanes: what is in the archive lane (see `archive_lane`) is next only when nobody has anything else that
+could be claimed, and has virtual times of its own, so that what an account was given of the rest is held against none of its
+other work.
+
 Within an account, the higher priority first, and then three turns in four go to the shortest recording and the fourth to the
 oldest. A short recording so waits for at most one piece of its owner's archive; and the archive, however many short ones come,
 gets every fourth piece and ends: aging by turns and not by the clock, because in a long backlog everything is old.
@@ -30,6 +34,7 @@ from sqlalchemy import (
     ColumnElement,
     Select,
     and_,
+    case,
     exists,
     false,
     func,
@@ -45,6 +50,7 @@ from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from infra.database.tables import Account, Share, WaitingWork
+from infra.jobs.queue.archive_lane import in_lane
 from infra.jobs.queue.slow_work import SlowRoom, slow_room
 from infra.keys.tiers import WEIGHTS
 
@@ -63,41 +69,55 @@ class Piece:
     account_id: str
     slow: bool
     cost_ms: int
+    archive: bool
 
 
 def next_piece(session: Session, role: str, now: float, room: SlowRoom, passed: Collection[Key] = ()) -> Piece | None:
     """The one whose turn it is, without those in `passed`: its row is ours until the transaction ends, and is none that
     somebody else is claiming at this moment.
     """
-    for account, turns in session.execute(_accounts(role, now, room)).all():
-        oldest = turns % TO_THE_OLDEST == TO_THE_OLDEST - 1
-        order = _OLDEST if oldest else _SHORTEST
-        lanes = (False, True) if room.is_open_to(account) else (False,)
-        found = [_first(session, (role, account, slow), now, order, passed) for slow in lanes]
-        if rows := [row for row in found if row is not None]:
-            row = min(rows, key=attrgetter(*order))
-            return Piece(row.job_id, row.idx, account, row.slow, row.cost_ms)
+    accounts = session.execute(_accounts(role, now, room)).all()
+    for archive in (False, True):
+        for account, turns, _, has_normal in sorted(accounts, key=attrgetter("low_start")) if archive else accounts:
+            if not archive and not has_normal:
+                break
+            oldest = turns % TO_THE_OLDEST == TO_THE_OLDEST - 1
+            order = _OLDEST if oldest else _SHORTEST
+            kinds = (False, True) if room.is_open_to(account) else (False,)
+            found = [_first(session, (role, account, slow, archive), now, order, passed) for slow in kinds]
+            if rows := [row for row in found if row is not None]:
+                row = min(rows, key=attrgetter(*order))
+                return Piece(row.job_id, row.idx, account, row.slow, row.cost_ms, archive)
     return None
 
 
-def _accounts(role: str, now: float, room: SlowRoom) -> Select[str, int]:
-    """Those with work that is due, the least served first."""
+def _accounts(role: str, now: float, room: SlowRoom) -> Select[str, int, float, bool]:
+    """Those with work that is due: first those that have some outside the archive lane, the least served first."""
+    normal, archive = (_has_due(role, now, room, archive=archive) for archive in (False, True))
+    columns = (col(Share.account_id), col(Share.turns), col(Share.low_start), normal.label("has_normal"))
+    wanted = select(*columns).where(col(Share.role) == role, _BACKLOGGED, or_(normal, archive))
+    start = case((normal, col(Share.start)), else_=col(Share.low_start))
+    return wanted.order_by(case((normal, 0), else_=1), start, col(Share.account_id)).limit(ACCOUNTS)
+
+
+def _has_due(role: str, now: float, room: SlowRoom, *, archive: bool) -> ColumnElement[bool]:
+    """Whether an account has work in this lane that could be claimed now."""
     theirs = and_(col(WaitingWork.role) == role, col(WaitingWork.account_id) == col(Share.account_id), _BY["shortest"])
-    fast = exists().where(theirs, ~col(WaitingWork.slow), col(WaitingWork.run_at) <= now)
-    slow = exists().where(theirs, col(WaitingWork.slow), col(WaitingWork.run_at) <= now)
-    due = or_(fast, and_(slow, col(Share.account_id).not_in(room.full))) if room.is_open else fast
-    wanted = select(col(Share.account_id), col(Share.turns)).where(col(Share.role) == role, _BACKLOGGED, due)
-    return wanted.order_by(col(Share.start), col(Share.account_id)).limit(ACCOUNTS)
+    due = and_(theirs, in_lane(archive=archive), col(WaitingWork.run_at) <= now)
+    fast = exists().where(due, ~col(WaitingWork.slow))
+    slow = exists().where(due, col(WaitingWork.slow))
+    return or_(fast, and_(slow, col(Share.account_id).not_in(room.full))) if room.is_open else fast
 
 
 def _first(
-    session: Session, of: tuple[str, str, bool], now: float, order: tuple[str, ...], passed: Collection[Key]
+    session: Session, of: tuple[str, str, bool, bool], now: float, order: tuple[str, ...], passed: Collection[Key]
 ) -> WaitingWork | None:
-    role, account, slow = of
+    role, account, slow, archive = of
     waiting = select(WaitingWork).where(
         col(WaitingWork.role) == role,
         col(WaitingWork.account_id) == account,
         col(WaitingWork.slow) == slow,
+        in_lane(archive=archive),
         col(WaitingWork.run_at) <= now,
         _BY["oldest" if order == _OLDEST else "shortest"],
     )
@@ -124,15 +144,18 @@ def _due(session: Session, role: str, now: float, limit: int, *which: ColumnElem
 def charge(session: Session, role: str, piece: Piece) -> None:
     """Move the account's virtual time on by what it is about to be served. The last thing that a claim locks."""
     tier = session.scalar(select(col(Account.tier)).where(col(Account.id) == piece.account_id))
-    latest = session.scalar(select(func.max(col(Share.served))).where(col(Share.role) == role)) or 0.0
+    start_of, served_of = _ARCHIVE_TIMES if piece.archive else _TIMES
+    latest = session.scalar(select(func.max(served_of)).where(col(Share.role) == role)) or 0.0
     mine = (col(Share.role) == role, col(Share.account_id) == piece.account_id)
-    start = max(latest, session.scalar(select(col(Share.start)).where(*mine).with_for_update()) or 0.0)
-    moved = {"start": start + piece.cost_ms / WEIGHTS.get(tier or "", 1), "served": start}
+    start = max(latest, session.scalar(select(start_of).where(*mine).with_for_update()) or 0.0)
+    moved = {start_of: start + piece.cost_ms / WEIGHTS.get(tier or "", 1), served_of: start}
     served = {"served_ms": col(Share.served_ms) + piece.cost_ms, "turns": col(Share.turns) + 1}
-    moving = update(Share).where(*mine).values(**moved, **served)
+    moving = update(Share).where(*mine).values({**moved, **served})
     session.execute(moving.execution_options(synchronize_session=False))
 
 
+_TIMES = (col(Share.start), col(Share.served))
+_ARCHIVE_TIMES = (col(Share.low_start), col(Share.low_served))
 # As the partial index says it: a bound number would not do.
 _BACKLOGGED = text("shares.pieces + shares.slow_pieces > 0")
 _BY = {"shortest": text("waiting_work.size_ms >= 0"), "oldest": text("waiting_work.since >= 0")}  # which index is meant
