@@ -62,7 +62,7 @@ def job_object(
         "task": job.task,
         "status": job.status,
         **{name: epoch(getattr(job, name)) for name in MOVES},
-        "complete_by": epoch(job.complete_by),
+        **({} if job.complete_by is None else {"complete_by": epoch(job.complete_by)}),
         "client_reference_id": job.client_reference_id,
         **({} if job.batch_id is None else {"batch_id": job.batch_id}),
         "metadata": job.meta or {},
