@@ -16,6 +16,7 @@ Channels = Literal["mix", "separate"]
 SpeechGate = Literal["auto", "off"]
 DIARIZED = "diarized_json"  # the one format that not every model can give
 MOST_MS = 600_000  # of what is left around speech, or makes a pause of silence
+TIMELESS = ("json", "text")  # formats that show no times
 MOST_TRACKS = 1000  # that a file could have; how many it has, it tells
 _DIGITS = re.compile("[0-9]{1,4}")
 SPEECH_FORMATS = ("mp3", "opus", "aac", "flac", "wav", "pcm")
@@ -51,7 +52,7 @@ class TranscriptionOptions(_Frozen):
     `known_speaker_references` are data: URLs with 2 to 10 s of each of the `known_speaker_names`. The three `input_…` say what a
     recording without a header is. `audio_track`, from 1: that one, or all, each by itself; unset: the file's main one.
     `speech_gate`: "auto" keeps silence and steady noise from the provider, "off" nothing but
-    digital silence.
+    digital silence. `word_times`: words with their times are wanted whatever the format, as of a text that is kept.
     """
 
     model: str
@@ -74,6 +75,12 @@ class TranscriptionOptions(_Frozen):
     input_sample_rate: int | None = Field(None, ge=RATES[0], le=RATES[1])
     input_channels: int | None = Field(None, ge=1, le=MOST_CHANNELS)
     speech_gate: SpeechGate = "auto"
+    word_times: bool = False
+
+    @property
+    def shows_times(self) -> bool:
+        """Whether somebody will read when a thing was said."""
+        return self.word_times or (self.response_format not in TIMELESS and not self.diarized)
 
     @property
     def gated(self) -> bool:

@@ -10,7 +10,7 @@ from pipeline.formats.diarized_json import check_told, diarized
 from pipeline.formats.json import languages, logprob
 from pipeline.options import TranscriptionOptions
 from pipeline.quality.omissions import told
-from pipeline.transcript import Segment, Transcript
+from pipeline.transcript import Segment, TokenUsage, Transcript
 from pipeline.word_spacing import space_between
 
 Event = dict[str, Any]
@@ -40,8 +40,8 @@ class TranscriptEvents:
             yield {"type": "transcript.text.delta", "delta": space_between(self._last, text) + text}
             self._last = text[-1]  # its script decides whether a space comes next
 
-    def end(self, transcript: Transcript) -> Event:
-        """The last event. Its `usage` is of one kind only, counted tokens; without a count there is none.
+    def end(self, transcript: Transcript, booked: TokenUsage | None = None) -> Event:
+        """The last event. Its `usage` is of one kind only, tokens: those that are `booked`, else a provider's count, or none.
 
         Raises UnsupportedValue when speakers were to be told apart and nobody did.
         """
@@ -55,4 +55,5 @@ class TranscriptEvents:
         }
         if transcript.logprobs and "logprobs" in self._options.include:
             event["logprobs"] = [logprob(one) for one in transcript.logprobs]
-        return event | ({"usage": tokens(transcript.usage)} if transcript.usage else {})
+        used = booked or transcript.usage
+        return event | ({"usage": tokens(used)} if used else {})

@@ -207,6 +207,7 @@ def _insert(session: Session, new: NewJob) -> Job:
         **given,
         **(new.terms.columns() if new.terms else {}),
         media_id=new.media.id if new.media else None,
+        kept=True,  # as count_new counts it
         status=JobStatus.QUEUED,
         stage=Stage.WAITING,
         run_at=time,

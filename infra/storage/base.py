@@ -160,8 +160,8 @@ class ObjectStore(Protocol):
         """The whole object. Raises InputMissing."""
         ...
 
-    def blocks(self, key: str) -> Generator[bytes, None, None]:
-        """The object in blocks of at most 1 MiB. Raises InputMissing at the first one."""
+    def blocks(self, key: str, offset: int = 0) -> Generator[bytes, None, None]:
+        """The object from `offset` on, which is within it, in blocks of at most 1 MiB. Raises InputMissing at the first one."""
         ...
 
     def local_file(self, key: str) -> AbstractContextManager[Path]:

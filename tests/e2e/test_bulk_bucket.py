@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import update
 
 from infra.database.tables import Batch
-from tests.api.conftest import recording
 from tests.e2e.stack import Stack
+from tests.support.recordings import short
 from tests.support.s3_server import S3Server
 from tests.support.waiting import wait_until
 
@@ -47,11 +47,10 @@ class Archive:
     def fill(self) -> None:
         self.s3.create_bucket(Bucket="archive")
         for n in range(COUNT):
-            sound, words = recording(1.0, seed=1000 + (n - 1 if n in TWICE else n))
-            if n in BROKEN:
-                sound = b"nobody hears anything in this"
-            else:
-                self.said[name_of(n)] = " ".join(words)
+            spoken = short(n + 1 if n in TWICE else n)
+            if n not in BROKEN:
+                self.said[name_of(n)] = " ".join(spoken.words)
+            sound = b"nobody hears anything in this" if n in BROKEN else spoken.wav
             self.s3.put_object(Bucket="archive", Key=f"in/{name_of(n)}", Body=sound)
 
     def start(self, *formats: str) -> str:
