@@ -13,6 +13,7 @@ from pipeline.engines.engine_placement import Engines
 from pipeline.engines.pace import Paces
 from pipeline.errors import EngineLost, ModelUnavailable, ProviderError
 from pipeline.provider_protocol import Align, Provider, Speaker, Transcriber, is_aligner
+from pipeline.speakers.diarizer import open_diarizer
 
 
 class ProviderRegistry:
@@ -25,6 +26,8 @@ class ProviderRegistry:
         self._engines = Engines(engine_processes, engine_socket)
         self.troubles: dict[str, str] = {}  # by provider, why it could not be made ready: others stand in for it
         self._opened: dict[str, Provider] = {}
+        voices = catalog.voices_folder
+        self.diarizer = open_diarizer(Path(voices), self._engines, self.paces) if voices else None
         self._closed = False
         self._lock = threading.Lock()
 
@@ -72,6 +75,8 @@ class ProviderRegistry:
             opened = tuple(self._opened.values())
         for provider in opened:
             provider.close()
+        if self.diarizer is not None:
+            self.diarizer.close()
 
     def __enter__(self) -> ProviderRegistry:
         return self

@@ -25,7 +25,7 @@ class JobContext:
     held: HeldLease
     job: Job
 
-    @property
+    @cached_property
     def options(self) -> TranscriptionOptions:
         """The request's options that a provider needs; the rest of it is the stores' and doors' business."""
         known = {name: value for name, value in self._request.items() if name in TranscriptionOptions.model_fields}

@@ -15,7 +15,10 @@ from pipeline.options import DIARIZED, SPEECH_FORMATS, Task, TranscriptionOption
 from pipeline.provider_protocol import OPENAI_VOICES
 from pipeline.text.languages import NAMES, english_name, language_code
 
-_NOBODY_DIARIZES = "No provider that tells speakers apart is configured here; a route with `diarizes = true` is one."
+_NOBODY_DIARIZES = (
+    "Nobody tells speakers apart here: `stenopool models install speakers` does it on this machine, and a route with "
+    "`diarizes = true` is a provider that does."
+)
 _NAMED_IN_FULL = 12  # languages in a refusal; of more only as many, and how many there are
 
 
@@ -35,6 +38,7 @@ class Catalog:
         default_factory=dict
     )  # by a vendor's voice, the name that everybody knows
     gone: GoneRoutes = field(default_factory=GoneRoutes, repr=False, compare=False)
+    voices_folder: str = ""  # of the model that tells speakers apart on this machine; empty where there is none
 
     def model(self, model_id: str) -> Model:
         """Raises ModelNotFound."""
@@ -85,7 +89,7 @@ class Catalog:
         """In which formats it can answer here and now. Raises ModelNotFound."""
         model = self.model(model_id)
         known = SPEECH_FORMATS if task == "speech" else formats.names()
-        diarizes = task == "transcription" and bool(self._served(model, task, diarized=True))
+        diarizes = task == "transcription" and bool(self._served(model, task, diarized=not self.voices_folder))
         return tuple(
             name for name in known if (name != DIARIZED or diarizes) and (not model.formats or name in model.formats)
         )
@@ -119,6 +123,7 @@ class Catalog:
         served = self._served(model, task, diarized=diarized)
         if diarized and not served:
             self.check_format(model_id, task, DIARIZED)
+            served = self._served(model, task)  # speakers are told apart on this machine
         if not served:
             left = " that is still there" if model.routes else ""
             raise ModelUnavailable(f"The model `{model_id}` has no configured route{left}", param="model")

@@ -45,10 +45,13 @@ def load_catalog(
     embedded_engines: str,
     stock: Mapping[str, Mapping[str, str]] | None = None,
     speech: str = "",
+    voices: str = "",
 ) -> Catalog:
     """The shipped catalog with the file `path` laid over it; `embedded_engines` is "auto" or "off".
 
     `speech`: the embedded provider that speaks first, if it is not the one that the catalog names first.
+
+    `voices`: the folder of the model that tells speakers apart on this machine, where it is installed.
 
     `stock` are settings of providers by name, laid over both: keys come from the environment. A provider whose table has
     `needs` takes part only when at least one of the settings named there is given.
@@ -66,6 +69,7 @@ def load_catalog(
         providers=file.providers,
         embedded=_stand_ins(file, speech) if embedded_engines == "auto" else {},
         nearest_voices=file.nearest_voices,
+        voices_folder=voices if embedded_engines == "auto" else "",
     )
     _check_routes(catalog)
     _check_aliases(catalog)

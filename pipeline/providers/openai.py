@@ -180,11 +180,12 @@ class OpenAI:
         """Asked again without what the model turns out not to take."""
         abilities = self._of(model)
         while True:
+            left_out, plain = frozenset(abilities.refused), abilities.plain  # others may learn the same meanwhile
             try:
                 answer = self._heard(sound, duration, options, model, abilities)
             except ParameterRefused as error:
                 parameter = str(error.details["parameter"])
-                if parameter in abilities.refused or (parameter == "response_format" and abilities.plain):
+                if parameter in left_out or (parameter == "response_format" and plain):
                     raise
                 abilities.refused.add(parameter)
             else:
@@ -194,11 +195,12 @@ class OpenAI:
     def _guessed(self, sound: Sound, duration: int, options: TranscriptionOptions, model: str) -> Heard:
         """As `_understood`. A model that has never answered with times may have refused just these, without saying so."""
         abilities = self._of(model)
+        plain = abilities.plain
         try:
             return self._understood(sound, duration, options, model)
         except ProviderRefused as error:
             unexplained = error.details.get("status") in _UNEXPLAINED and not isinstance(error, TooLarge | ModelGone)
-            if not unexplained or abilities.plain or abilities.diarizes or abilities.timed:
+            if not unexplained or plain or abilities.diarizes or abilities.timed:
                 raise
             with suppress(ProviderError, UnsupportedValue):
                 answer = self._heard(sound, duration, options, model, abilities.without("response_format"))

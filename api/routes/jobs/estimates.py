@@ -19,8 +19,10 @@ from api.uploads.form import read_form
 from api.uploads.sinks import beyond, size_first
 from infra.requests.preparing import check_target
 from infra.requests.validation import validated
+from pipeline.catalog.model import Route
 from pipeline.cut.time_range import Part
 from pipeline.errors import InvalidRequest, MediaTooLong
+from pipeline.options import Task
 from pipeline.pricing import Usage, estimated_usage
 from pipeline.run import cut_profile, of_a_job
 from pipeline.text.text_splitter import PASSAGE, passages
@@ -87,9 +89,16 @@ async def _estimated(asked: _Asked) -> dict[str, Any]:
         measured=given[0] in ("file", "url"),
         prices=services.catalog.model(fields.model).prices,
         ratio=ratio,
-        work=await asked.context.query(partial(work_ahead, services, routes[0], usage.audio_ms)),
+        work=await asked.context.query(
+            partial(work_ahead, services, routes[0], usage.audio_ms, speakers=_tells_apart(asked, task, routes[0]))
+        ),
         balance=await asked.context.query(partial(services.ledger.balance, asked.account_id)),
     ).shown()
+
+
+def _tells_apart(asked: _Asked, task: Task, route: Route) -> bool:
+    """Whether the speakers would be told apart here."""
+    return task != "speech" and asked.fields.options(task).tells_apart and not route.diarizes
 
 
 async def _of_text(asked: _Asked) -> tuple[Usage, int]:

@@ -22,7 +22,6 @@ from pipeline.whisper.config import INSTALL
 from pipeline.whisper.ear import Ear
 from pipeline.whisper.languages import LanguageChoice
 from pipeline.whisper.task import Task
-from pipeline.whisper_filter import Found
 from tests.support.tiny_whisper import HEARD, TRANSLATED, build
 
 pytestmark = pytest.mark.processes
@@ -274,21 +273,6 @@ def test_offline_nothing_is_downloaded_by_name() -> None:
     given = Settings(faster_whisper_model="large-v3", offline=True).stock_providers["faster-whisper"]
     assert check(given).local_files_only
     assert not check(Settings(faster_whisper_model="large-v3").stock_providers["faster-whisper"]).local_files_only
-
-
-def test_what_loops_gives_way_to_a_second_try_that_does_not(
-    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    better = Found("Better.", 0.0, 1.0, (), (), -0.3, 1.0, 0.0, 0.4)
-    monkeypatch.setattr(Task, "_heard_alone", lambda self, window, language, temperatures: [better])
-    ear = Ear({"device": "cpu", "local_files_only": True})
-
-    def text(model: str) -> str:
-        (window,) = ear.hear([SPEECH], str(folders[model]), {})
-        return " ".join(found["text"] for found in window["found"])
-
-    assert text("loop") == "Better."
-    assert text("good") != "Better."
 
 
 def test_prompt_and_keywords_together_are_no_longer_than_the_model_sees(folders: dict[str, Path]) -> None:
