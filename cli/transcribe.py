@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -160,11 +161,14 @@ def _source(name: str) -> Path | bytes:
         return sys.stdin.buffer.read()
     path = Path(name)
     if not path.is_file() or not os.access(path, os.R_OK):
-        problem = (
-            "this is a folder" if path.is_dir() else "it cannot be read" if path.exists() else "there is no such file"
-        )
-        raise InvalidRequest(problem, param="file")
+        raise InvalidRequest(_problem(path), param="file")
     return path
+
+
+def _problem(path: Path) -> str:
+    if path.is_dir():
+        return f"this is a folder; use: stenopool bulk {shlex.quote(str(path))} --local --output FOLDER"
+    return "it cannot be read" if path.exists() else "there is no such file"
 
 
 def _targets(files: list[str], output: Path | None, form: Format) -> dict[str, Path]:
@@ -177,8 +181,11 @@ def _targets(files: list[str], output: Path | None, form: Format) -> dict[str, P
         raise InvalidRequest(f"{output} is a file; several recordings need a folder", param="output")
     stems = {name: "stdin" if name == STDIN else Path(name).stem for name in files}
     names = {name: stems[name] if list(stems.values()).count(stems[name]) == 1 else Path(name).name for name in files}
-    if len(set(names.values())) != len(files):
-        raise InvalidRequest("two recordings have the same name; give each run its own --output", param="output")
+    first: dict[str, str] = {}
+    for name in files:
+        if (other := first.setdefault(names[name], name)) != name:
+            told = f"{other} and {name} have the same name; give each run its own --output, or use: stenopool bulk"
+            raise InvalidRequest(told, param="output")
     output.mkdir(parents=True, exist_ok=True)
     return {name: output / f"{stem}.{form.extension.lstrip('.')}" for name, stem in names.items()}
 

@@ -16,6 +16,7 @@ Channels = Literal["mix", "separate"]
 SpeechGate = Literal["auto", "off"]
 DIARIZED = "diarized_json"  # the one format that not every model can give
 MOST_MS = 600_000  # of what is left around speech, or makes a pause of silence
+TIMELESS = ("json", "text")  # formats that show no times
 MOST_TRACKS = 1000  # that a file could have; how many it has, it tells
 _DIGITS = re.compile("[0-9]{1,4}")
 MOST_SPEAKERS = 20
@@ -64,7 +65,7 @@ class TranscriptionOptions(_Frozen):
     recording without a header is. `audio_track`, from 1: that one, or all, each by itself; unset: the file's main one.
     `speakers`: voices are told apart, as many as there are or so many.
     `speech_gate`: "auto" keeps silence and steady noise from the provider, "off" nothing but
-    digital silence.
+    digital silence. `word_times`: words with their times are wanted whatever the format, as of a text that is kept.
     """
 
     model: str
@@ -87,7 +88,13 @@ class TranscriptionOptions(_Frozen):
     input_sample_rate: int | None = Field(None, ge=RATES[0], le=RATES[1])
     input_channels: int | None = Field(None, ge=1, le=MOST_CHANNELS)
     speech_gate: SpeechGate = "auto"
+    word_times: bool = False
     speakers: Annotated[int, Field(ge=1, le=MOST_SPEAKERS)] | Literal["auto"] | None = None
+
+    @property
+    def shows_times(self) -> bool:
+        """Whether somebody will read when a thing was said, or it decides who said it."""
+        return self.word_times or self.tells_apart or self.response_format not in TIMELESS
 
     @property
     def gated(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from pathlib import Path
 
 from pipeline import providers
@@ -11,7 +12,7 @@ from pipeline.catalog.model import Route
 from pipeline.engines.engine_placement import Engines
 from pipeline.engines.pace import Paces
 from pipeline.errors import EngineLost, ModelUnavailable, ProviderError
-from pipeline.provider_protocol import Provider, Speaker, Transcriber
+from pipeline.provider_protocol import Align, Provider, Speaker, Transcriber, is_aligner
 from pipeline.speakers.diarizer import open_diarizer
 
 
@@ -43,6 +44,14 @@ class ProviderRegistry:
         if found is None:
             raise ModelUnavailable(f"The provider `{route.provider}` does not speak")
         return found
+
+    def aligner(self) -> Align | None:
+        """Who tells when a text is said, where an embedded ear can."""
+        for route in self.catalog.embedded.get("transcription", ()):
+            transcriber = self.transcriber(route)
+            if is_aligner(transcriber):
+                return partial(transcriber.align, model=route.model)
+        return None
 
     def warm(self) -> None:
         """Have loaded what takes its time and is asked first for some model; `troubles` tells of what cannot be."""

@@ -11,7 +11,7 @@ from pipeline.formats.json import languages, logprob
 from pipeline.options import TranscriptionOptions
 from pipeline.quality.omissions import quality, told
 from pipeline.text.speaker_turns import label
-from pipeline.transcript import Segment, Transcript
+from pipeline.transcript import Segment, TokenUsage, Transcript
 from pipeline.word_spacing import space_between
 
 Event = dict[str, Any]
@@ -50,8 +50,8 @@ class TranscriptEvents:
             fresh = transcript.segments[self._told :]
             yield from (diarized(number, segment) for number, segment in enumerate(fresh, start=self._told))
 
-    def end(self, transcript: Transcript) -> Event:
-        """The last event. Its `usage` is of one kind only, counted tokens; without a count there is none.
+    def end(self, transcript: Transcript, booked: TokenUsage | None = None) -> Event:
+        """The last event. Its `usage` is of one kind only, tokens: those that are `booked`, else a provider's count, or none.
 
         Raises UnsupportedValue when speakers were to be told apart and nobody did.
         """
@@ -66,4 +66,5 @@ class TranscriptEvents:
         }
         if transcript.logprobs and "logprobs" in self._options.include:
             event["logprobs"] = [logprob(one) for one in transcript.logprobs]
-        return event | ({"usage": tokens(transcript.usage)} if transcript.usage else {})
+        used = booked or transcript.usage
+        return event | ({"usage": tokens(used)} if used else {})

@@ -24,7 +24,7 @@ from pipeline.cut.time_range import Part
 from pipeline.errors import InvalidRequest, MediaTooLong
 from pipeline.options import Task
 from pipeline.pricing import Usage, estimated_usage
-from pipeline.run import cut_profile
+from pipeline.run import cut_profile, of_a_job
 from pipeline.text.text_splitter import PASSAGE, passages
 from pipeline.transcript import SAMPLE_RATE, samples_to_ms
 
@@ -109,7 +109,7 @@ async def _of_text(asked: _Asked) -> tuple[Usage, int]:
 
 async def _of_sound(asked: _Asked, task: Any, given: str) -> tuple[Usage, int]:
     fields, services = asked.fields, asked.context.services
-    options = fields.options(task)
+    options = of_a_job(fields.options(task), services.registry)
     profile = await asked.context.work(partial(cut_profile, options, services.registry))
     part = Part.of_seconds(fields.range.start, fields.range.end) if fields.range else Part()
     how = HearingPlan(profile, part, options)

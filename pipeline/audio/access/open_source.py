@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 
 from pipeline.audio.access.front_index import Reordered, reordered
-from pipeline.audio.access.remote import Ranges, Remote
+from pipeline.audio.access.remote import RANGE_BYTES, Ranges, Remote
 from pipeline.audio.containers.table import CAF, MP3, MP4, OGG, WAVPACK, Found
 from pipeline.audio.mp4_boxes import index_is_last
 
 # What ffmpeg reads worse from a pipe, where it cannot look at the end first: the padding behind the last sample, the length, the
 # table of packets.
+_BLOCK = 64 * 1024  # bytes
 _WANTS_LEAPS = (MP3, OGG, WAVPACK, CAF)
 
 
@@ -33,13 +35,38 @@ class OpenSource(ABC):
         """A file at its beginning for ffmpeg to read; None: it gets `passing` through a pipe."""
         return None
 
+    def is_at_hand(self, _end: int) -> bool:
+        """Whether all bytes up to there can be read in any order, and nobody waits for them."""
+        return True
+
     def passing(self, found: Found, end: int) -> Iterator[bytes]:
         """All bytes of what was found, up to `end`, 0 for its own, in an order in which they can be read at once."""
-        raise NotImplementedError
+        at, stop = found.start, end or self.size
+        while data := self.read(at, min(_BLOCK, stop - at)) if at < stop else b"":
+            yield data
+            at += len(data)
 
     def passes(self, _found: Found) -> bool:
         """Whether it is decoded as it should be."""
         return True
+
+
+def without(blocks: Iterable[bytes], at: int, left_out: Sequence[tuple[int, int]]) -> Iterator[bytes]:
+    """What follows each other from the byte `at` on, but for those from here to there, which go forward."""
+    rest = deque(left_out)
+    for block in blocks:
+        end = at + len(block)
+        while rest and rest[0][0] < end:
+            start, stop = rest[0]
+            if start > at:
+                yield block[at - end : start - end]
+            at = max(at, min(stop, end))
+            if stop > end:
+                break
+            rest.popleft()
+        if at < end:
+            yield block[at - end :]
+        at = end
 
 
 class OpenFile(OpenSource):
@@ -70,6 +97,10 @@ class OpenRemote(OpenSource):
 
     def read(self, offset: int, length: int) -> bytes:
         return self._ranges.read(offset, length) if 0 <= offset < self.size else b""
+
+    def is_at_hand(self, end: int) -> bool:
+        """Its first range has been looked at before."""
+        return end <= RANGE_BYTES
 
     def passing(self, found: Found, end: int) -> Iterator[bytes]:
         stop = end or self.size

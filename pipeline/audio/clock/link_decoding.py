@@ -12,10 +12,11 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from pipeline.audio.access.open_source import OpenSource
+from pipeline.audio.access.open_source import OpenSource, without
 from pipeline.audio.clock.edited import Edited
 from pipeline.audio.clock.mixdown import Mixdown
 from pipeline.audio.clock.placement import Piece
+from pipeline.audio.clock.plain_samples import PlainSamples
 from pipeline.audio.clock.skip import Skip, skip_before
 from pipeline.audio.clock.stated_length import Heard, lacking
 from pipeline.audio.clock.stream_clock import Leap, Run, StreamClock
@@ -33,6 +34,7 @@ from pipeline.audio.containers.table import (
     W64,
     WAV,
 )
+from pipeline.audio.containers.wav_format import plain_sound
 from pipeline.audio.duration.truncation import STREAMED
 from pipeline.audio.ffmpeg.arguments import SAMPLE_RATE, Picked, decode_arguments
 from pipeline.audio.ffmpeg.binary import Ffmpeg, find_ffmpeg
@@ -44,6 +46,7 @@ from pipeline.audio.ffmpeg.frame_events import JITTER, FrameEvents, beginning, i
 from pipeline.audio.ffmpeg.log_parser import AudioStream
 from pipeline.audio.ffmpeg.process import BLOCK_BYTES, STALL_SECONDS, Child
 from pipeline.audio.ffmpeg.sandbox import Level, sandbox_level
+from pipeline.audio.joined.lost_pieces import as_free_space
 from pipeline.audio.source import Recording
 from pipeline.errors import AudioStalled, InvalidRequest, SandboxFailed
 
@@ -85,13 +88,15 @@ class LinkDecoding:
         self.mixdown: Mixdown | None = None
         self.unfinished: Leap | None = None  # what is missing at the end because it could not be decoded
         self.lacking = 0  # samples that are missing somewhere, by what the file says of its length
+        self.undecoded = 0  # packets of which a decoder has complained
         self.claim = recording.claim
         self.unread, self.broken = recording.unread, recording.broken  # bytes, a share of them
         self._source, self._settings, self._track = source, settings, track
-        self._found, self._end = recording.found, recording.end
+        self._found, self._end, self._left_out = recording.found, recording.end, recording.left_out
         edits = recording.edits[track : track + 1]
         self._edited = Edited(edits[0], settings.sample_rate) if edits else None
-        self._child: Child | None = None
+        self._absent = recording.absent[track] if track < len(recording.absent) else ()
+        self._child: Child | PlainSamples | None = None
         self._pending = b""
         self._first_stamp = math.nan  # of the first sample of all, in seconds
         self._passed = 0  # samples before the first that ffmpeg makes
@@ -161,7 +166,7 @@ class LinkDecoding:
         """Mono samples in the order of time, each with its place on the link's own clock, which begins at zero."""
         pieces = self._own_pieces()
         for at, pcm in self._edited.all_played(pieces) if self._edited else pieces:
-            self._reached = at + len(pcm) // _SAMPLE_BYTES
+            self._reached = max(self._reached, at + len(pcm) // _SAMPLE_BYTES)
             yield at, pcm
         self._compare_lengths()
 
@@ -187,7 +192,23 @@ class LinkDecoding:
         if self._child:
             self._child.close()
 
-    def _started(self, *, followed: bool, wide: bool = False, skip: Skip | None = None, trim: str = "") -> Child:
+    def _started(
+        self, *, followed: bool, wide: bool = False, skip: Skip | None = None, trim: str = ""
+    ) -> Child | PlainSamples:
+        self._child = self._as_they_are() or self._launched(followed=followed, wide=wide, skip=skip, trim=trim)
+        return self._child
+
+    def _as_they_are(self) -> PlainSamples | None:
+        """Where ffmpeg would hand on nothing but the bytes that stand there."""
+        found, settings = self._found, self._settings
+        if found.container is not WAV or found.options or self.claim or settings.channel:
+            return None
+        sound = plain_sound(self._source.read, found.start, self._end or self._source.size)
+        if sound is None or sound.rate != settings.sample_rate or not self._source.is_at_hand(sound.end):
+            return None
+        return PlainSamples(self._source, sound)
+
+    def _launched(self, *, followed: bool, wide: bool, skip: Skip | None, trim: str) -> Child:
         settings = self._settings
         tool = settings.tool or find_ffmpeg()
         seconds = _MOST_SECONDS if settings.max_seconds is None else settings.max_seconds
@@ -202,10 +223,10 @@ class LinkDecoding:
             trim=trim,
         )
         self._passed = skip.passed if skip else 0
-        descriptor = self._source.descriptor()
+        descriptor = None if self._left_out else self._source.descriptor()
         piped = descriptor is None
-        feeder = Feeder(self._source.passing(self._found, self._end)) if piped else None
-        self._child = Child(
+        feeder = Feeder(self._passing()) if piped else None
+        child = Child(
             tool,
             decode_arguments(tool, self._found, picked, end=self._end, piped=piped),
             level=settings.level or sandbox_level(),
@@ -215,8 +236,15 @@ class LinkDecoding:
             stall_seconds=settings.stall_seconds,
             progress=DecoderProgress(),
         )
-        keep_together(self._child.pid)
-        return self._child
+        keep_together(child.pid)
+        return child
+
+    def _passing(self) -> Iterator[bytes]:
+        blocks = self._source.passing(self._found, self._end)
+        if not self._left_out:
+            return blocks
+        hidden = as_free_space if self._found.container is MP4 else without
+        return hidden(blocks, self._found.start, self._left_out)
 
     @property
     def is_stamped(self) -> bool:
@@ -227,7 +255,8 @@ class LinkDecoding:
         """Whether it has to be followed: also where the sound begins late."""
         assert self._child
         printed = self._child.log.printed
-        return is_surprise(printed) or self._first_place() > JITTER * self._settings.sample_rate
+        is_late = self._first_place() > JITTER * self._settings.sample_rate
+        return bool(self._absent) or is_late or is_surprise(printed)
 
     def _first_place(self) -> float:
         assert self._child
@@ -257,7 +286,7 @@ class LinkDecoding:
         damaged = self._child.log.damaged_before and not (self.claim and self.claim.cut)
         return self._found.container is OGG and damaged
 
-    def _watched(self, child: Child) -> Iterator[Piece]:
+    def _watched(self, child: Child | PlainSamples) -> Iterator[Piece]:
         first = round(self._first_place())
         for pcm in self._mono(child):
             if self._is_strange():
@@ -290,6 +319,7 @@ class LinkDecoding:
             if self._is_wider:
                 return
             yield from _matched(runs, waiting)
+        self.undecoded = child.log.undecoded
         runs.extend(run for event in events.take(child.log.printed) for run in clock.take(event))
         runs.extend(clock.finish())
         yield from _matched(runs, waiting)
@@ -297,9 +327,17 @@ class LinkDecoding:
     def _new_clock(self) -> StreamClock:
         rate, stamped = self._settings.sample_rate, self.is_stamped
         start = 0.0 if stamped else -self._unstated_delay
-        return StreamClock(rate, start=start, zero=self._zero, stamped=stamped, longest=self._settings.max_seconds)
+        return StreamClock(
+            rate,
+            start=start,
+            zero=self._zero,
+            stamped=stamped,
+            longest=self._settings.max_seconds,
+            absent=self._absent,
+            broken=self.broken > 0,
+        )
 
-    def _mono(self, child: Child) -> Iterator[bytes]:
+    def _mono(self, child: Child | PlainSamples) -> Iterator[bytes]:
         """All that ffmpeg writes, as whole samples of one channel."""
         self.mixdown = Mixdown(self._settings.sample_rate, self._passed) if child.log.channels > 1 else None
         rest = b""
@@ -317,11 +355,14 @@ class LinkDecoding:
 
     def _compare_lengths(self) -> None:
         clock, missing = self.clock, self._said_to_be_missing()
+        is_open = not (self._is_cut or self._has_all or self.claim == STREAMED)
         if clock and not self._edited:
             clock.forget_leaps_behind(self._reached)
-        if not self.is_stamped:
+        if clock and clock.absent:
+            self.unfinished = Leap(self._reached, self._reached + round(clock.absent), damaged=True)
+        elif not self.is_stamped:
             self.lacking = missing
-        elif missing or (clock and clock.in_damage and not self._is_cut and self.claim != STREAMED):
+        elif missing or (is_open and clock and clock.in_damage):
             self.unfinished = Leap(self._reached, self._reached + missing, damaged=True)
 
     def _said_to_be_missing(self) -> int:
@@ -339,6 +380,13 @@ class LinkDecoding:
         )
         seconds = lacking(self._found.container, self._child.log, heard)
         return round(seconds * rate) if seconds <= (self._settings.max_seconds or _MOST_SECONDS) else 0
+
+    @property
+    def _has_all(self) -> bool:
+        """Whether it has reached the length that it states: tags behind the last frame are no frame, and no loss."""
+        assert self._child
+        log = self._child.log
+        return not log.guessed and 0 < log.duration <= self._reached / self._settings.sample_rate + JITTER
 
     @property
     def _is_cut(self) -> bool:
