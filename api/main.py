@@ -25,7 +25,7 @@ from api.http.request_middleware import RequestMiddleware
 from api.openapi.document import document
 from api.routes.account import erasure, models, usage, webhooks
 from api.routes.admin import accounts_and_keys, audit, money
-from api.routes.audio import speech, speech_lists, transcriptions
+from api.routes.audio import speech, speech_lists, transcriptions, whisper_asr
 from api.routes.files import batches, files, uploads
 from api.routes.jobs import estimates, jobs, results
 from api.routes.system import docs_page, health
@@ -71,6 +71,7 @@ def create_app(services: Services | None = None, *, settings: Settings | None = 
         speech,
         models,
         speech_lists,
+        whisper_asr,
         jobs,
         results,
         files,

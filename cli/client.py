@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
@@ -17,6 +17,7 @@ JOBS = "/v1/audio/jobs"
 LONGEST_WAIT = 30.0  # seconds for one answer beyond what the request itself waits for
 UPLOAD_WAIT = 600.0  # seconds for the answer after the last byte of an upload
 MOST_SEGMENTS = 1000  # in one answer
+MOST_IDS = 100  # in one question
 ERRORS_FROM = 400
 
 
@@ -47,14 +48,27 @@ class Client:
         self._http.close()
 
     def submit(
-        self, recording: Path, fields: Mapping[str, Any], *, idempotency_key: str | None = None
+        self,
+        recording: Path,
+        fields: Mapping[str, Any],
+        *,
+        idempotency_key: str | None = None,
+        filename: str | None = None,
     ) -> dict[str, Any]:
-        """Upload a recording as a job, streamed from disk. A dot in a field's name is a level: `webhook.url`."""
+        """Upload a recording as a job, streamed from disk. A dot in a field's name is a level: `webhook.url`.
+
+        `filename`: as it is told, where that is not the file's own.
+        """
         form = {_bracketed(name): value for name, value in fields.items() if value is not None}
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
         with recording.open("rb") as file:
             answer = self._send(
-                "POST", JOBS, data=form, files={"file": (recording.name, file)}, headers=headers, timeout=UPLOAD_WAIT
+                "POST",
+                JOBS,
+                data=form,
+                files={"file": (filename or recording.name, file)},
+                headers=headers,
+                timeout=UPLOAD_WAIT,
             )
         return _object(answer)
 
@@ -67,6 +81,18 @@ class Client:
     def jobs(self, **filters: Any) -> Iterator[dict[str, Any]]:
         """Jobs, the latest first, page by page."""
         return self._pages(JOBS, {name: value for name, value in filters.items() if value is not None})
+
+    def jobs_of(self, ids: Sequence[str]) -> list[dict[str, Any]]:
+        """Those of these jobs that there still are, at most MOST_IDS."""
+        return list(_object(self._send("GET", JOBS, params={"ids": ",".join(map(_segment, ids))}))["data"])
+
+    def estimate(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """What a job with these fields would cost."""
+        return _object(self._send("POST", "/v1/audio/estimates", json=dict(fields)))
+
+    def limits(self) -> dict[str, Any]:
+        """How much of each of the account's limits is used: {name: {used, limit}}."""
+        return dict(_object(self._send("GET", "/v1/usage", params={"limit": 1}))["limits"])
 
     def segments(self, job_id: str) -> Iterator[dict[str, Any]]:
         """What the job has heard so far, page by page."""
@@ -143,9 +169,16 @@ def _refusal(answer: httpx2.Response) -> ApiRefused:
     try:
         error = answer.json()["error"]
         message, code = str(error["message"]), str(error.get("code") or error.get("type"))
+        param = error.get("param")
     except (ValueError, KeyError, TypeError, AttributeError):
-        message, code = f"{answer.url.host} answered with HTTP {answer.status_code}", "api_refused"
-    return ApiRefused(message, status=answer.status_code, code=code)
+        message, code, param = f"{answer.url.host} answered with HTTP {answer.status_code}", "api_refused", None
+    return ApiRefused(message, status=answer.status_code, code=code, param=param, retry_after=_retry_after(answer))
+
+
+def _retry_after(answer: httpx2.Response) -> float | None:
+    """Seconds, where it says so in seconds."""
+    told = answer.headers.get("retry-after", "")
+    return float(told) if told.isascii() and told.isdigit() else None
 
 
 def _is_loopback(host: str) -> bool:

@@ -104,6 +104,7 @@ def _examine(chosen: Settings, port: int) -> Iterator[Finding]:
         "redis": lambda: _redis(chosen),
         "models": lambda: _models(chosen),
         "shutdowns": lambda: _shutdowns(chosen),
+        "prices": lambda: _prices(chosen),
         "engines": lambda: _engines(chosen),
         "workers": lambda: _workers(chosen),
         "port": lambda: _port(port),
@@ -236,9 +237,13 @@ def _models(chosen: Settings) -> Finding:
     catalog = chosen.load_catalog()
     routed = sorted({route.provider for model in catalog.models.values() for route in model.routes})
     said = {name: trouble(catalog.provider_kind(name), catalog.providers.get(name, {})) for name in routed}
+    damaged = chosen.weights.cut_short
+    said |= {name: f"damaged; `stenopool models install {name}` replaces it" for name in damaged}
     advice = "; ".join(f"{name}: {told}" for name, told in said.items() if told)
     tasks = ", ".join(f"{task}: {model}" for task, model in serving(catalog).items())
-    return Finding("models", "warning" if advice else "ok", f"{stand_ins(catalog)} ({tasks or 'none'})", advice)
+    return Finding(
+        "models", "warning" if advice else "ok", f"{stand_ins(catalog, damaged)} ({tasks or 'none'})", advice
+    )
 
 
 def _shutdowns(chosen: Settings) -> Finding:
@@ -248,6 +253,15 @@ def _shutdowns(chosen: Settings) -> Finding:
         return ok("shutdowns", "no model here is served by a vendor that has said when it ends")
     told = "; ".join(f"{model.id}: {model.shutdown.told}" for model in ending if model.shutdown)
     return Finding("shutdowns", "warning", f"their vendors end {told}", STAY)
+
+
+def _prices(chosen: Settings) -> Finding:
+    """Where the prices and limits in force were read, and when: vendors change them without telling anybody."""
+    models = chosen.load_catalog().models.values()
+    read = sorted({f"{model.facts.source} ({model.facts.as_of})" for model in models if model.facts})
+    own = [model.id for model in models if not model.facts and any(price for _, price in model.prices)]
+    told = f"as read from {'; '.join(read)}" if read else "none was read from a vendor"
+    return ok("prices", f"{told}; your own: {', '.join(own)}" if own else told)
 
 
 def _engines(chosen: Settings) -> Finding:

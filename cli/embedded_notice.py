@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pipeline.catalog.catalog import Catalog
 
 NATURAL, ROBOTIC = {"model": "kokoro", "voice": "nova"}, {"model": "espeak-ng", "voice": "en-us+f5"}
@@ -28,8 +30,8 @@ def clear_voice(catalog: Catalog) -> dict[str, str]:
     return NATURAL if (found.get("transcription"), found.get("speech")) == ("whisper-base", "kokoro") else ROBOTIC
 
 
-def stand_ins(catalog: Catalog) -> str:
-    """One line for the start-up block."""
+def stand_ins(catalog: Catalog, damaged: Mapping[str, str]) -> str:
+    """One line for the start-up block; `damaged` weights by name, with what is wrong with them."""
     without = [model for model in catalog.models.values() if not model.routes]
     if not without:
         return "every model has a configured route"
@@ -41,7 +43,14 @@ def stand_ins(catalog: Catalog) -> str:
     told = (
         f"{' and '.join(names)} stand in for {len(without)} models without a configured route; see `stenopool models`"
     )
-    better = [
-        f"`stenopool models install {name}` gives a better {what}" for engine, name, what in BETTER if engine in names
-    ]
+    better = [_better(name, what, damaged) for engine, name, what in BETTER if engine in names]
     return "; ".join((told, *better))
+
+
+def _better(name: str, what: str, damaged: Mapping[str, str]) -> str:
+    install = f"`stenopool models install {name}`"
+    return (
+        f"{name} is damaged, {damaged[name]}; {install} replaces it"
+        if name in damaged
+        else f"{install} gives a better {what}"
+    )

@@ -32,6 +32,7 @@ BAD_INPUT = 3
 NOT_THERE = 4
 AWAY = 5
 NOT_ALLOWED = 6
+CAPPED = 7
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 MEANINGS = {
@@ -42,6 +43,7 @@ MEANINGS = {
     NOT_THERE: "unknown, expired, or in a state that does not allow it (also: port or home in use)",
     AWAY: "a service is away: API, database, Redis, storage or provider; trying later can help",
     NOT_ALLOWED: "no API key, a wrong one, not enough rights, or not enough money",
+    CAPPED: "a cap was reached before all was done: money, hours or files, or with --no-wait the day's minutes",
     INTERRUPTED: "stopped by Ctrl-C before it was done",
 }
 
@@ -54,7 +56,7 @@ class ApiAway(StenopoolError):
 
 
 class ApiRefused(StenopoolError):
-    """The API refused the request. Details: status (HTTP), code (the API's own)."""
+    """The API refused the request. Details: status (HTTP), code (the API's own), param, retry_after in seconds."""
 
     code = "api_refused"
 

@@ -82,6 +82,7 @@ def submit(
     audio_track: Annotated[
         str | None, typer.Option(metavar="NUMBER|all", help="Of a file with several, from 1; all: each by itself.")
     ] = None,
+    speakers: Annotated[str | None, typer.Option(metavar="NUMBER|auto", help="Say who speaks.")] = None,
     priority: Annotated[
         str | None, typer.Option(metavar="-10..10|low|normal", help="Among your own jobs; the higher goes first.")
     ] = None,
@@ -104,6 +105,7 @@ def submit(
         "language": language,
         "channels": channels if channels != "mix" else None,
         "audio_track": audio_track,
+        "speakers": speakers,
         "priority": priority,
         "webhook.url": webhook_url,
     }

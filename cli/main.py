@@ -22,6 +22,7 @@ COMMANDS = {
     "up": "Start everything here: API, workers, scheduler and, unless configured, a private Redis.",
     "demo": "Try it all in one go, in a folder that is removed again.",
     "transcribe": "Recordings to text, subtitles or JSON, on this machine and without any service.",
+    "bulk": "Whole archives, from a folder or a bucket: resumable, and nothing paid twice.",
     "speak": "Text to sound, on this machine and without any service.",
     "keys": "Create, list, rotate and revoke API keys.",
     "accounts": "Make accounts, top up their balances, look into their ledger.",

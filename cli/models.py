@@ -25,7 +25,7 @@ app = typer.Typer(
     invoke_without_command=True,
     add_completion=False,
 )
-Name = Annotated[str, typer.Argument(help="As `stenopool models list` shows it: whisper-base, kokoro")]
+Name = Annotated[str, typer.Argument(help="As `stenopool models list` shows it: whisper-base, kokoro, speakers")]
 AsJson = Annotated[bool, typer.Option("--json", help="A JSON list on stdout.")]
 
 
@@ -56,15 +56,21 @@ def models(context: typer.Context, *, as_json: AsJson = False) -> None:
                     "available": catalog.available(model.id),
                     "served_by": served_by(catalog, model.id),
                     "languages": list(catalog.languages(model.id)),
+                    "prices": model.prices.model_dump(mode="json", exclude_none=True),
+                    "limits": model.limits.model_dump(mode="json", exclude_none=True),
+                    "facts": model.facts and model.facts.model_dump(mode="json"),
                     "routes": [route.model_dump(exclude={"languages"}) for route in model.routes],
                 }
                 for model in catalog.models.values()
             ]
         )
         return
-    rows = ((model.id, ", ".join(model.tasks), served_by(catalog, model.id)) for model in catalog.models.values())
-    print_table(("model", "tasks", "served by"), rows)
-    typer.echo(f"\n{stand_ins(catalog)}", err=True)
+    rows = (
+        (model.id, ", ".join(model.tasks), served_by(catalog, model.id), str(model.facts.as_of) if model.facts else "")
+        for model in catalog.models.values()
+    )
+    print_table(("model", "tasks", "served by", "prices as of"), rows)
+    typer.echo(f"\n{stand_ins(catalog, settings().weights.cut_short)}", err=True)
 
 
 @app.command("list")

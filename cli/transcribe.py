@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -26,7 +27,7 @@ from pipeline.cut.channel_chunks import WHOLE
 from pipeline.cut.time_range import Part
 from pipeline.errors import InvalidRequest, StenopoolError
 from pipeline.formats.base import Format, RenderOptions
-from pipeline.options import Channels, SpeechGate, TranscriptionOptions, asked_track
+from pipeline.options import Channels, SpeechGate, TranscriptionOptions, asked_speakers, asked_track
 from pipeline.provider_registry import ProviderRegistry
 from pipeline.quality.omissions import caution_as_dict, gap_as_dict, told
 from pipeline.run import Progress as OnProgress
@@ -70,6 +71,10 @@ def transcribe(
     speech_gate: Annotated[
         SpeechGate, typer.Option(help="off: silence and steady noise are heard, too, not left out.")
     ] = "auto",
+    speakers: Annotated[
+        str | None,
+        typer.Option(metavar="NUMBER|auto", help="Say who speaks: so many there are, or as many as are heard."),
+    ] = None,
     input_format: Annotated[
         RawFormat | None, typer.Option(help="What recordings without a header are; they are not looked at then.")
     ] = None,
@@ -104,6 +109,7 @@ def transcribe(
         channels=channels,
         audio_track=asked_track(audio_track),
         speech_gate=speech_gate,
+        speakers=asked_speakers(speakers),
         input_format=input_format,
         input_sample_rate=input_sample_rate,
         input_channels=input_channels,
@@ -155,11 +161,14 @@ def _source(name: str) -> Path | bytes:
         return sys.stdin.buffer.read()
     path = Path(name)
     if not path.is_file() or not os.access(path, os.R_OK):
-        problem = (
-            "this is a folder" if path.is_dir() else "it cannot be read" if path.exists() else "there is no such file"
-        )
-        raise InvalidRequest(problem, param="file")
+        raise InvalidRequest(_problem(path), param="file")
     return path
+
+
+def _problem(path: Path) -> str:
+    if path.is_dir():
+        return f"this is a folder; use: stenopool bulk {shlex.quote(str(path))} --local --output FOLDER"
+    return "it cannot be read" if path.exists() else "there is no such file"
 
 
 def _targets(files: list[str], output: Path | None, form: Format) -> dict[str, Path]:
@@ -172,8 +181,11 @@ def _targets(files: list[str], output: Path | None, form: Format) -> dict[str, P
         raise InvalidRequest(f"{output} is a file; several recordings need a folder", param="output")
     stems = {name: "stdin" if name == STDIN else Path(name).stem for name in files}
     names = {name: stems[name] if list(stems.values()).count(stems[name]) == 1 else Path(name).name for name in files}
-    if len(set(names.values())) != len(files):
-        raise InvalidRequest("two recordings have the same name; give each run its own --output", param="output")
+    first: dict[str, str] = {}
+    for name in files:
+        if (other := first.setdefault(names[name], name)) != name:
+            told = f"{other} and {name} have the same name; give each run its own --output, or use: stenopool bulk"
+            raise InvalidRequest(told, param="output")
     output.mkdir(parents=True, exist_ok=True)
     return {name: output / f"{stem}.{form.extension.lstrip('.')}" for name, stem in names.items()}
 

@@ -236,7 +236,7 @@ def _welcome(chosen: Settings, place: Place, catalog: Catalog, key: str | None) 
         ("API docs", f"{place.url}/docs"),
         ("Data", str(chosen.home)),
         ("Sandbox", level + advice),
-        ("Engines", stand_ins(catalog)),
+        ("Engines", stand_ins(catalog, chosen.weights.cut_short)),
     ]
     body = "\n".join(f"  {name:<10}{value}" for name, value in lines)
     return f"\nStenopool is ready.\n\n{body}\n\nCtrl-C stops it.\n"

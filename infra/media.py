@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from sqlalchemy import ColumnElement, and_, exists, or_, select
+from sqlalchemy import ColumnElement, and_, bindparam, exists, or_, select
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
@@ -79,7 +79,7 @@ class MediaStore:
     def get(self, account_id: str, media_id: str) -> Media:
         """Raises NotFound: unknown and foreign look the same."""
         with self._database.read() as session:
-            media = session.get(Media, media_id)
+            media = session.scalars(_MEDIA, {"of_media": media_id}).one_or_none()
         if media is None or media.account_id != account_id:
             raise NotFound("No such media.")
         return media
@@ -206,4 +206,8 @@ def _pending(session: Session, media_id: str) -> Media:
 
 
 def _locked(session: Session, media_id: str) -> Media | None:
-    return session.get(Media, media_id, with_for_update=True)
+    return session.scalars(_LOCKED, {"of_media": media_id}).one_or_none()
+
+
+_MEDIA = select(Media).where(col(Media.id) == bindparam("of_media"))
+_LOCKED = _MEDIA.with_for_update()

@@ -66,6 +66,7 @@ class Settings(BaseModel):
     offline: bool = False  # no weights are fetched from any network
     outbound_allow: tuple[Network, ...] = ()
     outbound_http: bool = True  # http:// targets besides https://
+    asr_account: str = ""  # who pays for /asr and /detect-language without a key; empty: these want one
     trusted_proxies: tuple[Network, ...] = ()  # whose X-Forwarded-For is believed
 
     lease_seconds: float = Field(6.0, gt=0)  # a worker silent for this long is thought dead
@@ -141,7 +142,11 @@ class Settings(BaseModel):
     def load_catalog(self) -> Catalog:
         """The catalog in force. Raises CatalogBroken, InvalidRequest as `stock_providers` does."""
         return load_catalog(
-            self.catalog, embedded_engines=self.embedded_engines, stock=self.stock_providers, speech=self.speech
+            self.catalog,
+            embedded_engines=self.embedded_engines,
+            stock=self.stock_providers,
+            speech=self.speech,
+            voices=str(self.weights.speakers or ""),
         )
 
     @property

@@ -35,10 +35,12 @@
     ├── ModelUnavailable              known model, no route to serve it
     ├── ProviderError                 a provider's fault; `provider` names it
     │   ├── ProviderRefused           it said no, and would say no again
+    │   │   └── ModelGone             it has no such model, or no such endpoint, any more
     │   ├── ProviderUnavailable       it is down, hangs or hung up
     │   ├── ProviderBusy              over its rate; `retry_after` seconds where told
     │   ├── ProviderNonsense          an answer that makes no sense
-    │   └── EngineLost                a local engine's process died
+    │   ├── EngineLost                a local engine's process died
+    │   └── SpeakersUnknown           who speaks was asked for, and could not be told
     ├── RoutesExhausted               every route failed; `tried` names them
     │   └── RoutesRefused             every one of them said no, and would say no again
     ├── WorkerLost                    the job's worker died on every attempt
@@ -117,6 +119,13 @@ class UnsupportedMedia(InvalidRequest):
     """Unsupported audio format. Supported: mp3, mp4, mpeg, mpga, m4a, wav, webm"""
 
     code = "unsupported_media"
+
+    def __init__(self, message: str | None = None, /, **details: Any) -> None:
+        """`message` is what is said after the sentence above, with which every refusal of this code begins."""
+        begun = (UnsupportedMedia.__doc__ or "").strip()
+        if message and self.code == UnsupportedMedia.code and not message.startswith(begun):
+            message = f"{begun}. {message}"
+        super().__init__(message, **details)
 
 
 class ChecksumMismatch(InvalidRequest):
@@ -304,6 +313,12 @@ class ProviderRefused(ProviderError):
     code = "provider_refused"
 
 
+class ModelGone(ProviderRefused):
+    """The provider has no such model, or offers nothing there any more."""
+
+    code = "model_gone"
+
+
 class ProviderUnavailable(ProviderError):
     """The provider could not be reached or did not answer."""
 
@@ -332,6 +347,12 @@ class EngineLost(ProviderError):
 
     code = "engine_lost"
     retryable = True
+
+
+class SpeakersUnknown(ProviderError):
+    """The speakers of this recording could not be told apart."""
+
+    code = "speakers_unknown"
 
 
 class RoutesExhausted(StenopoolError):
@@ -480,5 +501,21 @@ UNUSABLE_MEDIA = (UnsupportedMedia, NoAudioTrack, EmptyMedia, DamagedMedia, Audi
 def unusable_media(told: Mapping[str, Any]) -> StenopoolError | None:
     """The error of UNUSABLE_MEDIA that `told` was made of by `as_dict`, None for any other."""
     kind = next((kind for kind in UNUSABLE_MEDIA if kind.code == told.get("code")), None)
+    return _of_kind(kind, told) if kind else None
+
+
+def error_of(told: Mapping[str, Any]) -> StenopoolError:
+    """The error that `told` was made of by `as_dict`, as near as its code tells."""
+    kinds, found = [StenopoolError], StenopoolError
+    while kinds:
+        kind = kinds.pop(0)
+        kinds += kind.__subclasses__()
+        if kind.code == told.get("code"):
+            found = kind
+            break
+    return _of_kind(found, told)
+
+
+def _of_kind(kind: type[StenopoolError], told: Mapping[str, Any]) -> StenopoolError:
     beside = {name: told[name] for name in told if name not in ("code", "message", "retryable", "stage", "chunk")}
-    return kind(str(told.get("message", "")), **beside) if kind else None
+    return kind(str(told.get("message", "")), **beside)

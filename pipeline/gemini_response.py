@@ -8,7 +8,14 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
-from pipeline.errors import ProviderBusy, ProviderError, ProviderNonsense, ProviderRefused, ProviderUnavailable
+from pipeline.errors import (
+    ModelGone,
+    ProviderBusy,
+    ProviderError,
+    ProviderNonsense,
+    ProviderRefused,
+    ProviderUnavailable,
+)
 from pipeline.transcript import TokenUsage
 
 SAMPLE_RATE = 24_000  # Hz, of every speech model of Gemini's so far; each part may say it again
@@ -96,7 +103,8 @@ def refusal(error: Any, provider: str) -> ProviderError:
         return ProviderUnavailable(**facts)
     if status < HTTPStatus.BAD_REQUEST:
         return ProviderNonsense(**facts)
-    return ProviderRefused(**facts)
+    gone = status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
+    return ModelGone(**facts) if gone else ProviderRefused(**facts)
 
 
 def _retry_after(error: Any) -> dict[str, float]:

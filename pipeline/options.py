@@ -16,8 +16,10 @@ Channels = Literal["mix", "separate"]
 SpeechGate = Literal["auto", "off"]
 DIARIZED = "diarized_json"  # the one format that not every model can give
 MOST_MS = 600_000  # of what is left around speech, or makes a pause of silence
+TIMELESS = ("json", "text")  # formats that show no times
 MOST_TRACKS = 1000  # that a file could have; how many it has, it tells
 _DIGITS = re.compile("[0-9]{1,4}")
+MOST_SPEAKERS = 20
 SPEECH_FORMATS = ("mp3", "opus", "aac", "flac", "wav", "pcm")
 
 
@@ -28,6 +30,17 @@ def asked_track(value: object) -> int | Literal["all"] | None:
     number = int(value) if isinstance(value, str) and _DIGITS.fullmatch(value) else value
     if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= MOST_TRACKS:
         raise UnsupportedValue('`audio_track` is the number of a track, from 1, or "all".', param="audio_track")
+    return number
+
+
+def asked_speakers(value: object) -> int | Literal["auto"] | None:
+    """`speakers` as callers write it, a number also in digits. Raises UnsupportedValue."""
+    if value is None or value == "auto":
+        return value
+    number = int(value) if isinstance(value, str) and _DIGITS.fullmatch(value) else value
+    if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= MOST_SPEAKERS:
+        told = f'`speakers` is "auto", or how many there are: 1 to {MOST_SPEAKERS}.'
+        raise UnsupportedValue(told, param="speakers")
     return number
 
 
@@ -50,8 +63,9 @@ class TranscriptionOptions(_Frozen):
     `language` is one the caller is sure of, or, `pinned`, one that we found ourselves; `languages` are those that may occur.
     `known_speaker_references` are data: URLs with 2 to 10 s of each of the `known_speaker_names`. The three `input_…` say what a
     recording without a header is. `audio_track`, from 1: that one, or all, each by itself; unset: the file's main one.
+    `speakers`: voices are told apart, as many as there are or so many.
     `speech_gate`: "auto" keeps silence and steady noise from the provider, "off" nothing but
-    digital silence.
+    digital silence. `word_times`: words with their times are wanted whatever the format, as of a text that is kept.
     """
 
     model: str
@@ -74,6 +88,13 @@ class TranscriptionOptions(_Frozen):
     input_sample_rate: int | None = Field(None, ge=RATES[0], le=RATES[1])
     input_channels: int | None = Field(None, ge=1, le=MOST_CHANNELS)
     speech_gate: SpeechGate = "auto"
+    word_times: bool = False
+    speakers: Annotated[int, Field(ge=1, le=MOST_SPEAKERS)] | Literal["auto"] | None = None
+
+    @property
+    def shows_times(self) -> bool:
+        """Whether somebody will read when a thing was said, or it decides who said it."""
+        return self.word_times or self.tells_apart or self.response_format not in TIMELESS
 
     @property
     def gated(self) -> bool:
@@ -99,6 +120,11 @@ class TranscriptionOptions(_Frozen):
     def diarized(self) -> bool:
         """Whether the answer is to say who speaks."""
         return self.response_format == DIARIZED
+
+    @property
+    def tells_apart(self) -> bool:
+        """Whether the speakers are to be told apart, in whatever format."""
+        return self.task == "transcription" and (self.diarized or self.speakers is not None)
 
     @property
     def text_language(self) -> str | None:

@@ -23,7 +23,7 @@ the sound is decoded here, while the provider is not asked again.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -34,6 +34,7 @@ from pipeline.concurrency.greenlet_io import run_in_thread
 from pipeline.cut.cutter import CutProfile, Span, cut
 from pipeline.errors import (
     InvalidRequest,
+    ModelGone,
     ProviderError,
     RoutesExhausted,
     SandboxFailed,
@@ -44,10 +45,14 @@ from pipeline.options import TranscriptionOptions
 from pipeline.provider_protocol import FileRefused, HearsFiles, hears_files, is_particular
 from pipeline.provider_registry import ProviderRegistry
 from pipeline.resilience.fallback import fallback_available
-from pipeline.run import Length, Listener, Progress, first_that_can
+from pipeline.resilience.route_watch import asking
+from pipeline.routing.next_route import first_that_can
+from pipeline.run import Length, Listener, Progress, timed
 from pipeline.run import transcribe as transcribe_decoded
+from pipeline.speakers.diarizer import Diarizer, with_voiceprints
+from pipeline.speakers.labelled import labelled
 from pipeline.stitch.stitcher import Stitcher
-from pipeline.transcript import SAMPLES_PER_MS, Heard, Transcript, samples_to_ms
+from pipeline.transcript import SAMPLES_PER_MS, Heard, Transcript, Voiceprints, samples_to_ms
 
 _NAMES = {  # container: (a name's ending that providers know, media type); frames in MP4 have no headers that could prove them
     "wav": ("wav", "audio/wav"),
@@ -60,7 +65,6 @@ _NAMES = {  # container: (a name's ending that providers know, media type); fram
 _SMALL = 128 * 1024  # bytes; counting the frames of more takes its time
 _AGREEMENT_MS = 1_100  # that a provider's figure may differ: some round up to whole seconds
 _AGREEMENT = 0.02  # or this share of the length
-_TIMELESS = ("json", "text")  # formats that show no times
 _MADE_UP = frozenset(("repetition", "too_fast", "no_speech"))
 _MOSTLY = 0.25  # of the characters
 
@@ -91,10 +95,14 @@ def transcribe(
     on_progress: Progress | None = None,
     on_segments: Listener | None = None,
     on_length: Length | None = None,
+    on_whole: Length | None = None,
     workers: int = 1,
     max_seconds: float | None = None,
 ) -> Transcript:
-    """As `run.transcribe`, over bytes, which go to the provider untouched where that is possible."""
+    """As `run.transcribe`, over bytes, which go to the provider untouched where that is possible.
+
+    `on_whole` is told before `on_length` how much sound there is in all, where that can be counted beforehand.
+    """
 
     def decoded(registry: ProviderRegistry, listener: Listener | None = on_segments) -> Transcript:
         return run_in_thread(
@@ -114,16 +122,19 @@ def transcribe(
     routes = registry.catalog.routes_for(options)
     parcel = packed(data, options, registry, routes[0])
     if on_length and (ms := parcel.ms if parcel else _measured_ms(data, options)) is not None:
+        if on_whole:
+            on_whole(ms)
         on_length(ms)  # what cannot be measured is told chunk by chunk, as it is decoded
     if parcel is None or (max_seconds is not None and parcel.ms > 1000 * max_seconds):
         return decoded(registry)
     heard, failed = handed_on(parcel, options, registry, routes)
-    transcript = _written(parcel, heard, options) if heard else None
+    transcript = _written(parcel, heard, options, registry) if heard else None
     if transcript is None:
-        return _after(failed, options, registry, routes, decoded)
+        return _after(failed, options, registry, decoded)
     if _made_up(transcript):
         unheard = partial(decoded, listener=None)
-        transcript = _second_hearing(transcript, partial(_after, failed, options, registry, routes, unheard))
+        transcript = _second_hearing(transcript, partial(_after, failed, options, registry, unheard))
+    transcript = _with_speakers(transcript, parcel, options, registry)
     if on_segments and transcript.segments:
         on_segments(transcript.segments, transcript.model_used)
     if on_progress:
@@ -138,9 +149,10 @@ def _measured_ms(data: bytes, options: TranscriptionOptions) -> int | None:
 
 def runs_in_greenlet(data: bytes, options: TranscriptionOptions, registry: ProviderRegistry) -> bool:
     """Whether `transcribe` may run in a greenlet (pipeline.concurrency), because it will do little but wait for the provider."""
-    if len(data) > _SMALL:
+    route = registry.catalog.routes_for(options)[0]
+    if len(data) > _SMALL or (options.tells_apart and not route.diarizes):
         return False
-    first = registry.transcriber(registry.catalog.routes_for(options)[0])
+    first = registry.transcriber(route)
     return not first.local and hears_files(first) and first.in_greenlets
 
 
@@ -187,11 +199,14 @@ def handed_on(
         transcriber = _takes(registry, route, parcel, options)
         if transcriber is None:
             break
+        asking(route.model)
         try:
             with fallback_available(route is not routes[-1]):
                 heard = _heard(transcriber, parcel, options, route.model)
         except FileRefused:
             break
+        except ModelGone:
+            registry.catalog.gone.note(route, options.task)
         except (ProviderError, UnsupportedValue) as error:
             failed.append((route, error))
         else:
@@ -208,11 +223,10 @@ def _after(
     failed: Failures,
     options: TranscriptionOptions,
     registry: ProviderRegistry,
-    routes: Sequence[Route],
     decoded: Callable[[ProviderRegistry], Transcript],
 ) -> Transcript:
-    """Decoded sound for the routes that have not failed. Raises what they raise, together with what failed before."""
-    errors = dict(failed)
+    """Decoded sound for the routes that are there and have not failed. Raises what they raise, together with what failed before."""
+    errors, routes = dict(failed), registry.catalog.routes_for(options)
 
     def again(route: Route) -> Transcript:
         if route in errors:
@@ -238,11 +252,12 @@ def _only(registry: ProviderRegistry, options: TranscriptionOptions, routes: Seq
     return view
 
 
-def _written(parcel: Parcel, heard: Heard, options: TranscriptionOptions) -> Transcript:
+def _written(parcel: Parcel, heard: Heard, options: TranscriptionOptions, registry: ProviderRegistry) -> Transcript:
     """The answer as a transcript: one chunk of the whole length."""
     span, ms = whole(parcel.ms * SAMPLES_PER_MS), parcel.ms
-    timeless = not heard.timed and options.response_format not in _TIMELESS and not options.diarized
-    if timeless or not _agree(heard.duration, parcel.ms):
+    if not heard.timed and options.shows_times and not any(segment.speaker for segment in heard.segments):
+        span, ms, heard = run_in_thread(partial(_timed, parcel, span, heard, options, registry))
+    elif not _agree(heard.duration, parcel.ms):
         span, ms = run_in_thread(partial(_listened, parcel, span))
     stitcher = Stitcher()
     stitcher.add(span, heard)
@@ -262,15 +277,57 @@ def _agree(told: int | None, counted: int) -> bool:
     return told is None or abs(told - counted) <= max(_AGREEMENT_MS, _AGREEMENT * counted)
 
 
-def _listened(parcel: Parcel, span: Span) -> tuple[Span, int]:
-    """Where somebody speaks, and the length in decoded ms; what was counted, where the sound cannot be decoded here."""
+def _timed(
+    parcel: Parcel, span: Span, heard: Heard, options: TranscriptionOptions, registry: ProviderRegistry
+) -> tuple[Span, int, Heard]:
+    """As `_listened`, and the answer with its words, where they can be told."""
+    sound = bytearray()
+    span, ms = _listened(parcel, span, sound)
+    return span, ms, timed(heard, bytes(sound), options, registry) if sound else heard
+
+
+def _listened(parcel: Parcel, span: Span, kept: bytearray | None = None) -> tuple[Span, int]:
+    """Where somebody speaks, and the length in decoded ms; what was counted, where the sound cannot be decoded here.
+
+    The samples are `kept` there, if that is wanted.
+    """
     try:
         with decode(parcel.data) as decoding:
-            spans = [chunk.span for chunk in cut(decoding, CutProfile())]
+            blocks = decoding if kept is None else _keeping(decoding, kept)
+            spans = [chunk.span for chunk in cut(blocks, CutProfile())]
     except (InvalidRequest, SandboxFailed):
         return span, parcel.ms
     speech = tuple(stretch for one in spans for stretch in one.speech_map)
     return whole(decoding.samples, speech), samples_to_ms(decoding.samples)
+
+
+def _keeping(blocks: Iterable[bytes], kept: bytearray) -> Iterator[bytes]:
+    for block in blocks:
+        kept += block
+        yield block
+
+
+def _with_speakers(
+    transcript: Transcript, parcel: Parcel, options: TranscriptionOptions, registry: ProviderRegistry
+) -> Transcript:
+    """Whose voices those are, where they are to be told apart here: for that the sound is decoded beside."""
+    if not options.tells_apart or any(segment.speaker for segment in transcript.segments):
+        return transcript
+    return run_in_thread(partial(_voiced, transcript, parcel, options, registry.diarizer))
+
+
+def _voiced(
+    transcript: Transcript, parcel: Parcel, options: TranscriptionOptions, diarizer: Diarizer | None
+) -> Transcript:
+    voices: list[tuple[Span, Voiceprints | None]] = []
+    if diarizer is not None:
+        with decode(parcel.data) as decoding:
+            heard = (
+                (chunk.span, with_voiceprints(Heard(), chunk, options, diarizer))
+                for chunk in cut(decoding, CutProfile())
+            )
+            voices = [(span, one.voiceprints) for span, one in heard]
+    return labelled(transcript, voices, options, diarizer)
 
 
 def _second_hearing(first: Transcript, hear: Callable[[], Transcript]) -> Transcript:

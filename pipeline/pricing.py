@@ -15,7 +15,7 @@ Our own count of tokens rests on these figures, which are those that the vendors
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
@@ -87,6 +87,11 @@ def by_sound(prices: Prices) -> bool:
     return any(getattr(prices, name) for name in _OF_SOUND)
 
 
+def by_text(prices: Prices) -> bool:
+    """Whether what speech costs follows from its text alone."""
+    return not by_tokens(prices) and not by_sound(prices)
+
+
 def priced_by(prices: Prices) -> str:
     """What is priced, in words; empty for a model that is free."""
     return " and ".join(words for name, words in _IN_WORDS.items() if getattr(prices, name))
@@ -144,13 +149,29 @@ def estimated_usage(
     """
     if audio_ms is None:
         spoken = text or ""
-        return spoken_usage(prices, text=spoken, audio_ms=spoken_ms(spoken))
+        return spoken_usage(text=spoken, audio_ms=spoken_ms(spoken))
     tokens = TokenUsage(
         text_in=prompt_tokens + text_tokens(text or ""),
         audio_in=_per_second(audio_ms, HEARD_TOKENS),
         text_out=_per_second(audio_ms, TEXT_TOKENS),
     )
     return _usage(prices, tokens, "estimated", audio_ms=audio_ms)
+
+
+def most_usage(prices: Prices, *, audio_ms: int | None = None, text: str = "", speed: float = 1.0) -> Usage:
+    """The most that is ever billed for it: as `estimated_usage`, with all that is believed of a provider's count of tokens.
+
+    `speed`: at which a text is to be spoken.
+    """
+    if audio_ms is None:
+        thought = spoken_usage(text=text, audio_ms=round(spoken_ms(text) / min(speed, 1.0)))
+        thought = replace(thought, audio_ms=_FACTOR * thought.audio_ms)
+    else:
+        thought = estimated_usage(prices, audio_ms=audio_ms, text=text)
+    if thought.tokens is None:
+        return thought
+    beyond = {name: _FACTOR * count + _MORE for name, count in asdict(thought.tokens).items()}
+    return replace(thought, tokens=TokenUsage(**beyond))
 
 
 def heard_usage(
@@ -160,13 +181,14 @@ def heard_usage(
     ours = TokenUsage(
         text_in=text_tokens(prompt), audio_in=_per_second(audio_ms, HEARD_TOKENS), text_out=text_tokens(text)
     )
-    return _counted(prices, ours, reported, audio_ms=audio_ms)
+    return _usage(prices, *_believed(ours, reported), audio_ms=audio_ms)
 
 
-def spoken_usage(prices: Prices, *, text: str, audio_ms: int, reported: TokenUsage | None = None) -> Usage:
-    """What turning `text` into `audio_ms` of sound has used."""
+def spoken_usage(*, text: str, audio_ms: int, reported: TokenUsage | None = None) -> Usage:
+    """What turning `text` into `audio_ms` of sound has used. Tokens are always counted: the last event of a stream has them."""
     ours = TokenUsage(text_in=text_tokens(text), audio_out=_per_second(audio_ms, SPOKEN_TOKENS))
-    return _counted(prices, ours, reported, audio_ms=audio_ms, characters=len(text))
+    tokens, counted = _believed(ours, reported)
+    return Usage(audio_ms=audio_ms, characters=len(text), tokens=tokens, counted=counted)
 
 
 def plausible(reported: TokenUsage, ours: TokenUsage) -> bool:
@@ -189,19 +211,17 @@ def _per_second(audio_ms: int, rate: int) -> int:
     return -(-audio_ms * rate // _SECOND)
 
 
-def _counted(
-    prices: Prices, ours: TokenUsage, reported: TokenUsage | None, *, audio_ms: int, characters: int = 0
-) -> Usage:
+def _believed(ours: TokenUsage, reported: TokenUsage | None) -> tuple[TokenUsage, Counted]:
     if reported is not None and plausible(reported, ours):
-        return _usage(prices, reported, "provider", audio_ms=audio_ms, characters=characters)
-    return _usage(prices, ours, "estimated", audio_ms=audio_ms, characters=characters)
+        return reported, "provider"
+    return ours, "estimated"
 
 
-def _usage(prices: Prices, tokens: TokenUsage, counted: Counted, *, audio_ms: int, characters: int = 0) -> Usage:
+def _usage(prices: Prices, tokens: TokenUsage, counted: Counted, *, audio_ms: int) -> Usage:
     """Tokens only where they are what is priced: elsewhere nobody need guess."""
     if not by_tokens(prices):
-        return Usage(audio_ms=audio_ms, characters=characters)
-    return Usage(audio_ms=audio_ms, characters=characters, tokens=tokens, counted=counted)
+        return Usage(audio_ms=audio_ms)
+    return Usage(audio_ms=audio_ms, tokens=tokens, counted=counted)
 
 
 def _parts(usage: Usage, prices: Prices, ratio: Decimal) -> dict[str, Fraction]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeGuard, runtime_checkable
 
@@ -68,6 +68,17 @@ class Live(Transcriber, Protocol):
     live_profile: CutProfile  # for one who reads while it is heard
 
 
+Align = Callable[[bytes, str, str | None], Sequence[Word]]  # as `Aligner.align`, of one model
+
+
+class Aligner(Transcriber, Protocol):
+    """What a transcriber has besides if it can tell when a text that somebody else heard is said."""
+
+    def align(self, pcm: bytes, text: str, language: str | None, model: str) -> Sequence[Word]:
+        """The text's pieces, in order, in ms from the first sample; none where it cannot tell. Raises ProviderError."""
+        ...
+
+
 class HearsFiles(Transcriber, Protocol):
     """What a transcriber has besides if it takes whole files."""
 
@@ -89,6 +100,11 @@ def is_particular(transcriber: Transcriber) -> TypeGuard[Particular]:
 def is_live(transcriber: Transcriber) -> TypeGuard[Live]:
     """Whether it has chunks for one who reads while it is heard."""
     return hasattr(transcriber, "live_profile")
+
+
+def is_aligner(transcriber: Transcriber) -> TypeGuard[Aligner]:
+    """Whether it lays texts over sound."""
+    return hasattr(transcriber, "align")
 
 
 def hears_files(transcriber: Transcriber) -> TypeGuard[HearsFiles]:

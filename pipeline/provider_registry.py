@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from pathlib import Path
 
 from pipeline import providers
@@ -11,7 +12,8 @@ from pipeline.catalog.model import Route
 from pipeline.engines.engine_placement import Engines
 from pipeline.engines.pace import Paces
 from pipeline.errors import EngineLost, ModelUnavailable, ProviderError
-from pipeline.provider_protocol import Provider, Speaker, Transcriber
+from pipeline.provider_protocol import Align, Provider, Speaker, Transcriber, is_aligner
+from pipeline.speakers.diarizer import open_diarizer
 
 
 class ProviderRegistry:
@@ -24,6 +26,8 @@ class ProviderRegistry:
         self._engines = Engines(engine_processes, engine_socket)
         self.troubles: dict[str, str] = {}  # by provider, why it could not be made ready: others stand in for it
         self._opened: dict[str, Provider] = {}
+        voices = catalog.voices_folder
+        self.diarizer = open_diarizer(Path(voices), self._engines, self.paces) if voices else None
         self._closed = False
         self._lock = threading.Lock()
 
@@ -40,6 +44,14 @@ class ProviderRegistry:
         if found is None:
             raise ModelUnavailable(f"The provider `{route.provider}` does not speak")
         return found
+
+    def aligner(self) -> Align | None:
+        """Who tells when a text is said, where an embedded ear can."""
+        for route in self.catalog.embedded.get("transcription", ()):
+            transcriber = self.transcriber(route)
+            if is_aligner(transcriber):
+                return partial(transcriber.align, model=route.model)
+        return None
 
     def warm(self) -> None:
         """Have loaded what takes its time and is asked first for some model; `troubles` tells of what cannot be."""
@@ -63,6 +75,8 @@ class ProviderRegistry:
             opened = tuple(self._opened.values())
         for provider in opened:
             provider.close()
+        if self.diarizer is not None:
+            self.diarizer.close()
 
     def __enter__(self) -> ProviderRegistry:
         return self

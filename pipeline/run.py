@@ -12,7 +12,6 @@ from contextlib import closing
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 from pipeline.audio.encode import encode
 from pipeline.catalog.model import Route
@@ -23,31 +22,31 @@ from pipeline.cut.time_range import Part
 from pipeline.errors import (
     InvalidRequest,
     JobCancelled,
-    ProviderError,
     ProviderNonsense,
-    RoutesExhausted,
-    RoutesRefused,
-    StenopoolError,
-    UnsupportedValue,
 )
 from pipeline.options import SpeechOptions, TranscriptionOptions
 from pipeline.provider_protocol import Speaker, Transcriber, Voice, is_live, is_particular
 from pipeline.provider_registry import ProviderRegistry
 from pipeline.quality.omissions import clock_end, with_findings
+from pipeline.recognition.in_parts import heard_in_parts
 from pipeline.recognition.language_pin import VOTERS, may_vote, pinned, wants_pin
 from pipeline.recognition.retry_suspect import hear_well
-from pipeline.resilience.fallback import fallback_available
+from pipeline.recognition.word_times import with_words
+from pipeline.resilience.route_watch import asking
+from pipeline.routing.next_route import first_that_speaks, first_there
+from pipeline.speakers.diarizer import with_voiceprints
+from pipeline.speakers.labelled import labelled
+from pipeline.speakers.reference_samples import check_references
 from pipeline.stitch.channels import ALONE, Place, together
 from pipeline.stitch.stitcher import Stitcher
-from pipeline.text.speaker_labels import told_apart
+from pipeline.text.speaker_labels import is_of_a_part, told_apart
 from pipeline.text.text_splitter import passages
-from pipeline.transcript import Heard, Segment, TokenUsage, Transcript, samples_to_ms
+from pipeline.transcript import Heard, Segment, TokenUsage, Transcript, Voiceprints, samples_to_ms
 
 Progress = Callable[[int, int], None]  # (ms transcribed, ms decoded so far)
 Length = Callable[[int], None]  # (ms of sound that are about to be heard, all together)
 # The segments that have become certain since the last call, and who heard most so far.
 Listener = Callable[[Sequence[Segment], str], None]
-Answer = TypeVar("Answer")
 
 SAMPLE_BYTES = 2
 LONGEST_UTTERANCE = 4096  # characters: what every provider of speech takes in one request
@@ -68,27 +67,35 @@ def transcribe(
 ) -> Transcript:
     """The whole recording's text: decode, cut, hear (`workers` chunks at once), stitch. The sound is never held whole.
 
-    What `on_segments` is handed, all calls together, has the texts of the transcript's segments, in order, each once.
+    What `on_segments` is handed, all calls together, has the texts of the transcript's segments, in order, each once; who says
+    them only where that is known by then.
     `on_length` is called before anybody is asked; what it raises ends the work.
     `part`: nothing else is heard, and times stay those of the whole.
     Raises MediaTooLong when there is more than `max_seconds` of it, InvalidRequest when `part` begins behind its end, or there
     is no such track, UnsupportedLanguage when nobody hears the one asked for.
     """
+    check_references(options, registry.diarizer)
     sound = _asked_of(source, options, part, max_seconds)
     told, samples, end = 0, 0, 0
     stitchers: dict[Place, Stitcher] = {}
+    voices: list[tuple[Span, Voiceprints | None]] = []
+    tell = _nameless(on_segments) if options.tells_apart and registry.diarizer else on_segments
     with closing(sound.chunks(cut_profile(options, registry, live=on_segments is not None))) as chunks:
         for span, heard in _hear_all(_announced(chunks, on_length), options, registry, workers):
             stitcher = stitchers.setdefault((span.track, span.channel), Stitcher())
             stitcher.add(span, heard)
-            told += 0 if options.apart else _tell(on_segments, stitcher, told)
+            voices.append((span, heard.voiceprints))
+            told += 0 if options.apart else _tell(tell, stitcher, told)
             samples, end = samples + span.owned, max(end, span.own_end)
             if on_progress:
                 on_progress(samples_to_ms(samples), samples_to_ms(sound.samples))
     transcript = with_findings(_finished(stitchers, clock_end(end, sound.findings), options), sound.findings, samples)
-    if on_segments and transcript.segments[told:]:
-        on_segments(transcript.segments[told:], transcript.model_used)
-    return replace(transcript, language=transcript.language or options.text_language)
+    whole = labelled(transcript, voices, options, registry.diarizer)
+    if told and tell and transcript.segments[told:]:
+        tell(transcript.segments[told:], transcript.model_used)
+    elif on_segments and whole.segments and not told:
+        on_segments(whole.segments, transcript.model_used)
+    return replace(whole, language=transcript.language or options.text_language)
 
 
 def hear_chunk(chunk: Chunk, options: TranscriptionOptions, registry: ProviderRegistry) -> Heard:
@@ -96,21 +103,46 @@ def hear_chunk(chunk: Chunk, options: TranscriptionOptions, registry: ProviderRe
     if not chunk.span.is_sent:
         return Heard()
     heard = hear_well(chunk, options, lambda pcm, asked: hear(pcm, asked, registry))
-    return told_apart(heard, chunk.span, options.known_speaker_names)
+    heard = told_apart(heard, chunk.span, options.known_speaker_names)
+    return with_voiceprints(heard, chunk, options, registry.diarizer)
 
 
 def hear(chunk_pcm: bytes, options: TranscriptionOptions, registry: ProviderRegistry) -> Heard:
     """What is said in one chunk, by the first route that can tell. Raises the one ProviderError, or RoutesExhausted."""
 
     def ask(route: Route) -> Heard:
+        asking(route.model)
         began = time.monotonic()
-        heard = registry.transcriber(route).hear(chunk_pcm, options, route.model)
+        heard = _heard_by(route, chunk_pcm, options, registry)
         used = heard.model_used or route.model
         registry.paces.note(used, samples_to_ms(len(chunk_pcm) // SAMPLE_BYTES), time.monotonic() - began)
         return replace(heard, model_used=used)
 
-    routes = registry.catalog.routes_for(options)
-    return first_that_can(routes, ask)
+    catalog = registry.catalog
+    return first_there(catalog.gone, options.task, lambda: catalog.routes_for(options), ask)
+
+
+def _heard_by(route: Route, pcm: bytes, options: TranscriptionOptions, registry: ProviderRegistry) -> Heard:
+    """In parts as long as it takes them; with the words of a text that it cannot time, where somebody reads them."""
+    transcriber = registry.transcriber(route)
+
+    def hear_part(part: bytes) -> Heard:
+        return timed(transcriber.hear(part, options, route.model), part, options, registry)
+
+    return heard_in_parts(pcm, _profile(transcriber, options, route, live=False), hear_part)
+
+
+def timed(heard: Heard, pcm: bytes, options: TranscriptionOptions, registry: ProviderRegistry) -> Heard:
+    """With words, where they are read and can be told. Of a translation they cannot: it is not what is said."""
+    known = heard.timed or any(segment.speaker for segment in heard.segments)
+    wanted = options.shows_times and not known and options.task == "transcription"
+    align = registry.aligner() if wanted else None
+    return with_words(heard, pcm, align) if align else heard
+
+
+def of_a_job(options: TranscriptionOptions, registry: ProviderRegistry) -> TranscriptionOptions:
+    """The options of a text that is kept and read in any format later: words are wanted, where all can be had."""
+    return options.model_copy(update={"word_times": registry.aligner() is not None})
 
 
 def speak(options: SpeechOptions, registry: ProviderRegistry) -> Speech:
@@ -119,11 +151,11 @@ def speak(options: SpeechOptions, registry: ProviderRegistry) -> Speech:
     if not utterances:
         raise InvalidRequest("input text is required", param="input")
 
-    def ask(route: Route) -> Speech:
+    def ask(route: Route, voiced: SpeechOptions) -> Speech:
         spoken = Spoken(route.model)
-        return Speech(_spoken(utterances, options, registry.speaker(route), route, spoken), spoken)
+        return Speech(_spoken(utterances, voiced, registry.speaker(route), route, spoken), spoken)
 
-    return first_that_can(registry.catalog.routes(options.model, "speech"), ask)
+    return first_that_speaks(options, registry.catalog, ask)
 
 
 @dataclass
@@ -241,6 +273,17 @@ def _announced(chunks: Iterable[Chunk], on_length: Length | None) -> Iterator[Ch
         yield chunk
 
 
+def _nameless(listener: Listener | None) -> Listener | None:
+    """Told without the names that hold for one part only: those that hold for all are found in the end."""
+    if listener is None:
+        return None
+
+    def tell(segments: Sequence[Segment], model: str) -> None:
+        listener([replace(one, speaker=None) if is_of_a_part(one.speaker or "") else one for one in segments], model)
+
+    return tell
+
+
 def _tell(listener: Listener | None, stitcher: Stitcher, told: int) -> int:
     """Hand out what is certain by now; returns how many segments that were."""
     fresh = stitcher.settled[told:] if listener else ()
@@ -313,20 +356,3 @@ def _present(sound: Iterator[bytes], route: Route) -> Iterator[bytes]:
         raise ProviderNonsense("The provider returned no sound", provider=route.provider)
     yield first
     yield from sound
-
-
-def first_that_can(routes: Sequence[Route], ask: Callable[[Route], Answer]) -> Answer:
-    """The first route's answer that is one. One failure is raised as it is; several as RoutesExhausted, naming all."""
-    failures: list[tuple[Route, StenopoolError]] = []
-    for route in routes:
-        try:
-            with fallback_available(route is not routes[-1]):
-                return ask(route)
-        except (ProviderError, UnsupportedValue) as error:
-            failures.append((route, error))
-    if len(failures) == 1 or all(isinstance(failed, UnsupportedValue) for _, failed in failures):
-        raise failures[0][1]
-    tried = [{"provider": route.provider, "model": route.model, "code": failed.code} for route, failed in failures]
-    kind = RoutesExhausted if any(failed.retryable for _, failed in failures) else RoutesRefused
-    waits = [failed.details["retry_after"] for _, failed in failures if failed.details.get("retry_after") is not None]
-    raise kind(tried=tried, **({"retry_after": min(waits)} if waits else {})) from failures[-1][1]

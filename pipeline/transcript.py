@@ -50,7 +50,8 @@ class Segment:
     """A stretch of speech in ms. `words` is empty when the provider gives no word times.
 
     The whisper figures (avg_logprob and so on) are None where the provider does not report them. `suspect` holds the
-    reasons for which the text may be invented; suspects are flagged, never silently deleted.
+    reasons for which the text may be invented; suspects are flagged, never silently deleted. `speaker_confidence` is 0..1 where
+    the speakers were told apart here.
     """
 
     text: str
@@ -65,6 +66,7 @@ class Segment:
     speaker: str | None = None
     channel: int | None = None  # from 0, where each was heard by itself
     track: int | None = None  # from 1, likewise
+    speaker_confidence: float | None = None
     suspect: tuple[str, ...] = ()
 
     def told(
@@ -106,11 +108,31 @@ class Logprob:
 
 
 @dataclass(frozen=True, slots=True)
+class Voiceprints:
+    """How whoever speaks in a chunk sounds: windows of its speech, [start, end) in samples on the recording's clock, and for each
+    of them a vector of unit length; `vectors` are all of these as float16 in base64. `mixed` are the numbers of the windows in
+    which more than one person speaks."""
+
+    places: tuple[tuple[int, int], ...] = ()
+    vectors: str = ""
+    mixed: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakersFound:
+    """How many speakers were told apart, and how sure that is: 0..1, weighted by time."""
+
+    found: int
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
 class Heard:
     """A provider's answer for one chunk; times in ms from the chunk's first sample.
 
     `timed` says whether the segments' times are the provider's own: False for a text that was merely laid over the chunk.
-    `usage`, `logprobs` and `duration` are there only where the provider reports them.
+    `usage`, `logprobs` and `duration` are there only where the provider reports them. `voiceprints` are our own, where speakers are
+    to be told apart; None where that failed.
     """
 
     segments: tuple[Segment, ...] = ()
@@ -121,6 +143,7 @@ class Heard:
     usage: TokenUsage | None = None
     logprobs: tuple[Logprob, ...] = ()
     duration: int | None = None  # ms that the provider says it heard
+    voiceprints: Voiceprints | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +226,7 @@ class Transcript:
     decoded: int | None = None  # ms that were decoded and heard, of all tracks and channels; None: the whole clock's
     warnings: tuple[Caution, ...] = ()
     not_sent: tuple[NotSent, ...] = ()
+    speakers: SpeakersFound | None = None  # where they were told apart here
 
     @property
     def audio_ms(self) -> int:

@@ -14,6 +14,7 @@ from infra.leases import HeldLease
 from infra.wiring import Services
 from pipeline.errors import DatabaseUnavailable, StenopoolError
 from pipeline.options import SpeechOptions, TranscriptionOptions
+from pipeline.run import of_a_job
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,12 @@ class JobContext:
     held: HeldLease
     job: Job
 
-    @property
+    @cached_property
     def options(self) -> TranscriptionOptions:
         """The request's options that a provider needs; the rest of it is the stores' and doors' business."""
         known = {name: value for name, value in self._request.items() if name in TranscriptionOptions.model_fields}
-        return TranscriptionOptions.model_validate({**known, "model": self.job.model, "task": self.job.task})
+        options = TranscriptionOptions.model_validate({**known, "model": self.job.model, "task": self.job.task})
+        return of_a_job(options, self.services.registry)
 
     @property
     def speech_options(self) -> SpeechOptions:

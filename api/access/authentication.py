@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from starlette.datastructures import Headers
@@ -17,14 +19,20 @@ from api.access.scopes import check_scope
 from api.connection.account_bound import AccountBound
 from api.dependencies import AppContext
 from api.http.error_responses import ServerStopping, render
-from api.http.request_middleware import HEALTH, PUBLIC, outside_http
+from api.http.peers import Peer
+from api.http.request_middleware import HEALTH, PUBLIC, WHISPER_ASR, outside_http
 from infra.audit.actor import ADMIN_KEY, Actor, act_as
 from infra.keys.api_keys import parse_key
+from infra.keys.key_cache import Principal
 from infra.limits.rate_limits import Standing
 from pipeline.errors import StenopoolError, Unauthenticated
 
 ADMINISTRATOR = "administrator"  # no account's id
 MISSING = "You didn't provide an API key. Send it in the header 'Authorization: Bearer sk-…'."
+NO_KEY = (
+    "You didn't provide an API key. Send it as the password of HTTP Basic, with any user: http://any:sk-…@server. Without a key "
+    "this is off, unless the server's operator names who pays (STENOPOOL_ASR_ACCOUNT)."
+)
 
 
 def bearer(headers: Headers) -> str:
@@ -33,6 +41,23 @@ def bearer(headers: Headers) -> str:
     if scheme.lower() != "bearer" or not secret.strip():
         raise Unauthenticated(MISSING)
     return secret.strip()
+
+
+def key_or_password(headers: Headers) -> str:
+    """The same where a client may know no other way than HTTP Basic: then the key is the password, of any user. Raises
+    Unauthenticated."""
+    scheme, _, given = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return bearer(headers)
+    try:
+        _, _, password = (
+            base64.b64decode(given if scheme.lower() == "basic" else "", validate=True).decode().partition(":")
+        )
+    except ValueError:
+        password = ""
+    if not password:
+        raise Unauthenticated(NO_KEY)
+    return password
 
 
 class Authentication:
@@ -87,7 +112,7 @@ class Authentication:
             state["key_shown"] = True
             act_as(Actor(ADMIN_KEY, state["peer"].name, state["own_id"]))
             return ()
-        principal = await self._lookups.principal_of(context, bearer(headers), state["peer"])
+        principal = await self._principal_of(context, scope["path"], headers, state["peer"])
         state["key_shown"] = True
         check_scope(principal, scope["method"], scope["path"], headers)
         if "place" in state:
@@ -96,6 +121,16 @@ class Authentication:
         state["principal"] = principal
         act_as(Actor(f"key:{principal.key_id}", state["peer"].name, state["own_id"]))
         return await count(services, principal, scope["method"], scope["path"])
+
+    async def _principal_of(self, context: AppContext, path: str, headers: Headers, peer: Peer) -> Principal:
+        """Raises Unauthenticated, AccountSuspended, ServerBusy."""
+        if path not in WHISPER_ASR:
+            return await self._lookups.principal_of(context, bearer(headers), peer)
+        account_id = context.services.settings.asr_account
+        if account_id and "authorization" not in headers:
+            with self.slots.stranger(peer):
+                return await context.query(partial(context.services.accounts.without_key, account_id))
+        return await self._lookups.principal_of(context, key_or_password(headers), peer)
 
 
 def _unless_stopping(scope: Scope) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.datastructures import Headers
 
 from api.http.repeated_headers import wants_async
-from api.http.request_middleware import SYNCHRONOUS
+from api.http.request_middleware import SYNCHRONOUS, WHISPER_ASR
 from infra.keys import scopes
 from infra.keys.key_cache import Principal
 from pipeline.errors import MissingScope
@@ -26,7 +26,7 @@ def scope_of(method: str, path: str) -> str | None:
     """None where any key will do. Whatever is not listed is about jobs."""
     if path == SPEECH:
         return scopes.SPEECH
-    if path in SYNCHRONOUS:
+    if path in SYNCHRONOUS or path in WHISPER_ASR:
         return scopes.TRANSCRIBE
     if path.startswith(ANY_KEY) or not path.startswith("/v1/"):
         return None

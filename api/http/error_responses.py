@@ -130,6 +130,12 @@ class UnsupportedEncoding(InvalidRequest):
     code = "unsupported_encoding"
 
 
+class RangeNotSatisfiable(InvalidRequest):
+    """The Range begins behind the end of what there is."""
+
+    code = "range_not_satisfiable"
+
+
 class ServerBusy(StenopoolError):
     """Too many requests are being served at this moment; try again shortly."""
 
@@ -148,6 +154,7 @@ DOOR_STATUS: Mapping[type[StenopoolError], int] = {
     BodyTooLarge: 413,
     ClientGone: 400,
     UnsupportedEncoding: 415,
+    RangeNotSatisfiable: 416,
     ServerBusy: 503,
 }
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
@@ -195,6 +202,8 @@ def _headers(error: StenopoolError, status: int) -> dict[str, str]:
         headers["x-should-retry"] = "false"  # clients retry these by default; the same question gets the same answer
     if isinstance(error, UnsupportedEncoding):
         headers["accept-encoding"] = "gzip, deflate"  # RFC 9110, 15.5.16
+    if isinstance(error, RangeNotSatisfiable):
+        headers["content-range"] = f"bytes */{error.details['size']}"
     if isinstance(error, ServerStopping) or (isinstance(error, LimitExceeded) and error.param == "connections"):
         headers["connection"] = "close"
     if status == HTTPStatus.UNAUTHORIZED:

@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import Request
 
+from infra.database.tables import Job
 from pipeline.money import usd, usd_text
 from pipeline.transcript import Transcript
 
@@ -19,12 +20,22 @@ def milliseconds(request: Request) -> int:
     return round((time.monotonic() - began) * 1000)
 
 
-def perf_headers(request: Request, model_used: str) -> dict[str, str]:
-    """The headers of every answer with sound or about sound, where its making is known when they leave."""
-    latency = str(milliseconds(request))
-    told = {"x-perf-model-used": model_used or NOBODY, "x-perf-latency-ms": latency}
+def perf_headers(request: Request, model_used: str, *, most: int | None = None) -> dict[str, str]:
+    """The headers of every answer with sound or about sound. Where nobody knows yet what it costs, `most` is what it never
+    exceeds, in micro-dollars; the latency is that until the headers leave.
+    """
+    told = {"x-perf-model-used": model_used or NOBODY, "x-perf-latency-ms": str(milliseconds(request))}
     micro = cost(request)
-    return told if micro is None else told | {"x-perf-cost-usd": cost_text(micro)}
+    if micro is not None:
+        return told | {"x-perf-cost-usd": cost_text(micro)}
+    return told if most is None else told | {"x-perf-cost-usd-max": cost_text(most)}
+
+
+def job_headers(request: Request, job: Job) -> dict[str, str]:
+    """The same for what a job has made: its cost, and this answer's own latency."""
+    latency = str(milliseconds(request))
+    made = {"x-perf-model-used": job.model_used or NOBODY, "x-perf-cost-usd": cost_text(job.captured_micro)}
+    return made | {"x-perf-latency-ms": latency}
 
 
 def omission_headers(transcript: Transcript) -> dict[str, str]:

@@ -32,7 +32,7 @@ LEAST_RATE = 512  # bytes a second, below which a body is not even thrown away
 UPLOADS = frozenset(
     {
         "/v1/audio/transcriptions", "/v1/audio/translations", "/v1/audio/jobs", "/v1/audio/estimates",
-        "/v1/files", "/v1/uploads/{upload_id}/parts",
+        "/v1/files", "/v1/uploads/{upload_id}/parts", "/asr", "/detect-language",
     }
 )  # fmt: skip
 JSON_LIMIT = 1024 * 1024  # bytes

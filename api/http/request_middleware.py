@@ -26,6 +26,7 @@ from pipeline.errors import InvalidRequest, StenopoolError
 log = logging.getLogger("stenopool.api")
 
 SYNCHRONOUS = frozenset({"/v1/audio/speech", "/v1/audio/transcriptions", "/v1/audio/translations"})
+WHISPER_ASR = frozenset({"/asr", "/detect-language"})  # as whisper-asr-webservice has them, for Bazarr
 HEALTH = frozenset({"/healthz", "/readyz"})  # served beside all slots
 NAMES = frozenset(
     {"/v1/audio/models", "/v1/audio/voices"}
@@ -34,9 +35,9 @@ PUBLIC = HEALTH | NAMES | frozenset({"/", "/version", "/docs", "/openapi.json", 
 SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 LONGEST_CLIENT_ID = 512  # characters of X-Client-Request-Id, as OpenAI has it
 EXPOSED = (
-    b"x-request-id, x-perf-request-id, x-perf-model-used, x-perf-cost-usd, x-perf-latency-ms, x-perf-gaps, x-perf-warnings, "
-    b"openai-processing-ms, deprecation, sunset, "
-    b"location, retry-after, x-should-retry, etag, idempotent-replayed, content-disposition, "
+    b"x-request-id, x-perf-request-id, x-perf-model-used, x-perf-cost-usd, x-perf-cost-usd-max, x-perf-latency-ms, "
+    b"x-perf-gaps, x-perf-warnings, openai-processing-ms, deprecation, sunset, "
+    b"location, retry-after, x-should-retry, etag, idempotent-replayed, content-disposition, accept-ranges, content-range, "
     b"x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, ratelimit, ratelimit-policy"
 )
 POLICY_VIOLATION = 1008  # RFC 6455, 7.4.1

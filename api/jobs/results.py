@@ -8,11 +8,11 @@ from functools import partial
 from itertools import takewhile
 from typing import Annotated, Any
 
-from fastapi import Response
+from fastapi import Request, Response
 from pydantic import Field, model_validator
 
-from api.dependencies import JOBS, AppContext
-from api.http.perf_metadata import cost_text, omission_headers
+from api.dependencies import AppContext
+from api.http.perf_metadata import job_headers, omission_headers
 from api.live_transcript import SoFar
 from api.rendering import Document
 from infra.database.tables import Job
@@ -26,7 +26,6 @@ from pipeline.captions.options import Layout
 from pipeline.errors import (
     Expired,
     InputMissing,
-    InvalidRequest,
     ResultLost,
     StenopoolError,
     UnsupportedValue,
@@ -96,24 +95,18 @@ def _stored(context: AppContext, job: Job) -> Transcript:
         raise why_gone(context, job) from error
 
 
+async def transcript_of(context: AppContext, job: Job) -> Transcript:
+    """A finished job's. Raises Expired, ResultLost, StorageUnavailable."""
+    return await context.renderings.in_turn(job.account_id, partial(_stored, context, job))
+
+
 def why_gone(context: AppContext, job: Job) -> StenopoolError:
     """Why its result is not in storage: its time was over a moment ago, or it is lost. Raises NotFound when the job is gone."""
     purged = context.services.jobs.get(job.account_id, job.id).purged_at is not None
     return Expired(WHAT_GOES) if purged else ResultLost()
 
 
-def sound_of(job: Job) -> tuple[str, str, int]:
-    """(storage key, format, bytes) of a speech job's sound. Raises InvalidRequest for another task, WrongState, Expired."""
-    if job.task != "speech":
-        raise InvalidRequest(
-            f"A job of the task {job.task} makes no sound; its result is at {JOBS}/{job.id}/transcript."
-        )
-    sound = finished(job).sound
-    assert sound is not None
-    return sound["key"], sound["format"], sound["bytes"]
-
-
-async def rendered(context: AppContext, job: Job, query: CaptionQuery) -> Response:
+async def rendered(request: Request, context: AppContext, job: Job, query: CaptionQuery) -> Response:
     """The transcript in the format asked for now, else in the one asked for then: written once, however often it is asked for.
 
     Raises UnsupportedValue, Expired, ResultLost, StorageUnavailable.
@@ -126,7 +119,7 @@ async def rendered(context: AppContext, job: Job, query: CaptionQuery) -> Respon
     document = await context.renderings.document(job.account_id, key, written)
     headers = {
         "content-disposition": f'inline; filename="{job.id}.{shape.extension.removeprefix(".")}"',
-        "x-perf-cost-usd": cost_text(job.captured_micro),
+        **job_headers(request, job),
         **document.headers,
     }
     return Response(document.body, media_type=shape.media_type, headers=headers)
@@ -135,13 +128,13 @@ async def rendered(context: AppContext, job: Job, query: CaptionQuery) -> Respon
 def _written(
     context: AppContext, job: Job, shape: Format, granularities: tuple[Granularity, ...], query: CaptionQuery
 ) -> Document:
-    transcript = replace(_stored(context, job), decoded=job_usage(job).audio_ms)
-    used = {"usage": transcript_usage(transcript, shape.name)} if job.task == "transcription" else {}
+    booked = job_usage(job)
+    transcript = replace(_stored(context, job), decoded=booked.audio_ms)
+    used = {"usage": transcript_usage(transcript, shape.name, booked.tokens)} if job.task == "transcription" else {}
     if query.suspect == "drop" or shape.name not in TELLS_SUSPECTS:
         transcript = shown(transcript, query.suspect)
     body = shape.render(transcript, RenderOptions(granularities=granularities, extra=used, **query.layout()))
-    told = {"x-perf-model-used": transcript.model_used, **omission_headers(transcript)}
-    return Document(body.encode(), told)
+    return Document(body.encode(), omission_headers(transcript))
 
 
 async def so_far(context: AppContext, job: Job) -> tuple[SoFar, bool]:
@@ -149,8 +142,7 @@ async def so_far(context: AppContext, job: Job) -> tuple[SoFar, bool]:
     if job.purged_at is not None:
         raise Expired(WHAT_GOES)
     if job.result_key is not None and job.status in ACTIONS["transcript"]:
-        whole = await context.renderings.in_turn(job.account_id, partial(_stored, context, job))
-        return SoFar(whole.segments), True
+        return SoFar((await transcript_of(context, job)).segments), True
     if not is_readable_in_part(job):  # in order only when all is there
         return SoFar(()), terminal(job)
     heard = partial(context.transcript_cache.so_far, context.services, job.id)
@@ -189,7 +181,11 @@ def numbered(segments: Sequence[Segment], first: int = 0) -> list[dict[str, Any]
             ],
             "suspect": list(segment.suspect),
         }
-        | {name: value for name in ("speaker", "track", "channel") if (value := getattr(segment, name)) is not None}
+        | {
+            name: value
+            for name in ("speaker", "speaker_confidence", "track", "channel")
+            if (value := getattr(segment, name)) is not None
+        }
         for number, segment in enumerate(segments, start=first)
     ]
 

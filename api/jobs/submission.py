@@ -63,7 +63,7 @@ class _Asked:
     def asker(self) -> Asker:
         """The same for whoever makes jobs ready."""
         caller = self.caller
-        return Asker(caller.account_id, caller.tier, caller.key_id, self.request.state.request_id)
+        return Asker(caller.account_id, caller.tier, caller.key_id or None, self.request.state.request_id)
 
 
 async def create_job(request: Request, context: AppContext, caller: Principal, *, task: Task | None = None) -> Response:
@@ -90,6 +90,27 @@ async def create_job(request: Request, context: AppContext, caller: Principal, *
     if "idempotent-replayed" in answer.headers:
         await sink.abort()
     return answer
+
+
+async def job_over(
+    request: Request, context: AppContext, caller: Principal, given: dict[str, Any], sink: StorageSink
+) -> Job:
+    """A new job over the recording that `sink` has taken, with the fields `given`; workers know of it. Raises as `create_job`."""
+    asked = _Asked(request, context, caller, None)
+    try:
+        fields = job_fields(context.services, given)
+        announce_shutdown(request, context.services.catalog.model(fields.model))
+        assert isinstance(fields, JobFields)
+        heard = await context.transfer(partial(_uploaded, fields, sink))
+        new, kept_request, once, _ = await context.query(partial(_put_together, asked, fields, heard))
+        job, _ = await _made(context, new, once, kept_request)
+    except DatabaseUnavailable:
+        raise  # as above
+    except BaseException:
+        await sink.abort()
+        raise
+    await wake_workers(context, job)
+    return job
 
 
 def refuse_unheard(context: AppContext, given: dict[str, Any]) -> None:

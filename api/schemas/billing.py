@@ -151,6 +151,7 @@ def receipt_object(receipt: Receipt) -> dict[str, Any]:
         "audio_ratio": receipt.ratio,
         "currency": CURRENCY,
         "cost_usd": usd(receipt.cost),
+        "latency_ms": receipt.latency_ms,
         "created_at": epoch(receipt.created_at),
         "updated_at": epoch(receipt.updated_at),
     }

@@ -7,8 +7,11 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from infra.requests.number_bounds import EpochSeconds
+from pipeline.errors import InvalidRequest
 from pipeline.lifecycle import JobStatus
 from pipeline.options import Task
+
+MOST_IDS = 100  # jobs in one question
 
 
 class JobQuery(BaseModel):
@@ -25,8 +28,22 @@ class JobQuery(BaseModel):
     batch_id: str | None = Field(
         None, max_length=200, description="The jobs of this batch, which are listed nowhere else."
     )
+    ids: str | None = Field(
+        None,
+        max_length=200 * MOST_IDS,
+        description=f"At most {MOST_IDS} jobs' ids, by commas: only those, all on one page, those of batches too.",
+    )
     created_after: EpochSeconds | None = None
     created_before: EpochSeconds | None = None
+
+    def named(self) -> list[str] | None:
+        """The jobs that are asked for by their ids, if any are. Raises InvalidRequest for too many."""
+        if self.ids is None:
+            return None
+        named = list(dict.fromkeys(part.strip() for part in self.ids.split(",") if part.strip()))
+        if len(named) > MOST_IDS:
+            raise InvalidRequest(f"`ids` has more than {MOST_IDS} jobs; ask for the rest by itself.", param="ids")
+        return named
 
 
 def page(items: list[dict[str, Any]], *, has_more: bool) -> dict[str, Any]:

@@ -83,6 +83,11 @@ class BackgroundWork(Generic[Result, Piece]):
         """Whether the work is over; what can be taken then is all there is."""
         return self._task.done()
 
+    @property
+    def succeeded(self) -> bool:
+        """Whether it is over, and `result` raises nothing."""
+        return self._task.done() and not self._task.cancelled() and self._task.exception() is None
+
     def take(self) -> list[Piece]:
         """The pieces handed out since the last time."""
         pieces, self._pieces = self._pieces, []

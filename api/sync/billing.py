@@ -13,7 +13,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import threading
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from types import TracebackType
@@ -29,51 +32,94 @@ from infra.money.receipts import NewReceipt
 from infra.wiring import Services
 from pipeline.errors import StenopoolError
 from pipeline.options import SpeechOptions, Task, TranscriptionOptions
-from pipeline.pricing import Usage, by_tokens, charge, estimated_usage, heard_usage, is_free, spoken_ms, spoken_usage
+from pipeline.pricing import (
+    Usage,
+    by_text,
+    charge,
+    estimated_usage,
+    heard_usage,
+    is_free,
+    most_usage,
+    spoken_ms,
+    spoken_usage,
+)
 from pipeline.run import Speech
-from pipeline.transcript import Transcript
+from pipeline.transcript import TokenUsage, Transcript
 
 log = logging.getLogger("stenopool.api")
 
 
-def subject_of(request: Request) -> str:
-    """What the ledger calls the request, and its answer `x-perf-request-id`: ours, not one that a caller may send again."""
-    own_id: str = request.state.own_id
-    return own_id
-
-
 class Bill:
-    """One request's. Every method but `cost_ahead` waits for the database: call it where the work is done, one at a time."""
+    """One request's. Methods wait for the database: call them where the work is done, one at a time; `promise` from anywhere.
+
+    `subject` is what the ledger calls the request; `whole_ms` how long its recording is at most, None where nobody can say.
+    """
 
     def __init__(
-        self, services: Services, caller: Principal, subject: str, options: TranscriptionOptions | SpeechOptions
-    ):
+        self,
+        services: Services,
+        caller: Principal,
+        subject: str,
+        options: TranscriptionOptions | SpeechOptions,
+        *,
+        began: float | None = None,
+    ) -> None:
+        """`began`: the monotonic time at which the request came."""
         self._services = services
         self._caller = caller
         self._subject = subject
         self._options = options
+        self._began = time.monotonic() if began is None else began
         self._prices = services.catalog.model(options.model).prices
         self._ratio: Decimal | None = None  # asked for at the first hold, which is when the request is accepted
         self._held = self._expected = 0  # micro-dollars; ms of sound
         self._open = self._settled = False
+        self._most: int | None = None  # micro-dollars, once that is promised
+        self._promising = threading.Lock()
+        self.whole_ms: int | None = None
         self.micro = 0  # what it has cost, once settled
+        self.tokens: TokenUsage | None = None  # what the receipt has of them, once settled
 
     @property
     def task(self) -> Task:
         """As receipts call it."""
         return self._options.task if isinstance(self._options, TranscriptionOptions) else "speech"
 
-    @property
-    def cost_ahead(self) -> int | None:
-        """What speech is going to cost, where that is known before it is made: not by tokens, which nobody can count yet."""
-        if by_tokens(self._prices):
-            return None
-        return charge(Usage(characters=self.characters), self._prices).micro
+    @classmethod
+    def of(
+        cls, request: Request, services: Services, caller: Principal, options: TranscriptionOptions | SpeechOptions
+    ) -> Self:
+        """The bill of this request, whose id is ours: not one that a caller may send again."""
+        return cls(services, caller, request.state.own_id, options, began=request.state.started_at)
 
     @property
-    def characters(self) -> int:
-        """Of the text to speak."""
-        return len(self._text)
+    def cost_ahead(self) -> int | None:
+        """What speech is going to cost, where its text alone decides: nobody can count tokens or seconds yet."""
+        return charge(Usage(characters=len(self._text)), self._prices).micro if by_text(self._prices) else None
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it costs nothing, however much it is."""
+        return is_free(self._prices)
+
+    def promise(self) -> int | None:
+        """The most that it is going to cost, in micro-dollars: from now on no more is captured. None where nobody can say.
+
+        It waits for the database only where nothing is held yet. Raises DatabaseUnavailable.
+        """
+        with self._promising:
+            if self._most is None and not self._settled:
+                self._most = self._dearest()
+            return self._most
+
+    def _dearest(self) -> int | None:
+        if isinstance(self._options, SpeechOptions):
+            usage = most_usage(self._prices, text=self._text, speed=self._options.speed)
+        elif self.whole_ms is not None:
+            usage = most_usage(self._prices, audio_ms=self.whole_ms, text=self._text)
+        else:
+            return None
+        return self._price(usage)
 
     def expect(self, audio_ms: int) -> None:
         """So much sound is about to be heard: set aside what is missing for it.
@@ -115,14 +161,14 @@ class Bill:
 
     def settle_spoken(self, speech: Speech) -> None:
         """It has been spoken, to its end or as far as the client listened."""
-        usage = spoken_usage(self._prices, text=self._text, audio_ms=speech.milliseconds, reported=speech.usage)
+        usage = spoken_usage(text=self._text, audio_ms=speech.milliseconds, reported=speech.usage)
         self._settle(usage, speech.model_used)
 
     def settle_spoken_part(self, speech: Speech) -> None:
         """The provider broke off, and what it had spoken was sent. How much of the text that was, follows from its length."""
         whole = max(1, spoken_ms(self._text))
         part = self._text[: len(self._text) * min(whole, speech.milliseconds) // whole]
-        usage = spoken_usage(self._prices, text=part, audio_ms=speech.milliseconds, reported=speech.usage)
+        usage = spoken_usage(text=part, audio_ms=speech.milliseconds, reported=speech.usage)
         self._settle(usage, speech.model_used)
 
     def release(self) -> None:
@@ -193,14 +239,23 @@ class Bill:
             usage=usage,
             prices=self._prices,
             ratio=self._in_force(),
+            latency_ms=round(1000 * (time.monotonic() - self._began)),
         )
-        self._settled = True
+        receipt, self.tokens = self._final(receipt), usage.tokens
         self._services.renewal.drop(self._subject)
         try:
             self.micro = self._services.ledger.settle(self._subject, receipt, within=self._minutes(usage.audio_ms)).cost
         except StenopoolError as error:
             self.micro = receipt.cost
             log.warning("finished work could not be booked: %s", error.code)
+
+    def _final(self, receipt: NewReceipt) -> NewReceipt:
+        """Within what was promised; whoever asks for a promise from now on hears this."""
+        with self._promising:
+            self._settled = True
+            kept = receipt if self._most is None else replace(receipt, most=self._most)
+            self._most = kept.cost
+        return kept
 
     def _minutes(self, ms: int) -> quota.Within | None:
         """What settles the day's minutes, where any were taken."""

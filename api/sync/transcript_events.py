@@ -9,8 +9,9 @@ from infra.requests.usage_object import tokens
 from pipeline.formats.diarized_json import check_told, diarized
 from pipeline.formats.json import languages, logprob
 from pipeline.options import TranscriptionOptions
-from pipeline.quality.omissions import told
-from pipeline.transcript import Segment, Transcript
+from pipeline.quality.omissions import quality, told
+from pipeline.text.speaker_turns import label
+from pipeline.transcript import Segment, TokenUsage, Transcript
 from pipeline.word_spacing import space_between
 
 Event = dict[str, Any]
@@ -21,13 +22,15 @@ class TranscriptEvents:
 
     def __init__(self, options: TranscriptionOptions) -> None:
         self._options = options
-        self._told = 0  # segments
+        self._told = 0  # segments, with who speaks
+        self._open = False  # whether who speaks is not known before the end
         self._last = ""
 
     def segments(self, fresh: Sequence[Segment]) -> Iterator[Event]:
         """What to say of them."""
         for segment in fresh:
-            if not self._options.diarized:
+            self._open = self._open or not self._options.diarized or label(segment) is None
+            if self._open:
                 yield from self._delta(segment.text)
                 continue
             shown = diarized(self._told, segment)
@@ -40,8 +43,15 @@ class TranscriptEvents:
             yield {"type": "transcript.text.delta", "delta": space_between(self._last, text) + text}
             self._last = text[-1]  # its script decides whether a space comes next
 
-    def end(self, transcript: Transcript) -> Event:
-        """The last event. Its `usage` is of one kind only, counted tokens; without a count there is none.
+    def late(self, transcript: Transcript) -> Iterator[Event]:
+        """The segments whose speakers are known only now, after all text."""
+        if self._options.diarized:
+            check_told(transcript)
+            fresh = transcript.segments[self._told :]
+            yield from (diarized(number, segment) for number, segment in enumerate(fresh, start=self._told))
+
+    def end(self, transcript: Transcript, booked: TokenUsage | None = None) -> Event:
+        """The last event. Its `usage` is of one kind only, tokens: those that are `booked`, else a provider's count, or none.
 
         Raises UnsupportedValue when speakers were to be told apart and nobody did.
         """
@@ -51,8 +61,10 @@ class TranscriptEvents:
             "type": "transcript.text.done",
             "text": transcript.text,
             **languages(transcript),
+            **(quality(transcript) if self._options.diarized else {}),
             **told(transcript),
         }
         if transcript.logprobs and "logprobs" in self._options.include:
             event["logprobs"] = [logprob(one) for one in transcript.logprobs]
-        return event | ({"usage": tokens(transcript.usage)} if transcript.usage else {})
+        used = booked or transcript.usage
+        return event | ({"usage": tokens(used)} if used else {})

@@ -13,7 +13,7 @@ or a job.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 from fastapi import Request, Response
@@ -24,7 +24,7 @@ from api.http.perf_metadata import omission_headers, perf, perf_headers
 from api.http.sse import EVENT_STREAM, KEEPALIVE, KEEPALIVE_SECONDS, STREAM_HEADERS, Stream, event
 from api.sync.background_work import BackgroundWork
 from api.sync.handed_out import HandedOut, Told
-from api.sync.transcript_events import TranscriptEvents
+from api.sync.transcript_events import Event, TranscriptEvents
 from infra.requests.usage_object import transcript_usage
 from pipeline import formats
 from pipeline.errors import StenopoolError
@@ -33,6 +33,7 @@ from pipeline.options import TranscriptionOptions
 from pipeline.transcript import Transcript
 
 Hearing = BackgroundWork[Transcript, Told]
+Headers = dict[str, str]
 # Seconds, less than proxies have; a provider that hangs over a short recording is given up before that.
 JSON_PATIENCE = 45.0
 STREAM_PATIENCE = 10.0  # seconds in which a stream's failure can still be told by a status
@@ -40,88 +41,108 @@ JSON = "application/json"
 SPACE = b" "
 
 
-async def as_body(request: Request, hearing: Hearing, options: TranscriptionOptions) -> Response:
-    """The transcript in the format that was asked for. Raises what the work raises, while there is a status to tell it."""
-    shape = formats.load(options.response_format)
-    patience = JSON_PATIENCE if shape.media_type == JSON else None
-    if not await hearing.watched(request.receive, seconds=patience):
-        return Stream(_spaced(request, hearing, options), media_type=JSON, headers=STREAM_HEADERS)
-    transcript = hearing.result()
-    headers = perf_headers(request, transcript.model_used) | omission_headers(transcript)
-    return Response(_written(request, transcript, options), media_type=shape.media_type, headers=headers)
+class Answer:
+    """One request's. `so_far(model)` are the headers of an answer that begins before its end is known."""
 
+    def __init__(
+        self,
+        request: Request,
+        hearing: Hearing,
+        options: TranscriptionOptions,
+        so_far: Callable[[str], Awaitable[Headers]],
+    ) -> None:
+        self._request, self._hearing, self._options = request, hearing, options
+        self._so_far = so_far
 
-async def as_events(
-    request: Request, hearing: Hearing, options: TranscriptionOptions, handed_out: HandedOut
-) -> Response:
-    """Deltas as chunks are heard. What fails before the first is told by a status, later by an error event.
+    async def as_body(self) -> Response:
+        """The transcript in the format that was asked for. Raises what the work raises, while there is a status to tell it."""
+        shape = formats.load(self._options.response_format)
+        patience = JSON_PATIENCE if shape.media_type == JSON else None
+        if not await self._hearing.watched(self._request.receive, seconds=patience):
+            headers = await self._early("") | STREAM_HEADERS
+            return Stream(self._spaced(), media_type=JSON, headers=headers)
+        transcript = self._hearing.result()
+        headers = perf_headers(self._request, transcript.model_used) | omission_headers(transcript)
+        return Response(self._written(transcript), media_type=shape.media_type, headers=headers)
 
-    `handed_out` learns what leaves.
-    """
-    headers, first = STREAM_HEADERS, list[Told]()
-    if await hearing.watched(request.receive, seconds=STREAM_PATIENCE):
-        first = hearing.take()
-        if hearing.ended:
-            headers = headers | perf_headers(request, hearing.result().model_used)
-        elif first:
-            headers = headers | perf_headers(request, first[-1][1])
-    return Stream(_events(request, hearing, options, first, handed_out), media_type=EVENT_STREAM, headers=headers)
+    async def as_events(self, handed_out: HandedOut) -> Response:
+        """Deltas as chunks are heard. What fails before the first is told by a status, later by an error event.
 
+        `handed_out` learns what leaves.
+        """
+        first = list[Told]()
+        if await self._hearing.watched(self._request.receive, seconds=STREAM_PATIENCE):
+            first = self._hearing.take()
+        headers = await self._head(first) | STREAM_HEADERS
+        return Stream(self._events(first, handed_out), media_type=EVENT_STREAM, headers=headers)
 
-def _written(request: Request, transcript: Transcript, options: TranscriptionOptions) -> bytes:
-    extra: dict[str, Any] = {"perf": perf(request, transcript.model_used, transcript.audio_ms), **x_groq(request)}
-    if options.task == "transcription":
-        extra = {"usage": transcript_usage(transcript, options.response_format), **extra}
-    how = RenderOptions(granularities=options.timestamp_granularities, extra=extra)
-    return formats.load(options.response_format).render(transcript, how).encode()
+    async def _head(self, first: Sequence[Told]) -> Headers:
+        """Raises what the work raises, unless some of it is ready to be handed out, which is then paid."""
+        if self._hearing.succeeded or (self._hearing.ended and not first):
+            return perf_headers(self._request, self._hearing.result().model_used)
+        return await self._early(first[-1][1] if first else "")
 
+    async def _early(self, model: str) -> Headers:
+        """Whoever is to have an answer leaves the work alone no longer than that lasts."""
+        try:
+            return await self._so_far(model)
+        except BaseException:
+            self._hearing.leave()
+            raise
 
-async def _spaced(request: Request, hearing: Hearing, options: TranscriptionOptions) -> AsyncGenerator[bytes, None]:
-    try:
-        yield SPACE
-        while not await hearing.news(seconds=KEEPALIVE_SECONDS):
+    def _written(self, transcript: Transcript) -> bytes:
+        request, options = self._request, self._options
+        extra: dict[str, Any] = {"perf": perf(request, transcript.model_used, transcript.audio_ms), **x_groq(request)}
+        if options.task == "transcription":
+            used = transcript_usage(transcript, options.response_format, request.state.tokens)
+            extra = {"usage": used, **extra}
+        how = RenderOptions(granularities=options.timestamp_granularities, extra=extra)
+        return formats.load(options.response_format).render(transcript, how).encode()
+
+    async def _spaced(self) -> AsyncGenerator[bytes, None]:
+        try:
             yield SPACE
+            while not await self._hearing.news(seconds=KEEPALIVE_SECONDS):
+                yield SPACE
+            try:
+                transcript = self._hearing.result()
+            except Exception as error:
+                yield json.dumps(content_of(error), ensure_ascii=False).encode()
+                raise  # an answer that breaks off
+            yield self._written(transcript)
+        finally:
+            self._hearing.leave()
+
+    async def _events(self, first: Sequence[Told], handed_out: HandedOut) -> AsyncGenerator[bytes, None]:
+        """The deltas, put together, are the text of the last event. Always at least that one, or an error."""
+        written, ended, fresh = TranscriptEvents(self._options), False, first
         try:
-            transcript = hearing.result()
-        except Exception as error:
-            yield json.dumps(content_of(error), ensure_ascii=False).encode()
-            raise  # an answer that breaks off
-        yield _written(request, transcript, options)
-    finally:
-        hearing.leave()
-
-
-async def _events(
-    request: Request,
-    hearing: Hearing,
-    options: TranscriptionOptions,
-    first: Sequence[Told],
-    handed_out: HandedOut,
-) -> AsyncGenerator[bytes, None]:
-    """The deltas, put together, are the text of the last event. Always at least that one, or an error."""
-    written, ended = TranscriptEvents(options), False
-    try:
-        for segments, _ in first:
-            handed_out.leaves()
-            for told in written.segments(segments):
+            while True:
+                for segments, _ in fresh:
+                    handed_out.leaves()
+                    for told in written.segments(segments):
+                        yield event(told)
+                if ended:
+                    break
+                while not await self._hearing.news(seconds=KEEPALIVE_SECONDS):
+                    yield KEEPALIVE
+                ended = self._hearing.ended
+                fresh = self._hearing.take()
+            try:
+                last = list(self._last(written))
+            except Exception as error:
+                yield event(content_of(error))
+                if isinstance(error, StenopoolError):
+                    return
+                raise  # to be logged
+            for told in last:
                 yield event(told)
-        while not ended:
-            if not await hearing.news(seconds=KEEPALIVE_SECONDS):
-                yield KEEPALIVE
-                continue
-            ended = hearing.ended
-            for segments, _ in hearing.take():
-                handed_out.leaves()
-                for told in written.segments(segments):
-                    yield event(told)
-        try:
-            transcript = hearing.result()
-            end = written.end(transcript)
-        except Exception as error:
-            yield event(content_of(error))
-            if isinstance(error, StenopoolError):
-                return
-            raise  # to be logged
-        yield event({**end, "perf": perf(request, transcript.model_used, transcript.audio_ms)})
-    finally:
-        hearing.leave()
+        finally:
+            self._hearing.leave()
+
+    def _last(self, written: TranscriptEvents) -> Iterator[Event]:
+        """Raises what the work raises."""
+        transcript = self._hearing.result()
+        end = written.end(transcript, self._request.state.tokens)
+        yield from written.late(transcript)
+        yield {**end, "perf": perf(self._request, transcript.model_used, transcript.audio_ms)}

@@ -9,7 +9,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-from infra.database.session import Transaction, run
+from infra.database.session import Transaction, run_beside
 
 
 class now(FunctionElement[float]):  # noqa: N801  written like the SQL function it stands for
@@ -36,4 +36,4 @@ _NOW = select(now())
 
 def read_clock(session: Transaction) -> float:
     """The database's time, as a value."""
-    return float(run(session, _NOW, {}).scalar_one())
+    return float(run_beside(session, _NOW, {}).scalar_one())

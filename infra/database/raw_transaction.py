@@ -37,6 +37,10 @@ class Rows(list[Any]):
 
     one_or_none = first  # who asks so names a unique key
 
+    def one(self) -> Any:
+        """The same, where one is certainly there."""
+        return self[0]
+
     def scalar_one_or_none(self) -> Any:
         """The first column of the first row."""
         return self[0][0] if self else None

@@ -141,9 +141,16 @@ def run(session: Transaction, statement: Executable, values: Mapping[str, Any]) 
     It goes past the session's own machinery, which would cost as much again: for statements that every request runs, each built
     once and always given values of the same names.
     """
+    if not isinstance(session, RawTransaction):
+        session.flush()
+    return run_beside(session, statement, values)
+
+
+def run_beside(session: Transaction, statement: Executable, values: Mapping[str, Any]) -> CursorResult[Any] | Rows:
+    """As `run`, over rows with which nothing that the session has still to write has to do: that is written once, at the end, and
+    not again and again."""
     if isinstance(session, RawTransaction):
         return session.run(statement, values)
-    session.flush()
     return session.connection().execute(statement, values)
 
 

@@ -629,6 +629,7 @@ class Receipt(SQLModel, table=True):
     prices: dict[str, str] | None = _json()
     ratio: str = "1"
     cost: int = Field(default=0, sa_type=BigInteger)  # micro-dollars
+    latency_ms: int | None = Field(default=None, sa_type=BigInteger)  # the whole work's; None: of before this was kept
     created_at: float = Field(sa_type=Double)
     updated_at: float = Field(sa_type=Double)  # later than that only for a job that was retried
 

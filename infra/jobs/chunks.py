@@ -48,7 +48,7 @@ SAMPLE_RATE = 16_000  # of everything that is cut
 class ChunkProgress(Store):
     """start_fetch, note_input, counts_minutes, take_minutes, cover, add_chunk, cut_done, complete_chunk, fail_chunk.
 
-    All raise LeaseLost when fenced.
+    All that change something raise LeaseLost when fenced.
     """
 
     def start_fetch(self, lease: Lease) -> None:
@@ -94,9 +94,9 @@ class ChunkProgress(Store):
         return job
 
     def counts_minutes(self, lease: Lease) -> bool:
-        """Whether what the job hears counts among the minutes of a day that its account may use."""
-        with self._database.write() as session:
-            return job_minutes.counts(session, held_job(session, lease))
+        """Whether what the job hears counts among the minutes of a day that its account may use. Nobody is fenced for a look."""
+        with self._database.read() as session:
+            return job_minutes.counts(session, lease.job_id)
 
     def take_minutes(self, lease: Lease, ms: int) -> None:
         """The whole recording lasts `ms`: take them from the day's minutes. Raises QuotaExceeded, BeyondLimit."""

@@ -19,9 +19,9 @@ from sqlmodel import col
 
 from infra.database.clock import read_clock
 from infra.database.tables import Chunk, Job
-from infra.jobs.queue.fair_order import Key, charge, claimable_now, next_piece
+from infra.jobs.queue.fair_order import Due, Key, charge, claimable_now, due_now, next_piece
 from infra.jobs.queue.row_claims import Claimed, take
-from infra.jobs.queue.slow_work import SlowRoom, lock_slow_work, slow_room
+from infra.jobs.queue.slow_work import NO_ROOM, lock_slow_work, slow_room
 from infra.jobs.transitions import (
     Lease,
     Store,
@@ -50,27 +50,32 @@ class Claims(Store):
 
     def claim_next(self, role: str, worker: str) -> Claimed | None:
         """The waiting piece of this role's work whose turn it is (`infra.jobs.queue.fair_order`), or None: none is due."""
-        if not self._any_due(role):
+        due = self._due(role)
+        if due is None:
             return None
         passed: set[Key] = set()
         for tries in range(1, TRIES + 1):
             with self._database.write() as session:
-                claimed = self._claim_next(session, role, worker, passed)
+                claimed = self._claim_next(session, role, worker, due, passed)
             if claimed is not None or len(passed) < tries:
                 return claimed
         return None
 
-    def _any_due(self, role: str) -> bool:
-        """A look that locks nothing: SQLite's one writer is not kept from heartbeats by those who are woken for nothing."""
+    def _due(self, role: str) -> Due | None:
+        """None: nothing can be claimed. A look that locks nothing: SQLite's one writer is not kept from heartbeats by those who are
+        woken for nothing."""
         with self._database.read() as session:
-            return claimable_now(session, role, read_clock(session), 1) > 0
+            due = due_now(session, role)
+            may = due.fast or (due.slow and claimable_now(session, role, due.at, 1) > 0)
+            return due if may else None
 
-    def _claim_next(self, session: Session, role: str, worker: str, passed: set[Key]) -> Claimed | None:
-        piece = next_piece(session, role, read_clock(session), slow_room(session, role), passed)
+    def _claim_next(self, session: Session, role: str, worker: str, due: Due, passed: set[Key]) -> Claimed | None:
+        room = slow_room(session, role) if due.slow else NO_ROOM
+        piece = next_piece(session, role, due.at, room, passed)
         if piece is not None and piece.slow:
             lock_slow_work(session, role)
             if not slow_room(session, role).is_open_to(piece.account_id):
-                piece = next_piece(session, role, read_clock(session), SlowRoom(0), passed)
+                piece = next_piece(session, role, due.at, NO_ROOM, passed)
         if piece is None:
             return None
         claimed = take(session, piece.job_id, piece.idx, worker, self._lease_seconds)

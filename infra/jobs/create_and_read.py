@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal, NamedTuple
@@ -124,17 +124,19 @@ class JobRows(Store):
         model: str | None = None,
         client_reference_id: str | None = None,
         batch_id: str | None = None,
+        ids: Collection[str] | None = None,
         created_after: float | None = None,
         created_before: float | None = None,
     ) -> tuple[builtins.list[Job], bool]:
-        """A page by creation time, and whether more follows it (with `before`: precedes it); of a batch only where it is named.
+        """A page by creation time, and whether more follows it (with `before`: precedes it); of a batch only where it, or the job,
+        is named.
 
         Raises InvalidRequest for a cursor that is not one of the account's jobs.
         """
         wanted = {"status": status, "task": task, "model": model, "client_reference_id": client_reference_id}
         statement = select(Job).where(
             col(Job.account_id) == account_id,
-            col(Job.batch_id).is_(None) if batch_id is None else col(Job.batch_id) == batch_id,
+            *_of_batch(batch_id, ids),
             *(getattr(Job, name) == value for name, value in wanted.items() if value is not None),
         )
         if created_after is not None:
@@ -166,6 +168,15 @@ class JobRows(Store):
         rows = select(Chunk).where(col(Chunk.job_id) == job_id).order_by(col(Chunk.idx))
         with self._database.read() as session:
             return builtins.list(session.scalars(rows))
+
+
+def _of_batch(batch_id: str | None, ids: Collection[str] | None) -> Iterator[ColumnElement[bool]]:
+    if ids is not None:
+        yield col(Job.id).in_(ids)
+    if batch_id is not None:
+        yield col(Job.batch_id) == batch_id
+    elif ids is None:
+        yield col(Job.batch_id).is_(None)
 
 
 def _told() -> ColumnElement[str | None]:
@@ -205,6 +216,7 @@ def _insert(session: Session, new: NewJob) -> Job:
         **given,
         **(new.terms.columns() if new.terms else {}),
         media_id=new.media.id if new.media else None,
+        kept=True,  # as count_new counts it
         status=JobStatus.QUEUED,
         stage=Stage.WAITING,
         run_at=time,

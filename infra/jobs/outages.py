@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from infra.database.clock import now, read_clock
+from infra.database.session import run
 from infra.database.tables import Chunk, Job, Outage
 from infra.jobs.job_walk import JobWalk
 from infra.jobs.transitions import Lease, all_heard, held_chunk, held_job, note, put_back, put_chunk_back
@@ -77,7 +78,7 @@ class Outages(JobWalk):
     def answered(self, places: Collection[str]) -> bool:
         """Work has got through: these are not away. True: one of them was thought to be."""
         with self._database.read() as session:
-            away = set(session.scalars(select(col(Outage.place)).where(_AWAY))) & set(places)
+            away = {place for (place,) in run(session, _PLACES_AWAY, {})} & set(places)
         if not away:
             return False
         with self._database.write() as session:
@@ -237,3 +238,4 @@ def _go_on(session: Session, job: Job, time: float) -> int:
 
 
 _AWAY: ColumnElement[bool] = col(Outage.since).is_not(None)
+_PLACES_AWAY = select(col(Outage.place)).where(_AWAY)  # built once: all work that is done asks

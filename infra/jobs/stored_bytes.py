@@ -13,11 +13,12 @@ for what comes next.
 
 from __future__ import annotations
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from infra.database.erasures import erase
+from infra.database.session import run
 from infra.database.tables import Chunk, Job, Media
 from infra.keys.account_limits import change_stored, take_result, take_stored
 from infra.media import let_go
@@ -35,17 +36,16 @@ def folder_of(job: Job) -> str:
 def count_new(session: Session, job: Job) -> None:
     """A new job, its row in this transaction. Raises LimitExceeded."""
     take_result(session, job.account_id)
-    job.kept = True
     count(session, job, int((job.blobs or {}).get("bytes", 0)), refuse=True)
 
 
 def count(session: Session, job: Job, size: int, *, refuse: bool) -> None:
     """The job keeps so many bytes more, or (below 0) less. Raises LimitExceeded where it is to `refuse` what has no room."""
+    job.stored_bytes += size
     if refuse and size > 0:
         take_stored(session, job.account_id, size)
     else:
         change_stored(session, job.account_id, size)
-    job.stored_bytes += size
 
 
 def keep_sound(session: Session, job: Job, chunk: Chunk, size: int) -> None:
@@ -64,12 +64,9 @@ def drop_sound(session: Session, job: Job, chunk: Chunk) -> None:
 
 def drop_all_sound(session: Session, job: Job) -> None:
     """The same of all chunks of a job that has ended, whose counter says nothing of them any more where it was cancelled."""
-    waiting = (col(Chunk.job_id) == job.id, col(Chunk.sound_bytes) > 0)
-    session.flush()
-    size = sum(session.scalars(select(col(Chunk.sound_bytes)).where(*waiting)))
+    size = sum(waiting for (waiting,) in run(session, _WAITING, {"of_job": job.id}))
     if size:
-        zero = update(Chunk).where(*waiting).values(sound_bytes=0)
-        session.execute(zero.execution_options(synchronize_session=False))
+        run(session, _NONE_WAITS, {"of_job": job.id})
         count(session, job, -min(size, job.stored_bytes), refuse=False)
 
 
@@ -102,3 +99,8 @@ def leave_cancelled(session: Session, job: Job, now: float) -> None:
 def _needed(session: Session, job: Job) -> bool:
     others = (col(Job.media_id) == job.media_id, col(Job.id) != job.id, col(Job.status).in_(LIVE))
     return session.execute(select(col(Job.id)).where(*others).limit(1)).first() is not None
+
+
+_SOUND = (col(Chunk.job_id) == bindparam("of_job"), col(Chunk.sound_bytes) > 0)
+_WAITING = select(col(Chunk.sound_bytes)).where(*_SOUND)
+_NONE_WAITS = update(Chunk).where(*_SOUND).values(sound_bytes=0)

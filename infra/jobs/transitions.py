@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, false, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, false, insert, or_, select, update
 from sqlalchemy.orm import Session
-from sqlmodel import col
+from sqlmodel import SQLModel, col
 
 from infra.database.clock import read_clock
-from infra.database.session import Database
+from infra.database.session import Database, run_beside
 from infra.database.tables import Chunk, Job, JobEvent
 from infra.encryption.secret_box import PLAIN, SecretBox
 from infra.jobs.stored_bytes import drop_all_sound, leave_cancelled
@@ -96,14 +96,12 @@ def all_heard(job: Job) -> bool:
 
 def lock_job(session: Session, job_id: str, *, skip_locked: bool = False) -> Job | None:
     """The row, ours until the transaction ends; None when it was deleted, or is somebody else's and we do not wait."""
-    statement = select(Job).where(col(Job.id) == job_id).with_for_update(skip_locked=skip_locked)
-    return session.scalars(statement).one_or_none()
+    return session.scalars(_UNLESS_LOCKED if skip_locked else _LOCKED, {"of_job": job_id}).one_or_none()
 
 
 def lock_chunk(session: Session, job_id: str, idx: int) -> Chunk | None:
     """The chunk's row; lock its job first."""
-    statement = select(Chunk).where(col(Chunk.job_id) == job_id, col(Chunk.idx) == idx).with_for_update()
-    return session.scalars(statement).one_or_none()
+    return session.scalars(_CHUNK, {"of_job": job_id, "of_idx": idx}).one_or_none()
 
 
 def lock_own_job(session: Session, account_id: str, job_id: str) -> Job:
@@ -157,7 +155,7 @@ def drop_chunk_lease(chunk: Chunk, status: ChunkStatus) -> None:
 
 def note(session: Session, job: Job, kind: str, now: float, **data: Any) -> None:
     """One line of the audit timeline."""
-    session.add(JobEvent(job_id=job.id, at=now, type=kind, data=data or None))
+    run_beside(session, _NOTE, {"job_id": job.id, "at": now, "type": kind, "data": data or None})
 
 
 def move(job: Job, target: JobStatus, now: float) -> None:
@@ -230,3 +228,14 @@ def put_chunk_back(chunk: Chunk, run_at: float) -> None:
     drop_chunk_lease(chunk, ChunkStatus.PENDING)
     chunk.run_at = run_at
     chunk.dispatched_at = None
+
+
+# Built once: to build a statement takes many times as long as to run it.
+_NOTE = insert(SQLModel.metadata.tables[str(JobEvent.__tablename__)])
+_JOB = select(Job).where(col(Job.id) == bindparam("of_job"))
+_LOCKED, _UNLESS_LOCKED = _JOB.with_for_update(), _JOB.with_for_update(skip_locked=True)
+_CHUNK = (
+    select(Chunk)
+    .where(col(Chunk.job_id) == bindparam("of_job"), col(Chunk.idx) == bindparam("of_idx"))
+    .with_for_update()
+)

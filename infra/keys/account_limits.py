@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, func, select, update
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
+from infra.database.session import run_beside
 from infra.database.tables import Account, Job, Media, WebhookEndpoint
 from infra.keys.tiers import Limits, limits_of
 from pipeline.errors import BeyondLimit, LimitExceeded
@@ -62,6 +63,8 @@ def take_stored(session: Session, account_id: str, most: int, *, at_least: int |
     """Count so many bytes more as stored, or as many as there is room for; how many. Raises LimitExceeded below `at_least`,
     which is all of them where it is not given."""
     least = most if at_least is None else at_least
+    if not most:
+        return 0
     limits, used, _ = _locked(session, account_id)
     room = most if limits.stored_bytes is None else max(0, limits.stored_bytes - used)
     if limits.stored_bytes is not None and least > room:
@@ -82,13 +85,7 @@ def take_result(session: Session, account_id: str) -> None:
 def change_stored(session: Session, account_id: str, size: int, *, results: int = 0) -> None:
     """Count so much more, or (below 0) less, whatever the limit."""
     if size or results:
-        session.flush()
-        session.execute(
-            update(Account)
-            .where(col(Account.id) == account_id)
-            .values(stored_bytes=col(Account.stored_bytes) + size, stored_results=col(Account.stored_results) + results)
-            .execution_options(synchronize_session=False)
-        )
+        run_beside(session, _CHANGE, {"account": account_id, "more": size, "results": results})
 
 
 def live_jobs(account_id: str) -> Select[Any]:
@@ -104,7 +101,7 @@ def endpoints_of(account_id: str) -> Select[Any]:
 
 def standings(session: Session, account_id: str) -> dict[str, Standing]:
     """Of every limit that is kept in the database, by its name."""
-    limits, stored_bytes, stored_results = _read(session, _OF_ACCOUNT.where(col(Account.id) == account_id))
+    limits, stored_bytes, stored_results = _read(session, _OF_ACCOUNT, account_id)
     return {
         "concurrent_jobs": Standing(_count(session, live_jobs(account_id)), limits.concurrent_jobs),
         "connections": Standing(None, limits.connections),
@@ -133,14 +130,12 @@ def correct(session: Session, account_id: str) -> tuple[int, int]:
 
 def _locked(session: Session, account_id: str) -> tuple[Limits, int, int]:
     """(limits, stored bytes, stored results), ours until the transaction ends."""
-    session.flush()
-    # Those who have merely inserted rows that refer to the account do not make us wait.
-    return _read(session, _OF_ACCOUNT.where(col(Account.id) == account_id).with_for_update(key_share=True))
+    return _read(session, _LOCKED, account_id)
 
 
-def _read(session: Session, row: Select[Any]) -> tuple[Limits, int, int]:
-    tier, own, stored_bytes, stored_results = session.execute(row).one()
-    return limits_of(tier, own), stored_bytes, stored_results
+def _read(session: Session, row: Select[Any], account_id: str) -> tuple[Limits, int, int]:
+    found = run_beside(session, row, {"account": account_id}).one()
+    return limits_of(found.tier, found.limits), found.stored_bytes, found.stored_results
 
 
 def _count(session: Session, rows: Select[Any]) -> int:
@@ -151,4 +146,17 @@ def _sum(session: Session, column: Any, where: ColumnElement[bool]) -> int:
     return int(session.execute(select(func.coalesce(func.sum(column), 0)).where(where)).scalar_one())
 
 
-_OF_ACCOUNT = select(col(Account.tier), col(Account.limits), col(Account.stored_bytes), col(Account.stored_results))
+# Built once: every upload and every job asks.
+_OF_ACCOUNT = select(
+    col(Account.tier), col(Account.limits), col(Account.stored_bytes), col(Account.stored_results)
+).where(col(Account.id) == bindparam("account"))
+# Those who have merely inserted rows that refer to the account do not make us wait.
+_LOCKED = _OF_ACCOUNT.with_for_update(key_share=True)
+_CHANGE = (
+    update(Account)
+    .where(col(Account.id) == bindparam("account"))
+    .values(
+        stored_bytes=col(Account.stored_bytes) + bindparam("more"),
+        stored_results=col(Account.stored_results) + bindparam("results"),
+    )
+)

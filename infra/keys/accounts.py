@@ -215,6 +215,19 @@ class Accounts:
             self._cache.remember(secret, principal, seconds)
         return principal
 
+    def without_key(self, account_id: str) -> Principal:
+        """The account as one that may transcribe, and nothing else, for requests that the operator lets it pay for. Raises
+        Unauthenticated where it is none (any more), AccountSuspended."""
+        with self._database.read() as session:
+            account = session.get(Account, account_id)
+        if account is None:
+            raise Unauthenticated(
+                "STENOPOOL_ASR_ACCOUNT of this server names no account: its operator must correct it."
+            )
+        _check_active(account)
+        only = frozenset({known_scopes.TRANSCRIBE})
+        return Principal(account.id, "", account.tier, only, limits_of(account.tier, account.limits))
+
     def want_running(self, key_id: str) -> None:
         """Whether work that was begun with this key may go on. Raises Unauthenticated once the key is revoked or its account
         closed."""
@@ -291,6 +304,10 @@ def _check_live(key: ApiKey, account: Account, clock: float) -> None:
         raise Unauthenticated("This API key was rotated, and the time beside its successor is over.")
     if key.expires_at is not None and key.expires_at <= clock:
         raise Unauthenticated("This API key has expired.")
+    _check_active(account)
+
+
+def _check_active(account: Account) -> None:
     if account.status == SUSPENDED:
         raise AccountSuspended
     if account.status != ACTIVE:

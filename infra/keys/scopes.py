@@ -14,7 +14,7 @@ WEBHOOKS = "webhooks"
 USAGE = "usage"
 ACCOUNT = "account"
 SCOPES = {
-    TRANSCRIBE: "the synchronous transcriptions and translations",
+    TRANSCRIBE: "the synchronous transcriptions and translations, /asr and /detect-language",
     SPEECH: "synchronous speech",
     JOBS_READ: "look at jobs, uploads and their results",
     JOBS_WRITE: "make jobs and uploads, steer and delete them",

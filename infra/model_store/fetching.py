@@ -42,13 +42,22 @@ def _from_registry(package: Package, kept: Path, on_fetched: OnFetched) -> Path:
         raise SourceFailed("pip is not in this environment")
     quiet = ("--quiet", "--no-input", "--disable-pip-version-check", "--progress-bar", "off", "--no-cache-dir")
     wanted = ("--no-deps", "--only-binary", ":all:", "--ignore-requires-python", "--dest", str(arriving))
-    command = [sys.executable, "-P", "-m", "pip", "download", *quiet, *wanted, f"{package.name}=={package.version}"]
+    named = f"{package.name}=={package.version}"
+    command = [sys.executable, "-P", "-m", "pip", "download", *quiet, *wanted, *_archive_of(package), named]
     _run(command, arriving, {"TMPDIR": str(arriving)}, _counted(on_fetched, package.name, package.size))
     found = list(arriving.glob("*.whl"))
     if len(found) != 1:
         raise SourceFailed(f"pip brought {len(found) or 'no'} wheels of {package.name} {package.version}")
     here.mkdir(parents=True, exist_ok=True)
     return found[0].rename(here / found[0].name)
+
+
+def _archive_of(package: Package) -> tuple[str, ...]:
+    """Which of its archives, where that is said; else the one for this machine."""
+    if not package.python:
+        return ()
+    interpreter = f"cp{package.python.replace('.', '')}"
+    return ("--python-version", package.python, "--abi", interpreter, "--platform", package.platform)
 
 
 def _from_hub(source: Source, folder: Path, on_fetched: OnFetched) -> Path:

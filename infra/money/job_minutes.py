@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
+from infra.database.session import run_beside
 from infra.database.tables import Account, Job, OpenMinutes
 from infra.keys.account_limits import live_jobs, want_room
 from infra.keys.tiers import limits_of
@@ -39,19 +40,19 @@ def admit_again(session: Session, job: Job) -> None:
 
 def cover(session: Session, job: Job, ms: int) -> None:
     """The job's first `ms` are about to be heard. Raises QuotaExceeded, BeyondLimit."""
-    row = _open(session, job)
+    row = _open(session, job.id)
     if row is not None:
         _take(session, job, ms - row.before - row.taken)
 
 
-def counts(session: Session, job: Job) -> bool:
+def counts(session: Session, job_id: str) -> bool:
     """Whether what the job hears counts among the minutes of a day."""
-    return _open(session, job) is not None
+    return _open(session, job_id) is not None
 
 
 def put_off(session: Session, job: Job) -> None:
     """The job goes on tomorrow: what it hears from now on counts then."""
-    row = _open(session, job)
+    row = _open(session, job.id)
     if row is not None:
         so_far = samples_to_ms(job.samples_done)
         quota.put_off(session, job.account_id, job.id, max(0, so_far - row.before), so_far)
@@ -59,7 +60,7 @@ def put_off(session: Session, job: Job) -> None:
 
 def settle(session: Session, job: Job, heard_ms: int) -> None:
     """The run ends, or will not go on: `heard_ms` in all have been used. Once more: nothing happens."""
-    row = _open(session, job)
+    row = _open(session, job.id)
     if row is not None:
         quota.settle(session, job.id, max(0, heard_ms - row.before))
 
@@ -78,13 +79,18 @@ def _want_room(session: Session, job: Job) -> None:
     want_room(session, job.account_id, "concurrent_jobs", others, retry_after=RETRY_AFTER)
 
 
-def _open(session: Session, job: Job) -> Any:
-    columns = (col(OpenMinutes.taken), col(OpenMinutes.before))
-    return session.execute(select(*columns).where(col(OpenMinutes.subject) == job.id)).one_or_none()
+def _open(session: Session, job_id: str) -> Any:
+    return run_beside(session, _OPEN, {"name": job_id}).one_or_none()
 
 
 def _take(session: Session, job: Job, ms: int) -> None:
-    account = session.get(Account, job.account_id)
-    if account is not None and job.task != "speech":
+    if job.task == "speech":
+        return
+    account = run_beside(session, _LIMITS, {"account": job.account_id}).one_or_none()
+    if account is not None:
         minutes = limits_of(account.tier, account.limits).transcription_minutes_per_day
         quota.take(session, job.account_id, job.id, ms, minutes)
+
+
+_OPEN = select(col(OpenMinutes.taken), col(OpenMinutes.before)).where(col(OpenMinutes.subject) == bindparam("name"))
+_LIMITS = select(col(Account.tier), col(Account.limits)).where(col(Account.id) == bindparam("account"))

@@ -302,6 +302,7 @@ def _keep_receipt(session: Session, job: Job, usage: Usage, *, always: bool = Fa
         usage=usage,
         prices=_prices(job),
         ratio=Decimal(job.audio_ratio),
+        latency_ms=None if job.ended_at is None else round(1000 * (job.ended_at - job.created_at)),
     )
     keep_receipt(session, job.id, receipt, job.captured_micro)
 

@@ -13,7 +13,7 @@ from sqlmodel import SQLModel, col
 
 from infra.database.clock import now
 from infra.database.ids import new_id
-from infra.database.session import Database, Transaction, run
+from infra.database.session import Database, Transaction, dialect_of, run, run_beside
 from infra.database.tables import Receipt
 from pipeline.catalog.model import Prices
 from pipeline.errors import NotFound
@@ -22,7 +22,10 @@ from pipeline.pricing import Usage, charge, prices_as_dict, tokens_as_dict
 
 @dataclass(frozen=True, kw_only=True)
 class NewReceipt:
-    """What is known of finished work. Its cost follows from the usage, the prices and the ratio."""
+    """What is known of finished work. Its cost follows from the usage, the prices and the ratio, and is never above `most`.
+
+    `latency_ms`: from the request's first byte to the end of the work; of a job, from its acceptance to its end.
+    """
 
     account_id: str
     task: str
@@ -32,11 +35,14 @@ class NewReceipt:
     ratio: Decimal = Decimal(1)
     key_id: str | None = None
     model_used: str | None = None
+    most: int | None = None  # micro-dollars
+    latency_ms: int | None = None
 
     @property
     def cost(self) -> int:
         """Micro-dollars."""
-        return charge(self.usage, self.prices, self.ratio).micro
+        micro = charge(self.usage, self.prices, self.ratio).micro
+        return micro if self.most is None else min(micro, self.most)
 
 
 class Receipts:
@@ -61,6 +67,17 @@ class Receipts:
 
 _TABLE = SQLModel.metadata.tables[str(Receipt.__tablename__)]  # without the mapped class: half the time
 _INSERT = insert(_TABLE).values(created_at=now(), updated_at=now())
+_FIXED = ("id", "account_id", "subject", "created_at")
+
+
+def _keeping(dialect: Any) -> Any:
+    """A first receipt, or in its place what has changed since."""
+    new = dialect.insert(_TABLE).values(created_at=now(), updated_at=now())
+    changed = {column.name: new.excluded[column.name] for column in _TABLE.c if column.name not in _FIXED}
+    return new.on_conflict_do_update(index_elements=["subject"], set_=changed)
+
+
+_KEEP = {"postgresql": _keeping(postgresql), "sqlite": _keeping(sqlite)}
 _FIRST = select(_TABLE.c.id, _TABLE.c.cost).where(_TABLE.c.subject == bindparam("name"))
 
 
@@ -86,12 +103,7 @@ def write_receipt(session: Transaction, subject: str, new: NewReceipt, cost: int
 
 def keep_receipt(session: Session, subject: str, new: NewReceipt, cost: int) -> None:
     """The receipt of a job, whose cost may grow when it is retried."""
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    values = _values(subject, new, cost)
-    fixed = ("id", "account_id", "subject")
-    changed = {name: value for name, value in values.items() if name not in fixed} | {"updated_at": now()}
-    statement = dialect.insert(Receipt).values(**values, created_at=now(), updated_at=now())
-    session.execute(statement.on_conflict_do_update(index_elements=["subject"], set_=changed))
+    run_beside(session, _KEEP[dialect_of(session)], _values(subject, new, cost))
 
 
 def _values(subject: str, new: NewReceipt, cost: int) -> dict[str, Any]:
@@ -110,4 +122,5 @@ def _values(subject: str, new: NewReceipt, cost: int) -> dict[str, Any]:
         "prices": prices_as_dict(new.prices),
         "ratio": str(new.ratio),
         "cost": cost,
+        "latency_ms": new.latency_ms,
     }

@@ -27,6 +27,7 @@ from pipeline import formats
 from pipeline.audio.raw_sound import MOST_CHANNELS, RATES, RawFormat, RawSound, raw_sound
 from pipeline.errors import InvalidRequest, UnsupportedValue
 from pipeline.options import (
+    MOST_SPEAKERS,
     MOST_TRACKS,
     Channels,
     Granularity,
@@ -34,6 +35,7 @@ from pipeline.options import (
     SpeechOptions,
     TranscriptionOptions,
     VoiceActivity,
+    asked_speakers,
     asked_track,
 )
 from pipeline.text.languages import asked_language
@@ -53,6 +55,7 @@ _KNOWN = {
 }
 Keyword = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 TrackNumber = Annotated[int, Field(ge=1, le=MOST_TRACKS)]
+HowMany = Annotated[int, Field(ge=1, le=MOST_SPEAKERS)]
 SpeakerName = Annotated[str, StringConstraints(min_length=1, max_length=100, strip_whitespace=True)]
 
 
@@ -103,7 +106,7 @@ class TranscriptionFields(Lenient):
     )
     response_format: Annotated[str | None, Unset] = Field(
         None,
-        description="json (default), text, srt, verbose_json, vtt; diarized_json where the model tells speakers apart.",
+        description="json (default), text, srt, verbose_json, vtt; diarized_json where speakers can be told apart.",
     )
     temperature: Annotated[float | None, Unset] = Field(None, ge=0.0, le=1.0, allow_inf_nan=False)
     timestamp_granularities: Annotated[list[Granularity] | None, Many(), Unset] = Field(
@@ -141,6 +144,9 @@ class TranscriptionFields(Lenient):
     )
     speech_gate: Annotated[SpeechGate | None, Unset] = Field(
         None, description="`auto` (default): silence and steady noise are put to no provider; `off`: all sound is."
+    )
+    speakers: Annotated[HowMany | Literal["auto"] | None, BeforeValidator(asked_speakers), Unset] = Field(
+        None, description="`auto`, or how many there are: segments and words say who speaks. Not for translations."
     )
     input_format: Annotated[RawFormat | None, Unset] = Field(
         None, description="What a recording without a header is: s16le, mulaw, alaw or g722. Stands before the file."
@@ -212,7 +218,9 @@ class TranscriptionFields(Lenient):
         return raw_sound(self.input_format, self.input_sample_rate, self.input_channels)
 
     def options(self, task: Literal["transcription", "translation"]) -> TranscriptionOptions:
-        """The same as the pipeline's value."""
+        """The same as the pipeline's value. Raises UnsupportedValue for what the task cannot do."""
+        if task == "translation" and self.speakers is not None:
+            raise UnsupportedValue("A translation does not say who speaks: leave `speakers` out.", param="speakers")
         given = {name: value for name in _KNOWN[task] if (value := getattr(self, name, None)) is not None}
         return TranscriptionOptions(**{**given, "task": task})
 

@@ -7,13 +7,15 @@ from typing import Any
 from pipeline.transcript import TokenUsage, Transcript
 
 
-def transcript_usage(transcript: Transcript, response_format: str) -> dict[str, Any]:
-    """What was used: tokens where the provider counted them for every chunk, else the seconds of sound that were decoded.
+def transcript_usage(transcript: Transcript, response_format: str, booked: TokenUsage | None = None) -> dict[str, Any]:
+    """What was used: the tokens that are `booked`, or that the provider counted for every chunk; else the seconds of sound that
+    were decoded.
 
     verbose_json knows seconds only (contract.md section 1.3).
     """
-    if transcript.usage is not None and response_format != "verbose_json":
-        return tokens(transcript.usage)
+    used = booked or transcript.usage
+    if used is not None and response_format != "verbose_json":
+        return tokens(used)
     return {"type": "duration", "seconds": transcript.audio_ms / 1000}
 
 

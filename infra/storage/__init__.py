@@ -6,6 +6,7 @@ import importlib
 from typing import cast
 from urllib.parse import urlsplit
 
+from infra.storage.base import Bucket as Bucket
 from infra.storage.base import ObjectStore as ObjectStore
 from infra.storage.base import ObjectWriter as ObjectWriter
 from infra.storage.base import StoredObject as StoredObject
@@ -23,3 +24,8 @@ def open_storage(url: str) -> ObjectStore:
     if home is None:
         raise InvalidRequest("STENOPOOL_STORAGE_URL must be file:///folder or s3://bucket/prefix", param="storage_url")
     return cast(ObjectStore, importlib.import_module(home).open_home(url))
+
+
+def open_bucket(name: str) -> Bucket:
+    """A bucket that is not ours, with the AWS credentials of this process. Nothing is called over a network yet."""
+    return cast(Bucket, importlib.import_module("infra.storage.s3_bucket").S3Bucket(name))

@@ -160,8 +160,8 @@ class ObjectStore(Protocol):
         """The whole object. Raises InputMissing."""
         ...
 
-    def blocks(self, key: str) -> Generator[bytes, None, None]:
-        """The object in blocks of at most 1 MiB. Raises InputMissing at the first one."""
+    def blocks(self, key: str, offset: int = 0) -> Generator[bytes, None, None]:
+        """The object from `offset` on, which is within it, in blocks of at most 1 MiB. Raises InputMissing at the first one."""
         ...
 
     def recording(self, key: str) -> AbstractContextManager[Path | Remote]:
@@ -198,6 +198,36 @@ class ObjectStore(Protocol):
 
     def check(self) -> None:
         """Whether objects can be stored now, in a few seconds. Makes the folder or bucket where it is missing."""
+        ...
+
+    def close(self) -> None:
+        """Give back connections."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BucketObject:
+    """One object in a bucket of somebody else; `modified` in epoch seconds."""
+
+    key: str
+    size: int
+    etag: str
+    modified: float
+
+
+class Bucket(Protocol):
+    """A bucket that is not ours, whose keys are any text. Thread-safe; every call blocks, and raises as an ObjectStore does."""
+
+    def objects(self, folder: str) -> Iterator[BucketObject]:
+        """Every object whose key begins so, by key, a page in memory."""
+        ...
+
+    def head(self, key: str) -> BucketObject | None:
+        """What is there, or None."""
+        ...
+
+    def blocks(self, key: str) -> Generator[bytes, None, None]:
+        """The object in blocks of at most 1 MiB. Raises InputMissing at the first one."""
         ...
 
     def close(self) -> None:

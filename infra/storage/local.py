@@ -51,10 +51,11 @@ class LocalStorage:
         with self._typed_reads():
             return self._path(key).read_bytes()
 
-    def blocks(self, key: str) -> Generator[bytes, None, None]:
+    def blocks(self, key: str, offset: int = 0) -> Generator[bytes, None, None]:
         with self._typed_reads():
             file = self._path(key).open("rb")
         with file:
+            file.seek(offset)
             while True:
                 with self._typed_reads():
                     block = file.read(BLOCK_BYTES)

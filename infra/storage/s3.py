@@ -86,8 +86,8 @@ class S3Storage:
     def get(self, key: str) -> bytes:
         return b"".join(self.blocks(key))
 
-    def blocks(self, key: str) -> Generator[bytes, None, None]:
-        return self.blocks_of(key, 0, None)
+    def blocks(self, key: str, offset: int = 0) -> Generator[bytes, None, None]:
+        return self.blocks_of(key, offset, None)
 
     def blocks_of(self, key: str, offset: int, etag: str | None) -> Generator[bytes, None, None]:
         """Those from there on, of this version if one is given."""
@@ -108,8 +108,9 @@ class S3Storage:
                     raise translated(error) from error
 
     def _open(self, name: str, offset: int, etag: str | None) -> tuple[Any, int, str]:
-        """The object's bytes from `offset` on, its whole size and its version, which must still be `etag`."""
-        rest = {"Range": f"bytes={offset}-", "IfMatch": etag} if etag and offset else {}
+        """The object's bytes from `offset` on, its whole size and its version, which must still be `etag` where that is known."""
+        rest = {"Range": f"bytes={offset}-"} if offset else {}
+        rest |= {"IfMatch": etag} if etag and offset else {}
         with typed_errors():
             answer = self._s3.get_object(Bucket=self.bucket, Key=name, **rest)
         return answer["Body"], offset + answer["ContentLength"], answer["ETag"]

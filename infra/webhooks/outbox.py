@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
@@ -73,10 +73,8 @@ def _policy(session: Session, job: Job, kind: str) -> list[tuple[str, str]]:
 
 def subscribers(session: Session, account_id: str, kind: str) -> list[WebhookEndpoint]:
     """The account's active endpoints that want to hear of such an event."""
-    active = select(WebhookEndpoint).where(
-        col(WebhookEndpoint.account_id) == account_id, col(WebhookEndpoint.status) == "active"
-    )
-    return [endpoint for endpoint in session.scalars(active) if wants(endpoint.event_types, kind)]
+    active = session.scalars(_ACTIVE, {"account": account_id})
+    return [endpoint for endpoint in active if wants(endpoint.event_types, kind)]
 
 
 def wants(types: list[str] | None, kind: str) -> bool:
@@ -133,3 +131,9 @@ def job_facts(job: Job) -> dict[str, Any]:
         "error": job.error,
         result: f"/v1/audio/jobs/{job.id}/{kind}" if done else None,
     }
+
+
+# Built once: every job that ends asks.
+_ACTIVE = select(WebhookEndpoint).where(
+    col(WebhookEndpoint.account_id) == bindparam("account"), col(WebhookEndpoint.status) == "active"
+)

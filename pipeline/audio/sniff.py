@@ -85,6 +85,7 @@ _NO_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f\xff]")
 _CERTAIN = 3  # frames in a row; a stream that was recorded from its middle begins inside a frame
 _CERTAIN_FAR_BEHIND = 8  # the same where more than SHORT_LOOK lies before them
 MOST_TAGS = 8
+_CAF_CODEC = slice(28, 32)
 
 
 def sniff(head: bytes) -> Container:
@@ -118,6 +119,10 @@ def recognised(head: bytes, tags: int = 0) -> Found:
         raise UnsupportedMedia("The recording is locked by DRM: it cannot be read without its owner's key.")
     if container is WAV and (decoder := padded_samples_decoder(head)):
         return Found(container, tags, {"acodec": decoder})
+    if container is CAF and head[_CAF_CODEC] == b"alac":
+        return Found(
+            container, tags, {"flags2": "skip_manual"}
+        )  # its last frame is short, and would be shortened once more
     if container:
         return Found(container, tags)
     found = None if is_foreign(head) else _bare_frames(head, tagged=tags > 0)

@@ -10,11 +10,16 @@ from pathlib import Path
 from pipeline.audio.access.open_source import OpenFile, OpenRemote, OpenSource
 from pipeline.audio.access.remote import Remote
 from pipeline.audio.access.scratch import filled
+from pipeline.audio.containers.asf_header import broken_packets
+from pipeline.audio.containers.avi_index import Absent, absent_packets
 from pipeline.audio.containers.chunks import Read
 from pipeline.audio.containers.edit_list import Edit, seamed_edits
-from pipeline.audio.containers.table import MP4, Found
+from pipeline.audio.containers.table import ASF, AVI, MP4, Found
 from pipeline.audio.duration.truncation import Claim, cut_off
+from pipeline.audio.joined.following import LEFT_OUT
 from pipeline.audio.joined.links import Link, links
+from pipeline.audio.joined.lost_pieces import lost_pieces
+from pipeline.audio.joined.window import Window
 from pipeline.audio.mp4_boxes import HEADER_BYTES, check_complete, cut_index
 from pipeline.audio.raw_sound import RawSound
 from pipeline.audio.sniff import LOOK_BYTES, sniff_file
@@ -49,7 +54,9 @@ def _file(source: Path) -> int:
 class Recording:
     """One in an open file: what it is, and the byte at which it ends, 0 for the file's own end. `claim` is what it says of its
     length, where that is not all there. `edits` of each sound track, where they are for us to follow and not for ffmpeg. `unread`:
-    bytes behind it that are no sound, nor tags or padding. `broken`: the share of its bytes that are none of its frames."""
+    bytes behind it that are no sound, nor tags or padding. `broken`: the share of its bytes that are none of its frames. `absent`
+    of each sound track, where its index tells of packets that are not there. `left_out`: broken bytes that ffmpeg may not
+    see, or it would give up."""
 
     found: Found
     end: int = 0
@@ -57,6 +64,8 @@ class Recording:
     edits: tuple[tuple[Edit, ...], ...] = ()
     unread: int = 0
     broken: float = 0.0
+    absent: tuple[tuple[Absent, ...], ...] = ()
+    left_out: tuple[tuple[int, int], ...] = ()
 
 
 def recordings_in(source: OpenSource, declared: RawSound | None = None) -> list[Recording]:
@@ -85,7 +94,12 @@ def _walked(source: OpenSource, steps: StepBudget) -> list[Recording]:
 
 def _recording(read: Read, link: Link, size: int, found: Found) -> Recording:
     claim, end = cut_off(read, link.end, found), 0 if link.end == size else link.end
-    recording = Recording(found, end, claim, unread=link.unread, broken=link.broken / (link.end - link.start))
+    damages = _damages(read, link, found)
+    broken = sum(stop - start for start, stop in damages) / (link.end - link.start)
+    left_out = damages if found.container in (MP4, *LEFT_OUT) else ()
+    recording = Recording(found, end, claim, unread=link.unread, broken=broken, left_out=left_out)
+    if found.container is AVI and not (claim and claim.cut):
+        return replace(recording, absent=absent_packets(read, found.start, link.end))
     if found.container is not MP4:
         return recording
     if cut := cut_index(read, found.start, link.end):
@@ -94,6 +108,13 @@ def _recording(read: Read, link: Link, size: int, found: Found) -> Recording:
         followed = replace(found, options={**found.options, "ignore_editlist": 1})
         return replace(recording, found=followed, edits=edits)
     return recording
+
+
+def _damages(read: Read, link: Link, found: Found) -> tuple[tuple[int, int], ...]:
+    """From where to where its bytes are none of what it is made of."""
+    if found.container is MP4:
+        return lost_pieces(read, found.start, link.end)
+    return broken_packets(Window(read, link.end).head, found.start, link.end) if found.container is ASF else link.broken
 
 
 def _first_in(source: OpenSource, read: Read) -> Found:

@@ -8,24 +8,37 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline import formats, providers
+from pipeline.catalog.gone_routes import GoneRoutes
 from pipeline.catalog.model import Model, Route, Voice
 from pipeline.errors import ModelNotFound, ModelUnavailable, UnsupportedLanguage, UnsupportedValue
 from pipeline.options import DIARIZED, SPEECH_FORMATS, Task, TranscriptionOptions
+from pipeline.provider_protocol import OPENAI_VOICES
 from pipeline.text.languages import NAMES, english_name, language_code
 
-_NOBODY_DIARIZES = "No provider that tells speakers apart is configured here; a route with `diarizes = true` is one."
+_NOBODY_DIARIZES = (
+    "Nobody tells speakers apart here: `stenopool models install speakers` does it on this machine, and a route with "
+    "`diarizes = true` is a provider that does."
+)
 _NAMED_IN_FULL = 12  # languages in a refusal; of more only as many, and how many there are
 
 
 @dataclass(frozen=True)
 class Catalog:
-    """All models by id, and the settings of the providers by name."""
+    """All models by id, and the settings of the providers by name.
+
+    A model's tasks are done by its `routes`; once all of these are `gone` by its `successors`, and at last by an `embedded` engine.
+    """
 
     models: Mapping[str, Model]
     providers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)  # with keys in it
     embedded: Mapping[Task, tuple[Route, ...]] = field(
         default_factory=dict
-    )  # stand in, best first, for a model without routes
+    )  # stand in, best first, for a model without routes that are there
+    nearest_voices: Mapping[str, str] = field(
+        default_factory=dict
+    )  # by a vendor's voice, the name that everybody knows
+    gone: GoneRoutes = field(default_factory=GoneRoutes, repr=False, compare=False)
+    voices_folder: str = ""  # of the model that tells speakers apart on this machine; empty where there is none
 
     def model(self, model_id: str) -> Model:
         """Raises ModelNotFound."""
@@ -45,7 +58,9 @@ class Catalog:
 
     def stands_in(self, model_id: str, task: Task) -> bool:
         """Whether an embedded engine does what no route of the model's own does. Raises ModelNotFound."""
-        return not self.model(model_id).routes and task in self.embedded
+        model = self.model(model_id)
+        served = self._served(model, task)
+        return bool(served) and served[0] not in (*model.routes, *model.successors)
 
     def voices(self, model_id: str) -> tuple[Voice, ...]:
         """Whom the model can sound like here and now: where an embedded voice stands in, like that. Raises ModelNotFound."""
@@ -74,7 +89,7 @@ class Catalog:
         """In which formats it can answer here and now. Raises ModelNotFound."""
         model = self.model(model_id)
         known = SPEECH_FORMATS if task == "speech" else formats.names()
-        diarizes = task == "transcription" and any(route.diarizes for route in self._served(model, task))
+        diarizes = task == "transcription" and bool(self._served(model, task, diarized=not self.voices_folder))
         return tuple(
             name for name in known if (name != DIARIZED or diarizes) and (not model.formats or name in model.formats)
         )
@@ -97,18 +112,22 @@ class Catalog:
             self.check_format(options.model, options.task, options.response_format)
 
     def routes(self, model_id: str, task: Task, *, diarized: bool = False) -> tuple[Route, ...]:
-        """Who serves it, best first; with `diarized` only those that tell speakers apart, if there are any.
+        """Who serves it here and now, best first; with `diarized` only those that tell speakers apart.
 
-        Raises ModelNotFound, UnsupportedValue (not this task), ModelUnavailable.
+        Raises ModelNotFound, UnsupportedValue (not this task, or nobody who tells speakers apart), ModelUnavailable.
         """
         model = self.model(model_id)
         if task not in model.tasks:
             offered = " and ".join(model.tasks)
             raise UnsupportedValue(f"The model `{model_id}` does {offered}, not {task}", param="model")
-        served = self._served(model, task)
+        served = self._served(model, task, diarized=diarized)
+        if diarized and not served:
+            self.check_format(model_id, task, DIARIZED)
+            served = self._served(model, task)  # speakers are told apart on this machine
         if not served:
-            raise ModelUnavailable(f"The model `{model_id}` has no configured route", param="model")
-        return tuple(route for route in served if diarized and route.diarizes) or served
+            left = " that is still there" if model.routes else ""
+            raise ModelUnavailable(f"The model `{model_id}` has no configured route{left}", param="model")
+        return served
 
     def routes_for(self, options: TranscriptionOptions) -> tuple[Route, ...]:
         """Who is to hear it, best first: of `routes` those that hear the language, if none is given the `languages`.
@@ -117,10 +136,20 @@ class Catalog:
         Raises as `routes`, and UnsupportedLanguage for one that nobody hears. A language that we found ourselves is no reason
         to refuse: then all routes are left.
         """
-        routes = self.routes(options.model, options.task, diarized=options.diarized)
+        apart = options.apart and not self._served(self.model(options.model), options.task, diarized=True)
+        routes = self.routes(options.model, options.task, diarized=options.diarized and not apart)
         if options.language:
             return self._hearing(routes, options, "language", (options.language,))
         return self._hearing(routes, options, "languages", options.languages) if options.languages else routes
+
+    def nearest_voice(self, model_id: str, voice: str) -> str | None:
+        """Of the voices that every speaker knows the one that is most like this voice of the model; None for no voice of its own.
+
+        Raises ModelNotFound.
+        """
+        own = {one.id.lower(): one.id for one in self.model(model_id).voices}
+        name = own.get(voice.lower())
+        return None if name is None else self.nearest_voices.get(name, OPENAI_VOICES[0])
 
     def ending(self) -> tuple[Model, ...]:
         """The models with a route here whose vendor ends them: the first to end first."""
@@ -156,8 +185,12 @@ class Catalog:
         stand_in = self.models.get(self.embedded["speech"][0].model) if self.stands_in(model.id, "speech") else None
         return stand_in or model
 
-    def _served(self, model: Model, task: Task) -> tuple[Route, ...]:
-        return model.routes or self.embedded.get(task, ())
+    def _served(self, model: Model, task: Task, *, diarized: bool = False) -> tuple[Route, ...]:
+        for routes in (model.routes, model.successors, self.embedded.get(task, ())):
+            able = (route for route in routes if route.does(task) and (route.diarizes or not diarized))
+            if there := tuple(route for route in able if not self.gone.knows(route, task)):
+                return there
+        return ()
 
 
 def _is_heard(code: str, claim: Collection[str]) -> bool:

@@ -19,13 +19,19 @@ class Route(Row):
     """One provider (a name in `[providers]`, or a kind) and what the model is called there.
 
     `diarizes` says that it tells speakers apart: diarized_json is asked of such routes only. `languages` are those that it
-    hears, where its provider does not say and the model's own list is wrong for it.
+    hears, where its provider does not say and the model's own list is wrong for it. `tasks` are those of the model's that it
+    does, where it does not do all of them.
     """
 
     provider: str
     model: str
     diarizes: bool = False
     languages: tuple[str, ...] = ()
+    tasks: tuple[Task, ...] = ()
+
+    def does(self, task: Task) -> bool:
+        """Whether it may be asked for this."""
+        return not self.tasks or task in self.tasks
 
 
 class Prices(Row):
@@ -110,6 +116,9 @@ class Shutdown(Row):
 class Model(Row):
     """One model as callers know it.
 
+    `routes` serve it, best first; `successors` do once all of these are gone: once their providers have said that they no longer
+    have the model, or the endpoint. A failure is no such answer.
+
     `aliases` are further names of it; `formats` what it writes, where that is not everything; `languages` ISO 639 codes,
     empty where nobody can list them. In the file, `languages`, here and in a route, may name a list of `[languages]` or have
     such names among its codes, `voices` names tables of `[voices]`, and `facts` one of `[facts]`.
@@ -129,3 +138,4 @@ class Model(Row):
     audio_ratio: Decimal = Decimal(1)
     owned_by: str = "stenopool"
     routes: tuple[Route, ...] = ()
+    successors: tuple[Route, ...] = ()

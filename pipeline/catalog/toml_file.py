@@ -32,6 +32,7 @@ class _File(Row):
     languages: dict[str, tuple[str, ...]] = Field({})
     voices: dict[str, dict[str, str]] = Field({})
     facts: dict[str, dict[str, Any]] = Field({})
+    nearest_voices: dict[str, str] = Field({})
 
 
 class _StandIns(Row):
@@ -44,10 +45,13 @@ def load_catalog(
     embedded_engines: str,
     stock: Mapping[str, Mapping[str, str]] | None = None,
     speech: str = "",
+    voices: str = "",
 ) -> Catalog:
     """The shipped catalog with the file `path` laid over it; `embedded_engines` is "auto" or "off".
 
     `speech`: the embedded provider that speaks first, if it is not the one that the catalog names first.
+
+    `voices`: the folder of the model that tells speakers apart on this machine, where it is installed.
 
     `stock` are settings of providers by name, laid over both: keys come from the environment. A provider whose table has
     `needs` takes part only when at least one of the settings named there is given.
@@ -64,6 +68,8 @@ def load_catalog(
         models={name: _model(name, table, file) for name, table in file.models.items()},
         providers=file.providers,
         embedded=_stand_ins(file, speech) if embedded_engines == "auto" else {},
+        nearest_voices=file.nearest_voices,
+        voices_folder=voices if embedded_engines == "auto" else "",
     )
     _check_routes(catalog)
     _check_aliases(catalog)
@@ -90,7 +96,7 @@ def _model(name: str, table: Mapping[str, Any], file: _File) -> Model:
         given["languages"] = _listed(what, given["languages"], file.languages)
     if isinstance(given.get("facts"), str):
         given["facts"] = _named(what, "facts", file.facts, given["facts"])
-    given |= {"routes": _with_languages(what, given["routes"], file)} if "routes" in given else {}
+    given |= {name: _with_languages(what, given[name], file) for name in ("routes", "successors") if name in given}
     named = given.get("voices", ())
     sets = [_named(what, "voices", file.voices, one) for one in ((named,) if isinstance(named, str) else named)]
     described = {voice: text for voices in sets for voice, text in voices.items()}
@@ -145,8 +151,10 @@ def _named(what: str, place: str, lists: Mapping[str, List], name: Any) -> List:
 
 
 def _configured(model: Model, tables: Mapping[str, Mapping[str, Any]]) -> Model:
-    usable = tuple(route for route in model.routes if _takes_part(tables.get(route.provider, {})))
-    return model.model_copy(update={"routes": usable})
+    def usable(routes: tuple[Route, ...]) -> tuple[Route, ...]:
+        return tuple(route for route in routes if _takes_part(tables.get(route.provider, {})))
+
+    return model.model_copy(update={"routes": usable(model.routes), "successors": usable(model.successors)})
 
 
 def _takes_part(provider: Mapping[str, Any]) -> bool:
@@ -205,7 +213,7 @@ def _check_aliases(catalog: Catalog) -> None:
 
 def _check_routes(catalog: Catalog) -> None:
     """A route to a provider that does not exist is found when the service starts, not at the first request."""
-    routes = [(name, route) for name, model in catalog.models.items() for route in model.routes]
+    routes = [(name, route) for name, model in catalog.models.items() for route in (*model.routes, *model.successors)]
     stand_ins = [(task, route) for task, several in catalog.embedded.items() for route in several]
     for name, route in (*routes, *stand_ins):
         kind = catalog.provider_kind(route.provider)

@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.errors import UnsupportedValue
 from pipeline.formats.base import Format, RenderOptions
-from pipeline.quality.omissions import told
+from pipeline.quality.omissions import quality, told
 from pipeline.text.speaker_turns import label, written
 from pipeline.transcript import Segment, Transcript
 
@@ -32,7 +32,7 @@ class DiarizedJson:
             "text": written(transcript.segments),
             "segments": [diarized(number, segment) for number, segment in enumerate(transcript.segments)],
         }
-        return json.dumps({**body, **told(transcript), **options.extra}, ensure_ascii=False)
+        return json.dumps({**body, **quality(transcript), **told(transcript), **options.extra}, ensure_ascii=False)
 
 
 def check_told(transcript: Transcript) -> None:
@@ -54,7 +54,7 @@ def diarized(number: int, segment: Segment) -> dict[str, Any]:
         "end": segment.end / 1000,
         "text": segment.text.strip(),
         "speaker": label(segment) or NOBODY,
-    }
+    } | ({} if segment.speaker_confidence is None else {"speaker_confidence": segment.speaker_confidence})
 
 
 FORMAT: Format = DiarizedJson()

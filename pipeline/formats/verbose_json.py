@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 import zlib
+from collections.abc import Mapping
 from typing import Any
 
 from pipeline.formats.base import Format, RenderOptions
-from pipeline.quality.omissions import told
+from pipeline.quality.omissions import quality, told
 from pipeline.text.languages import english_name
 from pipeline.transcript import Segment, Transcript, Word
 
@@ -35,7 +36,7 @@ class VerboseJson:
             body["segments"] = [_segment(number, segment) for number, segment in enumerate(transcript.segments)]
         if "word" in options.granularities and not translated:
             body["words"] = _words(transcript)
-        return json.dumps({**body, **told(transcript), **options.extra}, ensure_ascii=False)
+        return json.dumps({**body, **quality(transcript), **told(transcript), **options.extra}, ensure_ascii=False)
 
 
 def _segment(number: int, segment: Segment) -> dict[str, Any]:
@@ -54,6 +55,8 @@ def _segment(number: int, segment: Segment) -> dict[str, Any]:
     }
     if segment.speaker is not None:
         body["speaker"] = segment.speaker
+    if segment.speaker_confidence is not None:
+        body["speaker_confidence"] = segment.speaker_confidence
     body |= _place(segment)
     if segment.suspect:
         body["suspect"] = list(segment.suspect)
@@ -61,17 +64,25 @@ def _segment(number: int, segment: Segment) -> dict[str, Any]:
 
 
 def _words(transcript: Transcript) -> list[dict[str, Any]]:
-    """All in order of their beginning; those of tracks and channels that were heard each by itself say which."""
-    places = ((segment, _place(segment)) for segment in transcript.segments)
+    """All in order of their beginning; those of tracks and channels that were heard each by itself say which, and all who
+    speaks, where that was told apart here."""
+    told = transcript.speakers is not None
+    places = (
+        (segment, _place(segment) | _who(segment) if told else _place(segment)) for segment in transcript.segments
+    )
     said = ((word, place) for segment, place in places for word in segment.words)
     return [_word(word, place) for word, place in sorted(said, key=lambda one: one[0].start)]
 
 
-def _word(word: Word, place: dict[str, int]) -> dict[str, Any]:
+def _word(word: Word, place: Mapping[str, int | str]) -> dict[str, Any]:
     return {"word": word.text.strip(), "start": word.start / 1000, "end": word.end / 1000, **place}
 
 
-def _place(segment: Segment) -> dict[str, int]:
+def _who(segment: Segment) -> dict[str, int | str]:
+    return {"speaker": segment.speaker} if segment.speaker else {}
+
+
+def _place(segment: Segment) -> dict[str, int | str]:
     where = (("track", segment.track), ("channel", segment.channel))
     return {name: number for name, number in where if number is not None}
 

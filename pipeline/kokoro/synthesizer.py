@@ -8,12 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
-from onnxruntime.capi import onnxruntime_pybind11_state as failures
 
 from pipeline.audio.quiet_edges import without_quiet_edges
 from pipeline.audio.time_stretch import stretched
+from pipeline.engines.onnx_session import FAILURES, session
 from pipeline.errors import ProviderRefused, ProviderUnavailable
 from pipeline.kokoro.folder import MODEL, SAMPLE_RATE, STYLES, VOCABULARY
 from pipeline.kokoro.loudness import levelled
@@ -22,16 +21,6 @@ from pipeline.text.text_splitter import sentences
 
 _LONGEST = 114  # phonemes, some 8 s of sound: what the model needs of memory grows with it
 _SLOWEST, _FASTEST = 0.5, 2.0  # what the model does well by itself
-_FAILURES = (
-    failures.EPFail,
-    failures.Fail,
-    failures.InvalidArgument,
-    failures.InvalidGraph,
-    failures.InvalidProtobuf,
-    failures.NoSuchFile,
-    failures.NotImplemented,
-    failures.RuntimeException,
-)
 _LOG = logging.getLogger(__name__)
 
 
@@ -41,11 +30,11 @@ class Synthesizer:
     def __init__(self, folder: str, threads: int) -> None:
         self._phonemizer = Phonemizer()
         try:
-            self._session = _session(Path(folder) / MODEL, threads)
+            self._session = session(Path(folder) / MODEL, threads)
             with np.load(Path(folder) / STYLES, allow_pickle=False) as styles:
                 self._styles = {name: styles[name] for name in styles.files}
             self._numbers: Mapping[str, int] = json.loads((Path(folder) / VOCABULARY).read_bytes())["vocab"]
-        except (*_FAILURES, OSError, ValueError, KeyError, EOFError) as error:
+        except (*FAILURES, OSError, ValueError, KeyError, EOFError) as error:
             _LOG.warning("Kokoro's model cannot be loaded", exc_info=error)
             told = "The voice's model cannot be loaded: `stenopool models verify` tells whether it is damaged"
             raise ProviderRefused(told, provider="kokoro") from None
@@ -72,7 +61,7 @@ class Synthesizer:
         }
         try:
             (sound,) = self._session.run(None, asked)
-        except _FAILURES as error:
+        except FAILURES as error:
             _LOG.warning("Kokoro failed", exc_info=error)
             raise ProviderUnavailable("The model failed at this text", provider="kokoro") from None
         pcm = np.rint(np.clip(levelled(np.ravel(sound)), -1, 1) * 32767).astype("<i2").tobytes()
@@ -86,13 +75,3 @@ class Synthesizer:
             for name, share in mixture.items()
         ]
         return np.asarray(np.sum(parts, axis=0), np.float32).reshape(1, -1)
-
-
-def _session(model: Path, threads: int) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3  # errors: it warns of its own graph
-    options.add_session_config_entry(
-        "session.intra_op.allow_spinning", "0"
-    )  # waiting threads leave the processor to others
-    return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])

@@ -55,6 +55,7 @@ _ABLE: Mapping[str, Callable[[Abilities], bool]] = {
     "include": lambda its: its._logprobs and not its._diarizes,
     "keywords": lambda its: its._hints,
     "languages": lambda its: its._hints,
+    "language": lambda its: not its.takes("languages"),
     "chunking_strategy": lambda its: its._diarizes or its._text_only,
     "prompt": lambda its: not its._diarizes,
     "known_speaker_names": lambda its: its.diarizes,
@@ -65,7 +66,7 @@ def fields(options: TranscriptionOptions, model: str, duration: int, abilities: 
     """The form's fields but the file; `duration` of the sound in ms. Lists and objects are written as the SDKs write them."""
     shape = "diarized_json" if abilities.diarizes else "json" if abilities.plain else "verbose_json"
     data: Fields = {"model": model, "response_format": shape}
-    if options.temperature:
+    if options.temperature and abilities.takes("temperature"):
         data["temperature"] = str(options.temperature)
     prompt = _prompt(options, abilities)
     if prompt and abilities.takes("prompt"):
@@ -76,19 +77,20 @@ def fields(options: TranscriptionOptions, model: str, duration: int, abilities: 
 def _transcription(options: TranscriptionOptions, duration: int, abilities: Abilities) -> Fields:
     """What translations do not have."""
     data: Fields = {}
-    only = options.languages[0] if len(options.languages) == 1 and not abilities.takes("languages") else None
-    if language := options.language or only:
-        data["language"] = language
+    languages = (options.language,) if options.language else options.languages
+    if len(languages) == 1 and abilities.takes("language"):
+        data["language"] = languages[0]
     lists = {
         "timestamp_granularities": ("word", "segment"),
         "include": options.include,
-        "languages": options.languages,
+        "languages": languages,
         "keywords": options.keywords,
         "known_speaker_names": options.known_speaker_names,
     }
     data |= {f"{name}[]": list(values) for name, values in lists.items() if values and abilities.takes(name)}
-    if "known_speaker_names[]" in data and options.known_speaker_references:
-        data["known_speaker_references[]"] = list(options.known_speaker_references)
+    references = options.known_speaker_references if abilities.takes("known_speaker_references") else ()
+    if "known_speaker_names[]" in data and references:
+        data["known_speaker_references[]"] = list(references)
     return data | (_strategy(options, duration, abilities) if abilities.takes("chunking_strategy") else {})
 
 

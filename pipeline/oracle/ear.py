@@ -79,17 +79,18 @@ def _likeness(window: NDArray[np.float32]) -> NDArray[np.float32]:
     """The normalised correlation with the chirp for every start: 1 is a perfect one of any loudness."""
     if len(window) < _CHIRP:
         return np.zeros(0, dtype=np.float32)
-    spectrum = np.fft.rfft(window, _WINDOW) * _chirp_spectrum()
-    correlation = np.fft.irfft(spectrum, _WINDOW)[: len(window) - _CHIRP + 1]
+    size = 1 << (len(window) - 1).bit_length()  # what wraps around begins behind the last whole chirp
+    spectrum = np.fft.rfft(window, size) * _chirp_spectrum(size)
+    correlation = np.fft.irfft(spectrum, size)[: len(window) - _CHIRP + 1]
     power = np.concatenate([[0.0], np.cumsum(window.astype(np.float64) ** 2)])
     energy = power[_CHIRP:] - power[:-_CHIRP]
     return np.asarray(correlation / np.sqrt(np.maximum(energy, _FAINTEST * _CHIRP)), dtype=np.float32)
 
 
 @functools.cache
-def _chirp_spectrum() -> NDArray[np.complex128]:
+def _chirp_spectrum(size: int) -> NDArray[np.complex128]:
     template = chirp(RATE).astype(np.float64)
-    return np.conj(np.fft.rfft(template / np.linalg.norm(template), _WINDOW))
+    return np.conj(np.fft.rfft(template / np.linalg.norm(template), size))
 
 
 def _peaks(likeness: NDArray[np.float32]) -> Iterator[int]:

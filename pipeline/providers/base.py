@@ -14,9 +14,9 @@ provider's kind. To add one:
 cheap: no model is loaded and no process is started before the first call. `tests/contracts/test_providers.py` finds the
 new file by itself.
 
-Two things are optional for a `Transcriber`, and looked for by name. A `HearsFiles` takes whole files untouched, which spares
+Some things are optional for a `Transcriber`, and looked for by name. A `HearsFiles` takes whole files untouched, which spares
 decoding them. A `Particular` one wants other chunks than those of `profile` for some models, a `Live` one where somebody reads
-while it is heard.
+while it is heard. An `Aligner` lays a text that somebody else heard over its sound.
 A `Speaker` that learns from the answer which model has spoken returns a `Voice` instead of a bare iterator. And a file may have a
 function `check(config)`, which raises CatalogBroken for settings that cannot work: the catalog asks it when the service starts.
 With a function `hears(config, model)` it says which languages that model hears, as a tuple of ISO 639 codes, and is never asked for

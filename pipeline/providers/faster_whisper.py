@@ -32,6 +32,7 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,10 @@ from pipeline.errors import CatalogBroken
 from pipeline.options import TranscriptionOptions
 from pipeline.providers.base import Provider
 from pipeline.stitch.stitcher import Stitcher
-from pipeline.transcript import SAMPLE_RATE, Heard, samples_to_ms
+from pipeline.transcript import SAMPLE_RATE, Heard, Word, samples_to_ms
 from pipeline.whisper.config import INSTALL, Config
-from pipeline.whisper.languages import ours
+from pipeline.whisper.languages import ours, theirs
+from pipeline.whisper.second_tries import believed
 from pipeline.whisper.window import ASKED, WINDOW, Window
 from pipeline.whisper_filter import segments
 
@@ -55,6 +57,7 @@ EAR = "pipeline.whisper.ear:Ear"
 _WINDOW = CutProfile(max_s=30.0, min_s=18.0, gated=False)
 _LIVE = CutProfile(max_s=20.0, min_s=8.0, first_s=10.0)
 _SHORTEST = SAMPLE_RATE // 10  # samples
+_ALIGNING = 0.4  # of what hearing the same sound costs
 # The makers of distil-whisper trained it on English only; its vocabulary, by which the library goes, has all languages.
 _ENGLISH = re.compile(r".*\.en|(faster-)?distil-(whisper-)?large-v\d(\.\d)?(-ct2)?", re.IGNORECASE)
 
@@ -78,20 +81,45 @@ class FasterWhisper:
         if samples < _SHORTEST:
             return Heard(model_used=used)
         windows = list(_windows(pcm[: 2 * samples]))
-        sounds = [window.pcm for window in windows if window.pcm]
-        answers = self._engine.each(
-            "hear",
-            sounds,
-            wanted,
-            options.model_dump(mode="json", include=set(ASKED), exclude_defaults=True),
-            together=self._config.together,
-            timeout=self._config.load_s + self._config.pace * _WINDOW.max_s,
-            costs=[len(sound) / 2 / SAMPLE_RATE for sound in sounds],
-        )
-        heard = [WINDOW.validate_python(answer) for answer in answers]
+        heard = self._heard([window.pcm for window in windows if window.pcm], options, wanted)
         if options.task == "translation":
             heard = [Window("en", window.found) for window in heard]
         return _stitched(windows, heard, samples_to_ms(samples), used)
+
+    def _heard(self, sounds: Sequence[bytes], options: TranscriptionOptions, wanted: str) -> list[Window]:
+        asked = options.model_dump(mode="json", include=set(ASKED), exclude_defaults=True)
+        timeout = self._config.load_s + self._config.pace * _WINDOW.max_s
+        costs = [len(sound) / 2 / SAMPLE_RATE for sound in sounds]
+        firsts = self._engine.each(
+            "hear", sounds, wanted, asked, together=self._config.together, timeout=timeout, costs=costs
+        )
+
+        def again(sound: bytes, cost: float, language: str, temperature: float) -> Window:
+            given = (sound, wanted, asked, language, temperature)
+            return WINDOW.validate_python(self._engine.call("again", *given, timeout=timeout, cost=cost))
+
+        heard = list(map(WINDOW.validate_python, firsts))
+        if options.temperature:  # who asks for chance gets it as it falls
+            return heard
+        return [
+            believed(first, partial(again, sound, cost))
+            for first, sound, cost in zip(heard, sounds, costs, strict=True)
+        ]
+
+    def align(self, pcm: bytes, text: str, language: str | None, model: str) -> list[Word]:
+        """When the pieces of the text are said; none where it cannot be told. Raises EngineLost, ProviderBusy, ProviderError."""
+        if (seconds := len(pcm) / 2 / SAMPLE_RATE) > _WINDOW.max_s:
+            return []
+        pieces = self._engine.call(
+            "align",
+            pcm[: len(pcm) // 2 * 2],
+            self._config.model or model,
+            text,
+            theirs(language),
+            timeout=self._config.load_s + self._config.pace * _WINDOW.max_s,
+            cost=seconds * _ALIGNING,
+        )
+        return [Word(piece, start, end) for piece, start, end in pieces]
 
     def warm(self) -> None:
         """Load the model of the settings, where they name one. Raises ProviderError."""

@@ -25,7 +25,7 @@ What its models can, as patterns (`*` stands for anything) of the names they hav
     circuit_failures, circuit_seconds   after so many failed calls in a row it is left alone for so long
 
 A parameter that a model refuses although it could be expected to take it is left out from then on, if it is one of those without
-which there is an answer all the same.
+which there is an answer all the same; `speed` is then made here. A 404 or a 410 says that the model, or the endpoint, is gone.
 """
 
 from __future__ import annotations
@@ -34,16 +34,17 @@ import json
 import re
 import time
 from collections.abc import Generator, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
+from pipeline.audio.time_stretch import stretched
 from pipeline.cut.cutter import CutProfile
 from pipeline.engines.engine_placement import Engines
-from pipeline.errors import CatalogBroken, ProviderError, ProviderRefused, UnsupportedValue
+from pipeline.errors import CatalogBroken, ModelGone, ProviderError, ProviderRefused, UnsupportedValue
 from pipeline.http_client.multipart_body import form
 from pipeline.openai_api.audio_payload import Sound, as_file, quietest
 from pipeline.openai_api.client import Config, Reply, Server, bounded
@@ -66,7 +67,7 @@ _LARGEST_SPEECH = 1024**3
 _CHARACTERS = 50  # spoken in a second at least, before the first sound comes
 _UNREADABLE = (400, 413, 415, 422)
 _UNEXPLAINED = (400, 406, 422)  # with these a server refuses a format, too
-_WITH_TIMES = ("srt", "vtt", "verbose_json")
+_OF_SPEECH = ("instructions", "speed")  # what speech may be asked for besides
 _MODEL = re.compile(r"[\w.:/@+-]{1,200}", re.ASCII)
 
 
@@ -86,13 +87,14 @@ class OpenAI:
         self._server, self._config = server, config
         self._abilities: dict[str, Abilities] = {}
         self._wav_only: set[str] = set()  # models that do not speak bare samples
+        self._unspoken: dict[str, frozenset[str]] = {}  # by model, which of _OF_SPEECH it does not know
 
     def profile_for(self, options: TranscriptionOptions, model: str) -> CutProfile:
         """Names of speakers hold for one chunk only, so such chunks are long; text without times is timed best in short ones."""
         abilities = self._of(model)
         if abilities.diarizes:
             return _profile(self._config.diarize_max_s, self._config.diarize_max_s / 2)
-        if abilities.plain and options.response_format in _WITH_TIMES:
+        if abilities.plain and options.shows_times:
             return _profile(min(30.0, self._config.max_s), 15.0)
         return self.profile
 
@@ -106,6 +108,8 @@ class OpenAI:
         """A whole file as it is; `duration_ms` is how long it was measured to be. Raises ProviderError, FileRefused."""
         try:
             return self._understood((filename, data, media_type), duration_ms, options, model)
+        except ModelGone:
+            raise
         except ProviderRefused as error:
             if isinstance(error, TooLarge):
                 self._remember(error, (filename, data, media_type))
@@ -114,23 +118,28 @@ class OpenAI:
             raise
 
     def speak(self, options: SpeechOptions, model: str) -> Voice:
-        """Sound as it arrives; only what comes before the first block is tried again."""
-        if model not in self._wav_only:
+        """Sound as it arrives; only what comes before the first block is tried again, without what the model does not know."""
+        while True:
+            shape, unknown = "wav" if model in self._wav_only else "pcm", self._unspoken.get(model, frozenset())
             try:
-                return self._spoken(options, model, "pcm")
+                return self._spoken(options, model, shape, unknown)
             except ParameterRefused as error:
-                if error.details["parameter"] != "response_format":
+                parameter = str(error.details["parameter"])
+                if parameter == "response_format" and shape == "pcm":
+                    self._wav_only.add(model)
+                elif parameter in _OF_SPEECH and parameter not in unknown:
+                    self._unspoken[model] = unknown | {parameter}
+                else:
                     raise
-                self._wav_only.add(model)
-        return self._spoken(options, model, "wav")
 
-    def _spoken(self, options: SpeechOptions, model: str, shape: str) -> Voice:
+    def _spoken(self, options: SpeechOptions, model: str, shape: str, unknown: frozenset[str]) -> Voice:
         asked = {"model": model, "input": options.input, "voice": options.voice, "response_format": shape}
         extra = {"instructions": options.instructions, "speed": options.speed if options.speed != 1 else None}
-        body = asked | {name: value for name, value in extra.items() if value is not None}
+        body = asked | {name: value for name, value in extra.items() if value is not None and name not in unknown}
+        speed = options.speed if "speed" in unknown else 1.0  # is left to us
 
         def begin(deadline: Deadline) -> _Sounding:
-            return _Sounding(self._server, body, deadline)
+            return _Sounding(self._server, body, deadline, speed)
 
         return self._server.persist(begin, self._config.answer_s + len(options.input) / _CHARACTERS)
 
@@ -171,11 +180,12 @@ class OpenAI:
         """Asked again without what the model turns out not to take."""
         abilities = self._of(model)
         while True:
+            left_out, plain = frozenset(abilities.refused), abilities.plain  # others may learn the same meanwhile
             try:
                 answer = self._heard(sound, duration, options, model, abilities)
             except ParameterRefused as error:
                 parameter = str(error.details["parameter"])
-                if parameter in abilities.refused or (parameter == "response_format" and abilities.plain):
+                if parameter in left_out or (parameter == "response_format" and plain):
                     raise
                 abilities.refused.add(parameter)
             else:
@@ -185,11 +195,12 @@ class OpenAI:
     def _guessed(self, sound: Sound, duration: int, options: TranscriptionOptions, model: str) -> Heard:
         """As `_understood`. A model that has never answered with times may have refused just these, without saying so."""
         abilities = self._of(model)
+        plain = abilities.plain
         try:
             return self._understood(sound, duration, options, model)
         except ProviderRefused as error:
-            unexplained = error.details.get("status") in _UNEXPLAINED and not isinstance(error, TooLarge)
-            if not unexplained or abilities.plain or abilities.diarizes or abilities.timed:
+            unexplained = error.details.get("status") in _UNEXPLAINED and not isinstance(error, TooLarge | ModelGone)
+            if not unexplained or plain or abilities.diarizes or abilities.timed:
                 raise
             with suppress(ProviderError, UnsupportedValue):
                 answer = self._heard(sound, duration, options, model, abilities.without("response_format"))
@@ -220,11 +231,11 @@ class OpenAI:
 class _Sounding(Voice):
     """One answer with speech; made when its first block is there."""
 
-    def __init__(self, server: Server, body: Mapping[str, Any], deadline: Deadline) -> None:
+    def __init__(self, server: Server, body: Mapping[str, Any], deadline: Deadline, speed: float) -> None:
         self.model_used = str(body["model"])
         self._config, self._deadline = server.config, deadline
         self._waited = 0.0
-        self._blocks = self._received(server, body)
+        self._blocks = self._at_speed(self._received(server, body), speed)
         self._first: bytes | None = next(self._blocks, b"")
         deadline.within = None  # how long the rest may take depends on who listens
 
@@ -241,6 +252,11 @@ class _Sounding(Voice):
     def close(self) -> None:
         """Hang up."""
         self._blocks.close()
+
+    @staticmethod
+    def _at_speed(blocks: Generator[bytes], speed: float) -> Generator[bytes]:
+        with closing(blocks):
+            yield from blocks if speed == 1 else stretched(blocks, 1 / speed, OpenAI.sample_rate)
 
     def _received(self, server: Server, body: Mapping[str, Any]) -> Generator[bytes]:
         with server.answer(

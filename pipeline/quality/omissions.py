@@ -120,6 +120,18 @@ def told(transcript: Transcript) -> Plain:
     return {name: value for name, value in members.items() if value}
 
 
+def speakers_as_dict(transcript: Transcript) -> Plain:
+    """The member `speakers` of what is said of a transcript's quality, where they were told apart here."""
+    told = transcript.speakers
+    return {} if told is None else {"speakers": {"found": told.found, "confidence": told.confidence}}
+
+
+def quality(transcript: Transcript) -> Plain:
+    """The member `quality` of a JSON body, where there is something to tell."""
+    found = speakers_as_dict(transcript)
+    return {"quality": found} if found else {}
+
+
 def loss(transcript: Transcript) -> str:
     """What is missing for good, in a line for a log; empty where nothing is."""
     lost = [gap for gap in transcript.gaps if gap.lost]

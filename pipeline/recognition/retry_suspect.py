@@ -14,9 +14,10 @@ from pipeline.errors import StenopoolError
 from pipeline.options import TranscriptionOptions
 from pipeline.quality.coverage import CoverageMeter, is_short
 from pipeline.quality.suspects import echoes
-from pipeline.stitch.stitcher import Stitcher, stitch
+from pipeline.recognition.in_parts import as_one
+from pipeline.stitch.stitcher import Stitcher
 from pipeline.text.segment_words import speech_ms
-from pipeline.transcript import SAMPLE_RATE, Heard, samples_to_ms
+from pipeline.transcript import SAMPLE_RATE, Heard
 
 Ask = Callable[[bytes, TranscriptionOptions], Heard]
 
@@ -39,7 +40,7 @@ def hear_well(chunk: Chunk, options: TranscriptionOptions, ask: Ask) -> Heard:
         return first
     careful = options.model_copy(update={"temperature": 0.0})
     try:
-        second = _joined([(half.span, _heard(half.pcm, careful, ask)) for half in halves], first)
+        second = as_one([(half.span, _heard(half.pcm, careful, ask)) for half in halves], first.language)
     except StenopoolError:  # the first answer is there, and flagged
         return first
     second = replace(second, segments=tuple(echoes(second.segments, options.prompt)))
@@ -78,17 +79,3 @@ def _halves(chunk: Chunk) -> list[Chunk]:
     profile = CutProfile(max_s=_LONGER_HALF * seconds, min_s=(1 - _LONGER_HALF) * seconds, gated=False)
     halves = [half for half in cut([chunk.pcm], profile) if half.span.is_sent]
     return halves if len(halves) == _HALVES else []
-
-
-def _joined(parts: list[tuple[Span, Heard]], first: Heard) -> Heard:
-    """The halves' answers as one chunk's."""
-    whole = stitch(parts, duration=samples_to_ms(parts[-1][0].own_end))
-    return Heard(
-        segments=whole.segments,
-        language=whole.language or first.language,
-        model_used=whole.model_used,
-        timed=all(part.timed for _, part in parts),
-        languages=whole.languages,
-        usage=whole.usage,
-        logprobs=whole.logprobs,
-    )

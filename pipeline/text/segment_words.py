@@ -54,7 +54,7 @@ class SegmentWords:
     def _places(self) -> list[tuple[int, int]]:
         """Where each word stands in the text: asked for only where the segment is divided, unless it has no words of its own."""
         words = self._segment.words
-        return _found(self._segment.text, [word.text for word in words]) if words else _split(self._segment.text)
+        return _found(self._segment.text, [word.text for word in words]) if words else word_places(self._segment.text)
 
     def phrases(self) -> list[Segment]:
         """One segment for each sentence, several for a long one."""
@@ -171,8 +171,8 @@ def _found(text: str, words: Sequence[str]) -> list[tuple[int, int]]:
     return places if len(folded) == len(text) else []
 
 
-def _split(text: str) -> list[tuple[int, int]]:
-    """Words at white space, and every character by itself of a script without."""
+def word_places(text: str) -> list[tuple[int, int]]:
+    """Where a text's words stand: parted at white space, and every character by itself of a script without."""
     if has_solid(text):
         return list(_characters(text))
     return [match.span() for match in _WORD.finditer(text)]

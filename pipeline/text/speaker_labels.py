@@ -7,11 +7,14 @@ a recording had to be cut the others say which part they belong to: `1:A`, `2:A`
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from pipeline.cut.cutter import Span
 from pipeline.transcript import Heard, Segment
+
+_OF_A_PART = re.compile(r"\d+:.*", re.DOTALL)
 
 
 def told_apart(heard: Heard, span: Span, known: Collection[str]) -> Heard:
@@ -29,3 +32,8 @@ def apart(segments: Iterable[Segment], part: str, known: Collection[str]) -> tup
         else segment
         for segment in segments
     )
+
+
+def is_of_a_part(name: str) -> bool:
+    """Whether the name holds for one part only."""
+    return _OF_A_PART.fullmatch(name) is not None

@@ -23,7 +23,7 @@ from pipeline.errors import ProviderNonsense
 from pipeline.options import SpeechOptions
 from pipeline.provider_protocol import Speaker, Voice
 from pipeline.provider_registry import ProviderRegistry
-from pipeline.run import first_that_can
+from pipeline.routing.next_route import first_that_speaks
 from pipeline.text.text_splitter import sentences
 from pipeline.text.word_timing import Utterance, laid_over
 from pipeline.transcript import Segment, Word
@@ -77,15 +77,15 @@ def recite(options: SpeechOptions, registry: ProviderRegistry) -> Recital:
     if not sounds(options.input):
         return _joined(iter([Utterance(options.input, b"", SAMPLE_RATE, _mute(options.input))]), SAMPLE_RATE, pause_ms)
 
-    def ask(route: Route) -> Recital:
+    def ask(route: Route, voiced: SpeechOptions) -> Recital:
         speaker, used, began = registry.speaker(route), [route.model], time.monotonic()
-        spoken = _joined(_utterances(speaker, options, route, used), speaker.sample_rate, pause_ms)
+        spoken = _joined(_utterances(speaker, voiced, route, used), speaker.sample_rate, pause_ms)
         if not spoken.pcm:
             raise ProviderNonsense("The provider returned no sound", provider=route.provider)
         registry.paces.note(used[-1], 1000 * spoken.samples / speaker.sample_rate, time.monotonic() - began)
         return replace(spoken, pcm=_resampled(spoken.pcm, speaker.sample_rate), model_used=used[-1])
 
-    return first_that_can(registry.catalog.routes(options.model, "speech"), ask)
+    return first_that_speaks(options, registry.catalog, ask)
 
 
 def sounds(text: str) -> bool:

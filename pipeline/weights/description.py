@@ -22,24 +22,39 @@ class Row(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Original(Row):
+    """What is published where a file of ours is made of it, when it is installed; `by` names how (pipeline.weights.conversion)."""
+
+    by: Literal["campplus", "segmentation"]
+    size: int = Field(ge=0)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
 class File(Row):
     """One file of a model, as engines want to find it.
 
-    `parts` are the pieces to be joined, in order, each as `package/path inside it`; without them it is published as it is.
+    `parts` are the pieces to be joined, in order, each as `package/path inside it`; without them it is published as it is. With an
+    `original` the pieces joined are that one, and this file is made of it.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     size: int = Field(ge=0)
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     parts: tuple[str, ...] = ()
+    original: Original | None = None
 
 
 class Package(Row):
-    """One package of a registry, of which exactly this version is taken; `size` is that of its archive, in bytes."""
+    """One package of a registry, of which exactly this version is taken; `size` is that of its archive, in bytes.
+
+    `python` and `platform` name one of several archives as pip calls them: it is taken on every machine, for it is data.
+    """
 
     name: str
     version: str
     size: int = Field(ge=0)
+    python: str = ""
+    platform: str = ""
 
 
 class Source(Row):
@@ -55,6 +70,11 @@ class Source(Row):
     def size(self) -> int:
         """Bytes of the model on the disk."""
         return sum(file.size for file in self.files)
+
+    @property
+    def packed(self) -> int:
+        """Bytes of its packages."""
+        return sum(package.size for package in self.packages)
 
     @property
     def told(self) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipeline.weights.description import Source, Weights
 
+SPEAKERS = "speakers"
 BLOCK = 1 << 20  # bytes read at a time
 
 
@@ -32,30 +33,40 @@ class WeightsFolder:
         folders = {name: self.installed(name) for name, weights in self.described.items() if weights.serves}
         return {name: folder for name, folder in folders.items() if folder}
 
+    @property
+    def cut_short(self) -> dict[str, str]:
+        """By name, what is missing of those whose folder is there and which can not serve for it, in words."""
+        there = [name for name in self.described if self.path(name).is_dir() and not self.installed(name)]
+        return {name: _missing(self.path(name), self.described[name].sources[0]) for name in there}
+
+    @property
+    def speakers(self) -> Path | None:
+        """The folder of the voices' model, if it is installed."""
+        return self.installed(SPEAKERS) if SPEAKERS in self.described else None
+
     def damage(self, name: str) -> str:
         """What is wrong with the files that are there, in words; nothing where each has the content that was promised."""
-        source = self._source(name) or self.described[name].sources[0]
-        for file in source.files:
-            path = self.path(name) / file.name
-            if not path.is_file():
-                return f"{file.name} is missing"
-            if (size := path.stat().st_size) != file.size:
-                return f"{file.name} has {size} bytes instead of {file.size}"
-            if _sha256(path) != file.sha256:
-                return f"{file.name} is not what was published: its SHA-256 differs"
-        return ""
+        source, folder = self._source(name) or self.described[name].sources[0], self.path(name)
+        if missing := _missing(folder, source):
+            return missing
+        changed = (file.name for file in source.files if _sha256(folder / file.name) != file.sha256)
+        return next((f"{name} is not what was published: its SHA-256 differs" for name in changed), "")
 
     def _source(self, name: str) -> Source | None:
         """Whose files these are, by their sizes."""
         folder = self.path(name)
-        return next((source for source in self.described[name].sources if _is_all_there(folder, source)), None)
+        return next((source for source in self.described[name].sources if not _missing(folder, source)), None)
 
 
-def _is_all_there(folder: Path, source: Source) -> bool:
-    try:
-        return all((folder / file.name).stat().st_size == file.size for file in source.files)
-    except OSError:
-        return False
+def _missing(folder: Path, source: Source) -> str:
+    for file in source.files:
+        try:
+            size = (folder / file.name).stat().st_size
+        except OSError:
+            return f"{file.name} is missing"
+        if size != file.size:
+            return f"{file.name} has {size} bytes instead of {file.size}"
+    return ""
 
 
 def _sha256(path: Path) -> str:

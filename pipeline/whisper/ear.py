@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import ctranslate2
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ProviderError, ProviderRefused, ProviderUnavailable, UnsupportedLanguage
 from pipeline.options import TranscriptionOptions
+from pipeline.whisper.alignment import aligned
 from pipeline.whisper.config import Config
 from pipeline.whisper.languages import LanguageChoice, ours
 from pipeline.whisper.task import Task
@@ -42,17 +44,43 @@ class Ear:
 
     def hear(self, sounds: Sequence[bytes], wanted: str, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
         """A `Window` for each of these, as plain values. Raises ProviderError, UnsupportedLanguage."""
+        task = self._task(wanted, asked)
+        with self._failing_plainly():
+            heard = task.heard([_samples(sound) for sound in sounds])
+        return [WINDOW.dump_python(Window(language, tuple(found)), mode="json") for language, found in heard]
+
+    def again(
+        self, sound: bytes, wanted: str, asked: Mapping[str, Any], language: str, temperature: float
+    ) -> dict[str, Any]:
+        """Another `Window` for a sound that was heard in this language. Raises as `hear`."""
+        task = self._task(wanted, asked)
+        with self._failing_plainly():
+            found = task.heard_alone(_samples(sound), language, temperature)
+        return dict(WINDOW.dump_python(Window(language, tuple(found)), mode="json"))
+
+    def _task(self, wanted: str, asked: Mapping[str, Any]) -> Task:
         model = self._model(wanted)
         options = TranscriptionOptions.model_validate({"model": wanted, **asked})
         choice = LanguageChoice(options, multilingual=model.model.is_multilingual)
         self._check(choice.told, model, wanted)
-        windows = [_samples(sound) for sound in sounds]
+        return Task(model, self._config, options, choice)
+
+    @contextmanager
+    def _failing_plainly(self) -> Iterator[None]:
         try:
-            heard = Task(model, self._config, options, choice).heard(windows)
+            yield
         except (RuntimeError, ValueError, IndexError) as error:  # CUDA's lack of memory is a RuntimeError
             _LOG.warning("Whisper failed", exc_info=error)
             raise ProviderUnavailable("The model failed at this sound", provider=self._config.name) from None
-        return [WINDOW.dump_python(Window(language, tuple(found)), mode="json") for language, found in heard]
+
+    def align(self, sound: bytes, wanted: str, text: str, language: str | None) -> list[list[Any]]:
+        """When the pieces of a text are said in a window of sound: `[text, ms, ms]` each. Raises ProviderError."""
+        model = self._model(wanted)
+        try:
+            return aligned(model, _samples(sound), text, language)
+        except (RuntimeError, ValueError, IndexError) as error:
+            _LOG.warning("Whisper failed", exc_info=error)
+            raise ProviderUnavailable("The model failed at this sound", provider=self._config.name) from None
 
     def _check(self, told: str | None, model: WhisperModel, wanted: str) -> None:
         if told and told not in model.supported_languages:

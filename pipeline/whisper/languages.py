@@ -16,11 +16,16 @@ def ours(code: str) -> str:
     return _OURS.get(code, code)
 
 
+def theirs(code: str | None) -> str | None:
+    """An ISO 639 code as Whisper has it."""
+    return None if code is None else _THEIRS.get(code, code)
+
+
 class LanguageChoice:
     """What a caller has told of the languages. Codes are Whisper's."""
 
     def __init__(self, options: TranscriptionOptions, *, multilingual: bool) -> None:
-        asked = _THEIRS.get(options.language or "", options.language)
+        asked = theirs(options.language)
         self._likely = asked if options.pinned else None
         self._among = frozenset(_THEIRS.get(code, code) for code in options.languages)
         self.told = asked if asked and not options.pinned else None if multilingual else "en"

@@ -16,10 +16,9 @@ from pipeline.options import TranscriptionOptions
 from pipeline.transcript import SAMPLE_RATE
 from pipeline.whisper.config import Config
 from pipeline.whisper.languages import LanguageChoice
-from pipeline.whisper_filter import Found, FoundWord, is_doubtful, is_silence, more_likely
+from pipeline.whisper_filter import Found, FoundWord
 
 Sound = NDArray[np.float32]
-_SECOND_TRY = (0.2, 0.4, 0.6, 0.8, 1.0)  # temperatures, of Whisper's own fallback
 _LONGEST_PROMPT, _LONGEST_HOTWORDS = 223, 111  # tokens: the model sees 223 before its text, the keywords among them
 _TINY = 1e-5  # seconds: the library turns times into samples by cutting off
 
@@ -44,23 +43,15 @@ class Task:
             "vad_filter": False,
         }
 
-    def heard(self, windows: Sequence[Sound]) -> list[tuple[str, Sequence[Found]]]:
-        """Each window's language and text; those that are not to be believed are decoded again."""
+    def heard(self, windows: Sequence[Sound]) -> list[tuple[str, list[Found]]]:
+        """Each window's language and text."""
         if self._temperature:  # a batch knows no chance: its `temperature` changes nothing
             languages = self._languages(windows)
             return [
-                (language, self._heard_alone(window, language, (self._temperature,)))
+                (language, self.heard_alone(window, language, self._temperature))
                 for window, language in zip(windows, languages, strict=True)
             ]
-        return [
-            (language, self._believed(window, language, found))
-            for window, (language, found) in zip(windows, self._heard_together(windows), strict=True)
-        ]
-
-    def _believed(self, window: Sound, language: str, found: Sequence[Found]) -> Sequence[Found]:
-        if not is_doubtful(found) or is_silence(found):
-            return found
-        return more_likely(found, self._heard_alone(window, language, _SECOND_TRY))
+        return self._heard_together(windows)
 
     def _languages(self, windows: Sequence[Sound]) -> list[str]:
         if self._choice.told:
@@ -115,11 +106,12 @@ class Task:
             found[place].append(_found(segment, edges[place] / SAMPLE_RATE, self._model))
         return found
 
-    def _heard_alone(self, window: Sound, language: str, temperatures: Sequence[float]) -> list[Found]:
+    def heard_alone(self, window: Sound, language: str, temperature: float) -> list[Found]:
+        """One window's text, with so much chance in it."""
         ctranslate2.set_random_seed(0)  # the same answer for the same sound, whatever was heard before
         told, _ = self._model.transcribe(
             window,
-            temperature=list(temperatures),
+            temperature=temperature,
             condition_on_previous_text=False,
             language=language,
             **self._common,

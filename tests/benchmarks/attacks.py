@@ -216,7 +216,7 @@ async def t12(target: Target) -> None:
     )
 
 
-LOCAL = "pocketsphinx-en-us"
+LOCAL = os.environ.get("NEIGHBOURS_ENGINE", "whisper-base")  # or "pocketsphinx-en-us"
 ATTACKS: dict[str, Callable[[Target], Awaitable[None]]] = {
     f"T{n}": attack for n, attack in enumerate((t1, t2, t3, t4, t5, t6, t7, t8, t9, t10, t11, t12), start=1)
 }

@@ -20,9 +20,7 @@ def main() -> int:
     pipeline = BatchedInferencePipeline(model)
 
     def heard(path: str) -> str:
-        told, _ = pipeline.transcribe(
-            path, batch_size=asked.batch_size, beam_size=asked.beam_size, word_timestamps=True
-        )
+        told, _ = pipeline.transcribe(path, batch_size=asked.together, beam_size=asked.beam_size, word_timestamps=True)
         return "".join(segment.text for segment in told)
 
     heard(files[0])

@@ -99,8 +99,9 @@ def bare(model: Path, files: Sequence[Path]) -> list[dict[str, float | str]]:
 class Product:
     """A `stenopool up` of our own: its answers, and what all its processes take."""
 
-    def __init__(self, root: psutil.Process, port: int, key: str) -> None:
+    def __init__(self, root: psutil.Process, sockets: Path, port: int, key: str) -> None:
         self._root = root
+        self._sockets = sockets
         base, key_of = f"http://127.0.0.1:{port}/v1/audio/", {"Authorization": f"Bearer {key}"}
         self.http = httpx2.Client(base_url=base, headers=key_of, timeout=600)
 
@@ -141,14 +142,23 @@ class Product:
         return text
 
     def _living(self) -> list[psutil.Process]:
-        return [self._root, *self._root.children(recursive=True)]
+        """Its own, and the engines' host, which is nobody's child: it listens where only this product looks for it."""
+        hosts = [one for one in psutil.process_iter() if _listens_in(one, self._sockets)]
+        living = [one for root in (self._root, *hosts) for one in (root, *root.children(recursive=True))]
+        return list({one.pid: one for one in living}.values())
+
+
+def _listens_in(process: psutil.Process, folder: Path) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+        return any(Path(one.laddr).is_relative_to(folder) for one in process.net_connections("unix") if one.laddr)
+    return False
 
 
 @contextlib.contextmanager
 def product(folder: Path, settings: Settings) -> Iterator[Product]:
     """Ready, and both its models in use once."""
     port = free_port()
-    given = {"STENOPOOL_HOME": str(folder), "STENOPOOL_MODELS": str(settings.models)}
+    given = {"STENOPOOL_HOME": str(folder), "STENOPOOL_MODELS": str(settings.models), "XDG_RUNTIME_DIR": str(folder)}
     with contextlib.closing(Database(f"sqlite:///{folder}/stenopool.db")) as database:
         database.migrate()
         key = Accounts(database).create_key(rich(database, "benchmark"))[0]
@@ -159,7 +169,7 @@ def product(folder: Path, settings: Settings) -> Iterator[Product]:
         )
     try:
         wait_until_healthy(port)
-        yield Product(psutil.Process(child.pid), port, key)
+        yield Product(psutil.Process(child.pid), folder / "stenopool", port, key)
     finally:
         stop(child, 20)
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from infra.database.session import Database
 from infra.keys.accounts import Accounts
 from infra.parent_death import tied_to_parent
+from infra.settings import Settings
 from tests.benchmarks.attacks import ATTACKS, BOUNDARY, LOCAL
 from tests.benchmarks.report import Figure
 from tests.benchmarks.sounds import oracle_recording, repeated
@@ -34,16 +35,28 @@ SHORTEST = 0.01  # seconds: what came at once has no ratio
 CHUNK = 1.0  # seconds for what no engine is needed for
 CLIP = "Good morning to all of you."
 LONG = (
-    "It was a bright cold day in the middle of the year, and everybody who could walk went out to see the river. " * 5
+    "It was a bright cold day in the middle of the year, and everybody who could walk went out to see the river. "
+    "The old bridge had been painted green, which nobody liked, and the ferry did not run before noon. "
+    "Two boys were selling apples from a cart, while their sister counted the coins and wrote them down in a book. "
+    "Far away one heard a train, and somebody said that it would rain on Thursday, as it had in the week before. "
+    "In the evening the lamps were lit, and those who had come on foot looked for a place in one of the boats."
 )
 CATALOG = """
 [providers.oracle]
 
 [providers.pocketsphinx]
 
+[providers.whisper-base]
+kind = "faster_whisper"
+model = "{ear}"
+
+[models.whisper-base]
+tasks = ["transcription"]
+routes = [{{ provider = "whisper-base", model = "whisper-base" }}]
+
 [models.voice]
 tasks = ["speech"]
-routes = [{ provider = "oracle", model = "oracle" }]
+routes = [{{ provider = "oracle", model = "oracle" }}]
 """
 Step = Callable[[], float]
 
@@ -157,7 +170,7 @@ def webhooks(neighbour: Neighbour) -> Felt:
 @contextlib.contextmanager
 def server(folder: Path) -> Iterator[tuple[int, str, str]]:
     """`stenopool up` in a home of its own; its port, and keys of the neighbour and of the attacker."""
-    (folder / "catalog.toml").write_text(CATALOG)
+    (folder / "catalog.toml").write_text(CATALOG.format(ear=Settings.from_env(os.environ).models / "whisper-base"))
     port = free_port()
     environ = {
         "PATH": os.environ["PATH"],
@@ -165,6 +178,7 @@ def server(folder: Path) -> Iterator[tuple[int, str, str]]:
         "STENOPOOL_HOME": str(folder),
         "STENOPOOL_CATALOG": str(folder / "catalog.toml"),
         "STENOPOOL_OUTBOUND_ALLOW": "127.0.0.0/8",
+        "XDG_RUNTIME_DIR": str(folder),
     }
     with contextlib.closing(Database(f"sqlite:///{folder}/stenopool.db")) as database:
         database.migrate()

@@ -97,6 +97,7 @@ def test_everything_broken_is_found_at_once(run: Run, monkeypatch: pytest.Monkey
         "storage",
         "models",
         "shutdowns",
+        "prices",
         "engines",
         "workers",
     }

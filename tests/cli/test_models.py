@@ -1,10 +1,13 @@
 """`stenopool models …`: what is installed, and what each command says and leaves with."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from cli import exits
+from cli.doctor import _models as look_at_models
+from infra.settings import Settings
 from tests.cli.conftest import Run
 from tests.support.weights import FILES, sha256, tiny, write_folder
 
@@ -82,3 +85,14 @@ def test_alone_it_lists_the_models_as_before(run: Run) -> None:
     offered = {model["id"]: model for model in run("models", "--json").json}
     assert offered["whisper-base"]["served_by"] == "pocketsphinx (stands in)"
     assert "better ear" in run("models").err
+
+
+def test_weights_that_are_cut_short_are_damaged_and_not_just_absent(
+    run: Run, models: Path, given: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infra.settings.shipped_weights", lambda: {"whisper-base": tiny("whisper-base")})
+    run("models", "install", "whisper-base", "--from", given)
+    (models / "whisper-base" / "model.bin").write_bytes(FILES["model.bin"][:-1])
+    replace = "`stenopool models install whisper-base` replaces it"
+    assert f"whisper-base is damaged, model.bin has {len(FILES['model.bin']) - 1} bytes" in run("models").err
+    assert replace in run("models").err and replace in look_at_models(Settings.from_env(os.environ)).detail

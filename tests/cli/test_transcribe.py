@@ -212,3 +212,17 @@ def test_models_lists_the_languages_of_who_serves(run: Run) -> None:
     assert listed["whisper-1"]["languages"] == ["en"]
     assert "de" in listed["tts-1"]["languages"]
     assert listed["oracle"]["languages"] == []
+
+
+def test_a_folder_is_a_matter_for_bulk(run: Run, tmp_path: Path) -> None:
+    said = run("transcribe", tmp_path, "--model", "oracle")
+    assert said.code == exits.BAD_INPUT
+    assert f"use: stenopool bulk {tmp_path} --local" in said.err
+
+
+def test_recordings_of_one_name_are_both_named(run: Run, tmp_path: Path) -> None:
+    one, other = tmp_path / "a" / "talk.wav", tmp_path / "b" / "talk.wav"
+    said = run("transcribe", one, other, "--model", "oracle", "--output", tmp_path / "out/")
+    assert said.code == exits.BAD_INPUT
+    assert str(one) in said.err
+    assert str(other) in said.err

@@ -20,7 +20,7 @@ from pipeline.errors import UnsupportedValue
 from pipeline.formats import load, names
 from pipeline.formats.base import RenderOptions
 from pipeline.stitch.timeline import forward
-from pipeline.transcript import Caution, Gap, Logprob, Segment, Transcript, Word
+from pipeline.transcript import Caution, Gap, Logprob, Segment, Transcript, Word, transcript_from_json
 
 MS = timedelta(milliseconds=1)
 HOURS_120 = 120 * 3600 * 1000
@@ -446,3 +446,12 @@ def test_translations_have_no_words_and_are_english() -> None:
     assert (body["language"], "words" in body, len(body["segments"])) == ("english", False, 2)
     assert set(json.loads(render("json", english))) == {"text"}
     assert json.loads(render("json", VERBOSE))["languages"] == [{"code": "en"}]
+
+
+@pytest.mark.parametrize(
+    "sample", [*SAMPLES.values(), replace(NASTY, gaps=(Gap(0, 500, "hole", lost=True),), decoded=29_500)]
+)
+def test_full_json_is_the_transcript_itself(sample: Transcript) -> None:
+    document = json.loads(render("full_json", sample, extra={"usage": {"type": "duration", "seconds": 30}}))
+    assert transcript_from_json(json.dumps(document["transcript"]).encode()) == sample
+    assert document["usage"] == {"type": "duration", "seconds": 30}

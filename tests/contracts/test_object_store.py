@@ -87,6 +87,13 @@ def test_what_is_written_comes_back(store: ObjectStore, size: int) -> None:
     assert keys(store) == [KEY]
 
 
+@pytest.mark.parametrize("offset", [1, MIB - 1, MIB, 2 * MIB + 7])
+def test_blocks_from_somewhere_on(store: ObjectStore, offset: int) -> None:
+    content = os.urandom(2 * MIB + 8)
+    store.put(KEY, content)
+    assert b"".join(store.blocks(KEY, offset)) == content[offset:]
+
+
 def test_one_write_of_many_parts(store: ObjectStore) -> None:
     content = os.urandom(17 * MIB)
     store.put(KEY, content)

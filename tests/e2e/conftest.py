@@ -74,11 +74,11 @@ def _key(place: Marked) -> str:
 
 @pytest.fixture(scope="session")
 def node_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with OpenAI's client for Node and the script that uses it; without node and npm a skip, which fails in CI."""
+    """A folder with clients for Node and the scripts that use them; without node and npm a skip, which fails in CI."""
     if not (shutil.which("node") and shutil.which("npm")):
         pytest.skip("needs node and npm")
     folder = tmp_path_factory.mktemp("node")
-    for name in ("package.json", "client.mjs"):
+    for name in ("package.json", "client.mjs", "others.mjs"):
         shutil.copy(HERE / "node" / name, folder)
     installed = subprocess.run(INSTALL, cwd=folder, capture_output=True, text=True, timeout=300)
     assert installed.returncode == 0, installed.stderr

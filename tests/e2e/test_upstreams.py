@@ -63,7 +63,6 @@ BOTH = {
     "html": Fault(http(200, CLOSE + "Content-Type: text/html\r\n", f"<html>{WORDS}</html>".encode() * 9), NONSENSE),
     "failing": Fault(told(500), GONE),
     "unauthorised": Fault(told(401), REFUSED),
-    "unknown": Fault(told(404), REFUSED),
     "redirects": Fault(told(302, f"Location: http://127.0.0.1:9/{KEY}\r\n"), NONSENSE),
     "garbled": Fault(say(f"220 {WORDS} ready\r\n\r\n".encode()), GONE),
     "drips_headers": Fault(forever(f"HTTP/1.1 200 OK\r\nX-Vendor: {WORDS}".encode(), b"a", 0.02), GONE, slow=True),
@@ -87,9 +86,12 @@ SPEAKING = BOTH | {
     ),
     "nothing": Fault(http(200, CLOSE + "Content-Type: audio/pcm\r\n"), NONSENSE),
 }
-FAULTS = {f"hears-{name}": fault for name, fault in HEARING.items()} | {
-    f"speaks-{name}": fault for name, fault in SPEAKING.items()
-}
+LOST = {"hears-lost": Fault(told(404)), "speaks-lost": Fault(told(410))}  # whose model is there no more
+FAULTS = (
+    LOST
+    | {f"hears-{name}": fault for name, fault in HEARING.items()}
+    | {f"speaks-{name}": fault for name, fault in SPEAKING.items()}
+)
 SETTINGS = f'kind = "openai"\napi_key = "{KEY}"\ntries = 2\nretry_s = 0.3\nanswer_ratio = 0\ncircuit_failures = 9999\n'
 
 
@@ -244,6 +246,23 @@ def test_speaking_as_events(rig: Rig, name: str) -> None:
     check_failed(rig.speak(f"speaks-{name}-alone", stream_format="sse"), f"bad-speaks-{name}", code, rig)
     second = rig.speak(f"speaks-{name}-second", stream_format="sse")
     assert [event["type"] for event in events(second)][-1] == "speech.audio.done"
+
+
+def test_a_model_that_is_gone_is_no_failure(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.catalog.gone_routes.REMEMBERED_S", 1e9)
+    for _ in range(2):
+        for route, (ear, voice) in {
+            "alone": ("pocketsphinx-en-us", "espeak-ng"),
+            "second": ("oracle", "oracle"),
+        }.items():
+            heard, translated = (rig.hear(f"hears-lost-{route}", path=path) for path in (TRANSCRIPTIONS, TRANSLATIONS))
+            spoken = rig.speak(f"speaks-lost-{route}")
+            for answer, model in ((heard, ear), (translated, ear), (spoken, voice)):
+                check_secret(str(answer.headers), rig)
+                assert (answer.status_code, answer.headers["x-perf-model-used"]) == (200, model)
+    for name in LOST:
+        lines = [request.line for request in rig.servers[name].requests]
+        assert sorted(lines) == sorted(set(lines)), "it is remembered"
 
 
 def test_all_of_several_routes_that_failed_are_named(rig: Rig, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from pipeline.pricing import (
     estimated_usage,
     heard_usage,
     is_free,
+    most_usage,
     plausible,
     prices_as_dict,
     prices_from_dict,
@@ -126,15 +127,23 @@ def test_a_plausible_count_is_the_provider_s_and_another_is_ours() -> None:
     assert long.counted == "estimated"
 
 
-def test_where_seconds_or_characters_are_priced_nobody_counts_tokens() -> None:
+def test_where_seconds_are_priced_nobody_counts_tokens_of_what_was_heard() -> None:
     heard = heard_usage(prices("whisper-1"), audio_ms=5000, text="hello", reported=TokenUsage(audio_in=50))
     assert heard == Usage(audio_ms=5000)
-    spoken = spoken_usage(prices("tts-1"), text="hello", audio_ms=700)
-    assert (spoken.characters, spoken.tokens, spoken.counted) == (5, None, "measured")
+
+
+def test_tokens_of_speech_are_counted_whatever_is_priced() -> None:
+    """The last event of its stream has them."""
+    spoken = spoken_usage(text="hello", audio_ms=700)
+    assert (spoken.characters, spoken.tokens, spoken.counted) == (5, TokenUsage(text_in=2, audio_out=15), "estimated")
+    assert charge(spoken, prices("tts-1")).micro == 75
+    told = TokenUsage(text_in=3, audio_out=20)
+    counted = spoken_usage(text="hello", audio_ms=700, reported=told)
+    assert (counted.tokens, counted.counted) == (told, "provider")
 
 
 def test_our_own_count() -> None:
-    spoken = spoken_usage(prices("gpt-4o-mini-tts"), text="x" * 400, audio_ms=60_000)
+    spoken = spoken_usage(text="x" * 400, audio_ms=60_000)
     assert spoken.tokens == TokenUsage(text_in=100, audio_out=1260)
     assert (text_tokens(""), text_tokens("abcd"), text_tokens("abcde"), text_tokens("日本")) == (0, 1, 2, 2)
 
@@ -145,7 +154,7 @@ def test_an_estimate_covers_ordinary_work(model: str) -> None:
     price, text = prices(model), "This is a sentence of ordinary length. " * 20
     ms = len(text) * 1000 // 14
     if CATALOG.model(model).tasks == ("speech",):
-        before, after = estimated_usage(price, text=text), spoken_usage(price, text=text, audio_ms=ms * 14 // 16)
+        before, after = estimated_usage(price, text=text), spoken_usage(text=text, audio_ms=ms * 14 // 16)
     else:
         before = estimated_usage(price, audio_ms=ms, text="a prompt")
         after = heard_usage(price, audio_ms=ms, text=text, prompt="a prompt")
@@ -165,3 +174,26 @@ def test_tokens_survive_a_row() -> None:
     assert tokens_from_dict(tokens_as_dict(TOKENS)) == TOKENS
     assert tokens_from_dict(tokens_as_dict(None)) is None
     assert plausible(TOKENS, TOKENS)
+
+
+@given(
+    seconds=st.floats(0, 3600),
+    told=st.integers(0, 10**6),
+    words=st.integers(0, 3000),
+    speed=st.sampled_from([0.25, 0.5, 1.0, 2.0, 4.0]),
+)
+@pytest.mark.parametrize("model", ["whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-tts", "tts-1"])
+def test_the_most_is_at_least_what_is_thought(model: str, seconds: float, told: int, words: int, speed: float) -> None:
+    """Of sound whose length is known, whatever a provider has counted of it and we believe; of a text, whatever is held for it."""
+    price, ms = prices(model), round(1000 * seconds)
+    if CATALOG.model(model).tasks == ("speech",):
+        text = "word " * words
+        assert (
+            charge(estimated_usage(price, text=text), price).micro
+            <= charge(most_usage(price, text=text, speed=speed), price).micro
+        )
+        return
+    most = charge(most_usage(price, audio_ms=ms), price).micro
+    reported = TokenUsage(audio_in=told, text_out=4 * ms // 1000)
+    used = heard_usage(price, audio_ms=ms, text="four" * (4 * ms // 1000), reported=reported)
+    assert charge(used, price).micro <= most

@@ -14,7 +14,7 @@ from tests.support.repository import FLOORS, ROOT
 
 HOMES = {
     "ffmpeg": ("pipeline/audio/",),
-    "filelock": ("infra/model_store/", "pipeline/engines/door.py"),
+    "filelock": ("infra/model_store/", "pipeline/engines/door.py", "cli/bulk.py"),
     "greenlet": ("pipeline/concurrency/greenlet_io.py",),
     "huggingface_hub": ("infra/model_store/",),
     "imageio_ffmpeg": ("pipeline/audio/",),
@@ -22,7 +22,7 @@ HOMES = {
     "pocketsphinx": ("pipeline/providers/pocketsphinx", "pipeline/cut/vad.py"),
     "espeakng_loader": ("pipeline/providers/espeak", "pipeline/kokoro/phonemes.py"),
     "py3langid": ("pipeline/text/written_language.py",),
-    "onnxruntime": ("pipeline/kokoro/synthesizer.py",),
+    "onnxruntime": ("pipeline/engines/onnx_session.py",),
     "boto3": ("infra/storage/",),
     "botocore": ("infra/storage/",),
     "sqlmodel": ("infra/",),
@@ -42,6 +42,7 @@ HOMES = {
     "faster_whisper": ("pipeline/whisper/",),
     "ctranslate2": ("pipeline/whisper/",),
     "typer": ("cli/",),
+    "wcmatch": ("cli/listing/",),
     "rich": ("cli/",),
 }
 FILES = sorted(path for floor in FLOORS for path in (ROOT / floor).rglob("*.py"))

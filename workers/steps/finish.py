@@ -21,8 +21,10 @@ from pipeline.quality.omissions import (
     longest,
     loss,
     not_sent_as_dict,
+    speakers_as_dict,
     with_findings,
 )
+from pipeline.speakers.labelled import labelled
 from pipeline.stitch.channels import ALONE, Place, together
 from pipeline.stitch.stitcher import stitch
 from pipeline.stitch.timeline import runs_forward
@@ -81,7 +83,9 @@ def _part(context: JobContext, row: Chunk) -> Part:
 
 
 def _publish(context: JobContext, parts: Sequence[Part], single: HeardChunk | None = None) -> None:
-    transcript = _stitched(context.job, parts)
+    voices = [(span, part.voiceprints) for span, part in parts if isinstance(part, Heard)]
+    diarizer = context.services.registry.diarizer
+    transcript = labelled(_stitched(context.job, parts), voices, context.options, diarizer)
     data = transcript_to_json(transcript)
     persist(context.held, partial(context.services.storage.put, context.transcript_key, data), holding_on(context))
     context.held.check()
@@ -135,4 +139,4 @@ def _quality(transcript: Transcript) -> dict[str, object]:
             "chunks_short": list(coverage.chunks_short[:MOST_GAPS]),
         },
         "not_sent": [not_sent_as_dict(stretch) for stretch in longest(transcript.not_sent)],
-    }
+    } | speakers_as_dict(transcript)

@@ -20,6 +20,7 @@ from pipeline.cut.cutter import Chunk, span_as_dict
 from pipeline.errors import InputMissing, LimitExceeded
 from pipeline.lifecycle import ChunkStatus, Stage
 from pipeline.run import cut_profile, hear_chunk, is_local
+from pipeline.speakers.reference_samples import check_references
 from pipeline.transcript import SAMPLE_RATE, heard_from_json, heard_to_json, samples_to_ms
 from workers.failure_policy import Attempt
 from workers.job_context import JobContext
@@ -32,6 +33,7 @@ def prepare(role: str, context: JobContext, work: Attempt) -> bool:
     """True when every chunk is terminal already, so that the job can be claimed again and finished. `work` is told when it
     is about hearing and no more about preparing."""
     services, registry = context.services, context.services.registry
+    check_references(context.options, registry.diarizer)
     profile = cut_profile(context.options, registry)
     queue = CPU if is_local(context.options, registry) else IO
     with services.storage.recording(_media_key(context)) as source, ExitStack() as stack:

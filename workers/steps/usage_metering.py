@@ -34,4 +34,4 @@ def used(job: Job, span: Span, heard: Heard, prompt: str = "") -> Usage | None:
 def spoken(job: Job, passage: str, audio_ms: int) -> Usage | None:
     """The same of a passage that was spoken."""
     prices = prices_from_dict(job.prices)
-    return spoken_usage(prices, text=passage, audio_ms=audio_ms) if by_tokens(prices) else None
+    return spoken_usage(text=passage, audio_ms=audio_ms) if by_tokens(prices) else None

@@ -16,8 +16,9 @@ from api.http.request_body import read_json
 from api.http.sse import EVENT_STREAM, STREAM_HEADERS, Stream, event
 from api.jobs.submission import create_job
 from api.openapi.document import answers, shown_as, takes
-from api.sync.billing import Bill, subject_of
+from api.sync.billing import Bill
 from infra.requests.audio_options import SpeechFields
+from infra.requests.usage_object import tokens
 from infra.requests.validation import validated
 from pipeline import run
 from pipeline.audio.encode import MEDIA_TYPES
@@ -52,14 +53,18 @@ async def speech(request: Request, context: Context, caller: Caller) -> Response
     catalog.routes(options.model, "speech")
     catalog.check_format(options.model, "speech", options.response_format)
     model.limits.check_text(options.input)
-    bill = Bill(context.services, caller, subject_of(request), options)
+    bill = Bill.of(request, context.services, caller, options)
     spoken = await context.synthesize(partial(_begun, bill, options, context.services.registry))
-    request.state.cost = bill.cost_ahead
-    headers = perf_headers(request, spoken.model_used)
+    headers = _headers(request, bill, spoken)
     if fields.stream_format == "sse":
         source = _as_events(request, _blocks(context, spoken, bill), spoken, bill)
         return Stream(source, media_type=EVENT_STREAM, headers=headers | STREAM_HEADERS)
     return Stream(_blocks(context, spoken, bill), media_type=MEDIA_TYPES[options.response_format], headers=headers)
+
+
+def _headers(request: Request, bill: Bill, spoken: run.Speech) -> dict[str, str]:
+    request.state.cost = bill.cost_ahead
+    return perf_headers(request, spoken.model_used, most=bill.promise() if bill.cost_ahead is None else None)
 
 
 def _begun(bill: Bill, options: SpeechOptions, registry: ProviderRegistry) -> run.Speech:
@@ -94,18 +99,18 @@ def _ended(spoken: run.Speech, settle: Callable[[], None]) -> None:
 async def _as_events(
     request: Request, blocks: AsyncGenerator[bytes, None], spoken: run.Speech, bill: Bill
 ) -> AsyncGenerator[bytes, None]:
-    """contract.md section 3. Where the provider counts no tokens, a character counts as one."""
+    """contract.md section 3; the tokens are those of the receipt."""
     try:
         async for block in blocks:
             yield event({"type": "speech.audio.delta", "audio": base64.b64encode(block).decode()})
         request.state.cost = bill.micro  # by now it is settled
-        done = {"usage": _usage(spoken, bill.characters), "perf": perf(request, spoken.model_used, spoken.milliseconds)}
+        done = {"usage": _usage(bill.tokens), "perf": perf(request, spoken.model_used, spoken.milliseconds)}
         yield event({"type": "speech.audio.done", **done})
     finally:
         await blocks.aclose()
 
 
-def _usage(spoken: run.Speech, characters: int) -> dict[str, int]:
-    used = spoken.usage or TokenUsage(text_in=characters)
-    into, out = used.text_in + used.audio_in, used.text_out + used.audio_out
-    return {"input_tokens": into, "output_tokens": out, "total_tokens": into + out}
+def _usage(used: TokenUsage | None) -> dict[str, int]:
+    """Without a `type`, and with these three alone."""
+    whole = tokens(used or TokenUsage())
+    return {name: whole[name] for name in ("input_tokens", "output_tokens", "total_tokens")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, Literal
 
@@ -12,14 +13,15 @@ from fastapi import APIRouter, Request, Response
 from api.compatibility.shutdown_headers import announce_shutdown
 from api.dependencies import AppContext, Caller, Context, context_of, principal_of
 from api.http.client_disconnect import ClientDisconnect
+from api.http.perf_metadata import perf_headers
 from api.http.repeated_headers import wants_async
 from api.http.request_body import holder
 from api.jobs.submission import create_job
 from api.openapi.document import answers, takes
 from api.sync.background_work import BackgroundWork
-from api.sync.billing import Bill, subject_of
+from api.sync.billing import Bill
 from api.sync.handed_out import HandedOut, Told
-from api.sync.transcription_response import Hearing, as_body, as_events
+from api.sync.transcription_response import Answer, Hearing
 from api.uploads.form import read_form
 from api.uploads.sinks import SYNC_LIMIT, TOO_LARGE, MemorySink, announced_bytes, size_first
 from infra.keys.accounts import Principal
@@ -27,9 +29,10 @@ from infra.requests.audio_options import TranscriptionFields
 from infra.requests.validation import validated
 from pipeline import passthrough
 from pipeline.concurrency.stopping import stopped_by
-from pipeline.errors import InvalidRequest
+from pipeline.errors import InvalidRequest, StenopoolError
 from pipeline.options import TranscriptionOptions
 from pipeline.quality.omissions import loss
+from pipeline.resilience.route_watch import RouteWatch, watched_by
 from pipeline.run import is_local
 from pipeline.transcript import Segment, Transcript
 
@@ -89,12 +92,10 @@ async def _heard(request: Request, context: AppContext, caller: Principal, task:
     model.limits.check_file(len(sound))
     streamed = bool(fields.stream) and task == "transcription"
     work = _Transcription(request, context, caller, sound, options, streamed=streamed)
-    request.state.cost = None  # until it is settled
     run = _runner(context, sound, options)
     hearing: Hearing = BackgroundWork(lambda disconnect, hand_out: run(partial(work.do, disconnect, hand_out)))
-    if streamed:
-        return await as_events(request, hearing, options, work.handed_out)
-    return await as_body(request, hearing, options)
+    answer = Answer(request, hearing, options, work.headers_so_far)
+    return await (answer.as_events(work.handed_out) if streamed else answer.as_body())
 
 
 class _Transcription:
@@ -112,8 +113,16 @@ class _Transcription:
     ) -> None:
         self._request, self._context, self._caller = request, context, caller
         self._sound, self._options, self._streamed = sound, options, streamed
-        self._bill = Bill(context.services, caller, subject_of(request), options)
+        self._bill = Bill.of(request, context.services, caller, options)
+        self._longest = context.services.catalog.model(options.model).limits.seconds(
+            context.services.settings.max_audio_seconds
+        )
+        if not options.apart:  # how many channels and tracks there are, nobody knows yet
+            self._bill.whole_ms = 1000 * self._longest
+        self._watch = RouteWatch()
         self.handed_out = HandedOut()
+        request.state.cost = 0 if self._bill.is_free else None  # until it is settled
+        request.state.tokens = None
 
     def do(self, disconnect: ClientDisconnect, hand_out: HandOut) -> Transcript:
         """Where blocking is allowed."""
@@ -122,17 +131,26 @@ class _Transcription:
             self._bill,
             self._bill.paying_for(self.handed_out, lambda: disconnect.gone),
             stopped_by(disconnect.check),
+            watched_by(self._watch),
         ):
             transcript = self._transcribed(disconnect, hand_out)
             self._bill.settle_heard(transcript)
+        self._request.state.tokens = self._bill.tokens
         self._request.state.cost = self._bill.micro
         if transcript.incomplete:
             log.warning("sound is missing for good: %s", loss(transcript))
         return transcript
 
+    async def headers_so_far(self, model: str = "") -> dict[str, str]:
+        """Of an answer that begins before its end is known: `model` has heard most by now, else who is being asked tells."""
+        catalog, most = self._context.services.catalog, None
+        with suppress(StenopoolError):  # then nobody promises anything
+            most = None if self._bill.is_free else await self._context.query(self._bill.promise)
+        asked = self._watch.model or catalog.routes_for(self._options)[0].model
+        return perf_headers(self._request, model or asked, most=most)
+
     def _transcribed(self, disconnect: ClientDisconnect, hand_out: HandOut) -> Transcript:
         services = self._context.services
-        limits = services.catalog.model(self._options.model).limits
         return passthrough.transcribe(
             self._sound,
             self._options,
@@ -140,9 +158,13 @@ class _Transcription:
             on_progress=partial(self._progress, disconnect),
             on_segments=partial(self._ready, hand_out) if self._streamed else None,
             on_length=self._bill.expect,
+            on_whole=None if self._options.apart else self._whole,
             workers=WORKERS,
-            max_seconds=limits.seconds(services.settings.max_audio_seconds),
+            max_seconds=self._longest,
         )
+
+    def _whole(self, ms: int) -> None:
+        self._bill.whole_ms = ms
 
     def _ready(self, hand_out: HandOut, segments: Sequence[Segment], model: str) -> None:
         self.handed_out.ready((segments, model))

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from functools import partial
 from typing import Annotated, Any
-from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request, Response
 from starlette.responses import JSONResponse
 
 from api.dependencies import AppContext, Caller, Context
 from api.http.idempotency import REPLAYED, idempotency, idempotency_key
-from api.http.sse import Stream
 from api.openapi.document import answers, shown_as, takes
 from api.schemas.files import FileFields, FileQuery, file_object
 from api.schemas.pagination import page
+from api.stored_object import StoredObject, attachment, download
 from api.uploads.form import read_form
 from api.uploads.sinks import KeptSink, announced_bytes, beyond, size_first
 from infra.files.file_store import BATCH_SECONDS
@@ -102,22 +101,16 @@ async def delete(context: Context, caller: Caller, file_id: str) -> dict[str, An
 @router.get(
     FILE + "/content",
     summary="A file's bytes",
-    responses=shown_as("application/octet-stream") | NO_FILE | answers(s410="It was deleted at this moment."),
+    responses=shown_as("application/octet-stream")
+    | NO_FILE
+    | answers(s410="It was deleted at this moment.", s416="The range begins behind its end."),
 )
-async def content(context: Context, caller: Caller, file_id: str) -> Response:
-    """As they were sent."""
+async def content(request: Request, context: Context, caller: Caller, file_id: str) -> Response:
+    """As they were sent; a `Range` of them where one is asked for."""
     file = await context.query(partial(context.services.files.get, caller.account_id, file_id))
     try:
         media = await context.query(partial(context.services.media.get, caller.account_id, file.media_id))
     except NotFound:
         raise NotFound("No such file.") from None
-    headers = {"content-disposition": _attachment(file.filename), "content-length": str(file.bytes)}
-    blocks = context.services.storage.blocks(media.storage_key)
-    first = await context.transfer(partial(next, blocks, b""))
-    return Stream(context.stream(first, blocks), media_type="application/octet-stream", headers=headers)
-
-
-def _attachment(filename: str) -> str:
-    """RFC 6266: a name that every client reads, and beside it the true one."""
-    plain = "".join(char if char.isascii() and char not in '"\\' else "_" for char in filename)
-    return f"attachment; filename=\"{plain}\"; filename*=utf-8''{quote(filename, safe='')}"
+    stored = StoredObject(media.storage_key, file.bytes, file.sha256, "application/octet-stream")
+    return await download(request, context, stored, {"content-disposition": attachment(file.filename)})

@@ -19,10 +19,12 @@ from api.uploads.form import read_form
 from api.uploads.sinks import beyond, size_first
 from infra.requests.preparing import check_target
 from infra.requests.validation import validated
+from pipeline.catalog.model import Route
 from pipeline.cut.time_range import Part
 from pipeline.errors import InvalidRequest, MediaTooLong
+from pipeline.options import Task
 from pipeline.pricing import Usage, estimated_usage
-from pipeline.run import cut_profile
+from pipeline.run import cut_profile, of_a_job
 from pipeline.text.text_splitter import PASSAGE, passages
 from pipeline.transcript import SAMPLE_RATE, samples_to_ms
 
@@ -87,9 +89,16 @@ async def _estimated(asked: _Asked) -> dict[str, Any]:
         measured=given[0] in ("file", "url"),
         prices=services.catalog.model(fields.model).prices,
         ratio=ratio,
-        work=await asked.context.query(partial(work_ahead, services, routes[0], usage.audio_ms)),
+        work=await asked.context.query(
+            partial(work_ahead, services, routes[0], usage.audio_ms, speakers=_tells_apart(asked, task, routes[0]))
+        ),
         balance=await asked.context.query(partial(services.ledger.balance, asked.account_id)),
     ).shown()
+
+
+def _tells_apart(asked: _Asked, task: Task, route: Route) -> bool:
+    """Whether the speakers would be told apart here."""
+    return task != "speech" and asked.fields.options(task).tells_apart and not route.diarizes
 
 
 async def _of_text(asked: _Asked) -> tuple[Usage, int]:
@@ -100,7 +109,7 @@ async def _of_text(asked: _Asked) -> tuple[Usage, int]:
 
 async def _of_sound(asked: _Asked, task: Any, given: str) -> tuple[Usage, int]:
     fields, services = asked.fields, asked.context.services
-    options = fields.options(task)
+    options = of_a_job(fields.options(task), services.registry)
     profile = await asked.context.work(partial(cut_profile, options, services.registry))
     part = Part.of_seconds(fields.range.start, fields.range.end) if fields.range else Part()
     how = HearingPlan(profile, part, options)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 
 from api.dependencies import JOBS, AppContext, Caller, Context
 from api.http.sse import EVENT_STREAM, KEEPALIVE, KEEPALIVE_SECONDS, STREAM_HEADERS, Stream, event
+from api.jobs.kept_sound import sound_of
 from api.jobs.results import (
     CaptionQuery,
     finished,
@@ -20,8 +21,6 @@ from api.jobs.results import (
     numbered,
     rendered,
     so_far,
-    sound_of,
-    why_gone,
 )
 from api.openapi.document import answers, shown_as
 from api.schemas.pagination import page
@@ -29,8 +28,7 @@ from infra.database.tables import JobEvent
 from infra.jobs.create_and_read import JobMark
 from infra.requests.job_object import delivery_object, event_object, terminal
 from infra.requests.number_bounds import GREATEST, EventId
-from pipeline.audio.encode import MEDIA_TYPES
-from pipeline.errors import InputMissing, NotFound
+from pipeline.errors import NotFound
 from pipeline.transcript import Segment
 
 router = APIRouter(prefix=JOBS + "/{job_id}", tags=["job results"])
@@ -64,35 +62,29 @@ class EventQuery(BaseModel):
     | answers(s409="The job is not completed.", s410="Its results have been deleted."),
 )
 async def transcript(
-    context: Context, caller: Caller, job_id: str, query: Annotated[CaptionQuery, Query()]
+    request: Request, context: Context, caller: Caller, job_id: str, query: Annotated[CaptionQuery, Query()]
 ) -> Response:
     """Rendered at read time, in any format, whatever was asked for when the job was made."""
     job = await context.query(partial(context.services.jobs.get, caller.account_id, job_id))
-    return await rendered(context, finished(job), query)
+    return await rendered(request, context, finished(job), query)
 
 
 @router.get(
     "/audio",
-    summary="The sound of a speech job",
+    summary="The sound",
     responses=shown_as("audio/*")
     | NO_JOB
-    | answers(s400="The job makes no sound.", s409="The job is not completed.", s410="Its results have been deleted."),
+    | answers(
+        s409="The job is not completed.",
+        s410="Its results, or its recording, have been deleted.",
+        s416="The range begins behind its end.",
+    ),
 )
-async def audio(context: Context, caller: Caller, job_id: str) -> Response:
-    """One file in the format that was asked for. `/transcript?format=srt` tells what is said when."""
+async def audio(request: Request, context: Context, caller: Caller, job_id: str) -> Response:
+    """Of a speech job what it has made: one file in the format that was asked for; `/transcript?format=srt` tells what is said
+    when. Of any other the recording as it was sent, while it is kept. `Range` is honoured."""
     job = await context.query(partial(context.services.jobs.get, caller.account_id, job_id))
-    key, name, size = sound_of(job)
-    headers = {
-        "content-disposition": f'inline; filename="{job.id}.{name}"',
-        "content-length": str(size),
-        "x-perf-model-used": job.model_used or "",
-    }
-    blocks = context.services.storage.blocks(key)
-    try:
-        first = await context.transfer(partial(next, blocks, b""))
-    except InputMissing as error:
-        raise await context.query(partial(why_gone, context, job)) from error
-    return Stream(context.stream(first, blocks), media_type=MEDIA_TYPES[name], headers=headers)
+    return await sound_of(request, context, job)
 
 
 @router.get(

@@ -25,11 +25,18 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from operator import attrgetter
+from typing import Any
 
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
+    Double,
+    Exists,
     Select,
+    Update,
     and_,
+    bindparam,
+    case,
     exists,
     false,
     func,
@@ -41,9 +48,11 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 from sqlmodel import col
 
+from infra.database.clock import now
+from infra.database.session import run
 from infra.database.tables import Account, Share, WaitingWork
 from infra.jobs.queue.slow_work import SlowRoom, slow_room
 from infra.keys.tiers import WEIGHTS
@@ -52,6 +61,17 @@ TO_THE_OLDEST = 4  # one turn in so many
 ACCOUNTS = 16  # looked at in one claim, whose work others may be claiming this very moment
 
 Key = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class Due:
+    """Whether any of a role's work is due `at` this moment, by the database's clock: quick work, and slow work that may have to
+    wait for room.
+    """
+
+    at: float
+    fast: bool
+    slow: bool
 
 
 @dataclass(frozen=True)
@@ -65,13 +85,17 @@ class Piece:
     cost_ms: int
 
 
+def due_now(session: Session, role: str) -> Due:
+    """A look that locks nothing."""
+    return Due(*run(session, _DUE, {"of_role": role}).one())
+
+
 def next_piece(session: Session, role: str, now: float, room: SlowRoom, passed: Collection[Key] = ()) -> Piece | None:
     """The one whose turn it is, without those in `passed`: its row is ours until the transaction ends, and is none that
     somebody else is claiming at this moment.
     """
-    for account, turns in session.execute(_accounts(role, now, room)).all():
-        oldest = turns % TO_THE_OLDEST == TO_THE_OLDEST - 1
-        order = _OLDEST if oldest else _SHORTEST
+    for account, turns in _accounts(session, role, now, room):
+        order = _OLDEST if turns % TO_THE_OLDEST == TO_THE_OLDEST - 1 else _SHORTEST
         lanes = (False, True) if room.is_open_to(account) else (False,)
         found = [_first(session, (role, account, slow), now, order, passed) for slow in lanes]
         if rows := [row for row in found if row is not None]:
@@ -80,31 +104,21 @@ def next_piece(session: Session, role: str, now: float, room: SlowRoom, passed: 
     return None
 
 
-def _accounts(role: str, now: float, room: SlowRoom) -> Select[str, int]:
-    """Those with work that is due, the least served first."""
-    theirs = and_(col(WaitingWork.role) == role, col(WaitingWork.account_id) == col(Share.account_id), _BY["shortest"])
-    fast = exists().where(theirs, ~col(WaitingWork.slow), col(WaitingWork.run_at) <= now)
-    slow = exists().where(theirs, col(WaitingWork.slow), col(WaitingWork.run_at) <= now)
-    due = or_(fast, and_(slow, col(Share.account_id).not_in(room.full))) if room.is_open else fast
-    wanted = select(col(Share.account_id), col(Share.turns)).where(col(Share.role) == role, _BACKLOGGED, due)
-    return wanted.order_by(col(Share.start), col(Share.account_id)).limit(ACCOUNTS)
+def _accounts(session: Session, role: str, now: float, room: SlowRoom) -> list[Any]:
+    """Those with work that is due, the least served first, and how many turns each has had."""
+    if room.is_open:
+        return list(run(session, _WITH_ANY_WORK, {"of_role": role, "at": now, "full": sorted(room.full)}))
+    return list(run(session, _WITH_FAST_WORK, {"of_role": role, "at": now}))
 
 
 def _first(
     session: Session, of: tuple[str, str, bool], now: float, order: tuple[str, ...], passed: Collection[Key]
-) -> WaitingWork | None:
+) -> Any:
     role, account, slow = of
-    waiting = select(WaitingWork).where(
-        col(WaitingWork.role) == role,
-        col(WaitingWork.account_id) == account,
-        col(WaitingWork.slow) == slow,
-        col(WaitingWork.run_at) <= now,
-        _BY["oldest" if order == _OLDEST else "shortest"],
-    )
+    waiting = _FIRST[order]
     if passed:
         waiting = waiting.where(tuple_(col(WaitingWork.job_id), col(WaitingWork.idx)).not_in(list(passed)))
-    columns = (getattr(WaitingWork, name) for name in order)
-    return session.scalars(waiting.order_by(*columns).limit(1).with_for_update(skip_locked=True)).one_or_none()
+    return run(session, waiting, {"of_role": role, "of_account": account, "is_slow": slow, "at": now}).one_or_none()
 
 
 def claimable_now(session: Session, role: str, now: float, limit: int) -> int:
@@ -123,19 +137,74 @@ def _due(session: Session, role: str, now: float, limit: int, *which: ColumnElem
 
 def charge(session: Session, role: str, piece: Piece) -> None:
     """Move the account's virtual time on by what it is about to be served. The last thing that a claim locks."""
-    tier = session.scalar(select(col(Account.tier)).where(col(Account.id) == piece.account_id))
-    latest = session.scalar(select(func.max(col(Share.served))).where(col(Share.role) == role)) or 0.0
-    mine = (col(Share.role) == role, col(Share.account_id) == piece.account_id)
-    start = max(latest, session.scalar(select(col(Share.start)).where(*mine).with_for_update()) or 0.0)
-    moved = {"start": start + piece.cost_ms / WEIGHTS.get(tier or "", 1), "served": start}
-    served = {"served_ms": col(Share.served_ms) + piece.cost_ms, "turns": col(Share.turns) + 1}
-    moving = update(Share).where(*mine).values(**moved, **served)
-    session.execute(moving.execution_options(synchronize_session=False))
+    of_account = {"of_role": role, "of_account": piece.account_id}
+    run(session, _CHARGE, of_account | {"cost": float(piece.cost_ms), "more": piece.cost_ms})
 
 
+# Statements are built once: to build one takes many times as long as to run it.
 # As the partial index says it: a bound number would not do.
 _BACKLOGGED = text("shares.pieces + shares.slow_pieces > 0")
 _BY = {"shortest": text("waiting_work.size_ms >= 0"), "oldest": text("waiting_work.since >= 0")}  # which index is meant
 _IN_TURN = ("since", "job_id", "idx")
 _SHORTEST = ("rank", "size_ms", *_IN_TURN)
 _OLDEST = ("rank", *_IN_TURN)
+
+
+def _any_due(*, slow: bool) -> Exists:
+    kind = col(WaitingWork.slow) == (true() if slow else false())
+    return exists().where(
+        col(WaitingWork.role) == bindparam("of_role"), kind, col(WaitingWork.run_at) <= now(), _BY["shortest"]
+    )
+
+
+def _with_work(*, slow: bool) -> Select[str, int]:
+    """The accounts that have some which is due; where `slow` counts, too, not of those that are full of it."""
+    role: BindParameter[str] = bindparam("of_role")
+    at: BindParameter[float] = bindparam("at")
+    theirs = and_(col(WaitingWork.role) == role, col(WaitingWork.account_id) == col(Share.account_id), _BY["shortest"])
+    due: ColumnElement[bool] = exists().where(theirs, ~col(WaitingWork.slow), col(WaitingWork.run_at) <= at)
+    if slow:
+        waits = exists().where(theirs, col(WaitingWork.slow), col(WaitingWork.run_at) <= at)
+        due = or_(due, and_(waits, col(Share.account_id).not_in(bindparam("full", expanding=True))))
+    wanted = select(col(Share.account_id), col(Share.turns)).where(col(Share.role) == role, _BACKLOGGED, due)
+    return wanted.order_by(col(Share.start), col(Share.account_id)).limit(ACCOUNTS)
+
+
+def _first_by(order: tuple[str, ...]) -> Select[Any]:
+    """Of one account's work of one kind, with all that its place in the order goes by."""
+    waiting = select(*(getattr(WaitingWork, name) for name in (*order, "slow", "cost_ms"))).where(
+        col(WaitingWork.role) == bindparam("of_role"),
+        col(WaitingWork.account_id) == bindparam("of_account"),
+        col(WaitingWork.slow) == bindparam("is_slow"),
+        col(WaitingWork.run_at) <= bindparam("at"),
+        _BY["oldest" if order == _OLDEST else "shortest"],
+    )
+    columns = (getattr(WaitingWork, name) for name in order)
+    return waiting.order_by(*columns).limit(1).with_for_update(skip_locked=True)
+
+
+def _charging() -> Update:
+    role: BindParameter[str] = bindparam("of_role")
+    cost: BindParameter[float] = bindparam("cost", type_=Double())
+    others = aliased(Share)
+    served = select(func.coalesce(func.max(col(others.served)), 0.0)).where(col(others.role) == role)
+    latest = served.scalar_subquery()
+    tier = select(col(Account.tier)).where(col(Account.id) == bindparam("of_account")).scalar_subquery()
+    weight = case({name: float(weight) for name, weight in WEIGHTS.items()}, value=tier, else_=1.0)
+    start = case((latest > col(Share.start), latest), else_=col(Share.start))
+    return (
+        update(Share)
+        .where(col(Share.role) == role, col(Share.account_id) == bindparam("of_account"))
+        .values(
+            start=start + cost / weight,
+            served=start,
+            served_ms=col(Share.served_ms) + bindparam("more"),
+            turns=col(Share.turns) + 1,
+        )
+    )
+
+
+_DUE = select(now(), _any_due(slow=False), _any_due(slow=True))
+_WITH_FAST_WORK, _WITH_ANY_WORK = _with_work(slow=False), _with_work(slow=True)
+_FIRST: dict[tuple[str, ...], Select[Any]] = {order: _first_by(order) for order in (_SHORTEST, _OLDEST)}
+_CHARGE = _charging()

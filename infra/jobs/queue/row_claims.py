@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import ColumnElement, case, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Double, bindparam, case, exists, func, or_, select, update
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import ReturningUpdate
 from sqlmodel import col
 
-from infra.database.clock import now, read_clock
+from infra.database.clock import now
 from infra.database.ids import new_token
 from infra.database.tables import Chunk, Job
 from infra.jobs.transitions import Lease, claimable, note, try_number
@@ -39,9 +41,39 @@ def take(session: Session, job_id: str, idx: int, worker: str, lease_seconds: fl
 
 def _take_job(session: Session, job_id: str, worker: str, lease_seconds: float) -> Claimed | None:
     token = new_token()
+    job = session.scalars(_TAKE_JOB, _holder(job_id, worker, token, lease_seconds)).one_or_none()
+    if job is None:
+        return None
+    if job.waits_for is None or job.waiting is None:  # who only asks whether an outage is over has nothing new to tell
+        time = (job.lease_until or 0.0) - lease_seconds
+        note(session, job, job.stage, time, attempt=try_number(job), worker=worker)
+    return Claimed(Lease(job_id, None, token, job.attempt), job)
+
+
+def _take_chunk(session: Session, job_id: str, idx: int, worker: str, lease_seconds: float) -> Claimed | None:
+    token = new_token()
+    holder = _holder(job_id, worker, token, lease_seconds) | {"of_idx": idx}
+    chunk = session.scalars(_TAKE_CHUNK, holder).one_or_none()
+    job = session.get(Job, job_id) if chunk else None
+    if chunk is None or job is None:
+        return None
+    return Claimed(Lease(job_id, idx, token, chunk.attempt), job, chunk)
+
+
+def _holder(job_id: str, worker: str, token: str, seconds: float) -> dict[str, Any]:
+    return {"of_job": job_id, "holder": worker, "new_token": token, "seconds": seconds}
+
+
+def _held() -> dict[str, ColumnElement[Any]]:
+    until = now() + bindparam("seconds", type_=Double())
+    return {"worker": bindparam("holder"), "lease_token": bindparam("new_token"), "lease_until": until}
+
+
+def _taking_job() -> ReturningUpdate[Job]:
     in_time = or_(col(Job.deadline_at).is_(None), col(Job.deadline_at) > now())
-    free = select(col(Job.id)).where(col(Job.id) == job_id, col(Job.run_at) <= now(), in_time, claimable())
-    statement = (
+    this = col(Job.id) == bindparam("of_job")
+    free = select(col(Job.id)).where(this, col(Job.run_at) <= now(), in_time, claimable())
+    return (
         update(Job)
         .where(col(Job.id) == free.with_for_update(skip_locked=True).scalar_subquery())
         .values(
@@ -50,47 +82,30 @@ def _take_job(session: Session, job_id: str, worker: str, lease_seconds: float) 
             processing_at=func.coalesce(col(Job.processing_at), now()),
             attempt=col(Job.attempt) + 1,
             version=col(Job.version) + 1,
-            **_held_by(worker, token, lease_seconds),
+            **_held(),
         )
         .returning(Job)
+        .execution_options(synchronize_session=False)
     )
-    job = session.scalars(statement).one_or_none()
-    if job is None:
-        return None
-    if job.waits_for is None or job.waiting is None:  # who only asks whether an outage is over has nothing new to tell
-        note(session, job, job.stage, read_clock(session), attempt=try_number(job), worker=worker)
-    return Claimed(Lease(job_id, None, token, job.attempt), job)
 
 
-def _take_chunk(session: Session, job_id: str, idx: int, worker: str, lease_seconds: float) -> Claimed | None:
-    token = new_token()
+def _taking_chunk() -> ReturningUpdate[Chunk]:
+    mine = col(Chunk.job_id) == bindparam("of_job")
     free = select(col(Chunk.idx)).where(
-        col(Chunk.job_id) == job_id,
-        col(Chunk.idx) == idx,
+        mine,
+        col(Chunk.idx) == bindparam("of_idx"),
         col(Chunk.status) == ChunkStatus.PENDING,
         col(Chunk.sound_key).is_not(None),
         col(Chunk.run_at) <= now(),
-        exists().where(col(Job.id) == job_id, col(Job.status) == JobStatus.PROCESSING),
+        exists().where(col(Job.id) == bindparam("of_job"), col(Job.status) == JobStatus.PROCESSING),
     )
-    statement = (
+    return (
         update(Chunk)
-        .where(
-            col(Chunk.job_id) == job_id,
-            col(Chunk.idx) == free.with_for_update(of=Chunk, skip_locked=True).scalar_subquery(),
-        )
-        .values(
-            status=ChunkStatus.RUNNING,
-            attempt=col(Chunk.attempt) + 1,
-            **_held_by(worker, token, lease_seconds),
-        )
+        .where(mine, col(Chunk.idx) == free.with_for_update(of=Chunk, skip_locked=True).scalar_subquery())
+        .values(status=ChunkStatus.RUNNING, attempt=col(Chunk.attempt) + 1, **_held())
         .returning(Chunk)
+        .execution_options(synchronize_session=False)
     )
-    chunk = session.scalars(statement).one_or_none()
-    job = session.get(Job, job_id) if chunk else None
-    if chunk is None or job is None:
-        return None
-    return Claimed(Lease(job_id, idx, token, chunk.attempt), job, chunk)
 
 
-def _held_by(worker: str, token: str, seconds: float) -> dict[str, str | ColumnElement[float]]:
-    return {"worker": worker, "lease_token": token, "lease_until": now() + seconds}
+_TAKE_JOB, _TAKE_CHUNK = _taking_job(), _taking_chunk()

@@ -38,6 +38,9 @@ class SlowRoom:
         return self.is_open and account_id not in self.full
 
 
+NO_ROOM = SlowRoom(0)
+
+
 def bounds(role: str, slots: int) -> tuple[int, int]:
     """How much of it may be under way with so many processes or threads: in all, and of one account."""
     if role == IO:

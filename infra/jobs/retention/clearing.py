@@ -22,8 +22,8 @@ from infra.webhooks.outbox import JOB_TARGET
 KEPT = frozenset(
     {
         "task", "model", "language", "languages", "response_format", "timestamp_granularities", "temperature", "stream",
-        "channels", "audio_track", "range", "speech_gate", "speed", "input_format", "input_sample_rate", "input_channels",
-        "priority", "max_cost", "timeout_seconds", "retention_seconds", "on_chunk_failure", "on_provider_outage",
+        "channels", "audio_track", "range", "speech_gate", "speakers", "speed", "input_format", "input_sample_rate",
+        "input_channels", "priority", "max_cost", "timeout_seconds", "retention_seconds", "on_chunk_failure", "on_provider_outage",
     }
 )  # fmt: skip
 GONE = frozenset({"filename", "url", "sha256"})  # of its input

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 
 from pipeline.audio.access.entry import Entry, Span
 from pipeline.audio.access.reading_order import in_order
@@ -42,6 +43,10 @@ class OpenSource(ABC):
         Close it."""
         return None
 
+    def is_at_hand(self, _end: int) -> bool:
+        """Whether all bytes up to there can be read in any order, and nobody waits for them."""
+        return True
+
     def passing(self, found: Found, end: int, entry: Entry | None = None) -> Iterator[bytes]:
         """All bytes of what was found, up to `end`, 0 for its own, in an order in which they can be read at once; or from the entry
         on."""
@@ -60,6 +65,24 @@ class OpenSource(ABC):
             return in_order(StepBudget.for_file().counted(self.read), found, stop, self.size)
         except TooManySteps as error:
             raise refusal() from error
+
+
+def without(blocks: Iterable[bytes], at: int, left_out: Sequence[tuple[int, int]]) -> Iterator[bytes]:
+    """What follows each other from the byte `at` on, but for those from here to there, which go forward."""
+    rest = deque(left_out)
+    for block in blocks:
+        end = at + len(block)
+        while rest and rest[0][0] < end:
+            start, stop = rest[0]
+            if start > at:
+                yield block[at - end : start - end]
+            at = max(at, min(stop, end))
+            if stop > end:
+                break
+            rest.popleft()
+        if at < end:
+            yield block[at - end :]
+        at = end
 
 
 class OpenFile(OpenSource):
@@ -94,6 +117,10 @@ class OpenRemote(OpenSource):
 
     def read(self, offset: int, length: int) -> bytes:
         return self._ranges.read(offset, length) if 0 <= offset < self.size else b""
+
+    def is_at_hand(self, end: int) -> bool:
+        """Its first range has been looked at before."""
+        return end <= RANGE_BYTES
 
     def blocks(self, start: int, end: int) -> Iterator[bytes]:
         left = end - start

@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from pipeline.audio.access.entry import Entry
-from pipeline.audio.access.open_source import OpenSource
+from pipeline.audio.access.open_source import OpenSource, without
 from pipeline.audio.clock.edited import Edited
 from pipeline.audio.clock.mixdown import Mixdown
 from pipeline.audio.clock.placement import Piece
+from pipeline.audio.clock.plain_samples import PlainSamples
 from pipeline.audio.clock.skip import Skip, skip_before
 from pipeline.audio.clock.stated_length import Heard, lacking, tells_by_end
 from pipeline.audio.clock.stream_clock import Leap, Run, StreamClock
@@ -39,6 +40,7 @@ from pipeline.audio.containers.table import (
     WAV,
     WAVPACK,
 )
+from pipeline.audio.containers.wav_format import plain_sound
 from pipeline.audio.duration.truncation import STREAMED
 from pipeline.audio.ffmpeg.arguments import SAMPLE_RATE, Picked, decode_arguments, list_arguments
 from pipeline.audio.ffmpeg.binary import Ffmpeg, find_ffmpeg
@@ -50,6 +52,7 @@ from pipeline.audio.ffmpeg.frame_events import JITTER, FrameEvents, beginning, i
 from pipeline.audio.ffmpeg.log_parser import AudioStream, Log
 from pipeline.audio.ffmpeg.process import BLOCK_BYTES, STALL_SECONDS, Child
 from pipeline.audio.ffmpeg.sandbox import Level, sandbox_level
+from pipeline.audio.joined.lost_pieces import as_free_space
 from pipeline.audio.source import Recording
 from pipeline.errors import AudioStalled, InvalidRequest, SandboxFailed
 
@@ -93,13 +96,15 @@ class LinkDecoding:
         self.mixdown: Mixdown | None = None
         self.unfinished: Leap | None = None  # what is missing at the end because it could not be decoded
         self.lacking = 0  # samples that are missing somewhere, by what the file says of its length
+        self.undecoded = 0  # packets of which a decoder has complained
         self.claim = recording.claim
         self.unread, self.broken = recording.unread, recording.broken  # bytes, a share of them
         self._source, self._settings, self._track = source, settings, track
-        self._found, self._end = recording.found, recording.end
+        self._found, self._end, self._left_out = recording.found, recording.end, recording.left_out
         edits = recording.edits[track : track + 1]
         self._edited = Edited(edits[0], settings.sample_rate) if edits else None
-        self._child: Child | None = None
+        self._absent = recording.absent[track] if track < len(recording.absent) else ()
+        self._child: Child | PlainSamples | None = None
         self._pending = b""
         self._listing = Log()  # what ffmpeg said of all of it
         self._first_stamp = math.nan  # of the first sample of all, in seconds
@@ -131,7 +136,7 @@ class LinkDecoding:
         """Leave out what comes before `place`, in samples on the link's clock, but for some seconds; how many samples that were.
         Only for what is known to go on evenly up to there (pipeline.audio.seek); 0 where the place is not found."""
         rate, begin = self.sounds[self._track].sample_rate, self._first_stamp
-        if self._is_strange() or (self.is_stamped and math.isnan(begin)):
+        if isinstance(self._child, PlainSamples) or self._is_strange() or (self.is_stamped and math.isnan(begin)):
             return 0
         stamp = 0.0 if math.isnan(begin) else begin
         skip = skip_before(place - round(self._first_place()), stamp=stamp, rate=rate, made=self._settings.sample_rate)
@@ -165,7 +170,7 @@ class LinkDecoding:
         """Mono samples in the order of time, each with its place on the link's own clock, which begins at zero."""
         pieces = self._own_pieces()
         for at, pcm in self._edited.all_played(pieces) if self._edited else pieces:
-            self._reached = at + len(pcm) // _SAMPLE_BYTES
+            self._reached = max(self._reached, at + len(pcm) // _SAMPLE_BYTES)
             yield at, pcm
         self._compare_lengths()
 
@@ -193,7 +198,21 @@ class LinkDecoding:
 
     def _started(
         self, *, followed: bool, wide: bool = False, skip: Skip | None = None, entry: Entry | None = None
-    ) -> Child:
+    ) -> Child | PlainSamples:
+        self._child = self._as_they_are() or self._launched(followed=followed, wide=wide, skip=skip, entry=entry)
+        return self._child
+
+    def _as_they_are(self) -> PlainSamples | None:
+        """Where ffmpeg would hand on nothing but the bytes that stand there."""
+        found, settings = self._found, self._settings
+        if found.container is not WAV or found.options or self.claim or settings.channel:
+            return None
+        sound = plain_sound(self._source.read, found.start, self._end or self._source.size)
+        if sound is None or sound.rate != settings.sample_rate or not self._source.is_at_hand(sound.end):
+            return None
+        return PlainSamples(self._source, sound)
+
+    def _launched(self, *, followed: bool, wide: bool, skip: Skip | None, entry: Entry | None) -> Child:
         settings = self._settings
         tool = settings.tool or find_ffmpeg()
         seconds = _MOST_SECONDS if settings.max_seconds is None else settings.max_seconds
@@ -208,10 +227,10 @@ class LinkDecoding:
             trim=skip.trim(entry) if skip else "",
         )
         self._passed = skip.passed if skip else 0
-        descriptor = None if entry else self._source.descriptor()
+        descriptor = None if entry or self._left_out else self._source.descriptor()
         piped = descriptor is None
-        feeder = Feeder(self._source.passing(self._found, self._end, entry)) if piped else None
-        self._child = Child(
+        feeder = Feeder(self._passing(entry)) if piped else None
+        child = Child(
             tool,
             decode_arguments(tool, self._found, picked, end=self._end, piped=piped),
             level=settings.level or sandbox_level(),
@@ -221,8 +240,15 @@ class LinkDecoding:
             stall_seconds=settings.stall_seconds,
             progress=DecoderProgress(),
         )
-        keep_together(self._child.pid)
-        return self._child
+        keep_together(child.pid)
+        return child
+
+    def _passing(self, entry: Entry | None) -> Iterator[bytes]:
+        blocks = self._source.passing(self._found, self._end, entry)
+        if not self._left_out:
+            return blocks
+        hidden = as_free_space if self._found.container is MP4 else without
+        return hidden(blocks, self._found.start, self._left_out)
 
     @property
     def is_stamped(self) -> bool:
@@ -233,7 +259,8 @@ class LinkDecoding:
         """Whether it has to be followed: also where the sound begins late."""
         assert self._child
         printed = self._child.log.printed
-        return is_surprise(printed) or self._first_place() > JITTER * self._settings.sample_rate
+        is_late = self._first_place() > JITTER * self._settings.sample_rate
+        return bool(self._absent) or is_late or is_surprise(printed)
 
     def _first_place(self) -> float:
         first, rate = self._first_stamp, self._settings.sample_rate
@@ -259,7 +286,7 @@ class LinkDecoding:
         damaged = self._listing.damaged_before and not (self.claim and self.claim.cut)
         return self._found.container is OGG and damaged
 
-    def _watched(self, child: Child) -> Iterator[Piece]:
+    def _watched(self, child: Child | PlainSamples) -> Iterator[Piece]:
         first = round(self._first_place())
         for pcm in self._mono(child):
             if self._is_strange():
@@ -292,6 +319,7 @@ class LinkDecoding:
             if self._is_wider:
                 return
             yield from _matched(runs, waiting)
+        self.undecoded = child.log.undecoded
         runs.extend(run for event in events.take(child.log.printed) for run in clock.take(event))
         runs.extend(clock.finish())
         yield from _matched(runs, waiting)
@@ -299,9 +327,17 @@ class LinkDecoding:
     def _new_clock(self) -> StreamClock:
         rate, stamped = self._settings.sample_rate, self.is_stamped
         start = 0.0 if stamped else -self._unstated_delay
-        return StreamClock(rate, start=start, zero=self._zero, stamped=stamped, longest=self._settings.max_seconds)
+        return StreamClock(
+            rate,
+            start=start,
+            zero=self._zero,
+            stamped=stamped,
+            longest=self._settings.max_seconds,
+            absent=self._absent,
+            broken=self.broken > 0,
+        )
 
-    def _mono(self, child: Child) -> Iterator[bytes]:
+    def _mono(self, child: Child | PlainSamples) -> Iterator[bytes]:
         """All that ffmpeg writes, as whole samples of one channel."""
         self.mixdown = Mixdown(self._settings.sample_rate, self._passed) if child.log.channels > 1 else None
         rest = b""
@@ -319,11 +355,14 @@ class LinkDecoding:
 
     def _compare_lengths(self) -> None:
         clock, missing = self.clock, self._said_to_be_missing()
+        is_open = not (self._is_cut or self._has_all or self.claim == STREAMED)
         if clock and not self._edited:
             clock.forget_leaps_behind(self._reached)
-        if not self.is_stamped:
+        if clock and clock.absent:
+            self.unfinished = Leap(self._reached, self._reached + round(clock.absent), damaged=True)
+        elif not self.is_stamped:
             self.lacking = missing
-        elif missing or (clock and clock.in_damage and not self._is_cut and self.claim != STREAMED):
+        elif missing or (is_open and clock and clock.in_damage):
             self.unfinished = Leap(self._reached, self._reached + missing, damaged=True)
 
     def _said_to_be_missing(self) -> int:
@@ -351,9 +390,11 @@ class LinkDecoding:
             with self._listed(descriptor) as child:
                 while child.read():
                     pass
-            return child.log if child.log.opened else told
         finally:
             os.close(descriptor)
+        if child.log.duration:
+            self._listing = child.log
+        return self._listing
 
     def _listed(self, descriptor: int) -> Child:
         settings, tool = self._settings, self._settings.tool or find_ffmpeg()
@@ -365,6 +406,12 @@ class LinkDecoding:
             stdin=descriptor,
             stall_seconds=settings.stall_seconds,
         )
+
+    @property
+    def _has_all(self) -> bool:
+        """Whether it has reached the length that it states: tags behind the last frame are no frame, and no loss."""
+        log = self._told_of_all()
+        return not log.guessed and 0 < log.duration <= self._reached / self._settings.sample_rate + JITTER
 
     @property
     def _is_cut(self) -> bool:

@@ -17,6 +17,7 @@ _ROUNDED = 500  # ms
 _LEAST_LOST = 0.1  # seconds of damage that may hide a word
 _COMPLAINTS = 3  # of a decoder of bare frames, that mean something wherever they are
 _NEAR_END = 1.5  # seconds; a decoder is so far ahead of what comes out of the filters
+_AHEAD = 0.5  # seconds that it mostly is, and what it complains of may lie behind
 _UNREADABLE = "Another recording follows here in the same file, but it could not be decoded."
 _UNREAD = "Behind the sound the file goes on with {count} bytes that are no recording of a kind that is taken: they were not heard."
 _DAMAGED = "The recording is damaged here: parts of it could not be decoded, and silence stands for them."
@@ -54,7 +55,7 @@ class Report:
         self._end = None if end is None else end - offset
         self.gaps = [self._gap(leap) for leap in leaps if is_long(leap, rate)]
         self.warnings = [
-            *self._damages([leap for leap in leaps if leap.damaged and not is_long(leap, rate)]),
+            *self._damages(link),
             *self._unstamped_damage(link),
             *self._broken(link),
             *(self._closed_up(clock) if clock else ()),
@@ -70,11 +71,26 @@ class Report:
         start, end = self._ms(leap.start), self._ms(leap.end)
         return Gap(start, end, code, retryable=False, lost=leap.damaged)
 
-    def _damages(self, leaps: Sequence[Leap]) -> Iterator[Caution]:
-        for start, end in _together([(leap.start, leap.end) for leap in leaps], _TOGETHER * self._rate):
+    def _damages(self, link: LinkDecoding) -> Iterator[Caution]:
+        """Short leaps, and where a decoder has made something up for what it could not decode."""
+        leaps = [leap for leap in self._leaps if leap.damaged and not is_long(leap, self._rate)]
+        made_up = self._made_up(link)
+        stretches = sorted((*((leap.start, leap.end) for leap in leaps), *made_up))
+        for start, end in _together(stretches, _TOGETHER * self._rate):
             missing = sum(leap.end - leap.start for leap in leaps if start <= leap.start < end)
-            lost = missing >= _LEAST_LOST * self._rate
+            many = sum(start <= at < end for at, _ in made_up) >= _COMPLAINTS
+            lost = many or missing >= _LEAST_LOST * self._rate
             yield Caution("damaged", self._ms(start), self._ms(end), _DAMAGED, lost=lost)
+
+    def _made_up(self, link: LinkDecoding) -> list[tuple[int, int]]:
+        """From where to where each complaint of a decoder may reach that no long leap tells of."""
+        clock, end = link.clock, self._end
+        if clock is None or end is None or not clock.is_stamped or link.undecoded < _COMPLAINTS:
+            return []
+        near = round(_NEAR_END * self._rate)
+        told = [leap for leap in self._leaps if leap.damaged and is_long(leap, self._rate)]
+        places = [at for at in clock.damages if all(not leap.start - near <= at <= leap.end for leap in told)]
+        return [(at, min(end, at + round(_AHEAD * self._rate))) for at in places if at < end]
 
     def _unstamped_damage(self, link: LinkDecoding) -> Iterator[Caution]:
         """Without stamps nobody knows how much is missing, or even where; where there are some, the leaps have told."""
@@ -134,7 +150,7 @@ def _together(stretches: Sequence[tuple[int, int]], reach: float) -> Iterator[tu
     begin = end = None
     for start, stop in stretches:
         if begin is not None and end is not None and start - end <= reach:
-            end = stop
+            end = max(end, stop)
             continue
         if begin is not None and end is not None:
             yield begin, end

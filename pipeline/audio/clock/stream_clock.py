@@ -3,7 +3,9 @@
 * Samples follow one another. A stamp that is later than they say is a hole in the recording, where its format knows stamps; one
   that is off for less than a second of sound and back is an error of the container, and means nothing.
 * Sound is never dropped for a stamp. One that is early means that a recorder's clock ran slowly; when it is a second early or more,
-  the stamps begin anew, as in files that were joined, and count on from here.
+  the stamps begin anew, as in files that were joined, and count on from here. Near damage alone it means that a decoder made more
+  of a broken packet than there was in it, which nobody needs to hear.
+* Where a container has no stamps but its index tells of packets that nobody can find, nothing is heard for as long as they last.
 * A leap so far that the server would not take so long a recording is taken for a wrong stamp: closed up, and told.
 * A new format in the middle of the stream goes on where the old one ended, whatever the filters between have lost of it.
 
@@ -14,16 +16,22 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from pipeline.audio.containers.avi_index import Absent
 from pipeline.audio.ffmpeg.frame_events import JITTER, LEAP_BACK, Damage, Frame, Made
 from pipeline.errors import UnsupportedMedia
 
 _CONFIRMED = 4  # frames in a row that must agree before a leap is one
 _LASTING = 0.75  # seconds of sound that it must last: one wrong stamp may stand for a whole packet of an MPEG stream
 _NEAR = 24  # frames: a decoder is at most so far ahead of the filters when it complains
+_SHORT, _LACKS = (
+    0.75,
+    2.5,
+)  # of the usual length of a frame: what is less, and what may be missing behind a few of those
 _BEFORE_ZERO = 1.0  # seconds of a codec's own delay that are dropped; nobody needs more
+_NOWHERE = 2.0**40  # samples before zero, where what is dropped stands
 
 _MOST_LEAPS = 50_000  # a clock that goes wrong by a hundredth makes 20,000 of 20 ms in ten hours
 _MOST_DAMAGES = 1_000  # that are remembered
@@ -53,22 +61,36 @@ class StreamClock:
     """Takes the events of one stream in order; `runs` says where the samples stand that they announce."""
 
     def __init__(
-        self, rate: int, *, start: float = 0.0, zero: float = 0.0, stamped: bool = True, longest: float | None = None
+        self,
+        rate: int,
+        *,
+        start: float = 0.0,
+        zero: float = 0.0,
+        stamped: bool = True,
+        longest: float | None = None,
+        absent: Sequence[Absent] = (),
+        broken: bool = False,
     ) -> None:
         """`start`: where the first sample stands if stamps say nothing else. `zero`: the stamp of the recording's beginning, in
-        seconds. Not `stamped`: samples alone count. `longest`: the longest leap, in seconds."""
+        seconds. Not `stamped`: samples alone count, and what is `absent`. `longest`: the longest leap, in seconds. `broken`: some
+        bytes of the file are none of the recording, so that what is missing is taken for lost."""
         self.leaps: list[Leap] = []
         self.closed_up: list[int] = []  # where a leap was too far, on the clock
         self.damages: list[int] = []  # about where something could not be decoded
         self._rate, self.is_stamped = rate, stamped
         self._longest = math.inf if longest is None else longest * rate
+        self._broken = broken
         self._zero = zero * rate  # the stamp that stands for zero on the clock; moves when stamps begin anew
+        self._absent = deque((start + begin * rate, start + end * rate) for begin, end in absent)
         self._base = start  # where the format's first sample stands, without what leaps add
         self._in = 0.0  # of the format: what has gone in, in samples of the output
         self._out = self._placed = 0  # of the format: announced, and handed out as runs
         self._shifts: deque[tuple[int, float]] = deque()  # from which sample on it is so much later
         self._shift = 0.0
         self._ahead = 0.0  # what all shifts of the format add up to
+        self._dropped = 0.0  # up to which of its samples some were dropped
+        self._last = self._usual = 0.0  # length of the frame before, and of the longest of the format
+        self._slow = 0.0  # by how much stamps were early before the damage
         self._off: list[_Off] = []
         self._damage = 0  # frames since the last complaint, counting down
         self._begun = False
@@ -112,6 +134,11 @@ class StreamClock:
             self._settle()
         yield from self._runs()
 
+    @property
+    def absent(self) -> float:
+        """Samples that are still to be passed over."""
+        return sum(end - start for start, end in self._absent)
+
     def forget_leaps_behind(self, end: int) -> None:
         """Nothing follows them: ffmpeg announces one frame more than there is when a stream has come to its end."""
         self.leaps = [leap for leap in self.leaps if leap.start < end]
@@ -120,7 +147,7 @@ class StreamClock:
         self.formats += 1
         self._base, self._in, self._out, self._placed = self.reached, 0.0, 0, 0
         self._shifts.clear()
-        self._shift = self._ahead = 0.0
+        self._shift = self._ahead = self._dropped = self._last = self._usual = 0.0
 
     def _frame(self, frame: Frame) -> None:
         length = frame.samples * self._rate / frame.rate
@@ -128,9 +155,19 @@ class StreamClock:
             stamp = frame.time * self._rate
             if not self._begun:
                 self._start(stamp - self._zero)
-            self._compare(_Off(self._in, stamp, self._damage > 0))
+            self._compare(_Off(self._in, stamp, self._is_damaged(stamp - self._zero - self.reached)))
+        elif self._absent and self.reached >= self._absent[0][0] - length / 2:
+            start, end = self._absent.popleft()
+            self._add(self._in, end - start, damaged=True)
         self._damage -= self._damage > 0
         self._in += length
+        self._last, self._usual = length, max(self._usual, length)
+
+    def _is_damaged(self, by: float) -> bool:
+        """Whether a frame that is off by so much is so for damage: a decoder has complained, or has made less of the frame before
+        than of others, by about what is missing."""
+        is_short = self._last < _SHORT * self._usual and 0 < by <= _LACKS * self._usual
+        return self._damage > 0 or is_short or (bool(self._off) and self._off[0].damaged)
 
     def _start(self, stamp: float) -> None:
         """What lies before zero is dropped where samples are placed. What begins late begins with a leap."""
@@ -142,6 +179,7 @@ class StreamClock:
         """From the first frame that is off all are kept until it is certain what they mean."""
         if self._goes_on(frame) and len(self._off) < _CONFIRMED:
             self._off.clear()
+            self._slow = self._slow if frame.damaged else min(0.0, self._by(frame))
             return
         self._off.append(frame)
         if all(map(self._goes_on, self._off[-_CONFIRMED:])):
@@ -154,7 +192,8 @@ class StreamClock:
         return frame.stamp - self._zero - (self._base + self._ahead + frame.at)
 
     def _goes_on(self, frame: _Off) -> bool:
-        return -LEAP_BACK * self._rate <= self._by(frame) <= JITTER * self._rate
+        least = self._slow - JITTER * self._rate if frame.damaged else -LEAP_BACK * self._rate
+        return least <= self._by(frame) <= JITTER * self._rate
 
     def _settle(self) -> None:
         """The first that is off is believed as far as those behind it agree; they may be off by more, which is another leap."""
@@ -162,24 +201,39 @@ class StreamClock:
         agreeing = [self._by(frame) for frame in off[:_CONFIRMED]]
         by = min(agreeing, key=abs)
         if all(other * by > 0 for other in agreeing):
-            self._leap(off[0], by) if by > 0 else self._begin_anew(by)
+            self._believe(off[0], by)
         for frame in off[1:]:
             self._compare(frame)
 
-    def _begin_anew(self, by: float) -> None:
-        self._zero += by
-
-    def _leap(self, first: _Off, by: float) -> None:
-        start = self._base + self._ahead + first.at
+    def _believe(self, first: _Off, by: float) -> None:
         if by > self._longest:
             self._zero += by
-            self.closed_up.append(round(start))
-            return
+            self.closed_up.append(round(self._base + self._ahead + first.at))
+        elif by > 0:
+            self._add(first.at, by, first.damaged)
+        elif not first.damaged or by < -LEAP_BACK * self._rate:  # stamps begin anew
+            self._zero += by
+            self._slow = 0.0
+        elif by < self._slow:
+            self._drop(first.at, self._slow - by)
+
+    def _add(self, at: float, by: float, damaged: bool) -> None:
+        """A leap before the format's sample at that place."""
         if len(self.leaps) >= _MOST_LEAPS:
             raise UnsupportedMedia(f"The recording has more than {_MOST_LEAPS} holes.", holes=_MOST_LEAPS)
-        self._shifts.append((round(first.at), by))
-        self._ahead += by
-        self.leaps.append(Leap(round(start), round(start + by), first.damaged))
+        at = max(at, self._dropped)
+        start = self._base + self._ahead + at
+        self._shifts.append((round(at), by))
+        self._ahead, self._slow = self._ahead + by, 0.0
+        self.leaps.append(Leap(round(start), round(start + by), damaged or self._broken))
+
+    def _drop(self, at: float, count: float) -> None:
+        """So many samples from there on, in whose place what follows them stands."""
+        at = max(at, self._dropped)
+        self._dropped = at + count
+        self._note_damage(round(self._base + self._ahead + at))
+        self._shifts += [(round(at), -_NOWHERE), (round(self._dropped), _NOWHERE - count)]
+        self._ahead -= count
 
     def _runs(self) -> Iterator[Run]:
         certain = min(self._out, round(self._off[0].at)) if self._off else self._out

@@ -8,13 +8,57 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
 
+from pipeline.audio.containers.chunks import Read, chunks
+from pipeline.audio.containers.table import WAV
+
+BESIDE_SOUND = (
+    b"LIST",
+    b"fact",
+    b"bext",
+    b"iXML",
+    b"cue ",
+    b"id3 ",
+    b"ID3 ",
+    b"JUNK",
+    b"junk",
+    b"PAD ",
+    b"FLLR",
+    b"smpl",
+    b"inst",
+)
+_LAYOUT = struct.Struct("<HHIIHH")
 _EXTENSIBLE = 0xFFFE
 _PCM = bytes.fromhex("0100000000001000800000aa00389b71")
 _DECODERS = {8: "pcm_u8", 16: "pcm_s16le", 24: "pcm_s24le", 32: "pcm_s32le"}
 _MOST_CHUNKS = 200
 _SIZE = 40  # bytes of the extensible form
+
+
+@dataclass(frozen=True, slots=True)
+class PlainSound:
+    """One channel of linear samples of 16 bits: how many a second, the first byte of them, and the first behind them."""
+
+    rate: int
+    start: int
+    end: int
+
+
+def plain_sound(read: Read, at: int, size: int) -> PlainSound | None:
+    """What a WAV holds that begins at `at` and ends at `size`, where nothing of it is to be judged: its lengths are those of the
+    file, and beside one layout and one run of samples stands nothing but what is known to be no sound. None for all others.
+    """
+    walked = chunks(read, at, size, WAV)
+    kept = [chunk for chunk in walked.found if chunk.name not in BESIDE_SOUND]
+    if read(at, 4) != b"RIFF" or walked.end != size or [chunk.name for chunk in kept] != [b"fmt ", b"data"]:
+        return None
+    form, sound = kept
+    kind, channels, rate, _, width, bits = _LAYOUT.unpack(read(form.start, _LAYOUT.size).ljust(_LAYOUT.size, b"\0"))
+    if (kind, channels, width, bits) != (1, 1, 2, 16) or not sound.length or sound.length % width:
+        return None
+    return PlainSound(rate, sound.start, sound.start + sound.length)
 
 
 def padded_samples_decoder(head: bytes) -> str | None:

@@ -7,6 +7,7 @@ import struct
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.audio.containers.wav_format import BESIDE_SOUND
 from pipeline.audio.duration.frame_count import ENOUGH_LEVELS, MOST_CHANNELS, Extent
 from pipeline.audio.step_budget import StepBudget
 
@@ -16,21 +17,6 @@ _WIDTHS = {_PCM: (8, 16, 24, 32), _FLOAT: (32, 64)}
 _FRAMES_A_SECOND = 32
 _EXTENSIBLE_SIZE = 26  # bytes of a layout up to the end of the kind it stands for
 _UNSAID = (0, 0xFFFFFFFF)
-_BESIDE_SOUND = (
-    b"LIST",
-    b"fact",
-    b"bext",
-    b"iXML",
-    b"cue ",
-    b"id3 ",
-    b"ID3 ",
-    b"JUNK",
-    b"junk",
-    b"PAD ",
-    b"FLLR",
-    b"smpl",
-    b"inst",
-)
 _STEREO = 2
 _WINDOWS_A_SECOND = 10  # in which channels are compared
 _AUDIBLE = 1e-4  # of the loudest window's power: 40 dB below it
@@ -84,7 +70,7 @@ def _ends_well(data: bytes, at: int, steps: StepBudget) -> bool:
         steps.take()
         at += at % 2
         name, size = struct.unpack_from("<4sI", data, at)
-        if name not in _BESIDE_SOUND:
+        if name not in BESIDE_SOUND:
             return False
         at += 8 + size
     return at in (len(data), len(data) - 1) and abs(stated - len(data)) <= 1

@@ -20,17 +20,21 @@ _PRINTED = re.compile(
     rb"^\[Eval @ [^\]]*\] (-?\d+\.\d+|-?nan|-?inf)$"
 )  # what an expression of our own prints (pipeline.audio.ffmpeg.frame_events)
 _FILTERED = re.compile(rb" samplefmt:\w+ samplerate:\d+ chlayout:(.+)")  # told whenever the filters are built
-_COMPLAINTS = (  # of decoders, then of demuxers: all, Ogg, MPEG, Matroska, Flash, Windows Media, WavPack
+_UNDECODED = (
     b"Error submitting packet to decoder",
     b"Error while decoding stream",
     b"Decoding error:",
+    b"CRC mismatch",
+)
+_COMPLAINTS = (  # of decoders, then of demuxers: all, Ogg, MPEG, Matroska, Flash, Windows Media, WavPack
+    *_UNDECODED,
     b"Error during demuxing",
     b"Packet corrupt",
     b"partial file",
-    b"CRC mismatch",
     b"changing packet size",
     b"max resync size reached",
     b"Invalid EBML",
+    b"inside parent with finite size",
     b"an EBML number",
     b"exceeds containing master element",
     b"for element with ID",
@@ -71,6 +75,7 @@ class Log:
         self.sounds: list[AudioStream] = []
         self.channels = 0  # of what comes out
         self.most_channels = 0  # of the formats that the sound has had so far
+        self.undecoded = 0  # packets of which a decoder has complained
         self.printed: deque[float | None] = deque()  # by our expressions, in order; None: a frame could not be decoded
         self.last: deque[str] = deque(maxlen=_LAST_LINES)
         self._listing = self._past_texts = self._making = self._in_sound = False
@@ -113,6 +118,7 @@ class Log:
             self.guessed = True
         elif any(complaint in line for complaint in _COMPLAINTS):
             self.damaged_before |= not self.opened
+            self.undecoded += any(complaint in line for complaint in _UNDECODED)
             self.printed.append(None)
         elif filtered := _FILTERED.search(line):
             self.most_channels = max(self.most_channels, channel_count(_text(filtered[1])))

@@ -14,7 +14,7 @@ from itertools import islice
 from pipeline.audio.containers.chunks import Read
 from pipeline.audio.containers.id3_tag import TAG_HEADER, tag_length
 from pipeline.audio.containers.link_syntax import SYNTAXES
-from pipeline.audio.containers.table import AAC, AC3, DTS, EAC3, MP3, MPEG, MPEGTS, Container, Found
+from pipeline.audio.containers.table import AAC, AC3, CAF, DTS, EAC3, FLV, MP3, MPEG, MPEGTS, WAVPACK, Container, Found
 from pipeline.audio.joined.bare_end import STREAMED, bare_frames
 from pipeline.audio.joined.extents import extent, walk
 from pipeline.audio.joined.programs import FOLLOWED
@@ -31,6 +31,7 @@ _MOST_ROUNDS = 100  # damages, tags
 _BLOCK, _MARK = 1024 * 1024, 64  # bytes that are searched at once; no mark is as long
 _LEAST_UNREAD = 1024  # bytes; fewer hold no sound
 _READ_ON = (MP3, AAC, AC3, EAC3, DTS, MPEG, MPEGTS)  # of which whatever follows of the same kind is the same stream
+LEFT_OUT = (FLV, WAVPACK)  # whose demuxers go no further than to the first byte that is of no unit
 _XING_AT = (36, 21, 13)  # bytes into the first frame of an mp3, where a tag may stand
 # Each with the bytes that may stand before it. One by one they are found twenty times as fast as all by one expression.
 _MARKS = (
@@ -45,20 +46,20 @@ _MARKS = (
 @dataclass(frozen=True, slots=True)
 class Following:
     """`end`: where the recording ends, tags of its own and all. What follows begins at `begin`, with its tags, and is `found` to be
-    something; else there is nothing more. `unread`: bytes that are neither. `broken`: bytes of the recording itself that are none
-    of its frames or packets, between others that are."""
+    something; else there is nothing more. `unread`: bytes that are neither. `broken`: from where to where the recording itself has
+    bytes that are none of its frames or packets, between others that are."""
 
     end: int
     begin: int
     found: Found | None = None
     unread: int = 0
-    broken: int = 0
+    broken: tuple[tuple[int, int], ...] = ()
 
 
 def following(read: Read, size: int, first: Found) -> Following:
     """Behind what was `found` in a file of `size` bytes. Never raises, whatever the bytes are."""
     behind = _Behind(read, size, first)
-    return replace(behind.following(), broken=behind.broken)
+    return replace(behind.following(), broken=tuple(behind.broken))
 
 
 class _Behind:
@@ -68,7 +69,7 @@ class _Behind:
         self._tries, self._bytes = 0, 0
         followed = FOLLOWED.get(first.container)
         self._programs = followed() if followed else None
-        self.broken = 0
+        self.broken = list[tuple[int, int]]()
 
     def following(self) -> Following:
         behind = self._following()
@@ -88,16 +89,24 @@ class _Behind:
             if place >= self._size:
                 break
             if found and not (found.container is self._first.container and found.container in _READ_ON):
-                return Following(reached.end, place, found)
+                end = (
+                    place if self._first.container is CAF else reached.end
+                )  # whose table of packets stands behind its sound
+                return Following(end, place, found)
             units = UNITS.get(self._first.container)
             again = found.start if found else self._again(units, place) if units else None
             if found is None and (marked := self._marked(reached.last + 1, again or self._size)):
                 return marked
             if again is None or units is None:
                 return self._unread(place)
-            self.broken += 0 if found else again - place
+            if not found:
+                self.broken.append((reached.end if self._is_even(reached.end) else place, again))
             reached = walk(self._window, again, units, self._programs)
         return Following(self._size, self._size)
+
+    def _is_even(self, at: int) -> bool:
+        """Whether it is filled with one byte there: before a frame that is broken no padding, but damage."""
+        return len(set(self._window.head(at, 16))) == 1
 
     def _unread(self, place: int) -> Following:
         """What begins there is no sound that anybody can hear; of two chunks of sound a demuxer would hear the last alone."""

@@ -27,13 +27,13 @@ _MARK = 64  # bytes; no mark is as long
 @dataclass(frozen=True, slots=True)
 class Link:
     """One recording's first byte in the file, and the first behind it. `found`: what it is, where it is not of the first's kind.
-    `unread`: bytes behind it that are no sound, nor tags or padding. `broken`: bytes in it that are none of its frames."""
+    `unread`: bytes behind it that are no sound, nor tags or padding. `broken`: from where to where in it are none of its frames."""
 
     start: int
     end: int
     found: Found | None = None
     unread: int = 0
-    broken: int = 0
+    broken: tuple[tuple[int, int], ...] = ()
 
 
 def links(read: Read, size: int, found: Found) -> tuple[Link, ...]:

@@ -281,6 +281,12 @@ def test_lists_page_and_filter(house: House) -> None:
     assert [one["id"] for one in house.get(f"{JOBS}?client_reference_id=r3").json()["data"]] == [ids[3]]
     assert house.get(f"{JOBS}?status=completed").json()["data"] == []
     assert len(house.get(f"{JOBS}?status=queued&task=transcription&model=oracle").json()["data"]) == 5
+    several = house.get(f"{JOBS}?ids={ids[4]},{ids[0]},job_x,{ids[0]}&order=asc").json()
+    assert [one["id"] for one in several["data"]] == [ids[0], ids[4]]
+    assert not several["has_more"]
+    assert len(house.get(f"{JOBS}?ids={','.join(ids)}&limit=2").json()["data"]) == 5, "all on one page"
+    assert house.get(f"{JOBS}?ids=").json()["data"] == []
+    assert house.get(f"{JOBS}?ids={','.join(f'job_{n}' for n in range(101))}").json()["error"]["param"] == "ids"
     for query in ("limit=0", "limit=101", "status=sleeping", "order=up", "after=job_x", "created_after=soon"):
         assert house.get(f"{JOBS}?{query}").status_code == 400, query
 

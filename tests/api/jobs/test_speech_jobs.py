@@ -76,9 +76,6 @@ def test_as_the_synchronous_endpoint_is_asked(house: House) -> None:
 
 
 def test_what_cannot_be_had_is_said(house: House) -> None:
-    transcription = house.submit()
-    refused = house.get(f"{JOBS}/{transcription['id']}/audio")
-    assert refused.status_code == 400 and "/transcript" in refused.json()["error"]["message"]
     waiting = house.post(JOBS, json={"task": "speech", "model": "espeak-ng", "text": "Hello."}).json()
     early = house.get(f"{JOBS}/{waiting['id']}/audio")
     assert early.status_code == 409 and early.json()["error"]["current_status"] == "queued"

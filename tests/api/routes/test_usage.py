@@ -126,7 +126,7 @@ def test_receipts(house: House, three: list[str]) -> None:
         "key_id": "a", "task": "transcription", "model": "whisper-1", "model_used": None,
         "audio_seconds": 12.5, "characters": 0, "tokens": None, "counted": "measured",
         "prices": {"audio_minute": "0.006"}, "audio_ratio": "1", "currency": "usd", "cost_usd": 0.00125,
-        "created_at": 0, "updated_at": 0,
+        "latency_ms": None, "created_at": 0, "updated_at": 0,
     }  # fmt: skip
     assert shown["request_id"].startswith("req_")
     assert [row["id"] for row in house.get(f"/v1/receipts?request_id={shown['request_id']}").json()["data"]] == three[
@@ -161,6 +161,7 @@ def test_a_jobs_receipt(house: House) -> None:
     assert (receipt["job_id"], receipt["request_id"], receipt["model"]) == (job["id"], None, "oracle-priced")
     assert receipt["cost_usd"] == done["cost"]["captured"] == 0.0002
     assert (receipt["audio_seconds"], receipt["prices"]) == (2, {"audio_minute": "0.006"})
+    assert receipt["latency_ms"] >= 0, "from its acceptance to its end"
     assert house.get(done["receipt_url"]).json()["data"] == [receipt]
     assert house.get("/v1/balance").json()["held"] == 0
     assert house.get(f"/v1/audio/jobs/{job['id']}/transcript").headers["x-perf-cost-usd"] == "0.0002"

@@ -14,7 +14,9 @@ from infra.money.quota import Quota
 from infra.settings import Settings
 from infra.wiring import Services, build
 from pipeline.errors import DatabaseUnavailable, ProviderUnavailable
+from pipeline.pricing import Usage
 from pipeline.providers.oracle import Oracle
+from pipeline.transcript import TokenUsage
 from tests.api.conftest import CATALOG, recording
 from tests.api.serving import running
 from tests.support.waiting import wait_until
@@ -137,7 +139,8 @@ def test_a_stream_tells_its_cost_at_its_end(customer: Customer) -> None:
     # Its head leaves with the first chunk's words. The last one hangs: who has heard it, too, would tell the cost in the head.
     answer = customer.hear(sound=sound, stream="true", prompt=f"oracle: hang=2 at={late}")
     assert "x-perf-cost-usd" not in answer.headers
-    done = json.loads(answer.text.strip().split("\n\n")[-1].removeprefix("data: "))
+    assert answer.headers["x-perf-cost-usd-max"] == "0.0045", "its length is known, and nothing else is priced"
+    done = last_event(answer)
     assert done["type"] == "transcript.text.done"
     assert done["perf"]["cost_usd"] == 0.0045
     assert customer.spent == 4500
@@ -150,12 +153,55 @@ def test_a_stream_tells_its_cost_at_its_end(customer: Customer) -> None:
 def test_tokens_nobody_can_count_ahead(customer: Customer) -> None:
     answer = customer.speak(model="gpt-4o-mini-tts", stream_format="sse")
     assert "x-perf-cost-usd" not in answer.headers
-    done = json.loads(answer.text.strip().split("\n\n")[-1].removeprefix("data: "))
+    done = last_event(answer)
     (receipt,) = customer.receipts
     assert receipt.counted == "estimated"
+    assert Decimal(answer.headers["x-perf-cost-usd-max"]) * DOLLAR >= receipt.cost
     assert done["perf"]["cost_usd"] == receipt.cost / DOLLAR > 0
     assert customer.hear(model="gpt-4o-transcribe").json()["perf"]["cost_usd"] > 0
     assert customer.spent == sum(receipt.cost for receipt in customer.receipts)
+
+
+def last_event(answer: Any) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(answer.text.strip().split("\n\n")[-1].removeprefix("data: "))
+    return told
+
+
+@pytest.mark.parametrize("model", ["tts-1", "gpt-4o-mini-tts"])
+def test_a_stream_of_speech_ends_with_the_tokens_of_its_receipt(customer: Customer, model: str) -> None:
+    usage = last_event(customer.speak(model=model, stream_format="sse"))["usage"]
+    (receipt,) = customer.receipts
+    assert usage["input_tokens"] == receipt.tokens["text_in"] > 0
+    assert usage["output_tokens"] == receipt.tokens["audio_out"] > 0
+    assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"]
+
+
+@pytest.mark.parametrize("stream", ["true", "false"])
+def test_a_transcript_priced_by_tokens_tells_those_of_its_receipt(customer: Customer, stream: str) -> None:
+    """The oracle counts none: ours are billed, and told."""
+    answer = customer.hear(3.5, model="gpt-4o-transcribe", stream=stream)
+    usage = (last_event(answer) if stream == "true" else answer.json())["usage"]
+    (receipt,) = customer.receipts
+    assert usage["type"] == "tokens"
+    assert usage["input_token_details"] == {"text_tokens": 0, "audio_tokens": receipt.tokens["audio_in"]}
+    assert usage["output_tokens"] == receipt.tokens["text_out"] > 0
+
+
+def test_a_receipt_is_found_by_its_request_and_has_the_whole_latency(customer: Customer) -> None:
+    answer = customer.speak(model="gpt-4o-mini-tts", input="alpha bravo. " * 20)
+    told = customer.client.get(f"/v1/receipts?request_id={answer.headers['x-perf-request-id']}", headers=customer.auth)
+    (receipt,) = told.json()["data"]
+    assert receipt["latency_ms"] >= int(answer.headers["x-perf-latency-ms"]) >= 0
+    assert receipt["cost_usd"] * DOLLAR == pytest.approx(customer.spent)
+
+
+def test_never_more_than_the_head_has_promised(customer: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.sync.billing.most_usage", lambda *_, **__: Usage(tokens=TokenUsage(audio_out=1)))
+    answer = customer.speak(model="gpt-4o-mini-tts")
+    assert answer.headers["x-perf-cost-usd-max"] == "0.000012"
+    assert customer.spent == 12
+    (receipt,) = customer.receipts
+    assert (receipt.cost, receipt.tokens["audio_out"] > 1) == (12, True)
 
 
 def test_without_money_nobody_is_asked(priced: Services, client: TestClient) -> None:

@@ -26,6 +26,9 @@ scripted = true
 log = "{home}/calls"
 max_s = 4
 min_s = 1.5
+
+[models.whisper-1]
+routes = [{{ provider = "oracle", model = "oracle" }}]
 """
 SOUND, SAID = recording(24.0, seed=5)
 LATE = SAID[-2]
@@ -85,7 +88,7 @@ def test_deltas_leave_while_later_chunks_are_still_being_heard(client: httpx2.Cl
         first = json.loads(next(lines).removeprefix("data: "))
         (home / "first-delta").touch()
         assert answer.headers["x-perf-model-used"] == "oracle" and int(answer.headers["x-perf-latency-ms"]) > 0
-        assert "x-perf-cost-usd" not in answer.headers, "nobody knows yet"
+        assert answer.headers["x-perf-cost-usd"] == "0", "it is free, however long it is"
         rest = events("\n".join(lines).encode())
     deltas = [first, *rest[:-1]]
     assert {one["type"] for one in deltas} == {"transcript.text.delta"} and len(deltas) > 3
@@ -129,10 +132,22 @@ def test_silence_is_streamed_as_an_end_without_deltas(client: httpx2.Client) -> 
 
 
 @pytest.mark.usefixtures("impatient")
+def test_json_that_begins_early_promises_the_most_that_it_will_cost(client: httpx2.Client) -> None:
+    with asked(client, "latency=0.3", model="whisper-1") as answer:
+        assert "x-perf-cost-usd" not in answer.headers, "nobody knows yet"
+        assert answer.headers["x-perf-model-used"] == "oracle"
+        came, whole = raw(answer)
+    cost = json.loads(came)["perf"]["cost_usd"]
+    assert whole and cost == 0.0024 <= float(answer.headers["x-perf-cost-usd-max"])
+
+
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("name", ["json", "verbose_json"])
 def test_json_that_takes_long_begins_with_spaces(client: httpx2.Client, name: str) -> None:
     with asked(client, "latency=0.3", response_format=name) as answer:
         assert answer.headers["content-type"] == "application/json"
+        assert answer.headers["x-perf-model-used"] == "oracle" and answer.headers["x-request-id"]
+        assert int(answer.headers["x-perf-latency-ms"]) > 0
         assert answer.headers["transfer-encoding"] == "chunked"
         came, whole = raw(answer)
     assert whole

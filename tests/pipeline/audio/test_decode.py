@@ -306,6 +306,14 @@ def test_a_long_recording_is_stopped_at_its_limit(nothing_left: None, level: Lev
 
 
 @pytest.mark.processes
+def test_the_last_frame_of_a_caf_without_loss_is_heard_whole(tmp_path: Path) -> None:
+    source = tmp_path / "a.wav"
+    source.write_bytes(wav(tones(16_000, 3).tobytes()))
+    ffmpeg("-i", source, "-c:a", "alac", tmp_path / "a.caf")
+    with decode(tmp_path / "a.caf") as sound:
+        assert sum(map(len, sound)) == 2 * 3 * 16_000
+
+
 def test_leaving_early_leaves_nothing(nothing_left: None, level: Level) -> None:
     with Decoding(long_sound(), level=level) as sound:
         next(iter(sound))

@@ -6,14 +6,16 @@ import time
 import pytest
 
 from pipeline.errors import (
+    ModelGone,
     ProviderBusy,
     ProviderNonsense,
     ProviderRefused,
     ProviderUnavailable,
     StenopoolError,
+    UnsupportedLanguage,
     UnsupportedValue,
 )
-from pipeline.openai_api.error_mapping import ParameterRefused, TooLarge, refusal, retry_after
+from pipeline.openai_api.error_mapping import OPTIONAL, ParameterRefused, TooLarge, refusal, retry_after
 
 
 @pytest.mark.parametrize(
@@ -68,10 +70,39 @@ def test_a_date_to_wait_for() -> None:
         (400, b"this exceeds 1MB", TooLarge),
         (400, b"the maximum is 1 MBone", ProviderRefused),
         (400, b'{"error": "' + b"[" * 20_000, ProviderRefused),
+        (404, b"", ModelGone),
+        (404, b'{"error": {"message": "no such model", "param": "model"}}', ModelGone),
+        (404, b'{"error": {"message": "no such voice", "param": "voice"}}', UnsupportedValue),
+        (410, b"<html>", ModelGone),
+        (400, b'{"error": {"code": "model_decommissioned"}}', ModelGone),
+        (403, b'{"error": {"code": "model_not_found"}}', ModelGone),
+        (
+            400,
+            b'{"error": {"param": "language", "message": "not a language that the model supports"}}',
+            UnsupportedLanguage,
+        ),
     ],
 )
 def test_every_status(status: int, body: bytes, kind: type[StenopoolError]) -> None:
     assert type(refusal(status, {}, body, "p")) is kind
+
+
+UNKNOWN = b'{"error": {"code": "unknown_parameter", "param": "%s"}}'
+FOREIGN = b'{"detail": [{"type": "extra_forbidden", "loc": ["body", "%s"], "msg": "Extra inputs are not permitted"}]}'
+
+
+@pytest.mark.parametrize("body", [UNKNOWN, FOREIGN, b"Unrecognized request argument supplied: %s"])
+@pytest.mark.parametrize("name", OPTIONAL)
+def test_an_option_that_nobody_knows_there_is_not_the_callers_mistake(name: str, body: bytes) -> None:
+    error = refusal(400, {}, body % name.encode(), "p")
+    assert isinstance(error, ParameterRefused)
+    assert error.details["parameter"] == name
+
+
+@pytest.mark.parametrize("name", ["prompt", "speed", "instructions"])
+def test_an_option_that_a_model_does_not_support_is_not_the_callers_mistake(name: str) -> None:
+    body = f'{{"error": {{"param": "{name}", "message": "{name} is not supported with this model"}}}}'.encode()
+    assert isinstance(refusal(400, {}, body, "p"), ParameterRefused)
 
 
 def test_the_limit_is_told_by_kind() -> None:

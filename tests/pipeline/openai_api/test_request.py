@@ -36,7 +36,7 @@ def sent(model: str, *, ms: int = 5000, config: Config | None = None, **options:
         ("gpt-4o-transcribe", "json", {"language", "prompt", "include[]"} | VAD),
         ("gpt-4o-mini-transcribe-2025-12-15", "json", {"language", "prompt", "include[]"} | VAD),
         ("openai/gpt-4o-transcribe", "json", {"language", "prompt", "include[]"} | VAD),
-        ("gpt-transcribe", "json", {"language", "prompt", "languages[]", "keywords[]"} | VAD),
+        ("gpt-transcribe", "json", {"prompt", "languages[]", "keywords[]"} | VAD),
         (
             "gpt-4o-transcribe-diarize",
             "diarized_json",
@@ -56,7 +56,7 @@ def test_nothing_is_sent_that_was_not_asked_for() -> None:
 
 def test_lists_and_objects_as_the_sdks_write_them() -> None:
     data = sent("gpt-transcribe", **EVERYTHING)
-    assert data["keywords[]"] == ["Stenopool", "Celery"] and data["languages[]"] == ["en", "de"]
+    assert data["keywords[]"] == ["Stenopool", "Celery"] and data["languages[]"] == ["en"]
     assert data["chunking_strategy[type]"] == "server_vad" and data["chunking_strategy[threshold]"] == "0.4"
     assert sent("gpt-transcribe", chunking_strategy="auto")["chunking_strategy"] == "auto"
 
@@ -69,6 +69,14 @@ def test_a_model_without_keywords_has_them_in_its_prompt() -> None:
 def test_one_possible_language_is_the_language() -> None:
     assert sent("whisper-1", languages=("de",))["language"] == "de"
     assert "language" not in sent("whisper-1", languages=("de", "en"))
+
+
+def test_a_model_that_takes_languages_is_told_the_one_as_such() -> None:
+    assert sent("gpt-transcribe", language="de")["languages[]"] == ["de"]
+    assert sent("gpt-transcribe", languages=("de", "en"))["languages[]"] == ["de", "en"]
+    abilities = Abilities(Config(), "gpt-transcribe")
+    abilities.refused |= {"languages"}
+    assert fields(TranscriptionOptions(model="any", language="de"), "gpt-transcribe", 1, abilities)["language"] == "de"
 
 
 @pytest.mark.parametrize(("ms", "strategy"), [(30_000, None), (30_001, "auto")])
@@ -87,6 +95,9 @@ def test_what_was_refused_is_not_sent_again() -> None:
     assert fields(asked, "whisper-1", 1, abilities) == {"model": "whisper-1", "response_format": "verbose_json"}
     abilities.refused |= {"response_format"}
     assert fields(asked, "whisper-1", 1, abilities) == {"model": "whisper-1", "response_format": "json"}
+    abilities.refused |= {"language", "prompt", "temperature"}
+    every = TranscriptionOptions(model="any", language="en", prompt="A talk.", temperature=0.2)
+    assert fields(every, "whisper-1", 1, abilities) == {"model": "whisper-1", "response_format": "json"}
 
 
 def test_settings_say_otherwise() -> None:

@@ -15,14 +15,13 @@ from pipeline.engines.engine_placement import Engines
 from pipeline.errors import CatalogBroken, ProviderError, ProviderRefused, UnsupportedValue
 from pipeline.options import TranscriptionOptions
 from pipeline.oracle.speech import say
-from pipeline.provider_protocol import Provider, Transcriber
+from pipeline.provider_protocol import Provider, Transcriber, is_aligner
 from pipeline.providers.faster_whisper import check, open_provider, trouble
 from pipeline.transcript import SAMPLE_RATE, Heard
 from pipeline.whisper.config import INSTALL
 from pipeline.whisper.ear import Ear
 from pipeline.whisper.languages import LanguageChoice
 from pipeline.whisper.task import Task
-from pipeline.whisper_filter import Found
 from tests.support.tiny_whisper import HEARD, TRANSLATED, build
 
 pytestmark = pytest.mark.processes
@@ -115,6 +114,21 @@ def test_prompt_keywords_and_temperature_are_taken(hear: Hear) -> None:
 def test_a_prompt_and_keywords_without_end_leave_room_for_the_text(hear: Hear) -> None:
     heard = hear(prompt="Something was said before. " * 300, keywords=tuple(f"keyword{n}" for n in range(400)))
     assert text(heard) == SENTENCE
+
+
+@pytest.mark.parametrize(("model", "language"), [("good", "de"), ("good", None), ("good", "tlh"), ("english", "de")])
+def test_a_text_is_laid_over_its_sound(
+    provider: Provider, folders: dict[str, Path], model: str, language: str | None
+) -> None:
+    transcriber = provider.transcriber
+    assert transcriber and is_aligner(transcriber)
+    said = "Brown river, fóxes 漢字!"
+    pieces = transcriber.align(SPEECH, said, language, str(folders[model]))
+    assert "".join(piece.text for piece in pieces) == f" {said}"
+    edges = [edge for piece in pieces for edge in (piece.start, piece.end)]
+    assert edges == sorted(edges) and edges[0] >= 0 and edges[-1] <= 1000 * len(SPEECH) / 2 / SAMPLE_RATE + 20
+    assert transcriber.align(SPEECH, "river " * 400, language, str(folders[model])) == [], "more than a window holds"
+    assert transcriber.align(bytes(2 * 31 * SAMPLE_RATE), said, language, str(folders[model])) == []
 
 
 def test_a_long_chunk_is_heard_in_windows_that_follow_each_other(hear: Hear) -> None:
@@ -259,21 +273,6 @@ def test_offline_nothing_is_downloaded_by_name() -> None:
     given = Settings(faster_whisper_model="large-v3", offline=True).stock_providers["faster-whisper"]
     assert check(given).local_files_only
     assert not check(Settings(faster_whisper_model="large-v3").stock_providers["faster-whisper"]).local_files_only
-
-
-def test_what_loops_gives_way_to_a_second_try_that_does_not(
-    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    better = Found("Better.", 0.0, 1.0, (), (), -0.3, 1.0, 0.0, 0.4)
-    monkeypatch.setattr(Task, "_heard_alone", lambda self, window, language, temperatures: [better])
-    ear = Ear({"device": "cpu", "local_files_only": True})
-
-    def text(model: str) -> str:
-        (window,) = ear.hear([SPEECH], str(folders[model]), {})
-        return " ".join(found["text"] for found in window["found"])
-
-    assert text("loop") == "Better."
-    assert text("good") != "Better."
 
 
 def test_prompt_and_keywords_together_are_no_longer_than_the_model_sees(folders: dict[str, Path]) -> None:

@@ -18,6 +18,7 @@ from pipeline.catalog.toml_file import load_catalog
 from pipeline.engines.engine_placement import Engines
 from pipeline.errors import (
     CatalogBroken,
+    ModelGone,
     ProviderBusy,
     ProviderError,
     ProviderNonsense,
@@ -168,7 +169,8 @@ FAILURES = [
     (refusal(400, "INVALID_ARGUMENT"), ProviderRefused),
     (refusal(401, "UNAUTHENTICATED"), ProviderRefused),
     (refusal(403, "PERMISSION_DENIED"), ProviderRefused),
-    (refusal(404, "NOT_FOUND"), ProviderRefused),
+    (refusal(404, "NOT_FOUND"), ModelGone),
+    (refusal(410, "GONE"), ModelGone),
     (refusal(429, "RESOURCE_EXHAUSTED"), ProviderBusy),
     (refusal(500, "INTERNAL"), ProviderUnavailable),
     (refusal(503, "UNAVAILABLE"), ProviderUnavailable),

@@ -1,10 +1,12 @@
 """The provider for OpenAI-compatible servers, before a server that answers badly."""
 
+import asyncio
 import base64
 import re
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +14,10 @@ from types import SimpleNamespace
 
 import httpx2
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from infra.settings import Settings
 from pipeline.catalog.catalog import Catalog
@@ -33,6 +39,7 @@ from pipeline.resilience import deadline
 from pipeline.resilience.circuit_breaker import CircuitBreaker
 from pipeline.text.speaker_labels import told_apart
 from pipeline.transcript import Heard, Segment, Word
+from tests.api.serving import running
 from tests.support.repository import ROOT
 from tests.support.tcp_server import Reply, http, reset, say, scripted, silence
 
@@ -94,6 +101,29 @@ def test_a_model_that_answers_text_only() -> None:
     heard, bodies = ask(http(400, body=REFUSES), http(body=b'{"text": "Hello."}'))
     assert heard.segments == (Segment("Hello.", 0, 1000),)
     assert b"verbose_json" not in bodies[1]
+
+
+@pytest.mark.parametrize("body", [REFUSES, b"Bad Request"])
+def test_several_who_learn_at_once_what_a_model_refuses(body: bytes) -> None:
+    """All have been asked with times before the first is refused."""
+    count = 4
+    together = threading.Barrier(count)
+
+    async def hear(request: Request) -> Response:
+        if b"verbose_json" not in await request.body():
+            return Response(b'{"text": "Hello."}')
+        await asyncio.to_thread(together.wait, 60)
+        return Response(body, status_code=400)
+
+    app = Starlette(routes=[Route("/v1/audio/transcriptions", hear, methods=["POST"])])
+    with running(app) as server, ThreadPoolExecutor(count) as pool:
+        provider = open_provider({"base_url": f"{server.url}/v1", "retry_s": 0, "timeout_s": 100}, Engines())
+        assert provider.transcriber
+        asked = [
+            pool.submit(provider.transcriber.hear, PCM, TranscriptionOptions(model="m"), "up") for _ in range(count)
+        ]
+        assert [call.result().segments for call in asked] == [(Segment("Hello.", 0, 1000),)] * count
+        provider.close()
 
 
 @pytest.mark.parametrize("status", [400, 406, 422])

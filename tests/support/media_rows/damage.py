@@ -27,6 +27,16 @@ def rows() -> Iterator[Row]:
         ("wv", ()),
     ):
         yield _damaged(f"M5 {name}, a fifth overwritten", partial(_overwritten, name=name, options=options), name)
+    for name, options, byte in (
+        ("avi", ("-c:a", "pcm_s16le"), None),
+        ("avi", (), 0),
+        ("3gp", (), 0),
+        ("mp4", ("-c:a", "libopus", *FRONT), 0),
+        ("mkv", ("-c:a", "ac3"), 0xFF),
+    ):
+        make = partial(_overwritten, name=name, options=options, byte=byte)
+        filled = "noise" if byte is None else f"bytes of {byte}"
+        yield _damaged(f"M5 {name}, a fifth of it {filled}", make, name)
     for name in (
         "wav",
         "mp3",
@@ -69,10 +79,11 @@ def _damaged(name: str, make: Make, container: str, warnings: frozenset[str] = f
     return Row(name, make, said_by_both(), FILES[container][1], warnings=warnings, damaged=True)
 
 
-def _overwritten(folder: Path, name: str, options: tuple[object, ...]) -> bytes:
+def _overwritten(folder: Path, name: str, options: tuple[object, ...], byte: int | None = None) -> bytes:
     data = encoded(folder, wav(both()), f"a.{name}", *options)
     at, length = len(data) // 2, len(data) // 5
-    return data[:at] + random.Random(name).randbytes(length) + data[at + length :]
+    filled = random.Random(name).randbytes(length) if byte is None else bytes([byte]) * length
+    return data[:at] + filled + data[at + length :]
 
 
 def _cut(folder: Path, name: str) -> bytes:

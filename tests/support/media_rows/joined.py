@@ -94,6 +94,8 @@ def rows() -> Iterator[Row]:
         forms = [(one, _form(one, channels)) for one, channels in ((first, 1), (second, 2))]
         late = FILES[first][1] + FILES[second][1] + JOINT.get(first, 0) + JOINT.get(second, 0)
         yield Row(f"M9 {first} and {second} joined", partial(_of_two_kinds, forms=forms), SAID, late)
+    lossless = [("caf", ("-c:a", "alac")), ("m4a", ("-c:a", "alac"))]
+    yield Row("M9 caf and m4a without loss joined", partial(_of_two_kinds, forms=lossless), SAID)
     for name in ("mp3", "aac", "ts"):
         yield Row(f"M9 a streamed wav and {name} joined", partial(_behind_a_stream, name=name), SAID, FILES[name][1])
     for name in ("mkv", "mp4", "avi"):

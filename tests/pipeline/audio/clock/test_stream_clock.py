@@ -162,3 +162,47 @@ def test_holes_that_follow_each_other_quickly() -> None:
     assert [(leap.start, leap.end) for leap in clock.leaps] == [
         (round((number + 0.2) * RATE), (number + 1) * RATE) for number in range(19)
     ]
+
+
+def made_up(count: int, start: float) -> list[Frame | Damage]:
+    """Broken packets of 20 ms, of each of which a decoder makes two frames, the second without a stamp, and complains."""
+    return [
+        event
+        for number in range(count)
+        for event in (
+            Damage(),
+            Frame(960, 48_000, start + 0.02 * number, fresh=False),
+            Frame(960, 48_000, float("nan"), fresh=False),
+        )
+    ]
+
+
+@pytest.mark.parametrize("slow", [0.0, 0.3])
+def test_what_a_decoder_makes_up_does_not_move_what_follows(slow: float) -> None:
+    """A recorder's clock that had run slowly before goes on as slowly."""
+    clock = StreamClock(RATE)
+    before = [*frames(50, 0, fresh=True), *frames(50, 1 - slow / 2), *frames(50, 2 - slow)]
+    runs = run(clock, *before, *made_up(40, 3 - slow), *frames(100, 3.8 - slow))
+    assert max(at + count for at, count in runs) == pytest.approx(5.8 * RATE, abs=0.03 * RATE)
+    dropped = sum(count for at, count in runs if at < 0)
+    assert dropped == pytest.approx(0.8 * RATE, abs=0.03 * RATE)
+    assert not clock.leaps
+    assert clock.damages[0] / RATE == pytest.approx(3, abs=0.1)
+
+
+def test_a_slow_recorder_loses_nothing_to_one_complaint() -> None:
+    clock = StreamClock(RATE)
+    early = [Frame(960, 48_000, 0.0199 * number, fresh=not number) for number in range(500)]
+    runs = run(clock, *early[:400], Damage(), *early[400:])
+    assert runs[0][0] == 0 and sum(count for at, count in runs if at >= 0) == 10 * RATE
+
+
+def test_what_an_index_tells_of_and_is_not_there_leaves_its_time_free() -> None:
+    clock = StreamClock(RATE, stamped=False, absent=[(1.0, 1.5), (2.0, 5.0), (9.0, 9.5)])
+    runs = run(clock, *frames(100, 0, fresh=True))
+    assert [(leap.start, leap.end, leap.damaged) for leap in clock.leaps] == [
+        (RATE, round(1.5 * RATE), True),
+        (2 * RATE, 5 * RATE, True),
+    ]
+    assert max(at + count for at, count in runs) == 5.5 * RATE
+    assert clock.absent == 0.5 * RATE

@@ -1,0 +1,1 @@
+"""Who of a model's routes is asked, and who next."""

@@ -1,0 +1,109 @@
+"""A graph of operators as ONNX has it, written field by field: the package that could do so is large, and nothing else needs it.
+
+The same graph is always the same bytes, so that what comes of a conversion has a hash that can be published.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+_OPSET, _IR = 17, 8
+_FLOAT, _INT64 = 1, 7
+_SEVEN_BITS = 0x7F
+_OF_INT, _OF_TEXT, _OF_INTS = 2, 3, 7  # kinds of attribute
+
+Attribute = int | str | Sequence[int]
+
+
+class Graph:
+    """Nodes in the order in which they are added; each returns its result's name."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._nodes: list[bytes] = []
+        self._weights: list[bytes] = []
+        self._inputs: list[bytes] = []
+        self._outputs: list[bytes] = []
+        self._count = 0
+
+    def given(self, name: str, *shape: int | str) -> str:
+        """An input of floats; a size that is a word may be any."""
+        self._inputs.append(_value(name, shape))
+        return name
+
+    def gives(self, name: str, result: str, *shape: int | str) -> None:
+        """An output of floats."""
+        self._nodes.append(_node("Identity", (result,), name, {}))
+        self._outputs.append(_value(name, shape))
+
+    def weight(self, numbers: NDArray[np.float32]) -> str:
+        """A constant tensor of floats."""
+        return self._constant(_FLOAT, numbers.shape, np.asarray(numbers, "<f4").tobytes())
+
+    def whole(self, *numbers: int) -> str:
+        """A constant list of whole numbers."""
+        return self._constant(_INT64, (len(numbers),), np.asarray(numbers, "<i8").tobytes())
+
+    def add(self, kind: str, *given: str, **attributes: Attribute) -> str:
+        """One operator with one result."""
+        result = self._fresh()
+        self._nodes.append(_node(kind, given, result, attributes))
+        return result
+
+    def file(self) -> bytes:
+        """The whole model."""
+        graph = b"".join(_bytes(1, node) for node in self._nodes) + _text(2, self._name)
+        graph += b"".join(_bytes(5, weight) for weight in self._weights)
+        graph += b"".join(_bytes(11, one) for one in self._inputs) + b"".join(_bytes(12, one) for one in self._outputs)
+        return _number(1, _IR) + _bytes(7, graph) + _bytes(8, _text(1, "") + _number(2, _OPSET))
+
+    def _constant(self, kind: int, shape: Sequence[int], raw: bytes) -> str:
+        name = self._fresh()
+        sizes = b"".join(_number(1, size) for size in shape)
+        self._weights.append(sizes + _number(2, kind) + _text(8, name) + _bytes(9, raw))
+        return name
+
+    def _fresh(self) -> str:
+        self._count += 1
+        return str(self._count)
+
+
+def _node(kind: str, given: Sequence[str], result: str, attributes: Mapping[str, Attribute]) -> bytes:
+    told = b"".join(_text(1, name) for name in given) + _text(2, result) + _text(4, kind)
+    return told + b"".join(_bytes(5, _text(1, name) + _attribute(value)) for name, value in attributes.items())
+
+
+def _attribute(value: Attribute) -> bytes:
+    if isinstance(value, int):
+        return _number(3, value) + _number(20, _OF_INT)
+    if isinstance(value, str):
+        return _text(4, value) + _number(20, _OF_TEXT)
+    return b"".join(_number(8, one) for one in value) + _number(20, _OF_INTS)
+
+
+def _value(name: str, shape: Sequence[int | str]) -> bytes:
+    sizes = b"".join(_bytes(1, _text(2, size) if isinstance(size, str) else _number(1, size)) for size in shape)
+    return _text(1, name) + _bytes(2, _bytes(1, _number(1, _FLOAT) + _bytes(2, sizes)))
+
+
+def _text(field: int, text: str) -> bytes:
+    return _bytes(field, text.encode())
+
+
+def _bytes(field: int, content: bytes) -> bytes:
+    return _varint(field << 3 | 2) + _varint(len(content)) + content
+
+
+def _number(field: int, number: int) -> bytes:
+    return _varint(field << 3) + _varint(number & 0xFFFF_FFFF_FFFF_FFFF)
+
+
+def _varint(number: int) -> bytes:
+    told = bytearray()
+    while number > _SEVEN_BITS:
+        told.append(number & _SEVEN_BITS | 0x80)
+        number >>= 7
+    return bytes((*told, number))
