@@ -14,7 +14,6 @@ from pipeline.audio.ffmpeg.log_parser import AudioStream
 from pipeline.audio.joined.window import Window
 from pipeline.audio.seek.walks.frame_walk import FRAMES, frame_before
 from pipeline.audio.seek.walks.packet_sizes import sample_bytes
-from pipeline.audio.sniff import SHORT_LOOK, sniff
 from pipeline.audio.step_budget import StepBudget
 
 BY_CHUNKS = (WAV, W64, AIFF, AU, CAF)
@@ -87,9 +86,10 @@ class _File:
         return bytes(head)
 
 
-def chunk_entry(window: Window, at: int, sound: AudioStream, latest: int, steps: StepBudget) -> Entry | None:
+def chunk_entry(
+    window: Window, at: int, sound: AudioStream, latest: int, steps: StepBudget, *, container: Container
+) -> Entry | None:
     """Of a file that begins at `at`. Raises TooManySteps, struct.error and what else garbage leads to."""
-    container = sniff(window.read(at, SHORT_LOOK))
     walked = chunks(window.read, at, window.size, container)
     chunk = sound_chunk(walked, container)
     if chunk is None or chunk.start - at > _LONGEST_HEAD:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 from pipeline.audio.access.entry import Entry
 from pipeline.audio.access.open_source import OpenSource
@@ -75,7 +76,7 @@ _WALKS: Mapping[Container, tuple[Walk, tuple[str, ...]]] = {  # each with the co
     WAVPACK: (wavpack_entry, ("wavpack",)),
     MPEG: (program_entry, ("mp2", "mp3", "ac3", "dts")),
     MPEGTS: (transport_entry, ("mp2", "mp3", "aac", "ac3", "eac3", "dts")),
-    **dict.fromkeys(BY_CHUNKS, (chunk_entry, ())),
+    **{one: (partial(chunk_entry, container=one), ()) for one in BY_CHUNKS},
 }
 
 
