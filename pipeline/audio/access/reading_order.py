@@ -12,8 +12,8 @@ from functools import partial
 
 from pipeline.audio.access.entry import Span
 from pipeline.audio.access.front_index import reordered
+from pipeline.audio.access.mp3_tag import mp3_tag
 from pipeline.audio.containers.chunks import Read, chunks, sound_chunk
-from pipeline.audio.containers.mp3_tag import mp3_tag
 from pipeline.audio.containers.table import AIFF, CAF, MP3, MP4, WAVPACK, Container, Found
 from pipeline.audio.mp4_boxes import index_is_last
 from pipeline.errors import UnsupportedMedia

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 
 from pipeline.audio.access.entry import Entry, Span
+from pipeline.audio.access.mp3_tag import mp3_tag
 from pipeline.audio.containers.link_syntax import amr_frame
-from pipeline.audio.containers.mp3_tag import mp3_tag
 from pipeline.audio.containers.surround_frames import surround_frame
 from pipeline.audio.duration.aac import FRAME_SAMPLES, RATES
 from pipeline.audio.ffmpeg.log_parser import AudioStream
