@@ -86,7 +86,8 @@ def test_its_length_is_told_by_its_ends(
     assert len(data) > 2**18
     damaged = data[:-60_000] + bytes(50_000) + data[-10_000:]
     path.write_bytes(damaged)
-    assert told(result(Elsewhere(damaged))) == told(result(path))
+    assert decoded(Elsewhere(damaged))[0] == decoded(path)[0]
+    assert decoded(Elsewhere(damaged))[1].gaps == decoded(path)[1].gaps
 
 
 @pytest.mark.processes
