@@ -164,10 +164,6 @@ class ObjectStore(Protocol):
         """The object from `offset` on, which is within it, in blocks of at most 1 MiB. Raises InputMissing at the first one."""
         ...
 
-    def local_file(self, key: str) -> AbstractContextManager[Path]:
-        """The object as a file to read, for as long as the context lasts. Raises InputMissing."""
-        ...
-
     def recording(self, key: str) -> AbstractContextManager[Path | Remote]:
         """The object to decode from, for as long as the context lasts: in its file, or in ranges without a copy here. Raises
         InputMissing."""

@@ -11,9 +11,8 @@ import hashlib
 import os
 import time
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext, suppress
+from contextlib import closing, contextmanager, suppress
 from itertools import islice
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,7 +23,6 @@ from botocore.exceptions import ClientError
 from infra.storage.base import BLOCK_BYTES, ObjectWriter, StoredObject, check_folder, check_key
 from infra.storage.s3_errors import VENDOR_ERRORS, code_of, translated, typed_errors
 from infra.storage.s3_writer import PartWriter
-from infra.storage.temp_copy import temp_copy
 from pipeline.errors import InputMissing, InvalidRequest, StorageUnavailable
 
 RESUMES = 3  # how often in a row a broken download is taken up again where it broke
@@ -137,16 +135,10 @@ class S3Storage:
         return data
 
     @contextmanager
-    def local_file(self, key: str) -> Iterator[Path]:
-        with temp_copy(self.blocks(key)) as path:
-            yield path
-
-    @contextmanager
     def recording(self, key: str) -> Iterator[S3Recording]:
         with typed_errors():
             facts = self._s3.head_object(Bucket=self.bucket, Key=self._name(key))
-        with ExitStack() as copies:
-            yield S3Recording(self, key, int(facts["ContentLength"]), facts["ETag"], copies)
+        yield S3Recording(self, key, int(facts["ContentLength"]), facts["ETag"])
 
     def size(self, key: str) -> int | None:
         try:
@@ -271,24 +263,14 @@ class S3Storage:
 
 
 class S3Recording:
-    """A stored recording that is read in ranges, all of the version that was there at first. `copied`: bytes that had to be copied
-    to this machine, once."""
+    """A stored recording that is read in ranges, all of the version that was there at first."""
 
-    def __init__(self, store: S3Storage, key: str, size: int, etag: str, copies: ExitStack) -> None:
-        self.size, self.copied = size, 0
+    def __init__(self, store: S3Storage, key: str, size: int, etag: str) -> None:
+        self.size = size
         self._store, self._key, self._etag = store, key, etag
-        self._copies = copies
-        self._copy: Path | None = None
 
     def read(self, offset: int, length: int) -> bytes:
         return self._store.read(self._key, offset, length, self._etag)
 
     def blocks(self, offset: int = 0) -> Iterator[bytes]:
         return self._store.blocks_of(self._key, offset, self._etag)
-
-    def whole(self) -> AbstractContextManager[Path]:
-        """For as long as the recording is open, whoever asks first."""
-        if self._copy is None:
-            self._copy = self._copies.enter_context(self._store.local_file(self._key))
-            self.copied = self.size
-        return nullcontext(self._copy)
