@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from pipeline import passthrough
+from pipeline.audio.clock.plain_samples import PlainSamples
 from pipeline.catalog.toml_file import load_catalog
 from pipeline.errors import ProviderUnavailable, RoutesExhausted
 from pipeline.options import TranscriptionOptions
@@ -90,15 +91,20 @@ class Scene:
 
 @pytest.fixture
 def decoders(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """Every decoder that is started from now on, whoever starts it."""
+    """Every decoder that is started from now on, whoever starts it, and every reader of sound that needs none."""
     started: list[object] = []
-    original = subprocess.Popen.__init__
+    original, reads = subprocess.Popen.__init__, PlainSamples.__init__
 
     def init(self: Any, command: Any, *args: Any, **kwargs: Any) -> None:
         started.append(command)
         original(self, command, *args, **kwargs)
 
+    def read(self: Any, *args: Any) -> None:
+        started.append(self)
+        reads(self, *args)
+
     monkeypatch.setattr(subprocess.Popen, "__init__", init)
+    monkeypatch.setattr(PlainSamples, "__init__", read)
     return started
 
 
