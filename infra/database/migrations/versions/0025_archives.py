@@ -1,6 +1,6 @@
 """Archives: the lane that takes what is left over, `complete_by`, and bulk runs as batches whose lines are recordings in buckets.
 
-Revision ID: 0026
+Revision ID: 0025
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0026"
-down_revision: str | None = "0028"
+revision = "0025"
+down_revision: str | None = "0024"
 branch_labels: str | None = None
 depends_on: str | None = None
 

@@ -2,7 +2,7 @@
 
 Processes of before write none; what they have written stays without.
 
-Revision ID: 0028
+Revision ID: 0024
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0028"
+revision = "0024"
 down_revision: str | None = "0023"
 branch_labels: str | None = None
 depends_on: str | None = None
