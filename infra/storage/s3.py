@@ -42,8 +42,15 @@ def open_home(url: str) -> S3Storage:
         return S3Storage(parts.netloc, parts.path.strip("/"))
 
 
-def _client(session: boto3.session.Session, connect_timeout: float, read_timeout: float, attempts: int) -> Any:
-    own_endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+def s3_client(
+    session: boto3.session.Session,
+    connect_timeout: float,
+    read_timeout: float,
+    attempts: int,
+    endpoint_url: str | None = None,
+) -> Any:
+    """A client for the usual endpoint, or this one."""
+    own_endpoint = endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     config = Config(
         connect_timeout=connect_timeout,
         read_timeout=read_timeout,
@@ -55,7 +62,8 @@ def _client(session: boto3.session.Session, connect_timeout: float, read_timeout
         response_checksum_validation="when_required",
         s3={"addressing_style": "path" if own_endpoint else "auto"},
     )
-    client = session.client("s3", config=config, region_name=session.region_name or "us-east-1")
+    region = session.region_name or "us-east-1"
+    client = session.client("s3", config=config, region_name=region, endpoint_url=endpoint_url)
     # DeleteObjects must carry a checksum; MD5 is the one that every server understands.
     client.meta.events.register("before-call.s3.DeleteObjects", _add_md5)
     return client
@@ -74,9 +82,11 @@ class S3Storage:
         self._base = f"{prefix}/" if prefix else ""
         region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
         session = boto3.session.Session(region_name=region)
-        self._s3 = _client(session, connect_timeout=3, read_timeout=20, attempts=3)
+        self._s3 = s3_client(session, connect_timeout=3, read_timeout=20, attempts=3)
         self._session, self._public = session, None
-        self._probe = _client(session, connect_timeout=2, read_timeout=3, attempts=1)  # readiness wants an answer soon
+        self._probe = s3_client(
+            session, connect_timeout=2, read_timeout=3, attempts=1
+        )  # readiness wants an answer soon
 
     def writer(self, key: str) -> ObjectWriter:
         return PartWriter(self._s3, self.bucket, self._name(key), make_bucket=self._make_bucket)

@@ -14,7 +14,7 @@ from pipeline.audio.containers.asf_header import broken_packets
 from pipeline.audio.containers.avi_index import Absent, absent_packets
 from pipeline.audio.containers.chunks import Read
 from pipeline.audio.containers.edit_list import Edit, seamed_edits
-from pipeline.audio.containers.table import ASF, AVI, MP4, Found
+from pipeline.audio.containers.table import ASF, AVI, MP3, MP4, Found
 from pipeline.audio.duration.truncation import Claim, cut_off
 from pipeline.audio.joined.following import LEFT_OUT
 from pipeline.audio.joined.links import Link, links
@@ -111,6 +111,7 @@ def _recording(read: Read, link: Link, size: int, found: Found) -> Recording:
     damages = _damages(read, link, found)
     broken = sum(stop - start for start, stop in damages) / (link.end - link.start)
     left_out = damages if found.container in (MP4, *LEFT_OUT) else ()
+    left_out = link.tags if found.container is MP3 else left_out  # else a frame is lost behind each
     recording = Recording(found, end, claim, unread=link.unread, broken=broken, left_out=left_out)
     if found.container is AVI and not (claim and claim.cut):
         return replace(recording, absent=absent_packets(read, found.start, link.end))

@@ -65,10 +65,34 @@ def _frames(stretch: Stretch, places: Sequence[Stretch], likeness: Scores) -> Sc
 
 
 def _course(scores: Scores) -> NDArray[np.intp]:
-    """The speaker of each frame: Viterbi's path, where a change has its price."""
-    best = np.asarray(np.argmax(scores, axis=1))
-    if (best == best[0]).all():
-        return best
+    """The speaker of each frame: the likeliest path, where a change has its price.
+
+    A run of frames that are all most like one speaker, and by more than two changes cost, is his on every such path: only what is
+    between such runs needs to be looked at frame by frame.
+    """
+    path = np.asarray(np.argmax(scores, axis=1))
+    starts = np.concatenate(([0], np.flatnonzero(np.diff(path)) + 1))
+    if len(starts) == 1:
+        return path
+    best, next_best = np.partition(scores, -2, axis=1)[:, :-3:-1].T
+    lengths = np.diff(np.append(starts, len(path)))
+    sure = np.repeat(np.add.reduceat(best - next_best, starts) > 2 * _CHANGE, lengths)
+    for first, last in _runs(~sure):
+        before, behind = max(0, first - 1), min(len(path), last + 1)
+        part = scores[before:behind].copy()
+        for at in {before, behind - 1} - set(range(first, last)):  # the neighbours are known
+            part[at - before] = np.where(np.arange(part.shape[1]) == path[at], 0.0, -np.inf)
+        path[before:behind] = _viterbi(part)
+    return path
+
+
+def _runs(flags: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+    """Where it is so, [from, to)."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], flags, [False]))))
+    return ((int(first), int(last)) for first, last in edges.reshape(-1, 2))
+
+
+def _viterbi(scores: Scores) -> NDArray[np.intp]:
     came, total = np.empty(scores.shape, np.intp), scores[0].copy()
     stay = np.arange(scores.shape[1])
     for at in range(1, len(scores)):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.speakers import turn_taking
 from pipeline.speakers.excerpts import windows
 from pipeline.speakers.turn_taking import FRAME, turns
 from pipeline.transcript import SAMPLE_RATE
@@ -70,3 +71,25 @@ def test_how_sure_it_is() -> None:
     (sure,) = {turn.margin for turn in turns(places, np.tile([0.9, 0.1], (len(places), 1)), [stretch])}
     (unsure,) = {turn.margin for turn in turns(places, np.tile([0.9, 0.8], (len(places), 1)), [stretch])}
     assert sure == pytest.approx(0.8) and unsure == pytest.approx(0.1)
+
+
+@settings(max_examples=60)
+@given(
+    st.integers(1, 4),
+    st.lists(st.tuples(st.integers(0, 3), st.integers(1, 40), st.floats(0, 1)), min_size=1, max_size=12),
+)
+def test_what_is_clear_is_not_looked_at_frame_by_frame_and_comes_out_the_same(
+    speakers: int, runs: list[tuple[int, int, float]]
+) -> None:
+    chance = np.random.default_rng(len(runs))
+    rows = []
+    for who, frames, more in runs:
+        part = chance.uniform(0, 1, (frames, speakers))
+        part[:, who % speakers] += more
+        rows.append(part)
+    scores = np.concatenate(rows)
+
+    def worth(path: np.ndarray) -> float:
+        return float(scores[np.arange(len(path)), path].sum()) - turn_taking._CHANGE * int((np.diff(path) != 0).sum())
+
+    assert worth(turn_taking._course(scores)) == pytest.approx(worth(turn_taking._viterbi(scores)))
