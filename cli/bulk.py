@@ -9,15 +9,16 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from filelock import FileLock, Timeout
 
+from cli.archive.bucket_run import BucketRun, hear_in_bucket
 from cli.archive.display import Display
 from cli.archive.engine import Engine
 from cli.archive.forecast import forecast
@@ -39,7 +40,7 @@ from cli.listing.sources import Sources
 from cli.output import MOST_REMARKS, complain, print_json, remark
 from pipeline import formats
 from pipeline.errors import InvalidRequest, WrongState
-from pipeline.money import micro_of
+from pipeline.money import micro_of, usd
 from pipeline.text.languages import asked_language
 
 app = typer.Typer(add_completion=False)
@@ -57,7 +58,9 @@ def bulk(
         list[str] | None, typer.Argument(metavar="SOURCE…", help="Files, folders, globs, s3://bucket/prefix.")
     ] = None,
     *,
-    output: Annotated[str | None, typer.Option("--output", "-o", help="The folder of the outputs.")] = None,
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", help="The folder of the outputs, or s3://bucket/prefix.")
+    ] = None,
     format_names: Annotated[
         str, typer.Option("--format", help=f"One or several by commas: {', '.join(formats.names())}.")
     ] = "srt",
@@ -125,8 +128,30 @@ def bulk(
     words = tuple(sources or ())
     if not (words or files_from or manifest):
         raise typer.BadParameter("name a folder, a file, a glob or a bucket", param_hint="SOURCE")
-    place = _output(output, layout, words)
     chosen = _formats(format_names)
+    if output is not None and output.startswith(BUCKET):
+        beyond = {"--suffix": suffix, "--report": report, "--max-duration": max_duration, "--max-files": max_files}
+        beyond |= {"--local": local, "--watch": watch, "--checksum": checksum, "--no-wait": no_wait}
+        raise typer.Exit(
+            _from_bucket_to_bucket(
+                _Server(local, base_url, api_key, concurrency),
+                BucketRun(
+                    {
+                        "model": model,
+                        **({"language": language} if language else {}),
+                        "input": _input(words, files_from, manifest, include or (), exclude or ()),
+                        "output": {"uri": output, "layout": layout, "formats": chosen},
+                        **({"max_cost": usd(micro_of(max_cost, param="max_cost"))} if max_cost is not None else {}),
+                        "dry_run": dry_run,
+                        "force": force,
+                        "retry_failed": retry_failed,
+                    },
+                    beyond=tuple(name for name, given in beyond.items() if given),
+                    as_json=as_json,
+                ),
+            )
+        )
+    place = _output(output, layout, words)
     plan = Plan(
         output=place,
         report=report or place / REPORT,
@@ -205,6 +230,28 @@ class _Asked:
     sources: Sources
     server: _Server
     as_json: bool
+
+
+def _from_bucket_to_bucket(server: _Server, asked: BucketRun) -> int:
+    """The server does all of it, with credentials of its own; the exit code."""
+    with Client(server.base_url or LOCAL, server.api_key) as client:
+        try:
+            return hear_in_bucket(client, asked)
+        except KeyboardInterrupt:
+            remark("The server goes on. The same command looks on again.")
+            return INTERRUPTED
+
+
+def _input(
+    words: tuple[str, ...], files_from: str | None, manifest: str | None, include: Sequence[str], exclude: Sequence[str]
+) -> dict[str, Any]:
+    """Which recordings of a bucket. Raises InvalidRequest where they are not in one."""
+    named = {"prefix": words[0] if len(words) == 1 else None, "list": files_from, "manifest": manifest}
+    found = {mode: uri for mode, uri in named.items() if uri}
+    mode, uri = next(iter(found.items())) if len(found) == 1 else ("", "")
+    if not uri.startswith(BUCKET) or len(words) > 1:
+        raise InvalidRequest("To a bucket there is one way: from one s3:// source, list or manifest.", param="output")
+    return {"mode": mode, "uri": uri, "include": list(include), "exclude": list(exclude)}
 
 
 def _run(asked: _Asked) -> int:
@@ -371,8 +418,6 @@ def _output(output: str | None, layout: Layout, words: tuple[str, ...]) -> Path:
         if layout != "adjacent" or folder is None:
             raise typer.BadParameter("say where the outputs go", param_hint="--output")
         return folder.absolute()
-    if output.startswith(BUCKET):
-        raise InvalidRequest("Outputs go into a folder; --output s3://… is not offered.", param="output")
     if Path(output).exists() and not Path(output).is_dir():
         raise InvalidRequest(f"{output} is a file; outputs need a folder", param="output")
     return Path(output).absolute()

@@ -14,6 +14,7 @@ from cli.exits import ApiAway, ApiRefused
 from pipeline.errors import InvalidRequest
 
 JOBS = "/v1/audio/jobs"
+BULK = "/v1/audio/bulk"
 LONGEST_WAIT = 30.0  # seconds for one answer beyond what the request itself waits for
 UPLOAD_WAIT = 600.0  # seconds for the answer after the last byte of an upload
 MOST_SEGMENTS = 1000  # in one answer
@@ -93,6 +94,18 @@ class Client:
     def limits(self) -> dict[str, Any]:
         """How much of each of the account's limits is used: {name: {used, limit}}."""
         return dict(_object(self._send("GET", "/v1/usage", params={"limit": 1}))["limits"])
+
+    def begin_bulk(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """A run from bucket to bucket."""
+        return _object(self._send("POST", BULK, json=dict(fields)))
+
+    def bulk_run(self, run_id: str) -> dict[str, Any]:
+        """How far it is."""
+        return _object(self._send("GET", f"{BULK}/{_segment(run_id)}"))
+
+    def bulk_runs(self) -> list[dict[str, Any]]:
+        """The latest of them."""
+        return list(_object(self._send("GET", BULK, params={"limit": 100}))["data"])
 
     def segments(self, job_id: str) -> Iterator[dict[str, Any]]:
         """What the job has heard so far, page by page."""
