@@ -26,7 +26,7 @@ from api.openapi.document import document
 from api.routes.account import erasure, models, usage, webhooks
 from api.routes.admin import accounts_and_keys, audit, money
 from api.routes.audio import speech, speech_lists, transcriptions, whisper_asr
-from api.routes.files import batches, files, uploads
+from api.routes.files import batches, bulk, files, uploads
 from api.routes.jobs import estimates, jobs, results
 from api.routes.system import docs_page, health
 from api.sync.hold_renewal import hold_renewal_task
@@ -77,6 +77,7 @@ def create_app(services: Services | None = None, *, settings: Settings | None = 
         files,
         uploads,
         batches,
+        bulk,
         webhooks,
         usage,
         erasure,

@@ -34,7 +34,6 @@ class Metrics:
         self.fenced = self._counter("lease_fenced", "Results thrown away because another worker owns the work")
         self.wake_ups = self._counter("wake_ups", "Messages sent by the sweep")
         self.rate_limited = self._counter("rate_limited", "Requests refused because of a rate", "window")
-        self.copied = self._counter("recording_copied_bytes", "Recordings copied to TMPDIR, whole, to be decoded")
         self.audio = self._counter("audio_seconds", "Seconds of sound decoded")
         self.ffmpeg = self._counter("ffmpeg_runs", "Decoded recordings", "outcome")
         self.webhooks = self._counter("webhook_attempts", "Deliveries tried", "outcome")

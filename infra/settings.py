@@ -12,6 +12,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
 
+from infra.buckets.allow_list import Grant, read_grants
 from infra.environment.engine_socket import engine_socket
 from infra.environment.secret_files import secret_value
 from pipeline.catalog.catalog import Catalog
@@ -49,6 +50,7 @@ class Settings(BaseModel):
     database_url: str = Field("", repr=False)  # may hold a password; empty: SQLite in `home`
     redis_url: str = Field("", repr=False)  # likewise; empty: the private Redis that `up` starts
     storage_url: str = ""  # empty: file://<home>/storage
+    buckets: tuple[Grant, ...] = ()  # which account may read and write where, besides our own storage
     storage_public_url: str = ""  # where clients reach the S3 of `storage_url`; empty: parts come through us
     catalog: Path | None = None
     admin_key: str | None = Field(None, repr=False)
@@ -91,6 +93,14 @@ class Settings(BaseModel):
     @classmethod
     def _networks(cls, value: Any) -> Any:
         return tuple(part for part in value.replace(",", " ").split() if part) if isinstance(value, str) else value
+
+    @field_validator("buckets", mode="before")
+    @classmethod
+    def _grants(cls, value: Any) -> Any:
+        try:
+            return read_grants(value)
+        except ValueError as error:
+            raise PydanticCustomError("buckets", "{reason}", {"reason": str(error)}) from error
 
     @field_validator("storage_public_url")
     @classmethod

@@ -12,7 +12,9 @@ from typing import Self
 from infra.audit.audit_log import AuditLog
 from infra.batches.batch_store import BatchStore
 from infra.batches.line_store import LineStore
+from infra.batches.source_store import SourceStore
 from infra.broker import JobQueue
+from infra.buckets.allow_list import BucketAccess
 from infra.database.session import Database
 from infra.embedded_redis import broker_url
 from infra.encryption.key_file import UNSET, secret_keys
@@ -69,6 +71,7 @@ class Services:
     joiner: Joiner
     batches: BatchStore
     lines: LineStore
+    sources: SourceStore
     jobs: JobStore
     eraser: AccountEraser
     webhooks: WebhookStore
@@ -88,6 +91,7 @@ class Services:
     audit: AuditLog
     workers: WorkerStore
     storage: ObjectStore
+    buckets: BucketAccess
     answers: AnswerSpool
     queue: JobQueue
     catalog: Catalog
@@ -122,6 +126,8 @@ def build(settings: Settings, *, engine_processes: int | None = None) -> Service
         database.migrate()
         storage = open_storage(settings.storage)
         opened.callback(storage.close)
+        buckets = BucketAccess(settings.buckets)
+        opened.callback(buckets.close)
         queue = JobQueue(lambda: broker_url(settings))
         opened.callback(queue.close)
         catalog = settings.load_catalog()
@@ -149,6 +155,7 @@ def build(settings: Settings, *, engine_processes: int | None = None) -> Service
             joiner=Joiner(uploads, files, storage),
             batches=BatchStore(database),
             lines=LineStore(database),
+            sources=SourceStore(database),
             jobs=jobs,
             eraser=AccountEraser(database, jobs, accounts),
             webhooks=WebhookStore(database, secrets),
@@ -168,6 +175,7 @@ def build(settings: Settings, *, engine_processes: int | None = None) -> Service
             audit=AuditLog(database),
             workers=workers,
             storage=storage,
+            buckets=buckets,
             answers=AnswerSpool(settings.home / "answers"),
             queue=queue,
             catalog=catalog,

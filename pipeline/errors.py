@@ -19,6 +19,7 @@
     ├── Unauthenticated               no key, or not one of ours
     ├── Forbidden                     a good key that may not do this
     │   ├── MissingScope              the key's scopes do not cover it
+    │   ├── BucketNotAllowed          a place in a bucket that the operator has not opened to the account
     │   └── AccountSuspended
     ├── InsufficientBalance           the account's money does not cover it
     ├── PaymentRequired               a failed job's text, which nobody has paid for; `price` in US dollars
@@ -49,7 +50,8 @@
     ├── DeadlineExceeded              it did not finish within its time
     ├── DownloadFailed                the URL given as input could not be fetched
     │   ├── DownloadInterrupted       not now, by a fault that may pass
-    │   └── DownloadTooSlow           it came in drips
+    │   ├── DownloadTooSlow           it came in drips
+    │   └── SourceChanged             it is not what was listed any more
     ├── StorageUnavailable            the object store is away
     │   └── StorageFull
     ├── InputMissing                  the stored media is gone
@@ -216,6 +218,12 @@ class MissingScope(Forbidden):
     """The API key lacks a scope that this needs."""
 
     code = "missing_scope"
+
+
+class BucketNotAllowed(Forbidden):
+    """This account may not use that place in a bucket."""
+
+    code = "bucket_not_allowed"
 
 
 class AccountSuspended(Forbidden):
@@ -416,6 +424,12 @@ class DownloadTooSlow(DownloadFailed):
     """The URL sends too slowly."""
 
     code = "download_too_slow"
+
+
+class SourceChanged(DownloadFailed):
+    """The recording was changed since it was listed."""
+
+    code = "source_changed"
 
 
 class StorageUnavailable(StenopoolError):

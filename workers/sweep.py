@@ -69,6 +69,12 @@ def wake_workers(services: Services) -> None:
         log.info("woke the workers for %d pieces of work", sent)
 
 
+def raise_late(services: Services) -> None:
+    """Archives that would be late for their `complete_by` are no archives any more."""
+    for job_id in services.jobs.raise_due():
+        log.info("raised: its `complete_by` draws near", extra={"job_id": job_id})
+
+
 def measure_speed(services: Services) -> None:
     """How fast the workers of each role are: for the queue's ETA."""
     services.jobs.measure_speed()
@@ -132,10 +138,12 @@ def expire_files(services: Services) -> None:
 
 
 def forget_old(services: Services) -> None:
-    """Rows of dead workers, of receivers that nothing is sent to, and idempotency keys past their day."""
+    """Rows of dead workers, of receivers that nothing is sent to, of bulk runs that ended long ago, and idempotency keys past
+    their day."""
     services.workers.forget(WORKER_FORGOTTEN)
     services.webhooks.forget_receivers(RECEIVER_FORGOTTEN)
     services.idempotency.forget(IDEMPOTENCY_SECONDS)
+    services.sources.forget()
 
 
 def release_dead(services: Services) -> None:
@@ -176,6 +184,7 @@ EVERY_SWEEP: tuple[Duty, ...] = (
     close_cancelled,
     expire_overdue,
     ask_for_the_absent,
+    raise_late,
     wake_workers,
     measure_speed,
     deliver_due,

@@ -34,6 +34,7 @@ from infra.requests.preparing import (
     JobInput,
     fetched,
     from_storage,
+    in_bucket,
     job_fields,
     kept,
     new_job,
@@ -46,8 +47,8 @@ from pipeline.options import Task
 
 JSON_LIMIT = 8 * 1024**2  # bytes: the longest text, escaped, and its options
 RETRY_AFTER = "1"  # seconds until the first look at a new job is worth it
-ONE_INPUT = "Send exactly one of a multipart `file`, a `url`, a `file_id` and an `upload_id`."
-ELSEWHERE = ("url", "file_id", "upload_id")  # where a recording may be that does not come with the request
+ONE_INPUT = "Send exactly one of a multipart `file`, a `url`, a `file_id`, an `upload_id` and an `s3_uri`."
+ELSEWHERE = ("url", "file_id", "upload_id", "s3_uri")  # where a recording may be that does not come with the request
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,9 @@ async def _input(asked: _Asked, fields: Fields, form: Form, sink: StorageSink) -
         return await asked.context.transfer(partial(_uploaded, fields, sink))
     if fields.url is not None:
         return fetched(asked.context.services, fields, fields.url)
+    if fields.s3_uri is not None:
+        in_place = partial(in_bucket, asked.context.services, asked.caller.account_id, fields, fields.s3_uri)
+        return await asked.context.transfer(in_place)
     return await asked.context.transfer(partial(kept, asked.context.services, asked.caller.account_id, fields))
 
 

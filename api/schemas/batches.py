@@ -13,6 +13,7 @@ from infra.database.tables import Batch
 from infra.requests.audio_options import Lenient
 from infra.requests.job_object import CURRENCY, epoch
 from infra.requests.job_request import Key, Value
+from infra.requests.number_bounds import EpochSeconds
 from pipeline.money import usd
 
 SHORTEST, LONGEST = 24 * 3600, 7 * 24 * 3600  # seconds of a window
@@ -29,6 +30,10 @@ class BatchFields(Lenient):
     endpoint: str = Field(max_length=100, description=f"What every line asks: {', '.join(ENDPOINTS)}.")
     completion_window: str = Field(max_length=10, description="`24h` to `7d`: what has not run by then does not run.")
     metadata: Annotated[dict[Key, Value] | None, Field(max_length=16)] = None
+    complete_by: EpochSeconds | None = Field(
+        None,
+        description="Epoch seconds: its lines, which have the priority low, become normal when they would else be late.",
+    )
     output_expires_after: ExpiresAfter | None = Field(None, description="Unset: the output is kept for 30 days.")
 
     @field_validator("endpoint")
@@ -53,7 +58,7 @@ def window_seconds(text: str) -> int:
 
 
 def batch_object(batch: Batch) -> dict[str, Any]:
-    """All of OpenAI's keys, always; `cost`, `usage`, `partial` and `waiting` are ours."""
+    """All of OpenAI's keys, always; `complete_by`, `cost`, `usage`, `partial` and `waiting` are ours."""
     return {
         "id": batch.id,
         "object": "batch",
@@ -69,6 +74,7 @@ def batch_object(batch: Batch) -> dict[str, Any]:
         **{name: epoch(getattr(batch, name)) for name in MOVES},
         "request_counts": {"total": batch.total, "completed": batch.completed, "failed": batch.failed},
         "metadata": batch.meta,
+        "complete_by": epoch(batch.complete_by),
         "partial": batch.status in ENDED and batch.completed < batch.total,
         "waiting": batch.waiting and {name: batch.waiting.get(name) for name in ("code", "message", "param")},
         "cost": {"currency": CURRENCY, "captured": usd(batch.captured_micro)},

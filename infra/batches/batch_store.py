@@ -32,7 +32,10 @@ from pipeline.errors import InvalidRequest, LeaseLost, NotFound, WrongState
 
 VALIDATING, IN_PROGRESS, CANCELLING, FINALIZING = "validating", "in_progress", "cancelling", "finalizing"
 COMPLETED, FAILED, CANCELLED, EXPIRED = "completed", "failed", "cancelled", "expired"
+BATCH = "batch"
+LATE_PART, EARLY_PART, HASTE = 0.25, 0.1, 1.5  # see `rises`
 OUTPUT = "batch_output"  # the purpose of what a batch brings
+_NO_COLUMNS = ("window_seconds", "metadata")
 LEASE = 60.0  # seconds without a sign of life after which whoever moved it on is thought dead
 
 
@@ -49,10 +52,16 @@ class NewBatch:
     keep_seconds: int | None  # of its output, from the end on
     metadata: dict[str, str] | None
     request_id: str | None
+    complete_by: float | None = None
+    kind: str = BATCH
+    plan: dict[str, Any] | None = None  # of a bulk run, which has no file
+    webhook_url: str | None = None
+    webhook_events: list[str] | None = None
+    webhook_secret: str | None = None  # sealed
 
 
 class BatchStore:
-    """create, get, list, cancel; claim, standing, release, and the moves validated, refused, finalizing, finished."""
+    """create, get, list, cancel; claim, standing, rises, release, and the moves validated, refused, finalizing, finished."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -61,15 +70,17 @@ class BatchStore:
         """(batch, None), or (the first batch, its first answer). Raises InvalidRequest for what is no file of the account."""
         return create_once(self._database, new.account_id, idempotency, Batch, partial(_insert, new))
 
-    def get(self, account_id: str, batch_id: str) -> Batch:
+    def get(self, account_id: str, batch_id: str, kind: str = BATCH) -> Batch:
         """Raises NotFound."""
         with self._database.read() as session:
-            return _own(session, account_id, batch_id)
+            return own_batch(session, account_id, batch_id, kind)
 
-    def list(self, account_id: str, *, limit: int = 20, after: str | None = None) -> tuple[builtins.list[Batch], bool]:
+    def list(
+        self, account_id: str, *, kind: str = BATCH, limit: int = 20, after: str | None = None
+    ) -> tuple[builtins.list[Batch], bool]:
         """A page, the newest first, and whether more follows. Raises InvalidRequest for an unknown cursor."""
         columns = (col(Batch.created_at), col(Batch.id))
-        page = select(Batch).where(col(Batch.account_id) == account_id)
+        page = select(Batch).where(col(Batch.account_id) == account_id, col(Batch.kind) == kind)
         with self._database.read() as session:
             if after is not None:
                 last = session.get(Batch, after)
@@ -79,10 +90,10 @@ class BatchStore:
             rows = builtins.list(session.scalars(page.order_by(*(one.desc() for one in columns)).limit(limit + 1)))
         return rows[:limit], len(rows) > limit
 
-    def cancel(self, account_id: str, batch_id: str) -> Batch:
+    def cancel(self, account_id: str, batch_id: str, kind: str = BATCH) -> Batch:
         """Nothing more of it begins. Once more: nothing happens. Raises WrongState for one that has ended."""
         with self._database.write() as session:
-            batch = _own(session, account_id, batch_id, lock=True)
+            batch = own_batch(session, account_id, batch_id, kind, lock=True)
             if batch.status in (VALIDATING, IN_PROGRESS):
                 batch.status, batch.cancelling_at = CANCELLING, read_clock(session)
                 batch.next_at = 0.0
@@ -117,7 +128,24 @@ class BatchStore:
         with self._database.write() as session:
             held, time = lock_held(session, batch), read_clock(session)
             held.lease_until = time + LEASE
-            return EXPIRED if held.status == IN_PROGRESS and held.expires_at <= time else held.status
+            closed = held.kind == BATCH and held.expires_at <= time  # a bulk run has no window
+            return EXPIRED if held.status == IN_PROGRESS and closed else held.status
+
+    def rises(self, batch: Batch) -> bool:
+        """Whether it leaves the archive lane now: at its pace so far it would be late, or the last quarter of its time has come."""
+        if batch.complete_by is None or batch.raised_at is not None:
+            return False
+        with self._database.write() as session:
+            held, time = lock_held(session, batch), read_clock(session)
+            if _would_be_late(held, time):
+                held.raised_at = batch.raised_at = time
+            return held.raised_at is not None
+
+    def spent_before(self, batch: Batch, micro: int) -> None:
+        """What earlier runs with the same output have cost. Raises LeaseLost."""
+        with self._database.write() as session:
+            held = lock_held(session, batch)
+            held.plan = batch.plan = {**(held.plan or {}), "spent_micro": micro}
 
     def release(self, batch: Batch, *, pause: float = 0.0, waiting: dict[str, Any] | None = None) -> None:
         """It is somebody else's turn, after a pause in seconds; `waiting` is what it waits for."""
@@ -131,11 +159,11 @@ class BatchStore:
             }
             session.execute(update(Batch).where(*mine).values(free))
 
-    def validated(self, batch: Batch, total: int) -> None:
-        """All its lines are rows and can be read: they may run. Raises LeaseLost."""
+    def validated(self, batch: Batch, total: int, failed: int = 0) -> None:
+        """All its lines are rows and can be read: they may run, but for so many that failed before. Raises LeaseLost."""
         with self._database.write() as session:
             held = lock_held(session, batch)
-            held.total = total
+            held.total, held.failed = total, failed
             if held.status == VALIDATING:
                 held.status, held.in_progress_at = IN_PROGRESS, read_clock(session)
 
@@ -165,7 +193,8 @@ class BatchStore:
             time = read_clock(session)
             held.status = held.ending or COMPLETED
             setattr(held, f"{held.status}_at", time)
-            session.execute(delete(BatchLine).where(col(BatchLine.batch_id) == batch.id))
+            if held.kind == BATCH:  # what came of a bulk run's recordings can be asked for
+                session.execute(delete(BatchLine).where(col(BatchLine.batch_id) == batch.id))
             announce(session, held, time)
 
     def may_run(self, batch: Batch) -> bool:
@@ -184,21 +213,22 @@ def lock_held(session: Session, batch: Batch) -> Batch:
     return held
 
 
+def own_batch(session: Session, account_id: str, batch_id: str, kind: str, *, lock: bool = False) -> Batch:
+    """The account's batch or bulk run. Raises NotFound."""
+    batch = session.get(Batch, batch_id, with_for_update=lock or None)
+    if batch is None or (batch.account_id, batch.kind) != (account_id, kind):
+        raise NotFound(f"No such {'batch' if kind == BATCH else 'bulk run'}.")
+    return batch
+
+
 def _insert(new: NewBatch, session: Session) -> Batch:
-    file = session.get(File, new.input_file_id, with_for_update=True)
-    if file is None or file.account_id != new.account_id:
-        raise InvalidRequest("No such file. Send the id of one of /v1/files.", param="input_file_id")
+    _want_input(session, new)
     time = read_clock(session)
+    given = {name: getattr(new, name) for name in NewBatch.__dataclass_fields__ if name not in _NO_COLUMNS}
     batch = Batch(
-        id=new_id("batch"),
-        account_id=new.account_id,
-        key_id=new.key_id,
-        endpoint=new.endpoint,
-        input_file_id=new.input_file_id,
-        completion_window=new.completion_window,
-        keep_seconds=new.keep_seconds,
+        id=new_id(new.kind),
+        **given,
         meta=new.metadata,
-        request_id=new.request_id,
         created_at=time,
         expires_at=time + new.window_seconds,
     )
@@ -207,8 +237,25 @@ def _insert(new: NewBatch, session: Session) -> Batch:
     return batch
 
 
-def _own(session: Session, account_id: str, batch_id: str, *, lock: bool = False) -> Batch:
-    batch = session.get(Batch, batch_id, with_for_update=lock or None)
-    if batch is None or batch.account_id != account_id:
-        raise NotFound("No such batch.")
-    return batch
+def _want_input(session: Session, new: NewBatch) -> None:
+    """Raises InvalidRequest where there is no such file; WrongState where a bulk run to the same place is under way."""
+    if new.plan is None:
+        file = session.get(File, new.input_file_id, with_for_update=True)
+        if file is None or file.account_id != new.account_id:
+            raise InvalidRequest("No such file. Send the id of one of /v1/files.", param="input_file_id")
+        return
+    session.get(Account, new.account_id, with_for_update=True)  # one at a time
+    live = (col(Batch.account_id) == new.account_id, col(Batch.kind) == new.kind, col(Batch.status).in_(UNFINISHED))
+    for other in session.scalars(select(Batch).where(*live)):
+        if (other.plan or {}).get("output") == new.plan["output"]:
+            told = f"{other.id} writes to the same output.uri. Wait for its end, or cancel it."
+            raise WrongState(told, current_status=other.status, allowed_statuses=[])
+
+
+def _would_be_late(batch: Batch, time: float) -> bool:
+    began = batch.in_progress_at or batch.created_at
+    window, left = (batch.complete_by or 0.0) - began, (batch.complete_by or 0.0) - time
+    if left <= LATE_PART * window:
+        return True
+    done, passed = batch.completed + batch.failed, time - began
+    return passed >= EARLY_PART * window and left <= HASTE * (batch.total - done) * passed / max(1, done)

@@ -1,7 +1,7 @@
 """A line of a batch's input as the request of a job, in whichever of the usual dialects it is written.
 
-Where the sound is differs: `file_id` and `upload_id` (here), `url` (Groq), `file_url` (vLLM, Mistral), `file` as a URL with the
-method FILE (Together). Everything else is OpenAI's.
+Where the sound is differs: `file_id`, `upload_id` and `s3_uri` (here), `url` (Groq), `file_url` (vLLM, Mistral), `file`
+as a URL with the method FILE (Together). Everything else is OpenAI's.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from infra.keys.tiers import LOW
 from pipeline.errors import InvalidRequest
 
 ENDPOINTS: Mapping[str, str | None] = {  # and the task that each means; a job's own request says it itself
@@ -19,9 +20,8 @@ ENDPOINTS: Mapping[str, str | None] = {  # and the task that each means; a job's
 }
 METHODS = ("POST", "FILE")
 MAX_CUSTOM_ID = 512  # characters
-SOURCES = ("file_id", "upload_id", "url")
+SOURCES = ("file_id", "upload_id", "s3_uri", "url")
 _AS_URL = ("file_url", "file")
-LOW = -10  # the priority of what says nothing: an archive waits for what is asked for now
 
 
 class BatchLineError(InvalidRequest):
@@ -63,7 +63,7 @@ def _with_sound(asked: dict[str, Any]) -> dict[str, Any]:
             if asked.get("url") is not None or not isinstance(asked[name], str):
                 raise BatchLineError(f"{name} must be the only URL, as text.", param=name)
             asked["url"] = asked.pop(name)
-    given = [name for name in (*SOURCES, "s3_uri") if asked.get(name) is not None]
+    given = [name for name in SOURCES if asked.get(name) is not None]
     if len(given) != 1:
         told = ", ".join((*SOURCES, *_AS_URL))
         raise BatchLineError(f"Say once where the recording is: {told}.", param=given[1] if given else "url")

@@ -1,4 +1,5 @@
-"""The events `batch.*`: an account's endpoints hear that a batch has ended, once, in the transaction that ends it."""
+"""The events `batch.*` and `audio.bulk.*`: who wants to hear of it is told that a batch or a bulk run has ended, once, in the
+transaction that ends it."""
 
 from __future__ import annotations
 
@@ -6,27 +7,36 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from infra.batches.bulk_plan import BULK
 from infra.database.tables import Batch
-from infra.webhooks.outbox import endpoint_message, subscribers
+from infra.webhooks.outbox import endpoint_message, own_message, subscribers, wants
 from pipeline.money import usd
 
 
 def announce(session: Session, batch: Batch, now: float) -> None:
     """Tell those who want to know that it has ended as its status says."""
-    kind, data = f"batch.{batch.status}", _facts(batch)
+    bulk = batch.kind == BULK
+    kind, data = f"{'audio.bulk' if bulk else 'batch'}.{batch.status}", _facts(batch)
     wanting = subscribers(session, batch.account_id, kind)
-    session.add_all(endpoint_message(endpoint, kind, now, data, subject=batch.id) for endpoint in wanting)
+    subject = None if bulk else batch.id  # a bulk run may end again, after a retry
+    session.add_all(endpoint_message(endpoint, kind, now, data, subject=subject) for endpoint in wanting)
+    if batch.webhook_url is not None and wants(batch.webhook_events, kind):
+        session.add(own_message(batch, kind, now, data))
 
 
 def _facts(batch: Batch) -> dict[str, Any]:
     """A thin payload: where it stands, and where its output is."""
+    output = (
+        {"output": (batch.plan or {}).get("output")}
+        if batch.kind == BULK
+        else {"output_file_id": batch.output_file_id, "error_file_id": batch.error_file_id}
+    )
     return {
         "id": batch.id,
-        "object": "batch",
+        "object": "audio.bulk" if batch.kind == BULK else "batch",
         "status": batch.status,
         "request_counts": {"total": batch.total, "completed": batch.completed, "failed": batch.failed},
-        "output_file_id": batch.output_file_id,
-        "error_file_id": batch.error_file_id,
+        **output,
         "cost": {"currency": "usd", "captured": usd(batch.captured_micro)},
         "metadata": batch.meta or {},
     }

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, delete, exists, func, select, update
+from sqlalchemy.orm import Session, aliased
 from sqlmodel import col
 
 from infra.batches.batch_store import lock_held
@@ -21,6 +21,8 @@ from pipeline.errors import LeaseLost
 from pipeline.lifecycle import LIVE, JobStatus
 
 WAITING, RUNNING, DONE, BROKEN, LEFT = "waiting", "running", "completed", "failed", "left"
+HEARD = "heard"  # a recording in a bucket whose outputs are not there yet
+OPEN = (WAITING, RUNNING, HEARD)
 FEW = 4  # lines of a batch that may always run, whatever its account's other batches do
 AT_ONCE = 500  # rows in one statement
 GONE = {"code": "job_deleted", "message": "The line's job was deleted before its result was written."}
@@ -48,12 +50,12 @@ class LineStore:
 
     def next_waiting(self, batch: Batch, most: int) -> list[BatchLine]:
         """Lines that may become jobs now: those that come next, as long as fewer than `most` of all the account's batches are
-        under way, or fewer than FEW of this one."""
+        under way, or fewer than FEW of this one. Of recordings of the same bytes the first alone: the others will be heard then."""
         mine = select(col(Batch.id)).where(col(Batch.account_id) == batch.account_id, col(Batch.status).in_(UNFINISHED))
         running = (col(BatchLine.batch_id).in_(mine), col(BatchLine.state) == RUNNING)
-        waiting = select(BatchLine).where(*_which(batch, WAITING)).order_by(col(BatchLine.n))
+        waiting = select(BatchLine).where(*which(batch, WAITING), ~_heard_for_another()).order_by(col(BatchLine.n))
         with self._database.read() as session:
-            own = _count(session, *_which(batch, RUNNING))
+            own = _count(session, *which(batch, RUNNING))
             room = max(FEW - own, most - _count(session, *running), 0)
             return list(session.scalars(waiting.limit(min(room, most))))
 
@@ -62,11 +64,11 @@ class LineStore:
         return partial(_becomes_job, batch=batch, n=line.n)
 
     def failed(self, batch: Batch, line: BatchLine, error: dict[str, Any]) -> None:
-        """The line could not become a job. Raises LeaseLost."""
+        """The line could not become a job, or what it brought is lost. Raises LeaseLost."""
         with self._database.write() as session:
             held = lock_held(session, batch)
             row = session.get_one(BatchLine, (batch.id, line.n), with_for_update=True)
-            if row.state == WAITING:
+            if row.state in (WAITING, HEARD):
                 row.state, row.error, row.request, row.file_id = BROKEN, error, None, None
                 held.failed += 1
 
@@ -76,7 +78,7 @@ class LineStore:
         running = (
             select(BatchLine, Job)
             .join(Job, col(Job.id) == col(BatchLine.job_id), isouter=True)
-            .where(*_which(batch, RUNNING))
+            .where(*which(batch, RUNNING))
             .where(func.coalesce(col(Job.status), "").notin_(LIVE))
             .order_by(col(BatchLine.n))
             .limit(AT_ONCE)
@@ -90,22 +92,20 @@ class LineStore:
 
     def jobs_under_way(self, batch: Batch) -> list[str]:
         """Ids of the jobs of lines that have not ended."""
-        ids = select(col(BatchLine.job_id)).where(*_which(batch, RUNNING))
+        ids = select(col(BatchLine.job_id)).where(*which(batch, RUNNING))
         with self._database.read() as session:
             return [job_id for job_id in session.scalars(ids) if job_id]
 
-    def leave_rest(self, batch: Batch) -> None:
+    def leave_rest(self, batch: Batch, error: dict[str, Any] | None = None) -> None:
         """What waits never runs. Raises LeaseLost."""
         with self._database.write() as session:
             lock_held(session, batch)
-            rest = update(BatchLine).where(*_which(batch, WAITING))
-            session.execute(rest.values(state=LEFT, request=None, file_id=None))
+            rest = update(BatchLine).where(*which(batch, WAITING))
+            session.execute(rest.values(state=LEFT, request=None, file_id=None, error=error))
 
     def remaining(self, batch: Batch) -> bool:
         """Whether a line waits or runs."""
-        open_ = select(col(BatchLine.n)).where(
-            col(BatchLine.batch_id) == batch.id, col(BatchLine.state).in_((WAITING, RUNNING))
-        )
+        open_ = select(col(BatchLine.n)).where(col(BatchLine.batch_id) == batch.id, col(BatchLine.state).in_(OPEN))
         with self._database.read() as session:
             return session.execute(open_.limit(1)).first() is not None
 
@@ -128,7 +128,8 @@ class LineStore:
             after = page[-1][0].n
 
 
-def _which(batch: Batch, state: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+def which(batch: Batch, state: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """The batch's lines in this state."""
     return (col(BatchLine.batch_id) == batch.id, col(BatchLine.state) == state)
 
 
@@ -144,6 +145,18 @@ def _becomes_job(session: Session, job: Job, *, batch: Batch, n: int) -> None:
         raise LeaseLost("Another process runs this batch.")
     line.state, line.job_id, line.started_at = RUNNING, job.id, read_clock(session)
     line.request = line.file_id = None
+    if line.facts is not None:
+        line.facts = {**line.facts, "attempts": line.facts.get("attempts", 0) + 1}
+
+
+def _heard_for_another() -> ColumnElement[bool]:
+    first = aliased(BatchLine)
+    return exists().where(
+        col(first.batch_id) == col(BatchLine.batch_id),
+        col(first.fingerprint) == col(BatchLine.fingerprint),
+        col(first.n) < col(BatchLine.n),
+        col(first.state).in_((WAITING, RUNNING)),
+    )
 
 
 def _end(batch: Batch, line: BatchLine, job: Job | None, *, over: bool) -> None:
@@ -152,9 +165,11 @@ def _end(batch: Batch, line: BatchLine, job: Job | None, *, over: bool) -> None:
         batch.failed += 1
         return
     batch.captured_micro += job.captured_micro
+    if line.facts is not None:
+        line.facts = {**line.facts, **_learned(line.facts, job)}
     if job.status == JobStatus.COMPLETED:
-        line.state = DONE
-        batch.completed += 1
+        line.state = DONE if line.facts is None else HEARD
+        batch.completed += line.facts is None
         if job.task != "speech":
             batch.audio_ms += job_usage(job).audio_ms
     elif job.status == JobStatus.CANCELLED and over:
@@ -165,3 +180,11 @@ def _end(batch: Batch, line: BatchLine, job: Job | None, *, over: bool) -> None:
             job.error or {"code": f"job_{job.status}", "message": f"The job was {job.status}."},
         )
         batch.failed += 1
+
+
+def _learned(facts: dict[str, Any], job: Job) -> dict[str, Any]:
+    """Of a recording in a bucket: what its job tells of it. What an attempt before this one has cost stays."""
+    cost = int(facts.get("cost_micro") or 0) + job.captured_micro
+    seconds = None if job.ended_at is None else round(job.ended_at - job.created_at, 3)
+    told = {name: value for name in ("sha256", "duration") if (value := job.input.get(name)) is not None}
+    return {**told, "cost_micro": cost, "seconds": seconds}

@@ -46,6 +46,11 @@ _SOUND = text("sound_key IS NOT NULL")
 _UNFINISHED = text("status IN ('validating', 'in_progress', 'cancelling', 'finalizing')")
 _IN_BATCH = text("batch_id IS NOT NULL")
 _WAITS = text("waits_for IS NOT NULL")
+_LOW = text("rank >= 10")  # the archive lane: see infra/jobs/queue/archive_lane.py
+_RISING = text("complete_by IS NOT NULL AND priority <= -10")
+_PRINTED = text("fingerprint IS NOT NULL")
+_STEMMED = text("stem IS NOT NULL")
+_ZERO = {"server_default": "0"}
 _UNDER_WAY = text("lease_token IS NOT NULL OR dispatched_at IS NOT NULL")
 
 
@@ -164,7 +169,7 @@ class UploadPart(SQLModel, table=True):
 
 
 class Batch(SQLModel, table=True):
-    """Thousands of requests in one file (/v1/batches)."""
+    """Thousands of requests in one: a file of them (/v1/batches), or the recordings of a bucket (/v1/audio/bulk)."""
 
     __tablename__ = "batches"
     __table_args__ = (
@@ -172,11 +177,13 @@ class Batch(SQLModel, table=True):
         # Only those under way, which are few.
         Index("ix_batches_due", "next_at", sqlite_where=_UNFINISHED, postgresql_where=_UNFINISHED),
     )
-    id: str = Field(primary_key=True)  # batch_ + ULID
+    id: str = Field(primary_key=True)  # batch_ + ULID, bulk_ + ULID
     account_id: str = Field(foreign_key="accounts.id")
     key_id: str | None = None
+    kind: str = Field(default="batch", sa_column_kwargs={"server_default": "batch"})  # batch, bulk
+    plan: dict[str, Any] | None = _json()  # of a bulk run: what goes from where to where (infra/batches/bulk_plan.py)
     endpoint: str
-    input_file_id: str = Field(index=True)
+    input_file_id: str = Field(index=True)  # empty for a bulk run, as are the next two
     completion_window: str
     keep_seconds: int | None = None  # its output files
     meta: dict[str, str] | None = _json()
@@ -189,8 +196,16 @@ class Batch(SQLModel, table=True):
     total: int = 0
     completed: int = 0
     failed: int = 0
+    skipped: int = Field(default=0, sa_column_kwargs=_ZERO)  # of the completed ones: an earlier run had done them
     captured_micro: int = Field(default=0, sa_type=BigInteger)
     audio_ms: int = Field(default=0, sa_type=BigInteger)
+    estimate: dict[str, Any] | None = _json()  # of a dry run
+    complete_by: float | None = _time()
+    raised_at: float | None = _time()  # since when its jobs are no archive any more, for the sake of `complete_by`
+    reported_at: float | None = _time()  # when a bulk run's report was last written
+    webhook_url: str | None = None
+    webhook_events: list[str] | None = _json()
+    webhook_secret: str | None = None  # sealed
     waiting: dict[str, Any] | None = _json()  # why nothing of it begins at the moment
     next_at: float = Field(default=0.0, sa_type=Double)  # not before
     lease_token: str | None = None
@@ -210,16 +225,26 @@ class BatchLine(SQLModel, table=True):
     """One request of a batch, which becomes a job once."""
 
     __tablename__ = "batch_lines"
-    __table_args__ = (Index("ix_batch_lines_state", "batch_id", "state", "n"),)
+    __table_args__ = (
+        Index("ix_batch_lines_state", "batch_id", "state", "n"),
+        # Of bulk runs alone.
+        Index("ix_batch_lines_print", "batch_id", "fingerprint", sqlite_where=_PRINTED, postgresql_where=_PRINTED),
+        Index("ix_batch_lines_stem", "batch_id", "stem", sqlite_where=_STEMMED, postgresql_where=_STEMMED),
+    )
     batch_id: str = Field(foreign_key="batches.id", primary_key=True)
     n: int = Field(primary_key=True)  # the line's number in its file, from 1
-    custom_id: str
+    custom_id: str  # of a bulk run: the recording's place, relative to its input
     request: str | None = None  # JSON, as a job takes it; gone once it is a job
     file_id: str | None = Field(default=None, index=True)  # of /v1/files, which it still needs
-    state: str = "waiting"  # waiting, running, completed, failed, left (it never ran)
+    state: str = (
+        "waiting"  # waiting, running, heard (a bulk run's, not written yet), completed, failed, left (never ran)
+    )
     job_id: str | None = Field(default=None, index=True)
     error: dict[str, Any] | None = _json()
     started_at: float | None = _time()
+    facts: dict[str, Any] | None = _json()  # of a bulk run: what its report tells of the recording
+    fingerprint: str | None = None  # two recordings of one are the same bytes, heard alike
+    stem: str | None = None  # where its outputs go, without their suffixes
 
 
 class Job(SQLModel, table=True):
@@ -235,6 +260,7 @@ class Job(SQLModel, table=True):
         Index("ix_jobs_held", "queue", sqlite_where=_HELD, postgresql_where=_HELD),
         Index("ix_jobs_waits", "waits_for", sqlite_where=_WAITS, postgresql_where=_WAITS),
         Index("ix_jobs_batch", "batch_id", sqlite_where=_IN_BATCH, postgresql_where=_IN_BATCH),
+        Index("ix_jobs_rising", "status", sqlite_where=_RISING, postgresql_where=_RISING),
     )
     id: str = Field(primary_key=True)  # job_ + ULID
     account_id: str = Field(foreign_key="accounts.id")
@@ -322,6 +348,7 @@ class Job(SQLModel, table=True):
     timeout_seconds: float | None = _time()  # from queued to the deadline
     retention_seconds: float | None = _time()  # from the end to `expires_at`
     deadline_at: float | None = _time(index=True)
+    complete_by: float | None = _time()  # by when it leaves the archive lane in time
     expires_at: float | None = _time()
     purged_at: float | None = _time()
     cleared: bool = Field(
@@ -378,6 +405,7 @@ class WaitingWork(SQLModel, table=True):
             "ix_waiting_work_shortest", *_OF_ACCOUNT, "size_ms", *_IN_TURN, sqlite_where=_SIZED, postgresql_where=_SIZED
         ),
         Index("ix_waiting_work_oldest", *_OF_ACCOUNT, *_IN_TURN, sqlite_where=_DATED, postgresql_where=_DATED),
+        Index("ix_waiting_work_low", "role", "account_id", "cost_ms", sqlite_where=_LOW, postgresql_where=_LOW),
     )
     job_id: str = Field(primary_key=True)
     idx: int = Field(primary_key=True)
@@ -398,11 +426,14 @@ class Share(SQLModel, table=True):
     __table_args__ = (
         Index("ix_shares_start", "role", "start", sqlite_where=_BACKLOGGED, postgresql_where=_BACKLOGGED),
         Index("ix_shares_role_served", "role", "served"),
+        Index("ix_shares_role_low_served", "role", "low_served"),
     )
     role: str = Field(primary_key=True)
     account_id: str = Field(primary_key=True)
     start: float = Field(default=0.0, sa_type=Double)  # virtual time at which its next piece starts
     served: float = Field(default=0.0, sa_type=Double)  # and at which its last one did
+    low_start: float = Field(default=0.0, sa_type=Double, sa_column_kwargs=_ZERO)  # the same in the archive lane
+    low_served: float = Field(default=0.0, sa_type=Double, sa_column_kwargs=_ZERO)
     served_ms: int = Field(default=0, sa_type=BigInteger)
     turns: int = Field(default=0, sa_type=BigInteger)
     pieces: int = Field(default=0, sa_type=BigInteger)  # that wait, without the slow ones

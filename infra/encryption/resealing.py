@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from infra.database.session import Database
-from infra.database.tables import IdempotencyKey, Job, WebhookEndpoint
+from infra.database.tables import Batch, IdempotencyKey, Job, WebhookEndpoint
 from infra.encryption.secret_box import SEALED, SecretBox, with_secrets
 from pipeline.errors import SecretUnreadable
 
@@ -24,6 +24,7 @@ ENOUGH = (
 
 _ENDPOINT = (col(WebhookEndpoint.id),)
 _JOB = (col(Job.id),)
+_BATCH = (col(Batch.id),)
 _ANSWER = (col(IdempotencyKey.account_id), col(IdempotencyKey.route), col(IdempotencyKey.key))
 
 
@@ -44,6 +45,7 @@ class Resealing:
             return 0
         changed = self._walk(WebhookEndpoint, _ENDPOINT, self._seal_endpoint)
         changed += self._walk(Job, _JOB, self._seal_job, or_(col(Job.webhook_secret).is_not(None), _has_source()))
+        changed += self._walk(Batch, _BATCH, self._seal_batch, col(Batch.webhook_secret).is_not(None))
         changed += self._walk(IdempotencyKey, _ANSWER, self._seal_answer, _tells_secret())
         self._walks_without_finding = 0 if changed else self._walks_without_finding + 1
         if changed:
@@ -90,6 +92,11 @@ class Resealing:
         if source is not None and not self._secrets.is_current(str(source.get(SEALED) or "")):
             job.source = self._secrets.seal_object(self._secrets.open_object(source))
         return (secret, source) != (job.webhook_secret, job.source)
+
+    def _seal_batch(self, batch: Batch) -> bool:
+        secret = batch.webhook_secret
+        batch.webhook_secret = secret and self._again(secret)
+        return secret != batch.webhook_secret
 
     def _seal_answer(self, kept: IdempotencyKey) -> bool:
         before = kept.response

@@ -19,6 +19,7 @@ from infra.encryption.secret_box import SecretBox
 from infra.idempotency import Idempotency, create_once
 from infra.jobs.stored_bytes import count_new
 from infra.jobs.transitions import Store, note, size_ms
+from infra.keys.tiers import NORMAL
 from infra.media import want_stored
 from infra.money.job_minutes import admit
 from infra.money.job_money import Terms, hold
@@ -43,7 +44,8 @@ class NewJob:
     source: dict[str, Any] | None = None  # url and headers to fetch; its row seals them, and the webhook's secret
     client_reference_id: str | None = None
     meta: dict[str, str] | None = None
-    priority: int = 0
+    priority: int = NORMAL
+    complete_by: float | None = None  # epoch seconds
     queue: str = "cpu"
     webhook_url: str | None = None
     webhook_events: list[str] | None = None  # None: every type

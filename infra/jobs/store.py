@@ -9,6 +9,7 @@ from infra.jobs.completion import Completion, Finished, HeardChunk
 from infra.jobs.create_and_read import JobRows, NewJob
 from infra.jobs.missing_workers import MissingWorkers
 from infra.jobs.outages import Outages
+from infra.jobs.queue.archive_lane import ArchiveLane
 from infra.jobs.queue.queue_position import QueuePlace, QueuePositions
 from infra.jobs.reading import Reading
 from infra.jobs.request_blobs import RequestBlobs
@@ -30,6 +31,7 @@ class JobStore(
     MissingWorkers,
     SweepQueries,
     QueuePositions,
+    ArchiveLane,
     Retention,
     Clearing,
     RequestBlobs,
@@ -49,6 +51,7 @@ class JobStore(
         MissingWorkers     unserved, miss_workers, stop_missing_workers
         SweepQueries       silent_workers, rescue, due, close_cancelled, stop_forbidden, expire_overdue, counts
         QueuePositions     places, measure_speed
+        ArchiveLane        raise_due, raise_batch
         Retention          due_for_purge, purged, sound_to_drop, sound_dropped, to_erase, erased
         Clearing           to_clear, clear
         RequestBlobs       expect_blobs

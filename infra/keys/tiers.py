@@ -56,7 +56,8 @@ TIERS: Mapping[str, Limits] = {
 # What an account gets of everything that all share, beside the others, while several wait.
 WEIGHTS: Mapping[str, int] = {"free": 1, "pro": 2, "enterprise": 4}
 
-PRIORITIES: Mapping[str, tuple[int, int]] = {"free": (-10, 0), "pro": (-10, 10), "enterprise": (-10, 10)}
+LOW, NORMAL = -10, 0  # priorities: `low` runs in what is left over
+PRIORITIES: Mapping[str, tuple[int, int]] = {"free": (LOW, NORMAL), "pro": (LOW, 10), "enterprise": (LOW, 10)}
 
 
 def checked_priority(tier: str, priority: int) -> int:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from infra.database.tables import Job, JobEvent, WebhookAttempt, WebhookMessage
+from infra.jobs.queue.queue_position import ARCHIVE
 from infra.jobs.request_blobs import shown_request
 from infra.jobs.store import QueuePlace
 from infra.jobs.transitions import try_number
+from infra.keys.tiers import LOW
 from infra.money.job_money import cost_facts, job_usage
 from infra.requests.usage_object import tokens
 from pipeline.lifecycle import TERMINAL, JobStatus, Stage
@@ -61,6 +63,7 @@ def job_object(
         "task": job.task,
         "status": job.status,
         **{name: epoch(getattr(job, name)) for name in MOVES},
+        **({} if job.complete_by is None else {"complete_by": epoch(job.complete_by)}),
         "client_reference_id": job.client_reference_id,
         **({} if job.batch_id is None else {"batch_id": job.batch_id}),
         "metadata": job.meta or {},
@@ -92,7 +95,7 @@ def _queue(job: Job, place: QueuePlace | None) -> dict[str, Any] | None:
     """Null unless something waits. A job that was queued this very moment has not been counted yet."""
     if place is None and job.status != JobStatus.QUEUED:
         return None
-    place = place or QueuePlace(job.queue)
+    place = place or QueuePlace(ARCHIVE if job.priority <= LOW else job.queue)
     ahead = None if place.ahead_ms is None else round(place.ahead_ms / 1000, 1)
     eta = epoch(place.eta) if Stage(job.stage).dependency is None else None  # nobody knows when that comes back
     return {"lane": place.lane, "ahead_audio_seconds": ahead, "eta": eta}
@@ -183,7 +186,7 @@ def _usage(job: Job) -> dict[str, Any] | None:
 
 
 def _elsewhere(job: Job) -> dict[str, Any]:
-    return {name: job.input[name] for name in ("url", "file_id") if name in job.input}
+    return {name: job.input[name] for name in ("url", "file_id", "s3_uri") if name in job.input}
 
 
 def _error(job: Job) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema, field_validator, model_validator
 
+from infra.keys.tiers import LOW, NORMAL
 from infra.requests.audio_options import (
     MAX_INPUT,
     TEXT_LANGUAGE,
@@ -18,7 +19,7 @@ from infra.requests.audio_options import (
     Unset,
     VoiceId,
 )
-from infra.requests.number_bounds import KeptSeconds, Seconds, WholeSeconds
+from infra.requests.number_bounds import EpochSeconds, KeptSeconds, Seconds, WholeSeconds
 from infra.webhooks.outbox import JOB_EVENTS, WAITING_EVENT
 from infra.webhooks.signing_secrets import check_secret
 from pipeline.errors import InvalidRequest
@@ -32,18 +33,11 @@ HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
 HEADER_VALUE = re.compile(r"[\x20-\x7e\x80-\xff\t]{0,4096}")
 MOST_HEADERS = 8192  # characters of all names and values: what the usual servers take
 OURS = frozenset({"host", "content-length", "transfer-encoding", "connection", "te", "upgrade", "expect", "range"})
-LATER = ("s3_uri",)
 MAX_TEXT = 1_000_000  # characters: some 18 hours of speech
 RANGE = re.compile(r"\s{0,9}(\d{1,20}(?:\.\d{1,20})?)\s{0,9}-\s{0,9}(\d{1,20}(?:\.\d{1,20})?)?\s{0,9}", re.ASCII)
 
-PRIORITIES = {"low": -10, "normal": 0}
-LEVEL = {"anyOf": [{"type": "integer", "minimum": -10, "maximum": 10}, {"enum": list(PRIORITIES)}, {"type": "null"}]}
-
-
-class NotYet(InvalidRequest):
-    """This is not available in this version."""
-
-    code = "not_available"
+PRIORITIES = {"low": LOW, "normal": NORMAL}
+LEVEL = {"anyOf": [{"type": "integer", "minimum": LOW, "maximum": 10}, {"enum": list(PRIORITIES)}, {"type": "null"}]}
 
 
 class WebhookFields(Lenient):
@@ -98,7 +92,7 @@ class RangeFields(Lenient):
         return self
 
 
-def _level(value: Any) -> Any:
+def level(value: Any) -> Any:
     """A priority's name as its number."""
     return PRIORITIES.get(value, value) if isinstance(value, str) else value
 
@@ -107,16 +101,20 @@ class JobCommon(Lenient):
     """What every job takes besides the options of its task."""
 
     NOT_OPTIONS: ClassVar[frozenset[str]] = frozenset(
-        {"url", "headers", "file_id", "upload_id", "text", "webhook", "metadata", "client_reference_id"}
+        {"url", "headers", "file_id", "upload_id", "s3_uri", "text", "webhook", "metadata", "client_reference_id"}
     )
 
     task: Task = "transcription"
     webhook: Annotated[WebhookFields | None, Parsed] = None
-    priority: Annotated[int | None, BeforeValidator(_level), WithJsonSchema(LEVEL), Unset] = Field(
+    priority: Annotated[int | None, BeforeValidator(level), WithJsonSchema(LEVEL), Unset] = Field(
         None,
         ge=-10,
         le=10,
-        description="-10 to 10, of which low is -10 and normal 0: which of the account's own jobs come first. Tier free: up to 0.",
+        description="-10 to 10, of which low is -10 and normal 0: which of the account's own jobs come first; low takes only "
+        "what all accounts leave over. Tier free: up to 0.",
+    )
+    complete_by: Annotated[EpochSeconds | None, Unset] = Field(
+        None, description="Epoch seconds: a job of the priority low becomes a normal one when it would else be late."
     )
     max_cost: Annotated[float | None, Unset] = Field(None, ge=0.0, le=MOST_USD, allow_inf_nan=False)
     timeout_seconds: Annotated[WholeSeconds | None, Unset] = None
@@ -129,17 +127,6 @@ class JobCommon(Lenient):
     )
     client_reference_id: Annotated[str | None, Unset] = Field(None, max_length=255)
     metadata: Annotated[dict[Key, Value] | None, Parsed] = Field(None, max_length=16)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _not_yet(cls, value: Any) -> Any:
-        for name in LATER:
-            if isinstance(value, dict) and value.get(name) is not None:
-                raise NotYet(
-                    f"`{name}` is not available in this version; send a `file`, `url`, `file_id` or `upload_id`.",
-                    param=name,
-                )
-        return value
 
     def request(self) -> dict[str, Any]:
         """What the job remembers of what was asked, without secrets."""
@@ -155,6 +142,9 @@ class JobFields(JobCommon, TranscriptionFields):
     file_id: Annotated[str | None, Unset] = Field(None, max_length=200, description="A recording in /v1/files.")
     upload_id: Annotated[str | None, Unset] = Field(
         None, max_length=200, description="A completed one of /v1/uploads: the same as its file."
+    )
+    s3_uri: Annotated[str | None, Unset] = Field(
+        None, max_length=2048, description="A recording in a bucket that the operator has opened to the account."
     )
     range: Annotated[RangeFields | None, Parsed, Unset] = Field(
         None, description="Only this part, in seconds; times stay those of the whole recording."

@@ -8,9 +8,10 @@ from typing import Any
 from infra.database.tables import Media
 from infra.jobs.request_blobs import SplitRequest
 from infra.jobs.store import NewJob
-from infra.keys.tiers import checked_priority
+from infra.keys.tiers import NORMAL, checked_priority
 from infra.money.job_money import Terms
 from infra.outbound.url_policy import shown_url
+from infra.requests.bucket_recording import look_at_object
 from infra.requests.job_request import JobFields, SpeechJobFields
 from infra.requests.kept_recording import kept_file, look_into
 from infra.requests.quote import heard_ms, job_terms, known_ms_of
@@ -18,7 +19,7 @@ from infra.requests.validation import validated
 from infra.webhooks.signing_secrets import new_secret
 from infra.wiring import Services
 from pipeline.audio.duration.estimate import UNKNOWN_MS, Ends, Estimate
-from pipeline.errors import InvalidRequest, OutboundRefused
+from pipeline.errors import InvalidRequest, MediaTooLarge, OutboundRefused
 
 Fields = JobFields | SpeechJobFields
 NO_TEXT = 'This job hears a recording and takes no `text`. To have a `text` spoken, set `task` to "speech".'
@@ -100,6 +101,21 @@ def kept(services: Services, account_id: str, fields: JobFields) -> JobInput:
     return replace(found, facts=found.facts | {"file_id": file.id})
 
 
+def in_bucket(services: Services, account_id: str, fields: JobFields, uri: str, etag: str | None = None) -> JobInput:
+    """A recording in a bucket, of this version if one is given, which a worker fetches. Raises BucketNotAllowed, DownloadFailed,
+    SourceChanged, UnsupportedMedia by its first bytes, EmptyMedia, MediaTooLarge."""
+    found, ends = look_at_object(services, account_id, uri, fields.raw, etag)
+    if found.size > services.settings.max_upload_bytes:
+        raise MediaTooLarge(
+            f"The recording has {found.size} bytes; at most {services.settings.max_upload_bytes} are taken."
+        )
+    facts: dict[str, Any] = {"type": "s3", "filename": uri.rpartition("/")[2], "s3_uri": uri, "bytes": found.size}
+    length = ends.estimate(fields.raw)
+    if not length.guessed:
+        facts["expected_ms"] = heard_ms(fields, length)
+    return JobInput(facts, source={"s3_uri": uri, "etag": found.etag}, ends=ends)
+
+
 def fetched(services: Services, fields: JobFields, url: str) -> JobInput:
     """A recording elsewhere, which a worker fetches. Raises OutboundRefused."""
     check_target(services, url, param="url")
@@ -146,7 +162,8 @@ def new_job(
         source=heard.source,
         client_reference_id=fields.client_reference_id,
         meta=fields.metadata,
-        priority=checked_priority(asker.tier, fields.priority or 0),
+        priority=checked_priority(asker.tier, fields.priority or NORMAL),
+        complete_by=fields.complete_by,
         queue="cpu" if heard.media is not None else "io",  # a slow download must not hold up a processor
         webhook_url=webhook.url if webhook else None,
         webhook_events=webhook.events if webhook else None,

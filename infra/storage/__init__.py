@@ -7,6 +7,7 @@ from typing import cast
 from urllib.parse import urlsplit
 
 from infra.storage.base import Bucket as Bucket
+from infra.storage.base import BucketObject as BucketObject
 from infra.storage.base import ObjectStore as ObjectStore
 from infra.storage.base import ObjectWriter as ObjectWriter
 from infra.storage.base import StoredObject as StoredObject
@@ -26,6 +27,6 @@ def open_storage(url: str) -> ObjectStore:
     return cast(ObjectStore, importlib.import_module(home).open_home(url))
 
 
-def open_bucket(name: str) -> Bucket:
-    """A bucket that is not ours, with the AWS credentials of this process. Nothing is called over a network yet."""
-    return cast(Bucket, importlib.import_module("infra.storage.s3_bucket").S3Bucket(name))
+def open_bucket(name: str, endpoint_url: str | None = None, profile: str | None = None) -> Bucket:
+    """A bucket that is not ours, at the usual endpoint with the usual credentials or at these. Nothing is called yet."""
+    return cast(Bucket, importlib.import_module("infra.storage.s3_bucket").open_foreign(name, endpoint_url, profile))

@@ -164,10 +164,6 @@ class ObjectStore(Protocol):
         """The object from `offset` on, which is within it, in blocks of at most 1 MiB. Raises InputMissing at the first one."""
         ...
 
-    def local_file(self, key: str) -> AbstractContextManager[Path]:
-        """The object as a file to read, for as long as the context lasts. Raises InputMissing."""
-        ...
-
     def recording(self, key: str) -> AbstractContextManager[Path | Remote]:
         """The object to decode from, for as long as the context lasts: in its file, or in ranges without a copy here. Raises
         InputMissing."""
@@ -211,16 +207,19 @@ class ObjectStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BucketObject:
-    """One object in a bucket of somebody else; `modified` in epoch seconds."""
+    """One object in a bucket of somebody else; `etag` is another one whenever its bytes are others."""
 
     key: str
     size: int
     etag: str
-    modified: float
+    modified: float  # epoch seconds
 
 
 class Bucket(Protocol):
-    """A bucket that is not ours, whose keys are any text. Thread-safe; every call blocks, and raises as an ObjectStore does."""
+    """A bucket that is not ours, of which the keys are others' own. Thread-safe; every call blocks.
+
+    Raises as an ObjectStore does, and SourceChanged for an object that is not that version any more.
+    """
 
     def objects(self, folder: str) -> Iterator[BucketObject]:
         """Every object whose key begins so, by key, a page in memory."""
@@ -230,8 +229,12 @@ class Bucket(Protocol):
         """What is there, or None."""
         ...
 
-    def blocks(self, key: str) -> Generator[bytes, None, None]:
-        """The object in blocks of at most 1 MiB. Raises InputMissing at the first one."""
+    def blocks(self, key: str, etag: str | None = None) -> Generator[bytes, None, None]:
+        """The object, or just this version of it, in blocks of at most 1 MiB. Raises InputMissing at the first one."""
+        ...
+
+    def writer(self, key: str) -> ObjectWriter:
+        """Write an object, which is there as a whole after a clean exit, and not at all before."""
         ...
 
     def close(self) -> None:

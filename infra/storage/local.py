@@ -64,12 +64,10 @@ class LocalStorage:
                 yield block
 
     @contextmanager
-    def local_file(self, key: str) -> Iterator[Path]:
+    def recording(self, key: str) -> Iterator[Path]:
         if self.size(key) is None:
             raise InputMissing
         yield self._path(key)
-
-    recording = local_file
 
     def size(self, key: str) -> int | None:
         path = self._path(key)

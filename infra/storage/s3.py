@@ -11,9 +11,8 @@ import hashlib
 import os
 import time
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext, suppress
+from contextlib import closing, contextmanager, suppress
 from itertools import islice
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,7 +23,6 @@ from botocore.exceptions import ClientError
 from infra.storage.base import BLOCK_BYTES, ObjectWriter, StoredObject, check_folder, check_key
 from infra.storage.s3_errors import VENDOR_ERRORS, code_of, translated, typed_errors
 from infra.storage.s3_writer import PartWriter
-from infra.storage.temp_copy import temp_copy
 from pipeline.errors import InputMissing, InvalidRequest, StorageUnavailable
 
 RESUMES = 3  # how often in a row a broken download is taken up again where it broke
@@ -42,8 +40,15 @@ def open_home(url: str) -> S3Storage:
         return S3Storage(parts.netloc, parts.path.strip("/"))
 
 
-def _client(session: boto3.session.Session, connect_timeout: float, read_timeout: float, attempts: int) -> Any:
-    own_endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+def s3_client(
+    session: boto3.session.Session,
+    connect_timeout: float,
+    read_timeout: float,
+    attempts: int,
+    endpoint_url: str | None = None,
+) -> Any:
+    """A client for the usual endpoint, or this one."""
+    own_endpoint = endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     config = Config(
         connect_timeout=connect_timeout,
         read_timeout=read_timeout,
@@ -55,7 +60,8 @@ def _client(session: boto3.session.Session, connect_timeout: float, read_timeout
         response_checksum_validation="when_required",
         s3={"addressing_style": "path" if own_endpoint else "auto"},
     )
-    client = session.client("s3", config=config, region_name=session.region_name or "us-east-1")
+    region = session.region_name or "us-east-1"
+    client = session.client("s3", config=config, region_name=region, endpoint_url=endpoint_url)
     # DeleteObjects must carry a checksum; MD5 is the one that every server understands.
     client.meta.events.register("before-call.s3.DeleteObjects", _add_md5)
     return client
@@ -74,9 +80,11 @@ class S3Storage:
         self._base = f"{prefix}/" if prefix else ""
         region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
         session = boto3.session.Session(region_name=region)
-        self._s3 = _client(session, connect_timeout=3, read_timeout=20, attempts=3)
+        self._s3 = s3_client(session, connect_timeout=3, read_timeout=20, attempts=3)
         self._session, self._public = session, None
-        self._probe = _client(session, connect_timeout=2, read_timeout=3, attempts=1)  # readiness wants an answer soon
+        self._probe = s3_client(
+            session, connect_timeout=2, read_timeout=3, attempts=1
+        )  # readiness wants an answer soon
 
     def writer(self, key: str) -> ObjectWriter:
         return PartWriter(self._s3, self.bucket, self._name(key), make_bucket=self._make_bucket)
@@ -127,16 +135,10 @@ class S3Storage:
         return data
 
     @contextmanager
-    def local_file(self, key: str) -> Iterator[Path]:
-        with temp_copy(self.blocks(key)) as path:
-            yield path
-
-    @contextmanager
     def recording(self, key: str) -> Iterator[S3Recording]:
         with typed_errors():
             facts = self._s3.head_object(Bucket=self.bucket, Key=self._name(key))
-        with ExitStack() as copies:
-            yield S3Recording(self, key, int(facts["ContentLength"]), facts["ETag"], copies)
+        yield S3Recording(self, key, int(facts["ContentLength"]), facts["ETag"])
 
     def size(self, key: str) -> int | None:
         try:
@@ -261,24 +263,14 @@ class S3Storage:
 
 
 class S3Recording:
-    """A stored recording that is read in ranges, all of the version that was there at first. `copied`: bytes that had to be copied
-    to this machine, once."""
+    """A stored recording that is read in ranges, all of the version that was there at first."""
 
-    def __init__(self, store: S3Storage, key: str, size: int, etag: str, copies: ExitStack) -> None:
-        self.size, self.copied = size, 0
+    def __init__(self, store: S3Storage, key: str, size: int, etag: str) -> None:
+        self.size = size
         self._store, self._key, self._etag = store, key, etag
-        self._copies = copies
-        self._copy: Path | None = None
 
     def read(self, offset: int, length: int) -> bytes:
         return self._store.read(self._key, offset, length, self._etag)
 
     def blocks(self, offset: int = 0) -> Iterator[bytes]:
         return self._store.blocks_of(self._key, offset, self._etag)
-
-    def whole(self) -> AbstractContextManager[Path]:
-        """For as long as the recording is open, whoever asks first."""
-        if self._copy is None:
-            self._copy = self._copies.enter_context(self._store.local_file(self._key))
-            self.copied = self.size
-        return nullcontext(self._copy)

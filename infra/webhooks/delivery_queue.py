@@ -19,9 +19,10 @@ from infra.database.clock import now, read_clock
 from infra.database.ids import new_token
 from infra.database.one_at_a_time import DELIVERIES, one_at_a_time
 from infra.database.session import Database
-from infra.database.tables import Job, WebhookAttempt, WebhookEndpoint, WebhookMessage
+from infra.database.tables import Batch, Job, WebhookAttempt, WebhookEndpoint, WebhookMessage
 from infra.webhooks.endpoints import drop_waiting
 from infra.webhooks.next_delivery import claimable, next_to_claim, next_to_ring, rung
+from infra.webhooks.outbox import BATCH_TARGET
 from infra.webhooks.permission import may_be_told
 from infra.webhooks.receivers import answered, ask_again, forget_receivers, served, stayed_silent
 from infra.webhooks.retry_schedule import Verdict
@@ -253,6 +254,9 @@ def _delivery(session: Session, message: WebhookMessage) -> Delivery | None:
 
 def _target(session: Session, message: WebhookMessage) -> tuple[str | None, tuple[str, ...]]:
     """Where to send it, None when nobody is there any more, and the secrets in force."""
+    if message.target == BATCH_TARGET:
+        batch = session.get(Batch, message.subject.partition("/")[0])
+        return (message.url if batch else None), (batch.webhook_secret,) if batch and batch.webhook_secret else ()
     if message.endpoint_id is None:
         job = session.get(Job, message.job_id) if message.job_id else None
         if job is not None and job.cleared:  # there is nothing left to sign it with

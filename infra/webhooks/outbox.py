@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from infra.database.ids import new_id
-from infra.database.tables import Job, WebhookEndpoint, WebhookMessage
+from infra.database.tables import Batch, Job, WebhookEndpoint, WebhookMessage
 from infra.money.job_money import cost_facts
 from infra.webhooks.receivers import receiver_of
 from pipeline.lifecycle import JobStatus
@@ -26,9 +26,11 @@ JOB_EVENTS = tuple(
 )
 WAITING_EVENT = "audio.job.waiting"
 BALANCE_LOW = "balance.low"
+BATCH_TARGET = "batch"  # the webhook that came with a bulk run
 BATCH_EVENTS = ("batch.completed", "batch.failed", "batch.cancelled", "batch.expired")
+BULK_EVENTS = ("audio.bulk.completed", "audio.bulk.failed", "audio.bulk.cancelled")
 TEST_EVENT = "webhook.test"
-EVENT_TYPES = (*JOB_EVENTS, WAITING_EVENT, *BATCH_EVENTS, BALANCE_LOW, TEST_EVENT)
+EVENT_TYPES = (*JOB_EVENTS, WAITING_EVENT, *BATCH_EVENTS, *BULK_EVENTS, BALANCE_LOW, TEST_EVENT)
 
 
 def announce(session: Session, job: Job, now: float) -> None:
@@ -96,6 +98,23 @@ def endpoint_message(
         receiver=endpoint.id,
         type=kind,
         url=endpoint.url,
+        body=event_body(message_id, kind, now, data),
+        next_attempt_at=now,
+        created_at=now,
+    )
+
+
+def own_message(batch: Batch, kind: str, now: float, data: dict[str, Any]) -> WebhookMessage:
+    """An event for the webhook that came with a bulk run; its secret is in that one's row."""
+    message_id, url = new_id("evt"), batch.webhook_url or ""
+    return WebhookMessage(
+        id=message_id,
+        account_id=batch.account_id,
+        subject=f"{batch.id}/{message_id}",
+        target=BATCH_TARGET,
+        receiver=receiver_of(batch.account_id, None, url),
+        type=kind,
+        url=url,
         body=event_body(message_id, kind, now, data),
         next_attempt_at=now,
         created_at=now,

@@ -7,8 +7,8 @@ from typing import Literal
 
 import soundfile
 
+from pipeline.audio.access.scratch import scratch
 from pipeline.audio.ffmpeg.arguments import SAMPLE_RATE
-from pipeline.audio.source import scratch
 from pipeline.errors import SandboxFailed
 
 # libsndfile's levels from 0 to 1. FLAC is 3 % smaller at its best level, and takes twice the time; for mp3, constant 64 kbit/s.

@@ -24,7 +24,7 @@ from pipeline.audio.containers.table import Container
 from pipeline.audio.ffmpeg.arguments import SAMPLE_RATE
 from pipeline.audio.findings import AudioTrack, Findings
 from pipeline.audio.raw_sound import RawSound
-from pipeline.audio.seek.proof import proof
+from pipeline.audio.seek.entries import entry_before
 from pipeline.audio.source import Recording, opened, recordings_in
 from pipeline.errors import DamagedMedia, EmptyMedia, MediaTooLong, UnsupportedMedia
 from pipeline.transcript import Caution
@@ -145,17 +145,13 @@ class Decoding:
         return max(self.facts.channels, *(link.most_channels for link, _ in self._begun), 1)
 
     def _recordings(self) -> list[Recording]:
-        """What is there, now open. What ffmpeg has to leap about in, is copied to this machine first."""
+        """What is there, now open, each of which can be read."""
         self._open = self._held.enter_context(closing(opened(self._source)))
         found = recordings_in(self._open, self._declared)
-        if not isinstance(self._source, Path | bytes) and self._leaps(found):
-            path = self._held.enter_context(self._source.whole())
-            self._open = self._held.enter_context(closing(opened(path)))
+        if self._open.descriptor() is None:
+            for recording in found:
+                self._open.order(recording.found, recording.end)
         return found
-
-    def _leaps(self, found: Sequence[Recording]) -> bool:
-        is_far = self._begin / self._settings.sample_rate >= _WORTH
-        return is_far or not all(self._open.passes(recording.found) for recording in found)
 
     def _opened(self, recording: Recording, track: int) -> LinkDecoding:
         if self._link:
@@ -168,8 +164,7 @@ class Decoding:
         seconds = self._begin / self._settings.sample_rate
         if seconds < _WORTH or chosen.link.sounds[1:]:
             return 0
-        proven = proof(self._open, recording, chosen.sound, seconds)
-        return chosen.link.skip_to(self._begin, None if proven is True else proven.before) if proven else 0
+        return chosen.link.skip_to(self._begin, partial(entry_before, self._open, recording, chosen.sound))
 
     def _tell(self, container: Container, chosen: Chosen) -> None:
         sound, sounds = chosen.sound, chosen.link.sounds

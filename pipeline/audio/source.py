@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.audio.access.open_source import OpenFile, OpenRemote, OpenSource
 from pipeline.audio.access.remote import Remote
+from pipeline.audio.access.scratch import filled
 from pipeline.audio.containers.asf_header import broken_packets
 from pipeline.audio.containers.avi_index import Absent, absent_packets
 from pipeline.audio.containers.chunks import Read
 from pipeline.audio.containers.edit_list import Edit, seamed_edits
-from pipeline.audio.containers.table import ASF, AVI, MP4, Found
+from pipeline.audio.containers.table import ASF, AVI, MP3, MP4, Found
 from pipeline.audio.duration.truncation import Claim, cut_off
 from pipeline.audio.joined.following import LEFT_OUT
 from pipeline.audio.joined.links import Link, links
@@ -26,13 +26,17 @@ from pipeline.audio.sniff import LOOK_BYTES, sniff_file
 from pipeline.audio.step_budget import StepBudget, TooManySteps, refusal
 from pipeline.errors import InputMissing, UnsupportedMedia
 
+SMALL = 8 * 2**20  # bytes
+
 
 def opened(source: Path | bytes | Remote) -> OpenSource:
     """Raises InputMissing, and UnsupportedMedia for what is no regular file. The kernel drops bytes held in memory with their
-    last descriptor."""
+    last descriptor: those that are given, and a small recording that lies elsewhere, whose bytes are sooner here than looked at."""
     if isinstance(source, bytes):
-        return OpenFile(_in_memory(source))
-    return OpenFile(_file(source)) if isinstance(source, Path) else OpenRemote(source)
+        return OpenFile(filled([source]))
+    if isinstance(source, Path):
+        return OpenFile(_file(source))
+    return OpenFile(filled(source.blocks())) if source.size <= SMALL else OpenRemote(source)
 
 
 def _file(source: Path) -> int:
@@ -43,24 +47,6 @@ def _file(source: Path) -> int:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise UnsupportedMedia("This is not a file.")
-    return descriptor
-
-
-def scratch() -> int:
-    """A descriptor of an empty file that has no name, in memory where the system can. It is gone when it is closed."""
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create("media")
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())
-
-
-def _in_memory(data: bytes) -> int:
-    descriptor = scratch()
-    with memoryview(data) as left:
-        offset = 0
-        while offset < len(left):
-            offset += os.write(descriptor, left[offset:])
-    os.lseek(descriptor, 0, os.SEEK_SET)
     return descriptor
 
 
@@ -111,6 +97,7 @@ def _recording(read: Read, link: Link, size: int, found: Found) -> Recording:
     damages = _damages(read, link, found)
     broken = sum(stop - start for start, stop in damages) / (link.end - link.start)
     left_out = damages if found.container in (MP4, *LEFT_OUT) else ()
+    left_out = link.tags if found.container is MP3 else left_out  # else a frame is lost behind each
     recording = Recording(found, end, claim, unread=link.unread, broken=broken, left_out=left_out)
     if found.container is AVI and not (claim and claim.cut):
         return replace(recording, absent=absent_packets(read, found.start, link.end))

@@ -187,9 +187,9 @@ class Catalog:
 
     def _served(self, model: Model, task: Task, *, diarized: bool = False) -> tuple[Route, ...]:
         for routes in (model.routes, model.successors, self.embedded.get(task, ())):
-            able = (route for route in routes if route.does(task) and (route.diarizes or not diarized))
-            if there := tuple(route for route in able if not self.gone.knows(route, task)):
-                return there
+            able = [one for one in routes if (not one.tasks or task in one.tasks) and (one.diarizes or not diarized)]
+            if there := self.gone.left(able, task):
+                return tuple(there)
         return ()
 
 

@@ -36,7 +36,11 @@ class GoneRoutes:
         if not known:
             _LOG.warning("%s has no %r for %s any more: whoever is next answers instead", *key)
 
+    def left(self, routes: list[Route], task: Task) -> list[Route]:
+        """Those that are there, as far as one knows."""
+        return [route for route in routes if not self.knows(route, task)] if self._until else routes
+
     def knows(self, route: Route, task: Task) -> bool:
         """Whether it was said a short while ago."""
-        until = self._until.get((route.provider, route.model, task)) if self._until else None
+        until = self._until.get((route.provider, route.model, task))
         return until is not None and self._clock() < until

@@ -29,10 +29,6 @@ class Route(Row):
     languages: tuple[str, ...] = ()
     tasks: tuple[Task, ...] = ()
 
-    def does(self, task: Task) -> bool:
-        """Whether it may be asked for this."""
-        return not self.tasks or task in self.tasks
-
 
 class Prices(Row):
     """US dollars per unit of each dimension; None where the model is not priced by it."""

@@ -2,7 +2,8 @@
 
 Places go to the waiting owner with the least virtual start time (start-time fair queueing: what each was given, in `cost` over its
 weight), and within one owner to who came first. Owners that wait all the time are thus given the same to within one piece of work
-for their weights, and one that comes anew is next, however much the others have brought.
+for their weights, and one that comes anew is next, however much the others have brought. An owner of weight 0 has what
+is left over: a place when nobody else waits for one.
 
 For whom work is done is known wherever it is done: `work_for` tells the context, which threads and tasks inherit.
 """
@@ -28,7 +29,8 @@ RETRY_AFTER = 5  # seconds
 
 @dataclass(frozen=True)
 class Owner:
-    """For whom work is done; nobody in particular by default. One with twice the `weight` gets twice as much."""
+    """For whom work is done; nobody in particular by default. One with twice the `weight` gets twice as much, one with none what
+    nobody else waits for."""
 
     id: str = ""
     weight: int = 1
@@ -141,7 +143,7 @@ class Shares:
         """None where there is a place at once; else who waits for it now, in its owner's line."""
         with self._lock:
             standing = self._owners.setdefault(owner.id, _Standing())
-            standing.weight = max(1, owner.weight)
+            standing.weight = max(0, owner.weight)
             if not standing.waiting:
                 standing.start = max(standing.start, self._virtual_time)
                 if self._may_take(standing):
@@ -172,7 +174,7 @@ class Shares:
         self._free -= 1
         standing.held += 1
         self._virtual_time = max(self._virtual_time, standing.start)
-        standing.start += cost / standing.weight
+        standing.start += cost / max(1, standing.weight)
 
     def _hand_out(self) -> list[tuple[Owner, _Waiter]]:
         given: list[tuple[Owner, _Waiter]] = []
@@ -189,11 +191,11 @@ class Shares:
     def _next(self) -> str | None:
         """The owner whose turn it is, of those that wait and may have another place."""
         ready = [
-            (one.start, one.waiting[0][0], key)
+            (not one.weight, one.start, one.waiting[0][0], key)
             for key, one in self._owners.items()
             if one.waiting and self._may_take(one)
         ]
-        return min(ready)[2] if ready else None
+        return min(ready)[-1] if ready else None
 
     def _forget(self) -> None:
         """What was given while nobody had to wait for it is held against nobody."""

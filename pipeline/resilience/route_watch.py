@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
+from typing import Self
 
 
 class RouteWatch:
-    """`model` is what the last provider that was asked calls the model; empty while nobody was."""
+    """Around the work. `model` is what the last provider that was asked calls the model; empty while nobody was.
+
+    Counts in this context, and in threads that inherit it.
+    """
+
+    __slots__ = ("_token", "model")
 
     def __init__(self) -> None:
         self.model = ""
 
+    def __enter__(self) -> Self:
+        self._token: Token[RouteWatch | None] = _WATCH.set(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _WATCH.reset(self._token)
+
 
 _WATCH: ContextVar[RouteWatch | None] = ContextVar("route_watch", default=None)
-
-
-@contextmanager
-def watched_by(watch: RouteWatch) -> Iterator[None]:
-    """Around the work. Counts in this context, and in threads that inherit it."""
-    token = _WATCH.set(watch)
-    try:
-        yield
-    finally:
-        _WATCH.reset(token)
 
 
 def asking(model: str) -> None:

@@ -123,8 +123,8 @@ def test_served_seconds_differ_by_one_chunk_per_weight_at_most(harness: JobStore
 
 def test_priority_orders_within_an_account_alone(harness: JobStoreHarness) -> None:
     one, two = tenant(harness), tenant(harness)
-    low, normal, urgent = (recording(one, 30, priority=priority) for priority in (-10, 0, 10))
-    others = [recording(two, 30, priority=-10) for _ in range(3)]
+    low, normal, urgent = (recording(one, 30, priority=priority) for priority in (-9, 0, 10))
+    others = [recording(two, 30, priority=-9) for _ in range(3)]
     served = [job_id for job_id, _ in order(harness, 6)]
     assert [job_id for job_id in served if job_id in {low.id, normal.id, urgent.id}] == [urgent.id, normal.id, low.id]
     assert [others[0].account_id == harness.now(Job(id=job_id)).account_id for job_id in served[:4]].count(True) == 2

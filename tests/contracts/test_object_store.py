@@ -84,8 +84,6 @@ def test_what_is_written_comes_back(store: ObjectStore, size: int) -> None:
     blocks = list(store.blocks(KEY))
     assert b"".join(blocks) == content == store.get(KEY)
     assert all(0 < len(block) <= BLOCK_BYTES for block in blocks)
-    with store.local_file(KEY) as path:
-        assert path.read_bytes() == content
     assert keys(store) == [KEY]
 
 
@@ -180,28 +178,13 @@ def test_missing(store: ObjectStore) -> None:
             store.get(missing)
         with pytest.raises(InputMissing):
             next(iter(store.blocks(missing)))
-        with pytest.raises(InputMissing), store.local_file(missing):
+        with pytest.raises(InputMissing), store.recording(missing):
             pass
         store.delete(missing)
     assert keys(store) == ["t/there"]
 
 
-def test_a_local_file_goes_with_its_context(
-    store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
-    (tmp_path / "temporary").mkdir()
-    store.put(KEY, b"sound")
-    with suppress(RuntimeError), store.local_file(KEY) as path:
-        assert path.read_bytes() == b"sound"
-        raise RuntimeError
-    with suppress(InputMissing), store.local_file("t/none"):
-        pass
-    assert list((tmp_path / "temporary").iterdir()) == []
-    assert store.get(KEY) == b"sound"
-
-
-def test_a_recording_is_read_in_ranges_and_nothing_is_copied_until_it_must(
+def test_a_recording_is_read_in_ranges_and_nothing_is_copied(
     store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
@@ -216,11 +199,6 @@ def test_a_recording_is_read_in_ranges_and_nothing_is_copied_until_it_must(
         assert recording.read(MIB - 3, 10) == content[MIB - 3 : MIB + 7]
         assert recording.read(len(content) - 3, 3) == content[-3:]
         assert b"".join(recording.blocks(2 * MIB + 1)) == content[2 * MIB + 1 :]
-        assert list((tmp_path / "temporary").iterdir()) == []
-        for _ in range(2):
-            with recording.whole() as path:
-                assert path.read_bytes() == content
-        assert len(list((tmp_path / "temporary").iterdir())) == 1
         store.put(KEY, b"another")
         with pytest.raises(StorageUnavailable):
             recording.read(0, 5)
@@ -332,7 +310,7 @@ def test_keys_that_are_not_keys(store: ObjectStore) -> None:
             store.delete_prefix(key)
         with pytest.raises(ValueError):
             list(store.list(key))
-    with pytest.raises(ValueError), store.local_file("../a"):
+    with pytest.raises(ValueError), store.recording("../a"):
         pass
 
 

@@ -38,7 +38,7 @@ def seen(
     """What the script saw, by case."""
     if request.param == "up":
         installation: Installation = request.getfixturevalue("installation")
-        yield asked(node_package, f"{installation.url}/v1", installation.key)
+        yield asked(node_package, f"{installation.url}/v1", installation.key, STENOPOOL_WORKERS="1")
         return
     home = tmp_path_factory.mktemp("home")
     (home / "catalog.toml").write_text(CATALOG)
@@ -53,7 +53,7 @@ def seen(
         yield asked(node_package, f"{place.url}/v1", key)
 
 
-def asked(package: Path, url: str, key: str) -> dict[str, Any]:
+def asked(package: Path, url: str, key: str, **more: str) -> dict[str, Any]:
     """Run the script."""
     (package / "talk.wav").write_bytes(SOUND)
     told = {
@@ -61,6 +61,7 @@ def asked(package: Path, url: str, key: str) -> dict[str, Any]:
         "STENOPOOL_URL": url,
         "STENOPOOL_KEY": key,
         "STENOPOOL_BREAK": f"oracle: fail=99 at={LATE}",
+        **more,
     }
     ran = subprocess.run(
         ["node", "client.mjs", "talk.wav"], cwd=package, env=told, capture_output=True, text=True, timeout=180
@@ -145,3 +146,12 @@ def test_models_are_listed(seen: dict[str, Any]) -> None:
     assert "whisper-1" in seen["models"]
     assert seen["model"] == {"id": "whisper-1", "object": "model"}
     assert seen["slashModel"]["code"] == "model_not_found"
+
+
+def test_an_archive_goes_up_in_parts_and_comes_back_as_a_batch(seen: dict[str, Any]) -> None:
+    """With workers behind it, that is: one part broke off on its way and was sent again."""
+    told = seen["archive"]
+    if told is not None:
+        assert (told["status"], told["counts"]) == ("completed", {"total": 6, "completed": 6, "failed": 0})
+        assert told["broken"] == 1
+        assert {name: text.split() for name, text in told["texts"].items()} == {f"r-{n}": SAID for n in range(6)}

@@ -1,4 +1,5 @@
-"""A batch moved on by one step: read, its lines made jobs, those that ended counted, its output written.
+"""A batch moved on by one step: read, its lines made jobs, those that ended counted, its output written. A bulk run is one whose
+lines are the recordings of a bucket, and whose output is written as they are heard.
 
 Each step may be done again by whoever follows one who died: a line becomes a job in one transaction with its row, and what is
 written is written anew. None of it is Celery's: the scheduler calls it.
@@ -8,14 +9,20 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
+from typing import Any
 
 from infra.batches.batch_store import CANCELLED, CANCELLING, COMPLETED, EXPIRED, FINALIZING, VALIDATING
+from infra.batches.bulk_plan import BULK, plan_of
 from infra.database.tables import Batch
 from infra.wiring import Services
 from pipeline.errors import LeaseLost, NotFound, StenopoolError, WrongState
+from workers.batches.estimate_sources import estimate_sources
+from workers.batches.list_sources import list_sources
 from workers.batches.read_input import read_input
-from workers.batches.start_lines import start_lines
+from workers.batches.start_lines import CapReached, start_lines
 from workers.batches.write_output import write_output
+from workers.batches.write_report import EVERY, write_report
+from workers.batches.write_results import write_results
 
 log = logging.getLogger(__name__)
 
@@ -46,34 +53,63 @@ def _unless_it_fails(services: Services, batch: Batch) -> bool:
 
 
 def _advance(services: Services, batch: Batch) -> bool:
+    bulk = batch.kind == BULK
     if batch.status == VALIDATING:
-        read_input(services, batch)
+        (list_sources if bulk else read_input)(services, batch)
     elif batch.status == FINALIZING:
-        write_output(services, batch)
+        _write(services, batch)
     else:
         return _run(services, batch)
     services.batches.release(batch)
     return True
 
 
+def _write(services: Services, batch: Batch) -> None:
+    if batch.kind == BULK:
+        if not plan_of(batch).dry_run:
+            write_report(services, batch)
+        services.batches.finished(batch, None, None)
+    else:
+        write_output(services, batch)
+
+
 def _run(services: Services, batch: Batch) -> bool:
     if not services.batches.may_run(batch):
         with suppress(WrongState):
-            services.batches.cancel(batch.account_id, batch.id)
+            services.batches.cancel(batch.account_id, batch.id, batch.kind)
     standing = services.batches.standing(batch)
+    if services.batches.rises(batch):
+        services.jobs.raise_batch(batch.id)
     while services.lines.ended(batch, over=standing in STATES):
         pass
     waiting = None
     if standing in STATES:
         _stop(services, batch)
     else:
-        waiting = start_lines(services, batch)
+        waiting = _start(services, batch)
+    writes = batch.kind == BULK and not plan_of(batch).dry_run
+    more = writes and write_results(services, batch)
     if not services.lines.remaining(batch):
         services.batches.finalizing(batch, STATES.get(standing, COMPLETED))
         services.batches.release(batch)
         return True
-    services.batches.release(batch, pause=TRY_AGAIN if waiting else LOOK_AGAIN, waiting=waiting)
-    return False
+    if writes and services.sources.report_due(batch, EVERY):
+        write_report(services, batch)
+    pause = 0.0 if more else TRY_AGAIN if waiting else LOOK_AGAIN
+    services.batches.release(batch, pause=pause, waiting=waiting)
+    return more
+
+
+def _start(services: Services, batch: Batch) -> dict[str, Any] | None:
+    """What is in the way of the next lines, if anything. A bulk run that has cost what it may begins nothing more."""
+    if batch.kind == BULK and plan_of(batch).dry_run:
+        estimate_sources(services, batch)
+        return None
+    try:
+        return start_lines(services, batch)
+    except CapReached as error:
+        services.lines.leave_rest(batch, error.as_dict())
+        return None
 
 
 def _stop(services: Services, batch: Batch) -> None:

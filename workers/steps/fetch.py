@@ -1,4 +1,4 @@
-"""Fetch a job's input from the URL its caller gave, straight into storage."""
+"""Fetch a job's input from the URL its caller gave, or from a bucket, straight into storage."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from infra.database.tables import Media
+from infra.requests.bucket_recording import object_blocks
 from infra.storage import ObjectWriter
 from infra.wiring import Services
 from pipeline.audio.duration.estimate import Ends
 from pipeline.audio.first_look import FirstLook
-from pipeline.errors import DownloadFailed, DownloadInterrupted, EmptyMedia, StenopoolError
+from pipeline.errors import DownloadFailed, DownloadInterrupted, EmptyMedia, MediaTooLarge, StenopoolError
 from workers.job_context import JobContext
 
 TOUCH_SECONDS = 60.0  # an upload nobody touches for an hour is an orphan
@@ -25,12 +26,12 @@ TOO_MANY, SERVER_ERROR = 429, 500  # the answers after which asking again makes 
 
 
 def fetch(context: JobContext) -> JobContext:
-    """The turn with its media attached. Raises OutboundRefused, DownloadFailed, UnsupportedMedia, MediaTooLarge,
+    """The turn with its media attached. Raises OutboundRefused, BucketNotAllowed, DownloadFailed, UnsupportedMedia, MediaTooLarge,
     LimitExceeded, StorageUnavailable, SecretUnreadable."""
     services = context.services
     source = services.secrets.open_object(context.job.source or {})
     services.jobs.start_fetch(context.held.lease)
-    media = services.media.begin(context.job.account_id, filename(source["url"]))
+    media = services.media.begin(context.job.account_id, filename(source))
     with _given_up(services, media):
         return _attached(context, source, media)
 
@@ -39,7 +40,10 @@ def _attached(context: JobContext, source: Mapping[str, Any], media: Media) -> J
     services = context.services
     with services.storage.writer(media.storage_key) as writer:
         sink = _Sink(context, media, writer)
-        _download(services, source, sink)
+        if "s3_uri" in source:
+            _read_bucket(context, source, sink)
+        else:
+            _download(services, source, sink)
         if not writer.bytes:
             raise EmptyMedia()
         if sink.look:
@@ -63,6 +67,15 @@ def _given_up(services: Services, media: Media) -> Iterator[None]:
         raise
 
 
+def _read_bucket(context: JobContext, source: Mapping[str, Any], sink: _Sink) -> None:
+    blocks = object_blocks(context.services, context.job.account_id, source["s3_uri"], source.get("etag"))
+    with contextlib.closing(blocks):
+        for block in blocks:
+            if sink.size + len(block) > context.services.settings.max_upload_bytes:
+                raise MediaTooLarge()
+            sink(block)
+
+
 def _download(services: Services, source: Mapping[str, Any], sink: Callable[[bytes], None]) -> None:
     limit, headers = services.settings.max_upload_bytes, source.get("headers") or {}
     try:
@@ -74,9 +87,10 @@ def _download(services: Services, source: Mapping[str, Any], sink: Callable[[byt
         raise
 
 
-def filename(url: str) -> str | None:
-    """What to call the recording: the last part of the URL's path, never its query, which may hold a signature."""
-    name = PurePosixPath(unquote(urlsplit(url).path)).name
+def filename(source: Mapping[str, Any]) -> str | None:
+    """What to call the recording: the last part of the URL's path, never its query, which may hold a signature; or of the key."""
+    path = source["s3_uri"] if "s3_uri" in source else unquote(urlsplit(source["url"]).path)
+    name = PurePosixPath(path).name
     return "".join(letter for letter in name if letter.isprintable())[:LONGEST_NAME] or None
 
 
@@ -87,6 +101,11 @@ class _Sink:
         self._context, self._media, self._writer = context, media, writer
         self._touched = time.monotonic()
         self.ends, self.look = Ends(), None if context.options.raw else FirstLook()
+
+    @property
+    def size(self) -> int:
+        """How many bytes have come."""
+        return self._writer.bytes
 
     def __call__(self, data: bytes) -> None:
         self._context.held.check()

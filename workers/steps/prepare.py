@@ -37,7 +37,6 @@ def prepare(role: str, context: JobContext, work: Attempt) -> bool:
     profile = cut_profile(context.options, registry)
     queue = CPU if is_local(context.options, registry) else IO
     with services.storage.recording(_media_key(context)) as source, ExitStack() as stack:
-        stack.callback(_count_copy, context, source)
         _take_minutes(context, source)
         stack.enter_context(_told_whole(context, source))
         sound = sound_of(context, source)
@@ -79,10 +78,6 @@ def _told_whole(context: JobContext, source: Path | Remote) -> Iterator[None]:
 
 def _whole_ms(context: JobContext, source: Path | Remote) -> int:
     return samples_to_ms(sound_of(context, source).measure())
-
-
-def _count_copy(context: JobContext, source: Path | Remote) -> None:
-    context.services.metrics.copied.inc(getattr(source, "copied", 0))
 
 
 def _media_key(context: JobContext) -> str:

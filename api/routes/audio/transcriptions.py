@@ -32,7 +32,7 @@ from pipeline.concurrency.stopping import stopped_by
 from pipeline.errors import InvalidRequest, StenopoolError
 from pipeline.options import TranscriptionOptions
 from pipeline.quality.omissions import loss
-from pipeline.resilience.route_watch import RouteWatch, watched_by
+from pipeline.resilience.route_watch import RouteWatch
 from pipeline.run import is_local
 from pipeline.transcript import Segment, Transcript
 
@@ -131,7 +131,7 @@ class _Transcription:
             self._bill,
             self._bill.paying_for(self.handed_out, lambda: disconnect.gone),
             stopped_by(disconnect.check),
-            watched_by(self._watch),
+            self._watch,
         ):
             transcript = self._transcribed(disconnect, hand_out)
             self._bill.settle_heard(transcript)

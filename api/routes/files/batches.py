@@ -43,6 +43,7 @@ async def create(request: Request, context: Context, caller: Caller) -> Response
         keep_seconds=fields.output_expires_after.seconds if fields.output_expires_after else None,
         metadata=fields.metadata,
         request_id=request.state.request_id,
+        complete_by=fields.complete_by,
     )
     once = idempotency(key, "POST /v1/batches", fields.model_dump(mode="json"), batch_object)
     batch, replayed = await context.query(partial(context.services.batches.create, new, once))

@@ -12,6 +12,10 @@ virtual time V) and moves the account's time to S + cost / weight. V is the late
 Cost is in milliseconds of sound: a chunk's own; for preparing, a twentieth of the recording and its first minute, which is often
 heard with it; a flat sum for a download; little for stitching; one second more for each (migration 0007).
 
+Before all that come the lanes: what is in the archive lane (see `archive_lane`) is next only when nobody has anything else that
+could be claimed, and has virtual times of its own, so that what an account was given of the rest is held against none of its
+other work.
+
 Within an account, the higher priority first, and then three turns in four go to the shortest recording and the fourth to the
 oldest. A short recording so waits for at most one piece of its owner's archive; and the archive, however many short ones come,
 gets every fourth piece and ends: aging by turns and not by the clock, because in a long backlog everything is old.
@@ -54,6 +58,7 @@ from sqlmodel import col
 from infra.database.clock import now
 from infra.database.session import run
 from infra.database.tables import Account, Share, WaitingWork
+from infra.jobs.queue.archive_lane import in_lane
 from infra.jobs.queue.slow_work import SlowRoom, slow_room
 from infra.keys.tiers import WEIGHTS
 
@@ -83,6 +88,7 @@ class Piece:
     account_id: str
     slow: bool
     cost_ms: int
+    archive: bool
 
 
 def due_now(session: Session, role: str) -> Due:
@@ -94,28 +100,33 @@ def next_piece(session: Session, role: str, now: float, room: SlowRoom, passed: 
     """The one whose turn it is, without those in `passed`: its row is ours until the transaction ends, and is none that
     somebody else is claiming at this moment.
     """
-    for account, turns in _accounts(session, role, now, room):
-        order = _OLDEST if turns % TO_THE_OLDEST == TO_THE_OLDEST - 1 else _SHORTEST
-        lanes = (False, True) if room.is_open_to(account) else (False,)
-        found = [_first(session, (role, account, slow), now, order, passed) for slow in lanes]
-        if rows := [row for row in found if row is not None]:
-            row = min(rows, key=attrgetter(*order))
-            return Piece(row.job_id, row.idx, account, row.slow, row.cost_ms)
+    accounts = _accounts(session, role, now, room)
+    for archive in (False, True):
+        for account, turns, _, has_normal in sorted(accounts, key=attrgetter("low_start")) if archive else accounts:
+            if not archive and not has_normal:
+                break
+            order = _OLDEST if turns % TO_THE_OLDEST == TO_THE_OLDEST - 1 else _SHORTEST
+            kinds = (False, True) if room.is_open_to(account) else (False,)
+            found = [_first(session, (role, account, slow, archive), now, order, passed) for slow in kinds]
+            if rows := [row for row in found if row is not None]:
+                row = min(rows, key=attrgetter(*order))
+                return Piece(row.job_id, row.idx, account, row.slow, row.cost_ms, archive)
     return None
 
 
 def _accounts(session: Session, role: str, now: float, room: SlowRoom) -> list[Any]:
-    """Those with work that is due, the least served first, and how many turns each has had."""
+    """Those with work that is due, first those that have some outside the archive lane, the least served first; and how many turns
+    each has had."""
     if room.is_open:
         return list(run(session, _WITH_ANY_WORK, {"of_role": role, "at": now, "full": sorted(room.full)}))
     return list(run(session, _WITH_FAST_WORK, {"of_role": role, "at": now}))
 
 
 def _first(
-    session: Session, of: tuple[str, str, bool], now: float, order: tuple[str, ...], passed: Collection[Key]
+    session: Session, of: tuple[str, str, bool, bool], now: float, order: tuple[str, ...], passed: Collection[Key]
 ) -> Any:
-    role, account, slow = of
-    waiting = _FIRST[order]
+    role, account, slow, archive = of
+    waiting = _FIRST[order, archive]
     if passed:
         waiting = waiting.where(tuple_(col(WaitingWork.job_id), col(WaitingWork.idx)).not_in(list(passed)))
     return run(session, waiting, {"of_role": role, "of_account": account, "is_slow": slow, "at": now}).one_or_none()
@@ -138,7 +149,7 @@ def _due(session: Session, role: str, now: float, limit: int, *which: ColumnElem
 def charge(session: Session, role: str, piece: Piece) -> None:
     """Move the account's virtual time on by what it is about to be served. The last thing that a claim locks."""
     of_account = {"of_role": role, "of_account": piece.account_id}
-    run(session, _CHARGE, of_account | {"cost": float(piece.cost_ms), "more": piece.cost_ms})
+    run(session, _CHARGE[piece.archive], of_account | {"cost": float(piece.cost_ms), "more": piece.cost_ms})
 
 
 # Statements are built once: to build one takes many times as long as to run it.
@@ -157,25 +168,35 @@ def _any_due(*, slow: bool) -> Exists:
     )
 
 
-def _with_work(*, slow: bool) -> Select[str, int]:
+def _with_work(*, slow: bool) -> Select[str, int, float, bool]:
     """The accounts that have some which is due; where `slow` counts, too, not of those that are full of it."""
+    normal, archive = (_has_due(slow=slow, archive=archive) for archive in (False, True))
+    columns = (col(Share.account_id), col(Share.turns), col(Share.low_start), normal.label("has_normal"))
+    wanted = select(*columns).where(col(Share.role) == bindparam("of_role"), _BACKLOGGED, or_(normal, archive))
+    start = case((normal, col(Share.start)), else_=col(Share.low_start))
+    return wanted.order_by(case((normal, 0), else_=1), start, col(Share.account_id)).limit(ACCOUNTS)
+
+
+def _has_due(*, slow: bool, archive: bool) -> ColumnElement[bool]:
+    """Whether an account has work in this lane that could be claimed now."""
     role: BindParameter[str] = bindparam("of_role")
     at: BindParameter[float] = bindparam("at")
     theirs = and_(col(WaitingWork.role) == role, col(WaitingWork.account_id) == col(Share.account_id), _BY["shortest"])
-    due: ColumnElement[bool] = exists().where(theirs, ~col(WaitingWork.slow), col(WaitingWork.run_at) <= at)
-    if slow:
-        waits = exists().where(theirs, col(WaitingWork.slow), col(WaitingWork.run_at) <= at)
-        due = or_(due, and_(waits, col(Share.account_id).not_in(bindparam("full", expanding=True))))
-    wanted = select(col(Share.account_id), col(Share.turns)).where(col(Share.role) == role, _BACKLOGGED, due)
-    return wanted.order_by(col(Share.start), col(Share.account_id)).limit(ACCOUNTS)
+    due = and_(theirs, in_lane(archive=archive), col(WaitingWork.run_at) <= at)
+    fast: ColumnElement[bool] = exists().where(due, ~col(WaitingWork.slow))
+    if not slow:
+        return fast
+    waits = exists().where(due, col(WaitingWork.slow))
+    return or_(fast, and_(waits, col(Share.account_id).not_in(bindparam("full", expanding=True))))
 
 
-def _first_by(order: tuple[str, ...]) -> Select[Any]:
-    """Of one account's work of one kind, with all that its place in the order goes by."""
+def _first_by(order: tuple[str, ...], *, archive: bool) -> Select[Any]:
+    """Of one account's work of one kind in one lane, with all that its place in the order goes by."""
     waiting = select(*(getattr(WaitingWork, name) for name in (*order, "slow", "cost_ms"))).where(
         col(WaitingWork.role) == bindparam("of_role"),
         col(WaitingWork.account_id) == bindparam("of_account"),
         col(WaitingWork.slow) == bindparam("is_slow"),
+        in_lane(archive=archive),
         col(WaitingWork.run_at) <= bindparam("at"),
         _BY["oldest" if order == _OLDEST else "shortest"],
     )
@@ -183,28 +204,33 @@ def _first_by(order: tuple[str, ...]) -> Select[Any]:
     return waiting.order_by(*columns).limit(1).with_for_update(skip_locked=True)
 
 
-def _charging() -> Update:
+def _charging(*, archive: bool) -> Update:
     role: BindParameter[str] = bindparam("of_role")
     cost: BindParameter[float] = bindparam("cost", type_=Double())
+    start_of, served_of = ("low_start", "low_served") if archive else ("start", "served")
     others = aliased(Share)
-    served = select(func.coalesce(func.max(col(others.served)), 0.0)).where(col(others.role) == role)
-    latest = served.scalar_subquery()
+    served = select(func.coalesce(func.max(getattr(others, served_of)), 0.0)).where(col(others.role) == role)
+    latest, own = served.scalar_subquery(), getattr(Share, start_of)
     tier = select(col(Account.tier)).where(col(Account.id) == bindparam("of_account")).scalar_subquery()
     weight = case({name: float(weight) for name, weight in WEIGHTS.items()}, value=tier, else_=1.0)
-    start = case((latest > col(Share.start), latest), else_=col(Share.start))
+    start = case((latest > own, latest), else_=own)
     return (
         update(Share)
         .where(col(Share.role) == role, col(Share.account_id) == bindparam("of_account"))
         .values(
-            start=start + cost / weight,
-            served=start,
-            served_ms=col(Share.served_ms) + bindparam("more"),
-            turns=col(Share.turns) + 1,
+            {
+                start_of: start + cost / weight,
+                served_of: start,
+                "served_ms": col(Share.served_ms) + bindparam("more"),
+                "turns": col(Share.turns) + 1,
+            }
         )
     )
 
 
 _DUE = select(now(), _any_due(slow=False), _any_due(slow=True))
 _WITH_FAST_WORK, _WITH_ANY_WORK = _with_work(slow=False), _with_work(slow=True)
-_FIRST: dict[tuple[str, ...], Select[Any]] = {order: _first_by(order) for order in (_SHORTEST, _OLDEST)}
-_CHARGE = _charging()
+_FIRST: dict[tuple[tuple[str, ...], bool], Select[Any]] = {
+    (order, archive): _first_by(order, archive=archive) for order in (_SHORTEST, _OLDEST) for archive in (False, True)
+}
+_CHARGE = {archive: _charging(archive=archive) for archive in (False, True)}

@@ -5,27 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select, text
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from infra.database.clock import read_clock
 from infra.database.tables import Account, Job, Lane, Share, WaitingWork
 from infra.jobs.transitions import Store
-from infra.keys.tiers import WEIGHTS
+from infra.keys.tiers import LOW, WEIGHTS
 from pipeline.lifecycle import JobStatus
 
 LOOK_SECONDS = (
     10.0  # between two looks at the speed; after a longer pause, or one without work, the next look begins anew
 )
 MEMORY_SECONDS = 60.0  # of the speed
+ARCHIVE = "archive"
 
 _LIVE = (JobStatus.QUEUED, JobStatus.PROCESSING)
+_LOW = text("waiting_work.rank >= 10")  # as the partial index says it
 
 
 @dataclass(frozen=True)
 class QueuePlace:
     """`ahead_ms` of sound, in pieces of work that wait now, will be begun before the job's next piece; None: not counted.
+
+    `lane` is the role whose workers it waits for, or ARCHIVE: it waits until they have nothing else to do.
 
     `eta` in epoch seconds: when that will be, at the speed of the last minute; None while nothing is known of it.
     """
@@ -57,8 +61,8 @@ class QueuePositions(Store):
             for role, speed in session.execute(
                 select(col(Lane.role), col(Lane.ms_per_second)).order_by(col(Lane.role))
             ):
-                for job_id, ahead in _ahead(session, role, account_id, wanted - found.keys()).items():
-                    found[job_id] = QueuePlace(role, ahead, time + ahead / speed if speed else None)
+                for job_id, (lane, ahead) in _ahead(session, role, account_id, wanted - found.keys()).items():
+                    found[job_id] = QueuePlace(lane, ahead, time + ahead / speed if speed else None)
         return found
 
     def measure_speed(self) -> None:
@@ -89,27 +93,51 @@ def _until(other: Backlog, starts: float, latest: float) -> int:
     return min(other.waiting_ms, max(0, round((starts - max(other.start, min(latest, starts))) * other.weight)))
 
 
-def _ahead(session: Session, role: str, account_id: str, wanted: set[str]) -> dict[str, int]:
+def _ahead(session: Session, role: str, account_id: str, wanted: set[str]) -> dict[str, tuple[str, int]]:
+    """The lane of each, and what is served before it: of an archive all that waits in the other lane, too."""
     own = _own(session, role, account_id, wanted)
     if not own:
         return {}
-    latest = session.scalar(select(func.max(col(Share.served))).where(col(Share.role) == role)) or 0.0
-    columns = (col(Share.account_id), col(Share.start), col(Share.waiting_ms) + col(Share.slow_ms), col(Account.tier))
+    normal, archive = _backlogs(session, role, archive=False), _backlogs(session, role, archive=True)
+    others_normal = sum(one.waiting_ms for account, one in normal.items() if account != account_id)
+    found = {}
+    for job_id, (own_ms, is_archive) in own.items():
+        accounts = dict(archive if is_archive else normal)
+        latest = session.scalar(_latest(role, archive=is_archive)) or 0.0
+        mine = accounts.pop(account_id, Backlog(latest, 0, 1))
+        ahead = ahead_of(mine, own_ms, list(accounts.values()), latest)
+        found[job_id] = (ARCHIVE, ahead + others_normal) if is_archive else (role, ahead)
+    return found
+
+
+def _latest(role: str, *, archive: bool) -> Select[float | None]:
+    served = col(Share.low_served) if archive else col(Share.served)
+    return select(func.max(served)).where(col(Share.role) == role)
+
+
+def _backlogs(session: Session, role: str, *, archive: bool) -> dict[str, Backlog]:
+    """What waits of each account in one lane: all of it is counted as it moves, and of that the archive's part is summed."""
+    low = select(col(WaitingWork.account_id), func.sum(col(WaitingWork.cost_ms)))
+    low = low.where(col(WaitingWork.role) == role, _LOW).group_by(col(WaitingWork.account_id))
+    lows = {account: int(ms) for account, ms in session.execute(low)}
+    columns = (col(Share.account_id), col(Share.low_start) if archive else col(Share.start))
+    waiting = col(Share.waiting_ms) + col(Share.slow_ms)
     backlogged = (
-        select(*columns)
+        select(*columns, waiting, col(Account.tier))
         .join(Account, col(Account.id) == col(Share.account_id))
         .where(col(Share.role) == role, col(Share.pieces) + col(Share.slow_pieces) > 0)
     )
-    all_of_them = {
-        account: Backlog(start, ms, WEIGHTS.get(tier, 1)) for account, start, ms, tier in session.execute(backlogged)
-    }
-    mine = all_of_them.pop(account_id, Backlog(latest, 0, 1))
-    others = list(all_of_them.values())
-    return {job_id: ahead_of(mine, own_ms, others, latest) for job_id, own_ms in own.items()}
+    found = {}
+    for account, start, ms, tier in session.execute(backlogged):
+        mine = lows.get(account, 0) if archive else ms - lows.get(account, 0)
+        if mine > 0:
+            found[account] = Backlog(start, mine, WEIGHTS.get(tier, 1))
+    return found
 
 
-def _own(session: Session, role: str, account_id: str, wanted: set[str]) -> dict[str, int]:
-    """What of the account's own work comes before each wanted job's next piece, as the shortest goes first."""
+def _own(session: Session, role: str, account_id: str, wanted: set[str]) -> dict[str, tuple[int, bool]]:
+    """What of the account's own work comes before each wanted job's next piece, as the shortest goes first; and whether that
+    piece is in the archive lane."""
     order = (col(WaitingWork.rank), col(WaitingWork.size_ms), col(WaitingWork.since), col(WaitingWork.job_id))
     grouped = (
         select(*order, func.sum(col(WaitingWork.cost_ms)))
@@ -117,10 +145,10 @@ def _own(session: Session, role: str, account_id: str, wanted: set[str]) -> dict
         .group_by(*order)
         .order_by(*order)
     )
-    before, found = 0, dict[str, int]()
-    for *_, job_id, cost in session.execute(grouped):
+    before, found = 0, dict[str, tuple[int, bool]]()
+    for rank, *_, job_id, cost in session.execute(grouped):
         if job_id in wanted:
-            found.setdefault(job_id, before)
+            found.setdefault(job_id, (before, rank >= -LOW))
         before += int(cost)
     return found
 

@@ -23,10 +23,11 @@ KEPT = frozenset(
     {
         "task", "model", "language", "languages", "response_format", "timestamp_granularities", "temperature", "stream",
         "channels", "audio_track", "range", "speech_gate", "speakers", "speed", "input_format", "input_sample_rate",
-        "input_channels", "priority", "max_cost", "timeout_seconds", "retention_seconds", "on_chunk_failure", "on_provider_outage",
+        "input_channels", "priority", "complete_by", "max_cost", "timeout_seconds", "retention_seconds", "on_chunk_failure",
+        "on_provider_outage",
     }
 )  # fmt: skip
-GONE = frozenset({"filename", "url", "sha256"})  # of its input
+GONE = frozenset({"filename", "url", "s3_uri", "sha256"})  # of its input
 
 
 class Clearing(Store):

@@ -7,15 +7,14 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 
-from pipeline.audio.access.front_index import Reordered, reordered
+from pipeline.audio.access.entry import Entry, Span
+from pipeline.audio.access.reading_order import in_order
 from pipeline.audio.access.remote import RANGE_BYTES, Ranges, Remote
-from pipeline.audio.containers.table import CAF, MP3, MP4, OGG, WAVPACK, Found
-from pipeline.audio.mp4_boxes import index_is_last
+from pipeline.audio.access.scratch import scratch, write_all
+from pipeline.audio.containers.table import Found
+from pipeline.audio.step_budget import StepBudget, TooManySteps, refusal
 
-# What ffmpeg reads worse from a pipe, where it cannot look at the end first: the padding behind the last sample, the length, the
-# table of packets.
-_BLOCK = 64 * 1024  # bytes
-_WANTS_LEAPS = (MP3, OGG, WAVPACK, CAF)
+_FRONT, _BACK = 8 * 2**20, 4 * 2**20  # bytes that ffmpeg looks at before it says what a file is, and how long
 
 
 class OpenSource(ABC):
@@ -28,6 +27,10 @@ class OpenSource(ABC):
         """Bytes of it: none behind its end, wherever a header may point."""
 
     @abstractmethod
+    def blocks(self, start: int, end: int) -> Iterator[bytes]:
+        """All bytes from there to there."""
+
+    @abstractmethod
     def close(self) -> None:
         """Let go of it."""
 
@@ -35,20 +38,33 @@ class OpenSource(ABC):
         """A file at its beginning for ffmpeg to read; None: it gets `passing` through a pipe."""
         return None
 
+    def ends(self) -> int | None:
+        """A file of the same size with the same front and back, for ffmpeg to say what it is; None where there is a whole one.
+        Close it."""
+        return None
+
     def is_at_hand(self, _end: int) -> bool:
         """Whether all bytes up to there can be read in any order, and nobody waits for them."""
         return True
 
-    def passing(self, found: Found, end: int) -> Iterator[bytes]:
-        """All bytes of what was found, up to `end`, 0 for its own, in an order in which they can be read at once."""
-        at, stop = found.start, end or self.size
-        while data := self.read(at, min(_BLOCK, stop - at)) if at < stop else b"":
-            yield data
-            at += len(data)
+    def passing(self, found: Found, end: int, entry: Entry | None = None) -> Iterator[bytes]:
+        """All bytes of what was found, up to `end`, 0 for its own, in an order in which they can be read at once; or from the entry
+        on."""
+        for span in self.order(found, end, entry):
+            if isinstance(span, bytes):
+                yield span
+            else:
+                yield from self.blocks(*span)
 
-    def passes(self, _found: Found) -> bool:
-        """Whether it is decoded as it should be."""
-        return True
+    def order(self, found: Found, end: int, entry: Entry | None = None) -> Sequence[Span]:
+        """What passes. Raises UnsupportedMedia where there is no such order, or it takes too many steps to find."""
+        stop = end or self.size
+        if entry:
+            return [*entry.head, (entry.at, stop if entry.end is None else entry.end)]
+        try:
+            return in_order(StepBudget.for_file().counted(self.read), found, stop, self.size)
+        except TooManySteps as error:
+            raise refusal() from error
 
 
 def without(blocks: Iterable[bytes], at: int, left_out: Sequence[tuple[int, int]]) -> Iterator[bytes]:
@@ -79,6 +95,11 @@ class OpenFile(OpenSource):
     def read(self, offset: int, length: int) -> bytes:
         return os.pread(self._descriptor, length, offset) if 0 <= offset < self.size else b""
 
+    def blocks(self, start: int, end: int) -> Iterator[bytes]:
+        while start < end and (block := self.read(start, min(RANGE_BYTES, end - start))):
+            yield block
+            start += len(block)
+
     def descriptor(self) -> int:
         os.lseek(self._descriptor, 0, os.SEEK_SET)  # the place in the file is shared with the ffmpeg before
         return self._descriptor
@@ -92,7 +113,6 @@ class OpenRemote(OpenSource):
 
     def __init__(self, remote: Remote) -> None:
         self._remote, self._ranges = remote, Ranges(remote)
-        self._orders: dict[int, Reordered | None] = {}  # by where the MP4 begins
         self.size = remote.size
 
     def read(self, offset: int, length: int) -> bytes:
@@ -102,29 +122,7 @@ class OpenRemote(OpenSource):
         """Its first range has been looked at before."""
         return end <= RANGE_BYTES
 
-    def passing(self, found: Found, end: int) -> Iterator[bytes]:
-        stop = end or self.size
-        order = self._order(found) if self._is_index_last(found) else None
-        for span in order.spans(found.start, stop) if order else [(found.start, stop)]:
-            if isinstance(span, bytes):
-                yield span
-            else:
-                yield from self._bytes(*span)
-
-    def passes(self, found: Found) -> bool:
-        return found.container not in _WANTS_LEAPS and (
-            not self._is_index_last(found) or self._order(found) is not None
-        )
-
-    def _is_index_last(self, found: Found) -> bool:
-        return found.container is MP4 and index_is_last(self.read, found.start, self.size)
-
-    def _order(self, found: Found) -> Reordered | None:
-        if found.start not in self._orders:
-            self._orders[found.start] = reordered(self.read, found.start, self.size)
-        return self._orders[found.start]
-
-    def _bytes(self, start: int, end: int) -> Iterator[bytes]:
+    def blocks(self, start: int, end: int) -> Iterator[bytes]:
         left = end - start
         if left <= 0:
             return
@@ -133,6 +131,15 @@ class OpenRemote(OpenSource):
             left -= len(block)
             if left <= 0:
                 return
+
+    def ends(self) -> int:
+        descriptor = scratch()
+        os.truncate(descriptor, self.size)
+        for at in (0, max(0, self.size - _BACK)):
+            os.lseek(descriptor, at, os.SEEK_SET)
+            write_all(descriptor, self._remote.read(at, min(self.size - at, _FRONT)))
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        return descriptor
 
     def close(self) -> None:
         """Nothing is held."""

@@ -6,8 +6,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Protocol
 
 RANGE_BYTES = 2**20
@@ -28,10 +26,6 @@ class Remote(Protocol):
 
     def blocks(self, offset: int = 0) -> Iterator[bytes]:
         """All bytes from there on."""
-        ...
-
-    def whole(self) -> AbstractContextManager[Path]:
-        """A copy on this machine, for what can only be read with leaps."""
         ...
 
 

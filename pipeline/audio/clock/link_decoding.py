@@ -7,24 +7,29 @@ decoded once more from its beginning, followed frame by frame, and what was hand
 from __future__ import annotations
 
 import math
+import os
 import subprocess
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from pipeline.audio.access.entry import Entry
 from pipeline.audio.access.open_source import OpenSource, without
 from pipeline.audio.clock.edited import Edited
 from pipeline.audio.clock.mixdown import Mixdown
 from pipeline.audio.clock.placement import Piece
 from pipeline.audio.clock.plain_samples import PlainSamples
 from pipeline.audio.clock.skip import Skip, skip_before
-from pipeline.audio.clock.stated_length import Heard, lacking
+from pipeline.audio.clock.stated_length import Heard, lacking, tells_by_end
 from pipeline.audio.clock.stream_clock import Leap, Run, StreamClock
 from pipeline.audio.containers.table import (
     AAC,
     AC3,
+    AIFF,
     AMR,
+    AU,
     AVI,
+    CAF,
     DTS,
     EAC3,
     MATROSKA,
@@ -33,17 +38,18 @@ from pipeline.audio.containers.table import (
     OGG,
     W64,
     WAV,
+    WAVPACK,
 )
 from pipeline.audio.containers.wav_format import plain_sound
 from pipeline.audio.duration.truncation import STREAMED
-from pipeline.audio.ffmpeg.arguments import SAMPLE_RATE, Picked, decode_arguments
+from pipeline.audio.ffmpeg.arguments import SAMPLE_RATE, Picked, decode_arguments, list_arguments
 from pipeline.audio.ffmpeg.binary import Ffmpeg, find_ffmpeg
 from pipeline.audio.ffmpeg.cpu_affinity import keep_together
 from pipeline.audio.ffmpeg.decoder_progress import DecoderProgress
 from pipeline.audio.ffmpeg.error_mapping import failure, refuse_strange
 from pipeline.audio.ffmpeg.feeder import Feeder
 from pipeline.audio.ffmpeg.frame_events import JITTER, FrameEvents, beginning, is_surprise
-from pipeline.audio.ffmpeg.log_parser import AudioStream
+from pipeline.audio.ffmpeg.log_parser import AudioStream, Log
 from pipeline.audio.ffmpeg.process import BLOCK_BYTES, STALL_SECONDS, Child
 from pipeline.audio.ffmpeg.sandbox import Level, sandbox_level
 from pipeline.audio.joined.lost_pieces import as_free_space
@@ -60,9 +66,11 @@ _UNSTATED_DELAY = {
     ("mp3", "mp3"): 1105, ("wav", "mp3"): 1105, ("w64", "mp3"): 1105, ("avi", "mp3"): 1105, ("aac", "aac"): 1024
 }  # fmt: skip
 _UNSTAMPED = (MP3, AAC, AC3, EAC3, DTS, AMR, WAV, W64, AVI)  # ffmpeg reckons their stamps from bytes or headers
+_NEAR = 0.2  # seconds that a stamp may be off where samples are counted: a decoder that has just begun may lag a block behind
+_COUNTED = (*_UNSTAMPED, AIFF, AU, CAF, WAVPACK)  # those, and whose stamps count what comes
 _FROM_ZERO = (MP4, MATROSKA)  # whose clock begins at zero, whenever the sound does; others are moved there
 
-Count = Callable[[float], int | None]
+EntryBefore = Callable[[int], Entry | bool]  # up to that sample of the input; True: ffmpeg finds the place by itself
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +106,7 @@ class LinkDecoding:
         self._absent = recording.absent[track] if track < len(recording.absent) else ()
         self._child: Child | PlainSamples | None = None
         self._pending = b""
+        self._listing = Log()  # what ffmpeg said of all of it
         self._first_stamp = math.nan  # of the first sample of all, in seconds
         self._passed = 0  # samples before the first that ffmpeg makes
         self._delivered = 0  # samples, those included
@@ -108,6 +117,7 @@ class LinkDecoding:
         """Wait for the first sound; by then ffmpeg has told what it found. Raises what a decoding raises."""
         child = self._started(followed=False)
         self._pending = child.read()
+        self._listing = child.log
         self._first_stamp = beginning(child.log.printed)
         self.sounds = child.log.sounds
         if 0 < len(self.sounds) <= self._track:
@@ -122,45 +132,42 @@ class LinkDecoding:
         self.most_channels = max(sound.channels, child.log.most_channels)  # a listing may tell of a later format
         return sound
 
-    def skip_to(self, place: int, before: Count | None = None) -> int:
+    def skip_to(self, place: int, entry_before: EntryBefore) -> int:
         """Leave out what comes before `place`, in samples on the link's clock, but for some seconds; how many samples that were.
-        Only for what is known to go on evenly up to there (pipeline.audio.seek); 0 where ffmpeg does not find the place.
-
-        `before`: how many samples of the input come before a stamp, in seconds behind the first, where stamps are rounded.
-        """
+        Only for what is known to go on evenly up to there (pipeline.audio.seek); 0 where the place is not found."""
+        if isinstance(self._child, PlainSamples):
+            self._pending, self._delivered = b"", self._child.skip_to(place)
+            return self._delivered
         rate, begin = self.sounds[self._track].sample_rate, self._first_stamp
-        if math.isnan(begin) or self._is_strange():
+        if self._is_strange() or (self.is_stamped and math.isnan(begin)):
             return 0
-        skip = skip_before(place - round(self._first_place()), stamp=begin, rate=rate, made=self._settings.sample_rate)
-        if skip is None:
+        stamp = 0.0 if math.isnan(begin) else begin
+        skip = skip_before(place - round(self._first_place()), stamp=stamp, rate=rate, made=self._settings.sample_rate)
+        entry = entry_before(skip.latest) if skip else False
+        if skip is None or entry is False:
             return 0
-        if self._finds(skip, before):
+        if self._finds(skip, None if entry is True else entry):
             self._delivered = skip.passed
             return skip.passed
         self.close()
         self._pending = self._started(followed=False).read()
         return 0
 
-    def _finds(self, skip: Skip, before: Count | None) -> bool:
-        if before is None:
-            return skip.begins_at(self._begun(skip, skip.trim))
-        landing = self._begun(skip, "")
-        counted = before(landing - self._first_stamp) if math.isfinite(landing) else None
-        exact = None if counted is None else skip.from_landing(landing, counted)
-        return exact is not None and exact.begins_at(self._begun(skip, exact.trim))
-
-    def _begun(self, skip: Skip, trim: str) -> float:
-        """Start ffmpeg there; the first stamp in seconds, nan where nothing comes. What is complained of before it means nothing:
-        the decoder came from nowhere."""
+    def _finds(self, skip: Skip, entry: Entry | None) -> bool:
+        """Start ffmpeg there. What is complained of before the first sample means nothing: the decoder came from nowhere."""
         self.close()
-        child = self._started(followed=False, skip=skip, trim=trim)
+        child = self._started(followed=False, skip=skip, entry=entry)
         try:
             self._pending = child.read()
         except (AudioStalled, SandboxFailed):
-            return math.nan
+            return False
         while child.log.printed and child.log.printed[0] is None:
             child.log.printed.popleft()
-        return beginning(child.log.printed) if self._pending else math.nan
+        is_counted = entry is not None and entry.before is not None
+        if is_counted and self._found.container in _COUNTED:
+            return bool(self._pending)
+        slack = _NEAR if is_counted else 0.5 / skip.rate
+        return bool(self._pending) and skip.begins_at(beginning(child.log.printed), slack)
 
     def pieces(self) -> Iterator[Piece]:
         """Mono samples in the order of time, each with its place on the link's own clock, which begins at zero."""
@@ -193,9 +200,9 @@ class LinkDecoding:
             self._child.close()
 
     def _started(
-        self, *, followed: bool, wide: bool = False, skip: Skip | None = None, trim: str = ""
+        self, *, followed: bool, wide: bool = False, skip: Skip | None = None, entry: Entry | None = None
     ) -> Child | PlainSamples:
-        self._child = self._as_they_are() or self._launched(followed=followed, wide=wide, skip=skip, trim=trim)
+        self._child = self._as_they_are() or self._launched(followed=followed, wide=wide, skip=skip, entry=entry)
         return self._child
 
     def _as_they_are(self) -> PlainSamples | None:
@@ -208,7 +215,7 @@ class LinkDecoding:
             return None
         return PlainSamples(self._source, sound)
 
-    def _launched(self, *, followed: bool, wide: bool, skip: Skip | None, trim: str) -> Child:
+    def _launched(self, *, followed: bool, wide: bool, skip: Skip | None, entry: Entry | None) -> Child:
         settings = self._settings
         tool = settings.tool or find_ffmpeg()
         seconds = _MOST_SECONDS if settings.max_seconds is None else settings.max_seconds
@@ -219,13 +226,13 @@ class LinkDecoding:
             followed=followed,
             wide=wide,
             stamped=self.is_stamped,
-            seek=skip.seek if skip else None,
-            trim=trim,
+            seek=skip.seek if skip and (entry is None or entry.before is None) else None,
+            trim=skip.trim(entry) if skip else "",
         )
         self._passed = skip.passed if skip else 0
-        descriptor = None if self._left_out else self._source.descriptor()
+        descriptor = None if entry or self._left_out else self._source.descriptor()
         piped = descriptor is None
-        feeder = Feeder(self._passing()) if piped else None
+        feeder = Feeder(self._passing(entry)) if piped else None
         child = Child(
             tool,
             decode_arguments(tool, self._found, picked, end=self._end, piped=piped),
@@ -239,8 +246,8 @@ class LinkDecoding:
         keep_together(child.pid)
         return child
 
-    def _passing(self) -> Iterator[bytes]:
-        blocks = self._source.passing(self._found, self._end)
+    def _passing(self, entry: Entry | None) -> Iterator[bytes]:
+        blocks = self._source.passing(self._found, self._end, entry)
         if not self._left_out:
             return blocks
         hidden = as_free_space if self._found.container is MP4 else without
@@ -259,7 +266,6 @@ class LinkDecoding:
         return bool(self._absent) or is_late or is_surprise(printed)
 
     def _first_place(self) -> float:
-        assert self._child
         first, rate = self._first_stamp, self._settings.sample_rate
         if self.is_stamped:
             return 0.0 if math.isnan(first) else max(first - self._zero, -1.0) * rate
@@ -268,22 +274,19 @@ class LinkDecoding:
     @property
     def _unstated_delay(self) -> float:
         """In samples of the output."""
-        assert self._child
-        sound, log = self.sounds[self._track], self._child.log
-        delay = 0 if log.start else _UNSTATED_DELAY.get((self._found.container.name, sound.codec), 0)
+        sound = self.sounds[self._track]
+        delay = 0 if self._listing.start else _UNSTATED_DELAY.get((self._found.container.name, sound.codec), 0)
         return delay * self._settings.sample_rate / sound.sample_rate
 
     @property
     def _zero(self) -> float:
         """The stamp of the recording's beginning, in seconds."""
-        assert self._child
-        return 0.0 if self._found.container in _FROM_ZERO or self._lacks_begin else self._child.log.start
+        return 0.0 if self._found.container in _FROM_ZERO or self._lacks_begin else self._listing.start
 
     @property
     def _lacks_begin(self) -> bool:
         """Whether damaged pages of an Ogg come before the first sound: unless it was recorded on the air, it counts from zero."""
-        assert self._child
-        damaged = self._child.log.damaged_before and not (self.claim and self.claim.cut)
+        damaged = self._listing.damaged_before and not (self.claim and self.claim.cut)
         return self._found.container is OGG and damaged
 
     def _watched(self, child: Child | PlainSamples) -> Iterator[Piece]:
@@ -367,7 +370,6 @@ class LinkDecoding:
 
     def _said_to_be_missing(self) -> int:
         """In samples, by what the file says of its length; where it leaps it does not know. What is cut off is another matter."""
-        assert self._child
         clock, rate = self.clock, self._settings.sample_rate
         if self._is_cut or self._edited or (clock and clock.closed_up):
             return 0
@@ -378,14 +380,40 @@ class LinkDecoding:
             damaged=bool(damages),
             ends_damaged=clock is not None and clock.in_damage,
         )
-        seconds = lacking(self._found.container, self._child.log, heard)
+        seconds = lacking(self._found.container, self._told_of_all(), heard)
         return round(seconds * rate) if seconds <= (self._settings.max_seconds or _MOST_SECONDS) else 0
+
+    def _told_of_all(self) -> Log:
+        """What ffmpeg says of the recording; what it did not see the end of, it is shown again, with its end."""
+        told = self._listing
+        descriptor = None if told.duration or not tells_by_end(self._found.container) else self._source.ends()
+        if descriptor is None:
+            return told
+        try:
+            with self._listed(descriptor) as child:
+                while child.read():
+                    pass
+        finally:
+            os.close(descriptor)
+        if child.log.duration:
+            self._listing = child.log
+        return self._listing
+
+    def _listed(self, descriptor: int) -> Child:
+        settings, tool = self._settings, self._settings.tool or find_ffmpeg()
+        return Child(
+            tool,
+            list_arguments(tool, self._found, end=self._end),
+            level=settings.level or sandbox_level(),
+            cpu_seconds=_CPU_SECONDS_AT_LEAST,
+            stdin=descriptor,
+            stall_seconds=settings.stall_seconds,
+        )
 
     @property
     def _has_all(self) -> bool:
         """Whether it has reached the length that it states: tags behind the last frame are no frame, and no loss."""
-        assert self._child
-        log = self._child.log
+        log = self._told_of_all()
         return not log.guessed and 0 < log.duration <= self._reached / self._settings.sample_rate + JITTER
 
     @property

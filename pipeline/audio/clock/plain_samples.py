@@ -13,6 +13,7 @@ from pipeline.audio.ffmpeg.log_parser import AudioStream, Log
 from pipeline.audio.ffmpeg.process import BLOCK_BYTES
 
 _CODEC = "pcm_s16le"
+_SAMPLE_BYTES = 2
 
 
 class PlainSamples:
@@ -22,7 +23,8 @@ class PlainSamples:
 
     def __init__(self, source: OpenSource, sound: PlainSound) -> None:
         """The samples of what is open."""
-        self._source, self._at, self._end = source, sound.start, sound.end
+        self._source, self._sound = source, sound
+        self._at, self._end = sound.start, sound.end
         self.log = Log()
         self.log.opened = True
         self.log.tracks = self.log.channels = self.log.most_channels = 1
@@ -33,6 +35,12 @@ class PlainSamples:
         block = self._source.read(self._at, min(size, self._end - self._at)) if self._at < self._end else b""
         self._at += len(block)
         return block
+
+    def skip_to(self, place: int) -> int:
+        """Go on at that sample, or from the beginning where there is none; how many are before it."""
+        at = self._sound.start + _SAMPLE_BYTES * place
+        self._at = at if at < self._end else self._sound.start
+        return (self._at - self._sound.start) // _SAMPLE_BYTES
 
     def close(self) -> None:
         """Nothing is held."""

@@ -17,7 +17,6 @@ _ROUNDED = 500  # ms
 _LEAST_LOST = 0.1  # seconds of damage that may hide a word
 _COMPLAINTS = 3  # of a decoder of bare frames, that mean something wherever they are
 _NEAR_END = 1.5  # seconds; a decoder is so far ahead of what comes out of the filters
-_AHEAD = 0.5  # seconds that it mostly is, and what it complains of may lie behind
 _UNREADABLE = "Another recording follows here in the same file, but it could not be decoded."
 _UNREAD = "Behind the sound the file goes on with {count} bytes that are no recording of a kind that is taken: they were not heard."
 _DAMAGED = "The recording is damaged here: parts of it could not be decoded, and silence stands for them."
@@ -90,7 +89,8 @@ class Report:
         near = round(_NEAR_END * self._rate)
         told = [leap for leap in self._leaps if leap.damaged and is_long(leap, self._rate)]
         places = [at for at in clock.damages if all(not leap.start - near <= at <= leap.end for leap in told)]
-        return [(at, min(end, at + round(_AHEAD * self._rate))) for at in places if at < end]
+        whole = self._rate  # in whole seconds: how far ahead a decoder is when it complains is chance
+        return [(at - at % whole, min(end, at + 2 * whole - at % whole)) for at in places if 0 <= at < end]
 
     def _unstamped_damage(self, link: LinkDecoding) -> Iterator[Caution]:
         """Without stamps nobody knows how much is missing, or even where; where there are some, the leaps have told."""

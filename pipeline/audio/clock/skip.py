@@ -3,43 +3,44 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from pipeline.audio.access.entry import Entry
 from pipeline.audio.clock.mixdown import WINDOW
 
 PREROLL = 2.0  # seconds that a decoder is given before the first sample that is taken: bits kept over, windows
 SETTLING = 10.0  # seconds that are decoded before what was asked for: which channel of two is upside down has been decided by then
-_LEAST = 0.5  # seconds of PREROLL that there must be
-_ROUNDED = 0.002  # seconds that a stamp may be off where stamps are rounded to milliseconds
 
 
 @dataclass(frozen=True)
 class Skip:
-    """`passed` samples of the output are left out, `before` of the input. The first that is taken has the stamp `begins`, give or
-    take `slack`; `trim` tells ffmpeg's atrim which it is. `rate`: of the input."""
+    """`passed` samples of the output are left out, `before` of the input, `rate` a second. The first that is taken has the stamp
+    `stamp`, in samples of the input."""
 
     passed: int
     before: int
-    begins: float
-    trim: str
+    stamp: int
     rate: int
-    slack: float
+
+    @property
+    def latest(self) -> int:
+        """The input sample at which, or before, a decoder has to begin."""
+        return self.before - round(PREROLL * self.rate)
 
     @property
     def seek(self) -> float:
         """Where ffmpeg is sent, in seconds by the stream's stamps."""
-        return self.begins - PREROLL
+        return self.stamp / self.rate - PREROLL
 
-    def begins_at(self, stamp: float) -> bool:
-        """Whether a stamp in seconds is that of the first sample."""
-        return math.isfinite(stamp) and abs(stamp - self.begins) < self.slack
+    def trim(self, entry: Entry | None) -> str:
+        """Tells ffmpeg's atrim which sample is the first that is taken, when it begins at that entry or has been sent somewhere."""
+        if entry is None or entry.before is None:
+            return f"start_pts={self.stamp}"
+        return f"start_sample={self.before - entry.before}"
 
-    def from_landing(self, stamp: float, before: int) -> Skip | None:
-        """The same where stamps are rounded: ffmpeg begins at `stamp`, and so many samples of the input come before it."""
-        left = self.before - before
-        if left < _LEAST * self.rate:
-            return None
-        return replace(self, begins=stamp + left / self.rate, trim=f"start_sample={left}", slack=_ROUNDED)
+    def begins_at(self, stamp: float, slack: float) -> bool:
+        """Whether a stamp in seconds is that of the first sample, give or take `slack` seconds."""
+        return math.isfinite(stamp) and abs(stamp - self.stamp / self.rate) < slack
 
 
 def skip_before(place: int, *, stamp: float, rate: int, made: int) -> Skip | None:
@@ -54,5 +55,4 @@ def skip_before(place: int, *, stamp: float, rate: int, made: int) -> Skip | Non
     if passed <= PREROLL * made:
         return None
     before = passed * rate // made
-    first = round(stamp * rate) + before
-    return Skip(passed, before, first / rate, f"start_pts={first}", rate, 0.5 / rate)
+    return Skip(passed, before, round(stamp * rate) + before, rate)

@@ -25,6 +25,11 @@ class Heard:
     ends_damaged: bool
 
 
+def tells_by_end(container: Container) -> bool:
+    """Whether its length may be known by what stands at its end, or by how far away that is."""
+    return container not in _LIARS
+
+
 def lacking(container: Container, log: Log, heard: Heard) -> float:
     """The seconds that are missing; 0 where nobody can tell. A film may go on without sound."""
     if log.guessed if container not in _STEADY else not heard.damaged:

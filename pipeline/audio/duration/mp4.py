@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from itertools import pairwise
 
 from pipeline.audio.duration.aac import FRAME_SAMPLES, RATES, loudness
 from pipeline.audio.duration.frame_count import ENOUGH_LEVELS, Extent
@@ -47,13 +48,15 @@ def _track(data: bytes, track: Place, movie_scale: int, steps: StepBudget) -> Ex
     return Extent(min(left, shown), rate, levels) if left - shown < _SLACK * FRAME_SAMPLES else None
 
 
-def even_times(index: bytes, steps: StepBudget) -> tuple[int, int]:
+def even_times(index: bytes, steps: StepBudget, *, is_aac: bool) -> tuple[int, int]:
     """(length of every frame but the last, the scale it is told in: units a second) of the only track of sound in an index, which
-    is the content of its box. Raises ValueError, TooManySteps and what else garbage leads to."""
+    is the content of its box; of AAC, its configuration is looked at, too. Raises ValueError, TooManySteps and what else garbage
+    leads to."""
     whole = (0, len(index))
     (media,) = [media for media in _media(index, whole, steps) if _kind(index, media, steps) == b"soun"]
     table = _child(index, _child(index, media, b"minf", steps), b"stbl", steps)
-    _aac_rate(index, _child(index, table, b"stsd", steps))
+    if is_aac:
+        _aac_rate(index, _child(index, table, b"stsd", steps))
     at, end = _child(index, table, b"stts", steps)
     (count,) = struct.unpack_from(">I", index, at + 4)
     steps.take(count)
@@ -61,6 +64,36 @@ def even_times(index: bytes, steps: StepBudget) -> tuple[int, int]:
     lengths = {each for _, each in times[:-1]} | {each for many, each in times[-1:] if many > 1 or len(times) == 1}
     (length,) = lengths
     return length, _timescale(index, _child(index, media, b"mdhd", steps))
+
+
+def chunk_with(index: bytes, sample: int, steps: StepBudget) -> int | None:
+    """Where in the file the run of frames begins in which that one stands, of the only track in an index; None where there are
+    others. Raises as `even_times`."""
+    tracks = _media(index, (0, len(index)), steps)
+    if len(tracks) != 1:
+        return None
+    table = _child(index, _child(index, tracks[0], b"minf", steps), b"stbl", steps)
+    (name, (at, _)) = next(
+        (name, place) for (name, _), place in steps.over(_boxes_of(index, table)) if name in (b"stco", b"co64")
+    )
+    chunk = _chunk_of(index, _child(index, table, b"stsc", steps), sample, steps)
+    width = 4 if name == b"stco" else 8
+    if chunk >= struct.unpack_from(">I", index, at + 4)[0]:
+        raise ValueError
+    return int.from_bytes(index[at + 8 + width * chunk : at + 8 + width * (chunk + 1)], "big")
+
+
+def _chunk_of(index: bytes, runs: Place, sample: int, steps: StepBudget) -> int:
+    """The number of it, from 0."""
+    at, end = runs
+    (count,) = struct.unpack_from(">I", index, at + 4)
+    steps.take(count)
+    rows = list(struct.iter_unpack(">III", index[at + 8 : min(end, at + 8 + 12 * count)]))
+    for (first, each, _), (behind, _, _) in pairwise([*rows, (1 << 40, 0, 0)]):
+        if sample < (behind - first) * each:
+            return int(first - 1 + sample // each)
+        sample -= (behind - first) * each
+    raise ValueError
 
 
 def _media(index: bytes, whole: Place, steps: StepBudget) -> list[Place]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import ffmpeg
@@ -56,6 +57,34 @@ def decode_arguments(tool: Ffmpeg, found: Found, picked: Picked, *, end: int = 0
 
     Out come one or two channels, as the log tells: two where the recording has several.
     """
+    options = _input_options(found)
+    if picked.seek is not None:
+        options |= {"seek_timestamp": 1, "noaccurate_seek": None, "ss": f"{picked.seek:.6f}"}
+    made = {"format": "s16le", "af": _filters(picked), "vn": None, "sn": None, "dn": None, "max_error_rate": 1}
+    return _compiled(_place(tool, found, end, piped=piped), options, f"a:{picked.track}", {**made, "map_metadata": -1})
+
+
+def list_arguments(tool: Ffmpeg, found: Found, *, end: int = 0) -> list[str]:
+    """The same input, which is only told of."""
+    return _compiled(
+        _place(tool, found, end, piped=False), _input_options(found), "a:0", {"format": "null", "c": "copy", "t": 0}
+    )
+
+
+def _compiled(
+    place: tuple[str, str], options: Mapping[str, object], track: str, output: Mapping[str, object]
+) -> list[str]:
+    url, protocols = place
+    source = ffmpeg.input(url, protocol_whitelist=protocols, **options)
+    arguments: list[str] = (
+        source[track]
+        .output("pipe:1", **output)
+        .compile(cmd=[*QUIETLY, "-loglevel", "repeat+verbose", "-max_alloc", str(_MOST_BYTES_AT_ONCE), "-copyts"])
+    )
+    return arguments
+
+
+def _input_options(found: Found) -> dict[str, object]:
     container = found.container
     options: dict[str, object] = {
         "format": container.demuxers.split(",")[0],
@@ -68,23 +97,18 @@ def decode_arguments(tool: Ffmpeg, found: Found, picked: Picked, *, end: int = 0
     }
     if container is MP4:
         options |= {"enable_drefs": 0, "use_absolute_path": 0}  # a track may name another file as its data
-    if picked.seek is not None:
-        options |= {"seek_timestamp": 1, "noaccurate_seek": None, "ss": f"{picked.seek:.6f}"}
-    url, protocols = ("fd:", "fd") if tool.reads_descriptors else ("file:/proc/self/fd/0", "file")
+    return {**options, **found.options}
+
+
+def _place(tool: Ffmpeg, found: Found, end: int, *, piped: bool) -> tuple[str, str]:
+    """Where the input is, and the protocols that lead there. What stands before and behind the recording is hidden: an index counts
+    from where the container begins."""
     if piped:
-        url, protocols = "pipe:0", "pipe"
-    elif (
-        found.start or end
-    ):  # what stands before and behind it is hidden: an index counts from where the container begins
-        url, protocols = f"subfile,,start,{found.start},end,{end},,:{url}", f"subfile,{protocols}"
-    source = ffmpeg.input(url, protocol_whitelist=protocols, **options, **found.options)
-    output = source[f"a:{picked.track}"].output(
-        "pipe:1", format="s16le", af=_filters(picked), vn=None, sn=None, dn=None, map_metadata=-1, max_error_rate=1
-    )
-    arguments: list[str] = output.compile(
-        cmd=[*QUIETLY, "-loglevel", "repeat+verbose", "-max_alloc", str(_MOST_BYTES_AT_ONCE), "-copyts"]
-    )
-    return arguments
+        return "pipe:0", "pipe"
+    url, protocols = ("fd:", "fd") if tool.reads_descriptors else ("file:/proc/self/fd/0", "file")
+    if not found.start and not end:
+        return url, protocols
+    return f"subfile,,start,{found.start},end,{end},,:{url}", f"subfile,{protocols}"
 
 
 def _filters(picked: Picked) -> str:

@@ -47,19 +47,20 @@ _MARKS = (
 class Following:
     """`end`: where the recording ends, tags of its own and all. What follows begins at `begin`, with its tags, and is `found` to be
     something; else there is nothing more. `unread`: bytes that are neither. `broken`: from where to where the recording itself has
-    bytes that are none of its frames or packets, between others that are."""
+    bytes that are none of its frames or packets, between others that are; `tags`: the same of tags and padding."""
 
     end: int
     begin: int
     found: Found | None = None
     unread: int = 0
     broken: tuple[tuple[int, int], ...] = ()
+    tags: tuple[tuple[int, int], ...] = ()
 
 
 def following(read: Read, size: int, first: Found) -> Following:
     """Behind what was `found` in a file of `size` bytes. Never raises, whatever the bytes are."""
     behind = _Behind(read, size, first)
-    return replace(behind.following(), broken=tuple(behind.broken))
+    return replace(behind.following(), broken=tuple(behind.broken), tags=tuple(behind.tags))
 
 
 class _Behind:
@@ -69,7 +70,7 @@ class _Behind:
         self._tries, self._bytes = 0, 0
         followed = FOLLOWED.get(first.container)
         self._programs = followed() if followed else None
-        self.broken = list[tuple[int, int]]()
+        self.broken, self.tags = list[tuple[int, int]](), list[tuple[int, int]]()
 
     def following(self) -> Following:
         behind = self._following()
@@ -99,7 +100,9 @@ class _Behind:
                 return marked
             if again is None or units is None:
                 return self._unread(place)
-            if not found:
+            if found:
+                self.tags.append((reached.end, again))
+            else:
                 self.broken.append((reached.end if self._is_even(reached.end) else place, again))
             reached = walk(self._window, again, units, self._programs)
         return Following(self._size, self._size)

@@ -27,13 +27,15 @@ _MARK = 64  # bytes; no mark is as long
 @dataclass(frozen=True, slots=True)
 class Link:
     """One recording's first byte in the file, and the first behind it. `found`: what it is, where it is not of the first's kind.
-    `unread`: bytes behind it that are no sound, nor tags or padding. `broken`: from where to where in it are none of its frames."""
+    `unread`: bytes behind it that are no sound, nor tags or padding. `broken`: from where to where in it are none of its frames,
+    `tags`: where tags and padding stand between them."""
 
     start: int
     end: int
     found: Found | None = None
     unread: int = 0
     broken: tuple[tuple[int, int], ...] = ()
+    tags: tuple[tuple[int, int], ...] = ()
 
 
 def links(read: Read, size: int, found: Found) -> tuple[Link, ...]:
@@ -51,7 +53,7 @@ def links(read: Read, size: int, found: Found) -> tuple[Link, ...]:
         own = _of_its_kind(read, size, search, now.start) if search else None
         behind = following(read, own.begin if own else size, now)
         own = own if behind.found is None else None
-        rows.append(Link(now.start, (own or behind).end, told, behind.unread, behind.broken))
+        rows.append(Link(now.start, (own or behind).end, told, behind.unread, behind.broken, behind.tags))
         if own:
             now, told = Found(now.container, own.begin, now.options), told and Found(now.container, own.begin)
         elif behind.found:

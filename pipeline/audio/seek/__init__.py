@@ -1,1 +1,1 @@
-"""Whether decoding may begin in the middle of a recording: only where its place on the clock there is proven."""
+"""Where decoding may begin in the middle of a recording: only where its place on the clock there is proven."""

@@ -14,6 +14,8 @@ from api.access.admin_key import is_admin_path
 from api.access.scopes import ANY_KEY, scope_of
 from api.http.request_middleware import PUBLIC
 from api.main import create_app
+from infra.batches.batch_store import NewBatch
+from infra.batches.bulk_plan import BULK, BulkPlan
 from infra.database.ids import new_id
 from infra.database.tables import Receipt
 from infra.keys.scopes import ALL
@@ -150,6 +152,10 @@ def owned(house: House) -> dict[str, tuple[str, str]]:
     upload = house.post("/v1/uploads", json=announced).json()["id"]
     asked = {"input_file_id": file, "endpoint": "/v1/audio/jobs", "completion_window": "24h"}
     batch = house.post("/v1/batches", json=asked).json()["id"]
+    plan = BulkPlan(mode="prefix", uri="s3://calls/in/", output="s3://texts/out/", formats=["srt"], options={})
+    given = {"completion_window": "", "window_seconds": 60, "keep_seconds": None, "metadata": None, "request_id": None}
+    new = NewBatch(house.account_id, None, "/v1/audio/jobs", "", kind=BULK, plan=plan.model_dump(), **given)
+    bulk = house.services.batches.create(new)[0].id
     receipt = new_id("rcpt")
     facts = {"subject": receipt, "task": "transcription", "model": "oracle", "created_at": 0.0, "updated_at": 0.0}
     with house.services.database.write() as session:
@@ -162,6 +168,7 @@ def owned(house: House) -> dict[str, tuple[str, str]]:
         "file_id": (file, f"file-{UNKNOWN}"),
         "upload_id": (upload, f"upload_{UNKNOWN}"),
         "batch_id": (batch, f"batch_{UNKNOWN}"),
+        "bulk_id": (bulk, f"bulk_{UNKNOWN}"),
     }
 
 
@@ -187,6 +194,7 @@ def test_what_is_anothers_is_as_unknown_as_what_never_was(house: House) -> None:
         ("file_id", "/v1/files"),
         ("upload_id", "/v1/uploads"),
         ("batch_id", "/v1/batches"),
+        ("bulk_id", "/v1/audio/bulk"),
     ):
         assert house.get(f"{path}/{things[name][0]}").status_code == 200, "the owner's is still there"
 

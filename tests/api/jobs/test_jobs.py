@@ -144,7 +144,7 @@ BAD_FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"webhook[url]": "http://127.0.0.1/", "webhook[events][]": "all"}, "webhook.events"),
     ({"url": "http://127.0.0.1/a.wav"}, "url"),
     ({"upload_id": "upload_1"}, "upload_id"),
-    ({"s3_uri": "s3://b/k"}, "s3_uri"),
+    ({"s3_uri": "s3://bucket/../k"}, "s3_uri"),
     ({"file_id": "file_1"}, "file_id"),
     ({"task": "speech", "text": "hello", "speed": "9"}, "speed"),
     ({"task": "speech", "text": "hello", "model": "whisper-1"}, "model"),

@@ -136,6 +136,8 @@ def _spoken(response_format: str, text: str) -> str:
     if response_format == "ttml":
         texts = ElementTree.fromstring(text).iter("{http://www.w3.org/ns/ttml}p")
         return "\n".join(" ".join(cue.itertext()) for cue in texts)
+    if response_format == "full_json":
+        return str(json.loads(text)["text"])
     if response_format == "vtt":
         return "\n".join(caption.text for caption in webvtt.from_buffer(io.StringIO(text)))
     assert text.endswith("\n")

@@ -83,6 +83,38 @@ const cases = {
   tooLarge: () => failure(hear({ file: named([new Uint8Array(27_000_000)]) })),
 };
 
+// An upload in parts of which one breaks off, a batch over its file in two dialects, polled, downloaded, matched by custom_id.
+async function archive() {
+  if (!process.env.STENOPOOL_WORKERS) return null;
+  let broken = 0;
+  const fetchOnce = (url, init) => {
+    if (String(url).endsWith("/parts") && broken++ === 1) return Promise.reject(new TypeError("fetch failed"));
+    return fetch(url, init);
+  };
+  const patient = new OpenAI({ baseURL: process.env.STENOPOOL_URL, apiKey: process.env.STENOPOOL_KEY, maxRetries: 2, fetch: fetchOnce });
+  const upload = await patient.uploads.create({ bytes: bytes.length, filename: "talk.wav", mime_type: "audio/wav", purpose: "user_data" });
+  const size = Math.ceil(bytes.length / 3);
+  const parts = [];
+  for (let at = 0; at < bytes.length; at += size) {
+    const data = new File([bytes.subarray(at, at + size)], "part");
+    parts.push((await patient.uploads.parts.create(upload.id, { data })).id);
+  }
+  const { file } = await patient.uploads.complete(upload.id, { part_ids: parts });
+  const where = (n) => (n % 2 ? { file_id: file.id } : { upload_id: upload.id });
+  const line = (n) => ({ custom_id: `r-${n}`, method: "POST", url: "/v1/audio/transcriptions", body: { model, ...where(n) } });
+  const lines = Array.from({ length: 6 }, (_, n) => JSON.stringify(line(n))).join("\n");
+  const input = await client.files.create({ file: new File([lines], "in.jsonl"), purpose: "batch" });
+  let batch = await client.batches.create({ input_file_id: input.id, endpoint: "/v1/audio/transcriptions", completion_window: "24h" });
+  while (!["completed", "failed", "expired", "cancelled"].includes(batch.status)) {
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    batch = await client.batches.retrieve(batch.id);
+  }
+  const told = (await (await client.files.content(batch.output_file_id)).text()).trim().split("\n").map((one) => JSON.parse(one));
+  const texts = Object.fromEntries(told.map((one) => [one.custom_id, one.response.body.text]));
+  return { status: batch.status, counts: batch.request_counts, broken: broken - 3, texts };
+}
+cases.archive = archive;
+
 const results = {};
 for (const [name, run] of Object.entries(cases)) results[name] = await run();
 process.stdout.write(JSON.stringify(results));

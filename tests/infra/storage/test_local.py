@@ -6,8 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,6 @@ import pytest
 from infra.storage import open_storage
 from infra.storage.base import disk_errors
 from infra.storage.local import LocalStorage
-from infra.storage.temp_copy import PREFIX, YOUNG_SECONDS, temp_copy
 from pipeline.errors import InputMissing, InvalidRequest, StorageFull, StorageUnavailable
 
 KEY = "t/acct_1/media/med_1"
@@ -149,29 +146,3 @@ def test_a_reader_goes_on_while_its_object_is_replaced_or_deleted(tmp_path: Path
     store.put(KEY, b"new")
     store.delete(KEY)
     assert len(first) + sum(map(len, blocks)) == 3_000_000
-
-
-def test_a_fetched_file_of_a_killed_process_goes_with_the_next(tmp_path: Path) -> None:
-    orphan, foreign = tmp_path / f"{PREFIX}dead", tmp_path / "other"
-    for path in (orphan, foreign):
-        path.write_bytes(b"x")
-        os.utime(path, (0, 0))
-    (tmp_path / f"{PREFIX}just-made").write_bytes(b"")
-    with temp_copy(iter([b"a", b"b"]), tmp_path) as path:
-        assert path.read_bytes() == b"ab"
-        os.utime(path, (time.time() - YOUNG_SECONDS - 1,) * 2)
-        with temp_copy(iter([b"c"]), tmp_path) as second:
-            assert second.read_bytes() == b"c"
-            assert path.exists()  # old, but in use
-        assert not orphan.exists()
-    assert left(tmp_path) == ["other", f"{PREFIX}just-made"]
-
-
-def test_a_fetch_that_fails_leaves_no_file(tmp_path: Path) -> None:
-    def blocks() -> Iterator[bytes]:
-        yield b"x"
-        raise StorageUnavailable
-
-    with pytest.raises(StorageUnavailable), temp_copy(blocks(), tmp_path):
-        pass
-    assert left(tmp_path) == []

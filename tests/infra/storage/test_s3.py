@@ -75,7 +75,6 @@ def test_every_call_of_the_protocol_is_typed(moto_s3: S3Server, monkeypatch: pyt
         "get": lambda: store.get(KEY),
         "blocks": lambda: list(store.blocks(KEY)),
         "recording": lambda: store.recording(KEY).__enter__(),
-        "local_file": lambda: store.local_file(KEY).__enter__(),
         "size": lambda: store.size(KEY),
         "delete": lambda: store.delete(KEY),
         "delete_prefix": lambda: store.delete_prefix("t"),

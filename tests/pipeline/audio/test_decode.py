@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from pipeline.audio.decode import AudioFacts, Decoding, decode
 from pipeline.audio.ffmpeg.binary import Ffmpeg, find_ffmpeg
 from pipeline.audio.ffmpeg.sandbox import Level
+from pipeline.audio.mpeg_frames import mpeg_audio_frame
 from pipeline.errors import (
     DamagedMedia,
     EmptyMedia,
@@ -295,7 +297,8 @@ def test_the_limit_of_length_is_exact(recordings: Path) -> None:
 
 
 def long_sound(minutes: int = 30) -> bytes:
-    return wav(tones(16_000, seconds=60).tobytes() * minutes)
+    """Its header was never finished: else it would be read without ffmpeg."""
+    return wav(tones(16_000, seconds=60).tobytes() * minutes, data_size=0xFFFFFFFF)
 
 
 @pytest.mark.processes
@@ -306,9 +309,28 @@ def test_a_long_recording_is_stopped_at_its_limit(nothing_left: None, level: Lev
 
 
 @pytest.mark.processes
+def test_tags_between_the_frames_of_an_mp3_cost_no_frame(recordings: Path) -> None:
+    """As in the segments of a stream, each with a tag in front."""
+    data = (recordings / "tagless.mp3").read_bytes()
+    frames = list(_frames(data))
+    segments = [data[frames[at] : frames[min(at + 10, len(frames) - 1)]] for at in range(0, len(frames) - 1, 10)]
+    with decode(b"".join(segments)) as plain, decode(b"".join(id3_tag(300) + one for one in segments)) as tagged:
+        assert b"".join(plain) == b"".join(tagged)
+        assert not tagged.findings.warnings
+
+
+def _frames(data: bytes) -> Iterator[int]:
+    at = 0
+    while frame := mpeg_audio_frame(data, at):
+        yield at
+        at += frame[0]
+    yield at
+
+
+@pytest.mark.processes
 def test_the_last_frame_of_a_caf_without_loss_is_heard_whole(tmp_path: Path) -> None:
     source = tmp_path / "a.wav"
-    source.write_bytes(wav(tones(16_000, 3).tobytes()))
+    source.write_bytes(wav(tones(16_000, 3, ONSETS[:2]).tobytes()))
     ffmpeg("-i", source, "-c:a", "alac", tmp_path / "a.caf")
     with decode(tmp_path / "a.caf") as sound:
         assert sum(map(len, sound)) == 2 * 3 * 16_000

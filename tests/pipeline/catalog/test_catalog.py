@@ -9,6 +9,8 @@ from pipeline.catalog.model import Route
 from pipeline.catalog.toml_file import load_catalog
 from pipeline.errors import CatalogBroken, ModelNotFound, ModelUnavailable, UnsupportedLanguage, UnsupportedValue
 from pipeline.options import TranscriptionOptions
+from pipeline.provider_protocol import OPENAI_VOICES
+from pipeline.providers.gemini import GEMINI_VOICES
 
 TOKENS = {"million_audio_tokens_in": "6.00", "million_text_tokens_in": "2.50", "million_text_tokens_out": "10.00"}
 PROMISED: dict[str, tuple[set[str], dict[str, str]]] = {
@@ -414,3 +416,48 @@ def test_whispers_that_know_english_only(name: str, english: bool, tmp_path: Pat
     assert load_catalog(write(tmp_path, by_route), embedded_engines="off").languages("x") == (
         ("en",) if english else ()
     )
+
+
+def test_what_follows_a_model_that_is_gone(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        """
+        [models.whisper-1]
+        successors = [
+            { provider = "oracle", model = "both", languages = "whisper" },
+            { provider = "oracle", model = "hears", tasks = ["transcription"] },
+            { provider = "groq", model = "without a key" },
+        ]
+        """,
+    )
+    catalog = load_catalog(path, embedded_engines="auto", stock=DIARIZING)
+    for task, left in (("transcription", ["both", "hears"]), ("translation", ["both"])):
+        for route in catalog.routes("whisper-1", task):
+            catalog.gone.note(route, task)
+        assert [route.model for route in catalog.routes("whisper-1", task)] == left
+    shipped = load_catalog(None, embedded_engines="auto", stock=DIARIZING)
+    for model in shipped.ending():
+        for route in model.routes:
+            shipped.gone.note(route, model.tasks[0])
+        assert [route.model for route in shipped.served(model.id, model.tasks[0])] == (
+            ["gpt-transcribe"] if "transcription" in model.tasks else ["espeak-ng"]
+        )
+    broken = write(tmp_path, '[models.whisper-1]\nsuccessors = [{ provider = "nobody", model = "x" }]')
+    with pytest.raises(CatalogBroken, match="nobody"):
+        load_catalog(broken, embedded_engines="auto")
+
+
+def test_every_voice_of_a_vendors_has_one_that_all_know() -> None:
+    catalog = load_catalog(None, embedded_engines="auto")
+    assert set(GEMINI_VOICES) <= set(catalog.nearest_voices)
+    assert set(catalog.nearest_voices.values()) <= set(OPENAI_VOICES)
+
+
+def test_speakers_are_told_apart_by_whoever_is_left() -> None:
+    catalog = load_catalog(None, embedded_engines="auto", stock=DIARIZING)
+    asked = TranscriptionOptions(model="gpt-4o-transcribe-diarize", response_format="diarized_json")
+    (route,) = catalog.routes_for(asked)
+    catalog.gone.note(route, "transcription")
+    with pytest.raises(UnsupportedValue, match="`diarizes = true`"):
+        catalog.routes_for(asked)
+    assert catalog.routes_for(asked.model_copy(update={"channels": "separate"}))

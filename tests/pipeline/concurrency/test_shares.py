@@ -254,3 +254,20 @@ def test_a_context_knows_for_whom_it_works() -> None:
 
     assert asyncio.run(both()) == [A, B]
     assert current_owner() == Owner()
+
+
+def test_who_has_no_weight_has_what_nobody_else_waits_for() -> None:
+    """An archive's pieces at an engine, beside requests: no further one of them begins while anybody waits."""
+
+    async def play() -> list[Owner]:
+        crowd, archive = Crowd(Shares(1)), Owner("archive", 0)
+        for _ in range(3):
+            await crowd.arrive(archive, 0.1)
+        for _ in range(2):
+            await crowd.arrive(A, 30.0)
+            await crowd.arrive(B, 30.0)
+        while crowd.holding:
+            await crowd.end(0)
+        return crowd.served
+
+    assert [owner.id for owner in asyncio.run(play())] == ["archive", "a", "b", "a", "b", "archive", "archive"]

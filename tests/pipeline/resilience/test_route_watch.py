@@ -3,12 +3,11 @@
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 
-from pipeline.resilience.route_watch import RouteWatch, asking, watched_by
+from pipeline.resilience.route_watch import RouteWatch, asking
 
 
 def test_the_last_one_who_was_asked_is_told_from_threads_too() -> None:
-    watch = RouteWatch()
-    with watched_by(watch), ThreadPoolExecutor(1) as threads:
+    with RouteWatch() as watch, ThreadPoolExecutor(1) as threads:
         assert watch.model == ""
         asking("first")
         assert watch.model == "first"
@@ -17,8 +16,7 @@ def test_the_last_one_who_was_asked_is_told_from_threads_too() -> None:
 
 
 def test_nobody_watches() -> None:
-    watch = RouteWatch()
-    with watched_by(watch):
+    with RouteWatch() as watch:
         asking("first")
     asking("second")
     assert watch.model == "first"

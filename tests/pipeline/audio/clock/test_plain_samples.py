@@ -16,6 +16,7 @@ from tests.pipeline.audio.access.test_remote import Elsewhere
 from tests.pipeline.audio.sounds import tones, wav
 
 SOUND = tones(16_000).tobytes()
+MINUTE = 60 * 16_000  # samples
 
 
 def chunk(name: bytes, content: bytes) -> bytes:
@@ -84,6 +85,23 @@ def test_a_decoder_hears_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_limit_of_length_holds() -> None:
     with pytest.raises(MediaTooLong), decode(wav(SOUND), max_seconds=1) as sound:
         list(sound)
+
+
+@pytest.mark.usefixtures("no_ffmpeg")
+@pytest.mark.parametrize("begin", [0, MINUTE - 1, MINUTE, MINUTE + 7, 2 * MINUTE])
+def test_a_part_far_in_is_read_from_where_it_begins(begin: int) -> None:
+    whole = SOUND * (2 * MINUTE // len(SOUND) * 2 + 1)
+    with decode(wav(whole), begin=begin) as sound:
+        pieces = list(sound.pieces())
+    at = begin if begin >= MINUTE else 0
+    assert pieces[0][0] == at
+    assert b"".join(pcm for _, pcm in pieces) == whole[2 * at :]
+
+
+@pytest.mark.usefixtures("no_ffmpeg")
+def test_a_part_behind_the_end_is_looked_for_in_all_of_it() -> None:
+    with decode(wav(SOUND), begin=2 * MINUTE) as sound:
+        assert b"".join(sound) == SOUND
 
 
 @pytest.mark.parametrize(

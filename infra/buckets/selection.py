@@ -1,0 +1,129 @@
+"""Which of the objects in a bucket are meant: `include` and `exclude` as rclone reads them, recordings only where nothing is said.
+
+`*` is anything but a slash, `**` anything, `?` one letter, `[a-z]` one of these, `{a,b}` one of those. A pattern that begins with a
+slash is the whole path; any other one matches from any folder on. Each letter of a path is looked at once, whatever the
+pattern: it comes from a caller.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from itertools import product
+
+from pipeline.errors import InvalidRequest
+
+MOST_PATTERNS = 100
+MOST_LETTERS = 256  # of a pattern
+MOST_CHOICES = 64  # that the braces of one come to
+MEDIA = frozenset(
+    {
+        "3g2", "3gp", "aac", "ac3", "aif", "aifc", "aiff", "amr", "asf", "au", "avi", "awb", "caf", "dts", "eac3", "flac", "flv",
+        "m2ts", "m4a", "m4b", "m4v", "mka", "mkv", "mov", "mp1", "mp2", "mp3", "mp4", "mpeg", "mpg", "mpga", "mts", "oga", "ogg",
+        "ogv", "opus", "ra", "snd", "spx", "ts", "tta", "vob", "voc", "w64", "wav", "webm", "wma", "wmv", "wv",
+    }
+)  # fmt: skip
+_TEMPORARY = (".part", ".tmp", "~")
+_STAR, _STARS, _ONE = "*", "**", "?"
+_TOKEN = re.compile(r"\*\*+|\*|\?|\[(!|\^)?(\]?[^\]]*)\]|\\?(.)", re.DOTALL)
+_BRACES = re.compile(r"\{([^{}]*)\}")
+
+
+class Selection:
+    """Chooses by a path relative to the input."""
+
+    def __init__(self, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> None:
+        """Raises InvalidRequest."""
+        self._include = [one for pattern in include for one in _patterns(pattern, "input.include")]
+        self._exclude = [one for pattern in exclude for one in _patterns(pattern, "input.exclude")]
+
+    def takes(self, path: str) -> bool:
+        """Whether this one is meant. What is hidden or temporary is not, unless `include` names it."""
+        if any(pattern.matches(path) for pattern in self._exclude):
+            return False
+        if self._include:
+            return any(pattern.matches(path) for pattern in self._include)
+        hidden = any(part.startswith(".") for part in path.split("/"))
+        return not hidden and not path.endswith(_TEMPORARY) and suffix_of(path) in MEDIA
+
+
+def suffix_of(path: str) -> str:
+    """`mp3` of `a/b.MP3`; empty where there is none."""
+    name = path.rpartition("/")[2]
+    return name.rpartition(".")[2].lower() if "." in name.lstrip(".") else ""
+
+
+def stem_of(path: str) -> str:
+    """The path without its last suffix."""
+    folder, slash, name = path.rpartition("/")
+    return folder + slash + (name.rpartition(".")[0] if "." in name.lstrip(".") else name)
+
+
+class Pattern:
+    """One pattern without braces."""
+
+    def __init__(self, written: str) -> None:
+        self._anchored = written.startswith("/")
+        self._tokens = list(_tokens(written.removeprefix("/")))
+
+    def matches(self, path: str) -> bool:
+        """Every way through the pattern at once, letter by letter."""
+        states = set(self._begin)
+        for letter in path:
+            states = {at for state in states for at in self._after(state, letter)}
+            if letter == "/" and not self._anchored:
+                states |= self._begin
+        return len(self._tokens) in states
+
+    @cached_property
+    def _begin(self) -> frozenset[int]:
+        return frozenset(self._reached(0))
+
+    def _reached(self, state: int) -> Iterator[int]:
+        """This one, and what follows stars, which may be nothing."""
+        yield state
+        while state < len(self._tokens) and self._tokens[state] in (_STAR, _STARS):
+            state += 1
+            yield state
+
+    def _after(self, state: int, letter: str) -> Iterable[int]:
+        if state == len(self._tokens):
+            return ()
+        token = self._tokens[state]
+        if token == _STARS or (token == _STAR and letter != "/"):
+            return self._reached(state)
+        return self._reached(state + 1) if _fits(token, letter) else ()
+
+
+def _fits(token: str | re.Pattern[str], letter: str) -> bool:
+    if isinstance(token, re.Pattern):
+        return token.fullmatch(letter) is not None
+    return letter != "/" if token == _ONE else token == f"={letter}"
+
+
+def _tokens(written: str) -> Iterator[str | re.Pattern[str]]:
+    """A letter stands as `=letter`, so that an escaped star is none."""
+    for found in _TOKEN.finditer(written):
+        whole = found[0]
+        if whole.startswith(_STARS):
+            yield _STARS
+        elif found[3] is None and whole[0] == "[":
+            inside = found[2].replace("\\", "\\\\").replace("[", "\\[").replace("^", "\\^").replace("]", "\\]")
+            yield re.compile(f"[{'^/' if found[1] else ''}{inside}]", re.DOTALL)
+        else:
+            yield whole if whole in (_STAR, _ONE) else f"={found[3]}"
+
+
+def _patterns(written: str, param: str) -> list[Pattern]:
+    pieces = [piece.split(",") if at % 2 else [piece] for at, piece in enumerate(_BRACES.split(written))]
+    choices = 1
+    for piece in pieces:
+        choices *= len(piece)
+    if not written or len(written) > MOST_LETTERS or choices > MOST_CHOICES:
+        told = f"A pattern has 1 to {MOST_LETTERS} letters, and its braces come to {MOST_CHOICES} patterns at most."
+        raise InvalidRequest(told, param=param)
+    try:
+        return [Pattern("".join(choice)) for choice in product(*pieces)]
+    except re.error as error:
+        raise InvalidRequest(f"{written!r} is no pattern: {error}.", param=param) from error
