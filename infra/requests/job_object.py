@@ -55,7 +55,8 @@ def job_object(
     """All keys, always. `now` in epoch seconds; `message` is the job's own webhook message, where one was made; `place` is where
     it stands, where something of it waits.
     """
-    findings = findings_from_dict(job.input.get("findings"))
+    findings, quality = findings_from_dict(job.input.get("findings")), dict(job.quality or {})
+    warnings = [*map(caution_as_dict, findings.warnings), *quality.pop("warnings", ())]
     return {
         "id": job.id,
         "object": "audio.job",
@@ -77,8 +78,8 @@ def job_object(
         "partial": job.partial,
         "incomplete": is_incomplete(findings),
         "gaps": gaps_of(findings, job.gaps or ()),
-        "warnings": [caution_as_dict(caution) for caution in findings.warnings],
-        "quality": job.quality,
+        "warnings": warnings,
+        "quality": quality or None,
         "usage": _usage(job),
         "sound": None if job.sound is None else {name: job.sound[name] for name in SOUND},
         "cost": cost_facts(job),

@@ -52,7 +52,7 @@ def windows(stretch: Stretch) -> list[Stretch]:
     if end - start <= LONG:
         return [stretch]
     starts = [*range(start, end - LONG, HOP), end - LONG]
-    if len(starts) > 1 and starts[-1] - starts[-2] < HOP // 2:
+    if starts[-1] - starts[-2] < HOP // 2 and starts[-2] != start:
         del starts[-2]
     return [(one, one + LONG) for one in starts]
 

@@ -20,7 +20,7 @@ from pipeline.text.speaker_labels import is_of_a_part
 from pipeline.text.speaker_turns import label
 from pipeline.transcript import Caution, Segment, SpeakersFound, Transcript, Voiceprints
 
-UNKNOWN, NOT_HEARD = "speakers_unknown", "speaker_not_heard"
+CAUTIONS = UNKNOWN, NOT_HEARD = "speakers_unknown", "speaker_not_heard"
 _FAILED = (
     "The model that knows voices has failed: the log says why, and `stenopool models verify` whether it is damaged."
 )

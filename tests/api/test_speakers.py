@@ -41,10 +41,10 @@ TURNS = (0, 1, 0, 1, 0)
 
 
 def talk(turns: tuple[int, ...] = TURNS) -> tuple[bytes, list[tuple[str, int]]]:
-    """A WAV, and its words, each with who says it: more than three seconds a turn, with a pause behind it."""
+    """A WAV, and its words, each with who says it: five seconds a turn, with a pause behind it."""
     said, sound, at = list[tuple[str, int]](), b"", 0
     for who in turns:
-        words = [VOCABULARY[(at + step) % len(VOCABULARY)] for step in range(9)]
+        words = [VOCABULARY[(at + step) % len(VOCABULARY)] for step in range(13)]
         at += len(words)
         said += [(word, who) for word in words]
         sound += say(words, hum_hz=PITCHES[who], edge_s=0.35)
@@ -207,6 +207,8 @@ def test_without_the_model_it_is_an_option_that_warns_or_a_400_that_says_how(hou
     (warning,) = body["warnings"]
     assert warning["code"] == "speakers_unknown" and INSTALL in warning["message"]
     assert "speaker" not in body["segments"][0] and "quality" not in body
+    job = done(house, model="oracle", speakers="auto")
+    assert [one["code"] for one in job["warnings"]] == ["speakers_unknown"] and "warnings" not in job["quality"]
     refused = hear(house, model="oracle", response_format="diarized_json")
     assert refused.status_code == 400 and INSTALL in refused.json()["error"]["message"]
 

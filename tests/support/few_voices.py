@@ -47,7 +47,7 @@ class FewVoices:
 
 def _vector(pcm: bytes) -> bytes:
     """Its share of each voice, and as much that is its own."""
-    shares = np.bincount(np.frombuffer(pcm, "<i2"), minlength=SIZE).astype(float)[:SIZE]
+    shares = np.bincount(np.clip(np.frombuffer(pcm, "<i2"), 0, SIZE - 1), minlength=SIZE).astype(float)
     shares[0] = 0.0  # silence
     own = np.random.default_rng(zlib.crc32(pcm) + len(pcm)).normal(size=SIZE)
     mixed = np.sqrt(_ALIKE) * shares / max(np.linalg.norm(shares), 1e-9)

@@ -15,6 +15,7 @@ from pipeline.errors import StenopoolError
 from pipeline.lifecycle import ChunkStatus
 from pipeline.quality.omissions import (
     MOST_GAPS,
+    caution_as_dict,
     clock_end,
     failed_chunk,
     findings_from_dict,
@@ -24,7 +25,7 @@ from pipeline.quality.omissions import (
     speakers_as_dict,
     with_findings,
 )
-from pipeline.speakers.labelled import labelled
+from pipeline.speakers.labelled import CAUTIONS, labelled
 from pipeline.stitch.channels import ALONE, Place, together
 from pipeline.stitch.stitcher import stitch
 from pipeline.stitch.timeline import runs_forward
@@ -139,4 +140,11 @@ def _quality(transcript: Transcript) -> dict[str, object]:
             "chunks_short": list(coverage.chunks_short[:MOST_GAPS]),
         },
         "not_sent": [not_sent_as_dict(stretch) for stretch in longest(transcript.not_sent)],
-    } | speakers_as_dict(transcript)
+        **speakers_as_dict(transcript),
+        **({"warnings": told} if (told := _of_speakers(transcript)) else {}),
+    }
+
+
+def _of_speakers(transcript: Transcript) -> list[dict[str, object]]:
+    """What is to be warned of in telling them apart: the recording's own warnings its findings have."""
+    return [caution_as_dict(one) for one in transcript.warnings if one.code in CAUTIONS]

@@ -21,7 +21,7 @@ def voices(count: int, seed: int = 1) -> np.ndarray:
 
 def windows(voice: np.ndarray, count: int, seed: int, alike: float = ALIKE) -> np.ndarray:
     """Of one person: any two are so much alike."""
-    noise = np.random.default_rng(seed).normal(size=(count, SIZE))
+    noise = np.random.default_rng(1000 + seed).normal(size=(count, SIZE))  # of no voice
     noise /= np.linalg.norm(noise, axis=1, keepdims=True)
     mixed = np.sqrt(alike) * voice + np.sqrt(1 - alike) * noise
     return mixed / np.linalg.norm(mixed, axis=1, keepdims=True)
