@@ -2,6 +2,8 @@
 half."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,9 +13,11 @@ import httpx2
 import pytest
 from sqlalchemy import update
 
+from cli import exits
 from infra.database.tables import Batch
 from tests.e2e.stack import Stack
 from tests.support.recordings import short
+from tests.support.repository import ROOT
 from tests.support.s3_server import S3Server
 from tests.support.waiting import wait_until
 
@@ -37,7 +41,7 @@ class Archive:
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
-        key, _ = stack.services.accounts.create_key(stack.account)
+        self.key = key = stack.services.accounts.create_key(stack.account)[0]
         self.http = httpx2.Client(
             base_url=f"http://127.0.0.1:{stack.port('api')}", headers={"authorization": f"Bearer {key}"}, timeout=120
         )
@@ -60,6 +64,13 @@ class Archive:
             "output": {"uri": "s3://archive/out/", "formats": list(formats)},
         }
         return str(self.http.post(BULK, json=asked).raise_for_status().json()["id"])
+
+    def commanded(self, formats: str) -> int:
+        """The exit code of `stenopool bulk` over the same places."""
+        places = ("s3://archive/in/", "--output", "s3://archive/out/")
+        server = ("--base-url", str(self.http.base_url), "--api-key", self.key)
+        command = [sys.executable, "-P", "-m", "cli", "bulk", *places, "--model", "paid", "--format", formats]
+        return subprocess.run([*command, *server], cwd=ROOT, timeout=600, check=False).returncode
 
     def shown(self, run: str) -> dict[str, Any]:
         return dict(self.http.get(f"{BULK}/{run}").raise_for_status().json())
@@ -134,6 +145,7 @@ def test_an_archive_is_heard_once_whoever_dies(archive: Archive) -> None:
     assert len(archive.texts(archive.report(), "vtt")) == good
     third = archive.ended(archive.start("text", "vtt"))
     assert third["counts"]["skipped"] == good
+    assert archive.commanded("text,vtt") == exits.FAILED, "what is broken"
     assert stack.calls() == heard
 
 
