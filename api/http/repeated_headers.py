@@ -32,7 +32,15 @@ LISTS = frozenset(
 SINGLE = frozenset(
     {
         *(b"access-control-request-method", b"authorization", b"content-length", b"content-type", b"expect", b"host"),
-        *(b"idempotency-key", b"last-event-id", b"origin", b"range", b"transfer-encoding", b"x-client-request-id"),
+        *(
+            b"idempotency-key",
+            b"last-event-id",
+            b"origin",
+            b"if-range",
+            b"range",
+            b"transfer-encoding",
+            b"x-client-request-id",
+        ),
     }
 )
 RESPOND_ASYNC = "respond-async"

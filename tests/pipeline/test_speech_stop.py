@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.catalog.gone_routes import GoneRoutes
 from pipeline.catalog.model import Route
 from pipeline.concurrency.stopping import stop_if_unwanted, stopped_by
 from pipeline.errors import JobCancelled, LeaseLost
@@ -39,7 +40,8 @@ class Endless:
 
 def registry(speaker: Endless) -> Any:
     routes = (Route(provider="endless", model="m"),)
-    return SimpleNamespace(catalog=SimpleNamespace(routes=lambda *_: routes), speaker=lambda _: speaker)
+    catalog = SimpleNamespace(routes=lambda *_: routes, nearest_voice=lambda *_: None, gone=GoneRoutes())
+    return SimpleNamespace(catalog=catalog, speaker=lambda _: speaker)
 
 
 def test_closed_by_another_thread_it_ends_for_the_one_that_waits() -> None:

@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 
 from pipeline.transcript import Segment, Word
 
-FULL = Segment("so", 1, 5, (Word("so", 1, 5, 0.5),), -0.1, 1.2, 0.3, 0.4, (7, 8), "A", 1, 2, ("clock",))
+FULL = Segment("so", 1, 5, (Word("so", 1, 5, 0.5),), -0.1, 1.2, 0.3, 0.4, (7, 8), "A", 1, 2, 0.6, ("clock",))
 
 
 def test_every_field_is_set_in_the_example() -> None:

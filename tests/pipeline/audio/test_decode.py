@@ -336,6 +336,7 @@ def test_the_last_frame_of_a_caf_without_loss_is_heard_whole(tmp_path: Path) -> 
         assert sum(map(len, sound)) == 2 * 3 * 16_000
 
 
+@pytest.mark.processes
 def test_leaving_early_leaves_nothing(nothing_left: None, level: Level) -> None:
     with Decoding(long_sound(), level=level) as sound:
         next(iter(sound))

@@ -95,13 +95,14 @@ def test_what_is_too_large_leaves_nothing(harness: WorkerHarness, site: Receiver
 
 
 @pytest.mark.parametrize(
-    ("url", "name"),
+    ("source", "name"),
     [
-        ("https://x.org/a/b.mp3?sig=1", "b.mp3"),
-        ("https://x.org/", None),
-        ("https://x.org", None),
-        ("https://x.org/a%2Fb%00.mp3", "b.mp3"),
+        ({"url": "https://x.org/a/b.mp3?sig=1"}, "b.mp3"),
+        ({"url": "https://x.org/"}, None),
+        ({"url": "https://x.org"}, None),
+        ({"url": "https://x.org/a%2Fb%00.mp3"}, "b.mp3"),
+        ({"s3_uri": "s3://calls/2026/one%20two?.mp3"}, "one%20two?.mp3"),
     ],
 )
-def test_names_from_urls(url: str, name: str | None) -> None:
-    assert filename(url) == name
+def test_names_of_sources(source: dict[str, str], name: str | None) -> None:
+    assert filename(source) == name
