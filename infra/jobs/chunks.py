@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
@@ -172,7 +172,8 @@ class ChunkProgress(Store):
             job.input = {**job.input, **(facts or {})}
             job.lost = job.failures = 0
             job.waits_for = job.waits_since = None
-            job.stage = Stage.STITCHING if all_heard(job) else Stage.TRANSCRIBING
+            if not _chunks_wait(session, job):
+                job.stage = Stage.STITCHING if all_heard(job) else Stage.TRANSCRIBING
             drop_job_lease(job)
             job.version += 1
             note(session, job, Stage.TRANSCRIBING, time, chunks=chunks_total)
@@ -307,3 +308,12 @@ def was_last(session: Session, job: Job) -> bool:
     if last:
         job.stage = Stage.STITCHING  # that is what it waits for
     return last
+
+
+def _chunks_wait(session: Session, job: Job) -> bool:
+    """Whether some wait already for what is away, while the others were still being cut."""
+    if Stage(job.stage).dependency is None:
+        return False
+    alive = col(Chunk.status).in_((ChunkStatus.PENDING, ChunkStatus.RUNNING))
+    waits = exists().where(col(Chunk.job_id) == job.id, alive, col(Chunk.waits_for).is_not(None))
+    return bool(session.execute(select(waits)).scalar_one())

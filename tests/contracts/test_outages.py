@@ -16,7 +16,7 @@ from infra.jobs.transitions import try_number
 from infra.webhooks.store import WebhookStore
 from pipeline.errors import LeaseLost, ProviderUnavailable, StorageUnavailable
 from pipeline.lifecycle import Dependency
-from tests.contracts.job_store_harness import ERROR, JobStoreHarness
+from tests.contracts.job_store_harness import CHUNK, ERROR, JobStoreHarness, span
 
 STORAGE, FAR = "storage", "provider far/oracle"
 AWAY = ProviderUnavailable(provider="far").as_dict()
@@ -153,6 +153,18 @@ def test_chunks_wait_and_their_job_says_so(harness: JobStoreHarness) -> None:
     assert harness.timeline(job).count("waiting_for_provider") == 1
     harness.check_counters(job)
     harness.check_queue()
+
+
+def test_what_waits_while_the_rest_is_cut_waits_still_when_all_is_cut(harness: JobStoreHarness) -> None:
+    job = harness.submit()
+    cutting = harness.claim(job)
+    harness.jobs.add_chunk(cutting, 0, span(0), "sound/0")
+    wait(harness, harness.claim_chunk(job, 0))
+    harness.jobs.add_chunk(cutting, 1, span(1), "sound/1")
+    harness.jobs.cut_done(cutting, 2 * CHUNK, 2)
+    assert harness.now(job).stage == "waiting_for_provider"
+    assert harness.hear(job, 1) is False
+    assert harness.now(job).stage == "transcribing", "some of it goes on"
 
 
 def test_who_waits_for_something_else_as_well_goes_on_waiting(harness: JobStoreHarness) -> None:
