@@ -268,7 +268,7 @@ def test_what_lies_elsewhere_begins_there_as_well(
     assert elsewhere.begun[-1] >= len(data) // 2 or name.endswith(("m4a", "mp4"))
 
 
-@pytest.mark.parametrize("name", ["music.m4a", "front.m4a", "lossless.m4a"])
+@pytest.mark.parametrize("name", ["music.m4a", "lossless.m4a"])  # in more than one chunk of the table
 def test_of_a_large_one_with_a_table_the_middle_does_not_pass(
     folder: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
