@@ -8,13 +8,9 @@ from pathlib import PurePosixPath
 
 from wcmatch import glob
 
+from infra.buckets.selection import MEDIA
 from pipeline.errors import InvalidRequest
 
-_NAMES = """
-3g2 3ga 3gp aac ac3 adts aif aifc aiff alac amr ape asf au avi awb caf dts dv eac3 f4a f4v flac flv gsm m2ts m4a m4b m4p m4r m4v
-mka mkv mov mp1 mp2 mp3 mp4 mpeg mpg mpga mts mxf oga ogg ogv ogx opus ra rm snd spx ts tta vob voc w64 wav weba webm wma wmv wv
-"""
-MEDIA = frozenset(_NAMES.split())
 TEMPORARY = (".part", ".tmp", ".crdownload", "~")
 _FLAGS = glob.GLOBSTAR | glob.BRACE | glob.FORCEUNIX | glob.CASE
 

@@ -17,13 +17,11 @@ from pipeline.errors import InvalidRequest
 MOST_PATTERNS = 100
 MOST_LETTERS = 256  # of a pattern
 MOST_CHOICES = 64  # that the braces of one come to
-MEDIA = frozenset(
-    {
-        "3g2", "3gp", "aac", "ac3", "aif", "aifc", "aiff", "amr", "asf", "au", "avi", "awb", "caf", "dts", "eac3", "flac", "flv",
-        "m2ts", "m4a", "m4b", "m4v", "mka", "mkv", "mov", "mp1", "mp2", "mp3", "mp4", "mpeg", "mpg", "mpga", "mts", "oga", "ogg",
-        "ogv", "opus", "ra", "snd", "spx", "ts", "tta", "vob", "voc", "w64", "wav", "webm", "wma", "wmv", "wv",
-    }
-)  # fmt: skip
+_SUFFIXES = """
+3g2 3ga 3gp aac ac3 adts aif aifc aiff alac amr ape asf au avi awb caf dts dv eac3 f4a f4v flac flv gsm m2ts m4a m4b m4p m4r m4v
+mka mkv mov mp1 mp2 mp3 mp4 mpeg mpg mpga mts mxf oga ogg ogv ogx opus ra rm snd spx ts tta vob voc w64 wav weba webm wma wmv wv
+"""
+MEDIA = frozenset(_SUFFIXES.split())  # of recordings
 _TEMPORARY = (".part", ".tmp", "~")
 _STAR, _STARS, _ONE = "*", "**", "?"
 _TOKEN = re.compile(r"\*\*+|\*|\?|\[(!|\^)?(\]?[^\]]*)\]|\\?(.)", re.DOTALL)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import closing
 
 from infra.buckets.s3_path import S3Path
+from infra.requests.first_read import first_read
 from infra.storage import BucketObject
 from infra.wiring import Services
-from pipeline.audio.duration.estimate import HEAD_BYTES, Ends
-from pipeline.audio.first_look import FirstLook
+from pipeline.audio.duration.estimate import Ends
 from pipeline.audio.raw_sound import RawSound
 from pipeline.errors import DownloadFailed, DownloadInterrupted, EmptyMedia, InputMissing, StorageUnavailable
 
-WHOLE_BYTES = 4 * HEAD_BYTES  # up to so many, it is read to its end to know how long it lasts
 GONE = "There is no such object in the bucket."
 
 
@@ -31,20 +29,7 @@ def look_at_object(
         raise DownloadFailed(GONE)
     if not found.size:
         raise EmptyMedia
-    look, ends, seen = None if raw else FirstLook(), Ends(), 0
-    with closing(object_blocks(services, account_id, uri, etag or found.etag)) as blocks:
-        for block in blocks:
-            seen += len(block)
-            ends.add(block)
-            if look is not None:
-                look.add(block)
-            if found.size > WHOLE_BYTES and seen >= HEAD_BYTES:
-                break
-    if look is not None and seen == found.size:
-        look.finish()
-    if seen < found.size:
-        ends.skip(found.size - seen)
-    return found, ends
+    return found, first_read(object_blocks(services, account_id, uri, etag or found.etag), found.size, raw)
 
 
 def object_blocks(

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-
 from infra.database.tables import File, Media
+from infra.requests.first_read import first_read
 from infra.requests.job_request import JobFields
 from infra.wiring import Services
-from pipeline.audio.duration.estimate import HEAD_BYTES, Ends
-from pipeline.audio.first_look import FirstLook
+from pipeline.audio.duration.estimate import Ends
 from pipeline.errors import InputMissing, InvalidRequest, NotFound
-
-WHOLE_BYTES = 4 * HEAD_BYTES  # up to so many, a file is read to its end to know how long it lasts
 
 
 def kept_file(services: Services, account_id: str, fields: JobFields) -> File:
@@ -33,17 +29,4 @@ def look_into(services: Services, account_id: str, file: File, fields: JobFields
         media = services.media.get(account_id, file.media_id)
     except NotFound:
         raise InputMissing("The file was deleted at this moment.") from None
-    look, ends, seen = None if fields.raw else FirstLook(), Ends(), 0
-    with closing(services.storage.blocks(media.storage_key)) as blocks:
-        for block in blocks:
-            seen += len(block)
-            ends.add(block)
-            if look is not None:
-                look.add(block)
-            if media.bytes > WHOLE_BYTES and seen >= HEAD_BYTES:
-                break
-    if look is not None and seen == media.bytes:
-        look.finish()
-    if seen < media.bytes:
-        ends.skip(media.bytes - seen)
-    return media, ends
+    return media, first_read(services.storage.blocks(media.storage_key), media.bytes, fields.raw)

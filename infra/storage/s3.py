@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,12 +21,12 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from infra.storage.base import BLOCK_BYTES, ObjectWriter, StoredObject, check_folder, check_key
-from infra.storage.s3_errors import VENDOR_ERRORS, code_of, translated, typed_errors
+from infra.storage.base import ObjectWriter, StoredObject, check_folder, check_key
+from infra.storage.s3_download import Opened, resumed
+from infra.storage.s3_errors import code_of, typed_errors
 from infra.storage.s3_writer import PartWriter
 from pipeline.errors import InputMissing, InvalidRequest, StorageUnavailable
 
-RESUMES = 3  # how often in a row a broken download is taken up again where it broke
 PAGE = 1000  # S3's own limit, of a listing and of one deletion
 _MISSING_BUCKET = {"404", "NoSuchBucket", "NotFound"}
 _OURS_ALREADY = {"BucketAlreadyOwnedByYou", "OperationAborted"}  # somebody else makes it at this moment
@@ -101,23 +102,9 @@ class S3Storage:
 
     def blocks_of(self, key: str, offset: int, etag: str | None) -> Generator[bytes, None, None]:
         """Those from there on, of this version if one is given."""
-        name, failures = self._name(key), 0
-        while True:
-            body, total, etag = self._open(name, offset, etag)
-            try:
-                with closing(body):
-                    for block in body.iter_chunks(BLOCK_BYTES):
-                        offset, failures = offset + len(block), 0
-                        yield block
-                return
-            except VENDOR_ERRORS as error:
-                failures += 1
-                if offset == total:
-                    return
-                if failures > RESUMES:
-                    raise translated(error) from error
+        return resumed(partial(self._open, self._name(key)), offset, etag)
 
-    def _open(self, name: str, offset: int, etag: str | None) -> tuple[Any, int, str]:
+    def _open(self, name: str, offset: int, etag: str | None) -> Opened:
         """The object's bytes from `offset` on, its whole size and its version, which must still be `etag` where that is known."""
         rest = {"Range": f"bytes={offset}-"} if offset else {}
         rest |= {"IfMatch": etag} if etag and offset else {}

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterator
-from contextlib import closing
+from functools import partial
 from typing import Any
 
 import boto3
 from botocore.exceptions import ClientError
 
-from infra.storage.base import BLOCK_BYTES, BucketObject, ObjectWriter
-from infra.storage.s3 import PAGE, RESUMES, s3_client
+from infra.storage.base import BucketObject, ObjectWriter
+from infra.storage.s3 import PAGE, s3_client
+from infra.storage.s3_download import Opened, resumed
 from infra.storage.s3_errors import VENDOR_ERRORS, code_of, translated, typed_errors
 from infra.storage.s3_writer import PartWriter
 from pipeline.errors import InputMissing, SourceChanged, StenopoolError, StorageUnavailable
@@ -51,21 +52,7 @@ class S3Bucket:
         return _object(key, found["ContentLength"], found)
 
     def blocks(self, key: str, etag: str | None = None) -> Generator[bytes, None, None]:
-        offset, failures = 0, 0
-        while True:
-            body, total, etag = self._open(key, offset, etag)
-            try:
-                with closing(body):
-                    for block in body.iter_chunks(BLOCK_BYTES):
-                        offset, failures = offset + len(block), 0
-                        yield block
-                return
-            except VENDOR_ERRORS as error:
-                failures += 1
-                if offset == total:
-                    return
-                if failures > RESUMES:
-                    raise translated(error) from error
+        return resumed(partial(self._open, key), etag=etag)
 
     def writer(self, key: str) -> ObjectWriter:
         return PartWriter(self._s3, self._name, key, make_bucket=self._missing)
@@ -73,7 +60,7 @@ class S3Bucket:
     def close(self) -> None:
         self._s3.close()
 
-    def _open(self, key: str, offset: int, etag: str | None) -> tuple[Any, int, str]:
+    def _open(self, key: str, offset: int, etag: str | None) -> Opened:
         wanted = {"IfMatch": f'"{etag}"'} if etag else {}
         if offset:
             wanted["Range"] = f"bytes={offset}-"

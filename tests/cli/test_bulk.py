@@ -276,7 +276,7 @@ def test_watching_takes_a_file_once_it_stands_still(
         if looks[0] <= 4:
             growing.write_bytes(whole[: len(whole) * looks[0] // 4])
 
-    monkeypatch.setattr("cli.bulk._pause", pause)
+    monkeypatch.setattr("cli.bulk_run.run.pause", pause)
     said = bulk(folder, "--watch", "--max-files", "1")
     assert (said.code, heard) == (exits.CAPPED, ["still.wav"])
     assert looks[0] == 5, "it was taken at the second look after the last change"

@@ -14,7 +14,7 @@ from tests.support.repository import FLOORS, ROOT
 
 HOMES = {
     "ffmpeg": ("pipeline/audio/",),
-    "filelock": ("infra/model_store/", "pipeline/engines/door.py", "cli/bulk.py"),
+    "filelock": ("infra/model_store/", "pipeline/engines/door.py", "cli/bulk_run/interrupts.py"),
     "greenlet": ("pipeline/concurrency/greenlet_io.py",),
     "huggingface_hub": ("infra/model_store/",),
     "imageio_ffmpeg": ("pipeline/audio/",),

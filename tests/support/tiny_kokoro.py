@@ -1,6 +1,6 @@
 """A voice of a kilobyte that has Kokoro's inputs, styles and vocabulary: a tone as high as its style, as long as its phonemes.
 
-The ONNX file is written field by field, as protobuf wants it: the package that could do so is large, and nothing else needs it.
+The ONNX file is written field by field, as protobuf wants it.
 """
 
 import json
@@ -12,6 +12,7 @@ import numpy as np
 
 from pipeline.kokoro.folder import MODEL, SAMPLE_RATE, STYLES, VOCABULARY
 from pipeline.kokoro.voices import STYLES as NAMES
+from pipeline.weights.conversion.protobuf import message, number, text
 
 SAMPLES_EACH = 1700  # of each phoneme, and of the marks of begin and end
 PITCHES = dict(zip(NAMES, (280.0, 235.0, 247.0, 327.0, 96.0), strict=True))  # Hz
@@ -53,47 +54,27 @@ def _model() -> bytes:
         _constant("samples each", _FLOAT, struct.pack("<f", SAMPLES_EACH)),
         _constant("loudness", _FLOAT, struct.pack("<f", 0.3)),
     )
-    graph = b"".join(_bytes(1, node) for node in nodes) + _text(2, "tiny")
-    graph += b"".join(_bytes(5, constant) for constant in constants)
+    graph = b"".join(message(1, node) for node in nodes) + text(2, "tiny")
+    graph += b"".join(message(5, constant) for constant in constants)
     graph += b"".join(
-        _bytes(11, _value(name, kind, *shape))
+        message(11, _value(name, kind, *shape))
         for name, kind, *shape in (("tokens", _INT64, 1, "n"), ("style", _FLOAT, 1, 256), ("speed", _FLOAT, 1))
     )
-    graph += _bytes(12, _value("audio", _FLOAT, "samples"))
-    return _number(1, 8) + _bytes(7, graph) + _bytes(8, _text(1, "") + _number(2, 13))
+    graph += message(12, _value("audio", _FLOAT, "samples"))
+    return number(1, 8) + message(7, graph) + message(8, text(1, "") + number(2, 13))
 
 
-def _node(kind: str, given: tuple[str, ...], result: str, **numbers: int) -> bytes:
-    told = b"".join(_text(1, name) for name in given) + _text(2, result) + _text(4, kind)
-    for name, number in numbers.items():
-        told += _bytes(5, _text(1, name) + _number(3, number) + _number(20, 2))
+def _node(kind: str, given: tuple[str, ...], result: str, **attributes: int) -> bytes:
+    told = b"".join(text(1, name) for name in given) + text(2, result) + text(4, kind)
+    for name, value in attributes.items():
+        told += message(5, text(1, name) + number(3, value) + number(20, 2))
     return told
 
 
 def _constant(name: str, kind: int, raw: bytes) -> bytes:
-    return _number(2, kind) + _text(8, name) + _bytes(9, raw)
+    return number(2, kind) + text(8, name) + message(9, raw)
 
 
 def _value(name: str, kind: int, *shape: int | str) -> bytes:
-    sizes = b"".join(_bytes(1, _text(2, size) if isinstance(size, str) else _number(1, size)) for size in shape)
-    return _text(1, name) + _bytes(2, _bytes(1, _number(1, kind) + _bytes(2, sizes)))
-
-
-def _text(field: int, text: str) -> bytes:
-    return _bytes(field, text.encode())
-
-
-def _bytes(field: int, content: bytes) -> bytes:
-    return _varint(field << 3 | 2) + _varint(len(content)) + content
-
-
-def _number(field: int, number: int) -> bytes:
-    return _varint(field << 3) + _varint(number)
-
-
-def _varint(number: int) -> bytes:
-    told = bytearray()
-    while number > 0x7F:
-        told.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes((*told, number))
+    sizes = b"".join(message(1, text(2, size) if isinstance(size, str) else number(1, size)) for size in shape)
+    return text(1, name) + message(2, message(1, number(1, kind) + message(2, sizes)))

@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.weights.conversion.protobuf import message, number, text
+
 _OPSET, _IR = 17, 8
 _FLOAT, _INT64 = 1, 7
-_SEVEN_BITS = 0x7F
 _OF_INT, _OF_TEXT, _OF_INTS = 2, 3, 7  # kinds of attribute
 
 Attribute = int | str | Sequence[int]
@@ -55,15 +56,17 @@ class Graph:
 
     def file(self) -> bytes:
         """The whole model."""
-        graph = b"".join(_bytes(1, node) for node in self._nodes) + _text(2, self._name)
-        graph += b"".join(_bytes(5, weight) for weight in self._weights)
-        graph += b"".join(_bytes(11, one) for one in self._inputs) + b"".join(_bytes(12, one) for one in self._outputs)
-        return _number(1, _IR) + _bytes(7, graph) + _bytes(8, _text(1, "") + _number(2, _OPSET))
+        graph = b"".join(message(1, node) for node in self._nodes) + text(2, self._name)
+        graph += b"".join(message(5, weight) for weight in self._weights)
+        graph += b"".join(message(11, one) for one in self._inputs) + b"".join(
+            message(12, one) for one in self._outputs
+        )
+        return number(1, _IR) + message(7, graph) + message(8, text(1, "") + number(2, _OPSET))
 
     def _constant(self, kind: int, shape: Sequence[int], raw: bytes) -> str:
         name = self._fresh()
-        sizes = b"".join(_number(1, size) for size in shape)
-        self._weights.append(sizes + _number(2, kind) + _text(8, name) + _bytes(9, raw))
+        sizes = b"".join(number(1, size) for size in shape)
+        self._weights.append(sizes + number(2, kind) + text(8, name) + message(9, raw))
         return name
 
     def _fresh(self) -> str:
@@ -72,38 +75,18 @@ class Graph:
 
 
 def _node(kind: str, given: Sequence[str], result: str, attributes: Mapping[str, Attribute]) -> bytes:
-    told = b"".join(_text(1, name) for name in given) + _text(2, result) + _text(4, kind)
-    return told + b"".join(_bytes(5, _text(1, name) + _attribute(value)) for name, value in attributes.items())
+    told = b"".join(text(1, name) for name in given) + text(2, result) + text(4, kind)
+    return told + b"".join(message(5, text(1, name) + _attribute(value)) for name, value in attributes.items())
 
 
 def _attribute(value: Attribute) -> bytes:
     if isinstance(value, int):
-        return _number(3, value) + _number(20, _OF_INT)
+        return number(3, value) + number(20, _OF_INT)
     if isinstance(value, str):
-        return _text(4, value) + _number(20, _OF_TEXT)
-    return b"".join(_number(8, one) for one in value) + _number(20, _OF_INTS)
+        return text(4, value) + number(20, _OF_TEXT)
+    return b"".join(number(8, one) for one in value) + number(20, _OF_INTS)
 
 
 def _value(name: str, shape: Sequence[int | str]) -> bytes:
-    sizes = b"".join(_bytes(1, _text(2, size) if isinstance(size, str) else _number(1, size)) for size in shape)
-    return _text(1, name) + _bytes(2, _bytes(1, _number(1, _FLOAT) + _bytes(2, sizes)))
-
-
-def _text(field: int, text: str) -> bytes:
-    return _bytes(field, text.encode())
-
-
-def _bytes(field: int, content: bytes) -> bytes:
-    return _varint(field << 3 | 2) + _varint(len(content)) + content
-
-
-def _number(field: int, number: int) -> bytes:
-    return _varint(field << 3) + _varint(number & 0xFFFF_FFFF_FFFF_FFFF)
-
-
-def _varint(number: int) -> bytes:
-    told = bytearray()
-    while number > _SEVEN_BITS:
-        told.append(number & _SEVEN_BITS | 0x80)
-        number >>= 7
-    return bytes((*told, number))
+    sizes = b"".join(message(1, text(2, size) if isinstance(size, str) else number(1, size)) for size in shape)
+    return text(1, name) + message(2, message(1, number(1, _FLOAT) + message(2, sizes)))

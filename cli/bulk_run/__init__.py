@@ -1,0 +1,1 @@
+"""One run of `stenopool bulk`: who hears, what there is, until it ends or is stopped."""
