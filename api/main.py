@@ -35,7 +35,8 @@ from infra.wiring import Services, build
 
 log = logging.getLogger("stenopool.api")
 
-UNTRACED: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}  # the metrics and the log tell all that
+# The outermost middleware measures and traces every request, those too that never come to the framework.
+UNTRACED: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
 TITLE = "Stenopool"
 DESCRIPTION = """Speech jobs behind the OpenAI audio API: any length of sound, any provider, one key.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,14 +11,14 @@ import typer
 
 from cli.atomic_output import write_whole
 from cli.client import Client
-from cli.exits import FAILED
+from cli.exits import FAILED, exit_code
 from cli.job_backends import open_job_backend
 from cli.job_progress import follow
 from cli.operator_database import AsJson, moment
 from cli.output import complain, print_json, print_table, remark, remark_on_omissions
 from pipeline.errors import InvalidRequest, StenopoolError
 from pipeline.lifecycle import JobStatus
-from pipeline.options import Channels
+from pipeline.options import Channels, Task
 
 LOCAL = "http://127.0.0.1:8000"
 HELP = """Submit, list, show, cancel, retry and pay for jobs.
@@ -32,12 +33,17 @@ BaseUrl = Annotated[
 ]
 ApiKey = Annotated[str | None, typer.Option(envvar="STENOPOOL_API_KEY", help="A key of that installation.")]
 JobId = Annotated[str, typer.Argument(help="job_…")]
+JobIds = Annotated[list[str], typer.Argument(metavar="JOB_ID...", help="job_…, as many as you like.")]
 
 
 @app.command("list")
 def list_jobs(
     *,
     status: Annotated[JobStatus | None, typer.Option(help="Only those in this status.")] = None,
+    account: Annotated[str | None, typer.Option(help="Only of this account, in the operator's view.")] = None,
+    task: Annotated[Task | None, typer.Option(help="Only of this task.")] = None,
+    model: Annotated[str | None, typer.Option(help="Only with this model.")] = None,
+    reference: Annotated[str | None, typer.Option(help="Only with this client_reference_id.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many, the latest first.")] = 20,
     base_url: BaseUrl = None,
     api_key: ApiKey = None,
@@ -45,7 +51,14 @@ def list_jobs(
 ) -> None:
     """List jobs, the latest first."""
     with open_job_backend(base_url, api_key) as backend:
-        found = backend.list(limit=limit, status=status.value if status else None)
+        found = backend.list(
+            limit=limit,
+            status=status.value if status else None,
+            account_id=account,
+            task=task,
+            model=model,
+            client_reference_id=reference,
+        )
     if as_json:
         print_json(found)
         return
@@ -61,15 +74,15 @@ def show(job_id: JobId, *, base_url: BaseUrl = None, api_key: ApiKey = None, as_
 
 
 @app.command()
-def cancel(job_id: JobId, *, base_url: BaseUrl = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
-    """Cancel a job that has not ended. Exit code 4 when it has."""
-    _act(job_id, "cancel", base_url, api_key, as_json=as_json)
+def cancel(job_ids: JobIds, *, base_url: BaseUrl = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
+    """Cancel jobs that have not ended. Exit code 4 when one has; the others are cancelled all the same."""
+    _act(job_ids, "cancel", base_url, api_key, as_json=as_json)
 
 
 @app.command()
-def retry(job_id: JobId, *, base_url: BaseUrl = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
-    """Run a failed or partial job again: only what failed is redone."""
-    _act(job_id, "retry", base_url, api_key, as_json=as_json)
+def retry(job_ids: JobIds, *, base_url: BaseUrl = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
+    """Run failed or partial jobs again: only what failed is redone."""
+    _act(job_ids, "retry", base_url, api_key, as_json=as_json)
 
 
 @app.command()
@@ -163,13 +176,26 @@ def audio(
         remark(f"{write_whole(output, client.audio(job_id))} bytes in {output}")
 
 
-def _act(job_id: str, action: str, base_url: str | None, api_key: str | None, *, as_json: bool) -> None:
+def _act(job_ids: Sequence[str], action: str, base_url: str | None, api_key: str | None, *, as_json: bool) -> None:
+    """To each of them. One that refuses stops none of the others; of several, the first refusal's code is left with."""
+    jobs: list[dict[str, Any]] = []
+    refused: list[StenopoolError] = []
     with open_job_backend(base_url, api_key) as backend:
-        job = backend.act(job_id, action)
+        for job_id in job_ids:
+            try:
+                jobs.append(backend.act(job_id, action))
+            except StenopoolError as error:
+                if len(job_ids) == 1:
+                    raise
+                refused.append(error)
+                remark(f"{job_id}: {' '.join(error.message.split())} [{error.as_dict()['code']}]")
     if as_json:
-        print_json(job)
+        print_json(jobs if len(job_ids) > 1 else jobs[0])
     else:
-        remark(f"{job['id']} is {job['status']}")
+        for job in jobs:
+            remark(f"{job['id']} is {job['status']}")
+    if refused:
+        raise typer.Exit(exit_code(refused[0]))
 
 
 def _deliver(job: dict[str, Any], transcript: str, output: Path | None, *, as_json: bool) -> None:

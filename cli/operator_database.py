@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from cli.environment import settings
+from cli.environment import named_database, settings
 from infra.audit.audit_log import AuditLog
 from infra.database.session import Database
 from infra.jobs.store import JobStore
@@ -46,12 +46,10 @@ class OperatorDatabase:
 
 
 @contextlib.contextmanager
-def open_operator_database() -> Iterator[OperatorDatabase]:
-    """Over the configured database, its schema up to date. Raises DatabaseUnavailable."""
+def open_operator_database(*, make: bool = False) -> Iterator[OperatorDatabase]:
+    """Over the configured database, which only those make who `make` the first thing in it. Raises as `named_database`."""
     chosen = settings()
-    chosen.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with contextlib.closing(Database(chosen.database)) as database:
-        database.migrate()
+    with named_database(chosen, make=make) as database:
         accounts = Accounts(database, chosen.peppers)
         yield OperatorDatabase(
             database=database,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
 from collections.abc import Mapping
@@ -14,15 +15,17 @@ from pydantic_core import PydanticCustomError
 
 from infra.buckets.allow_list import Grant, read_grants
 from infra.environment.engine_socket import engine_socket
-from infra.environment.secret_files import secret_value
+from infra.environment.secret_files import by_file_name, secret_value
+from infra.environment.unknown_settings import meant, unknown_names
 from pipeline.catalog.catalog import Catalog
 from pipeline.catalog.toml_file import key_variables, load_catalog
-from pipeline.errors import InvalidRequest
+from pipeline.errors import InvalidRequest, StenopoolError
 from pipeline.weights.description import shipped_weights
 from pipeline.weights.folder import WeightsFolder
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 PREFIX = "STENOPOOL_"
+OF_CLIENTS = (PREFIX + "BASE_URL", PREFIX + "API_KEY")  # what commands read that ask a running installation
 SHORTEST_ADMIN_KEY = 16  # characters
 
 
@@ -171,7 +174,7 @@ class Settings(BaseModel):
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
-        """Read STENOPOOL_* variables. Raises InvalidRequest that names the variable which is wrong."""
+        """Read STENOPOOL_* variables. Raises InvalidRequest that names the variable which is wrong, or misspelt."""
         given = {name: environ.get(PREFIX + name.upper(), "") for name in cls.model_fields}
         given |= {
             variable.removeprefix(PREFIX).lower(): secret_value(environ, variable) for variable in secret_variables()
@@ -183,7 +186,29 @@ class Settings(BaseModel):
             variable = PREFIX + str(first["loc"][0]).upper()
             raise InvalidRequest(f"{variable}: {first['msg']}", param=variable) from error
         settings._environ = dict(environ)
+        for name in settings.unknown:
+            if near := meant(name, settings.known):
+                raise InvalidRequest(
+                    f"{name}: there is no such setting. {near} is meant? Correct or unset it.", param=name
+                )
         return settings
+
+    @property
+    def known(self) -> frozenset[str]:
+        """Every variable that means something, those that the catalog names among them."""
+        secrets = list(secret_variables())
+        with contextlib.suppress(StenopoolError):  # whoever loads the catalog tells what is wrong with it
+            secrets += key_variables(self.catalog).values()
+        fields = (PREFIX + name.upper() for name in type(self).model_fields)
+        return frozenset((*fields, *secrets, *map(by_file_name, secrets), *OF_CLIENTS))
+
+    @property
+    def unknown(self) -> list[str]:
+        """Variables of the environment that look like settings and are none."""
+        mine = [name for name in self._environ if name.startswith(PREFIX)]
+        if all(name.removeprefix(PREFIX).lower() in type(self).model_fields for name in mine):
+            return []  # as mostly, and no catalog is read to know it
+        return unknown_names(mine, PREFIX, self.known)
 
 
 def secret_variables() -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from infra.audit.actor import ADMIN_KEY, Actor, act_as
 from infra.keys.api_keys import parse_key
 from infra.keys.key_cache import Principal
 from infra.limits.rate_limits import Standing
+from infra.logs import add_to_log
 from pipeline.errors import StenopoolError, Unauthenticated
 
 ADMINISTRATOR = "administrator"  # no account's id
@@ -119,6 +120,7 @@ class Authentication:
             self.connections.count(state["place"], principal.account_id, principal.limits.connections)
         state["open_connections"] = self.connections.open[principal.account_id]
         state["principal"] = principal
+        add_to_log(account_id=principal.account_id, key_id=principal.key_id)
         act_as(Actor(f"key:{principal.key_id}", state["peer"].name, state["own_id"]))
         return await count(services, principal, scope["method"], scope["path"])
 

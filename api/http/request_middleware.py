@@ -21,6 +21,7 @@ from api.http.peers import Peers
 from api.http.repeated_headers import fields_once
 from infra.database.ids import new_request_id
 from infra.logs import log_context
+from infra.tracing.spans import TRACEPARENT, rename_span, span
 from pipeline.errors import InvalidRequest, StenopoolError
 
 log = logging.getLogger("stenopool.api")
@@ -118,7 +119,8 @@ class RequestMiddleware:
             await told(scope, receive, answer)
             return
         theirs = headers.get("x-client-request-id")
-        with log_context(request_id=answer.request_id, client_request_id=theirs):
+        who = {"request_id": answer.request_id, "client_request_id": theirs, "client": state["peer"].name}
+        with log_context(**who), span("request", parent=headers.get(TRACEPARENT), serves=True):
             await self._serve(scope, receive, answer, theirs)
             _record(scope, answer)
 
@@ -165,7 +167,10 @@ def _record(scope: Scope, answer: _Response) -> None:
     route = getattr(scope.get("route"), "path", "none")
     seconds = time.monotonic() - answer.started_at
     level = logging.DEBUG if scope["path"] in PUBLIC else logging.INFO
+    rename_span(f"{scope['method']} {route}", **{"http.route": route, "http.response.status_code": answer.status})
     facts = {"method": scope["method"], "route": route, "status": answer.status, "ms": round(1000 * seconds)}
+    if job_id := scope.get("path_params", {}).get("job_id"):
+        facts["job_id"] = job_id
     path = scope.get("raw_path", b"").decode("latin-1")  # still encoded: a line stays one line
     log.log(level, "%s %s %d", scope["method"], path, answer.status, extra=facts)
     context = getattr(scope["app"].state, "context", None)

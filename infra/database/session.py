@@ -95,7 +95,7 @@ class Database:
     def migrate(self) -> None:
         """Bring the schema up to date; safe when several processes start at once.
 
-        Raises StenopoolError for a database that a newer version of this code has migrated.
+        Raises NewerSchema for a database that a newer version of this code has migrated.
         """
         with _TRANSLATED, self._engine.connect() as connection:
             if schema.current(connection) == schema.head():
@@ -130,6 +130,26 @@ class Database:
         if raw_transaction is not None:
             raw_transaction.close()
         self._engine.dispose()
+
+
+def has_file(url: str) -> bool:
+    """False for SQLite's file where there is none, which whoever opens it makes. Raises InvalidRequest."""
+    parsed = _with_driver(url)
+    return parsed.get_backend_name() != "sqlite" or Path(parsed.database or "").exists()
+
+
+def is_there(url: str) -> bool:
+    """Whether somebody has ever worked in this database; asking makes none. Raises DatabaseUnavailable, InvalidRequest."""
+    if not has_file(url):
+        return False
+    with contextlib.closing(Database(url)) as database:
+        return database.check()["migration"] is not None
+
+
+def shown_url(url: str) -> str:
+    """Where it is, for people: never its password."""
+    parsed = _with_driver(url)
+    return parsed.set(drivername=parsed.get_backend_name()).render_as_string(hide_password=True)
 
 
 Transaction = Session | RawTransaction

@@ -271,6 +271,8 @@ class Job(SQLModel, table=True):
     batch_id: str | None = None  # it is a line of that batch
     client_reference_id: str | None = Field(default=None, index=True)
     meta: dict[str, str] | None = _json()
+    trace: str | None = None  # of the request that made it, as the header `traceparent` has it
+    timing: dict[str, Any] | None = _json()  # where its time went (infra/jobs/timing.py)
     priority: int = 0
     queue: str = "cpu"  # which workers prepare it
     size_ms: int = Field(
@@ -354,6 +356,24 @@ class Job(SQLModel, table=True):
     cleared: bool = Field(
         default=False, sa_column_kwargs={"server_default": false()}
     )  # purged, and nothing but numbers and names is left in the row (infra/jobs/retention/clearing.py)
+
+
+class JobCount(SQLModel, table=True):
+    """How many jobs are in a status, without what JobCountChange holds. Triggers of migration 0031 keep it on SQLite."""
+
+    __tablename__ = "job_counts"
+    status: str = Field(primary_key=True)
+    jobs: int = Field(sa_type=BigInteger)
+
+
+class JobCountChange(SQLModel, table=True):
+    """A job came, went, or moved on: noted by PostgreSQL's trigger, so that no two moves wait for each other's counter; the
+    scheduler adds them up."""
+
+    __tablename__ = "job_count_changes"
+    id: int | None = Field(default=None, sa_column=Column(_COUNTER, primary_key=True))
+    status: str
+    jobs: int = Field(sa_type=BigInteger)
 
 
 class Chunk(SQLModel, table=True):

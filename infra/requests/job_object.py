@@ -8,6 +8,7 @@ from infra.database.tables import Job, JobEvent, WebhookAttempt, WebhookMessage
 from infra.jobs.queue.queue_position import ARCHIVE
 from infra.jobs.request_blobs import shown_request
 from infra.jobs.store import QueuePlace
+from infra.jobs.timing.phases import timing_of
 from infra.jobs.transitions import try_number
 from infra.keys.tiers import LOW
 from infra.money.job_money import cost_facts, job_usage
@@ -75,6 +76,7 @@ def job_object(
         "queue": _queue(job, place),
         "progress": progress(job, now=now),
         "waiting": _waiting(job, now),
+        "timing": timing_of(job),
         "partial": job.partial,
         "incomplete": is_incomplete(findings),
         "gaps": gaps_of(findings, job.gaps or ()),

@@ -100,6 +100,43 @@ def test_the_operator_sees_all_accounts(run: Run, submitted: Callable[..., str],
     assert [job["id"] for job in run("jobs", "list", "--status", "queued", "--json").json] == [mine]
 
 
+def test_the_operator_asks_by_account_model_task_and_reference(run: Run, services: Services) -> None:
+    mine, other = (services.accounts.create_account(name).id for name in ("mine", "other"))
+    theirs = new_job(services, other)
+    known = services.jobs.create(
+        NewJob(account_id=mine, task="translation", model="whisper-1", client_reference_id="invoice-7")
+    )[0].id
+
+    def found(*words: str) -> list[str]:
+        return [job["id"] for job in run("jobs", "list", "--json", *words).json]
+
+    assert found("--account", other) == [theirs]
+    for words in (
+        ("--account", mine),
+        ("--task", "translation"),
+        ("--model", "whisper-1"),
+        ("--reference", "invoice-7"),
+    ):
+        assert found(*words) == [known], words
+    assert found("--account", mine, "--model", "oracle") == []
+
+
+def test_an_account_is_the_operators_to_name(run: Run, base_url: str, key: str) -> None:
+    refused = run("jobs", "list", "--account", "acct_x", "--base-url", base_url, "--api-key", key)
+    assert refused.code == exits.BAD_INPUT
+    assert "--base-url" in refused.err
+
+
+def test_many_jobs_at_once_and_one_that_refuses_stops_none(run: Run, services: Services) -> None:
+    account = services.accounts.create_account("b").id
+    first, last = new_job(services, account), new_job(services, account)
+    said = run("jobs", "cancel", first, "job_nobody", last)
+    assert said.code == exits.NOT_THERE
+    assert "job_nobody: There is no job 'job_nobody'. [not_found]" in said.err
+    assert {services.jobs.get(account, one).status for one in (first, last)} == {JobStatus.CANCELLED}
+    assert [job["id"] for job in run("jobs", "cancel", first, last, "--json").json] == [first, last]
+
+
 def test_what_the_operator_does_to_a_job_is_in_the_audit_log(
     run: Run, base_url: str, key: str, services: Services
 ) -> None:

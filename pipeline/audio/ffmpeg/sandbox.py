@@ -20,6 +20,7 @@ from typing import Literal
 
 from pipeline.audio.ffmpeg.binary import Ffmpeg, find_ffmpeg
 from pipeline.errors import SandboxFailed
+from pipeline.measurement.process_counters import FFMPEG_RUNS
 
 Level = Literal["bubblewrap", "limits"]
 
@@ -71,6 +72,7 @@ def launch(
             start_new_session=True,  # one group to kill, and no terminal to write to
         )
     except OSError as error:
+        FFMPEG_RUNS.add("not_started")
         raise SandboxFailed("ffmpeg could not be started.") from error
 
 
