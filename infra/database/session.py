@@ -143,7 +143,10 @@ def is_there(url: str) -> bool:
     if not has_file(url):
         return False
     with contextlib.closing(Database(url)) as database:
-        return database.check()["migration"] is not None
+        try:
+            return database.check()["migration"] is not None
+        except DBAPIError as error:  # a file that is no database
+            raise DatabaseUnavailable from error
 
 
 def shown_url(url: str) -> str:

@@ -63,7 +63,7 @@ def database_fault(url: str, *, migrate: bool = False) -> Fault | None:
         except DatabaseUnavailable as error:
             return _why(url, error)
         except DBAPIError as error:
-            return _refused(error)
+            return _of_sqlite(url, str(error.orig)) if url.startswith("sqlite") else _refused(error)
     is_ours = step is None or knows(step)
     return None if is_ours else _newer(f"the database is at step {step}, which this version does not know")
 

@@ -79,6 +79,7 @@ def test_as_csv(run: Run, accounts: tuple[str, str]) -> None:
 
 
 def test_of_nothing_at_all(run: Run) -> None:
+    run("keys", "create")
     assert run("usage", "--json").json == {"by": "day", "usage": [], "total": run("usage", "--json").json["total"]}
     assert run("usage", "--json").json["total"]["requests"] == 0
 

@@ -12,12 +12,13 @@ import pytest
 import redis
 from sqlalchemy import make_url, text
 
-from infra.database.session import Database
+from infra.database.session import Database, is_there
 from infra.diagnosis.broker_faults import broker_fault
 from infra.diagnosis.database_faults import database_fault
 from infra.diagnosis.fault import Fault
 from infra.diagnosis.storage_faults import storage_fault
 from infra.embedded_redis import PrivateRedis
+from pipeline.errors import DatabaseUnavailable
 from tests.support.database_servers import PostgresServer, private_server
 from tests.support.ports import free_port
 from tests.support.s3_server import S3Server
@@ -115,6 +116,8 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     words, heals = told(database_fault(f"sqlite:///{tmp_path}/notes.db"))
     assert "is no SQLite database" in words
     assert not heals
+    with pytest.raises(DatabaseUnavailable):
+        is_there(f"sqlite:///{tmp_path}/notes.db")
 
 
 def test_a_database_that_can_be_used_has_no_fault(database_url: str) -> None:
