@@ -52,6 +52,7 @@ def test_a_worker_without_a_broker_says_what_to_do(tmp_path: Path) -> None:
         run_worker(Settings(home=tmp_path), "cpu")
 
 
+@pytest.mark.processes
 def test_the_command_line_says_it_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
