@@ -25,6 +25,7 @@ from api.http.request_middleware import RequestMiddleware
 from api.openapi.document import document
 from api.routes.account import erasure, models, usage, webhooks
 from api.routes.admin import accounts_and_keys, audit, money
+from api.routes.admin import webhooks as admin_webhooks
 from api.routes.audio import speech, speech_lists, transcriptions, whisper_asr
 from api.routes.files import batches, bulk, files, uploads
 from api.routes.jobs import estimates, jobs, results
@@ -86,6 +87,7 @@ def create_app(services: Services | None = None, *, settings: Settings | None = 
         accounts_and_keys,
         money,
         audit,
+        admin_webhooks,
         health,
         docs_page,
     ):

@@ -22,6 +22,7 @@ from infra.money.statements import Statements
 from infra.money.usage import Usage
 from infra.operator_queries import OperatorQueries
 from infra.privacy.account_erasure import AccountEraser
+from infra.webhooks.all_endpoints import AllEndpoints
 from pipeline.errors import InvalidRequest
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON value on stdout, for scripts.")]
@@ -41,6 +42,7 @@ class OperatorDatabase:
     usage: Usage
     quota: Quota
     operator_queries: OperatorQueries
+    all_endpoints: AllEndpoints
     eraser: AccountEraser
     audit: AuditLog
 
@@ -61,6 +63,7 @@ def open_operator_database(*, make: bool = False) -> Iterator[OperatorDatabase]:
             usage=Usage(database),
             quota=Quota(database),
             operator_queries=OperatorQueries(database),
+            all_endpoints=AllEndpoints(database),
             eraser=AccountEraser(database, JobStore(database), accounts),
             audit=AuditLog(database),
         )

@@ -46,6 +46,7 @@ from infra.privacy.account_erasure import AccountEraser
 from infra.settings import Settings
 from infra.storage import ObjectStore, open_storage
 from infra.storage.answer_spool import AnswerSpool
+from infra.webhooks.all_endpoints import AllEndpoints
 from infra.webhooks.balance_low import BalanceAlerts
 from infra.webhooks.store import WebhookStore
 from infra.worker_heartbeats import WorkerStore
@@ -75,6 +76,7 @@ class Services:
     jobs: JobStore
     eraser: AccountEraser
     webhooks: WebhookStore
+    all_endpoints: AllEndpoints
     balance_alerts: BalanceAlerts
     idempotency: IdempotencyStore
     ledger: Ledger
@@ -159,6 +161,7 @@ def build(settings: Settings, *, engine_processes: int | None = None) -> Service
             jobs=jobs,
             eraser=AccountEraser(database, jobs, accounts),
             webhooks=WebhookStore(database, secrets),
+            all_endpoints=AllEndpoints(database),
             balance_alerts=BalanceAlerts(database),
             idempotency=IdempotencyStore(database),
             ledger=Ledger(database),

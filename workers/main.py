@@ -10,7 +10,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from celery import Celery, signals
@@ -83,8 +83,7 @@ def run_worker(
     warnings.simplefilter("ignore", SecurityWarning)  # about root and pickle; nothing here is ever unpickled
     app = worker_app(url, contexts)
     _connect_signals(settings, role, contexts, partial(_end_within, grace, contexts))
-    if monitoring is not None:
-        _monitor(monitoring, role, contexts)
+    begun = _nothing if monitoring is None else _monitor(monitoring, role, contexts)
     prefork = role == "cpu"
     worker = app.Worker(
         hostname=f"{role}@{socket.gethostname()}",
@@ -92,7 +91,7 @@ def run_worker(
         concurrency=getattr(settings, _CONCURRENCY[role]),
         queues=QUEUES_OF[role],
         loglevel=settings.log_level.upper(),
-        consumer_cls=reconnecting_consumer(lambda: broker_url(settings) != url),
+        consumer_cls=reconnecting_consumer(lambda: broker_url(settings) != url, begun),
         quiet=True,
         without_gossip=True,
         without_mingle=True,
@@ -106,14 +105,20 @@ def run_worker(
     return _code(contexts) if stop_time.at() else int(worker.exitcode or 0)  # Celery calls a Ctrl-C a failure
 
 
-def reconnecting_consumer(has_moved: Callable[[], bool]) -> type[Consumer]:
+def _nothing() -> None:
+    """Nobody listens."""
+
+
+def reconnecting_consumer(has_moved: Callable[[], bool], begun: Callable[[], None] = _nothing) -> type[Consumer]:
     """A consumer that looks for a broker that is away every second or two; Celery would wait up to half a minute.
 
-    When the broker is at home somewhere else now, the worker ends in good order, and its supervisor starts it anew.
+    When the broker is at home somewhere else now, the worker ends in good order, and its supervisor starts it anew. `begun` is
+    called whenever it looks, the first time after the pool was forked.
     """
 
     class ReconnectingConsumer(Consumer):
         def ensure_connected(self, conn: Any) -> Any:
+            begun()
             original = conn.ensure_connection
 
             def ensure(errback: Callable[..., None], max_retries: Any = None, **options: Any) -> Any:
@@ -175,18 +180,22 @@ def _connect_signals(
         signals.worker_ready.connect(lambda **_: contexts.show_up(), weak=False)
 
 
-def _monitor(address: Address, role: Role, contexts: WorkerContextFactory) -> None:
-    """Bound before the fork, answering after it. The cpu role works in processes of its own; the main one, which listens, opens
-    nothing that they could inherit, and tells what they report, dead ones' too, and of its own memory and time."""
+def _monitor(address: Address, role: Role, contexts: WorkerContextFactory) -> Callable[[], None]:
+    """Bound before the fork; what is returned lets it answer, after the fork, and while the broker is away as well.
+
+    The cpu role works in processes of its own; the main one, which listens, opens nothing that they could inherit, and tells what
+    they report, dead ones' too, and of its own memory and time.
+    """
     reports = contexts.pool_reports = PoolReports() if role == "cpu" else None
     listener = MonitoringListener(address, role, lambda: contexts.get().services if role == "io" else None, reports)
 
-    def ready(**_: Any) -> None:
+    @cache
+    def begun() -> None:
         if reports is not None:
             reports.start()
         listener.start()
 
-    signals.worker_ready.connect(ready, weak=False)
+    return begun
 
 
 def _leave_after(seconds: float, contexts: WorkerContextFactory) -> None:

@@ -10,7 +10,9 @@ import pytest
 from cli import exits
 from cli.environment import as_typed
 from infra.database.session import Database
+from infra.keys.accounts import Accounts
 from infra.settings import Settings
+from infra.webhooks.store import WebhookStore
 from tests.cli.conftest import Run
 from tests.support.ports import free_port
 
@@ -87,3 +89,15 @@ def test_a_hint_is_what_has_to_be_typed(tmp_path: Path, monkeypatch: pytest.Monk
     told = as_typed("keys list", Settings(home=tmp_path, database_url="postgresql://u:secret@h/d"))
     assert "STENOPOOL_DATABASE_URL" in told
     assert "secret" not in told
+
+
+def test_endpoints_of_all_accounts_are_listed(run: Run, home: Path) -> None:
+    run("keys", "create")
+    with contextlib.closing(Database(Settings(home=home).database)) as database:
+        account = Accounts(database).create_account("Ada").id
+        WebhookStore(database).create_endpoint(
+            account, name="mine", url="https://example.com/hook", event_types=["webhook.test"]
+        )
+    assert [one["account_name"] for one in run("webhooks", "list", "--json").json] == ["Ada"]
+    assert run("webhooks", "list", "--failing", "--json").json == []
+    assert "https://example.com/hook" in run("webhooks", "list", "--account", account).out
