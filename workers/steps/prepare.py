@@ -47,6 +47,7 @@ def prepare(role: str, context: JobContext, work: Attempt) -> bool:
         first, second = next(chunks, None), next(chunks, None)
         if first is not None and second is None and (queue == role or not first.span.is_sent):
             found = findings_of(context, sound, first.span.own_end)
+            services.metrics.audio.inc(sound.samples / SAMPLE_RATE)
             job = services.jobs.note_input(context.held.lease, found, samples=sound.samples)
             work.stage, work.chunk, work.heard = Stage.TRANSCRIBING, first.span.index, first.span.is_sent
             _hear_single(context.with_job(job), first, sound.samples, work, time.monotonic() - began)
