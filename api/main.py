@@ -26,7 +26,7 @@ from api.http.request_body import BodyGuard
 from api.http.request_middleware import RequestMiddleware
 from api.openapi.document import document
 from api.routes.account import erasure, keys, models, usage, webhooks
-from api.routes.admin import accounts_and_keys, audit, money
+from api.routes.admin import accounts_and_keys, audit, money, overview
 from api.routes.audio import speech, speech_lists, transcriptions, whisper_asr
 from api.routes.files import batches, bulk, files, uploads
 from api.routes.jobs import estimates, jobs, results
@@ -89,6 +89,7 @@ def create_app(services: Services | None = None, *, settings: Settings | None = 
         accounts_and_keys,
         money,
         audit,
+        overview,
         health,
         docs_page,
     ):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import datetime
-import io
 from typing import Annotated, Any, Literal, NamedTuple
 
 from fastapi import APIRouter, Query, Request, Response
@@ -13,7 +11,7 @@ from pydantic import BaseModel, Field
 from api.console.pages import PageRoute, render
 from api.console.v1_client import V1
 from api.console.visit import SignedIn
-from infra.money.spreadsheet import harmless
+from infra.money.spreadsheet import csv_lines
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 By = Literal["day", "model", "key"]
@@ -87,9 +85,6 @@ def bars(lines: list[dict[str, Any]], since: str, until: str) -> list[Bar]:
 async def as_csv(request: Request, visit: SignedIn, period: Annotated[Period, Query()]) -> Response:
     """The lines of the page for a spreadsheet."""
     report = await V1(request, visit).get("/v1/usage", group_by=period.by, limit=MOST_LINES, **period.days())
-    held = io.StringIO()
-    writer = csv.writer(held)
-    writer.writerow((period.by, *COLUMNS))
-    writer.writerows((harmless(line["id"]), *(line[name] for name in COLUMNS)) for line in report["data"])
+    rows = [(period.by, *COLUMNS), *((line["id"], *(line[name] for name in COLUMNS)) for line in report["data"])]
     headers = {"content-disposition": f'attachment; filename="usage-by-{period.by}.csv"'}
-    return Response(held.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
+    return Response(csv_lines(rows), media_type="text/csv; charset=utf-8", headers=headers)
