@@ -47,7 +47,7 @@ class Item {
     this.file = file;
     this.duration = null;
     this.paused = false;
-    this.going = false;
+    this.going = null;
     this.row = document.createElement("li");
     this.title = document.createElement("strong");
     this.title.textContent = file.name;
@@ -121,7 +121,8 @@ class Item {
     this.tell(`paused at ${Math.floor((100 * this.bar.value) / this.bar.max)} %`);
   }
 
-  resume() {
+  async resume() {
+    await this.going; // what was cut off has yet to notice
     this.paused = false;
     this.pauseButton.textContent = "Pause";
     this.pauseButton.setAttribute("aria-label", `Pause ${this.file.name}`);
@@ -131,7 +132,7 @@ class Item {
   // Upload what is missing, make the job; true when there is one.
   async start() {
     if (this.going) return this.going;
-    this.going = this.run().finally(() => { this.going = false; });
+    this.going = this.run().finally(() => { this.going = null; });
     return this.going;
   }
 
