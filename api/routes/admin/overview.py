@@ -82,7 +82,7 @@ def _providers(context: AppContext) -> list[dict[str, Any]]:
         {
             "name": name,
             "models": sum(1 for route in routes if route.provider == name),
-            "away_seconds": max((seconds for place, seconds in away.items() if name in place.split()), default=None),
+            "away_seconds": max((seconds for place, seconds in away.items() if f" {name}/" in place), default=None),
         }
         for name in sorted({route.provider for route in routes})
     ]
