@@ -55,7 +55,13 @@ async def show(
     v1 = V1(request, visit)
     models = [model["id"] for model in (await v1.get("/v1/models"))["data"]]
     rows = await _rows(v1, shown)
-    facts = {"models": models, "statuses": [status.value for status in JobStatus], "said": said, "failed": failed}
+    facts = {
+        "models": models,
+        "statuses": [status.value for status in JobStatus],
+        "said": said,
+        "failed": failed,
+        "readiness": await v1.readiness(),
+    }
     return render(request, visit, "jobs.html", **rows, **facts)
 
 

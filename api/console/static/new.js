@@ -270,8 +270,20 @@ function add(files) {
   const wanted = [...files].filter((file) => file.size > 0 && (/^(audio|video)\//.test(file.type) || MEDIA.test(file.name)));
   const others = [...files].length - wanted.length;
   if (others) say(`${others} ${others === 1 ? "file is" : "files are"} empty or no recording, and left out.`);
-  for (const file of wanted) items.push(new Item(file));
+  const unfinishedNow = Object.values(kept());
+  const known = (file) => unfinishedNow.some((one) => one.name === file.name && one.size === file.size);
+  for (const file of wanted) {
+    const item = new Item(file);
+    items.push(item);
+    if (known(file)) goOn(item);
+  }
   show();
+}
+
+// What was begun before goes on as soon as its file is there again.
+async function goOn(item) {
+  const job = await item.start();
+  if (job && items.length === 1) location.assign(`/console/jobs/${job.id}`);
 }
 
 function show() {
