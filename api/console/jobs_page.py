@@ -55,7 +55,7 @@ async def show(
     v1 = V1(request, visit)
     models = [model["id"] for model in (await v1.get("/v1/models"))["data"]]
     rows = await _rows(v1, shown)
-    facts = {
+    facts: dict[str, Any] = {
         "models": models,
         "statuses": [status.value for status in JobStatus],
         "said": said,

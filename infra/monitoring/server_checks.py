@@ -51,18 +51,24 @@ def _sandbox(services: Services) -> ServerCheck:
     told = {str((worker.facts or {}).get("sandbox", "")) for worker in services.workers.alive(ALIVE_SECONDS)} - {""}
     if told <= {ISOLATED}:
         return ServerCheck("sandbox", "ok", ", ".join(told) or "no worker has told yet")
-    return ServerCheck("sandbox", "warning", ", ".join(sorted(told)), f"With {ISOLATED} installed, ffmpeg is isolated too.")
+    return ServerCheck(
+        "sandbox", "warning", ", ".join(sorted(told)), f"With {ISOLATED} installed, ffmpeg is isolated too."
+    )
 
 
 def _engines(troubles: dict[str, Any]) -> ServerCheck:
     if not troubles:
         return ServerCheck("engines", "ok", "none of this machine has failed to load")
     told = "; ".join(f"{name}: {trouble}" for name, trouble in troubles.items())
-    return ServerCheck("engines", "warning", told, "Another one stands in. `stenopool models verify` tells about weights.")
+    return ServerCheck(
+        "engines", "warning", told, "Another one stands in. `stenopool models verify` tells about weights."
+    )
 
 
 def _shutdowns(services: Services) -> ServerCheck:
     ending = [f"{model.id}: {model.shutdown.told}" for model in services.catalog.ending() if model.shutdown]
     if not ending:
         return ServerCheck("shutdowns", "ok", "no model here is served by a vendor that has said when it ends")
-    return ServerCheck("shutdowns", "warning", f"their vendors end {'; '.join(ending)}", "Give them a route that stays.")
+    return ServerCheck(
+        "shutdowns", "warning", f"their vendors end {'; '.join(ending)}", "Give them a route that stays."
+    )

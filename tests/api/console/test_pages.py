@@ -69,7 +69,9 @@ def test_many_jobs_are_steered_at_once(browser: Browser, house: House) -> None:
 
 @pytest.mark.processes
 def test_transcripts_as_a_zip(browser: Browser, house: House) -> None:
-    done = house.post("/v1/audio/jobs", data={"model": "oracle"}, files={"file": ("../../a b?.wav", recording()[0])}).json()
+    done = house.post(
+        "/v1/audio/jobs", data={"model": "oracle"}, files={"file": ("../../a b?.wav", recording()[0])}
+    ).json()
     house.work()
     live = house.submit()["id"]
     answer = browser.post("/jobs/act", {"id": [done["id"], live], "act": "download", "format": "srt"})
@@ -159,7 +161,9 @@ def test_the_sample_makes_a_job(browser: Browser, house: House) -> None:
     assert house.get(f"/v1/audio/jobs/{job_id}").json()["input"]["filename"] == "sample.mp3"
 
 
-def test_while_the_database_is_away_a_page_says_so(browser: Browser, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_while_the_database_is_away_a_page_says_so(
+    browser: Browser, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def away(_secret: str) -> None:
         raise DatabaseUnavailable
 

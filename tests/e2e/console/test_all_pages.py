@@ -42,7 +42,9 @@ def test_axe_finds_nothing_serious(operator: Page, axe: str) -> None:
                 operator.goto(f"/console/{name}")
                 photograph(operator, f"{name}-{theme}-{width}")
                 found += [f"{name}, {theme}, {width}: {one}" for one in serious(operator, axe)]
-                scrolls = operator.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+                scrolls = operator.evaluate(
+                    "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+                )
                 found += [f"{name}, {theme}, {width}: wider than the screen"] if scrolls else []
     assert not found, "\n".join(found)
 
@@ -58,7 +60,8 @@ def foreign() -> Iterator[str]:
                 <form method="post" action="{target}/console/keys"><input name="name" value="stolen"><button>Go</button></form>
                 <p id="read"></p>
                 <script>fetch("{target}/console/v1/balance", {{ credentials: "include" }})
-                  .then((answer) => answer.text(), () => "refused").then((text) => {{ document.getElementById("read").textContent = text; }});
+                  .then((answer) => answer.text(), () => "refused")
+                  .then((text) => {{ document.getElementById("read").textContent = text; }});
                 </script>""".encode()
             self.send_response(200)
             self.send_header("content-type", "text/html")
