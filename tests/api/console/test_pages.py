@@ -179,3 +179,12 @@ def test_what_is_no_page_is_one_that_says_so(browser: Browser) -> None:
     assert answer.status_code == 404
     assert "There is no page" in answer.text
     assert "<b>" not in answer.text
+
+
+def test_a_form_that_is_sent_twice_makes_one_key(browser: Browser, house: House) -> None:
+    before = len(house.services.accounts.list_keys(house.account_id))
+    first, again = (browser.post("/keys", {"name": "twice", "once": "A" * 43}) for _ in range(2))
+    assert re.search(r"sk-\w{56}", first.text)
+    assert not re.search(r"sk-\w{56}", again.text)
+    assert "was made before" in again.text
+    assert len(house.services.accounts.list_keys(house.account_id)) == before + 1
