@@ -14,6 +14,8 @@ from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 
 from api.access.authentication import Authentication
+from api.console.door import ConsoleDoor
+from api.console.site import ROUTERS
 from api.dependencies import AppContext
 from api.http import error_responses
 from api.http.content_encoding import ContentEncoding
@@ -63,6 +65,7 @@ def create_app(services: Services | None = None, *, settings: Settings | None = 
         partial(FastPath, handlers=transcriptions.FAST_PATHS),
         ContentEncoding,
         Authentication,
+        ConsoleDoor,
         partial(BodyGuard, patience=known.read_timeout_seconds, drain=known.max_upload_bytes),
         partial(RequestMiddleware, peers=Peers(known.trusted_proxies)),
     )
@@ -91,6 +94,8 @@ def create_app(services: Services | None = None, *, settings: Settings | None = 
         docs_page,
     ):
         app.include_router(module.router)
+    for router in ROUTERS:
+        app.include_router(router)
     return app
 
 

@@ -15,6 +15,8 @@ from infra.batches.line_store import LineStore
 from infra.batches.source_store import SourceStore
 from infra.broker import JobQueue
 from infra.buckets.allow_list import BucketAccess
+from infra.console.console_sessions import ConsoleSessions
+from infra.console.sign_in_links import SignInLinks
 from infra.database.session import Database
 from infra.embedded_redis import broker_url
 from infra.encryption.key_file import UNSET, secret_keys
@@ -66,6 +68,8 @@ class Services:
     resealing: Resealing
     accounts: Accounts
     idempotent_creation: IdempotentCreation
+    console_sessions: ConsoleSessions
+    sign_in_links: SignInLinks
     media: MediaStore
     files: FileStore
     uploads: UploadStore
@@ -151,6 +155,8 @@ def build(settings: Settings, *, engine_processes: int | None = None) -> Service
             resealing=Resealing(database, secrets),
             accounts=accounts,
             idempotent_creation=IdempotentCreation(database, accounts),
+            console_sessions=ConsoleSessions(database),
+            sign_in_links=SignInLinks(database, accounts),
             media=MediaStore(database),
             files=files,
             uploads=uploads,
