@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import partial
+from typing import Any
 
 from fastapi import Response
 from pydantic import BaseModel, Field
@@ -16,6 +17,7 @@ from infra.jobs.stored_bytes import peaks_of
 from pipeline.audio.playback.peaks import MOST_POINTS, peaks_from_bytes
 from pipeline.errors import Expired, InputMissing, NotFound, WrongState
 from pipeline.lifecycle import TERMINAL, JobStatus
+from pipeline.transcript import SAMPLE_RATE
 
 NONE = "Nothing of this job's sound has been decoded, or not by this version: there are no peaks of it."
 
@@ -53,5 +55,17 @@ def _written(context: AppContext, job: Job, points: int) -> Document:
         stored = context.services.storage.get(peaks_of(job))
     except InputMissing as error:
         raise why_gone(context, job) from error
-    told = {"object": "audio.peaks", "job_id": job.id, **peaks_from_bytes(stored, points).as_dict()}
+    told = {
+        "object": "audio.peaks",
+        "job_id": job.id,
+        **peaks_from_bytes(stored, points).as_dict(),
+        "seams": [] if job.task == "speech" else _seams(context, job),
+    }
     return Document(json.dumps(told, separators=(",", ":")).encode(), {})
+
+
+def _seams(context: AppContext, job: Job) -> list[dict[str, Any]]:
+    """Where one chunk's sound ends and the next one's begins, in seconds, and what was there to cut in."""
+    spans = [row.span for row in context.services.jobs.chunks(job.id)]
+    inner = {int(span["own_start"]): str(span["left_edge"]) for span in spans if span["left_edge"] != "start"}
+    return [{"at": round(place / SAMPLE_RATE, 3), "cut": edge} for place, edge in sorted(inner.items())]

@@ -11,7 +11,9 @@ from starlette.responses import JSONResponse
 from api.dependencies import JOBS, Caller, Context
 from api.http.request_body import read_json
 from api.jobs.edits import correct
-from api.jobs.results import revision_headers
+from api.jobs.outline import OutlineQuery, outlined
+from api.jobs.results import CaptionQuery, revision_headers
+from api.jobs.violations import counted_violations
 from api.jobs.stored_text import finished
 from api.openapi.document import answers, takes
 from api.schemas.edits import TranscriptEdit, revision_object
@@ -43,6 +45,32 @@ async def correct_transcript(request: Request, context: Context, caller: Caller,
     made = partial(correct, context, job, request.headers, asked, caller.key_id)
     row = await context.renderings.in_turn(caller.account_id, made)
     return JSONResponse(revision_object(row), status_code=201, headers=revision_headers(row))
+
+
+@router.get(
+    "/transcript/outline",
+    summary="The transcript in outline",
+    responses=NO_JOB | answers(s409="The job is not completed.", s410="Its results have been deleted."),
+)
+async def outline(context: Context, caller: Caller, job_id: str, query: Annotated[OutlineQuery, Query()]) -> Response:
+    """When each segment begins (`starts`, in seconds) and how many words it has, which are suspect, and who speaks: so that a
+    reader fetches from `/segments` what is in sight, and nothing else."""
+    job = await context.query(partial(context.services.jobs.get, caller.account_id, job_id))
+    return await outlined(context, job, query)
+
+
+@router.get(
+    "/transcript/violations",
+    summary="Where its captions break the rules",
+    responses=NO_JOB | answers(s409="The job is not completed.", s410="Its results have been deleted."),
+)
+async def violations(
+    context: Context, caller: Caller, job_id: str, query: Annotated[CaptionQuery, Query()]
+) -> Response:
+    """How often captions laid out with these options break them all the same, by rule: words that come too fast, or are longer
+    than a line, leave no other way."""
+    job = await context.query(partial(context.services.jobs.get, caller.account_id, job_id))
+    return await counted_violations(context, finished(job), query)
 
 
 @router.get("/transcript/revisions", summary="The transcript's revisions", responses=NO_JOB)

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0030"
-down_revision: str | None = "0025"
+down_revision: str | None = "0029"
 branch_labels: str | None = None
 depends_on: str | None = None
 
