@@ -107,12 +107,16 @@ def _changed(segment: Segment, change: Change) -> Segment:
 
 
 def _with_word(segment: Segment, number: int, text: str) -> tuple[str, tuple[Word, ...]]:
-    """The segment's text and words with another one in the place of this."""
+    """The segment's text and words with another one in the place of this. Marks behind it stay, whether they are given again or
+    not."""
     if not 0 <= number < len(segment.words):
         raise InvalidRequest(f"The segment has no word {number}.", param="changes")
+    places = found_places(segment.text, [word.text.strip() for word in segment.words])
+    if places:
+        stop = places[number + 1][0] if number + 1 < len(places) else len(segment.text)
+        text = text.removesuffix(segment.text[places[number][1] : stop].strip())
     old, spelled = segment.words[number], [text[first:last] for first, last in word_places(text)]
     words = (*segment.words[:number], *_shared(spelled, old.start, old.end), *segment.words[number + 1 :])
-    places = found_places(segment.text, [word.text.strip() for word in segment.words])
     if not places:
         return joined(word.text.strip() for word in words), words
     first, last = places[number]
