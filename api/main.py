@@ -25,8 +25,8 @@ from api.http.peers import Peers
 from api.http.request_body import BodyGuard
 from api.http.request_middleware import RequestMiddleware
 from api.openapi.document import document
-from api.routes.account import erasure, models, usage, webhooks
-from api.routes.admin import accounts_and_keys, audit, money
+from api.routes.account import erasure, keys, models, usage, webhooks
+from api.routes.admin import accounts_and_keys, audit, money, overview
 from api.routes.audio import speech, speech_lists, transcriptions, whisper_asr
 from api.routes.files import batches, bulk, files, uploads
 from api.routes.jobs import corrections, deliveries, estimates, jobs, results
@@ -85,11 +85,13 @@ def create_app(services: Services | None = None, *, settings: Settings | None = 
         bulk,
         webhooks,
         usage,
+        keys,
         erasure,
         estimates,
         accounts_and_keys,
         money,
         audit,
+        overview,
         health,
         docs_page,
     ):

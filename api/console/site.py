@@ -4,10 +4,30 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from api.console import new_page, sign_in, static_files
+from api.console import (
+    jobs_page,
+    keys_page,
+    new_page,
+    operator_page,
+    sign_in,
+    static_files,
+    usage_page,
+    webhooks_page,
+)
+from api.console.job import export, page
+from api.console.model import detail, listing
 
 ROUTERS: tuple[APIRouter, ...] = (
     static_files.router,
     sign_in.router,
     new_page.router,
+    jobs_page.router,
+    page.router,
+    export.router,
+    listing.router,
+    detail.router,
+    usage_page.router,
+    keys_page.router,
+    webhooks_page.router,
+    operator_page.router,
 )

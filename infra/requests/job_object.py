@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from infra.database.tables import Job, JobEvent, WebhookAttempt, WebhookMessage
@@ -241,7 +240,7 @@ def delivery_object(message: WebhookMessage, attempts: list[WebhookAttempt]) -> 
         "delivered_at": epoch(message.delivered_at),
         "next_attempt_at": epoch(message.next_attempt_at),
         "last_status": message.last_status,
-        "body": json.loads(message.body or b"null"),
+        "body": message.body.decode("utf-8", "replace"),
         "attempts": [_attempt(attempt) for attempt in attempts],
     }
 
