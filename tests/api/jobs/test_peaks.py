@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from infra.database.tables import Account
 from tests.api.conftest import JOBS, House, recording
 
 pytestmark = pytest.mark.processes
@@ -14,6 +15,13 @@ pytestmark = pytest.mark.processes
 
 def peaks(house: House, job: dict[str, Any], **query: Any) -> Any:
     return house.get(f"{JOBS}/{job['id']}/peaks", params=query)
+
+
+def counted(house: House) -> int:
+    with house.services.database.read() as session:
+        account = session.get(Account, house.account_id)
+        assert account is not None
+        return account.stored_bytes
 
 
 def test_they_are_those_of_the_recording(house: House) -> None:
@@ -44,12 +52,12 @@ def test_of_a_text_they_are_those_of_its_sound(house: House) -> None:
 
 
 def test_they_count_and_they_go_with_the_results(house: House) -> None:
-    before = house.services.accounts.get(house.account_id).stored_bytes
+    before = counted(house)
     job = house.submit(recording()[0])
     house.work()
     sizes = {found.key: found.size for found in house.services.storage.list(f"t/{house.account_id}")}
     assert any(key.endswith(f"{job['id']}/peaks") for key in sizes)
-    assert house.services.accounts.get(house.account_id).stored_bytes - before == sum(sizes.values())
+    assert counted(house) - before == sum(sizes.values())
     house.services.jobs.purged(job["id"])
     assert peaks(house, job).status_code == 410
 
