@@ -59,7 +59,7 @@ def test_a_wrong_key_is_refused_with_words(stranger: Browser, key: str) -> None:
 def test_a_sign_in_takes_no_secret_from_the_browser(stranger: Browser, house: House) -> None:
     """Session fixation: a cookie that somebody has put there before is not the one that is signed in."""
     planted = "A" * 43
-    stranger.client.cookies.set(NAME, planted, path="/console")
+    stranger.client.cookies.set(NAME, planted, domain="testserver.local", path="/console")
     stranger.sign_in(house.key)
     values = [cookie.value for cookie in stranger.client.cookies.jar if cookie.name == NAME]
     assert planted not in values
