@@ -50,7 +50,10 @@ async def show(request: Request, visit: SignedIn, job_id: str, revision: str = "
 
 
 async def _text(v1: V1, job: dict[str, Any], revision: str) -> dict[str, Any] | None:
-    """The first segments, as corrected; of a job that is under way what there is. None where there is nothing to read."""
+    """The first segments, as corrected; of a job that did not come to its end what there is. None where there is nothing to read:
+    what a live job has heard is paid by whoever reads it, which opening a page must not do."""
+    if job["status"] in LIVE:
+        return None
     asked = {"limit": FIRST, **({"revision": revision} if job["status"] == "completed" else {})}
     try:
         found = await v1.get(f"{JOBS}/{job['id']}/segments", **asked)
