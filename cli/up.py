@@ -236,7 +236,10 @@ def _welcome(chosen: Settings, place: Place, catalog: Catalog, key: str | None, 
             if key
             else "stenopool keys create --tier pro --balance 10",
         ),
-        ("Console", f"{place.url}/console" + ("" if link else "   `stenopool console link` makes a link that signs in")),
+        (
+            "Console",
+            f"{place.url}/console" + ("" if link else "   `stenopool console link` makes a link that signs in"),
+        ),
         ("API docs", f"{place.url}/docs"),
         ("Data", str(chosen.home)),
         ("Sandbox", level + advice),

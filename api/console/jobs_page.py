@@ -90,7 +90,9 @@ async def act(request: Request, visit: SignedIn) -> Response:
             refusals.append(f"{job_id}: {refused.message}")
     told = {"said": f"{done} {'job' if done == 1 else 'jobs'} {DONE[chosen]}." if done or ids else "Nothing selected."}
     if refusals:
-        told["failed"] = " ".join(refusals[:MOST_TOLD]) + (f" And {len(refusals) - MOST_TOLD} more." if len(refusals) > MOST_TOLD else "")
+        told["failed"] = " ".join(refusals[:MOST_TOLD]) + (
+            f" And {len(refusals) - MOST_TOLD} more." if len(refusals) > MOST_TOLD else ""
+        )
     return RedirectResponse(f"{PAGE}?{urlencode(told)}", 303)
 
 

@@ -114,9 +114,11 @@ def _written(
 ) -> Document:
     booked = job_usage(job)
     transcript = replace(text_of(context, job, row), decoded=booked.audio_ms)
-    used = {"usage": transcript_usage(transcript, shape.name, booked.tokens)} if job.task == "transcription" else {}
+    used: dict[str, Any] = {}
+    if job.task == "transcription":
+        used["usage"] = transcript_usage(transcript, shape.name, booked.tokens)
     if row is not None:
-        transcript, used = without_blanks(transcript), {**used, "revision": row.n}
+        transcript, used["revision"] = without_blanks(transcript), row.n
     if query.suspect == "drop" or shape.name not in TELLS_SUSPECTS:
         transcript = shown(transcript, query.suspect)
     body = shape.render(transcript, RenderOptions(granularities=granularities, extra=used, **query.layout()))

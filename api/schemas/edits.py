@@ -60,6 +60,7 @@ class TranscriptEdit(BaseModel):
 def revision_object(row: TranscriptRevision) -> dict[str, Any]:
     """One revision; what it says is read at `…/transcript?revision=`."""
     return {
+        "id": row.n,
         "object": "audio.transcript.revision",
         "job_id": row.job_id,
         "revision": row.n,

@@ -54,7 +54,11 @@ class SegmentWords:
     def _places(self) -> list[tuple[int, int]]:
         """Where each word stands in the text: asked for only where the segment is divided, unless it has no words of its own."""
         words = self._segment.words
-        return found_places(self._segment.text, [word.text for word in words]) if words else word_places(self._segment.text)
+        return (
+            found_places(self._segment.text, [word.text for word in words])
+            if words
+            else word_places(self._segment.text)
+        )
 
     def phrases(self) -> list[Segment]:
         """One segment for each sentence, several for a long one."""

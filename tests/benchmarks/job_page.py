@@ -58,7 +58,9 @@ def _measured(page: Page, path: str, when: str) -> Iterator[Figure]:
     paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
     yield Figure(f"first paint, {when}", f"{paint:.0f} ms", "", None, f"< {PAINT} ms", paint < PAINT)
     frames = page.evaluate(SCROLL)
-    yield Figure(f"frames a second while it scrolls, {when}", f"{frames:.0f}", "", None, f">= {FRAMES}", frames >= FRAMES)
+    yield Figure(
+        f"frames a second while it scrolls, {when}", f"{frames:.0f}", "", None, f">= {FRAMES}", frames >= FRAMES
+    )
     task = page.evaluate("window.longest")
     yield Figure(f"longest task, {when}", f"{task:.0f} ms", "", None, f"< {TASK} ms", task < TASK)
     yield Figure(f"words in the page, {when}", str(page.locator(".word").count()), "of 100,000")

@@ -16,10 +16,10 @@ from typing import Any
 
 from infra.broker import CPU, IO
 from pipeline.audio.access.remote import Remote
+from pipeline.audio.playback.peaks import Peaks
 from pipeline.cut.cutter import Chunk, span_as_dict
 from pipeline.errors import InputMissing, LimitExceeded
 from pipeline.lifecycle import ChunkStatus, Stage
-from pipeline.audio.playback.peaks import Peaks
 from pipeline.run import cut_profile, hear_chunk, is_local
 from pipeline.speakers.reference_samples import check_references
 from pipeline.transcript import SAMPLE_RATE, heard_from_json, heard_to_json, samples_to_ms

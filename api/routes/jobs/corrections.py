@@ -13,8 +13,8 @@ from api.http.request_body import read_json
 from api.jobs.edits import correct
 from api.jobs.outline import OutlineQuery, outlined
 from api.jobs.results import CaptionQuery, revision_headers
-from api.jobs.violations import counted_violations
 from api.jobs.stored_text import finished
+from api.jobs.violations import counted_violations
 from api.openapi.document import answers, takes
 from api.schemas.edits import TranscriptEdit, revision_object
 from api.schemas.pagination import page

@@ -104,7 +104,9 @@ def test_nothing_but_the_api_is_behind_the_door(browser: Browser, path: str) -> 
     assert browser.get(path).status_code in (401, 404)
 
 
-@pytest.mark.parametrize("name", ["../pages.py", "..%2fpages.py", "templates/base.html", "", "vendor", "%2e%2e/door.py"])
+@pytest.mark.parametrize(
+    "name", ["../pages.py", "..%2fpages.py", "templates/base.html", "", "vendor", "%2e%2e/door.py"]
+)
 def test_no_file_beside_the_folder_is_served(browser: Browser, name: str) -> None:
     assert browser.get(f"/static/{name}").status_code == 404
 

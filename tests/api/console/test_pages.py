@@ -68,7 +68,9 @@ def test_many_jobs_are_steered_at_once(browser: Browser, house: House) -> None:
 
 @pytest.mark.processes
 def test_transcripts_as_a_zip(browser: Browser, house: House) -> None:
-    done = house.post("/v1/audio/jobs", data={"model": "oracle"}, files={"file": ("../../a b?.wav", recording()[0])}).json()
+    done = house.post(
+        "/v1/audio/jobs", data={"model": "oracle"}, files={"file": ("../../a b?.wav", recording()[0])}
+    ).json()
     house.work()
     live = house.submit()["id"]
     answer = browser.post("/jobs/act", {"id": [done["id"], live], "act": "download", "format": "srt"})

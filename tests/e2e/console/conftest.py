@@ -78,7 +78,9 @@ def sign_in_link(installation: Installation) -> str:
 def context(chromium: Browser, installation: Installation) -> Iterator[BrowserContext]:
     """A browser that nobody has used; at the end nothing was asked for elsewhere, and no script has complained."""
     seen = Seen(installation.url)
-    made = chromium.new_context(base_url=installation.url, viewport={"width": 1280, "height": 900}, accept_downloads=True)
+    made = chromium.new_context(
+        base_url=installation.url, viewport={"width": 1280, "height": 900}, accept_downloads=True
+    )
     made.set_default_timeout(PATIENCE)
     expect.set_options(timeout=PATIENCE)
     seen.watch(made)

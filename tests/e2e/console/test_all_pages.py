@@ -34,7 +34,9 @@ def test_axe_finds_nothing_serious(operator: Page, axe: str) -> None:
             for name in PAGES:
                 operator.goto(f"/console/{name}")
                 found += [f"{name}, {theme}, {width}: {one}" for one in serious(operator, axe)]
-                scrolls = operator.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+                scrolls = operator.evaluate(
+                    "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+                )
                 found += [f"{name}, {theme}, {width}: wider than the screen"] if scrolls else []
     assert not found, "\n".join(found)
 

@@ -134,7 +134,9 @@ def test_several_files_at_once_lead_to_the_list(signed_in: Page, tmp_path: Path)
         expect(signed_in.get_by_role("link", name=f"part-{number}.wav")).to_be_visible()
 
 
-def test_whoever_was_signed_out_meanwhile_is_led_to_the_sign_in(signed_in: Page, installation: Installation, talk: Path) -> None:
+def test_whoever_was_signed_out_meanwhile_is_led_to_the_sign_in(
+    signed_in: Page, installation: Installation, talk: Path
+) -> None:
     signed_in.get_by_label("Files").set_input_files(talk)
     expect(signed_in.get_by_text("Estimated: $")).to_be_visible()
     signed_in.context.clear_cookies()

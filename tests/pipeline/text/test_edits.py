@@ -24,7 +24,9 @@ WORDS = ("so", "this", "is", "it", "then", "naïve", "42", "日", "本")
 def segment(text: str, start: int = 0, *, timed: bool = True, **more: Any) -> Segment:
     """A word every 200 ms; marks are the text's alone."""
     spelled = [word.strip(".,") for word in text.split()]
-    words = tuple(Word(word, start + 200 * at, start + 200 * at + 150) for at, word in enumerate(spelled)) if timed else ()
+    words = (
+        tuple(Word(word, start + 200 * at, start + 200 * at + 150) for at, word in enumerate(spelled)) if timed else ()
+    )
     return Segment(text, start, start + 200 * len(spelled), words, **more)
 
 
@@ -45,7 +47,10 @@ def test_a_word_takes_the_time_of_the_one_it_replaces() -> None:
 
 @pytest.mark.parametrize("given", ["It", "it,"])
 def test_marks_behind_a_word_are_neither_lost_nor_doubled(given: str) -> None:
-    assert one("so, this", Change(0, given.replace("it", "well").replace("It", "Well"), word=0)).text.lower() == "well, this"
+    assert (
+        one("so, this", Change(0, given.replace("it", "well").replace("It", "Well"), word=0)).text.lower()
+        == "well, this"
+    )
 
 
 def test_a_word_becomes_several_or_none() -> None:
