@@ -55,7 +55,13 @@ async def show(
     v1 = V1(request, visit)
     models = [model["id"] for model in (await v1.get("/v1/models"))["data"]]
     rows = await _rows(v1, shown)
-    facts = {"models": models, "statuses": [status.value for status in JobStatus], "said": said, "failed": failed}
+    facts: dict[str, Any] = {
+        "models": models,
+        "statuses": [status.value for status in JobStatus],
+        "said": said,
+        "failed": failed,
+        "readiness": await v1.readiness(),
+    }
     return render(request, visit, "jobs.html", **rows, **facts)
 
 
@@ -81,19 +87,30 @@ async def act(request: Request, visit: SignedIn) -> Response:
     steer = _steering(V1(request, visit)).get(chosen)
     if steer is None:
         raise InvalidRequest("Choose what to do: cancel, retry, delete or download.")
-    done, refusals = 0, list[str]()
+    done, refusals = await _each(steer, ids)
+    return RedirectResponse(f"{PAGE}?{urlencode(_outcome(chosen, done, refusals))}", 303)
+
+
+async def _each(steer: Callable[[str], Awaitable[Any]], ids: list[str]) -> tuple[int, list[str]]:
+    """How many it was done to, and why not to the others."""
+    refusals = list[str]()
     for job_id in ids:
         try:
             await steer(job_id)
-            done += 1
         except Refused as refused:
             refusals.append(f"{job_id}: {refused.message}")
-    told = {"said": f"{done} {'job' if done == 1 else 'jobs'} {DONE[chosen]}." if done or ids else "Nothing selected."}
-    if refusals:
-        told["failed"] = " ".join(refusals[:MOST_TOLD]) + (
-            f" And {len(refusals) - MOST_TOLD} more." if len(refusals) > MOST_TOLD else ""
-        )
-    return RedirectResponse(f"{PAGE}?{urlencode(told)}", 303)
+    return len(ids) - len(refusals), refusals
+
+
+def _outcome(chosen: str, done: int, refusals: list[str]) -> dict[str, str]:
+    """In words, as the list shows them above itself."""
+    if not done and not refusals:
+        return {"said": "Nothing selected."}
+    told = {"said": f"{done} {'job' if done == 1 else 'jobs'} {DONE[chosen]}."}
+    if not refusals:
+        return told
+    more = f" And {len(refusals) - MOST_TOLD} more." if len(refusals) > MOST_TOLD else ""
+    return told | {"failed": " ".join(refusals[:MOST_TOLD]) + more}
 
 
 def _steering(v1: V1) -> dict[str, Callable[[str], Awaitable[Any]]]:

@@ -25,8 +25,14 @@ async def show(request: Request, visit: SignedIn) -> Response:
     """The form, with the models that hear and the balance."""
     v1 = V1(request, visit)
     models = [model for model in (await v1.get("/v1/models"))["data"] if HEARS & set(model["tasks"])]
-    facts = {"models": models, "chosen": _chosen(models, PREFERRED), "languages": LANGUAGES}
-    return render(request, visit, "new.html", balance=await v1.get_or_none("/v1/balance"), **facts)
+    facts = {
+        "models": models,
+        "chosen": _chosen(models, PREFERRED),
+        "languages": LANGUAGES,
+        "balance": await v1.get_or_none("/v1/balance"),
+        "readiness": await v1.readiness(),
+    }
+    return render(request, visit, "new.html", **facts)
 
 
 @router.post("/console/sample")

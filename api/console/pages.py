@@ -20,6 +20,7 @@ from api.console.visit import FIELD, HEADER, SignInNeeded, Visit, check_origin, 
 from api.dependencies import AppContext
 from api.http.error_responses import BodyTooLarge, status_of
 from api.http.request_body import blocks
+from infra.console.cookie_secret import new_secret
 from pipeline.errors import StenopoolError
 
 HERE = Path(__file__).parent
@@ -95,7 +96,7 @@ class PageRoute(APIRoute):
             except Refused as refused:
                 return await _refused(request, refused)
             except StenopoolError as error:
-                return refusal(request, await visit_of(request), status_of(error), error.message)
+                return refusal(request, await _visit_or_nobody(request), status_of(error), error.message)
 
         return handle
 
@@ -114,6 +115,14 @@ def refusal(request: Request, visit: Visit, status: int, message: str) -> Respon
     part = "hx-request" in request.headers
     template = "refusal_part.html" if part else "refusal.html"
     return render(request, visit, template, status=200 if part else status, fragment=part, message=message)
+
+
+async def _visit_or_nobody(request: Request) -> Visit:
+    """Where the database cannot say who it is, the page says what is wrong to nobody in particular."""
+    try:
+        return await visit_of(request)
+    except StenopoolError:
+        return Visit(new_secret(), fresh=False, secure=False)
 
 
 async def _refused(request: Request, refused: Refused) -> Response:

@@ -47,8 +47,8 @@ async def sign_in(request: Request, visit: Anybody, context: Context) -> Respons
     try:
         found = await _credentials(request, visit, given)
     except Refused as refused:
-        answer = {"why": "", "next": fields.get("next", ""), "wrong": refused.message}
-        return render(request, visit, "sign_in.html", status=refused.status, **answer)
+        target, told = fields.get("next", ""), refused.message
+        return render(request, visit, "sign_in.html", status=refused.status, why="", next=target, wrong=told)
     holder = context.services.accounts.recall(found.key)  # the API has just asked who that is
     account_id = holder.account_id if holder else None
     begun = partial(context.services.console_sessions.begin, found, account_id, instead_of=visit.secret)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from api.console import (
     jobs_page,
@@ -16,6 +16,17 @@ from api.console import (
 )
 from api.console.job import export, page
 from api.console.model import detail, listing
+from api.console.pages import PageRoute
+from pipeline.errors import NotFound
+
+nowhere = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+
+@nowhere.get("/console/{path:path}")
+async def unknown(path: str) -> Response:
+    """A page that says so. Raises NotFound."""
+    raise NotFound(f"There is no page {path!r}.")
+
 
 ROUTERS: tuple[APIRouter, ...] = (
     static_files.router,
@@ -30,4 +41,5 @@ ROUTERS: tuple[APIRouter, ...] = (
     keys_page.router,
     webhooks_page.router,
     operator_page.router,
+    nowhere,  # what none of those is
 )

@@ -51,6 +51,11 @@ class V1:
                 raise
             return None
 
+    async def readiness(self) -> str:
+        """ok, degraded, starting, unavailable or stopping, as /readyz tells everybody."""
+        async with httpx2.AsyncClient(**self._options) as client:
+            return str((await client.get("/readyz")).json()["status"])
+
     async def text(self, path: str, **query: Any) -> str:
         """The answer as text: captions, CSV."""
         return (await self.answer("GET", path, params=_given(query))).text

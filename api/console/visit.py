@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated
 
@@ -35,7 +35,7 @@ class Visit:
     secret: str
     fresh: bool
     secure: bool
-    credentials: Credentials = Credentials()
+    credentials: Credentials = field(default_factory=Credentials)
 
     @property
     def form_token(self) -> str:

@@ -47,7 +47,7 @@ class Item {
     this.file = file;
     this.duration = null;
     this.paused = false;
-    this.going = false;
+    this.going = null;
     this.row = document.createElement("li");
     this.title = document.createElement("strong");
     this.title.textContent = file.name;
@@ -121,7 +121,8 @@ class Item {
     this.tell(`paused at ${Math.floor((100 * this.bar.value) / this.bar.max)} %`);
   }
 
-  resume() {
+  async resume() {
+    await this.going; // what was cut off has yet to notice
     this.paused = false;
     this.pauseButton.textContent = "Pause";
     this.pauseButton.setAttribute("aria-label", `Pause ${this.file.name}`);
@@ -131,7 +132,7 @@ class Item {
   // Upload what is missing, make the job; true when there is one.
   async start() {
     if (this.going) return this.going;
-    this.going = this.run().finally(() => { this.going = false; });
+    this.going = this.run().finally(() => { this.going = null; });
     return this.going;
   }
 
@@ -269,8 +270,20 @@ function add(files) {
   const wanted = [...files].filter((file) => file.size > 0 && (/^(audio|video)\//.test(file.type) || MEDIA.test(file.name)));
   const others = [...files].length - wanted.length;
   if (others) say(`${others} ${others === 1 ? "file is" : "files are"} empty or no recording, and left out.`);
-  for (const file of wanted) items.push(new Item(file));
+  const unfinishedNow = Object.values(kept());
+  const known = (file) => unfinishedNow.some((one) => one.name === file.name && one.size === file.size);
+  for (const file of wanted) {
+    const item = new Item(file);
+    items.push(item);
+    if (known(file)) goOn(item);
+  }
   show();
+}
+
+// What was begun before goes on as soon as its file is there again.
+async function goOn(item) {
+  const job = await item.start();
+  if (job && items.length === 1) location.assign(`/console/jobs/${job.id}`);
 }
 
 function show() {

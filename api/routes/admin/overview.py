@@ -13,6 +13,7 @@ from api.access.admin_key import ADMIN
 from api.dependencies import AppContext, Context
 from infra.metrics import ALIVE_SECONDS
 from infra.monitoring.parts import parts_of
+from infra.monitoring.server_checks import server_checks
 from infra.operator_queries import LaneBacklog
 from infra.requests.job_object import epoch
 
@@ -21,8 +22,8 @@ router = APIRouter(prefix=ADMIN, tags=["administration"])
 
 @router.get("/overview", summary="What the installation is doing")
 async def overview(context: Context) -> dict[str, Any]:
-    """The queue by lane in seconds of sound, jobs by state, workers and what each does, providers with what is away of them, and
-    whether database, storage and broker answer."""
+    """The queue by lane in seconds of sound, jobs by state, workers and what each does, providers with what is away of them,
+    whether database, storage and broker answer, and what `stenopool doctor` would say that a running server knows."""
     return await context.query(partial(_overview, context))
 
 
@@ -38,7 +39,7 @@ def _overview(context: AppContext) -> dict[str, Any]:
         "jobs": counts["jobs"],
         "workers": _workers(context),
         "providers": _providers(context),
-        "engine_troubles": services.registry.troubles,
+        "checks": [check._asdict() for check in server_checks(services)],
     }
 
 
@@ -81,7 +82,7 @@ def _providers(context: AppContext) -> list[dict[str, Any]]:
         {
             "name": name,
             "models": sum(1 for route in routes if route.provider == name),
-            "away_seconds": max((seconds for place, seconds in away.items() if name in place.split()), default=None),
+            "away_seconds": max((seconds for place, seconds in away.items() if f" {name}/" in place), default=None),
         }
         for name in sorted({route.provider for route in routes})
     ]

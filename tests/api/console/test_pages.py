@@ -6,6 +6,7 @@ import zipfile
 
 import pytest
 
+from pipeline.errors import DatabaseUnavailable
 from tests.api.conftest import House, recording
 from tests.api.console.conftest import Browser
 from tests.support.receiver import Receiver
@@ -158,3 +159,23 @@ def test_the_sample_makes_a_job(browser: Browser, house: House) -> None:
     assert answer.status_code == 303
     job_id = answer.headers["location"].removeprefix("/console/jobs/")
     assert house.get(f"/v1/audio/jobs/{job_id}").json()["input"]["filename"] == "sample.mp3"
+
+
+def test_while_the_database_is_away_a_page_says_so(
+    browser: Browser, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(_secret: str) -> None:
+        raise DatabaseUnavailable
+
+    monkeypatch.setattr(house.services.console_sessions, "find", away)
+    answer = browser.get("/jobs")
+    assert answer.status_code == 503
+    assert 'role="alert"' in answer.text
+    assert "set-cookie" not in answer.headers, "whoever is signed in still is when it is back"
+
+
+def test_what_is_no_page_is_one_that_says_so(browser: Browser) -> None:
+    answer = browser.get("/nowhere<b>")
+    assert answer.status_code == 404
+    assert "There is no page" in answer.text
+    assert "<b>" not in answer.text

@@ -15,7 +15,7 @@ def test_usage_adds_up_and_comes_as_csv(signed_in: Page, installation: Installat
         client.speech({"model": "tts-1", "voice": "alloy", "input": "One sentence.", "response_format": "wav"})
     signed_in.get_by_role("link", name="Usage").click()
     expect(signed_in.get_by_role("heading", name="Receipts")).to_be_visible()
-    signed_in.get_by_label("By").select_option("model")
+    signed_in.get_by_label("By", exact=True).select_option("model")
     signed_in.get_by_role("button", name="Show").click()
     expect(signed_in.get_by_role("cell", name="tts-1").first).to_be_visible()
     expect(signed_in.locator("svg.chart rect").first).to_be_attached()

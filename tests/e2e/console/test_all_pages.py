@@ -1,5 +1,6 @@
 """What holds for every page: accessible in both themes and both widths, nothing from elsewhere, nothing of others in a frame."""
 
+import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,6 +14,12 @@ from tests.e2e.console.conftest import serious
 
 PAGES = ["new", "jobs", "usage", "keys", "webhooks", "operator", "sign-in"]
 WIDTHS = [360, 1440]
+
+
+def photograph(page: Page, name: str) -> None:
+    """For whoever wants to look: into the folder of STENOPOOL_TEST_SCREENSHOTS."""
+    if folder := os.environ.get("STENOPOOL_TEST_SCREENSHOTS"):
+        page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
 
 
 @pytest.fixture
@@ -33,6 +40,7 @@ def test_axe_finds_nothing_serious(operator: Page, axe: str) -> None:
             operator.set_viewport_size({"width": width, "height": 900})
             for name in PAGES:
                 operator.goto(f"/console/{name}")
+                photograph(operator, f"{name}-{theme}-{width}")
                 found += [f"{name}, {theme}, {width}: {one}" for one in serious(operator, axe)]
                 scrolls = operator.evaluate(
                     "document.documentElement.scrollWidth > document.documentElement.clientWidth"
@@ -52,7 +60,8 @@ def foreign() -> Iterator[str]:
                 <form method="post" action="{target}/console/keys"><input name="name" value="stolen"><button>Go</button></form>
                 <p id="read"></p>
                 <script>fetch("{target}/console/v1/balance", {{ credentials: "include" }})
-                  .then((answer) => answer.text(), () => "refused").then((text) => {{ document.getElementById("read").textContent = text; }});
+                  .then((answer) => answer.text(), () => "refused")
+                  .then((text) => {{ document.getElementById("read").textContent = text; }});
                 </script>""".encode()
             self.send_response(200)
             self.send_header("content-type", "text/html")

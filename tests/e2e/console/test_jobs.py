@@ -46,7 +46,7 @@ def test_selected_jobs_are_cancelled_retried_and_deleted(signed_in: Page, client
     signed_in.goto("/console/jobs?search=steer-&status=cancelled")
     expect(signed_in.get_by_role("link", name="steer-1.wav")).to_be_visible()
     signed_in.goto("/console/jobs?search=steer-")
-    signed_in.get_by_label("All").check()
+    signed_in.get_by_label("All", exact=True).check()
     signed_in.once("dialog", lambda dialog: dialog.accept())
     signed_in.get_by_role("button", name="Delete").click()
     expect(signed_in.get_by_text("2 jobs deleted.")).to_be_visible()
