@@ -41,7 +41,7 @@ async def show(request: Request, visit: SignedIn, job_id: str) -> Response:
 async def preview(request: Request, visit: SignedIn, job_id: str) -> Response:
     """The preview alone, whenever something is changed."""
     facts = await _preview(request, visit, job_id)
-    return render(request, visit, "job/preview.html", fragment=True, job_id=job_id, **facts)
+    return render(request, visit, "job/preview.html", fragment=True, **facts)
 
 
 def _chosen(request: Request) -> dict[str, str]:
@@ -56,7 +56,6 @@ async def _preview(request: Request, visit: SignedIn, job_id: str) -> dict[str, 
     answer = await v1.answer("GET", f"{JOBS}/{job_id}/transcript", params=chosen)
     counted = await v1.get(f"{JOBS}/{job_id}/transcript/violations", **chosen)
     return {
-        "job_id": job_id,
         "written": answer.text[:SHOWN],
         "is_cut": len(answer.text) > SHOWN,
         "counted": counted,

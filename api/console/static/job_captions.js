@@ -5,6 +5,7 @@ import { signInAgain, refuse } from "./api.js";
 const WORDS = 250; // of a block, about
 const AHEAD = "700px"; // how far out of sight blocks are made
 const KEPT = 60; // blocks whose HTML is remembered
+const LOOKS = 4; // at where a place stands, frame by frame, until it stays
 const LINE = 27, HEAD = 38, PER_LINE = 11; // px, px, words: only for heights that nobody has seen yet
 
 export class Captions {
@@ -170,24 +171,39 @@ export class Captions {
   }
 
   async reveal(segment) {
+    const turn = this.turn = (this.turn ?? 0) + 1;
     const block = this.blockOf(segment);
     if (!block.shown) {
       this.place.scrollTop = block.element.offsetTop - this.place.clientHeight / 3;
-      await this.show(block);
+      const at = this.blocks.indexOf(block);
+      await Promise.all(this.blocks.slice(Math.max(at - 1, 0), at + 2).map((one) => this.show(one)));
     }
-    const cue = document.getElementById(`s${segment}`);
-    if (!cue) return null;
+    // What comes into sight around it takes its true height only now.
+    for (let look = 0; look < LOOKS && turn === this.turn; look++) {
+      this.put(document.getElementById(`s${segment}`));
+      await new Promise(requestAnimationFrame);
+    }
+    return document.getElementById(`s${segment}`);
+  }
+
+  put(cue) {
+    if (!cue) return;
     const box = cue.getBoundingClientRect(), frame = this.place.getBoundingClientRect();
     if (box.top < frame.top + 8 || box.bottom > frame.bottom - 24) {
       this.place.scrollTop += box.top - frame.top - frame.height / 3;
     }
-    return cue;
+  }
+
+  // The whole list into sight of whoever jumps to a place in it.
+  showList() {
+    this.place.scrollIntoView({ block: "nearest" });
   }
 
   step(by) {
     const target = Math.min(Math.max((this.current < 0 ? (by > 0 ? -1 : 0) : this.current) + by, 0), this.starts.length - 1);
     if (target < 0) return;
     this.onSeek(this.starts[target]);
+    this.showList();
     this.reveal(target);
   }
 

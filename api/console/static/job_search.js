@@ -58,6 +58,7 @@ export class Search {
     const hit = this.hits[this.at];
     this.tell();
     this.captions.follow(false);
+    this.captions.showList();
     await this.captions.reveal(hit.segment);
     if (sounds) this.player.seek(hit.start);
   }

@@ -57,7 +57,7 @@ def test_a_voice_says_a_sentence(signed_in: Page) -> None:
     page.get_by_role("button", name="Speak").click()
     sound = page.locator("#tried audio")
     expect(sound).to_be_visible()
-    page.wait_for_function("document.querySelector('#tried audio').duration > 0.3")
+    page.wait_for_function("() => document.querySelector('#tried audio').duration > 0.3")
 
 
 def test_a_recording_is_heard(signed_in: Page) -> None:
