@@ -1,4 +1,4 @@
-"""A transcript in outline: where each segment begins and how long it is, so that a reader of hours fetches only what is in sight."""
+"""A transcript in outline: where each segment begins and how long it is, so that readers of hours fetch what is in sight."""
 
 from __future__ import annotations
 

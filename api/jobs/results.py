@@ -82,7 +82,7 @@ async def rendered(request: Request, context: AppContext, job: Job, query: Capti
     row = await revision_of(context, job, query.revision)
     source = row.storage_key if row else job.result_key
     key = (job.id, source, shape.name, granularities, query.model_dump_json(exclude={"format", "revision"}))
-    written = partial(_written, context, job, row, shape, granularities, query)
+    written = partial(_written, context, job, row, shape=shape, granularities=granularities, query=query)
     document = await context.renderings.document(job.account_id, key, written)
     headers = {
         "content-disposition": f'inline; filename="{_filename(job, row, shape)}"',
@@ -108,6 +108,7 @@ def _written(
     context: AppContext,
     job: Job,
     row: TranscriptRevision | None,
+    *,
     shape: Format,
     granularities: tuple[Granularity, ...],
     query: CaptionQuery,

@@ -7,6 +7,7 @@ from email.utils import parsedate_to_datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, Field
 from starlette.responses import RedirectResponse
 
 from api.console.door import POLICY
@@ -23,6 +24,14 @@ PAGE = "/console/jobs/{job_id}"
 FIRST = 40  # segments that come with the page
 GONE = (404, 409, 410)
 ACTIONS = ("cancel", "retry")
+
+
+class Wanted(BaseModel):
+    """Which segments of which text."""
+
+    first: int = Field(0, ge=0)
+    count: int = Field(FIRST, ge=1, le=1000)
+    revision: str = Field("latest", max_length=20)
 
 
 @router.get(PAGE)
@@ -88,17 +97,10 @@ async def state(request: Request, visit: SignedIn, job_id: str) -> Response:
 
 
 @router.get(PAGE + "/captions")
-async def captions(
-    request: Request,
-    visit: SignedIn,
-    job_id: str,
-    first: Annotated[int, Query(ge=0)] = 0,
-    count: Annotated[int, Query(ge=1, le=1000)] = FIRST,
-    revision: str = "latest",
-) -> Response:
+async def captions(request: Request, visit: SignedIn, job_id: str, wanted: Annotated[Wanted, Query()]) -> Response:
     """Some segments of a finished job."""
-    path = f"{JOBS}/{job_id}/segments"
-    found = await V1(request, visit).get(path, after=first - 1, limit=count, revision=revision)
+    asked = {"after": wanted.first - 1, "limit": wanted.count, "revision": wanted.revision}
+    found = await V1(request, visit).get(f"{JOBS}/{job_id}/segments", **asked)
     segments = shown_segments(found["data"])
     return render(request, visit, "job/captions.html", fragment=True, segments=segments)
 

@@ -8,7 +8,7 @@ dark.addEventListener("change", themed);
 window.SwaggerUIBundle({
   url: "/openapi.json",
   domNode: document.getElementById("reference"),
-  deepLinking: true,
+  deepLinking: false, // its links would stand inside of buttons
   docExpansion: "list",
   defaultModelsExpandDepth: -1,
   displayRequestDuration: true,

@@ -1,5 +1,7 @@
 """Peaks are those of the samples, wherever blocks are cut, and take the same memory for any length."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,7 +15,7 @@ RATE = 16_000
 def drawn(samples: np.ndarray, cuts: list[int], most: int = MOST_POINTS) -> dict:
     peaks = Peaks()
     edges = [0, *sorted(cut for cut in set(cuts) if 0 < cut < len(samples)), len(samples)]
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         peaks.add(start, samples[start:end].astype("<i2").tobytes())
     return peaks_from_bytes(peaks.to_bytes(), most).as_dict()
 
