@@ -29,7 +29,7 @@ from api.routes.account import erasure, keys, models, usage, webhooks
 from api.routes.admin import accounts_and_keys, audit, money, overview
 from api.routes.audio import speech, speech_lists, transcriptions, whisper_asr
 from api.routes.files import batches, bulk, files, uploads
-from api.routes.jobs import estimates, jobs, results
+from api.routes.jobs import corrections, deliveries, estimates, jobs, results
 from api.routes.system import docs_page, health
 from api.sync.hold_renewal import hold_renewal_task
 from infra.settings import Settings
@@ -77,6 +77,8 @@ def create_app(services: Services | None = None, *, settings: Settings | None = 
         whisper_asr,
         jobs,
         results,
+        corrections,
+        deliveries,
         files,
         uploads,
         batches,

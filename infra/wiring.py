@@ -45,6 +45,7 @@ from infra.money.usage import Usage
 from infra.operator_queries import OperatorQueries
 from infra.outbound.client import Outbound
 from infra.privacy.account_erasure import AccountEraser
+from infra.revisions.store import Revisions
 from infra.settings import Settings
 from infra.storage import ObjectStore, open_storage
 from infra.storage.answer_spool import AnswerSpool
@@ -80,6 +81,7 @@ class Services:
     eraser: AccountEraser
     webhooks: WebhookStore
     balance_alerts: BalanceAlerts
+    revisions: Revisions
     idempotency: IdempotencyStore
     ledger: Ledger
     renewal: HoldRenewal
@@ -166,6 +168,7 @@ def build(settings: Settings, *, engine_processes: int | None = None) -> Service
             eraser=AccountEraser(database, jobs, accounts),
             webhooks=WebhookStore(database, secrets),
             balance_alerts=BalanceAlerts(database),
+            revisions=Revisions(database),
             idempotency=IdempotencyStore(database),
             ledger=Ledger(database),
             renewal=HoldRenewal(database),

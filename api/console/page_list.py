@@ -14,6 +14,8 @@ from api.console import (
     usage_page,
     webhooks_page,
 )
+from api.console.job import export, page
+from api.console.model import detail, listing
 from api.console.pages import PageRoute
 from pipeline.errors import NotFound
 
@@ -31,6 +33,10 @@ ROUTERS: tuple[APIRouter, ...] = (
     sign_in.router,
     new_page.router,
     jobs_page.router,
+    page.router,
+    export.router,
+    listing.router,
+    detail.router,
     usage_page.router,
     keys_page.router,
     webhooks_page.router,

@@ -60,6 +60,11 @@ def render(
     return answer
 
 
+def document_page(template: str, **facts: Any) -> str:
+    """A page that is the same for everybody, signed in or not."""
+    return _environment().get_template(template).render(**facts)
+
+
 async def form_of(request: Request, visit: Visit) -> dict[str, str]:
     """The fields of a form that one of our pages sent. Raises Forbidden for any other's, BodyTooLarge."""
     fields = dict(await form_fields(request, visit))

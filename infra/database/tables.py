@@ -476,6 +476,20 @@ class Outage(SQLModel, table=True):
     worked_at: float | None = _time()  # when it last came back
 
 
+class TranscriptRevision(SQLModel, table=True):
+    """A person's corrections of a job's transcript. No foreign key: an older process, which knows nothing of it, must be able to
+    delete a job; what that leaves says numbers only."""
+
+    __tablename__ = "transcript_revisions"
+    job_id: str = Field(primary_key=True)
+    n: int = Field(primary_key=True)  # from 1; 0 is the original
+    result_key: str  # of the original that they correct
+    storage_key: str  # where they are, all together, whatever was corrected before them: pipeline.text.edits.Edits
+    changes: int = 0  # how many this revision made
+    key_id: str | None = None
+    created_at: float = Field(sa_type=Double)
+
+
 class JobEvent(SQLModel, table=True):
     """One line of a job's audit timeline."""
 

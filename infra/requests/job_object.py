@@ -227,7 +227,7 @@ def event_object(event: JobEvent) -> dict[str, Any]:
 
 
 def delivery_object(message: WebhookMessage, attempts: list[WebhookAttempt]) -> dict[str, Any]:
-    """One webhook message and every attempt to send it."""
+    """One webhook message with what it says, and every attempt to send it."""
     return {
         "id": message.id,
         "object": "webhook.delivery",
