@@ -46,7 +46,7 @@ def test_speech_is_made_and_heard(tmp_path: Path) -> None:
     assert spoken.returncode == 0, spoken.stderr
     heard = run("-m", "cli", "transcribe", str(said), "--json", home=tmp_path)
     assert heard.returncode == 0, heard.stderr
-    assert "people" in json.loads(heard.stdout)["text"]
+    assert "company" in json.loads(heard.stdout)["text"]
 
 
 def test_a_job_goes_from_upload_to_webhook(tmp_path: Path) -> None:

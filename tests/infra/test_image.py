@@ -70,7 +70,7 @@ def test_it_says_what_it_is(image: Path, tmp_path: Path) -> None:
 
 @pytest.fixture
 def write_protected(tmp_path: Path) -> Callable[[list[object]], list[str]]:
-    """How a command is run on a root that is read-only, but for /data and /tmp."""
+    """How a command is run on a root that is read-only, but for a home and a folder for temporary files."""
     data, temporary = tmp_path / "data", tmp_path / "tmp"
     data.mkdir()
     temporary.mkdir()
@@ -84,7 +84,7 @@ def write_protected(tmp_path: Path) -> Callable[[list[object]], list[str]]:
         "/proc",
         "--bind",
         temporary,
-        "/tmp",
+        temporary,
         "--bind",
         data,
         data,
@@ -100,7 +100,7 @@ def served(image: Path, tmp_path: Path, write_protected: Callable[[list[object]]
     port = free_port()
     command = write_protected([image / "bin" / words[0], *words[1:], "--port", port])
     environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path / "data"), "STENOPOOL_HOME": str(tmp_path / "data")}
-    environ["STENOPOOL_MODELS"] = str(tmp_path / "none")
+    environ |= {"STENOPOOL_MODELS": str(tmp_path / "none"), "TMPDIR": str(tmp_path / "tmp")}
     with (tmp_path / "log").open("wb") as log:
         running = subprocess.Popen(command, env=environ, cwd=tmp_path / "data", stdout=log, stderr=log)
     try:
