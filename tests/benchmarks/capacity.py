@@ -19,16 +19,19 @@ from infra.database.session import Database
 from infra.embedded_redis import PrivateRedis
 from infra.jobs.store import JobStore, NewJob
 from infra.keys.accounts import Accounts
+from infra.leases import LeaseKeeper
 from infra.settings import Settings
 from infra.wiring import Services, build
-from tests.benchmarks.jobs import completed, process, submit, wait_for
+from tests.benchmarks.jobs import submit
 from tests.benchmarks.report import Figure
 from tests.benchmarks.sounds import oracle_recording
 from tests.support.database_servers import postgres_server
 from tests.support.s3_server import S3Server, moto_server
+from workers.steps.turn import take_turn
+from workers.worker_context import WorkerContext
 
-JOBS = int(os.environ.get("JOBS", "200"))
-CLAIMS = 1000
+JOBS = int(os.environ.get("JOBS", "40"))
+CLAIMS = 400
 _SHARED = text(
     "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0'), (SELECT xact_commit FROM pg_stat_database "
     "WHERE datname = current_database()), pg_database_size(current_database())"
@@ -45,36 +48,30 @@ def run() -> Iterator[Figure]:
 
 
 def _of_a_job(folder: Path, url: str) -> Iterator[Figure]:
+    """One worker, in this process: what is counted is what it asks for, and not how long that takes."""
     sound = oracle_recording(folder, seconds=60, style="natural", suffixes=["wav"])["wav"].read_bytes()
     with moto_server() as s3, pytest.MonkeyPatch.context() as patch, PrivateRedis(folder) as broker:
         s3.use(patch)
         settings = Settings(home=folder / "home", redis_url=broker.url, database_url=url, storage_url="s3://capacity")
-        environ = {
-            **s3.environ,
-            "STENOPOOL_HOME": str(settings.home),
-            "STENOPOOL_REDIS_URL": settings.redis_url,
-            "STENOPOOL_DATABASE_URL": url,
-            "STENOPOOL_STORAGE_URL": settings.storage_url,
-        }
-        with (
-            build(settings) as services,
-            process("workers", "cpu", environ=environ),
-            process("workers", "scheduler", environ=environ),
-        ):
+        with build(settings, engine_processes=1) as services:
             account = services.accounts.create_account("benchmark", "enterprise").id
-            for _ in range(8):
-                submit(services, account, sound)
-            wait_for(lambda: completed(services) == 8)
-            idle = _idle(services, s3, broker.url)
-            before, began = _shared(services, s3, broker.url), time.monotonic()
-            for _ in range(JOBS):
-                submit(services, account, sound)
-            wait_for(lambda: completed(services) == JOBS + 8, every=0.5, seconds=1200)
-            took = time.monotonic() - began
+            keeper = LeaseKeeper(services.jobs, 600.0)
+            worker = WorkerContext(services, keeper, "cpu", "cpu@here:1")
+            _do(worker, account, sound, 5)
+            before = _shared(services, s3, broker.url)
+            _do(worker, account, sound, JOBS)
             after = _shared(services, s3, broker.url)
-        for name, unit in _UNITS.items():
-            spent = (after[name] - before[name] - idle[name] * took) / JOBS
-            yield Figure(f"{name} of a job of 60 s", f"{max(0.0, spent) / unit[1]:.1f} {unit[0]}".strip())
+            keeper.close()
+    for name, (unit, size) in _UNITS.items():
+        yield Figure(f"{name} of a job of 60 s", f"{(after[name] - before[name]) / JOBS / size:.1f} {unit}".strip())
+
+
+def _do(worker: WorkerContext, account: str, sound: bytes, jobs: int) -> None:
+    for _ in range(jobs):
+        submit(worker.services, account, sound)
+    while take_turn(worker):
+        pass
+    assert not worker.services.jobs.due()["cpu"]
 
 
 _UNITS = {
@@ -92,14 +89,6 @@ def _shared(services: Services, s3: S3Server, broker: str) -> dict[str, float]:
     with redis.Redis.from_url(broker) as client:
         commands = float(client.info("stats")["total_commands_processed"])
     return dict(zip(_UNITS, [*values, float(s3.requests.total()), commands], strict=True))
-
-
-def _idle(services: Services, s3: S3Server, broker: str, seconds: float = 5.0) -> dict[str, float]:
-    """What goes on in a second while nothing is to be done."""
-    before = _shared(services, s3, broker)
-    time.sleep(seconds)
-    after = _shared(services, s3, broker)
-    return {name: (after[name] - before[name]) / seconds for name in before}
 
 
 def _claims(url: str, threads: int) -> float:

