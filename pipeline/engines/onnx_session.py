@@ -18,8 +18,10 @@ FAILURES = (
     failures.RuntimeException,
 )
 
+Session = onnxruntime.InferenceSession
 
-def session(model: Path, threads: int) -> onnxruntime.InferenceSession:
+
+def session(model: Path, threads: int) -> Session:
     """On the processor. Raises one of FAILURES."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.engines.onnx_session import FAILURES, session
+from pipeline.engines.onnx_session import FAILURES, Session, session
 from pipeline.errors import ProviderRefused, ProviderUnavailable
 from pipeline.speakers.comparison import compared
 from pipeline.speakers.excerpts import LONG
@@ -28,32 +28,30 @@ class VoiceReader:
     def __init__(self, folder: str, threads: int) -> None:
         try:
             self._session = session(Path(folder) / MODEL, threads)
-            second = Path(folder) / SEGMENTS
-            self._segments = session(second, threads) if second.exists() else None
         except FAILURES as error:
             _LOG.warning("the voices' model cannot be loaded", exc_info=error)
             told = f"The voices' model cannot be loaded: `stenopool models verify`, then `{INSTALL}`"
             raise ProviderRefused(told, provider="speakers") from None
+        self._segments = _second(Path(folder) / SEGMENTS, threads)
 
-    def warm(self) -> None:
-        """It is, once it is made."""
+    def warm(self) -> bool:
+        """It is, once it is made. Whether the second network is there, too."""
+        return self._segments is not None
 
     def measure(self, pieces: Sequence[Mapping[str, Any]]) -> list[bytes]:
         """For each piece, a vector of each of its `windows`, which are [first, last) in its `pcm`. Raises ProviderUnavailable."""
         return [self._vectors(piece["pcm"], piece["windows"]).astype("<f2").tobytes() for piece in pieces]
 
     def segment(self, sounds: Sequence[bytes]) -> list[bytes]:
-        """For each 10 s of sound the classes of its frames (pipeline.speakers.mixed_voices); nothing without the second network.
-
-        Raises ProviderUnavailable.
-        """
+        """For each 10 s of sound the classes of its frames (pipeline.speakers.mixed_voices); nothing without the second network."""
         if self._segments is None:
             return [b"" for _ in sounds]
         heard = [np.frombuffer(sound, "<i2").astype(np.float32) / np.float32(32768) for sound in sounds]
         try:
             return [classes_of(self._segments.run(None, {"sound": one[None, None]})[0][0]) for one in heard]
         except FAILURES as error:
-            raise self._failed(error) from None
+            _LOG.warning("the second network failed; voices are told apart without it", exc_info=error)
+            return [b"" for _ in sounds]
 
     def compare(self, *given: Any) -> dict[str, Any]:
         """As `compared`."""
@@ -72,6 +70,15 @@ class VoiceReader:
             raise self._failed(error) from None
         lengths = np.linalg.norm(found, axis=1, keepdims=True)
         return np.asarray(found / np.maximum(lengths, 1e-6), np.float32)
+
+
+def _second(model: Path, threads: int) -> Session | None:
+    """An improvement: what is wrong with it is no reason to tell nobody apart."""
+    try:
+        return session(model, threads) if model.exists() else None
+    except FAILURES as error:
+        _LOG.warning("the second network cannot be loaded; voices are told apart without it", exc_info=error)
+        return None
 
 
 def _features(pcm: bytes) -> NDArray[np.float32]:
