@@ -44,7 +44,7 @@ from pipeline.options import SpeechOptions, TranscriptionOptions
 from pipeline.provider_registry import ProviderRegistry
 from pipeline.providers import trouble
 from pipeline.run import speak, transcribe
-from pipeline.speakers.folder import INSTALL
+from pipeline.weights.voices import INSTALL
 
 SUPPORTED = ((3, 11), (3, 13))
 ROOMY, TIGHT = 5 * 1024**3, 512 * 1024**2  # bytes free: below the first a warning, below the second broken

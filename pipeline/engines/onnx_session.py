@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import onnxruntime
+from onnxruntime import InferenceSession as Session
 from onnxruntime.capi import onnxruntime_pybind11_state as failures
+
+__all__ = ["FAILURES", "Session", "session"]
 
 FAILURES = (
     failures.EPFail,
@@ -18,8 +21,6 @@ FAILURES = (
     failures.RuntimeException,
 )
 
-Session = onnxruntime.InferenceSession
-
 
 def session(model: Path, threads: int) -> Session:
     """On the processor. Raises one of FAILURES."""
@@ -29,4 +30,4 @@ def session(model: Path, threads: int) -> Session:
     options.add_session_config_entry(
         "session.intra_op.allow_spinning", "0"
     )  # waiting threads leave the processor to others
-    return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    return Session(str(model), options, providers=["CPUExecutionProvider"])

@@ -10,13 +10,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.speakers.linkage import Labels, Vectors, grouped, summed
+from pipeline.speakers.linkage import Labels, Sizes, Vectors, grouped, summed
 
 _USUAL, _PRIOR, _MOST_ALIKE = 0.55, 8, 0.60  # likeness of neighbours, worth so many pairs; a studio is not the measure
-_SAME = 0.62  # of that likeness: clusters that are closer are one speaker
+_SAME = 0.65  # of that likeness: clusters that are closer are one speaker
 _SAME_IN_BLOCK = 0.75  # likewise within a block, which is small
 _RAISED = (0.62, 0.66, 0.70, 0.75, 0.80, 0.86, 0.92, 1.0, 1.1, 1.25)  # likewise, for who knows how many there are
-_ONE_VOICE = 0.60  # likeness of two centres of the same speaker
+_ONE_VOICE = 0.65  # likeness of two centres of the same speaker
+_LITTLE, _ROUGHLY_ONE = 8, 0.40  # of fewer windows a centre is a rough one, and so much alike is the same speaker
 _FEWEST, _SHARE = 4, 0.005  # windows that a speaker has at least, and of all windows
 _ROUNDS = 3
 _LOOKED_AT = 1000  # windows of a speaker at least, to see whether he is two
@@ -45,11 +46,24 @@ def _found(vectors: Vectors, alike: float, least: int | None = None) -> Vectors:
     least = least or max(_FEWEST, round(_SHARE * len(vectors)))
     labels = grouped(vectors, _SAME * alike, _SAME_IN_BLOCK * alike)
     for _ in range(_ROUNDS):
-        sums = _large(vectors, labels, least)
-        while len(sums) > 1 and (closest := _closest(_units(sums)))[0] > _ONE_VOICE:
-            sums = _together(sums, closest[1])
-        labels = _nearest(vectors, _units(sums))
-    return _units(_large(vectors, labels, least))
+        labels = _nearest(vectors, _units(_distinct(*_large(vectors, labels, least))))
+    return _units(_large(vectors, labels, least)[0])
+
+
+def _distinct(sums: Vectors, sizes: Sizes) -> Vectors:
+    """The sums of clusters, those that are one speaker's put together: what few windows say must be clearer."""
+    while len(sums) > 1:
+        alike = _units(sums) @ _units(sums).T
+        limits = np.where(np.minimum.outer(sizes, sizes) < _LITTLE, _ROUGHLY_ONE, _ONE_VOICE)
+        over = np.where(np.eye(len(sums), dtype=bool), -np.inf, alike - limits)
+        one, other = divmod(int(np.argmax(over)), len(sums))
+        if over[one, other] <= 0:
+            break
+        sums, sizes = (
+            _together(sums, (one, other)),
+            np.delete(sizes + (np.arange(len(sizes)) == one) * sizes[other], other),
+        )
+    return sums
 
 
 def _counted(vectors: Vectors, alike: float, count: int) -> Vectors:
@@ -75,7 +89,7 @@ def _divided(vectors: Vectors, sums: Vectors, alike: float) -> Vectors:
                 mine = mine[:: max(1, len(mine) // _LOOKED_AT)]
                 if len(mine) < 2 * least:
                     continue
-                parts = _large(mine, grouped(mine, limit * alike, max(limit, _SAME_IN_BLOCK) * alike), least)
+                parts, _ = _large(mine, grouped(mine, limit * alike, max(limit, _SAME_IN_BLOCK) * alike), least)
                 if len(parts) > 1:
                     return np.concatenate((np.delete(sums, at, axis=0), parts))
     return sums
@@ -88,12 +102,12 @@ def _around(vectors: Vectors, units: Vectors) -> Vectors:
     return np.where(np.bincount(labels, minlength=len(units))[:, None] > 0, sums, units)
 
 
-def _large(vectors: Vectors, labels: Labels, least: int) -> Vectors:
-    """The sums of the clusters that are large enough; of the largest one, where none is."""
+def _large(vectors: Vectors, labels: Labels, least: int) -> tuple[Vectors, Sizes]:
+    """The sums of the clusters that are large enough, and their sizes; of the largest one, where none is."""
     names, numbers, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     kept = np.flatnonzero((sizes >= least) & (names >= 0))
     kept = kept if len(kept) else np.argmax(np.where(names >= 0, sizes, -1), keepdims=True)
-    return summed(vectors, numbers, len(names))[kept]
+    return summed(vectors, numbers, len(names))[kept], sizes[kept].astype(np.float64)
 
 
 def _closest(units: Vectors) -> tuple[float, tuple[int, int]]:

@@ -17,7 +17,8 @@ def compared(windows: Mapping[str, Any], stretches: bytes, count: int | None, kn
     of the sample among `known` that is his, or -1.
 
     Of the windows there are `places`, `vectors`, a row for each place, and which of them are `mixed`: those say nothing of who
-    there is. Those of two chunks may overlap at their seam. Places and stretches are pairs of samples as int64, vectors are float16.
+    there is. Those of two chunks may overlap at their seam. Places and stretches are pairs of samples as int64,
+    vectors are float16.
     """
     given = _pairs(windows["places"])
     order = sorted(range(len(given)), key=given.__getitem__)

@@ -14,13 +14,13 @@ from pipeline.errors import InvalidRequest, ProviderError, SpeakersUnknown
 from pipeline.options import TranscriptionOptions
 from pipeline.speakers.diarizer import Course, Diarizer
 from pipeline.speakers.excerpts import joined, stretches_of
-from pipeline.speakers.folder import INSTALL
 from pipeline.speakers.reference_samples import samples
 from pipeline.speakers.word_speakers import Spoken, Timeline, given
 from pipeline.stitch.channels import Place
 from pipeline.text.speaker_labels import is_of_a_part
 from pipeline.text.speaker_turns import label
 from pipeline.transcript import Caution, Segment, SpeakersFound, Transcript, Voiceprints
+from pipeline.weights.voices import INSTALL
 
 CAUTIONS = UNKNOWN, NOT_HEARD = "speakers_unknown", "speaker_not_heard"
 _FAILED = (

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from pipeline.engines.onnx_session import FAILURES, Session, session
 from pipeline.errors import ProviderRefused, ProviderUnavailable
+from pipeline.speakers.channel_offset import without_channel
 from pipeline.speakers.comparison import compared
 from pipeline.speakers.excerpts import LONG
 from pipeline.speakers.filterbank import filterbanks
-from pipeline.speakers.folder import INSTALL, MODEL, SEGMENTS
 from pipeline.speakers.mixed_voices import classes_of
+from pipeline.weights.voices import INSTALL, MODEL, SEGMENTS
 
 _BATCH = 8  # windows at once: more are not quicker, and take memory
 _LOG = logging.getLogger(__name__)
@@ -62,14 +63,15 @@ class VoiceReader:
         return ProviderUnavailable("The voices' model failed at this sound", provider="speakers")
 
     def _vectors(self, pcm: bytes, windows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        features = np.stack([_features(pcm[2 * first : 2 * last]) for first, last in windows])
+        frames = np.stack([_frames(pcm[2 * first : 2 * last]) for first, last in windows])
+        features = np.asarray(frames - frames.mean(axis=1, keepdims=True), np.float32)
         batches = [features[at : at + _BATCH] for at in range(0, len(features), _BATCH)]
         try:
             found = np.concatenate([self._session.run(None, {"features": batch})[0] for batch in batches])
         except FAILURES as error:
             raise self._failed(error) from None
         lengths = np.linalg.norm(found, axis=1, keepdims=True)
-        return np.asarray(found / np.maximum(lengths, 1e-6), np.float32)
+        return without_channel(found / np.maximum(lengths, 1e-6), frames)
 
 
 def _second(model: Path, threads: int) -> Session | None:
@@ -81,8 +83,6 @@ def _second(model: Path, threads: int) -> Session | None:
         return None
 
 
-def _features(pcm: bytes) -> NDArray[np.float32]:
+def _frames(pcm: bytes) -> NDArray[np.float32]:
     """Of one window; a shorter one is repeated until it is as long as one is."""
-    whole = (pcm * -(-2 * LONG // len(pcm)))[: 2 * LONG]
-    frames = filterbanks(whole)
-    return np.asarray(frames - frames.mean(axis=0), np.float32)
+    return filterbanks((pcm * -(-2 * LONG // len(pcm)))[: 2 * LONG])

@@ -26,7 +26,7 @@ from infra.jobs.store import JobStore, Lease, NewJob
 from infra.settings import Settings
 from pipeline.errors import ProviderRefused, StorageUnavailable
 from pipeline.lifecycle import Dependency
-from pipeline.speakers.folder import INSTALL, MODEL, SEGMENTS
+from pipeline.weights.voices import INSTALL, MODEL, SEGMENTS
 from tests.cli.conftest import Ran, Run
 from tests.support import tiny_voices
 
