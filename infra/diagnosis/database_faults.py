@@ -25,11 +25,12 @@ _NO_RIGHT = "42501"  # insufficient_privilege
 _REFUSALS: tuple[tuple[str, Fault], ...] = (
     (
         r"password authentication failed|no password supplied|[Pp]eer authentication failed|Ident authentication failed"
+        r"|SASL authentication failed|auth failed|no such user"
         r"|role \".*\" does not exist",
         Fault("PostgreSQL refuses the user or the password", f"correct them in {VARIABLE}"),
     ),
     (
-        r"database \".*\" does not exist",
+        r"database \".*\" does not exist|no such database",
         Fault("PostgreSQL has no database of that name", f"create it (createdb), or correct {VARIABLE}"),
     ),
     (

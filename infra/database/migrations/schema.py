@@ -13,7 +13,7 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, text
 
-from pipeline.errors import StenopoolError
+from pipeline.errors import InvalidRequest, StenopoolError
 
 _LOCK = 0x57E90  # any number, as long as nobody else's advisory lock in this database has it
 _ONE_AT_A_TIME = threading.Lock()  # Alembic keeps what it works on in a global
@@ -48,6 +48,25 @@ def upgrade(connection: Connection) -> None:
 def knows(step: str) -> bool:
     """Whether this code has such a step: a newer version's it has not."""
     return any(script.revision == step for script in ScriptDirectory.from_config(config()).walk_revisions())
+
+
+def downgrade(connection: Connection, step: str) -> None:
+    """Undo what came after this step, inside the caller's transaction. Raises InvalidRequest for a step that is none of those
+    behind us."""
+    settings = config()
+    found = current(connection)
+    behind = (
+        [one.revision for one in ScriptDirectory.from_config(settings).iterate_revisions(found, "base")]
+        if found
+        else []
+    )
+    if step not in behind:
+        raise InvalidRequest(
+            f"{step} is no step behind {found}: {', '.join(sorted(behind)) or 'there is none'}.", param="--to"
+        )
+    settings.attributes["connection"] = connection
+    with _ONE_AT_A_TIME:
+        command.downgrade(settings, step)
 
 
 @cache
