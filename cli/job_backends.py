@@ -77,7 +77,7 @@ def open_job_backend(base_url: str | None, api_key: str | None) -> Iterator[JobB
             yield HttpJobs(client)
         return
     chosen = settings()
-    with contextlib.closing(Database(chosen.database)) as database:
+    with contextlib.closing(Database(chosen.database, public_url=chosen.public_url)) as database:
         database.migrate()
         store = JobStore(database, lease_seconds=chosen.lease_seconds, max_attempts=chosen.max_attempts)
         yield DatabaseJobs(store, OperatorQueries(database))

@@ -50,7 +50,7 @@ def open_operator_database() -> Iterator[OperatorDatabase]:
     """Over the configured database, its schema up to date. Raises DatabaseUnavailable."""
     chosen = settings()
     chosen.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with contextlib.closing(Database(chosen.database)) as database:
+    with contextlib.closing(Database(chosen.database, public_url=chosen.public_url)) as database:
         database.migrate()
         accounts = Accounts(database, chosen.peppers)
         yield OperatorDatabase(

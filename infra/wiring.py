@@ -30,6 +30,7 @@ from infra.keys.accounts import Accounts
 from infra.keys.idempotent_creation import IdempotentCreation
 from infra.limits.estimate_minutes import EstimateMinutes
 from infra.limits.rate_limits import RateLimits
+from infra.links.job_links import JobLinks
 from infra.media import MediaStore
 from infra.metrics import Metrics
 from infra.money.adjustments import Adjustments
@@ -73,6 +74,7 @@ class Services:
     lines: LineStore
     sources: SourceStore
     jobs: JobStore
+    links: JobLinks
     eraser: AccountEraser
     webhooks: WebhookStore
     balance_alerts: BalanceAlerts
@@ -121,7 +123,7 @@ def build(settings: Settings, *, engine_processes: int | None = None) -> Service
     """
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     with contextlib.ExitStack() as opened:
-        database = Database(settings.database)
+        database = Database(settings.database, public_url=settings.public_url)
         opened.callback(database.close)
         database.migrate()
         storage = open_storage(settings.storage)
@@ -157,6 +159,7 @@ def build(settings: Settings, *, engine_processes: int | None = None) -> Service
             lines=LineStore(database),
             sources=SourceStore(database),
             jobs=jobs,
+            links=JobLinks(database),
             eraser=AccountEraser(database, jobs, accounts),
             webhooks=WebhookStore(database, secrets),
             balance_alerts=BalanceAlerts(database),

@@ -20,7 +20,7 @@ from api.connection.account_bound import AccountBound
 from api.dependencies import AppContext
 from api.http.error_responses import ServerStopping, render
 from api.http.peers import Peer
-from api.http.request_middleware import HEALTH, PUBLIC, WHISPER_ASR, outside_http
+from api.http.request_middleware import HEALTH, PUBLIC, WHISPER_ASR, is_link, outside_http
 from infra.audit.actor import ADMIN_KEY, Actor, act_as
 from infra.keys.api_keys import parse_key
 from infra.keys.key_cache import Principal
@@ -79,7 +79,8 @@ class Authentication:
             await self.app(scope, receive, send)
             return
         try:
-            standings = () if scope["path"] in PUBLIC else await self._let_in(scope)
+            is_open = scope["path"] in PUBLIC or is_link(scope["method"], scope["path"])
+            standings = () if is_open else await self._let_in(scope)
             _unless_stopping(scope)
             slot = self._slot(scope["state"])
         except StenopoolError as error:

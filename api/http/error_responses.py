@@ -94,6 +94,7 @@ BESIDE: Mapping[type[StenopoolError], tuple[str, ...]] = {  # what these say bes
     WrongState: ("current_status", "allowed_statuses"),
     LimitExceeded: ("used", "limit"),
     PaymentRequired: ("price",),
+    IdempotencyConflict: ("earlier_id",),
 }
 ABOUT_THE_SOUND = (
     UnsupportedMedia,
@@ -243,7 +244,7 @@ async def _fault(_request: Request, _error: Exception) -> Response:
 
 async def _invalid(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError | ValidationError)
-    return render(as_invalid_request(dict(error.errors()[0])))
+    return render(as_invalid_request([dict(one) for one in error.errors()]))
 
 
 async def _http(request: Request, error: Exception) -> Response:

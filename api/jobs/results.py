@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import takewhile
+from pathlib import PurePosixPath
 from typing import Annotated, Any
 
 from fastapi import Request, Response
@@ -15,6 +16,7 @@ from api.dependencies import AppContext
 from api.http.perf_metadata import job_headers, omission_headers
 from api.live_transcript import SoFar
 from api.rendering import Document
+from api.stored_object import disposition
 from infra.database.tables import Job
 from infra.money.handed_out import is_readable_in_part
 from infra.money.job_money import job_usage
@@ -118,11 +120,16 @@ async def rendered(request: Request, context: AppContext, job: Job, query: Capti
     written = partial(_written, context, job, shape, granularities, query)
     document = await context.renderings.document(job.account_id, key, written)
     headers = {
-        "content-disposition": f'inline; filename="{job.id}.{shape.extension.removeprefix(".")}"',
+        "content-disposition": disposition("inline", f"{_stem(job)}.{shape.extension.removeprefix('.')}"),
         **job_headers(request, job),
         **document.headers,
     }
     return Response(document.body, media_type=shape.media_type, headers=headers)
+
+
+def _stem(job: Job) -> str:
+    """As its recording is called, while that is known."""
+    return PurePosixPath(job.input.get("filename") or "").stem or job.id
 
 
 def _written(

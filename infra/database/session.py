@@ -34,15 +34,20 @@ _POSTGRES_SESSION = {
 }
 
 
+PUBLIC_URL = "public_url"  # in a session's info
+
+
 class Database:
     """SQLite or PostgreSQL behind one door. Raises DatabaseUnavailable when it does not answer.
 
     On SQLite a writing transaction is BEGIN IMMEDIATE: a deferred one that turns to writing fails at once when another
-    has written since, whatever the busy timeout. The rows it hands out stay readable after their session.
+    has written since, whatever the busy timeout. The rows it hands out stay readable after their session. `public_url`, where
+    clients reach this server, is known to every session: the news that a transaction writes names URLs.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, public_url: str = "") -> None:
         self._url = _with_driver(url)
+        self._info = {PUBLIC_URL: public_url}
         self.kind = self._url.get_backend_name()
         self._engine = _sqlite(self._url) if self.kind == "sqlite" else _postgresql(self._url)
         self._writer = self._engine.execution_options(writes=True)
@@ -55,7 +60,7 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Session]:
         """One short transaction that may write; committed at the end of the block, rolled back by an exception."""
-        with _TRANSLATED, self._turn, Session(self._writer, expire_on_commit=False) as session:
+        with _TRANSLATED, self._turn, Session(self._writer, expire_on_commit=False, info=self._info) as session:
             yield session
             session.commit()
 

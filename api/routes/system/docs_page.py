@@ -50,7 +50,7 @@ async def docs(request: Request) -> Response:
 @router.get("/")
 async def elsewhere() -> Response:
     """To the one page there is."""
-    return RedirectResponse("/docs")
+    return RedirectResponse("docs")
 
 
 def _once(app: FastAPI, name: str, write: Callable[[dict[str, Any]], bytes]) -> bytes:
@@ -69,7 +69,7 @@ def page(document: dict[str, Any]) -> str:
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(info["title"])} API</title>'
         f'<meta name="viewport" content="width=device-width,initial-scale=1"><style>{STYLE}</style>'
         f'<h1>{escape(info["title"])} <small class="dim">{escape(info["version"])}</small></h1>{paragraphs}'
-        f'<p><a href="/openapi.json">OpenAPI document</a></p>{"".join(_groups(document))}</html>'
+        f'<p><a href="openapi.json">OpenAPI document</a></p>{"".join(_groups(document))}</html>'
     )
 
 

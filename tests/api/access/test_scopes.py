@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 
 from api.access.admin_key import is_admin_path
 from api.access.scopes import ANY_KEY, scope_of
-from api.http.request_middleware import PUBLIC
+from api.http.request_middleware import PUBLIC, is_link
 from api.main import create_app
 from infra.batches.batch_store import NewBatch
 from infra.batches.bulk_plan import BULK, BulkPlan
@@ -36,7 +36,11 @@ def operations() -> list[Operation]:
     ]
 
 
-GUARDED = [operation for operation in operations() if operation[1] not in PUBLIC and not is_admin_path(operation[1])]
+GUARDED = [
+    operation
+    for operation in operations()
+    if operation[1] not in PUBLIC and not is_admin_path(operation[1]) and not is_link(*operation)
+]
 ADMIN = [operation for operation in operations() if is_admin_path(operation[1])]
 
 
