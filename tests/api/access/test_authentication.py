@@ -101,7 +101,11 @@ def test_a_neighbours_job_is_as_unknown_as_one_that_never_was(house: House, meth
     taken = create_app(house.services).state.taken[method, path].query.names
     for query in ("", *(f"?{name}={value}" for name, value in QUERIES.items() if name in taken)):
         answers = [
-            bare(house.client.request(method, path.format(job_id=asked) + query, headers=house.auth(house.other_key)))
+            bare(
+                house.client.request(
+                    method, path.format(job_id=asked, link_id="x") + query, headers=house.auth(house.other_key)
+                )
+            )
             for asked in (job_id, UNKNOWN)
         ]
         assert answers[0] == answers[1], query

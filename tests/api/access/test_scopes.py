@@ -147,6 +147,7 @@ def owned(house: House) -> dict[str, tuple[str, str]]:
     """Path parameter: (the id of something that is there, the like of nothing). Every parameter has to be here."""
     job = house.submit()["id"]
     house.work()
+    link = house.post(f"/v1/audio/jobs/{job}/links", json={}).json()["id"]
     hook = {"name": "n", "url": "http://127.0.0.1:9/hook", "event_types": ["webhook.test"]}
     endpoint = house.post("/v1/webhook_endpoints", json=hook).json()["id"]
     house.test_event(endpoint)
@@ -166,6 +167,7 @@ def owned(house: House) -> dict[str, tuple[str, str]]:
         session.add(Receipt(id=receipt, account_id=house.account_id, **facts))
     return {
         "job_id": (job, f"job_{UNKNOWN}"),
+        "link_id": (link, f"link_{UNKNOWN}"),
         "endpoint_id": (endpoint, f"whe_{UNKNOWN}"),
         "delivery_id": (delivery, f"evt_{UNKNOWN}"),
         "receipt_id": (receipt, f"rcpt_{UNKNOWN}"),
