@@ -1,4 +1,5 @@
-"""Every example of docs/jobs-and-webhooks.md, run as it is printed, by the program that it is for."""
+"""Every example of docs/jobs-and-webhooks.md, and those of other documents that are marked so, run as it is printed, by the
+program that it is for."""
 
 import os
 import re
@@ -21,7 +22,9 @@ DOCUMENT = (ROOT / "docs" / "jobs-and-webhooks.md").read_text("utf-8")
 ELSEWHERE = "<!-- executed by tests/cli/test_docs.py -->"
 HERE = "<!-- executed by tests/e2e/test_job_examples.py -->"
 BLOCKS = re.findall(r"([^\n]*)\n```(sh|python|js)\n(.*?)```", DOCUMENT, re.DOTALL)
-EXAMPLES = [(language, code) for mark, language, code in BLOCKS if mark == HERE]
+OTHERS = "".join((ROOT / "docs" / name).read_text("utf-8") for name in ("bulk.md", "openai-clients.md"))
+MARKED = re.findall(rf"{HERE}\n```(sh)\n(.*?)```", OTHERS, re.DOTALL)
+EXAMPLES = [*((language, code) for mark, language, code in BLOCKS if mark == HERE), *MARKED]
 SOUND, SAID = recording(3.0, seed=4)
 
 
@@ -36,16 +39,16 @@ class Desk:
 @pytest.fixture(scope="session")
 def desk(installation: Installation, tmp_path_factory: pytest.TempPathFactory) -> Desk:
     folder = tmp_path_factory.mktemp("desk")
-    for name in ("interview.m4a", "call.wav"):
+    for name in ("interview.m4a", "call.wav", "talk.mp3"):
         (folder / name).write_bytes(SOUND)
     (folder / "call.raw").write_bytes(b"\xff" * 16_000)
     known = {"STENOPOOL_BASE_URL": installation.url, "STENOPOOL_API_KEY": installation.key}
     path = os.pathsep.join([str(Path(sys.executable).parent), installation.environ.get("PATH", os.defpath)])
-    return Desk(folder, {**installation.environ, **known, "PATH": path, "ID": finished(installation)})
+    return Desk(folder, {**installation.environ, **known, "PATH": path, **known_ids(installation)})
 
 
-def finished(installation: Installation) -> str:
-    """A job that has ended."""
+def known_ids(installation: Installation) -> dict[str, str]:
+    """A job that has ended, and a recording that is kept."""
     key = {"Authorization": f"Bearer {installation.key}"}
     with httpx2.Client(base_url=installation.url, headers=key, timeout=120) as client:
         made = client.post("/v1/audio/jobs", data={"model": "whisper-1"}, files={"file": ("interview.m4a", SOUND)})
@@ -53,8 +56,9 @@ def finished(installation: Installation) -> str:
         job = made.json()
         while job["status"] in ("queued", "processing"):
             job = client.get(f"/v1/audio/jobs/{job['id']}", params={"wait": 50}).json()
-    assert job["status"] == "completed", job
-    return str(job["id"])
+        kept = client.post("/v1/files", data={"purpose": "user_data"}, files={"file": ("interview.m4a", SOUND)})
+    assert (job["status"], kept.status_code) == ("completed", 200), job
+    return {"ID": job["id"], "FILE": kept.json()["id"]}
 
 
 def command(language: str, code: str, folder: Path) -> list[str]:
@@ -93,5 +97,7 @@ def test_every_example_is_executed_and_each_of_curls_has_its_command_beside_it()
     assert [code for mark, _, code in BLOCKS if mark not in (HERE, ELSEWHERE)] == []
     assert [language for language, _ in EXAMPLES].count("sh") >= 9
     assert {"python", "js"} <= {language for language, _ in EXAMPLES}
-    alone = [code for language, code in EXAMPLES if language == "sh" and ("curl " in code) != ("stenopool " in code)]
+    assert len(MARKED) == OTHERS.count(HERE) == 2
+    shells = [code for _, language, code in BLOCKS if language == "sh"]
+    alone = [code for code in shells if ("curl " in code) != ("stenopool " in code)]
     assert alone == []
