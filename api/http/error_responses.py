@@ -95,6 +95,7 @@ BESIDE: Mapping[type[StenopoolError], tuple[str, ...]] = {  # what these say bes
     LimitExceeded: ("used", "limit"),
     PaymentRequired: ("price",),
     IdempotencyConflict: ("earlier_id",),
+    InvalidRequest: ("missing",),  # where it is more than one
 }
 ABOUT_THE_SOUND = (
     UnsupportedMedia,

@@ -42,9 +42,8 @@ def as_invalid_request(
     absent = list(dict.fromkeys([*missing, *(name for one in found if (name := _absent(one, given)))]))
     if first.param not in absent or len(absent) == 1:
         return first
-    if found[0]["type"] != "missing":  # a sentence of ours
-        others = ", ".join(f"`{name}`" for name in absent if name != first.param)
-        return InvalidRequest(f"{first.message.rstrip('.')}. Required besides: {others}.", param=first.param)
+    if found[0]["type"] != "missing":  # a sentence of ours, which clients know by heart
+        return InvalidRequest(first.message, param=first.param, missing=absent)
     return InvalidRequest(
         f"These fields are required: {', '.join(f'`{name}`' for name in absent)}.", param=absent[0], missing=absent
     )
@@ -61,9 +60,9 @@ def _with_slips(refusal: InvalidRequest, schema: type[BaseModel], value: Mapping
     """What is missing may be there under a name that is misspelt."""
     known = known_names(schema)
     slips = [(name, meant) for name in known.unknown(value) if (meant := known.meant(name)) and meant not in value]
-    wanted = [*refusal.details.get("missing", ()), refusal.param]
+    wanted = refusal.details.get("missing") or [refusal.param]
     told = " ".join(f"`{name[:64]}` is no field: did you mean `{meant}`?" for name, meant in slips if meant in wanted)
-    return InvalidRequest(f"{refusal.message.rstrip('.')}. {told}", param=refusal.param) if told else refusal
+    return InvalidRequest(f"{refusal.message.rstrip('.')}. {told}", **refusal.details) if told else refusal
 
 
 def _one(first: Mapping[str, Any]) -> InvalidRequest:

@@ -218,18 +218,19 @@ def test_openais_other_routes_tell_it_in_their_objects(house: House) -> None:
         ("/v1/uploads", {"filename": "a"}, ["purpose", "bytes"]),
         ("/v1/webhook_endpoints", {"name": "a"}, ["url", "event_types"]),
         (SPEAK, {}, ["model", "input", "voice"]),
-        (SPEAK, {"model": "oracle"}, ["input text is required", "voice"]),
+        (SPEAK, {"model": "oracle"}, ["input", "voice"]),
     ],
 )
 def test_all_that_is_missing_is_named_at_once(house: House, path: str, asked: Any, missing: list[str]) -> None:
     answer = house.post(path, json=asked)
-    assert answer.status_code == 400
-    assert [name for name in missing if name not in answer.json()["error"]["message"]] == []
+    error = answer.json()["error"]
+    assert (answer.status_code, error["missing"], error["param"]) == (400, missing, missing[0])
+    assert error["message"] == "input text is required" or all(f"`{name}`" in error["message"] for name in missing)
 
 
 def test_a_form_without_file_and_model_is_told_both(house: House) -> None:
     error = house.post(HEAR, data={"prompt": "x"}, files={"other": ("a", b"x")}).json()["error"]
-    assert error["param"] == "file"
+    assert (error["param"], error["missing"]) == ("file", ["file", "model"])
     assert "`file`, `model`" in error["message"]
 
 
