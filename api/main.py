@@ -14,6 +14,8 @@ from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 
 from api.access.authentication import Authentication
+from api.console.door import ConsoleDoor
+from api.console.page_list import ROUTERS
 from api.dependencies import AppContext
 from api.http import error_responses
 from api.http.content_encoding import ContentEncoding
@@ -25,11 +27,11 @@ from api.http.request_middleware import RequestMiddleware
 from api.http.unknown_names import Taken
 from api.openapi.document import document
 from api.openapi.taken_names import taken_names
-from api.routes.account import erasure, models, usage, webhooks
-from api.routes.admin import accounts_and_keys, audit, money
+from api.routes.account import erasure, keys, models, usage, webhooks
+from api.routes.admin import accounts_and_keys, audit, money, overview
 from api.routes.audio import speech, speech_lists, transcriptions, whisper_asr
 from api.routes.files import batches, bulk, files, uploads
-from api.routes.jobs import estimates, jobs, links, results
+from api.routes.jobs import corrections, deliveries, estimates, jobs, links, results
 from api.routes.system import docs_page, health
 from api.sync.hold_renewal import hold_renewal_task
 from infra.settings import Settings
@@ -38,7 +40,7 @@ from infra.wiring import Services, build
 log = logging.getLogger("stenopool.api")
 
 UNTRACED: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}  # the metrics and the log tell all that
-ROUTERS = (
+PROGRAMS = (  # what programs ask for
     transcriptions.router,
     speech.router,
     models.router,
@@ -46,6 +48,8 @@ ROUTERS = (
     whisper_asr.router,
     jobs.router,
     results.router,
+    corrections.router,
+    deliveries.router,
     links.router,
     files.router,
     uploads.router,
@@ -53,11 +57,13 @@ ROUTERS = (
     bulk.router,
     webhooks.router,
     usage.router,
+    keys.router,
     erasure.router,
     estimates.router,
     accounts_and_keys.router,
     money.router,
     audit.router,
+    overview.router,
     health.router,
     docs_page.router,
 )
@@ -88,10 +94,11 @@ def create_app(services: Services | None = None, *, settings: Settings | None = 
         partial(FastPath, handlers=transcriptions.FAST_PATHS),
         ContentEncoding,
         Authentication,
+        ConsoleDoor,
         partial(BodyGuard, patience=known.read_timeout_seconds, drain=known.max_upload_bytes),
         partial(RequestMiddleware, peers=Peers(known.trusted_proxies)),
     )
-    for router in ROUTERS:
+    for router in (*PROGRAMS, *ROUTERS):
         app.include_router(router)
     app.state.taken = _taken_names()
     return app
@@ -99,7 +106,7 @@ def create_app(services: Services | None = None, *, settings: Settings | None = 
 
 @cache
 def _taken_names() -> Mapping[tuple[str, str], Taken]:
-    return taken_names(ROUTERS)
+    return taken_names(PROGRAMS)
 
 
 def _lifespan(services: Services | None, settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:

@@ -12,7 +12,8 @@ from api.dependencies import JOBS, Caller, Context
 from api.http.request_body import read_json
 from api.http.unknown_names import ignored
 from api.jobs.kept_sound import sound_of
-from api.jobs.results import CaptionQuery, finished, rendered
+from api.jobs.results import CaptionQuery, rendered
+from api.jobs.stored_text import finished
 from api.openapi.code_samples import origin_of
 from api.openapi.document import answers, shown_as, takes
 from infra.limits.shares import owner_of
