@@ -49,7 +49,7 @@ def named_database(chosen: Settings, *, make: bool = False) -> Iterator[Database
         raise NotFound(f"There is no database of Stenopool at {place}: set {variable} to that of the installation.")
     chosen.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     remark(f"database: {place}" + (f", made just now; {variable} names another" if is_new else ""))
-    with contextlib.closing(Database(chosen.database)) as database:
+    with contextlib.closing(Database(chosen.database, public_url=chosen.public_url)) as database:
         database.migrate()
         yield database
 

@@ -1,4 +1,4 @@
-"""`stenopool jobs`: submit, list, show, cancel, retry and pay for jobs."""
+"""`stenopool jobs`: submit, list, show, follow, cancel, retry, pay for and pass on jobs."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from cli.atomic_output import write_whole
 from cli.client import Client
 from cli.exits import FAILED, exit_code
 from cli.job_backends import open_job_backend
+from cli.job_fields import Fields, with_fields
 from cli.job_progress import follow
 from cli.operator_database import AsJson, moment
 from cli.output import complain, print_json, print_table, remark, remark_on_omissions
 from pipeline.errors import InvalidRequest, StenopoolError
 from pipeline.lifecycle import JobStatus
-from pipeline.options import Channels, Task
+from pipeline.options import Task
 
 LOCAL = "http://127.0.0.1:8000"
 HELP = """Submit, list, show, cancel, retry and pay for jobs.
@@ -86,20 +87,13 @@ def retry(job_ids: JobIds, *, base_url: BaseUrl = None, api_key: ApiKey = None, 
 
 
 @app.command()
+@with_fields
 def submit(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="A recording of any size.")],
+    file: Annotated[
+        Path | None, typer.Argument(exists=True, dir_okay=False, readable=True, help="A recording of any size.")
+    ] = None,
     *,
-    model: Annotated[str, typer.Option(help="As `stenopool models` lists them.")] = "whisper-1",
-    language: Annotated[str | None, typer.Option(help="ISO 639-1, where known: en. auto: found out.")] = None,
-    channels: Annotated[Channels, typer.Option(help="separate: each channel by itself.")] = "mix",
-    audio_track: Annotated[
-        str | None, typer.Option(metavar="NUMBER|all", help="Of a file with several, from 1; all: each by itself.")
-    ] = None,
-    speakers: Annotated[str | None, typer.Option(metavar="NUMBER|auto", help="Say who speaks.")] = None,
-    priority: Annotated[
-        str | None, typer.Option(metavar="-10..10|low|normal", help="Among your own jobs; the higher goes first.")
-    ] = None,
-    webhook_url: Annotated[str | None, typer.Option(help="Tell this URL when the job has ended.")] = None,
+    fields: Fields,
     idempotency_key: Annotated[
         str | None, typer.Option(help="Submitting again with the same key makes no second job.")
     ] = None,
@@ -112,25 +106,76 @@ def submit(
     api_key: ApiKey = None,
     as_json: AsJson = False,
 ) -> None:
-    """Upload a recording as a job to a running installation. The base URL's default is http://127.0.0.1:8000."""
-    fields = {
-        "model": model,
-        "language": language,
-        "channels": channels if channels != "mix" else None,
-        "audio_track": audio_track,
-        "speakers": speakers,
-        "priority": priority,
-        "webhook.url": webhook_url,
-    }
+    """Make a job at a running installation: of FILE, or of what --url, --file-id, --upload-id, --s3-uri or --text (- for standard
+    input) names. The model's default is whisper-1, for a text tts-1; the base URL's is http://127.0.0.1:8000."""
     with Client(base_url or LOCAL, api_key) as client:
-        job = client.submit(file, fields, idempotency_key=idempotency_key)
+        job = client.submit(file, _defaults(fields) | dict(fields), idempotency_key=idempotency_key)
         if not wait:
             print_json(job) if as_json else typer.echo(job["id"])
             return
         remark(f"{job['id']} submitted")
         job = follow(client, job["id"])
+        if job["task"] == "speech" and job["status"] == JobStatus.COMPLETED:
+            _keep_sound(client, job, output, as_json=as_json)
+            return
         transcript = client.transcript(job["id"], format_name) if job["status"] == JobStatus.COMPLETED else ""
     _deliver(job, transcript, output, as_json=as_json)
+
+
+def _defaults(fields: Fields) -> dict[str, str]:
+    spoken = "text" in fields or fields.get("task") == "speech"
+    return {"task": "speech", "model": "tts-1"} if spoken else {"model": "whisper-1"}
+
+
+def _keep_sound(client: Client, job: dict[str, Any], output: Path | None, *, as_json: bool) -> None:
+    if output is not None:
+        remark(f"{write_whole(output, client.audio(job['id']))} bytes in {output}")
+    print_json(job) if as_json else typer.echo(job["id"])
+
+
+@app.command()
+def wait(job_id: JobId, *, base_url: BaseUrl = None, api_key: ApiKey = None, as_json: AsJson = False) -> None:
+    """Follow a job of a running installation to its end. Exit code 1 when it ends without a result."""
+    with Client(base_url or LOCAL, api_key) as client:
+        job = follow(client, job_id)
+    if as_json:
+        print_json(job)
+    if job["status"] != JobStatus.COMPLETED:
+        complain(_why(job))
+        raise typer.Exit(FAILED)
+    remark(f"{job['id']} is {job['status']}")
+
+
+@app.command()
+def link(
+    job_id: JobId,
+    *,
+    format_name: Annotated[
+        str | None, typer.Option("--format", help="Of the transcript, or audio. Unset: as the job's request said.")
+    ] = None,
+    expires_in: Annotated[int, typer.Option(min=1, help="Seconds for which it works.")] = 86_400,
+    base_url: BaseUrl = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print a link to a job's result at a running installation, which opens without a key until it expires or is revoked."""
+    with Client(base_url or LOCAL, api_key) as client:
+        made = client.link(job_id, {"format": format_name, "expires_in": expires_in})
+    print_json(made) if as_json else typer.echo(made["url"])
+
+
+@app.command()
+def unlink(
+    job_id: JobId,
+    link_id: Annotated[str, typer.Argument(help="link_…")],
+    *,
+    base_url: BaseUrl = None,
+    api_key: ApiKey = None,
+) -> None:
+    """Revoke a link to a job's result at a running installation."""
+    with Client(base_url or LOCAL, api_key) as client:
+        client.unlink(job_id, link_id)
+    remark(f"{link_id} is revoked")
 
 
 @app.command()
@@ -138,13 +183,17 @@ def transcript(
     job_id: JobId,
     *,
     format_name: Annotated[str, typer.Option("--format", help="json, verbose_json, text, srt, vtt …")] = "text",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Where it goes, if not to be printed.")] = None,
     base_url: BaseUrl = None,
     api_key: ApiKey = None,
 ) -> None:
     """Print the transcript of a finished job of a running installation."""
     with Client(base_url or LOCAL, api_key) as client:
         text = client.transcript(job_id, format_name)
-    typer.echo(text, nl=not text.endswith("\n"))
+    if output is not None:
+        write_whole(output, [text.encode()])
+    else:
+        typer.echo(text, nl=not text.endswith("\n"))
 
 
 @app.command()

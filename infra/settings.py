@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +27,7 @@ from pipeline.weights.folder import WeightsFolder
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 PREFIX = "STENOPOOL_"
 OF_CLIENTS = (PREFIX + "BASE_URL", PREFIX + "API_KEY")  # what commands read that ask a running installation
+PUBLIC_ADDRESS = re.compile(r"https?://[^\s/?#@\\]+(/[^\s?#\\]*)?")
 SHORTEST_ADMIN_KEY = 16  # characters
 
 
@@ -70,6 +72,9 @@ class Settings(BaseModel):
     faster_whisper_model: str = ""  # a folder, or a name such as large-v3; empty: not used
     models: Path = Field(default_factory=default_models)  # where weights are installed
     offline: bool = False  # no weights are fetched from any network
+    public_url: str = (
+        ""  # where clients reach this server, with a path before /v1 where there is one; empty: URLs are paths
+    )
     outbound_allow: tuple[Network, ...] = ()
     outbound_http: bool = True  # http:// targets besides https://
     asr_account: str = ""  # who pays for /asr and /detect-language without a key; empty: these want one
@@ -114,6 +119,15 @@ class Settings(BaseModel):
         if value and not value.startswith(("https://", "http://")):
             raise PydanticCustomError("storage_public_url", "it is a URL such as https://s3.example.org")
         return value.rstrip("/")
+
+    @field_validator("public_url")
+    @classmethod
+    def _own_address(cls, value: str) -> str:
+        if value and not PUBLIC_ADDRESS.fullmatch(value):
+            raise PydanticCustomError(
+                "public_url", "it is a URL such as https://speech.example.org or https://example.org/speech"
+            )
+        return value.rstrip("/").removesuffix("/v1")
 
     @field_validator("admin_key")
     @classmethod

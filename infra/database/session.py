@@ -24,17 +24,21 @@ from infra.database.wal_checkpointer import PAGE
 from pipeline.concurrency.fair_semaphore import FairSemaphore
 from pipeline.errors import DatabaseUnavailable, InvalidRequest, WrongState
 
+PUBLIC_URL = "public_url"  # in a session's info
+
 
 class Database:
     """SQLite or PostgreSQL behind one door. Raises DatabaseUnavailable when it does not answer.
 
     On SQLite a writing transaction is BEGIN IMMEDIATE: a deferred one that turns to writing fails at once when another
-    has written since, whatever the busy timeout. The rows it hands out stay readable after their session.
+    has written since, whatever the busy timeout. The rows it hands out stay readable after their session. `public_url`, where
+    clients reach this server, is known to every session: the news that a transaction writes names URLs.
     """
 
-    def __init__(self, url: str, *, connections: int = CONNECTIONS) -> None:
+    def __init__(self, url: str, *, connections: int = CONNECTIONS, public_url: str = "") -> None:
         """`connections` to PostgreSQL at most; a file knows no such bound."""
         self._url = _with_driver(url)
+        self._info = {PUBLIC_URL: public_url}
         self.kind = self._url.get_backend_name()
         self._engine = _sqlite(self._url) if self.kind == "sqlite" else postgres_engine(self._url, connections)
         self._writer = self._engine.execution_options(writes=True)
@@ -47,7 +51,7 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Session]:
         """One short transaction that may write; committed at the end of the block, rolled back by an exception."""
-        with _TRANSLATED, self._turn, Session(self._writer, expire_on_commit=False) as session:
+        with _TRANSLATED, self._turn, Session(self._writer, expire_on_commit=False, info=self._info) as session:
             yield session
             session.commit()
 

@@ -270,6 +270,7 @@ class Job(SQLModel, table=True):
     task: str
     model: str
     request: dict[str, Any] = _json(nullable=False)  # the caller's options, verbatim
+    ignored: list[str] | None = _json()  # names of what was sent besides and has no effect
     batch_id: str | None = None  # it is a line of that batch
     client_reference_id: str | None = Field(default=None, index=True)
     meta: dict[str, str] | None = _json()
@@ -339,6 +340,8 @@ class Job(SQLModel, table=True):
     webhook_url: str | None = None
     webhook_events: list[str] | None = _json()
     webhook_secret: str | None = None  # sealed, as all secrets are (infra/encryption)
+    webhook_link: dict[str, Any] | None = _json()  # the webhook names the result by a link: format, expires_in
+    links: list[dict[str, Any]] | None = _json()  # that need no key: id, format, expires_at, the signature's hash
 
     created_at: float = Field(sa_type=Double)
     queued_at: float | None = _time()
@@ -607,6 +610,7 @@ class IdempotencyKey(SQLModel, table=True):
     route: str = Field(primary_key=True)
     key: str = Field(primary_key=True)
     fingerprint: str
+    parts: dict[str, str] | None = _json()  # a digest of each field of the request, to name one that differs
     object_id: str
     response: dict[str, Any] = _json(nullable=False)
     created_at: float = Field(sa_type=Double, index=True)

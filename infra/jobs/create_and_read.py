@@ -51,6 +51,8 @@ class NewJob:
     webhook_url: str | None = None
     webhook_events: list[str] | None = None  # None: every type
     webhook_secret: str | None = None
+    webhook_link: dict[str, Any] | None = None  # its result is named by a link like this
+    ignored: list[str] | None = None  # names in the request that nobody reads
     timeout_seconds: float | None = None
     retention_seconds: float | None = None
     request_id: str | None = None

@@ -51,10 +51,10 @@ def terminal(job: Job) -> bool:
 
 
 def job_object(
-    job: Job, *, now: float, message: WebhookMessage | None = None, place: QueuePlace | None = None
+    job: Job, *, now: float, message: WebhookMessage | None = None, place: QueuePlace | None = None, base: str = ""
 ) -> dict[str, Any]:
     """All keys, always. `now` in epoch seconds; `message` is the job's own webhook message, where one was made; `place` is where
-    it stands, where something of it waits.
+    it stands, where something of it waits; `base` is what its URLs begin with.
     """
     findings, quality = findings_from_dict(job.input.get("findings")), dict(job.quality or {})
     warnings = [*map(caution_as_dict, findings.warnings), *quality.pop("warnings", ())]
@@ -70,6 +70,7 @@ def job_object(
         "metadata": job.meta or {},
         "input": {name: job.input.get(name) for name in INPUT} | _elsewhere(job),
         "request": shown_request(job),
+        "ignored": job.ignored or [],
         "model": job.model,
         "model_used": job.model_used,
         "language": job.language,
@@ -85,7 +86,7 @@ def job_object(
         "usage": _usage(job),
         "sound": None if job.sound is None else {name: job.sound[name] for name in SOUND},
         "cost": cost_facts(job),
-        "receipt_url": f"/v1/receipts?job_id={job.id}",
+        "receipt_url": f"{base}/v1/receipts?job_id={job.id}",
         "error": _error(job),
         "webhook": _webhook(job, message),
         "attempt": try_number(job),
