@@ -77,7 +77,9 @@ def _job_gauges(jobs: JobStore, registry: CollectorRegistry) -> None:
 def _webhook_gauges(webhooks: WebhookStore, registry: CollectorRegistry) -> None:
     counts = webhooks.counts()
     Gauge("outbox_pending", "Webhook messages still to be delivered", registry=registry).set(counts["pending"])
-    disabled = Gauge("webhook_endpoints_disabled", "Endpoints that answered 410", registry=registry)
+    exhausted = Gauge("webhooks_exhausted", "Webhook messages that were given up", registry=registry)
+    exhausted.set(counts["exhausted"])
+    disabled = Gauge("webhook_endpoints_disabled", "Endpoints that nothing is sent to", registry=registry)
     disabled.set(counts["endpoints_disabled"])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any
 
@@ -24,9 +25,10 @@ from api.jobs.results import (
 )
 from api.openapi.document import answers, shown_as
 from api.schemas.pagination import page
+from api.schemas.webhooks import DeliveryQuery
 from infra.database.tables import JobEvent
 from infra.jobs.create_and_read import JobMark
-from infra.requests.job_object import delivery_object, event_object, terminal
+from infra.requests.job_object import delivery_object, event_object, standing_of, terminal
 from infra.requests.number_bounds import GREATEST, EventId
 from pipeline.errors import NotFound
 from pipeline.transcript import Segment
@@ -34,8 +36,17 @@ from pipeline.transcript import Segment
 router = APIRouter(prefix=JOBS + "/{job_id}", tags=["job results"])
 
 EVENTS_AT_ONCE = 1000
+COME_BACK = b"retry: 2000\n\n"  # milliseconds after which a follower whose connection broke asks again
 NO_JOB = answers(s404="No such job.")
-News = tuple[list[JobEvent], int, bool]  # events, the job's version, whether it has ended
+
+
+@dataclass(frozen=True)
+class News:
+    """What follows the events already known: more of them, the job's version, and where it stands unless it has ended."""
+
+    events: list[JobEvent]
+    version: int
+    standing: dict[str, Any] | None
 
 
 class SegmentQuery(BaseModel):
@@ -136,7 +147,8 @@ async def events(
     last_event_id: Annotated[EventId, Header(description="When following: the last event already known.")] = 0,
 ) -> Any:
     """As JSON; or, with `Accept: text/event-stream` or `stream=true`, replayed and then followed to the job's end, or until it is
-    deleted."""
+    deleted. The stream has `progress` besides, which is no line of the timeline: `status`, `queue`, `progress` and `waiting` of
+    the job, whenever they change."""
     account_id, after, limit = caller.account_id, query.after, query.limit
     if query.stream or EVENT_STREAM in request.headers.get("accept", ""):
         known = last_event_id if after is None else after
@@ -152,21 +164,24 @@ async def _followed(
     context: AppContext, account_id: str, job_id: str, after: int, news: News
 ) -> AsyncGenerator[bytes, None]:
     """Every event once, in order, from `news` on, until the job has ended and its last event is out. Holds no slot."""
-    spoke_at, woken = time.monotonic(), False
+    spoke_at, woken, told = time.monotonic(), False, None
+    yield COME_BACK
     while True:
-        found, version, ended = news
-        for one in found:
+        for one in news.events:
             yield event(event_object(one), name=one.type, number=one.id)
-        if found:
-            after, spoke_at = found[-1].id or after, time.monotonic()
-        if context.shutting_down or (ended and len(found) < EVENTS_AT_ONCE):
+        if (said := _said(news.standing)) != told and news.standing is not None:
+            told = said
+            yield event({"object": "audio.job.progress", "id": job_id, **news.standing}, name="progress")
+        if news.events:
+            after, spoke_at = news.events[-1].id or after, time.monotonic()
+        if context.shutting_down or (news.standing is None and len(news.events) < EVENTS_AT_ONCE):
             return
         if time.monotonic() - spoke_at >= KEEPALIVE_SECONDS:
             spoke_at = time.monotonic()
             yield KEEPALIVE
-        if not found:
+        if not news.events:
             left = max(0.0, spoke_at + KEEPALIVE_SECONDS - time.monotonic())
-            woken = await context.watcher.until(job_id, partial(_has_moved, version), left)
+            woken = await context.watcher.until(job_id, partial(_has_moved, news.version), left)
         look = partial(context.look, partial(_news, context, account_id, job_id, after))
         try:
             news = await (context.watcher.shared((job_id, after), look) if woken else look())
@@ -174,28 +189,58 @@ async def _followed(
             return
 
 
+def _said(standing: dict[str, Any] | None) -> tuple[Any, ...] | None:
+    """By what one sees that there is something new to say; the time that is left alone is nothing new."""
+    if standing is None:
+        return None
+    ahead = (standing["queue"] or {}).get("ahead_audio_seconds")
+    return (
+        standing["status"],
+        standing["progress"]["stage"],
+        standing["progress"]["percent"],
+        ahead,
+        standing["waiting"],
+    )
+
+
 def _has_moved(version: int, mark: JobMark | None) -> bool:
     return mark is None or mark.version != version
 
 
 def _news(context: AppContext, account_id: str, job_id: str, after: int) -> News:
-    """What follows `after`, the job's version, and whether it has ended. The job is read before its events: what ends it is
-    committed together with its last event. Raises NotFound."""
+    """What follows `after`. The job is read before its events: what ends it is committed together with its last event. Raises
+    NotFound."""
     jobs = context.services.jobs
     job = jobs.get(account_id, job_id)
-    return jobs.events(account_id, job_id, after, EVENTS_AT_ONCE), job.version, terminal(job)
+    place = None if terminal(job) else jobs.places(account_id, [job]).get(job_id)
+    standing = None if terminal(job) else standing_of(job, now=time.time(), place=place)
+    return News(jobs.events(account_id, job_id, after, EVENTS_AT_ONCE), job.version, standing)
 
 
 @router.get("/deliveries", summary="The webhook deliveries", responses=NO_JOB)
 async def deliveries(
-    context: Context,
-    caller: Caller,
-    job_id: str,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    after: Annotated[str | None, Query(description="A delivery's id: what follows it.")] = None,
+    context: Context, caller: Caller, job_id: str, query: Annotated[DeliveryQuery, Query()]
 ) -> dict[str, Any]:
-    """Each message this job caused, to its own webhook and to the account's endpoints, with every attempt."""
+    """Each message this job caused, to its own webhook and to the account's endpoints, with every attempt; by status and time."""
     await context.query(partial(context.services.jobs.get, caller.account_id, job_id))
-    listed = partial(context.services.webhooks.messages, caller.account_id, job_id=job_id, limit=limit, after=after)
+    which = query.which(job_id=job_id)
+    listed = partial(context.services.webhooks.messages, caller.account_id, which, limit=query.limit, after=query.after)
     found, has_more = await context.query(listed)
     return page([delivery_object(message, attempts) for message, attempts in found], has_more=has_more)
+
+
+@router.post(
+    "/deliveries/{delivery_id}/replay",
+    status_code=202,
+    summary="Send one again",
+    responses=answers(
+        s404="No such job, or no such delivery.", s409="The endpoint is disabled.", s410="The job was purged."
+    ),
+)
+async def replay(context: Context, caller: Caller, job_id: str, delivery_id: str) -> dict[str, Any]:
+    """The same event with the same id, on a fresh schedule; to the job's own webhook, or to whichever endpoint it was for."""
+    store = context.services.webhooks
+    await context.query(partial(context.services.jobs.get, caller.account_id, job_id))
+    message = await context.query(partial(store.replay, caller.account_id, delivery_id, job_id=job_id))
+    await context.publish(partial(context.services.queue.send_delivery, message.id))
+    return delivery_object(*await context.query(partial(store.message, caller.account_id, delivery_id)))
