@@ -23,7 +23,7 @@ from api.http.peers import Peers
 from api.http.request_body import BodyGuard
 from api.http.request_middleware import RequestMiddleware
 from api.openapi.document import document
-from api.routes.account import erasure, models, usage, webhooks
+from api.routes.account import erasure, models, usage, webhook_events, webhooks
 from api.routes.admin import accounts_and_keys, audit, money
 from api.routes.audio import speech, speech_lists, transcriptions, whisper_asr
 from api.routes.files import batches, bulk, files, uploads
@@ -79,6 +79,7 @@ def create_app(services: Services | None = None, *, settings: Settings | None = 
         batches,
         bulk,
         webhooks,
+        webhook_events,
         usage,
         erasure,
         estimates,
