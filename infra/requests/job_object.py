@@ -169,7 +169,7 @@ def event_object(event: JobEvent) -> dict[str, Any]:
 
 
 def delivery_object(message: WebhookMessage, attempts: list[WebhookAttempt]) -> dict[str, Any]:
-    """One webhook message and every attempt to send it."""
+    """One webhook message with what it says, and every attempt to send it."""
     return {
         "id": message.id,
         "object": "webhook.delivery",
@@ -183,6 +183,7 @@ def delivery_object(message: WebhookMessage, attempts: list[WebhookAttempt]) -> 
         "next_attempt_at": epoch(message.next_attempt_at),
         "last_status": message.last_status,
         "error": told_failure(message.last_error, message.last_status),
+        "body": message.body.decode("utf-8", "replace"),
         "attempts": [_attempt(attempt) for attempt in attempts],
     }
 
