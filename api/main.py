@@ -27,7 +27,7 @@ from api.http.request_middleware import RequestMiddleware
 from api.http.unknown_names import Taken
 from api.openapi.document import document
 from api.openapi.taken_names import taken_names
-from api.routes.account import erasure, keys, models, usage, webhooks
+from api.routes.account import erasure, keys, models, usage, webhook_events, webhooks
 from api.routes.admin import accounts_and_keys, audit, money, overview
 from api.routes.admin import webhooks as admin_webhooks
 from api.routes.audio import speech, speech_lists, transcriptions, whisper_asr
@@ -58,6 +58,7 @@ PROGRAMS = (  # what programs ask for
     batches.router,
     bulk.router,
     webhooks.router,
+    webhook_events.router,
     usage.router,
     keys.router,
     erasure.router,

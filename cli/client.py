@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -161,6 +162,20 @@ class Client:
         """The text as sound, and the model that really spoke."""
         answer = self._send("POST", "/v1/audio/speech", json=dict(fields), timeout=UPLOAD_WAIT)
         return answer.content, answer.headers.get("x-perf-model-used", "")
+
+    @contextlib.contextmanager
+    def webhook_events(self, **asked: str | None) -> Iterator[Iterator[str]]:
+        """The lines of the account's stream of events, as they come."""
+        told = {name: value for name, value in asked.items() if value is not None}
+        accept = {"Accept": "text/event-stream"}
+        try:
+            with self._http.stream("GET", "/v1/webhook_events", params=told, headers=accept) as answer:
+                if answer.status_code >= ERRORS_FROM:
+                    answer.read()
+                    raise _refusal(answer)
+                yield answer.iter_lines()
+        except httpx2.HTTPError as error:
+            raise ApiAway(f"The API at {self.base_url} did not answer: {error or type(error).__name__}") from error
 
     def ready(self) -> tuple[bool, dict[str, Any]]:
         """Whether it answers /readyz with 200, and what it says there."""

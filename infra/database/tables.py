@@ -538,7 +538,13 @@ class WebhookEndpoint(SQLModel, table=True):
     secret: str
     old_secret: str | None = None
     old_secret_until: float | None = _time()
-    status: str = "active"  # active, disabled
+    headers: dict[str, Any] | None = _json()  # the consumer's own, sealed
+    status: str = "active"  # active, disabled; listening: `stenopool listen`, until `updated_at` is long past
+    disabled_reason: str | None = None  # gone, failing; None: its owner
+    failing_since: float | None = _time()  # nothing was taken since then, and something was sent
+    told_failing: bool = Field(default=False, sa_column_kwargs={"server_default": false()})  # the account, since then
+    last_error: str | None = None  # of the last attempt: a code of infra/outbound/failures.py
+    last_status: int | None = None
     created_at: float = Field(sa_type=Double)
     updated_at: float = Field(sa_type=Double)
 
@@ -565,7 +571,7 @@ class WebhookMessage(SQLModel, table=True):
     type: str
     url: str
     body: bytes = Field(sa_type=LargeBinary)
-    status: str = "pending"  # pending, delivered, exhausted, dropped
+    status: str = "pending"  # pending, delivered, exhausted, dropped; listening: until `stenopool listen` has it
     attempts: int = 0
     schedule_from: int = 0  # attempts made before the last replay, which starts the schedule anew
     began_at: float | None = _time()  # when it did; None: `created_at`
@@ -573,7 +579,9 @@ class WebhookMessage(SQLModel, table=True):
     dispatched_at: float | None = _time()  # when its wake-up was last sent, until an attempt is recorded
     lease_token: str | None = None
     lease_until: float | None = _time()
+    once: bool = Field(default=False, sa_column_kwargs={"server_default": false()})  # a test: it is not tried again
     last_status: int | None = None
+    last_error: str | None = None  # of the last attempt: a code of infra/outbound/failures.py
     created_at: float = Field(sa_type=Double)
     delivered_at: float | None = _time()
 

@@ -29,6 +29,7 @@ from pipeline.errors import InvalidRequest, NotFound
 from pipeline.lifecycle import TERMINAL, JobStatus, Stage
 
 MARKS_AT_ONCE = 500  # jobs in one statement
+UNDER_WAY = "+"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +69,7 @@ _NO_COLUMNS = ("media", "terms", "known_ms", "job_id")
 
 
 class JobMark(NamedTuple):
-    """By what one sees that a job has changed; `told` is how far its own webhook got, "attempts.status", once it has ended."""
+    """By what one sees that a job has changed; `told` is how far its own webhook got, as `told_mark` says it, once it has ended."""
 
     version: int
     status: str
@@ -187,6 +188,11 @@ def _of_batch(batch_id: str | None, ids: Collection[str] | None) -> Iterator[Col
         yield col(Job.batch_id).is_(None)
 
 
+def told_mark(message: WebhookMessage) -> str:
+    """How far it got: "attempts.status", and whether it is being sent, so that every attempt changes it twice."""
+    return f"{message.attempts}.{message.status}{UNDER_WAY if message.lease_token is not None else ''}"
+
+
 def _holds(text: str) -> ColumnElement[bool]:
     """Whether that stands in one of the names by which people know the job, in capitals or not."""
     given = col(Job.input)
@@ -202,7 +208,8 @@ def _holds(text: str) -> ColumnElement[bool]:
 def _told() -> ColumnElement[str | None]:
     """As the API's `_message` chooses it: the newest message to the job's own webhook."""
     newest = (col(WebhookMessage.created_at).desc(), col(WebhookMessage.id).desc())
-    sent = cast(col(WebhookMessage.attempts), String) + "." + col(WebhookMessage.status)
+    being_sent = case((col(WebhookMessage.lease_token).is_not(None), UNDER_WAY), else_="")
+    sent = cast(col(WebhookMessage.attempts), String) + "." + col(WebhookMessage.status) + being_sent
     own = (col(WebhookMessage.job_id) == col(Job.id), col(WebhookMessage.target) == JOB_TARGET)
     message = select(sent).where(*own).order_by(*newest).limit(1).scalar_subquery()
     return case((col(Job.webhook_url).is_not(None) & col(Job.status).in_(TERMINAL), message))

@@ -30,7 +30,7 @@ from infra.requests.audio_options import (
     VoiceId,
 )
 from infra.requests.number_bounds import EpochSeconds, KeptSeconds, Seconds, WholeSeconds
-from infra.webhooks.outbox import JOB_EVENTS, WAITING_EVENT
+from infra.webhooks.outbox import JOB_EVENTS, ON_REQUEST
 from infra.webhooks.signing_secrets import check_secret
 from pipeline import formats
 from pipeline.errors import InvalidRequest
@@ -78,7 +78,9 @@ class WebhookFields(Lenient):
 
     url: str = Field(min_length=1, max_length=2048)
     events: Annotated[list[str] | None, Many()] = Field(
-        None, max_length=50, description=f"Default: all of {', '.join(JOB_EVENTS)}; {WAITING_EVENT} only by name."
+        None,
+        max_length=50,
+        description=f"Default: all of {', '.join(JOB_EVENTS)}; {', '.join(ON_REQUEST)} only by name.",
     )
     secret: Annotated[str | None, Unset] = Field(
         None, description="`whsec_` and standard padded base64 of 24 to 64 bytes."
@@ -88,8 +90,8 @@ class WebhookFields(Lenient):
     @classmethod
     def _events(cls, value: list[str] | None) -> list[str] | None:
         for name in value or ():
-            if name not in (*JOB_EVENTS, WAITING_EVENT):
-                raise ValueError(f"There is no such event type. Offered: {', '.join((*JOB_EVENTS, WAITING_EVENT))}.")
+            if name not in (*JOB_EVENTS, *ON_REQUEST):
+                raise ValueError(f"There is no such event type. Offered: {', '.join((*JOB_EVENTS, *ON_REQUEST))}.")
         return list(dict.fromkeys(value)) if value else value
 
     @field_validator("secret")

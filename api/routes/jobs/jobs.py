@@ -16,11 +16,13 @@ from api.jobs.submission import create_job, wake_workers
 from api.openapi.document import answers, takes
 from api.schemas.pagination import JobQuery, page
 from infra.database.tables import Job, WebhookMessage
-from infra.jobs.create_and_read import JobMark
+from infra.jobs.create_and_read import JobMark, told_mark
 from infra.jobs.store import QueuePlace
 from infra.requests.job_object import job_object, terminal
 from infra.requests.job_request import JobFields, SpeechJobFields
+from infra.requests.progress.message import SOON
 from infra.webhooks.outbox import JOB_TARGET
+from infra.webhooks.store import Which
 from pipeline.errors import NotFound, StenopoolError
 from pipeline.lifecycle import TERMINAL
 
@@ -28,7 +30,6 @@ log = logging.getLogger("stenopool.api")
 router = APIRouter(prefix=JOBS, tags=["jobs"])
 
 LONGEST_WAIT = 55  # seconds; below the usual proxies' 60
-SOON, LATER = 1, 10  # seconds: the bounds of Retry-After
 Looked = tuple[Job, WebhookMessage | None]
 NO_JOB = answers(s404="No such job.")
 NO_MONEY = answers(s402="The balance does not cover it.")
@@ -123,13 +124,13 @@ def _read(context: AppContext, account_id: str, job_id: str) -> Looked:
 def _message(context: AppContext, job: Job) -> WebhookMessage | None:
     if job.webhook_url is None or not terminal(job):
         return None
-    found, _ = context.services.webhooks.messages(job.account_id, job_id=job.id)
+    found, _ = context.services.webhooks.messages(job.account_id, Which(job_id=job.id))
     return next((message for message, _ in found if message.target == JOB_TARGET), None)
 
 
 def _etag(job: Job, message: WebhookMessage | None) -> str:
     """Weak: `eta_seconds` moves with the clock, and nobody need fetch the job again for that."""
-    return _tag(job.version, f"{message.attempts}.{message.status}" if message else None)
+    return _tag(job.version, told_mark(message) if message else None)
 
 
 def _tag(version: int, told: str | None) -> str:
@@ -148,9 +149,8 @@ def _place(context: AppContext, job: Job) -> QueuePlace | None:
 def _shown(job: Job, message: WebhookMessage | None, known: str, place: QueuePlace | None, base: str) -> Response:
     headers = {"etag": _etag(job, message), "cache-control": "private, no-cache"}
     body = job_object(job, now=time.time(), message=message, place=place, base=base)
-    if not terminal(job):
-        eta = body["progress"]["eta_seconds"] or SOON
-        headers["retry-after"] = str(min(LATER, max(SOON, eta // 2)))
+    if (retry_after := body["progress"]["retry_after"]) is not None:
+        headers["retry-after"] = str(retry_after)
     if known and _matches(known, headers["etag"]):
         return Response(status_code=304, headers=headers)
     return JSONResponse(body, headers=headers)
