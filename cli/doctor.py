@@ -26,6 +26,7 @@ from cli.exits import FAILED, OK
 from cli.operator_database import AsJson
 from cli.output import print_json, stdout
 from infra.broker import JobQueue
+from infra.database.connection_budget import connection_budget
 from infra.database.session import Database
 from infra.embedded_redis import private_redis_url, redis_server_path
 from infra.encryption.key_file import FILE, HOW, secret_keys
@@ -99,6 +100,7 @@ def _examine(chosen: Settings, port: int) -> Iterator[Finding]:
         "home": lambda: _home(chosen.home),
         "tmp": _temporary,
         "database": lambda: _database(chosen),
+        "connections": lambda: _connections(chosen),
         "money": lambda: _money(chosen),
         "encryption": lambda: _encryption(chosen),
         "storage": lambda: _storage(chosen),
@@ -179,6 +181,25 @@ def _database(chosen: Settings) -> Finding:
     if facts["migration"] == facts["expected"]:
         return ok("database", detail)
     return Finding("database", "warning", detail, f"the next start brings it to {facts['expected']}")
+
+
+def _connections(chosen: Settings) -> Finding:
+    """What all processes may open together, against what the server allows."""
+    with contextlib.closing(Database(chosen.database)) as database:
+        if database.check()["migration"] is None:
+            return ok("connections", "none are counted yet: nothing was ever started here")
+        budget = connection_budget(database, ALIVE_SECONDS)
+    if budget is None:
+        return ok("connections", "SQLite is a file, and counts none")
+    each = chosen.database_pool
+    detail = (
+        f"{budget.allowed} allowed, {budget.taken} open; {budget.workers} worker processes may open {budget.claimed} together, "
+        f"each API process {each}{'; through a pooler' if budget.is_pooled else ''}"
+    )
+    if budget.suffices(each):
+        return ok("connections", detail)
+    advice = "lower STENOPOOL_DATABASE_POOL, raise max_connections, or put PgBouncer in between (docs/deployment.md)"
+    return Finding("connections", "warning", detail, advice)
 
 
 def _money(chosen: Settings) -> Finding:
