@@ -50,18 +50,21 @@ class Client:
 
     def submit(
         self,
-        recording: Path,
+        recording: Path | None,
         fields: Mapping[str, Any],
         *,
         idempotency_key: str | None = None,
         filename: str | None = None,
     ) -> dict[str, Any]:
-        """Upload a recording as a job, streamed from disk. A dot in a field's name is a level: `webhook.url`.
+        """Upload a recording as a job, streamed from disk; without one, `fields` say what there is to hear or to speak. A dot in a
+        field's name is a level: `webhook.url`.
 
         `filename`: as it is told, where that is not the file's own.
         """
-        form = {_bracketed(name): value for name, value in fields.items() if value is not None}
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        if recording is None:
+            return _object(self._send("POST", JOBS, json=_nested(fields), headers=headers, timeout=UPLOAD_WAIT))
+        form = dict(_form_fields(fields))
         with recording.open("rb") as file:
             answer = self._send(
                 "POST",
@@ -122,6 +125,14 @@ class Client:
     def act(self, job_id: str, action: str) -> dict[str, Any]:
         """`cancel`, `retry` or `pay`."""
         return _object(self._send("POST", f"{JOBS}/{_segment(job_id)}/{action}"))
+
+    def link(self, job_id: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """A new link to its result, which needs no key."""
+        return _object(self._send("POST", f"{JOBS}/{_segment(job_id)}/links", json=dict(fields)))
+
+    def unlink(self, job_id: str, link_id: str) -> None:
+        """The link is worth nothing from now on."""
+        self._send("DELETE", f"{JOBS}/{_segment(job_id)}/links/{_segment(link_id)}")
 
     def delete(self, job_id: str) -> None:
         """The job and everything stored for it."""
@@ -201,14 +212,32 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _bracketed(name: str) -> str:
+def _form_fields(fields: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Multipart spells a nested field as the OpenAI SDKs do: webhook[url]."""
-    first, *rest = name.split(".")
-    return first + "".join(f"[{part}]" for part in rest)
+    for name, value in fields.items():
+        first, *rest = name.split(".")
+        spelt = first + "".join(f"[{part}]" for part in rest)
+        if isinstance(value, Mapping):
+            yield from ((f"{spelt}[{key}]", one) for key, one in value.items())
+        elif value is not None:
+            yield spelt, value
+
+
+def _nested(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The same for JSON."""
+    whole: dict[str, Any] = {}
+    for name, value in fields.items():
+        *places, last = name.split(".")
+        inner = whole
+        for place in places:
+            inner = inner.setdefault(place, {})
+        if value is not None:
+            inner[last] = value
+    return whole
 
 
 def _segment(job_id: str) -> str:
     """A path segment: an id out of a script's variable must not become another path."""
     if not job_id or not all(char.isalnum() or char in "_-" for char in job_id):
-        raise InvalidRequest(f"{job_id!r} is not a job id", param="job_id")
+        raise InvalidRequest(f"{job_id!r} is not an id", param="id")
     return job_id

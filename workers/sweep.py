@@ -138,6 +138,11 @@ def expire_files(services: Services) -> None:
     services.uploads.forget(UPLOAD_FORGOTTEN)
 
 
+def fold_counts(services: Services) -> None:
+    """How many jobs there are in each status, of which moves are noted one by one."""
+    services.jobs.fold_counts()
+
+
 def forget_old(services: Services) -> None:
     """Rows of dead workers, of receivers that nothing is sent to, of bulk runs that ended long ago, and idempotency keys past
     their day."""
@@ -200,6 +205,7 @@ EVERY_MINUTE: tuple[Duty, ...] = (
     release_dead,
     announce_low_balances,
     forget_old,
+    fold_counts,
     reseal,
     miss_workers,
     sweep_storage,

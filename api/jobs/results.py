@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import takewhile
+from pathlib import PurePosixPath
 from typing import Annotated, Any
 
 from fastapi import Request, Response
@@ -16,6 +17,7 @@ from api.http.perf_metadata import job_headers, omission_headers
 from api.jobs.stored_text import REVISION, WHAT_GOES, revision_of, text_of, transcript_of
 from api.live_transcript import SoFar
 from api.rendering import Document
+from api.stored_object import disposition
 from infra.database.tables import Job, TranscriptRevision
 from infra.money.handed_out import is_readable_in_part
 from infra.money.job_money import job_usage
@@ -85,7 +87,7 @@ async def rendered(request: Request, context: AppContext, job: Job, query: Capti
     written = partial(_written, context, job, row, shape=shape, granularities=granularities, query=query)
     document = await context.renderings.document(job.account_id, key, written)
     headers = {
-        "content-disposition": f'inline; filename="{_filename(job, row, shape)}"',
+        "content-disposition": disposition("inline", _filename(job, row, shape)),
         **revision_headers(row),
         **job_headers(request, job),
         **document.headers,
@@ -100,7 +102,9 @@ def revision_headers(row: TranscriptRevision | None) -> dict[str, str]:
 
 
 def _filename(job: Job, row: TranscriptRevision | None, shape: Format) -> str:
-    name = f"{job.id}.r{row.n}" if row else job.id
+    """As its recording is called, while that is known."""
+    stem = PurePosixPath(job.input.get("filename") or "").stem or job.id
+    name = f"{stem}.r{row.n}" if row else stem
     return f"{name}.{shape.extension.removeprefix('.')}"
 
 

@@ -23,6 +23,7 @@ from infra.keys.tiers import NORMAL
 from infra.media import want_stored
 from infra.money.job_minutes import admit
 from infra.money.job_money import Terms, hold
+from infra.tracing.spans import traceparent
 from infra.webhooks.outbox import JOB_TARGET
 from pipeline.errors import InvalidRequest, NotFound
 from pipeline.lifecycle import TERMINAL, JobStatus, Stage
@@ -50,6 +51,8 @@ class NewJob:
     webhook_url: str | None = None
     webhook_events: list[str] | None = None  # None: every type
     webhook_secret: str | None = None
+    webhook_link: dict[str, Any] | None = None  # its result is named by a link like this
+    ignored: list[str] | None = None  # names in the request that nobody reads
     timeout_seconds: float | None = None
     retention_seconds: float | None = None
     request_id: str | None = None
@@ -58,6 +61,7 @@ class NewJob:
     blobs: dict[str, Any] | None = None  # where large values of `request` are: key, bytes, shown
     job_id: str | None = None  # where blobs are stored under it already
     batch_id: str | None = None  # whose line it is
+    trace: str | None = field(default_factory=traceparent)  # of the request that is being answered
 
 
 _NO_COLUMNS = ("media", "terms", "known_ms", "job_id")

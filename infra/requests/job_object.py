@@ -8,6 +8,7 @@ from infra.database.tables import Job, JobEvent, WebhookAttempt, WebhookMessage
 from infra.jobs.queue.queue_position import ARCHIVE
 from infra.jobs.request_blobs import shown_request
 from infra.jobs.store import QueuePlace
+from infra.jobs.timing.phases import timing_of
 from infra.jobs.transitions import try_number
 from infra.keys.tiers import LOW
 from infra.money.job_money import cost_facts, job_usage
@@ -50,10 +51,10 @@ def terminal(job: Job) -> bool:
 
 
 def job_object(
-    job: Job, *, now: float, message: WebhookMessage | None = None, place: QueuePlace | None = None
+    job: Job, *, now: float, message: WebhookMessage | None = None, place: QueuePlace | None = None, base: str = ""
 ) -> dict[str, Any]:
     """All keys, always. `now` in epoch seconds; `message` is the job's own webhook message, where one was made; `place` is where
-    it stands, where something of it waits.
+    it stands, where something of it waits; `base` is what its URLs begin with.
     """
     findings, quality = findings_from_dict(job.input.get("findings")), dict(job.quality or {})
     warnings = [*map(caution_as_dict, findings.warnings), *quality.pop("warnings", ())]
@@ -69,12 +70,14 @@ def job_object(
         "metadata": job.meta or {},
         "input": {name: job.input.get(name) for name in INPUT} | _elsewhere(job),
         "request": shown_request(job),
+        "ignored": job.ignored or [],
         "model": job.model,
         "model_used": job.model_used,
         "language": job.language,
         "queue": _queue(job, place),
         "progress": progress(job, now=now),
         "waiting": _waiting(job, now),
+        "timing": timing_of(job),
         "partial": job.partial,
         "incomplete": is_incomplete(findings),
         "gaps": gaps_of(findings, job.gaps or ()),
@@ -83,7 +86,7 @@ def job_object(
         "usage": _usage(job),
         "sound": None if job.sound is None else {name: job.sound[name] for name in SOUND},
         "cost": cost_facts(job),
-        "receipt_url": f"/v1/receipts?job_id={job.id}",
+        "receipt_url": f"{base}/v1/receipts?job_id={job.id}",
         "error": _error(job),
         "webhook": _webhook(job, message),
         "attempt": try_number(job),

@@ -202,6 +202,19 @@ class WebhookMessages:
             counted["endpoints_disabled"] = session.execute(disabled).scalar_one()
         return {"pending": 0, "delivered": 0, "exhausted": 0, "dropped": 0, **counted}
 
+    def waiting(self) -> dict[str, float]:
+        """{"pending", "lag_seconds", "endpoints_disabled"}: messages to be sent, and how long the oldest that is due has waited.
+
+        Read from the index of those that are pending, however many were delivered.
+        """
+        is_pending = col(WebhookMessage.status) == "pending"
+        first = func.min(func.coalesce(col(WebhookMessage.next_attempt_at), now()))
+        disabled = select(func.count()).where(col(WebhookEndpoint.status) == "disabled")
+        with self._database.read() as session:
+            pending, lag = session.execute(select(func.count(), now() - first).where(is_pending)).one()
+            off = session.execute(disabled).scalar_one()
+        return {"pending": pending, "lag_seconds": max(0.0, lag or 0.0), "endpoints_disabled": off}
+
 
 def _rung() -> tuple[ColumnElement[bool], ...]:
     return (col(WebhookMessage.status) == "pending", rung())

@@ -14,7 +14,9 @@ from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from infra.database.ids import new_id
+from infra.database.session import PUBLIC_URL
 from infra.database.tables import Batch, Job, WebhookEndpoint, WebhookMessage
+from infra.links.new_link import AUDIO, add_link
 from infra.money.job_money import cost_facts
 from infra.webhooks.receivers import receiver_of
 from pipeline.lifecycle import JobStatus
@@ -35,12 +37,13 @@ EVENT_TYPES = (*JOB_EVENTS, WAITING_EVENT, *BATCH_EVENTS, *BULK_EVENTS, BALANCE_
 
 def announce(session: Session, job: Job, now: float) -> None:
     """Tell the job's webhook and the account's active endpoints that this run of the job has ended."""
-    _tell(session, job, f"audio.job.{job.status}", f"{job.id}/{job.run}", now=now, data=job_facts(job))
+    data = job_facts(job, base_url(session))
+    _tell(session, job, f"audio.job.{job.status}", f"{job.id}/{job.run}", now=now, data=data)
 
 
 def announce_wait(session: Session, job: Job, now: float) -> None:
     """Tell those who have asked for it by name that the job waits for something that is away."""
-    data = job_facts(job) | {"waiting": {"stage": str(job.stage), **(job.waiting or {})}}
+    data = job_facts(job, base_url(session)) | {"waiting": {"stage": str(job.stage), **(job.waiting or {})}}
     _tell(session, job, WAITING_EVENT, f"{job.id}/{job.run}/{job.version}", now=now, data=data)
 
 
@@ -60,8 +63,17 @@ def _tell(session: Session, job: Job, kind: str, subject: str, *, now: float, da
             next_attempt_at=now,
             created_at=now,
         )
-        message.body = event_body(message.id, kind, now, data)
+        told = data | _linked(session, job, now) if target == JOB_TARGET else data
+        message.body = event_body(message.id, kind, now, told)
         session.add(message)
+
+
+def _linked(session: Session, job: Job, now: float) -> dict[str, str]:
+    """In place of an address that wants a key, where the job's own webhook has asked for that."""
+    if job.webhook_link is None or job.status != JobStatus.COMPLETED:
+        return {}
+    link = add_link(job, job.webhook_link["format"], job.webhook_link["expires_in"], now)
+    return {"audio_url" if link.format == AUDIO else "transcript_url": base_url(session) + link.path}
 
 
 def _policy(session: Session, job: Job, kind: str) -> list[tuple[str, str]]:
@@ -127,9 +139,14 @@ def event_body(message_id: str, kind: str, now: float, data: dict[str, Any]) -> 
     return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def job_facts(job: Job) -> dict[str, Any]:
+def base_url(session: Session) -> str:
+    """What URLs on this server begin with; empty where nobody has said where it is reached."""
+    return str(session.info.get(PUBLIC_URL, ""))
+
+
+def job_facts(job: Job, base: str) -> dict[str, Any]:
     """A thin payload: where things stand and where to read more. `gaps` and `warnings` are how many there are, `transcript_url`
-    is a path on this server."""
+    is absolute where the server's own address is known, else a path on it."""
     done = job.status == JobStatus.COMPLETED
     findings = findings_from_dict(job.input.get("findings"))
     result = "audio_url" if job.task == "speech" else "transcript_url"
@@ -148,7 +165,7 @@ def job_facts(job: Job) -> dict[str, Any]:
         "warnings": len(findings.warnings),
         "cost": cost_facts(job),
         "error": job.error,
-        result: f"/v1/audio/jobs/{job.id}/{kind}" if done else None,
+        result: f"{base}/v1/audio/jobs/{job.id}/{kind}" if done else None,
     }
 
 

@@ -12,5 +12,5 @@ class WebhookStore(WebhookEndpoints, WebhookMessages):
     """Endpoints, messages and attempts; each method is one short transaction by the database's clock.
 
     WebhookEndpoints   create_endpoint, endpoint, endpoints, update_endpoint, delete_endpoint, rotate_secret, send_test
-    WebhookMessages    messages, message, due, rung, lost, claim, refuse, record, replay, counts, forget_receivers
+    WebhookMessages    messages, message, due, rung, lost, claim, refuse, record, replay, counts, waiting, forget_receivers
     """

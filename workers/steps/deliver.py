@@ -10,6 +10,7 @@ from functools import partial
 
 from infra.logs import log_context
 from infra.outbound.client import Answer
+from infra.tracing.spans import TRACING, span
 from infra.webhooks.delivery_queue import LEASE_SECONDS
 from infra.webhooks.retry_schedule import verdict
 from infra.webhooks.signature import attempt
@@ -67,7 +68,8 @@ def _attempt(services: Services, delivery: Delivery) -> Answer:
 
 def _send(services: Services, delivery: Delivery) -> None:
     message, began = delivery.message, time.monotonic()
-    with log_context(message_id=message.id, job_id=message.job_id, attempt=delivery.n):
+    told = {"message_id": message.id, "job_id": message.job_id, "account_id": message.account_id, "attempt": delivery.n}
+    with log_context(**told), span("webhook", parent=_trace_of(services, message.job_id), job_id=message.job_id):
         answer = _attempt(services, delivery)
         scale = services.settings.webhook_time_scale
         follows = verdict(answer, delivery.tries, scale)
@@ -80,6 +82,11 @@ def _send(services: Services, delivery: Delivery) -> None:
         _recorded(partial(services.webhooks.record, delivery, outcome, follows, scale=scale), began + LEASE_SECONDS)
         services.metrics.webhooks.labels("delivered" if follows.delivered else "failed").inc()
         log.info("webhook answered %s, again in %s", answer.status or answer.failure, follows.retry_in)
+
+
+def _trace_of(services: Services, job_id: str | None) -> str | None:
+    job = services.jobs.find(job_id) if job_id and TRACING.tracer is not None else None
+    return None if job is None else job.trace
 
 
 def _recorded(record: Callable[[], object], until: float) -> None:

@@ -62,7 +62,10 @@ def _listed(context: AppContext, account_id: str, query: JobQuery) -> dict[str, 
     )
     jobs, has_more = context.services.jobs.list(account_id, **asked)
     now, places = time.time(), context.services.jobs.places(account_id, jobs)
-    shown = [job_object(job, now=now, message=_message(context, job), place=places.get(job.id)) for job in jobs]
+    base = context.services.settings.public_url
+    shown = [
+        job_object(job, now=now, message=_message(context, job), place=places.get(job.id), base=base) for job in jobs
+    ]
     return page(shown, has_more=has_more)
 
 
@@ -82,7 +85,8 @@ async def show(
         request.state.slot.give_back()
         waiting = _awaited(context, job, message, known, time.monotonic() + wait)
         job, message = await unless_gone(request.receive, waiting)
-    return _shown(job, message, known, await context.query(partial(_place, context, job)))
+    place, base = await context.query(partial(_place, context, job)), context.services.settings.public_url
+    return _shown(job, message, known, place, base)
 
 
 async def _awaited(context: AppContext, job: Job, message: WebhookMessage | None, known: str, until: float) -> Looked:
@@ -141,9 +145,9 @@ def _place(context: AppContext, job: Job) -> QueuePlace | None:
     return context.services.jobs.places(job.account_id, [job]).get(job.id)
 
 
-def _shown(job: Job, message: WebhookMessage | None, known: str, place: QueuePlace | None) -> Response:
+def _shown(job: Job, message: WebhookMessage | None, known: str, place: QueuePlace | None, base: str) -> Response:
     headers = {"etag": _etag(job, message), "cache-control": "private, no-cache"}
-    body = job_object(job, now=time.time(), message=message, place=place)
+    body = job_object(job, now=time.time(), message=message, place=place, base=base)
     if not terminal(job):
         eta = body["progress"]["eta_seconds"] or SOON
         headers["retry-after"] = str(min(LATER, max(SOON, eta // 2)))
@@ -158,7 +162,7 @@ async def cancel(context: Context, caller: Caller, job_id: str) -> dict[str, Any
     await context.query(partial(context.services.jobs.cancel, caller.account_id, job_id))
     job, message = await _look(context, caller.account_id, job_id)
     place = await context.query(partial(_place, context, job))
-    return job_object(job, now=time.time(), message=message, place=place)
+    return job_object(job, now=time.time(), message=message, place=place, base=context.services.settings.public_url)
 
 
 @router.post(
@@ -171,8 +175,9 @@ async def retry(context: Context, caller: Caller, job_id: str) -> Response:
     """For a failed job, or one that ended with gaps: only what failed is done again."""
     job = await context.query(partial(context.services.jobs.retry, caller.account_id, job_id))
     await wake_workers(context, job)
-    headers = {"location": f"{JOBS}/{job.id}", "retry-after": str(SOON)}
-    return JSONResponse(job_object(job, now=time.time()), status_code=202, headers=headers)
+    base = context.services.settings.public_url
+    headers = {"location": f"{base}{JOBS}/{job.id}", "retry-after": str(SOON)}
+    return JSONResponse(job_object(job, now=time.time(), base=base), status_code=202, headers=headers)
 
 
 @router.post(
@@ -184,7 +189,7 @@ async def pay(context: Context, caller: Caller, job_id: str) -> dict[str, Any]:
     """Failed work is free as long as nobody reads it. This pays for the text that `/segments` answers with 402, which can be
     read then; a retry does not charge for it again. Once more: nothing happens."""
     job = await context.query(partial(context.services.jobs.pay, caller.account_id, job_id))
-    return job_object(job, now=time.time())
+    return job_object(job, now=time.time(), base=context.services.settings.public_url)
 
 
 @router.delete("/{job_id}", summary="Delete a job", responses=NO_JOB | answers(s409="It is live; see `force`."))

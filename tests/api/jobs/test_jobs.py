@@ -15,7 +15,7 @@ KEYS = {
     "id", "object", "task", "status", "created_at", "queued_at", "processing_at", "cancelling_at", "completed_at", "failed_at",
     "cancelled_at", "expired_at", "client_reference_id", "metadata", "input", "request", "model", "model_used", "language",
     "progress", "queue", "partial", "incomplete", "gaps", "warnings", "quality", "usage", "sound", "cost", "receipt_url", "error",
-    "webhook", "attempt", "expires_at", "waiting",
+    "webhook", "attempt", "expires_at", "waiting", "timing", "ignored",
 }  # fmt: skip
 
 

@@ -41,7 +41,7 @@ def test_every_format_and_the_caption_options(house: House) -> None:
     for name in ("text", "srt", "vtt"):
         answer = house.get(f"{path}?format={name}")
         assert answer.headers["content-type"] == "text/plain; charset=utf-8"
-        assert job["id"] in answer.headers["content-disposition"]
+        assert f'filename="talk.{name.replace("text", "txt")}"' in answer.headers["content-disposition"]
     verbose = house.get(
         f"{path}?format=verbose_json&timestamp_granularities[]=word&timestamp_granularities%5B%5D=segment"
     ).json()
