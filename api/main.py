@@ -15,7 +15,7 @@ from fastapi.telemetry import TelemetryConfig
 
 from api.access.authentication import Authentication
 from api.console.door import ConsoleDoor
-from api.console.site import ROUTERS
+from api.console.page_list import ROUTERS
 from api.dependencies import AppContext
 from api.http import error_responses
 from api.http.content_encoding import ContentEncoding

@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse
 from api.console.pages import PageRoute, form_fields, form_of, render
 from api.console.v1_client import V1
 from api.console.visit import SignedIn, Visit
+from infra.console.cookie_secret import new_secret
 from infra.keys.scopes import SCOPES
 from pipeline.errors import InvalidRequest
 
@@ -32,7 +33,8 @@ async def create(request: Request, visit: SignedIn) -> Response:
     given = dict(fields)
     scopes = [value for name, value in fields if name == "scope"]
     wanted = {"name": given.get("name", ""), "expires_at": _end_of(given.get("expires", ""))}
-    made = await V1(request, visit).post("/v1/keys", wanted | ({"scopes": scopes} if scopes else {}))
+    once = {"idempotency-key": given.get("once", "") or new_secret()}
+    made = await V1(request, visit).post("/v1/keys", wanted | ({"scopes": scopes} if scopes else {}), headers=once)
     return await _page(request, visit, made=made)
 
 

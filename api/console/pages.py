@@ -48,6 +48,10 @@ def render(
         "form_token": visit.form_token,
         "navigation": (*NAVIGATION, OPERATOR) if visit.administers else NAVIGATION,
         "path": request.url.path,
+        "once": new_secret(),  # by which a form that is sent twice is known as one
+        "at": request.url.path
+        if request.method == "POST"
+        else "",  # where a reload shall ask, instead of sending it again
         "active": request.url.path.removeprefix("/console/").partition("/")[0],
     }
     answer = HTMLResponse(_environment().get_template(template).render(**known | facts), status_code=status)

@@ -52,7 +52,8 @@ async def sign_in(request: Request, visit: Anybody, context: Context) -> Respons
     holder = context.services.accounts.recall(found.key)  # the API has just asked who that is
     account_id = holder.account_id if holder else None
     begun = partial(context.services.console_sessions.begin, found, account_id, instead_of=visit.secret)
-    return _welcome(await context.query(begun), visit, _inside(fields.get("next", ""), found))
+    first = FIRST_PAGE if given == found.key else OPERATOR_PAGE
+    return _welcome(await context.query(begun), visit, _inside(fields.get("next", "")) or first)
 
 
 async def _credentials(request: Request, visit: Visit, given: str) -> Credentials:
@@ -76,11 +77,10 @@ async def _as_administrator(v1: V1) -> None:
         raise
 
 
-def _inside(target: str, found: Credentials) -> str:
+def _inside(target: str) -> str:
     """Where somebody wanted to go, if that is a page of ours."""
-    if target.startswith(CONSOLE + "/") and "\\" not in target and "//" not in target:
-        return target
-    return FIRST_PAGE if found.key else OPERATOR_PAGE
+    ours = target.startswith(CONSOLE + "/") and "\\" not in target and "//" not in target
+    return target if ours else ""
 
 
 @router.get(START)

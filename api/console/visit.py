@@ -71,7 +71,7 @@ async def visit_of(request: HTTPConnection) -> Visit:
 
 async def _signed_in(visit: Annotated[Visit, Depends(visit_of)]) -> Visit:
     if not visit.signed_in:
-        raise SignInNeeded("Sign in to go on.")
+        raise SignInNeeded("Sign in with an account's key to see this page.")
     return visit
 
 

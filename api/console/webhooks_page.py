@@ -10,6 +10,7 @@ from starlette.responses import RedirectResponse
 from api.console.pages import PageRoute, form_fields, form_of, render
 from api.console.v1_client import V1
 from api.console.visit import SignedIn, Visit
+from infra.console.cookie_secret import new_secret
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 PAGE = "/console/webhooks"
@@ -32,7 +33,10 @@ async def create(request: Request, visit: SignedIn) -> Response:
     given = dict(fields)
     types = [value for name, value in fields if name == "event_type"]
     wanted = {"name": given.get("name", ""), "url": given.get("url", ""), "event_types": types}
-    return await _endpoints(request, visit, made=await V1(request, visit).post(API, wanted))
+    made = await V1(request, visit).post(
+        API, wanted, headers={"idempotency-key": given.get("once", "") or new_secret()}
+    )
+    return await _endpoints(request, visit, made=made)
 
 
 async def _endpoints(request: Request, visit: Visit, made: dict[str, Any] | None = None) -> Response:
@@ -57,6 +61,7 @@ async def _endpoint(
         "deliveries": await v1.get(f"{API}/{endpoint_id}/deliveries", limit=DELIVERIES, after=after),
         "made": None,
         "tested": None,
+        "at": f"{PAGE}/{endpoint_id}" if request.method == "POST" else "",
     }
     return render(request, visit, "webhook.html", **facts | told)
 

@@ -31,4 +31,6 @@ function localTimes(root) {
   }
 }
 
+// A page that answered a form asks for itself on a reload, and does not send the form again.
+if (document.body.dataset.at) history.replaceState(null, "", document.body.dataset.at);
 localTimes(document);

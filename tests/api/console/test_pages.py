@@ -60,8 +60,8 @@ def test_many_jobs_are_steered_at_once(browser: Browser, house: House) -> None:
     house.work()
     assert [house.get(f"/v1/audio/jobs/{job}").json()["status"] for job in jobs] == ["cancelled"] * 2 + ["completed"]
     refused = browser.post("/jobs/act", {"id": jobs, "act": "cancel"}).headers["location"]
-    assert "0+jobs+cancelled." in refused
-    assert jobs[0] in refused, "says which, and why"
+    assert "2+jobs+cancelled." in refused, "what is cancelled already is"
+    assert jobs[2] in refused, "says which is not, and why"
     browser.post("/jobs/act", {"id": jobs[:1], "act": "delete"})
     assert house.get(f"/v1/audio/jobs/{jobs[0]}").status_code == 404
     assert browser.post("/jobs/act", {"id": jobs, "act": "explode"}).status_code == 400
@@ -179,3 +179,12 @@ def test_what_is_no_page_is_one_that_says_so(browser: Browser) -> None:
     assert answer.status_code == 404
     assert "There is no page" in answer.text
     assert "<b>" not in answer.text
+
+
+def test_a_form_that_is_sent_twice_makes_one_key(browser: Browser, house: House) -> None:
+    before = len(house.services.accounts.list_keys(house.account_id))
+    first, again = (browser.post("/keys", {"name": "twice", "once": "A" * 43}) for _ in range(2))
+    assert re.search(r"sk-\w{56}", first.text)
+    assert not re.search(r"sk-\w{56}", again.text)
+    assert "was made before" in again.text
+    assert len(house.services.accounts.list_keys(house.account_id)) == before + 1

@@ -27,7 +27,6 @@ def test_usage_adds_up_and_comes_as_csv(signed_in: Page, installation: Installat
 
 def test_a_key_is_made_used_and_revoked(signed_in: Page, installation: Installation) -> None:
     signed_in.get_by_role("link", name="Keys").click()
-    signed_in.get_by_text("New key").click()
     signed_in.get_by_label("Name").fill("made by hand")
     signed_in.get_by_role("button", name="Create key").click()
     secret = signed_in.locator("#secret").inner_text()
@@ -51,7 +50,6 @@ def test_a_webhook_is_made_tested_and_replayed(signed_in: Page) -> None:
         signed_in.get_by_role("link", name="by hand").first.click()
         signed_in.get_by_role("button", name="Send a test event").click()
         expect(signed_in.get_by_text("The test event was delivered: 200.")).to_be_visible()
-        signed_in.get_by_text("webhook.test", exact=True).last.click()
         expect(signed_in.get_by_text("thanks")).to_be_visible()
         assert json.loads(signed_in.locator("pre").first.inner_text())["type"] == "webhook.test"
         signed_in.get_by_role("button", name="Replay").first.click()

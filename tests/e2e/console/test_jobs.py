@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 
 from cli.client import Client
 from tests.e2e.conftest import Installation
+from tests.support.receiver import receiving
 from tests.support.recordings import long, short
 
 
@@ -78,12 +79,15 @@ def test_transcripts_come_as_a_zip(signed_in: Page, client: Client, tmp_path: Pa
         assert archive.read(name).decode().split() == list(short(7).words)
 
 
-def test_a_failed_job_says_why(signed_in: Page, client: Client, tmp_path: Path) -> None:
-    submitted(client, tmp_path / "broken.wav", b"no sound at all" * 1000)
-    signed_in.goto("/console/jobs?search=broken")
-    row = signed_in.get_by_role("row", name="broken.wav")
-    expect(row.get_by_text("failed")).to_be_visible()
-    expect(row.get_by_text("audio format")).to_be_visible()
+def test_a_failed_job_says_why(signed_in: Page) -> None:
+    with receiving() as site:
+        signed_in.get_by_label("URL").fill(f"{site.url}/nothing-there.mp3")
+        signed_in.get_by_role("button", name="Transcribe").click()
+        signed_in.wait_for_url("**/console/jobs/job_*")
+        signed_in.goto("/console/jobs?search=nothing-there.mp3")
+        row = signed_in.get_by_role("row", name="nothing-there.mp3")
+        expect(row.get_by_text("failed", exact=True)).to_be_visible()
+        expect(row.get_by_text("404")).to_be_visible()
 
 
 def test_without_scripts_the_list_can_be_read_and_filtered(
