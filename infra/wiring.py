@@ -127,7 +127,7 @@ def build(settings: Settings, *, engine_processes: int | None = None) -> Service
     """
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     with contextlib.ExitStack() as opened:
-        database = Database(settings.database)
+        database = Database(settings.database, connections=settings.database_pool)
         opened.callback(database.close)
         database.migrate()
         storage = open_storage(settings.storage)

@@ -180,7 +180,7 @@ class LedgerQuery(BaseModel):
     after: RowId | None = Field(None, description="The last id already known.")
     account_id: str | None = Field(None, max_length=200)
     subject: str | None = Field(None, max_length=200, description="A job's or a request's id.")
-    kind: Literal["top_up", "hold", "capture", "release", "adjust"] | None = None
+    kind: Literal["top_up", "hold", "capture", "release", "adjust", "opening"] | None = None
 
 
 class AuditQuery(BaseModel):
