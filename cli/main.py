@@ -24,6 +24,7 @@ COMMANDS = {
     "transcribe": "Recordings to text, subtitles or JSON, on this machine and without any service.",
     "bulk": "Whole archives, from a folder or a bucket: resumable, and nothing paid twice.",
     "speak": "Text to sound, on this machine and without any service.",
+    "console": "Print a link that signs in at the console, the pages of a running server.",
     "keys": "Create, list, rotate and revoke API keys.",
     "accounts": "Make accounts, top up their balances, look into their ledger.",
     "jobs": "Submit, list, show, cancel and retry jobs.",

@@ -35,6 +35,15 @@ _IN_WORDS = {
     "million_text_tokens_in": "tokens of text in",
     "million_text_tokens_out": "tokens of text out",
 }
+_UNITS = {
+    "audio_minute": "minute of audio",
+    "audio_hour": "hour of audio",
+    "thousand_characters": "1,000 characters",
+    "million_text_tokens_in": "1,000,000 text tokens in",
+    "million_audio_tokens_in": "1,000,000 audio tokens in",
+    "million_text_tokens_out": "1,000,000 text tokens out",
+    "million_audio_tokens_out": "1,000,000 audio tokens out",
+}
 HEARD_TOKENS = 10  # a second of sound taken in
 SPOKEN_TOKENS = 21  # a second of sound made
 TEXT_TOKENS = 4  # a second of speech, written down
@@ -90,6 +99,25 @@ def by_sound(prices: Prices) -> bool:
 def by_text(prices: Prices) -> bool:
     """Whether what speech costs follows from its text alone."""
     return not by_tokens(prices) and not by_sound(prices)
+
+
+@dataclass(frozen=True, slots=True)
+class PricedDimension:
+    """US dollars for a unit of one dimension, and what multiplies them: the audio ratio for what is sound, else 1."""
+
+    dimension: str
+    unit: str
+    price: Decimal
+    ratio: Decimal
+
+
+def in_force(prices: Prices, ratio: Decimal) -> list[PricedDimension]:
+    """Every dimension that has a price; none of a model that is free."""
+    return [
+        PricedDimension(name, _UNITS[name], price, ratio if name in _OF_SOUND else Decimal(1))
+        for name, price in prices
+        if price
+    ]
 
 
 def priced_by(prices: Prices) -> str:

@@ -33,6 +33,9 @@ class JobQuery(BaseModel):
         max_length=200 * MOST_IDS,
         description=f"At most {MOST_IDS} jobs' ids, by commas: only those, all on one page, those of batches too.",
     )
+    search: str | None = Field(
+        None, max_length=200, description="What its id, its file's name, its URL or its client_reference_id holds."
+    )
     created_after: EpochSeconds | None = None
     created_before: EpochSeconds | None = None
 

@@ -478,6 +478,20 @@ class Outage(SQLModel, table=True):
     worked_at: float | None = _time()  # when it last came back
 
 
+class TranscriptRevision(SQLModel, table=True):
+    """A person's corrections of a job's transcript. No foreign key: an older process, which knows nothing of it, must be able to
+    delete a job; what that leaves says numbers only."""
+
+    __tablename__ = "transcript_revisions"
+    job_id: str = Field(primary_key=True)
+    n: int = Field(primary_key=True)  # from 1; 0 is the original
+    result_key: str  # of the original that they correct
+    storage_key: str  # where they are, all together, whatever was corrected before them: pipeline.text.edits.Edits
+    changes: int = 0  # how many this revision made
+    key_id: str | None = None
+    created_at: float = Field(sa_type=Double)
+
+
 class JobEvent(SQLModel, table=True):
     """One line of a job's audit timeline."""
 
@@ -727,3 +741,23 @@ class OpenMinutes(SQLModel, table=True):
     taken: int = Field(sa_type=BigInteger)
     before: int = Field(default=0, sa_type=BigInteger)  # what earlier runs of a job have heard
     opened_at: float = Field(sa_type=Double)
+
+
+class ConsoleSession(SQLModel, table=True):
+    """Who is signed in at the console. What it is called is a digest of its cookie, and its keys are sealed by that cookie."""
+
+    __tablename__ = "console_sessions"
+    id: str = Field(primary_key=True)
+    account_id: str | None = Field(default=None, foreign_key="accounts.id", index=True)  # None: an administrator
+    sealed: str
+    created_at: float = Field(sa_type=Double)
+    expires_at: float = Field(sa_type=Double, index=True)
+
+
+class ConsoleLink(SQLModel, table=True):
+    """A link that signs in at the console and was not used yet; known by its digest."""
+
+    __tablename__ = "console_links"
+    id: str = Field(primary_key=True)
+    account_id: str = Field(foreign_key="accounts.id", index=True)
+    expires_at: float = Field(sa_type=Double)
