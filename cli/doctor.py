@@ -45,6 +45,7 @@ from pipeline.options import SpeechOptions, TranscriptionOptions
 from pipeline.provider_registry import ProviderRegistry
 from pipeline.providers import trouble
 from pipeline.run import speak, transcribe
+from pipeline.weights.voices import INSTALL
 
 SUPPORTED = ((3, 11), (3, 13))
 ROOMY, TIGHT = 5 * 1024**3, 512 * 1024**2  # bytes free: below the first a warning, below the second broken
@@ -108,6 +109,7 @@ def _examine(chosen: Settings, port: int) -> Iterator[Finding]:
         "shutdowns": lambda: _shutdowns(chosen),
         "prices": lambda: _prices(chosen),
         "engines": lambda: _engines(chosen),
+        "speakers": lambda: _speakers(chosen),
         "workers": lambda: _workers(chosen),
         "port": lambda: _port(port),
     }
@@ -306,6 +308,25 @@ def _engines(chosen: Settings) -> Finding:
             "engines", "warning", detail, "`stenopool models install whisper-base` gives an ear that hears better"
         )
     return ok("engines", detail)
+
+
+def _speakers(chosen: Settings) -> Finding:
+    """Whether the model that tells voices apart is there, and can be loaded."""
+    with ProviderRegistry(chosen.load_catalog(), engine_processes=1) as registry:
+        if registry.diarizer is None:
+            off = chosen.embedded_engines == "off"
+            told = "are not told apart here" + (" (STENOPOOL_EMBEDDED_ENGINES=off)" if off else "")
+            return Finding(
+                "speakers", "ok", told, "" if off else f"`{INSTALL}` tells who says what, without a provider"
+            )
+        try:
+            both = registry.diarizer.warm()
+        except ProviderError as error:
+            return Finding("speakers", "broken", f"{error.message} [{error.code}]", f"`{INSTALL}` replaces it")
+    if both:
+        return ok("speakers", "are told apart here, by their voices")
+    told = "are told apart here, but worse where several speak at once: the second network is not there, or damaged"
+    return Finding("speakers", "warning", told, f"`{INSTALL}` replaces it")
 
 
 def _words(text: str) -> list[str]:

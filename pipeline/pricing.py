@@ -29,7 +29,7 @@ from pipeline.transcript import TokenUsage
 Counted = Literal["measured", "provider", "estimated"]
 
 MOST_RATIO = 1000
-_OF_SOUND = ("audio_minute", "audio_hour", "million_audio_tokens_in", "million_audio_tokens_out")
+_OF_SOUND = ("audio_minute", "audio_hour", "speakers_minute", "million_audio_tokens_in", "million_audio_tokens_out")
 _IN_WORDS = {
     "thousand_characters": "characters",
     "million_text_tokens_in": "tokens of text in",
@@ -257,6 +257,7 @@ def _parts(usage: Usage, prices: Prices, ratio: Decimal) -> dict[str, Fraction]:
     tokens, factor = usage.tokens or TokenUsage(), _factor(ratio)
     of_sound = (
         ("audio_seconds", usage.audio_ms, _audio_price(prices.audio_minute, prices.audio_hour)),
+        ("speakers_seconds", usage.audio_ms, _price(prices.speakers_minute, _MINUTE)),
         ("audio_tokens_in", tokens.audio_in, _price(prices.million_audio_tokens_in, MICRO)),
         ("audio_tokens_out", tokens.audio_out, _price(prices.million_audio_tokens_out, MICRO)),
     )

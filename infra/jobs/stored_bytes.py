@@ -2,8 +2,8 @@
 
     created      its blobs; it is one of the account's results
     a chunk      its sound while it waits to be heard; then what was heard or spoken of it
-    completed    the transcript, edits of it, and how loud the sound is; of a text its sound, too, and no more what was
-                 spoken chunk by chunk
+    completed    the transcript, edits of it, and how loud the sound is, and no more its blobs unless it is partial; of a text
+                 its sound, too, and no more what was spoken chunk by chunk
     cancelled    nothing: its media, unless it is a file, its sound and its blobs leave the store within a minute, and text
                  that was heard until then, and is paid, stays readable
     purged       nothing
@@ -74,6 +74,15 @@ def drop_all_sound(session: Session, job: Job) -> None:
     if size:
         run(session, _NONE_WAITS, {"of_job": job.id})
         count(session, job, -min(size, job.stored_bytes), refuse=False)
+
+
+def drop_blobs(session: Session, job: Job, now: float) -> None:
+    """Nobody will work for the job again: they leave the quota now, and the store within a minute. What is shown of them stays."""
+    size = int((job.blobs or {}).get("bytes", 0))
+    if job.blobs and size:
+        erase(session, job.blobs["key"], now)
+        count(session, job, -min(size, job.stored_bytes), refuse=False)
+        job.blobs = {**job.blobs, "bytes": 0}
 
 
 def count_again(session: Session, job: Job) -> None:
