@@ -150,7 +150,7 @@ class S3Storage:
             self._delete(found["Key"] for folder in folders for found in self._objects(folder))
 
     def list(self, prefix: str, after: str = "") -> Iterator[StoredObject]:
-        with typed_errors():
+        with typed_errors(), suppress(self._s3.exceptions.NoSuchBucket):  # nothing was ever stored
             for found in self._objects(self._folder(prefix), self._base + after if after else ""):
                 key = found["Key"].removeprefix(self._base)
                 yield StoredObject(key, found["Size"], found["LastModified"].timestamp())
