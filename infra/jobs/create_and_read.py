@@ -127,6 +127,7 @@ class JobRows(Store):
         client_reference_id: str | None = None,
         batch_id: str | None = None,
         ids: Collection[str] | None = None,
+        references: Collection[str] | None = None,
         created_after: float | None = None,
         created_before: float | None = None,
     ) -> tuple[builtins.list[Job], bool]:
@@ -141,6 +142,8 @@ class JobRows(Store):
             *_of_batch(batch_id, ids),
             *(getattr(Job, name) == value for name, value in wanted.items() if value is not None),
         )
+        if references is not None:
+            statement = statement.where(col(Job.client_reference_id).in_(references))
         if created_after is not None:
             statement = statement.where(col(Job.created_at) > created_after)
         if created_before is not None:
