@@ -54,7 +54,7 @@ results.readStream = await heard(
 for (const response_format of ["srt", "vtt"]) {
   results[response_format] = await heard(hear({ model: "whisper-1", response_format }));
 }
-for (const response_format of ["json", "text", "srt", "vtt", "verbose_json"]) {
+for (const response_format of ["json", "srt"]) {
   results.translations[response_format] = await heard(translate({ response_format }));
 }
 for (const [model, voice] of [["tts-1", "nova"], ["tts-1-hd", "cedar"], ["gpt-4o-mini-tts", { id: "marin" }]]) {
