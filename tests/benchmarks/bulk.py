@@ -1,6 +1,7 @@
 """`stenopool bulk`: its rate beside bare jobs, and BULK_FILES recordings (10,000), in a folder and in a bucket, with kills."""
 
 import json
+import logging
 import os
 import resource
 import signal
@@ -41,6 +42,7 @@ ROLES = ("api", "cpu-1", "cpu-2", "scheduler")
 
 def run() -> Iterator[Figure]:
     """A whole installation on this machine; recordings of 1 to 20 s, two in a hundred broken, one in a hundred twice."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # moto's server tells of every request
     yield listed()
     with tempfile.TemporaryDirectory() as folder, moto_server() as s3, pytest.MonkeyPatch.context() as patch:
         s3.use(patch)
