@@ -9,6 +9,9 @@ MODELS ?= whisper-base kokoro speakers
 SEED ?= 1
 DURATION ?= 120
 JOBS ?= 100
+CLIPS ?= 2000
+ARCHIVES ?= 3
+TESTS ?= tests/pipeline tests/infra tests/cli/test_elsewhere.py
 STAMP := $(VENV)/.ready
 
 AUDIT := build/audit
@@ -17,7 +20,7 @@ AUDIT_PIP := $(AUDIT)/tools/bin/python -m pip --quiet
 OFFLINE := make audit asks PyPI: it needs a network. What it wants could not be had (above), and nothing was checked.
 UNSOUND := make audit: a part has a known hole, or PyPI could not be asked for one: which it is stands above.
 
-.PHONY: setup demo test check lint format bench rolling nemesis audit clean
+.PHONY: setup demo test check lint format bench rolling nemesis scaling elsewhere audit clean
 
 setup: $(STAMP)
 
@@ -62,6 +65,14 @@ rolling: setup
 # Faults drawn from a seed against a whole installation under load; EMBEDDED=1 against the embedded default. See CONTRIBUTING.md.
 nemesis: setup
 	$(BIN)/python -m tests.nemesis --seed $(SEED) --duration $(DURATION) --jobs $(JOBS) $(if $(EMBEDDED),--embedded)
+
+# Workers started and stopped by what waits, under a burst of CLIPS and ARCHIVES, beside what a simulation of it says.
+scaling: setup
+	$(BIN)/python -m tests.scaling --clips $(CLIPS) --archives $(ARCHIVES)
+
+# TESTS without what Linux alone has, as on a Mac: no /proc, no memfd, no scheduler's classes, no prctl.
+elsewhere: setup
+	PYTHONPATH=tests/support/elsewhere $(BIN)/python -m pytest $(TESTS)
 
 # What an installation is built of, as a CycloneDX list in build/sbom.cdx.json, and which holes of it are known. Run it before an
 # update and once a week; it is no part of CI, which must not fail because of what others published today.

@@ -14,6 +14,8 @@ from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 
 from api.access.authentication import Authentication
+from api.console.door import ConsoleDoor
+from api.console.page_list import ROUTERS
 from api.dependencies import AppContext
 from api.http import error_responses
 from api.http.content_encoding import ContentEncoding
@@ -23,11 +25,11 @@ from api.http.peers import Peers
 from api.http.request_body import BodyGuard
 from api.http.request_middleware import RequestMiddleware
 from api.openapi.document import document
-from api.routes.account import erasure, models, usage, webhooks
-from api.routes.admin import accounts_and_keys, audit, money
+from api.routes.account import erasure, keys, models, usage, webhooks
+from api.routes.admin import accounts_and_keys, audit, money, overview
 from api.routes.audio import speech, speech_lists, transcriptions, whisper_asr
 from api.routes.files import batches, bulk, files, uploads
-from api.routes.jobs import estimates, jobs, results
+from api.routes.jobs import corrections, deliveries, estimates, jobs, results
 from api.routes.system import docs_page, health
 from api.sync.hold_renewal import hold_renewal_task
 from infra.settings import Settings
@@ -63,6 +65,7 @@ def create_app(services: Services | None = None, *, settings: Settings | None = 
         partial(FastPath, handlers=transcriptions.FAST_PATHS),
         ContentEncoding,
         Authentication,
+        ConsoleDoor,
         partial(BodyGuard, patience=known.read_timeout_seconds, drain=known.max_upload_bytes),
         partial(RequestMiddleware, peers=Peers(known.trusted_proxies)),
     )
@@ -74,21 +77,27 @@ def create_app(services: Services | None = None, *, settings: Settings | None = 
         whisper_asr,
         jobs,
         results,
+        corrections,
+        deliveries,
         files,
         uploads,
         batches,
         bulk,
         webhooks,
         usage,
+        keys,
         erasure,
         estimates,
         accounts_and_keys,
         money,
         audit,
+        overview,
         health,
         docs_page,
     ):
         app.include_router(module.router)
+    for router in ROUTERS:
+        app.include_router(router)
     return app
 
 

@@ -26,6 +26,7 @@ from cli.exits import FAILED, OK
 from cli.operator_database import AsJson
 from cli.output import print_json, stdout
 from infra.broker import JobQueue
+from infra.database.connection_budget import connection_budget
 from infra.database.session import Database
 from infra.embedded_redis import private_redis_url, redis_server_path
 from infra.encryption.key_file import FILE, HOW, secret_keys
@@ -44,6 +45,7 @@ from pipeline.options import SpeechOptions, TranscriptionOptions
 from pipeline.provider_registry import ProviderRegistry
 from pipeline.providers import trouble
 from pipeline.run import speak, transcribe
+from pipeline.weights.voices import INSTALL
 
 SUPPORTED = ((3, 11), (3, 13))
 ROOMY, TIGHT = 5 * 1024**3, 512 * 1024**2  # bytes free: below the first a warning, below the second broken
@@ -98,6 +100,7 @@ def _examine(chosen: Settings, port: int) -> Iterator[Finding]:
         "home": lambda: _home(chosen.home),
         "tmp": _temporary,
         "database": lambda: _database(chosen),
+        "connections": lambda: _connections(chosen),
         "money": lambda: _money(chosen),
         "encryption": lambda: _encryption(chosen),
         "storage": lambda: _storage(chosen),
@@ -106,6 +109,7 @@ def _examine(chosen: Settings, port: int) -> Iterator[Finding]:
         "shutdowns": lambda: _shutdowns(chosen),
         "prices": lambda: _prices(chosen),
         "engines": lambda: _engines(chosen),
+        "speakers": lambda: _speakers(chosen),
         "workers": lambda: _workers(chosen),
         "port": lambda: _port(port),
     }
@@ -177,6 +181,25 @@ def _database(chosen: Settings) -> Finding:
     if facts["migration"] == facts["expected"]:
         return ok("database", detail)
     return Finding("database", "warning", detail, f"the next start brings it to {facts['expected']}")
+
+
+def _connections(chosen: Settings) -> Finding:
+    """What all processes may open together, against what the server allows."""
+    with contextlib.closing(Database(chosen.database)) as database:
+        if database.check()["migration"] is None:
+            return ok("connections", "none are counted yet: nothing was ever started here")
+        budget = connection_budget(database, ALIVE_SECONDS)
+    if budget is None:
+        return ok("connections", "SQLite is a file, and counts none")
+    each = chosen.database_pool
+    detail = (
+        f"{budget.allowed} allowed, {budget.taken} open; {budget.workers} worker processes may open {budget.claimed} together, "
+        f"each API process {each}{'; through a pooler' if budget.is_pooled else ''}"
+    )
+    if budget.suffices(each):
+        return ok("connections", detail)
+    advice = "lower STENOPOOL_DATABASE_POOL, raise max_connections, or put PgBouncer in between (docs/deployment.md)"
+    return Finding("connections", "warning", detail, advice)
 
 
 def _money(chosen: Settings) -> Finding:
@@ -285,6 +308,25 @@ def _engines(chosen: Settings) -> Finding:
             "engines", "warning", detail, "`stenopool models install whisper-base` gives an ear that hears better"
         )
     return ok("engines", detail)
+
+
+def _speakers(chosen: Settings) -> Finding:
+    """Whether the model that tells voices apart is there, and can be loaded."""
+    with ProviderRegistry(chosen.load_catalog(), engine_processes=1) as registry:
+        if registry.diarizer is None:
+            off = chosen.embedded_engines == "off"
+            told = "are not told apart here" + (" (STENOPOOL_EMBEDDED_ENGINES=off)" if off else "")
+            return Finding(
+                "speakers", "ok", told, "" if off else f"`{INSTALL}` tells who says what, without a provider"
+            )
+        try:
+            both = registry.diarizer.warm()
+        except ProviderError as error:
+            return Finding("speakers", "broken", f"{error.message} [{error.code}]", f"`{INSTALL}` replaces it")
+    if both:
+        return ok("speakers", "are told apart here, by their voices")
+    told = "are told apart here, but worse where several speak at once: the second network is not there, or damaged"
+    return Finding("speakers", "warning", told, f"`{INSTALL}` replaces it")
 
 
 def _words(text: str) -> list[str]:

@@ -16,6 +16,7 @@ from typing import Annotated
 import typer
 
 from cli.client import Client
+from cli.console import note_address
 from cli.embedded_notice import stand_ins
 from cli.environment import settings
 from cli.exits import INTERRUPTED
@@ -23,10 +24,10 @@ from cli.output import remark
 from cli.roles import METRICS, listens, role_command
 from cli.supervisor import POLL_SECONDS, Role, Supervisor
 from infra.broker import JobQueue
+from infra.console.sign_in_links import SignInLinks, local_account
 from infra.database.session import Database
 from infra.embedded_redis import PrivateRedis, only_one
 from infra.keys.accounts import Accounts
-from infra.money.ledger import Ledger
 from infra.settings import Settings
 from infra.storage import open_storage
 from infra.worker_heartbeats import WorkerStore
@@ -34,7 +35,6 @@ from pipeline.audio.ffmpeg.binary import find_ffmpeg
 from pipeline.audio.ffmpeg.sandbox import sandbox_level
 from pipeline.catalog.catalog import Catalog
 from pipeline.errors import StenopoolError, WrongState
-from pipeline.money import MICRO
 
 START_SECONDS = 90.0
 HOPELESS = 4  # deaths in a row of one role before anything was ready: it will not come up
@@ -42,8 +42,6 @@ PORT_PATIENCE = 2.0  # seconds; the API of a killed predecessor may be a moment 
 API_GRACE = 2  # seconds for running requests; the whole stop stays below five
 BEAT_SECONDS = 30.0
 WORKERS = ("cpu", "io", "scheduler")
-# Of the first account: play money, so that nobody's first tries run into a wall of his own.
-FIRST_BALANCE = 1000 * MICRO
 
 app = typer.Typer(add_completion=False)
 
@@ -96,7 +94,8 @@ def up(
 ) -> None:
     """Start API, workers, scheduler and, unless STENOPOOL_REDIS_URL is set, a private Redis. Ctrl-C stops it all.
 
-    A second Ctrl-C does not wait. The first start on a terminal also makes an account with a key and shows the key once.
+    A second Ctrl-C does not wait. On a terminal each start shows a link that signs in at the
+    console, once and within 15 minutes; the first one also makes an account with a key and shows the key once.
     """
     requests = StopRequests()
     requests.listen()
@@ -111,7 +110,9 @@ def up(
             with _running(_supervisor(chosen, place, metrics), requests) as supervisor:
                 _wait_until_ready(place, supervisor, WorkerStore(database), requests)
                 if not requests.count:
-                    typer.echo(_welcome(chosen, place, catalog, _first_key(database, chosen)))
+                    note_address(chosen.home, place.url)
+                    key, link = _keys_for_a_terminal(database, chosen, place)
+                    typer.echo(_welcome(chosen, place, catalog, key, link))
                     sys.stdout.flush()
                 while not requests.count:
                     time.sleep(POLL_SECONDS)
@@ -210,17 +211,19 @@ def _cannot_listen(place: Place) -> str | None:
     return None
 
 
-def _first_key(database: Database, chosen: Settings) -> str | None:
-    """On a home without any account, and only to a terminal: a key must not end up in a log file."""
+def _keys_for_a_terminal(database: Database, chosen: Settings, place: Place) -> tuple[str | None, str | None]:
+    """(the first key of a home without any account, a link that signs in at the console), and only to a terminal: neither must
+    end up in a log file."""
+    if not sys.stdout.isatty():
+        return None, None
     accounts = Accounts(database, chosen.peppers)
-    if not sys.stdout.isatty() or accounts.list_accounts():
-        return None
-    account = accounts.create_account("local", "enterprise")  # no rates: it is its own machine
-    Ledger(database).top_up(account.id, FIRST_BALANCE, note="made by the first start")
-    return accounts.create_key(account.id, "made by the first start")[0]
+    first = not accounts.list_accounts()
+    local = local_account(database, accounts)
+    key = accounts.create_key(local, "made by the first start")[0] if first else None
+    return key, SignInLinks(database, accounts).make(local, place.url)
 
 
-def _welcome(chosen: Settings, place: Place, catalog: Catalog, key: str | None) -> str:
+def _welcome(chosen: Settings, place: Place, catalog: Catalog, key: str | None, link: str | None) -> str:
     level = sandbox_level()
     advice = (
         "" if level == "bubblewrap" else " (resource limits only; with bubblewrap installed, ffmpeg is isolated too)"
@@ -233,10 +236,15 @@ def _welcome(chosen: Settings, place: Place, catalog: Catalog, key: str | None) 
             if key
             else "stenopool keys create --tier pro --balance 10",
         ),
+        (
+            "Console",
+            f"{place.url}/console" + ("" if link else "   `stenopool console link` makes a link that signs in"),
+        ),
         ("API docs", f"{place.url}/docs"),
         ("Data", str(chosen.home)),
         ("Sandbox", level + advice),
         ("Engines", stand_ins(catalog, chosen.weights.cut_short)),
     ]
     body = "\n".join(f"  {name:<10}{value}" for name, value in lines)
-    return f"\nStenopool is ready.\n\n{body}\n\nCtrl-C stops it.\n"
+    signs_in = f"Open this in a browser, once and within 15 minutes, to be signed in:\n\n{link}\n\n" if link else ""
+    return f"\nStenopool is ready.\n\n{body}\n\n{signs_in}Ctrl-C stops it.\n"

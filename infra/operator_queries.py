@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import Select, func, select, tuple_
+from sqlalchemy import Select, func, literal, select, text, tuple_
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from infra.database.session import Database
-from infra.database.tables import Account, ApiKey, Job
+from infra.database.tables import Account, ApiKey, Chunk, Job, Lane, Share, WaitingWork
+from infra.jobs.queue.queue_position import ARCHIVE
 from pipeline.errors import InvalidRequest, NotFound
 
 Row = TypeVar("Row", Account, ApiKey)
+_LOW = text("waiting_work.rank >= 10")  # as the partial index says it
+
+
+@dataclass(frozen=True)
+class LaneBacklog:
+    """What waits in one lane: pieces of work, the sound in them in milliseconds, and how much of it a second is taken on (None:
+    not known)."""
+
+    lane: str
+    pieces: int
+    waiting_ms: int
+    ms_per_second: float | None
 
 
 class OperatorQueries:
@@ -67,6 +81,34 @@ class OperatorQueries:
         if found is None:
             raise NotFound("No such key.")
         return found
+
+    def backlog(self) -> list[LaneBacklog]:
+        """What waits in each lane, by the counters that the moves themselves keep."""
+        waits, pieces = col(Share.waiting_ms) + col(Share.slow_ms), col(Share.pieces) + col(Share.slow_pieces)
+        every = select(col(Share.role), func.sum(pieces), func.sum(waits)).group_by(col(Share.role))
+        low = select(col(WaitingWork.role), func.count(), func.sum(col(WaitingWork.cost_ms))).where(_LOW)
+        with self._database.read() as session:
+            speeds = {lane.role: lane.ms_per_second for lane in session.scalars(select(Lane))}
+            all_of = {role: (int(count or 0), int(ms or 0)) for role, count, ms in session.execute(every)}
+            archive = {
+                role: (int(count), int(ms or 0))
+                for role, count, ms in session.execute(low.group_by(col(WaitingWork.role)))
+            }
+        found = []
+        for role in sorted(speeds.keys() | all_of.keys()):
+            (count, ms), (low_count, low_ms) = all_of.get(role, (0, 0)), archive.get(role, (0, 0))
+            found.append(LaneBacklog(role, max(0, count - low_count), max(0, ms - low_ms), speeds.get(role)))
+            if low_count:
+                found.append(LaneBacklog(f"{role} {ARCHIVE}", low_count, low_ms, None))
+        return found
+
+    def at_work(self, limit: int = 500) -> list[tuple[str, str, int]]:
+        """(worker, job, chunk) of what is being done now; chunk -1: the job's own beginning or end."""
+        jobs = select(col(Job.worker), col(Job.id), literal(-1)).where(col(Job.lease_token).is_not(None))
+        chunks = select(col(Chunk.worker), col(Chunk.job_id), col(Chunk.idx)).where(col(Chunk.lease_token).is_not(None))
+        with self._database.read() as session:
+            rows = [*session.execute(jobs.limit(limit)), *session.execute(chunks.limit(limit))]
+        return [(worker or "", job_id, int(idx)) for worker, job_id, idx in rows]
 
     def key_counts(self, account_ids: Sequence[str]) -> dict[str, int]:
         """How many keys each of these accounts has that are not revoked."""

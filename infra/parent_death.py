@@ -30,10 +30,10 @@ def die_with_parent(parent: int | None = None) -> bool:
 
     Raises OSError where the kernel refuses.
     """
-    if sys.platform != "linux":
+    prctl = getattr(ctypes.CDLL(None, use_errno=True), "prctl", None)
+    if prctl is None:  # not Linux
         return True
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+    if prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) was refused")
     # A parent that died before the prctl sends no signal any more: whoever adopted us has another pid.
     return parent is None or os.getppid() == parent

@@ -48,6 +48,7 @@ class Settings(BaseModel):
 
     home: Path = Field(default_factory=default_home)
     database_url: str = Field("", repr=False)  # may hold a password; empty: SQLite in `home`
+    database_pool: int = Field(32, ge=4, le=1000)  # connections of one process to PostgreSQL, at most
     redis_url: str = Field("", repr=False)  # likewise; empty: the private Redis that `up` starts
     storage_url: str = ""  # empty: file://<home>/storage
     buckets: tuple[Grant, ...] = ()  # which account may read and write where, besides our own storage
@@ -82,6 +83,8 @@ class Settings(BaseModel):
     job_timeout_seconds: int = Field(24 * 3600, gt=0)
     retention_seconds: int = Field(30 * 24 * 3600, ge=0)
     media_retention_seconds: int = Field(24 * 3600, ge=0)  # of the uploaded sound after its job has ended
+    record_retention_seconds: int = Field(365 * 24 * 3600, ge=24 * 3600)  # of rows, after what they tell of is gone
+    ledger_retention_seconds: int = Field(0, ge=0)  # of entries of settled work before they are summed up; 0: for ever
     read_timeout_seconds: float = Field(30.0, gt=0)  # a client that sends nothing for this long is cut off
 
     cpu_processes: int = Field(default_factory=lambda: max(1, os.cpu_count() or 1), ge=1)

@@ -15,6 +15,8 @@ from infra.batches.line_store import LineStore
 from infra.batches.source_store import SourceStore
 from infra.broker import JobQueue
 from infra.buckets.allow_list import BucketAccess
+from infra.console.console_sessions import ConsoleSessions
+from infra.console.sign_in_links import SignInLinks
 from infra.database.session import Database
 from infra.embedded_redis import broker_url
 from infra.encryption.key_file import UNSET, secret_keys
@@ -43,6 +45,7 @@ from infra.money.usage import Usage
 from infra.operator_queries import OperatorQueries
 from infra.outbound.client import Outbound
 from infra.privacy.account_erasure import AccountEraser
+from infra.revisions.store import Revisions
 from infra.settings import Settings
 from infra.storage import ObjectStore, open_storage
 from infra.storage.answer_spool import AnswerSpool
@@ -65,6 +68,8 @@ class Services:
     resealing: Resealing
     accounts: Accounts
     idempotent_creation: IdempotentCreation
+    console_sessions: ConsoleSessions
+    sign_in_links: SignInLinks
     media: MediaStore
     files: FileStore
     uploads: UploadStore
@@ -76,6 +81,7 @@ class Services:
     eraser: AccountEraser
     webhooks: WebhookStore
     balance_alerts: BalanceAlerts
+    revisions: Revisions
     idempotency: IdempotencyStore
     ledger: Ledger
     renewal: HoldRenewal
@@ -121,7 +127,7 @@ def build(settings: Settings, *, engine_processes: int | None = None) -> Service
     """
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     with contextlib.ExitStack() as opened:
-        database = Database(settings.database)
+        database = Database(settings.database, connections=settings.database_pool)
         opened.callback(database.close)
         database.migrate()
         storage = open_storage(settings.storage)
@@ -149,6 +155,8 @@ def build(settings: Settings, *, engine_processes: int | None = None) -> Service
             resealing=Resealing(database, secrets),
             accounts=accounts,
             idempotent_creation=IdempotentCreation(database, accounts),
+            console_sessions=ConsoleSessions(database),
+            sign_in_links=SignInLinks(database, accounts),
             media=MediaStore(database),
             files=files,
             uploads=uploads,
@@ -160,6 +168,7 @@ def build(settings: Settings, *, engine_processes: int | None = None) -> Service
             eraser=AccountEraser(database, jobs, accounts),
             webhooks=WebhookStore(database, secrets),
             balance_alerts=BalanceAlerts(database),
+            revisions=Revisions(database),
             idempotency=IdempotencyStore(database),
             ledger=Ledger(database),
             renewal=HoldRenewal(database),

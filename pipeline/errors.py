@@ -31,6 +31,7 @@
     ├── NotFound                      unknown to this account
     │   └── ModelNotFound
     ├── WrongState                    the job's status does not allow it
+    ├── EditConflict                  a transcript's correction, and another one came before it
     ├── IdempotencyConflict           same key, other body; or still running
     ├── Expired                       it was there; its time is over
     ├── ModelUnavailable              known model, no route to serve it
@@ -289,6 +290,12 @@ class WrongState(StenopoolError):
     """The job's status does not allow this. Details: current_status, allowed_statuses."""
 
     code = "wrong_state"
+
+
+class EditConflict(StenopoolError):
+    """The transcript has been corrected since you read it. Details: current_revision, current, yours."""
+
+    code = "revision_conflict"
 
 
 class IdempotencyConflict(StenopoolError):

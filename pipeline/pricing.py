@@ -29,11 +29,20 @@ from pipeline.transcript import TokenUsage
 Counted = Literal["measured", "provider", "estimated"]
 
 MOST_RATIO = 1000
-_OF_SOUND = ("audio_minute", "audio_hour", "million_audio_tokens_in", "million_audio_tokens_out")
+_OF_SOUND = ("audio_minute", "audio_hour", "speakers_minute", "million_audio_tokens_in", "million_audio_tokens_out")
 _IN_WORDS = {
     "thousand_characters": "characters",
     "million_text_tokens_in": "tokens of text in",
     "million_text_tokens_out": "tokens of text out",
+}
+_UNITS = {
+    "audio_minute": "minute of audio",
+    "audio_hour": "hour of audio",
+    "thousand_characters": "1,000 characters",
+    "million_text_tokens_in": "1,000,000 text tokens in",
+    "million_audio_tokens_in": "1,000,000 audio tokens in",
+    "million_text_tokens_out": "1,000,000 text tokens out",
+    "million_audio_tokens_out": "1,000,000 audio tokens out",
 }
 HEARD_TOKENS = 10  # a second of sound taken in
 SPOKEN_TOKENS = 21  # a second of sound made
@@ -90,6 +99,25 @@ def by_sound(prices: Prices) -> bool:
 def by_text(prices: Prices) -> bool:
     """Whether what speech costs follows from its text alone."""
     return not by_tokens(prices) and not by_sound(prices)
+
+
+@dataclass(frozen=True, slots=True)
+class PricedDimension:
+    """US dollars for a unit of one dimension, and what multiplies them: the audio ratio for what is sound, else 1."""
+
+    dimension: str
+    unit: str
+    price: Decimal
+    ratio: Decimal
+
+
+def in_force(prices: Prices, ratio: Decimal) -> list[PricedDimension]:
+    """Every dimension that has a price; none of a model that is free."""
+    return [
+        PricedDimension(name, _UNITS[name], price, ratio if name in _OF_SOUND else Decimal(1))
+        for name, price in prices
+        if price
+    ]
 
 
 def priced_by(prices: Prices) -> str:
@@ -229,6 +257,7 @@ def _parts(usage: Usage, prices: Prices, ratio: Decimal) -> dict[str, Fraction]:
     tokens, factor = usage.tokens or TokenUsage(), _factor(ratio)
     of_sound = (
         ("audio_seconds", usage.audio_ms, _audio_price(prices.audio_minute, prices.audio_hour)),
+        ("speakers_seconds", usage.audio_ms, _price(prices.speakers_minute, _MINUTE)),
         ("audio_tokens_in", tokens.audio_in, _price(prices.million_audio_tokens_in, MICRO)),
         ("audio_tokens_out", tokens.audio_out, _price(prices.million_audio_tokens_out, MICRO)),
     )

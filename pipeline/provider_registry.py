@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from pipeline.engines.engine_placement import Engines
 from pipeline.engines.pace import Paces
 from pipeline.errors import EngineLost, ModelUnavailable, ProviderError
 from pipeline.provider_protocol import Align, Provider, Speaker, Transcriber, is_aligner
+from pipeline.speakers.diarizer import NAME as VOICES
 from pipeline.speakers.diarizer import open_diarizer
 
 
@@ -60,13 +62,19 @@ class ProviderRegistry:
             first |= dict.fromkeys(
                 route.provider for task in model.tasks for route in catalog.served(model.id, task)[:1]
             )
-        for name in first:
+        loading: dict[str, Callable[[], object]] = {name: partial(self._warm, name) for name in first}
+        if self.diarizer is not None:
+            loading[VOICES] = self.diarizer.warm
+        for name, load in loading.items():
             try:
-                if (warm := self._provider(name).warm) is not None:
-                    warm()
-                    self.troubles.pop(name, None)
+                load()
+                self.troubles.pop(name, None)
             except ProviderError as error:
                 self.troubles[name] = error.message
+
+    def _warm(self, name: str) -> None:
+        if (warm := self._provider(name).warm) is not None:
+            warm()
 
     def close(self) -> None:
         """End every engine; whoever still waits for one gets EngineLost."""

@@ -57,6 +57,11 @@ class JobContext:
         """The samples of all its chunks."""
         return f"{self.folder}/sound"
 
+    @property
+    def peaks_key(self) -> str:
+        """How loud it is along its clock: the same whichever attempt has decoded it."""
+        return f"{self.folder}/peaks"
+
     @contextlib.contextmanager
     def kept(self, key: str) -> Iterator[None]:
         """Sound that its row does not come to name is not kept. A row that may be there after all keeps it."""

@@ -15,6 +15,7 @@ from infra.wiring import Services
 from pipeline.errors import BrokerUnavailable, DatabaseUnavailable, StenopoolError, WrongState
 from workers.batches.advance import advance_batches
 from workers.deletions import abort_uploads, clear, drop_media, drop_sound, erase, erase_accounts, purge
+from workers.housekeeping import compact_ledger, forget_records, sweep_storage
 from workers.steps.deliver import ring
 
 log = logging.getLogger(__name__)
@@ -201,8 +202,10 @@ EVERY_MINUTE: tuple[Duty, ...] = (
     forget_old,
     reseal,
     miss_workers,
+    sweep_storage,
+    forget_records,
 )
-EVERY_NIGHT: tuple[Duty, ...] = (compare_books, recount_storage)
+EVERY_NIGHT: tuple[Duty, ...] = (compare_books, recount_storage, compact_ledger)
 
 
 class Sweeper:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
+from infra.database.connection_budget import FACT as CONNECTIONS_FACT
 from infra.encryption.rolling_upgrade import OPENS_SEALED
 from infra.leases import LeaseKeeper
 from infra.settings import Settings
@@ -199,5 +200,6 @@ def facts(services: Services) -> dict[str, Any]:
         "catalog": str(services.settings.catalog or "shipped"),
         "ledger_differences": services.ledger.differences,
         PACES: services.registry.paces.known(),
+        CONNECTIONS_FACT: services.settings.database_pool,
         **OPENS_SEALED,
     }

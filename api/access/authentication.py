@@ -20,7 +20,7 @@ from api.connection.account_bound import AccountBound
 from api.dependencies import AppContext
 from api.http.error_responses import ServerStopping, render
 from api.http.peers import Peer
-from api.http.request_middleware import HEALTH, PUBLIC, WHISPER_ASR, outside_http
+from api.http.request_middleware import HEALTH, PUBLIC, WHISPER_ASR, is_console, outside_http
 from infra.audit.actor import ADMIN_KEY, Actor, act_as
 from infra.keys.api_keys import parse_key
 from infra.keys.key_cache import Principal
@@ -79,7 +79,7 @@ class Authentication:
             await self.app(scope, receive, send)
             return
         try:
-            standings = () if scope["path"] in PUBLIC else await self._let_in(scope)
+            standings = () if _is_open(scope["path"]) else await self._let_in(scope)
             _unless_stopping(scope)
             slot = self._slot(scope["state"])
         except StenopoolError as error:
@@ -131,6 +131,11 @@ class Authentication:
             with self.slots.stranger(peer):
                 return await context.query(partial(context.services.accounts.without_key, account_id))
         return await self._lookups.principal_of(context, key_or_password(headers), peer)
+
+
+def _is_open(path: str) -> bool:
+    """Whether it is answered without a key: the console's pages ask for their own sign-in."""
+    return path in PUBLIC or is_console(path)
 
 
 def _unless_stopping(scope: Scope) -> None:

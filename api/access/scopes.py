@@ -18,6 +18,7 @@ _BY_PREFIX = (
     ("/v1/balance", scopes.USAGE),
     ("/v1/usage", scopes.USAGE),
     ("/v1/receipts", scopes.USAGE),
+    ("/v1/keys", scopes.KEYS),
     ("/v1/account", scopes.ACCOUNT),
 )
 

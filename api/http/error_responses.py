@@ -27,6 +27,7 @@ from pipeline.errors import (
     DatabaseUnavailable,
     DeadlineExceeded,
     DownloadFailed,
+    EditConflict,
     EmptyMedia,
     Expired,
     Forbidden,
@@ -68,6 +69,7 @@ STATUS: Mapping[type[StenopoolError], int] = {
     PaymentRequired: 402,
     NotFound: 404,
     WrongState: 409,
+    EditConflict: 409,
     IdempotencyConflict: 409,
     JobCancelled: 409,
     LeaseLost: 409,
@@ -93,6 +95,7 @@ STATUS: Mapping[type[StenopoolError], int] = {
 BESIDE: Mapping[type[StenopoolError], tuple[str, ...]] = {  # what these say beside the four keys
     WrongState: ("current_status", "allowed_statuses"),
     LimitExceeded: ("used", "limit"),
+    EditConflict: ("current_revision", "current", "yours"),
     PaymentRequired: ("price",),
 }
 ABOUT_THE_SOUND = (

@@ -32,6 +32,7 @@ NAMES = frozenset(
     {"/v1/audio/models", "/v1/audio/voices"}
 )  # asked for without a key, so nothing but names stands there
 PUBLIC = HEALTH | NAMES | frozenset({"/", "/version", "/docs", "/openapi.json", "/redoc"})
+CONSOLE = "/console"  # pages, which look themselves who is signed in; see api/console/door.py
 SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 LONGEST_CLIENT_ID = 512  # characters of X-Client-Request-Id, as OpenAI has it
 EXPOSED = (
@@ -40,10 +41,16 @@ EXPOSED = (
     b"location, retry-after, x-should-retry, etag, idempotent-replayed, content-disposition, accept-ranges, content-range, "
     b"x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, ratelimit, ratelimit-policy"
 )
+ANY_ORIGIN = ((b"access-control-allow-origin", b"*"), (b"access-control-expose-headers", EXPOSED))
 POLICY_VIOLATION = 1008  # RFC 6455, 7.4.1
 CUT_OFF = "This server was stopped before the answer was there; send the request again."
 PREFLIGHT_SECONDS = "86400"
 LIST_NAME = re.compile(rb"(^|&)([^=&]*)(?:\[\]|%5[Bb]%5[Dd])=")
+
+
+def is_console(path: str) -> bool:
+    """Whether it is a page of the console, or something that one consists of."""
+    return path == CONSOLE or path.startswith(CONSOLE + "/")
 
 
 def request_id(headers: Headers, own: str) -> str:
@@ -86,8 +93,7 @@ class _Response:
             (b"x-request-id", self.request_id.encode()),
             (b"x-perf-request-id", self.own_id.encode()),
             (b"openai-processing-ms", latency),
-            (b"access-control-allow-origin", b"*"),
-            (b"access-control-expose-headers", EXPOSED),
+            *(() if is_console(self.path) else ANY_ORIGIN),
             *self.state.get("shutdown_headers", ()),
         ]
         if self.path in SYNCHRONOUS and self.status >= HTTPStatus.BAD_REQUEST:  # failed work is free

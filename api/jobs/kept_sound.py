@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
+from email.utils import formatdate
 from functools import partial
 from pathlib import PurePath
 
@@ -10,7 +11,7 @@ from fastapi import Request, Response
 
 from api.dependencies import AppContext
 from api.http.perf_metadata import job_headers
-from api.jobs.results import finished, why_gone
+from api.jobs.stored_text import finished, why_gone
 from api.stored_object import StoredObject, attachment, download
 from infra.database.tables import Job, Media
 from infra.media import USABLE
@@ -25,13 +26,23 @@ BYTES = "application/octet-stream"
 async def sound_of(request: Request, context: AppContext, job: Job) -> Response:
     """Raises WrongState, Expired, ResultLost, RangeNotSatisfiable, StorageUnavailable."""
     stored, name = _spoken(job) if job.task == "speech" else await _recorded(context, job)
-    headers = {"content-disposition": name, **job_headers(request, job)}
+    headers = {"content-disposition": name, **_until(context, job), **job_headers(request, job)}
     try:
         return await download(request, context, stored, headers)
     except InputMissing as error:
         if job.task != "speech":
             raise Expired(GONE) from error
         raise await context.query(partial(why_gone, context, job)) from error
+
+
+def _until(context: AppContext, job: Job) -> dict[str, str]:
+    """RFC 8594: when there will be no sound of it any more, as far as that is known: not before the job has ended, nor where the
+    account keeps the recording as a file."""
+    ends = [job.expires_at]
+    if job.task != "speech" and "file_id" not in job.input and job.ended_at is not None:
+        ends.append(job.ended_at + context.services.settings.media_retention_seconds)
+    known = [moment for moment in ends if moment is not None]
+    return {"sunset": formatdate(min(known), usegmt=True)} if known and job.ended_at is not None else {}
 
 
 def _spoken(job: Job) -> tuple[StoredObject, str]:

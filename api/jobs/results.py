@@ -15,9 +15,10 @@ from pydantic import Field, model_validator
 
 from api.dependencies import AppContext
 from api.http.perf_metadata import job_headers, omission_headers
+from api.jobs.stored_text import REVISION, WHAT_GOES, revision_of, text_of, transcript_of
 from api.live_transcript import SoFar
 from api.rendering import Document
-from infra.database.tables import Job
+from infra.database.tables import Job, TranscriptRevision
 from infra.money.handed_out import is_readable_in_part
 from infra.money.job_money import job_usage
 from infra.requests.audio_options import Lenient, Many
@@ -25,25 +26,18 @@ from infra.requests.job_object import terminal
 from infra.requests.usage_object import transcript_usage
 from pipeline import formats
 from pipeline.captions.options import Layout
-from pipeline.errors import (
-    Expired,
-    InputMissing,
-    NotFound,
-    ResultLost,
-    StenopoolError,
-    UnsupportedValue,
-    WrongState,
-)
+from pipeline.errors import Expired, NotFound, ResultLost, UnsupportedValue
 from pipeline.formats.base import Format, RenderOptions
 from pipeline.lifecycle import ACTIONS, JobStatus
 from pipeline.options import Granularity
 from pipeline.quality.suspects import Shown, shown
+from pipeline.text.edits import without_blanks
 from pipeline.text.search import find
-from pipeline.transcript import Segment, Transcript
+from pipeline.transcript import Segment
 
 TELLS_SUSPECTS = ("verbose_json",)  # formats in which a suspect segment says so by itself
 SHORT_MS = 120_000  # of sound, whose transcript goes into a list
-WHAT_GOES = "The job's results have been deleted."
+REVISION_HEADER = "x-transcript-revision"
 
 
 class CaptionQuery(Lenient):
@@ -61,6 +55,9 @@ class CaptionQuery(Lenient):
     chars_per_second: float | None = Field(None, ge=5, le=100, allow_inf_nan=False, description="Reading speed; 20.")
     paragraphs: bool | None = Field(None, description="true: text in paragraphs, an empty line between.")
     suspect: Shown = Field("keep", description="Text that may be made up: `keep`, `mark` it [? so ?], or `drop` it.")
+    revision: str | None = Field(
+        None, pattern=REVISION, description="A correction by its number, or `latest`; unset or 0: the original."
+    )
 
     @model_validator(mode="after")
     def _possible(self) -> CaptionQuery:
@@ -74,67 +71,58 @@ class CaptionQuery(Lenient):
 
     def layout(self) -> dict[str, Any]:
         """The caption options that were given."""
-        return self.model_dump(exclude={"format", "timestamp_granularities", "suspect"}, exclude_none=True)
-
-
-def finished(job: Job) -> Job:
-    """Raises WrongState unless the job is completed, Expired when its results are deleted."""
-    if job.purged_at is not None:
-        raise Expired(WHAT_GOES)
-    if job.status not in ACTIONS["transcript"]:
-        raise WrongState(
-            "The transcript is there once the job is completed.",
-            current_status=job.status,
-            allowed_statuses=sorted(ACTIONS["transcript"]),
-        )
-    return job
-
-
-def _stored(context: AppContext, job: Job) -> Transcript:
-    """Raises Expired, ResultLost, StorageUnavailable."""
-    assert job.result_key is not None
-    try:
-        return context.transcript_cache.transcript(context.services, job.result_key)
-    except InputMissing as error:
-        raise why_gone(context, job) from error
-
-
-async def transcript_of(context: AppContext, job: Job) -> Transcript:
-    """A finished job's. Raises Expired, ResultLost, StorageUnavailable."""
-    return await context.renderings.in_turn(job.account_id, partial(_stored, context, job))
-
-
-def why_gone(context: AppContext, job: Job) -> StenopoolError:
-    """Why its result is not in storage: its time was over a moment ago, or it is lost. Raises NotFound when the job is gone."""
-    purged = context.services.jobs.get(job.account_id, job.id).purged_at is not None
-    return Expired(WHAT_GOES) if purged else ResultLost()
+        return self.model_dump(exclude={"format", "timestamp_granularities", "suspect", "revision"}, exclude_none=True)
 
 
 async def rendered(request: Request, context: AppContext, job: Job, query: CaptionQuery) -> Response:
     """The transcript in the format asked for now, else in the one asked for then: written once, however often it is asked for.
 
-    Raises UnsupportedValue, Expired, ResultLost, StorageUnavailable.
+    Raises UnsupportedValue, NotFound for a revision that is not there, Expired, ResultLost, StorageUnavailable.
     """
     asked = None if job.task == "speech" else job.request.get("response_format")  # which is the sound's
     shape = formats.load(query.format or asked or "json")
     granularities = tuple(query.timestamp_granularities or job.request.get("timestamp_granularities") or ("segment",))
-    key = (job.id, job.result_key, shape.name, granularities, query.model_dump_json(exclude={"format"}))
-    written = partial(_written, context, job, shape, granularities, query)
+    row = await revision_of(context, job, query.revision)
+    source = row.storage_key if row else job.result_key
+    key = (job.id, source, shape.name, granularities, query.model_dump_json(exclude={"format", "revision"}))
+    written = partial(_written, context, job, row, shape=shape, granularities=granularities, query=query)
     document = await context.renderings.document(job.account_id, key, written)
     headers = {
-        "content-disposition": f'inline; filename="{job.id}.{shape.extension.removeprefix(".")}"',
+        "content-disposition": f'inline; filename="{_filename(job, row, shape)}"',
+        **revision_headers(row),
         **job_headers(request, job),
         **document.headers,
     }
     return Response(document.body, media_type=shape.media_type, headers=headers)
 
 
+def revision_headers(row: TranscriptRevision | None) -> dict[str, str]:
+    """Which revision it is; the ETag is what a correction names in its `If-Match`."""
+    number = row.n if row else 0
+    return {REVISION_HEADER: str(number), "etag": f'"{number}"'}
+
+
+def _filename(job: Job, row: TranscriptRevision | None, shape: Format) -> str:
+    name = f"{job.id}.r{row.n}" if row else job.id
+    return f"{name}.{shape.extension.removeprefix('.')}"
+
+
 def _written(
-    context: AppContext, job: Job, shape: Format, granularities: tuple[Granularity, ...], query: CaptionQuery
+    context: AppContext,
+    job: Job,
+    row: TranscriptRevision | None,
+    *,
+    shape: Format,
+    granularities: tuple[Granularity, ...],
+    query: CaptionQuery,
 ) -> Document:
     booked = job_usage(job)
-    transcript = replace(_stored(context, job), decoded=booked.audio_ms)
-    used = {"usage": transcript_usage(transcript, shape.name, booked.tokens)} if job.task == "transcription" else {}
+    transcript = replace(text_of(context, job, row), decoded=booked.audio_ms)
+    used: dict[str, Any] = {}
+    if job.task == "transcription":
+        used["usage"] = transcript_usage(transcript, shape.name, booked.tokens)
+    if row is not None:
+        transcript, used["revision"] = without_blanks(transcript), row.n
     if query.suspect == "drop" or shape.name not in TELLS_SUSPECTS:
         transcript = shown(transcript, query.suspect)
     body = shape.render(transcript, RenderOptions(granularities=granularities, extra=used, **query.layout()))
@@ -158,17 +146,17 @@ def _all_written(context: AppContext, jobs: Sequence[Job]) -> dict[str, Any]:
     told, shape = dict[str, Any](), formats.load("full_json")
     for job in jobs:
         with suppress(Expired, ResultLost, NotFound):
-            body = _written(context, job, shape, ("segment",), CaptionQuery()).body
-            told[job.id] = json.loads(body)["transcript"]
+            document = _written(context, job, None, shape=shape, granularities=("segment",), query=CaptionQuery())
+            told[job.id] = json.loads(document.body)["transcript"]
     return told
 
 
-async def so_far(context: AppContext, job: Job) -> tuple[SoFar, bool]:
-    """The segments that are certain by now, and whether they are all there will be."""
+async def so_far(context: AppContext, job: Job, row: TranscriptRevision | None = None) -> tuple[SoFar, bool]:
+    """The segments that are certain by now, and whether they are all there will be; of a finished job those of a revision."""
     if job.purged_at is not None:
         raise Expired(WHAT_GOES)
     if job.result_key is not None and job.status in ACTIONS["transcript"]:
-        return SoFar((await transcript_of(context, job)).segments), True
+        return SoFar((await transcript_of(context, job, row)).segments), True
     if not is_readable_in_part(job):  # in order only when all is there
         return SoFar(()), terminal(job)
     heard = partial(context.transcript_cache.so_far, context.services, job.id)

@@ -116,15 +116,15 @@ class AccountChanges(Strict):
 
 
 class NewKey(Strict):
-    """What POST /admin/accounts/{id}/keys takes."""
+    """What POST /admin/accounts/{id}/keys and POST /v1/keys take."""
 
     name: Name = ""
-    scopes: list[str] | None = Field(None, max_length=50, description="null: everything.")
+    scopes: list[str] | None = Field(None, max_length=50, description="null: everything that its maker may do.")
     expires_at: int | None = Field(None, gt=0, le=LATEST, description="Epoch seconds; null: never.")
 
 
 class KeyRotation(Strict):
-    """What POST /admin/keys/{id}/rotate takes."""
+    """What POST /admin/keys/{id}/rotate and POST /v1/keys/{id}/rotate take."""
 
     overlap_seconds: float = Field(
         OVERLAP_SECONDS, ge=0, le=365 * 86_400, allow_inf_nan=False, description="How long both keys work."
@@ -160,11 +160,16 @@ class AccountQuery(BaseModel):
     status: Status | None = None
 
 
-class KeyQuery(BaseModel):
-    """Which keys."""
+class OwnKeyQuery(BaseModel):
+    """Which of an account's keys."""
 
     limit: int = Field(20, ge=1, le=1000)
     after: str | None = Field(None, max_length=200, description="The last id already known.")
+
+
+class KeyQuery(OwnKeyQuery):
+    """Which keys."""
+
     account_id: str | None = Field(None, max_length=200)
 
 
@@ -175,7 +180,7 @@ class LedgerQuery(BaseModel):
     after: RowId | None = Field(None, description="The last id already known.")
     account_id: str | None = Field(None, max_length=200)
     subject: str | None = Field(None, max_length=200, description="A job's or a request's id.")
-    kind: Literal["top_up", "hold", "capture", "release", "adjust"] | None = None
+    kind: Literal["top_up", "hold", "capture", "release", "adjust", "opening"] | None = None
 
 
 class AuditQuery(BaseModel):

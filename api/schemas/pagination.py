@@ -42,6 +42,9 @@ class JobQuery(BaseModel):
         None,
         description="`transcript`: completed jobs of up to two minutes of sound have theirs in it, as in `full_json`.",
     )
+    search: str | None = Field(
+        None, max_length=200, description="What its id, its file's name, its URL or its client_reference_id holds."
+    )
     created_after: EpochSeconds | None = None
     created_before: EpochSeconds | None = None
 

@@ -70,7 +70,7 @@ class Bill:
         self._subject = subject
         self._options = options
         self._began = time.monotonic() if began is None else began
-        self._prices = services.catalog.model(options.model).prices
+        self._prices = services.catalog.model(options.model).prices.of(speakers=self._asks_who_speaks)
         self._ratio: Decimal | None = None  # asked for at the first hold, which is when the request is accepted
         self._held = self._expected = 0  # micro-dollars; ms of sound
         self._open = self._settled = False
@@ -84,6 +84,10 @@ class Bill:
     def task(self) -> Task:
         """As receipts call it."""
         return self._options.task if isinstance(self._options, TranscriptionOptions) else "speech"
+
+    @property
+    def _asks_who_speaks(self) -> bool:
+        return isinstance(self._options, TranscriptionOptions) and self._options.tells_apart
 
     @classmethod
     def of(
@@ -137,7 +141,8 @@ class Bill:
         self._set_aside(estimated_usage(self._prices, text=self._text), 0)
 
     def settle_heard(self, transcript: Transcript) -> None:
-        """It has been heard; the transcript tells how much it was."""
+        """It has been heard; the transcript tells how much it was, and whether the speakers were told apart here."""
+        self._prices = self._prices.of(speakers=transcript.speakers is not None)
         usage = heard_usage(
             self._prices,
             audio_ms=transcript.audio_ms,
@@ -155,6 +160,7 @@ class Bill:
         except BaseException:
             part = handed_out.until(gone=client_gone())
             if part.milliseconds and not self._settled:
+                self._prices = self._prices.of(speakers=False)
                 usage = heard_usage(self._prices, audio_ms=part.milliseconds, text=part.text, prompt=self._text)
                 self._settle(usage, part.model_used)
             raise

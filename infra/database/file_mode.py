@@ -20,7 +20,10 @@ def keep_private(path: Path) -> None:
     with contextlib.suppress(OSError):  # whoever opens the database tells better what is wrong with the place
         if not path.exists():
             # Without opening it: a process that closes a file loses all locks on it, those of SQLite's connections included.
-            os.mknod(path, stat.S_IFREG | OWNERS_ALONE)
+            try:
+                os.mknod(path, stat.S_IFREG | OWNERS_ALONE)
+            except PermissionError:  # macOS lets root alone do so; the file is new, and nobody has locked it yet
+                os.close(os.open(path, os.O_CREAT | os.O_EXCL, OWNERS_ALONE))
     with contextlib.suppress(OSError):
         for one in (path.with_name(path.name + suffix) for suffix in BESIDE):
             if is_exposed(one) and one.stat().st_uid == os.geteuid():

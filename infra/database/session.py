@@ -11,27 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, CursorResult, Engine, Executable, create_engine, event, make_url, text
-from sqlalchemy.engine import URL, ExceptionContext
+from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, InterfaceError, OperationalError, TimeoutError
 from sqlalchemy.orm import Session
 
 from infra.database.busy_retry import BUSY_SECONDS, retry_while_busy
 from infra.database.file_mode import is_exposed, keep_private
 from infra.database.migrations import schema
+from infra.database.postgres_engine import CONNECTIONS, postgres_engine
 from infra.database.raw_transaction import RawTransaction, Rows
 from infra.database.wal_checkpointer import PAGE
 from pipeline.concurrency.fair_semaphore import FairSemaphore
-from pipeline.errors import DatabaseUnavailable, InvalidRequest
-
-_POSTGRES_SESSION = {
-    "connect_timeout": 3,
-    # A server that is stopped or unplugged must become an error, not a hang.
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 2,
-    "tcp_user_timeout": 15_000,
-    "options": "-c statement_timeout=20s -c lock_timeout=10s -c idle_in_transaction_session_timeout=5s -c timezone=UTC",
-}
+from pipeline.errors import DatabaseUnavailable, InvalidRequest, WrongState
 
 
 class Database:
@@ -41,10 +32,11 @@ class Database:
     has written since, whatever the busy timeout. The rows it hands out stay readable after their session.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, connections: int = CONNECTIONS) -> None:
+        """`connections` to PostgreSQL at most; a file knows no such bound."""
         self._url = _with_driver(url)
         self.kind = self._url.get_backend_name()
-        self._engine = _sqlite(self._url) if self.kind == "sqlite" else _postgresql(self._url)
+        self._engine = _sqlite(self._url) if self.kind == "sqlite" else postgres_engine(self._url, connections)
         self._writer = self._engine.execution_options(writes=True)
         # SQLite's busy handler polls, and starves somebody: threads of one process queue up here instead.
         self._turn: contextlib.AbstractContextManager[Any] = (
@@ -103,6 +95,11 @@ class Database:
         with _TRANSLATED, self._turn, self._writer.begin() as connection:
             schema.upgrade(connection)
 
+    def go_back(self, step: str) -> None:
+        """To the schema of an older step, in one transaction, with nobody else at work. Raises InvalidRequest."""
+        with _TRANSLATED, self._turn, self._writer.begin() as connection:
+            schema.downgrade(connection, step)
+
     def check(self) -> dict[str, Any]:
         """{"kind", "ms", "migration", "expected"}: for /readyz. Raises DatabaseUnavailable."""
         began = time.perf_counter()
@@ -116,6 +113,22 @@ class Database:
         """SQLite's file where others than its owner may read it, which is not ours to change; else None."""
         path = Path(self._url.database or "")
         return path if self.kind == "sqlite" and is_exposed(path) else None
+
+    def copy_to(self, path: Path) -> None:
+        """All of SQLite's file as it is at one moment, while others write to it; its owner's alone. Raises WrongState for
+        PostgreSQL, and where something is there already."""
+        if self.kind != "sqlite":
+            raise WrongState(
+                "The database is PostgreSQL, which brings its own: pg_dump --format=custom --file=FILE URL"
+            )
+        if path.exists():
+            raise WrongState(f"{path} is there already: name a new file.")
+        with _TRANSLATED, self._engine.connect() as connection:
+            source = connection.connection.driver_connection
+            assert isinstance(source, sqlite3.Connection)
+            keep_private(path)
+            with contextlib.closing(sqlite3.connect(path)) as target:
+                source.backup(target)
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
@@ -174,7 +187,6 @@ class _Translated:
             ) from error
 
 
-_NOT_SUPPORTED = "0A000"
 _UNANSWERED = (OperationalError, InterfaceError, TimeoutError, sqlite3.OperationalError, sqlite3.InterfaceError)
 _TRANSLATED = _Translated()
 
@@ -190,21 +202,6 @@ def _with_driver(url: str) -> URL:
     if backend == "sqlite" and parsed.database:
         return parsed
     raise InvalidRequest("The database URL must be sqlite:///file or postgresql://…", param="STENOPOOL_DATABASE_URL")
-
-
-def _postgresql(url: URL) -> Engine:
-    engine = create_engine(
-        url, pool_pre_ping=True, pool_size=5, max_overflow=27, pool_timeout=10, connect_args=_POSTGRES_SESSION
-    )
-
-    @event.listens_for(engine, "handle_error")
-    def _outdated(context: ExceptionContext) -> None:
-        """A migration has changed a column's type: statements that connections of before have prepared never work again."""
-        error = context.original_exception
-        if getattr(error, "sqlstate", None) == _NOT_SUPPORTED and "cached plan" in str(error):
-            context.is_disconnect = True
-
-    return engine
 
 
 def _sqlite(url: URL) -> Engine:

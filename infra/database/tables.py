@@ -36,6 +36,7 @@ _COUNTER = BigInteger().with_variant(Integer, "sqlite")
 SHORT_LIVED = {"sqlite_with_rowid": False}
 _KEPT = text("purged_at IS NULL")
 _UNCLEARED = text("purged_at IS NOT NULL AND NOT cleared")
+_PURGED = text("purged_at IS NOT NULL")
 _HELD = text("lease_token IS NOT NULL")
 _BACKLOGGED = text("pieces + slow_pieces > 0")
 _SIZED = text("size_ms >= 0")
@@ -257,6 +258,7 @@ class Job(SQLModel, table=True):
         # Only the rows that retention has not seen yet, so that its query stays small for ever.
         Index("ix_jobs_retention", "expires_at", sqlite_where=_KEPT, postgresql_where=_KEPT),
         Index("ix_jobs_uncleared", "id", sqlite_where=_UNCLEARED, postgresql_where=_UNCLEARED),
+        Index("ix_jobs_purged", "purged_at", sqlite_where=_PURGED, postgresql_where=_PURGED),
         Index("ix_jobs_held", "queue", sqlite_where=_HELD, postgresql_where=_HELD),
         Index("ix_jobs_waits", "waits_for", sqlite_where=_WAITS, postgresql_where=_WAITS),
         Index("ix_jobs_batch", "batch_id", sqlite_where=_IN_BATCH, postgresql_where=_IN_BATCH),
@@ -476,6 +478,20 @@ class Outage(SQLModel, table=True):
     worked_at: float | None = _time()  # when it last came back
 
 
+class TranscriptRevision(SQLModel, table=True):
+    """A person's corrections of a job's transcript. No foreign key: an older process, which knows nothing of it, must be able to
+    delete a job; what that leaves says numbers only."""
+
+    __tablename__ = "transcript_revisions"
+    job_id: str = Field(primary_key=True)
+    n: int = Field(primary_key=True)  # from 1; 0 is the original
+    result_key: str  # of the original that they correct
+    storage_key: str  # where they are, all together, whatever was corrected before them: pipeline.text.edits.Edits
+    changes: int = 0  # how many this revision made
+    key_id: str | None = None
+    created_at: float = Field(sa_type=Double)
+
+
 class JobEvent(SQLModel, table=True):
     """One line of a job's audit timeline."""
 
@@ -584,6 +600,20 @@ class Erasure(SQLModel, table=True):
     due_at: float = Field(sa_type=Double, index=True)
 
 
+class StorageSweep(SQLModel, table=True):
+    """How far the sweep for orphans has come through the object store."""
+
+    __tablename__ = "storage_sweeps"
+    id: str = Field(primary_key=True)
+    after_key: str = ""  # the last one that was looked at; empty: the next page is the first
+    began_at: float = Field(sa_type=Double)
+    next_at: float = Field(default=0.0, sa_type=Double)  # no page is looked at before
+    finished_at: float | None = _time()
+    looked: int = Field(default=0, sa_type=BigInteger)
+    orphans: int = Field(default=0, sa_type=BigInteger)
+    orphan_bytes: int = Field(default=0, sa_type=BigInteger)
+
+
 class AccountErasure(SQLModel, table=True):
     """An account was erased, or is being: what was removed, counted."""
 
@@ -608,7 +638,7 @@ class Worker(SQLModel, table=True):
 
 
 class LedgerEntry(SQLModel, table=True):
-    """One movement of money. Rows are only ever added; amounts are micro-dollars."""
+    """One movement of money. Rows are only ever added, or summed up when they are old; amounts are micro-dollars."""
 
     __tablename__ = "ledger"
     __table_args__ = (
@@ -618,7 +648,7 @@ class LedgerEntry(SQLModel, table=True):
     id: int | None = Field(default=None, sa_column=Column(_COUNTER, primary_key=True))
     account_id: str = Field(foreign_key="accounts.id")
     subject: str  # a request's or a job's id; of a top-up whatever its maker calls it
-    kind: str  # top_up, hold, capture, release, adjust
+    kind: str  # top_up, hold, capture, release, adjust, opening
     part: int = 0
     delta: int = Field(sa_type=BigInteger)  # what the balance changes by
     amount: int = Field(sa_type=BigInteger)
@@ -711,3 +741,23 @@ class OpenMinutes(SQLModel, table=True):
     taken: int = Field(sa_type=BigInteger)
     before: int = Field(default=0, sa_type=BigInteger)  # what earlier runs of a job have heard
     opened_at: float = Field(sa_type=Double)
+
+
+class ConsoleSession(SQLModel, table=True):
+    """Who is signed in at the console. What it is called is a digest of its cookie, and its keys are sealed by that cookie."""
+
+    __tablename__ = "console_sessions"
+    id: str = Field(primary_key=True)
+    account_id: str | None = Field(default=None, foreign_key="accounts.id", index=True)  # None: an administrator
+    sealed: str
+    created_at: float = Field(sa_type=Double)
+    expires_at: float = Field(sa_type=Double, index=True)
+
+
+class ConsoleLink(SQLModel, table=True):
+    """A link that signs in at the console and was not used yet; known by its digest."""
+
+    __tablename__ = "console_links"
+    id: str = Field(primary_key=True)
+    account_id: str = Field(foreign_key="accounts.id", index=True)
+    expires_at: float = Field(sa_type=Double)

@@ -15,6 +15,7 @@ from infra.database.tables import (
     Job,
     JobEvent,
     Media,
+    TranscriptRevision,
     WebhookAttempt,
     WebhookMessage,
 )
@@ -155,6 +156,7 @@ def _delete_children(session: Session, job: Job) -> None:
     session.execute(delete(WebhookMessage).where(col(WebhookMessage.job_id) == job.id))
     session.execute(delete(JobEvent).where(col(JobEvent.job_id) == job.id))
     session.execute(delete(Chunk).where(col(Chunk.job_id) == job.id))
+    session.execute(delete(TranscriptRevision).where(col(TranscriptRevision.job_id) == job.id))
     forget_made(session, job.account_id, job.id)
 
 

@@ -14,7 +14,7 @@ from infra.database.clock import read_clock
 from infra.database.erasures import erase
 from infra.database.tables import Chunk, Job
 from infra.jobs.chunks import disarm, gaps, heard
-from infra.jobs.stored_bytes import SPEECH, count, folder_of
+from infra.jobs.stored_bytes import SPEECH, count, drop_blobs, folder_of
 from infra.jobs.transitions import Lease, Store, all_heard, end, held_job, note, put_back
 from infra.keys.account_limits import take_stored
 from infra.money import job_minutes
@@ -68,6 +68,8 @@ class Completion(Store):
             job.sound = finished.sound
             _count_result(session, job, finished.size, time)
             end(session, job, JobStatus.COMPLETED, time)
+            if not job.partial:  # which cannot be retried
+                drop_blobs(session, job, time)
         return job
 
     def want_room(self, lease: Lease, size: int) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, String, case, cast, delete, select, tuple_
+from sqlalchemy import ColumnElement, Select, String, case, cast, delete, or_, select, tuple_
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
@@ -128,6 +128,7 @@ class JobRows(Store):
         batch_id: str | None = None,
         ids: Collection[str] | None = None,
         references: Collection[str] | None = None,
+        search: str | None = None,
         created_after: float | None = None,
         created_before: float | None = None,
     ) -> tuple[builtins.list[Job], bool]:
@@ -141,6 +142,7 @@ class JobRows(Store):
             col(Job.account_id) == account_id,
             *_of_batch(batch_id, ids),
             *(getattr(Job, name) == value for name, value in wanted.items() if value is not None),
+            *((_holds(search),) if search else ()),
         )
         if references is not None:
             statement = statement.where(col(Job.client_reference_id).in_(references))
@@ -182,6 +184,18 @@ def _of_batch(batch_id: str | None, ids: Collection[str] | None) -> Iterator[Col
         yield col(Job.batch_id) == batch_id
     elif ids is None:
         yield col(Job.batch_id).is_(None)
+
+
+def _holds(text: str) -> ColumnElement[bool]:
+    """Whether that stands in one of the names by which people know the job, in capitals or not."""
+    given = col(Job.input)
+    names = (
+        col(Job.id),
+        col(Job.client_reference_id),
+        given["filename"].as_string(),
+        given["url"].as_string(),
+    )
+    return or_(*(name.icontains(text, autoescape=True) for name in names))
 
 
 def _told() -> ColumnElement[str | None]:

@@ -1,7 +1,7 @@
-"""The large values of a job's request: in storage, so that no look at its row reads them.
+"""The large values of a job's request, and the samples of voices in it: in storage, so that no look at its row reads them.
 
-Their place in the row says what the API shows of them. The object lies in the job's folder and goes when that goes; until the
-job is there, an erasure waits for it.
+Their place in the row says what the API shows of them. The object lies in the job's folder and goes when nobody will work for the
+job again, or when that goes; until the job is there, an erasure waits for it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def split(request: Mapping[str, Any], account_id: str) -> SplitRequest:
     """Take the large values out of a request."""
     job_id = new_id("job")
     key = f"t/{account_id}/jobs/{job_id}/request.json"
-    large = {name: request[name] for name in MAY_BE_LARGE if _length(request.get(name)) > LARGE}
+    large = {name: request[name] for name in MAY_BE_LARGE if _leaves(name, request.get(name))}
     kept = {name: value for name, value in request.items() if name not in large}
     shown = {name: _heads(value) if name == SAMPLES else _beginning(value) for name, value in large.items()}
     data = json.dumps(large).encode() if large else b""
@@ -63,6 +63,11 @@ def shown_request(job: Job) -> dict[str, Any]:
         return {**job.request, **job.blobs["shown"]}
     samples = job.request.get(SAMPLES)  # a row of before holds them itself
     return {**job.request, SAMPLES: _heads(samples)} if samples else job.request
+
+
+def _leaves(name: str, value: str | Sequence[str] | None) -> bool:
+    """Voices do however short they are: they are not to outlive the work."""
+    return _length(value) > (0 if name == SAMPLES else LARGE)
 
 
 def _length(value: str | Sequence[str] | None) -> int:

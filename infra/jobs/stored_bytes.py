@@ -2,7 +2,8 @@
 
     created      its blobs; it is one of the account's results
     a chunk      its sound while it waits to be heard; then what was heard or spoken of it
-    completed    the transcript; of a text its sound, too, and no more what was spoken chunk by chunk
+    completed    the transcript, edits of it, and how loud the sound is, and no more its blobs unless it is partial; of a text
+                 its sound, too, and no more what was spoken chunk by chunk
     cancelled    nothing: its media, unless it is a file, its sound and its blobs leave the store within a minute, and text
                  that was heard until then, and is paid, stays readable
     purged       nothing
@@ -31,6 +32,11 @@ FOLDERS_OF_SOUND = ("sound", "spoken")  # in a job's folder; workers write them,
 def folder_of(job: Job) -> str:
     """Everything of the job in storage except its media, as `erase` takes it."""
     return f"t/{job.account_id}/jobs/{job.id}/"
+
+
+def peaks_of(job: Job) -> str:
+    """How loud it is along its clock; workers write it, workers.job_context names it."""
+    return f"{folder_of(job)}peaks"
 
 
 def count_new(session: Session, job: Job) -> None:
@@ -70,6 +76,15 @@ def drop_all_sound(session: Session, job: Job) -> None:
         count(session, job, -min(size, job.stored_bytes), refuse=False)
 
 
+def drop_blobs(session: Session, job: Job, now: float) -> None:
+    """Nobody will work for the job again: they leave the quota now, and the store within a minute. What is shown of them stays."""
+    size = int((job.blobs or {}).get("bytes", 0))
+    if job.blobs and size:
+        erase(session, job.blobs["key"], now)
+        count(session, job, -min(size, job.stored_bytes), refuse=False)
+        job.blobs = {**job.blobs, "bytes": 0}
+
+
 def count_again(session: Session, job: Job) -> None:
     """Nothing of the job counts any more. Once more: nothing happens."""
     change_stored(session, job.account_id, -job.stored_bytes, results=-int(job.kept))
@@ -91,6 +106,7 @@ def leave_cancelled(session: Session, job: Job, now: float) -> None:
     else:
         for name in FOLDERS_OF_SOUND:
             erase(session, f"{folder_of(job)}{name}/", now)
+        erase(session, peaks_of(job), now)
         if job.blobs:
             erase(session, job.blobs["key"], now)
     count_again(session, job)

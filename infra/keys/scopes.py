@@ -12,6 +12,7 @@ JOBS_READ = "jobs:read"
 JOBS_WRITE = "jobs:write"
 WEBHOOKS = "webhooks"
 USAGE = "usage"
+KEYS = "keys"
 ACCOUNT = "account"
 SCOPES = {
     TRANSCRIBE: "the synchronous transcriptions and translations, /asr and /detect-language",
@@ -20,6 +21,7 @@ SCOPES = {
     JOBS_WRITE: "make jobs and uploads, steer and delete them",
     WEBHOOKS: "webhook endpoints",
     USAGE: "balance, usage and receipts",
+    KEYS: "make, replace and revoke keys of the account, which may do no more than this one",
     ACCOUNT: "erase the account with everything in it",
 }
 ALL = frozenset(SCOPES)

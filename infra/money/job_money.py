@@ -154,7 +154,7 @@ def capture(session: Session, job: Job, part: int) -> None:
 
 def owed(job: Job) -> int:
     """What its completed chunks cost, in micro-dollars."""
-    return _price(job, job_usage(job))
+    return _due(job, job_usage(job))
 
 
 def job_usage(job: Job) -> Usage:
@@ -187,7 +187,7 @@ def settle(session: Session, job: Job, target: JobStatus, error: dict[str, Any] 
     if target == JobStatus.COMPLETED:
         capture(session, job, LAST_PART)
     elif not whole:
-        _capture_no_more_than(session, job, _price(job, used))
+        _capture_no_more_than(session, job, _due(job, used))
     if job.held_micro:
         rest, job.held_micro = job.held_micro, 0
         add(session, job.account_id, job.id, RELEASE, rest, part=job.run - 1)
@@ -201,7 +201,7 @@ def unread_price(session: Session, job: Job) -> int:
     fresh = unread(job, rows) if job.prices is not None and job.status in ACTIONS["pay"] else []
     if not fresh:
         return 0
-    total = _price(job, usage_of(job, [*handed_out(rows), *fresh]))
+    total = _due(job, usage_of(job, [*handed_out(rows), *fresh]))
     return max(0, (total if job.max_cost_micro is None else min(total, job.max_cost_micro)) - job.captured_micro)
 
 
@@ -300,7 +300,7 @@ def _keep_receipt(session: Session, job: Job, usage: Usage, *, always: bool = Fa
         model=job.model,
         model_used=job.model_used,
         usage=usage,
-        prices=_prices(job),
+        prices=_prices_due(job),
         ratio=Decimal(job.audio_ratio),
         latency_ms=None if job.ended_at is None else round(1000 * (job.ended_at - job.created_at)),
     )
@@ -319,11 +319,22 @@ def _cost_of(job: Job, samples: int) -> int:
 
 
 def _price(job: Job, usage: Usage) -> int:
+    """What it may come to, in micro-dollars."""
     return charge(usage, _prices(job), Decimal(job.audio_ratio)).micro
+
+
+def _due(job: Job, usage: Usage) -> int:
+    """What is to be paid for it by now."""
+    return charge(usage, _prices_due(job), Decimal(job.audio_ratio)).micro
 
 
 def _prices(job: Job) -> Prices:
     return prices_from_dict(job.prices)
+
+
+def _prices_due(job: Job) -> Prices:
+    """That of telling the speakers apart is due once it is done: in the end, and never where it was not."""
+    return _prices(job).of(speakers="speakers" in (job.quality or {}))
 
 
 def _expected(job: Job, audio_ms: int) -> Usage:

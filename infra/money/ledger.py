@@ -9,6 +9,7 @@ deltas is its balance at every moment. (subject, kind, part) is unique: what is 
     hold      -amount          set aside for a request or a job, before anything is spent on it
     capture   0                what of the hold is spent; a negative one takes captures of failed work back
     release   +amount          the rest of the hold, given back
+    opening   +amount          what old entries of settled work sum up to (infra/housekeeping/ledger_compaction.py)
 
 So for whatever is settled: all holds = all captures + all releases. The account's row is always the last one a transaction
 locks, and it is locked for as short as can be. On SQLite a request's hold and its settlement do not wait for the disk: after
@@ -37,7 +38,7 @@ from pipeline.money import usd_text
 
 log = logging.getLogger(__name__)
 
-TOP_UP, ADJUST, HOLD, CAPTURE, RELEASE = "top_up", "adjust", "hold", "capture", "release"
+TOP_UP, ADJUST, HOLD, CAPTURE, RELEASE, OPENING = "top_up", "adjust", "hold", "capture", "release", "opening"
 SIGN = {TOP_UP: 1, ADJUST: 1, HOLD: -1, CAPTURE: 0, RELEASE: 1}  # what an amount does to the balance
 _ACTS: dict[str, Act] = {TOP_UP: "balance.top_up", ADJUST: "balance.adjust"}
 DEAD_SECONDS = 900.0  # a request that is not settled after so long has died with its process

@@ -12,14 +12,14 @@ import threading
 from collections.abc import Callable, Mapping
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from importlib.metadata import version
 from typing import Any, NamedTuple
 
 from prometheus_client import REGISTRY, generate_latest
 
-from infra.metrics import ALIVE_SECONDS, MEDIA_TYPE
+from infra.metrics import MEDIA_TYPE
+from infra.monitoring.parts import status_of
 from infra.wiring import Services
-from pipeline.errors import InvalidRequest, StenopoolError, WrongState
+from pipeline.errors import InvalidRequest, WrongState
 
 PATIENCE = 10.0  # seconds for a request to arrive, and for its answer to be taken
 Page = tuple[str, bytes]  # its media type and content
@@ -50,7 +50,7 @@ class MonitoringListener:
     def __init__(self, address: Address, role: str, services: Callable[[], Services | None]) -> None:
         self._pages: Mapping[str, Callable[[], Page]] = {
             "/metrics": lambda: (MEDIA_TYPE, _metrics(services())),
-            "/status": lambda: ("application/json", json.dumps(_status(role, services())).encode()),
+            "/status": lambda: ("application/json", json.dumps(status_of(role, services())).encode()),
         }
         try:
             self._server = _Server((address.host, address.port), partial(_Handler, self._pages))
@@ -117,33 +117,3 @@ def _metrics(services: Services | None) -> bytes:
     if services is None:
         return own
     return own + services.metrics.render(services.jobs, services.queue, services.webhooks, services.workers)
-
-
-def _status(role: str, services: Services | None) -> dict[str, Any]:
-    checks: dict[str, Callable[[], Any]] = {}
-    if services is not None:
-        checks = {
-            "database": services.database.check,
-            "storage": services.storage.check,
-            "broker": services.queue.check,
-            "work": lambda: {"waits_for": services.jobs.away(), "no_worker": services.jobs.unserved(ALIVE_SECONDS)},
-        }
-    return {
-        "role": role,
-        "version": version("stenopool"),
-        "parts": {name: _checked(check) for name, check in checks.items()},
-        "embedded_models": {} if services is None else _embedded_models(services),
-        "engine_troubles": {} if services is None else services.registry.troubles,
-    }
-
-
-def _embedded_models(services: Services) -> dict[str, list[str]]:
-    """By task, who stands in for models without a route of their own, best first."""
-    return {task: [route.model for route in routes] for task, routes in services.catalog.embedded.items()}
-
-
-def _checked(check: Callable[[], Any]) -> dict[str, Any]:
-    try:
-        return {"ok": True, **(check() or {})}
-    except StenopoolError as error:
-        return {"ok": False, "code": error.code, "message": error.message}

@@ -26,6 +26,8 @@ from infra.database.tables import (
     ApiKey,
     Batch,
     BatchLine,
+    ConsoleLink,
+    ConsoleSession,
     File,
     IdempotencyKey,
     Job,
@@ -226,6 +228,6 @@ def _delete_webhooks(session: Session, account_id: str) -> bool:
     found = session.scalars(some.order_by(col(WebhookMessage.id)).limit(PAGE * PAGE).with_for_update()).all()
     session.execute(delete(WebhookAttempt).where(col(WebhookAttempt.message_id).in_(found)))
     session.execute(delete(WebhookMessage).where(col(WebhookMessage.id).in_(found)))
-    for table in (WebhookReceiver, IdempotencyKey):
+    for table in (WebhookReceiver, IdempotencyKey, ConsoleSession, ConsoleLink):
         session.execute(delete(table).where(_of(table, account_id)))
     return bool(found)

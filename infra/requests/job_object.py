@@ -227,7 +227,7 @@ def event_object(event: JobEvent) -> dict[str, Any]:
 
 
 def delivery_object(message: WebhookMessage, attempts: list[WebhookAttempt]) -> dict[str, Any]:
-    """One webhook message and every attempt to send it."""
+    """One webhook message with what it says, and every attempt to send it."""
     return {
         "id": message.id,
         "object": "webhook.delivery",
@@ -240,6 +240,7 @@ def delivery_object(message: WebhookMessage, attempts: list[WebhookAttempt]) -> 
         "delivered_at": epoch(message.delivered_at),
         "next_attempt_at": epoch(message.next_attempt_at),
         "last_status": message.last_status,
+        "body": message.body.decode("utf-8", "replace"),
         "attempts": [_attempt(attempt) for attempt in attempts],
     }
 

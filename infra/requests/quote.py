@@ -10,6 +10,7 @@ from infra.wiring import Services
 from pipeline.audio.duration.estimate import Estimate
 from pipeline.errors import CostLimitExceeded
 from pipeline.money import MICRO, usd_text
+from pipeline.options import DIARIZED
 from pipeline.pricing import is_free
 
 
@@ -20,7 +21,7 @@ def job_terms(
 
     Raises CostLimitExceeded when it is sure to cost more than the request's `max_cost`.
     """
-    prices = services.catalog.model(fields.model).prices
+    prices = services.catalog.model(fields.model).prices.of(speakers=_asks_who_speaks(fields))
     if is_free(prices):
         return None
     most = None if fields.max_cost is None else int(Decimal(repr(fields.max_cost)) * MICRO)
@@ -38,6 +39,11 @@ def job_terms(
             param="max_cost",
         )
     return terms
+
+
+def _asks_who_speaks(fields: JobFields | SpeechJobFields) -> bool:
+    heard = isinstance(fields, JobFields) and fields.task == "transcription"
+    return heard and (fields.speakers is not None or fields.response_format == DIARIZED)
 
 
 def known_ms_of(fields: JobFields | SpeechJobFields, length: Estimate) -> int:

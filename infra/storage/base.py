@@ -181,8 +181,8 @@ class ObjectStore(Protocol):
         """Remove everything in these folders, what is still being written there included; several cost little more than one."""
         ...
 
-    def list(self, prefix: str) -> Iterator[StoredObject]:
-        """Every object in the folder `prefix` and below, by key."""
+    def list(self, prefix: str, after: str = "") -> Iterator[StoredObject]:
+        """Every object in the folder `prefix` and below, by key, from behind the key `after` on."""
         ...
 
     def upload_url(self, key: str, size: int, *, seconds: int, public_url: str) -> str:

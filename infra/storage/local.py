@@ -97,10 +97,10 @@ class LocalStorage:
                         shutil.rmtree(folder)
                 self.prune(folder.parent)
 
-    def list(self, prefix: str) -> Iterator[StoredObject]:
+    def list(self, prefix: str, after: str = "") -> Iterator[StoredObject]:
         folder = self._folder(prefix)
         with disk_errors():
-            for entry in _files_below(folder):
+            for entry in _files_below(folder, _within(check_folder(prefix), after)):
                 if entry.name.startswith("."):
                     continue
                 with suppress(FileNotFoundError):
@@ -223,15 +223,27 @@ def _sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def _files_below(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """Every file in the tree, in the order of keys as S3 lists them: a folder counts with its slash."""
+def _within(prefix: str, after: str) -> str:
+    """The key within the folder; one that sorts behind all of it comes behind every name there."""
+    if after.startswith(prefix):
+        return after.removeprefix(prefix)
+    return "" if after < prefix else "\U0010ffff"
+
+
+def _files_below(folder: Path, after: str = "") -> Iterator[os.DirEntry[str]]:
+    """Every file in the tree, in the order of keys as S3 lists them: a folder counts with its slash. Those that sort behind the
+    key `after`; folders whose keys all sort before it are not opened."""
+    head, slash, rest = after.partition("/")
     try:
         with os.scandir(folder) as entries:
             found = sorted(entries, key=lambda entry: entry.name + "/" * entry.is_dir(follow_symlinks=False))
     except (FileNotFoundError, NotADirectoryError):
         return
     for entry in found:
-        if entry.is_dir(follow_symlinks=False):
+        if not entry.is_dir(follow_symlinks=False):
+            if entry.name > after:
+                yield entry
+        elif entry.name + "/" == head + slash:
+            yield from _files_below(Path(entry.path), rest)
+        elif entry.name + "/" > after:
             yield from _files_below(Path(entry.path))
-        else:
-            yield entry

@@ -149,9 +149,9 @@ class S3Storage:
                     self._abort(upload)
             self._delete(found["Key"] for folder in folders for found in self._objects(folder))
 
-    def list(self, prefix: str) -> Iterator[StoredObject]:
+    def list(self, prefix: str, after: str = "") -> Iterator[StoredObject]:
         with typed_errors():
-            for found in self._objects(self._folder(prefix)):
+            for found in self._objects(self._folder(prefix), self._base + after if after else ""):
                 key = found["Key"].removeprefix(self._base)
                 yield StoredObject(key, found["Size"], found["LastModified"].timestamp())
 
@@ -222,8 +222,9 @@ class S3Storage:
                 if failed:
                     raise StorageUnavailable(f"Objects could not be deleted: {failed[0].get('Code')}")
 
-    def _objects(self, folder: str) -> Iterator[dict[str, Any]]:
-        for page in self._pages("list_objects_v2", Prefix=folder):
+    def _objects(self, folder: str, after: str = "") -> Iterator[dict[str, Any]]:
+        behind = {"StartAfter": after} if after else {}
+        for page in self._pages("list_objects_v2", Prefix=folder, **behind):
             yield from page.get("Contents", ())
 
     def _uploads(self, folder: str) -> Iterator[dict[str, Any]]:

@@ -27,6 +27,7 @@ from pipeline.audio.step_budget import StepBudget, TooManySteps, refusal
 from pipeline.errors import InputMissing, UnsupportedMedia
 
 SMALL = 8 * 2**20  # bytes
+_LEAST_FILLED = 1024  # bytes; fewer may fill up a block
 
 
 def opened(source: Path | bytes | Remote) -> OpenSource:
@@ -54,7 +55,8 @@ def _file(source: Path) -> int:
 class Recording:
     """One in an open file: what it is, and the byte at which it ends, 0 for the file's own end. `claim` is what it says of its
     length, where that is not all there. `edits` of each sound track, where they are for us to follow and not for ffmpeg. `unread`:
-    bytes behind it that are no sound, nor tags or padding. `broken`: the share of its bytes that are none of its frames. `absent`
+    bytes behind it that are no sound, nor tags or padding. `broken`: the share of its bytes that are none of its frames; `filled`:
+    some between its frames are so many of one value that they may have been frames. `absent`
     of each sound track, where its index tells of packets that are not there. `left_out`: broken bytes that ffmpeg may not
     see, or it would give up."""
 
@@ -64,6 +66,7 @@ class Recording:
     edits: tuple[tuple[Edit, ...], ...] = ()
     unread: int = 0
     broken: float = 0.0
+    filled: bool = False
     absent: tuple[tuple[Absent, ...], ...] = ()
     left_out: tuple[tuple[int, int], ...] = ()
 
@@ -98,7 +101,8 @@ def _recording(read: Read, link: Link, size: int, found: Found) -> Recording:
     broken = sum(stop - start for start, stop in damages) / (link.end - link.start)
     left_out = damages if found.container in (MP4, *LEFT_OUT) else ()
     left_out = link.tags if found.container is MP3 else left_out  # else a frame is lost behind each
-    recording = Recording(found, end, claim, unread=link.unread, broken=broken, left_out=left_out)
+    filled = any(_is_filled(read, *between) for between in link.tags)
+    recording = Recording(found, end, claim, unread=link.unread, broken=broken, filled=filled, left_out=left_out)
     if found.container is AVI and not (claim and claim.cut):
         return replace(recording, absent=absent_packets(read, found.start, link.end))
     if found.container is not MP4:
@@ -109,6 +113,11 @@ def _recording(read: Read, link: Link, size: int, found: Found) -> Recording:
         followed = replace(found, options={**found.options, "ignore_editlist": 1})
         return replace(recording, found=followed, edits=edits)
     return recording
+
+
+def _is_filled(read: Read, start: int, stop: int) -> bool:
+    """Whether they are padding, or what a disk gives for sound that it has lost: nobody can tell."""
+    return stop - start >= _LEAST_FILLED and len(set(read(start, _LEAST_FILLED))) == 1
 
 
 def _damages(read: Read, link: Link, found: Found) -> tuple[tuple[int, int], ...]:

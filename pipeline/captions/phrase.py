@@ -6,7 +6,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 
-from pipeline.captions.words import Timed, is_wide
+from pipeline.captions.words import Timed
+from pipeline.captions.words import columns as columns_of
 from pipeline.text.punctuation import CLOSING, SENTENCE_ENDS
 from pipeline.word_spacing import space_between
 
@@ -64,7 +65,7 @@ class Phrase:
         left, right, now = list[int](), list[int](), 0
         for space, word in zip(self.spaces, self.words, strict=True):
             left.append(now + len(space))
-            now = left[-1] + _width(word.text)
+            now = left[-1] + columns_of(word.text)
             right.append(now)
         return left, right
 
@@ -83,7 +84,3 @@ def _break_cost(words: Sequence[Timed], at: int) -> float:
     if text.endswith(_PHRASE_ENDS):
         return _PHRASE
     return _OPENER if words[at + 1].text.lower() in _OPENERS else _NO_BREAK
-
-
-def _width(text: str) -> int:
-    return len(text) if text.isascii() else sum(1 + is_wide(character) for character in text)

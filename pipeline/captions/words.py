@@ -90,6 +90,11 @@ def is_wide(character: str) -> bool:
     return not character.isascii() and unicodedata.east_asian_width(character) in _WITHOUT_SPACES
 
 
+def columns(text: str) -> int:
+    """How many columns it takes on one line."""
+    return len(text) if text.isascii() else sum(1 + is_wide(character) for character in text)
+
+
 def _tokens(text: str) -> list[str]:
     printable = "".join(" " if unicodedata.category(character) == "Cc" else character for character in text)
     return printable.split()

@@ -19,6 +19,7 @@ _NOBODY_DIARIZES = (
     "Nobody tells speakers apart here: `stenopool models install speakers` does it on this machine, and a route with "
     "`diarizes = true` is a provider that does."
 )
+_ALL = "`stenopool models install speakers` lets every one of them do it."
 _NAMED_IN_FULL = 12  # languages in a refusal; of more only as many, and how many there are
 
 
@@ -102,7 +103,7 @@ class Catalog:
         told = f"response_format '{response_format}' is not available from model '{model_id}' for {task}."
         others = [name for name in self.models if response_format in self.formats(name, task)]
         if response_format == DIARIZED:
-            here = f"Models here that tell speakers apart: {', '.join(others)}." if others else _NOBODY_DIARIZES
+            here = f"Models here that tell speakers apart: {', '.join(others)}. {_ALL}" if others else _NOBODY_DIARIZES
             raise UnsupportedValue(f"{told} {here}", param="response_format")
         raise UnsupportedValue(f"{told} Use one of: {', '.join(offered)}.", param="response_format")
 

@@ -31,15 +31,23 @@ class Route(Row):
 
 
 class Prices(Row):
-    """US dollars per unit of each dimension; None where the model is not priced by it."""
+    """US dollars per unit of each dimension; None where the model is not priced by it.
+
+    `speakers_minute`: of sound in which speakers are told apart here, on top of what hearing it costs.
+    """
 
     audio_minute: Decimal | None = None
     audio_hour: Decimal | None = None
+    speakers_minute: Decimal | None = None
     thousand_characters: Decimal | None = None
     million_text_tokens_in: Decimal | None = None
     million_audio_tokens_in: Decimal | None = None
     million_text_tokens_out: Decimal | None = None
     million_audio_tokens_out: Decimal | None = None
+
+    def of(self, *, speakers: bool) -> Prices:
+        """Those of work in which speakers are told apart, or are not."""
+        return self if speakers or not self.speakers_minute else self.model_copy(update={"speakers_minute": None})
 
 
 class Voice(Row):

@@ -20,6 +20,7 @@ from pipeline.transcript import SAMPLE_RATE
 WHOLE = Part()
 _SAMPLE_BYTES = 2
 Watch = Callable[[], None]  # called between two blocks; what it raises ends the decoding
+Tap = Callable[[int, bytes], None]  # sees all that is decoded: s16le samples, with the place of the first on the clock
 
 
 class Sound:
@@ -36,6 +37,7 @@ class Sound:
         max_seconds: float | None = None,
         watch: Watch | None = None,
         declared: RawSound | None = None,
+        tap: Tap | None = None,
     ) -> None:
         self.samples = self.made = 0
         self.facts: AudioFacts | None = None
@@ -43,6 +45,7 @@ class Sound:
         self._source, self._part, self._separate, self._track = source, part, separate, track
         self._most_channels = 1  # of the track that is being heard
         self._max_seconds, self._watch, self._declared = max_seconds, watch, declared
+        self._tap = tap
 
     def chunks(self, profile: CutProfile) -> Generator[Chunk, None, None]:
         """One track after the other, one channel after the other; their chunks are numbered through.
@@ -114,6 +117,8 @@ class Sound:
             self.made += len(piece[1]) // _SAMPLE_BYTES
             if self._watch:
                 self._watch()
+            if self._tap:
+                self._tap(*piece)
             yield piece
 
     def _note(self, decoding: Decoding, track: int | None, channel: int | None) -> None:

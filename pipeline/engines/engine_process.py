@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import mmap
 import os
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
+
+import psutil
 
 from pipeline.engines import wire
 from pipeline.engines.engine_protocol import EngineSpec
@@ -107,6 +107,6 @@ def _environ(ours: Mapping[str, str]) -> dict[str, str]:
 def _resident(pid: int) -> int:
     """Bytes of memory; 0 where this system does not tell."""
     try:
-        return int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[1]) * mmap.PAGESIZE
-    except OSError:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
         return 0

@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import onnxruntime
+from onnxruntime import InferenceSession as Session
 from onnxruntime.capi import onnxruntime_pybind11_state as failures
+
+__all__ = ["FAILURES", "Session", "session"]
 
 FAILURES = (
     failures.EPFail,
@@ -19,7 +22,7 @@ FAILURES = (
 )
 
 
-def session(model: Path, threads: int) -> onnxruntime.InferenceSession:
+def session(model: Path, threads: int) -> Session:
     """On the processor. Raises one of FAILURES."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -27,4 +30,4 @@ def session(model: Path, threads: int) -> onnxruntime.InferenceSession:
     options.add_session_config_entry(
         "session.intra_op.allow_spinning", "0"
     )  # waiting threads leave the processor to others
-    return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    return Session(str(model), options, providers=["CPUExecutionProvider"])

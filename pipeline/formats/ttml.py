@@ -42,7 +42,13 @@ class Ttml:
     def render(self, transcript: Transcript, options: RenderOptions) -> str:
         shown = labelled_cues(transcript, options)
         body = "".join(_paragraph(number, cue) for number, cue in enumerate(shown, start=1))
-        return _HEAD.format(language=quoteattr(transcript.language or "")) + body + _FOOT
+        return _HEAD.format(language=quoteattr(transcript.language or "")) + body + _FOOT + _note(options)
+
+
+def _note(options: RenderOptions) -> str:
+    """Which revision it is, where it is one."""
+    revision = options.extra.get("revision")
+    return "" if revision is None else f"<!-- revision {revision} -->\n"
 
 
 def _paragraph(number: int, cue: Cue) -> str:

@@ -18,7 +18,13 @@ class Vtt:
     def render(self, transcript: Transcript, options: RenderOptions) -> str:
         shown = cues(with_gaps(transcript), options, duration=transcript.duration)
         body = (f"{_clock(cue.start)} --> {_clock(cue.end)}\n{_voiced(cue)}\n\n" for cue in shown)
-        return "WEBVTT\n\n" + "".join(body)
+        return f"WEBVTT\n\n{_note(options)}" + "".join(body)
+
+
+def _note(options: RenderOptions) -> str:
+    """Which revision it is, where it is one."""
+    revision = options.extra.get("revision")
+    return "" if revision is None else f"NOTE revision {revision}\n\n"
 
 
 def _clock(ms: int) -> str:

@@ -1,30 +1,26 @@
 """Whose windows are whose: vectors of unit length into a centre for each speaker.
 
 Windows of one person are alike by some .4 to .8, depending on the microphone and the room, and by the mean of those of two persons
-little. So likenesses are measured by what two neighbouring windows of the recording have in common. Average linkage over sums is
-exact, so it works in blocks, then over the blocks' clusters: memory stays small, whatever the recording's length.
+little. So likenesses are measured by what two neighbouring windows of the recording have in common.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import count as counting
 
 import numpy as np
-from numpy.typing import NDArray
 
-Vectors = NDArray[np.float32]
-Sizes = NDArray[np.float64]
-Labels = NDArray[np.intp]
+from pipeline.speakers.linkage import Labels, Sizes, Vectors, grouped, summed
 
 _USUAL, _PRIOR, _MOST_ALIKE = 0.55, 8, 0.60  # likeness of neighbours, worth so many pairs; a studio is not the measure
-_SAME = 0.62  # of that likeness: clusters that are closer are one speaker
+_SAME = 0.65  # of that likeness: clusters that are closer are one speaker
 _SAME_IN_BLOCK = 0.75  # likewise within a block, which is small
 _RAISED = (0.62, 0.66, 0.70, 0.75, 0.80, 0.86, 0.92, 1.0, 1.1, 1.25)  # likewise, for who knows how many there are
-_ONE_VOICE = 0.60  # likeness of two centres of the same speaker
+_ONE_VOICE = 0.65  # likeness of two centres of the same speaker
+_LITTLE, _ROUGHLY_ONE = 8, 0.40  # of fewer windows a centre is a rough one, and so much alike is the same speaker
 _FEWEST, _SHARE = 4, 0.005  # windows that a speaker has at least, and of all windows
-_BLOCK, _AT_ONCE = 400, 1200  # vectors that are compared with one another
 _ROUNDS = 3
+_LOOKED_AT = 1000  # windows of a speaker at least, to see whether he is two
 
 
 def likeness(vectors: Vectors, places: Sequence[tuple[int, int]]) -> float:
@@ -46,90 +42,72 @@ def centres(vectors: Vectors, alike: float, count: int | None = None) -> Vectors
     return _counted(vectors, alike, count) if count else _found(vectors, alike)
 
 
-def _found(vectors: Vectors, alike: float) -> Vectors:
-    least = max(_FEWEST, round(_SHARE * len(vectors)))
-    labels = _grouped(vectors, _SAME * alike, _SAME_IN_BLOCK * alike)
+def _found(vectors: Vectors, alike: float, least: int | None = None) -> Vectors:
+    least = least or max(_FEWEST, round(_SHARE * len(vectors)))
+    labels = grouped(vectors, _SAME * alike, _SAME_IN_BLOCK * alike)
     for _ in range(_ROUNDS):
-        sums = _large(vectors, labels, least)
-        while len(sums) > 1 and (closest := _closest(_units(sums)))[0] > _ONE_VOICE:
-            sums = _together(sums, closest[1])
-        labels = _nearest(vectors, _units(sums))
-    return _units(_large(vectors, labels, least))
+        labels = _nearest(vectors, _units(_distinct(*_large(vectors, labels, least))))
+    return _units(_large(vectors, labels, least)[0])
+
+
+def _distinct(sums: Vectors, sizes: Sizes) -> Vectors:
+    """The sums of clusters, those that are one speaker's put together: what few windows say must be clearer."""
+    while len(sums) > 1:
+        alike = _units(sums) @ _units(sums).T
+        limits = np.where(np.minimum.outer(sizes, sizes) < _LITTLE, _ROUGHLY_ONE, _ONE_VOICE)
+        over = np.where(np.eye(len(sums), dtype=bool), -np.inf, alike - limits)
+        one, other = divmod(int(np.argmax(over)), len(sums))
+        if over[one, other] <= 0:
+            break
+        sums, sizes = (
+            _together(sums, (one, other)),
+            np.delete(sizes + (np.arange(len(sizes)) == one) * sizes[other], other),
+        )
+    return sums
 
 
 def _counted(vectors: Vectors, alike: float, count: int) -> Vectors:
-    """By the loosest measure that finds enough of them, else by the one that finds most."""
-    best = vectors.sum(axis=0, keepdims=True)
-    for limit in _RAISED:
-        labels = _grouped(vectors, limit * alike, max(limit, _SAME_IN_BLOCK) * alike)
-        sums = _large(vectors, labels, _FEWEST)
-        if len(sums) > len(best):
-            best = sums
-        if len(best) >= count:
-            break
-    while len(best) > count:
-        best = _together(best, _closest(_units(best))[1])
-    return _units(_sums(vectors, _nearest(vectors, _units(best)), len(best)))
+    """Where fewer are found, those of whom little is heard count, too; then clusters that are most like two are divided."""
+    units = _found(vectors, alike)
+    if len(units) < count:
+        units = _found(vectors, alike, _FEWEST)
+    sums = _around(vectors, units)
+    while len(sums) < count and len(divided := _divided(vectors, sums, alike)) > len(sums):
+        sums = _around(vectors, _units(divided))
+    while len(sums) > count:
+        sums = _together(sums, _closest(_units(sums))[1])
+    return _units(_around(vectors, _units(sums)))
 
 
-def _grouped(vectors: Vectors, limit: float, in_block: float) -> Labels:
-    """A cluster's number for each vector; below 0 for those that are left out."""
-    labels = np.arange(len(vectors))
-    sums, sizes = vectors, np.ones(len(vectors))
-    while len(sums) > _BLOCK:
-        before = len(sums)
-        blocks = [slice(at, at + _BLOCK) for at in range(0, before, _BLOCK)]
-        merged = np.concatenate([block.start + _linked(sums[block], sizes[block], in_block) for block in blocks])
-        labels, sums, sizes = _renumbered(labels, merged, sums, sizes)
-        if len(sums) > before * 9 // 10:
-            break
-    if len(sums) > _AT_ONCE:
-        largest = np.sort(np.argsort(-sizes, kind="stable")[:_AT_ONCE])
-        numbers = np.full(len(sums), -1)
-        numbers[largest] = np.arange(len(largest))
-        labels, sums, sizes = np.where(labels < 0, -1, numbers[labels]), sums[largest], sizes[largest]
-    merged = _linked(sums, sizes, limit)
-    return np.where(labels < 0, -1, merged[labels])
+def _divided(vectors: Vectors, sums: Vectors, alike: float) -> Vectors:
+    """With the first cluster that falls apart as the limit is raised in its parts; the same where none does."""
+    labels = _nearest(vectors, _units(sums))
+    for least in range(_FEWEST, 0, -1):
+        for limit in _RAISED:
+            for at in range(len(sums)):
+                mine = vectors[labels == at]
+                mine = mine[:: max(1, len(mine) // _LOOKED_AT)]
+                if len(mine) < 2 * least:
+                    continue
+                parts, _ = _large(mine, grouped(mine, limit * alike, max(limit, _SAME_IN_BLOCK) * alike), least)
+                if len(parts) > 1:
+                    return np.concatenate((np.delete(sums, at, axis=0), parts))
+    return sums
 
 
-def _renumbered(labels: Labels, merged: Labels, sums: Vectors, sizes: Sizes) -> tuple[Labels, Vectors, Sizes]:
-    names, numbers = np.unique(merged, return_inverse=True)
-    return numbers[labels], _sums(sums, numbers, len(names)), np.bincount(numbers, sizes).astype(np.float64)
+def _around(vectors: Vectors, units: Vectors) -> Vectors:
+    """The sums of the vectors that are nearest to each; itself, where none is."""
+    labels = _nearest(vectors, units)
+    sums = summed(vectors, labels, len(units))
+    return np.where(np.bincount(labels, minlength=len(units))[:, None] > 0, sums, units)
 
 
-def _linked(vectors: Vectors, counts: Sizes, limit: float) -> Labels:
-    """Average linkage: the two clusters with the highest mean likeness become one, until none is above the limit."""
-    sums, sizes, labels = vectors.astype(np.float64), counts.copy(), np.arange(len(vectors))
-    alike = sums @ sums.T / np.outer(sizes, sizes)
-    np.fill_diagonal(alike, -np.inf)
-    gone = np.zeros(len(sums), bool)
-    for _ in counting():
-        one, other = divmod(int(np.argmax(alike)), len(sums)) if len(sums) else (0, 0)
-        if one == other or alike[one, other] < limit:
-            return labels
-        sums[one] += sums[other]
-        sizes[one] += sizes[other]
-        gone[other] = True
-        labels[labels == other] = one
-        row = np.where(gone, -np.inf, sums @ sums[one] / (sizes * sizes[one]))
-        row[one] = -np.inf
-        alike[one, :] = alike[:, one] = row
-        alike[other, :] = alike[:, other] = -np.inf
-    raise AssertionError("unreachable: each round leaves one cluster less")
-
-
-def _large(vectors: Vectors, labels: Labels, least: int) -> Vectors:
-    """The sums of the clusters that are large enough; of the largest one, where none is."""
+def _large(vectors: Vectors, labels: Labels, least: int) -> tuple[Vectors, Sizes]:
+    """The sums of the clusters that are large enough, and their sizes; of the largest one, where none is."""
     names, numbers, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     kept = np.flatnonzero((sizes >= least) & (names >= 0))
     kept = kept if len(kept) else np.argmax(np.where(names >= 0, sizes, -1), keepdims=True)
-    return _sums(vectors, numbers, len(names))[kept]
-
-
-def _sums(vectors: Vectors, labels: Labels, count: int) -> Vectors:
-    sums = np.zeros((count, vectors.shape[1]), np.float32)
-    np.add.at(sums, labels, vectors)
-    return sums
+    return summed(vectors, numbers, len(names))[kept], sizes[kept].astype(np.float64)
 
 
 def _closest(units: Vectors) -> tuple[float, tuple[int, int]]:

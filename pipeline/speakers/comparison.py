@@ -17,12 +17,15 @@ def compared(windows: Mapping[str, Any], stretches: bytes, count: int | None, kn
     of the sample among `known` that is his, or -1.
 
     Of the windows there are `places`, `vectors`, a row for each place, and which of them are `mixed`: those say nothing of who
-    there is. Places and stretches are pairs of samples as int64, vectors are float16.
+    there is. Those of two chunks may overlap at their seam. Places and stretches are pairs of samples as int64,
+    vectors are float16.
     """
-    where = _pairs(windows["places"])
+    given = _pairs(windows["places"])
+    order = sorted(range(len(given)), key=given.__getitem__)
+    where = [given[at] for at in order]
     voices = np.frombuffer(windows["vectors"], "<f2").astype(np.float32)
-    voices = voices.reshape(len(where), -1) if where else np.zeros((0, 1), np.float32)
-    clean = np.setdiff1d(np.arange(len(where)), np.asarray(windows["mixed"], np.intp))
+    voices = voices.reshape(len(where), -1)[order] if where else np.zeros((0, 1), np.float32)
+    clean = np.flatnonzero(~np.isin(order, np.asarray(windows["mixed"], np.intp)))
     clean = clean if len(clean) else np.arange(len(where))
     alike = likeness(voices[clean], [where[at] for at in clean])
     speakers = centres(voices[clean], alike, count)

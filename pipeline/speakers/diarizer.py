@@ -102,6 +102,10 @@ class Diarizer:
         )
         return Course(tuple(_turns(answer)), tuple(answer["names"]))
 
+    def warm(self) -> bool:
+        """Have the model loaded; whether its second network is there, too. Raises as `voiceprints`."""
+        return bool(self._engine.call("warm", timeout=_TIMEOUT_S))
+
     def close(self) -> None:
         """Let go of the engine."""
         self._engine.close()

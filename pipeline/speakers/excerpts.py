@@ -30,9 +30,12 @@ class Excerpt(NamedTuple):
 
 def stretches_of(span: Span) -> list[Stretch]:
     """Where somebody speaks in what the chunk owns and a provider has heard, none of it across a hole of the recording."""
-    first, last = max(span.own_start, span.audio_start), min(span.own_end, span.audio_end)
-    inside = ((max(start, first), min(end, last)) for start, end in span.speech_map)
-    return [whole for start, end in inside if start < end for whole in _around_holes(span, start, end)]
+    return _inside(span, max(span.own_start, span.audio_start), min(span.own_end, span.audio_end))
+
+
+def _inside(span: Span, first: int, last: int) -> list[Stretch]:
+    clipped = ((max(start, first), min(end, last)) for start, end in span.speech_map)
+    return [whole for start, end in clipped if start < end for whole in _around_holes(span, start, end)]
 
 
 def _around_holes(span: Span, start: int, end: int) -> Iterator[Stretch]:
@@ -58,8 +61,8 @@ def windows(stretch: Stretch) -> list[Stretch]:
 
 
 def excerpts(pcm: bytes, span: Span) -> Iterator[Excerpt]:
-    """All windows of a chunk with their sound, in order."""
-    for stretch in stretches_of(span):
+    """All windows of a chunk with their sound, in order; beyond a forced seam as well, so that it is in the middle of some."""
+    for stretch in _inside(span, span.audio_start, span.audio_end):
         places = windows(stretch)
         for at in range(0, len(places), _TOGETHER):
             some = tuple(places[at : at + _TOGETHER])

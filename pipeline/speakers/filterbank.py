@@ -49,5 +49,12 @@ def _mel() -> Floats:
     return np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
 
 
+@cache
+def filter_hertz() -> tuple[float, ...]:
+    """The middle of each filter."""
+    edges = np.linspace(_mels(_LOWEST), _mels(SAMPLE_RATE / 2), FILTERS + 2)
+    return tuple((700 * np.expm1(edges[1:-1] / 1127)).tolist())
+
+
 def _mels(hertz: NDArray[np.float64] | float) -> NDArray[np.float64]:
     return np.asarray(1127 * np.log1p(np.asarray(hertz) / 700))

@@ -6,19 +6,21 @@ import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import count as counting
+from itertools import filterfalse
 
 from pipeline.cut.cutter import Span
 from pipeline.errors import InvalidRequest, ProviderError, SpeakersUnknown
 from pipeline.options import TranscriptionOptions
 from pipeline.speakers.diarizer import Course, Diarizer
 from pipeline.speakers.excerpts import joined, stretches_of
-from pipeline.speakers.folder import INSTALL
 from pipeline.speakers.reference_samples import samples
 from pipeline.speakers.word_speakers import Spoken, Timeline, given
 from pipeline.stitch.channels import Place
 from pipeline.text.speaker_labels import is_of_a_part
 from pipeline.text.speaker_turns import label
 from pipeline.transcript import Caution, Segment, SpeakersFound, Transcript, Voiceprints
+from pipeline.weights.voices import INSTALL
 
 CAUTIONS = UNKNOWN, NOT_HEARD = "speakers_unknown", "speaker_not_heard"
 _FAILED = (
@@ -147,7 +149,8 @@ class _Labels:
             named = {voice: names[at] for voice in here if (at := _sample(courses[place], voice[1])) >= 0}
             unnamed = [voice for voice in here if voice not in named]
             self._called |= named
-            self._called |= {voice: _of_place(place, letters(at), len(here)) for at, voice in enumerate(unnamed)}
+            free = filterfalse(names.__contains__, map(letters, counting()))  # somebody may be called A
+            self._called |= {voice: _of_place(place, next(free), len(here)) for voice in unnamed}
 
     def of(self, voice: Voice) -> str | None:
         """None for the only voice of a channel that is heard by itself: the channel says who it is."""

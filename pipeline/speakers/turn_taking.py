@@ -31,6 +31,8 @@ def turns(places: Sequence[Stretch], likeness: Scores, stretches: Sequence[Stret
     """In order. `likeness`: a row for each window, a column for each speaker. Stretches without any window are left out."""
     at = 0
     for start, end in stretches:
+        while at < len(places) and places[at][1] <= start:
+            at += 1
         first = at
         while at < len(places) and places[at][0] < end:
             at += 1
@@ -54,11 +56,11 @@ def _frames(stretch: Stretch, places: Sequence[Stretch], likeness: Scores) -> Sc
     count = max(1, -(-(stretch[1] - stretch[0]) // FRAME))
     sums, weights = np.zeros((count, likeness.shape[1])), np.zeros((count, 1))
     for (start, end), row in zip(places, likeness, strict=True):
-        first, last = (start - stretch[0]) // FRAME, min(count, -(-(end - stretch[0]) // FRAME))
-        middle = np.arange(first, last) + 0.5 - (first + last) / 2
-        near = (1.0 - 2 * np.abs(middle) / (last - first) + 1e-3)[:, None]
-        sums[first:last] += near * row
-        weights[first:last] += near
+        first, last = (start - stretch[0]) // FRAME, -(-(end - stretch[0]) // FRAME)
+        inside = np.arange(max(0, first), min(count, last))
+        near = (1.0 - 2 * np.abs(inside + 0.5 - (first + last) / 2) / (last - first) + 1e-3)[:, None]
+        sums[inside] += near * row
+        weights[inside] += near
     known = np.flatnonzero(weights[:, 0])
     nearest = known[np.clip(np.searchsorted(known, np.arange(count)), 0, len(known) - 1)]
     return np.asarray((sums / np.maximum(weights, 1e-9))[nearest])

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.engines.onnx_session import FAILURES, session
+from pipeline.engines.onnx_session import FAILURES, Session, session
 from pipeline.errors import ProviderRefused, ProviderUnavailable
+from pipeline.speakers.channel_offset import without_channel
 from pipeline.speakers.comparison import compared
 from pipeline.speakers.excerpts import LONG
 from pipeline.speakers.filterbank import filterbanks
-from pipeline.speakers.folder import INSTALL, MODEL, SEGMENTS
 from pipeline.speakers.mixed_voices import classes_of
+from pipeline.weights.voices import INSTALL, MODEL, SEGMENTS
 
 _BATCH = 8  # windows at once: more are not quicker, and take memory
 _LOG = logging.getLogger(__name__)
@@ -28,32 +29,30 @@ class VoiceReader:
     def __init__(self, folder: str, threads: int) -> None:
         try:
             self._session = session(Path(folder) / MODEL, threads)
-            second = Path(folder) / SEGMENTS
-            self._segments = session(second, threads) if second.exists() else None
         except FAILURES as error:
             _LOG.warning("the voices' model cannot be loaded", exc_info=error)
             told = f"The voices' model cannot be loaded: `stenopool models verify`, then `{INSTALL}`"
             raise ProviderRefused(told, provider="speakers") from None
+        self._segments = _second(Path(folder) / SEGMENTS, threads)
 
-    def warm(self) -> None:
-        """It is, once it is made."""
+    def warm(self) -> bool:
+        """It is, once it is made. Whether the second network is there, too."""
+        return self._segments is not None
 
     def measure(self, pieces: Sequence[Mapping[str, Any]]) -> list[bytes]:
         """For each piece, a vector of each of its `windows`, which are [first, last) in its `pcm`. Raises ProviderUnavailable."""
         return [self._vectors(piece["pcm"], piece["windows"]).astype("<f2").tobytes() for piece in pieces]
 
     def segment(self, sounds: Sequence[bytes]) -> list[bytes]:
-        """For each 10 s of sound the classes of its frames (pipeline.speakers.mixed_voices); nothing without the second network.
-
-        Raises ProviderUnavailable.
-        """
+        """For each 10 s of sound the classes of its frames (pipeline.speakers.mixed_voices); nothing without the second network."""
         if self._segments is None:
             return [b"" for _ in sounds]
         heard = [np.frombuffer(sound, "<i2").astype(np.float32) / np.float32(32768) for sound in sounds]
         try:
             return [classes_of(self._segments.run(None, {"sound": one[None, None]})[0][0]) for one in heard]
         except FAILURES as error:
-            raise self._failed(error) from None
+            _LOG.warning("the second network failed; voices are told apart without it", exc_info=error)
+            return [b"" for _ in sounds]
 
     def compare(self, *given: Any) -> dict[str, Any]:
         """As `compared`."""
@@ -64,18 +63,26 @@ class VoiceReader:
         return ProviderUnavailable("The voices' model failed at this sound", provider="speakers")
 
     def _vectors(self, pcm: bytes, windows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        features = np.stack([_features(pcm[2 * first : 2 * last]) for first, last in windows])
+        frames = np.stack([_frames(pcm[2 * first : 2 * last]) for first, last in windows])
+        features = np.asarray(frames - frames.mean(axis=1, keepdims=True), np.float32)
         batches = [features[at : at + _BATCH] for at in range(0, len(features), _BATCH)]
         try:
             found = np.concatenate([self._session.run(None, {"features": batch})[0] for batch in batches])
         except FAILURES as error:
             raise self._failed(error) from None
         lengths = np.linalg.norm(found, axis=1, keepdims=True)
-        return np.asarray(found / np.maximum(lengths, 1e-6), np.float32)
+        return without_channel(found / np.maximum(lengths, 1e-6), frames)
 
 
-def _features(pcm: bytes) -> NDArray[np.float32]:
+def _second(model: Path, threads: int) -> Session | None:
+    """An improvement: what is wrong with it is no reason to tell nobody apart."""
+    try:
+        return session(model, threads) if model.exists() else None
+    except FAILURES as error:
+        _LOG.warning("the second network cannot be loaded; voices are told apart without it", exc_info=error)
+        return None
+
+
+def _frames(pcm: bytes) -> NDArray[np.float32]:
     """Of one window; a shorter one is repeated until it is as long as one is."""
-    whole = (pcm * -(-2 * LONG // len(pcm)))[: 2 * LONG]
-    frames = filterbanks(whole)
-    return np.asarray(frames - frames.mean(axis=0), np.float32)
+    return filterbanks((pcm * -(-2 * LONG // len(pcm)))[: 2 * LONG])

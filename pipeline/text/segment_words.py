@@ -54,7 +54,11 @@ class SegmentWords:
     def _places(self) -> list[tuple[int, int]]:
         """Where each word stands in the text: asked for only where the segment is divided, unless it has no words of its own."""
         words = self._segment.words
-        return _found(self._segment.text, [word.text for word in words]) if words else word_places(self._segment.text)
+        return (
+            found_places(self._segment.text, [word.text for word in words])
+            if words
+            else word_places(self._segment.text)
+        )
 
     def phrases(self) -> list[Segment]:
         """One segment for each sentence, several for a long one."""
@@ -159,7 +163,7 @@ def punctuated(segment: Segment, mark: str) -> Segment:
     return replace(segment, text=(segment.text.rstrip(_MARKS) or segment.text) + mark, words=words)
 
 
-def _found(text: str, words: Sequence[str]) -> list[tuple[int, int]]:
+def found_places(text: str, words: Sequence[str]) -> list[tuple[int, int]]:
     """Where the words stand in the text, one after the other; nothing when they do not all stand there."""
     places, position, folded = [], 0, text.lower()
     for word in words:

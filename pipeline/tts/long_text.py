@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from pipeline.audio.encode import encode
+from pipeline.audio.playback.peaks import Peaks
 from pipeline.transcript import Segment, Transcript, Word
 from pipeline.tts.passage import SAMPLE_RATE, Recital
 
@@ -21,6 +22,7 @@ class Reading:
     def __init__(self) -> None:
         self.samples = 0
         self.model_used = ""
+        self.peaks = Peaks(SAMPLE_RATE)
         self._sentences: list[Segment] = []
 
     @property
@@ -42,6 +44,7 @@ class Reading:
         for recital in recitals:
             at = self.duration
             self._sentences += (_later(sentence, at) for sentence in recital.sentences)
+            self.peaks.add(self.samples, recital.pcm)
             self.samples += recital.samples
             self.model_used = self.model_used or recital.model_used
             yield from (recital.pcm[start : start + _BLOCK] for start in range(0, len(recital.pcm), _BLOCK))

@@ -34,7 +34,8 @@ class File(Row):
     """One file of a model, as engines want to find it.
 
     `parts` are the pieces to be joined, in order, each as `package/path inside it`; without them it is published as it is. With an
-    `original` the pieces joined are that one, and this file is made of it.
+    `original` the pieces joined are that one, and this file is made of it. What is not `needed` makes the model better: with it
+    gone or cut off the model still serves.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
@@ -42,6 +43,7 @@ class File(Row):
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     parts: tuple[str, ...] = ()
     original: Original | None = None
+    needed: bool = True
 
 
 class Package(Row):
@@ -65,6 +67,11 @@ class Source(Row):
     repository: str = ""
     revision: str = ""
     files: tuple[File, ...] = Field(min_length=1)
+
+    @property
+    def needed(self) -> tuple[File, ...]:
+        """The files without which the model does not serve."""
+        return tuple(file for file in self.files if file.needed)
 
     @property
     def size(self) -> int:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from pipeline.weights.description import Source, Weights
+from pipeline.weights.description import File, Source, Weights
 
 SPEAKERS = "speakers"
 BLOCK = 1 << 20  # bytes read at a time
@@ -24,7 +24,7 @@ class WeightsFolder:
         return self.root / name
 
     def installed(self, name: str) -> Path | None:
-        """Its folder, if all its files are there in their full length; what is in them, `damage` tells."""
+        """Its folder, if all files that it needs are there in their full length; what is in them, `damage` tells."""
         return self.path(name) if self._source(name) else None
 
     @property
@@ -37,7 +37,7 @@ class WeightsFolder:
     def cut_short(self) -> dict[str, str]:
         """By name, what is missing of those whose folder is there and which can not serve for it, in words."""
         there = [name for name in self.described if self.path(name).is_dir() and not self.installed(name)]
-        return {name: _missing(self.path(name), self.described[name].sources[0]) for name in there}
+        return {name: _missing(self.path(name), self.described[name].sources[0].needed) for name in there}
 
     @property
     def speakers(self) -> Path | None:
@@ -47,7 +47,7 @@ class WeightsFolder:
     def damage(self, name: str) -> str:
         """What is wrong with the files that are there, in words; nothing where each has the content that was promised."""
         source, folder = self._source(name) or self.described[name].sources[0], self.path(name)
-        if missing := _missing(folder, source):
+        if missing := _missing(folder, source.files):
             return missing
         changed = (file.name for file in source.files if _sha256(folder / file.name) != file.sha256)
         return next((f"{name} is not what was published: its SHA-256 differs" for name in changed), "")
@@ -55,11 +55,11 @@ class WeightsFolder:
     def _source(self, name: str) -> Source | None:
         """Whose files these are, by their sizes."""
         folder = self.path(name)
-        return next((source for source in self.described[name].sources if not _missing(folder, source)), None)
+        return next((source for source in self.described[name].sources if not _missing(folder, source.needed)), None)
 
 
-def _missing(folder: Path, source: Source) -> str:
-    for file in source.files:
+def _missing(folder: Path, files: Iterable[File]) -> str:
+    for file in files:
         try:
             size = (folder / file.name).stat().st_size
         except OSError:

@@ -1,26 +1,35 @@
 """Who said what with nothing configured: at the synchronous endpoint, in jobs of any cut, in streams and captions."""
 
 import base64
+import contextlib
+import importlib
 import io
+import itertools
 import json
 import shutil
 import wave
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import jsonschema
+import numpy as np
 import pytest
 import srt
+from openai.types.audio import TranscriptionDiarized, TranscriptionTextSegmentEvent
+from sqlalchemy import update
+from sqlmodel import col
 
+from infra.database.tables import Chunk, Job
 from infra.settings import Settings
 from infra.wiring import Services, build
 from pipeline.oracle.speech import say
 from pipeline.oracle.words import VOCABULARY
-from pipeline.speakers.folder import INSTALL
+from pipeline.weights.voices import INSTALL
 from tests.api import openai_schemas as schemas
 from tests.api.conftest import JOBS, House, house_over
 from tests.support import tiny_voices
+from workers.deletions import erase
 
 pytestmark = pytest.mark.processes
 
@@ -35,9 +44,15 @@ min_s = 4.0
 [models.gpt-4o-transcribe-diarize]
 routes = [{{ provider = "oracle", model = "oracle" }}]
 prices = {{ audio_minute = "0.006" }}
+
+[models.dear]
+tasks = ["transcription", "translation"]
+routes = [{{ provider = "oracle", model = "oracle" }}]
+prices = {{ audio_minute = "0.006", speakers_minute = "0.003" }}
 """
 MODEL = "gpt-4o-transcribe-diarize"
 TURNS = (0, 1, 0, 1, 0)
+LONGEST = (240.0, 7.0, 11.3)  # seconds of a chunk
 
 
 def talk(turns: tuple[int, ...] = TURNS) -> tuple[bytes, list[tuple[str, int]]]:
@@ -51,10 +66,10 @@ def talk(turns: tuple[int, ...] = TURNS) -> tuple[bytes, list[tuple[str, int]]]:
     return as_wav(sound), said
 
 
-def as_wav(pcm: bytes) -> bytes:
+def as_wav(pcm: bytes, channels: int = 1) -> bytes:
     held = io.BytesIO()
     with wave.open(held, "wb") as file:
-        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.setparams((channels, 2, 16_000, 0, "NONE", ""))
         file.writeframes(pcm)
     return held.getvalue()
 
@@ -74,7 +89,7 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[float, Hous
     with pytest.MonkeyPatch.context() as patch:
         opened = {}
         built = list[Any]()
-        for longest in (240.0, 7.0):
+        for longest in LONGEST:
             home = tmp_path_factory.mktemp("home")
             folder = tiny_voices.build(home / "models" / tiny_voices.NAME)
             described = {tiny_voices.NAME: tiny_voices.weights(folder)}
@@ -89,7 +104,7 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[float, Hous
             services.close()
 
 
-@pytest.fixture(params=[240.0, 7.0], ids=["whole", "cut"])
+@pytest.fixture(params=LONGEST, ids=["whole", "cut", "odd"])
 def speaking(request: pytest.FixtureRequest, homes: dict[float, House]) -> House:
     return homes[request.param]
 
@@ -157,9 +172,31 @@ def test_a_stream_tells_the_text_at_once_and_the_speakers_as_the_document_does(s
     events = [json.loads(line.removeprefix("data: ")) for line in answer.text.splitlines() if line.startswith("data: ")]
     deltas = [one["delta"] for one in events if one["type"] == "transcript.text.delta"]
     segments = [one for one in events if one["type"] == "transcript.text.segment"]
+    assert all(TranscriptionTextSegmentEvent.model_validate(one, strict=True) for one in segments)
     assert events[-1]["type"] == "transcript.text.done" and events[-1]["text"] == "".join(deltas)
     document = hear(speaking, response_format="diarized_json").json()["segments"]
-    assert [{**one} for one in segments] == document
+    assert segments == document
+
+
+def test_of_a_part_only_what_lies_in_it(speaking: House) -> None:
+    """The second voice is the first one there."""
+    begin = (len(talk(TURNS[:1])[0]) - 44) / 32_000
+    job = done(speaking, speakers="auto", range=f"{begin}-")
+    told = labelled(speaking.get(f"{JOBS}/{job['id']}/segments").json()["data"])
+    assert told == [(word, "BA"[who]) for word, who in SAID[13:]]
+    assert job["quality"]["speakers"]["found"] == 2
+
+
+def test_within_each_channel(speaking: House) -> None:
+    """One in which a single voice speaks says by itself who that is."""
+    left, right = (np.frombuffer(talk(turns)[0][44:], "<i2") for turns in ((0, 1, 0), (1, 1, 1)))
+    both = np.zeros((max(len(left), len(right)), 2), "<i2")
+    both[: len(left), 0], both[: len(right), 1] = left, right
+    body = hear(speaking, sound=as_wav(both.tobytes(), 2), response_format="diarized_json", channels="separate").json()
+    assert {one["speaker"] for one in body["segments"]} == {"channel_0:A", "channel_0:B", "channel_1"}
+    mine = [(word, who) for word, who in labelled(body["segments"]) if who != "channel_1"]
+    assert mine == [(word, f"channel_0:{'AB'[who]}") for word, who in talk((0, 1, 0))[1]]
+    assert body["quality"]["speakers"]["found"] == 3
 
 
 def test_a_number_is_kept_and_one_is_one(speaking: House) -> None:
@@ -192,6 +229,89 @@ def test_a_translation_does_not_say_who_speaks(house: House) -> None:
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "speakers")
     answer = hear(house, JOBS, speakers="auto", model="oracle", task="translation")
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "speakers")
+
+
+def test_a_worker_that_dies_changes_no_label(speaking: House) -> None:
+    """In the middle of a chunk, and again when all are compared: what was measured by then is not measured again."""
+    undisturbed = speaking.get(f"{JOBS}/{done(speaking, speakers='auto')['id']}/segments").json()["data"]
+    job_id = speaking.submit(SOUND, model=MODEL, speakers="auto")["id"]
+    with pytest.MonkeyPatch.context() as patch:
+        for place in ("workers.steps.transcribe.stored", "workers.steps.finish.labelled"):
+            patch.setattr(place, dies_once(place))
+        while speaking.get(f"{JOBS}/{job_id}").json()["status"] != "completed":
+            with contextlib.suppress(Died):
+                speaking.work()
+            bury(speaking)
+    assert speaking.get(f"{JOBS}/{job_id}/segments").json()["data"] == undisturbed
+
+
+class Died(BaseException):
+    """As a process does: nothing is put in order behind it."""
+
+
+def dies_once(place: str) -> Callable[..., Any]:
+    """The function at this place; whoever calls it first never gets an answer."""
+    module, _, name = place.rpartition(".")
+    real, calls = getattr(importlib.import_module(module), name), itertools.count()
+
+    def call(*given: Any, **named: Any) -> Any:
+        if not next(calls):
+            raise Died
+        return real(*given, **named)
+
+    return call
+
+
+def bury(house: House) -> None:
+    """The leases of the dead end, and the sweep gives back what they held."""
+    with house.services.database.write() as session:
+        for table in (Job, Chunk):
+            session.execute(update(table).where(col(table.lease_until).is_not(None)).values(lease_until=1.0))
+    house.services.jobs.rescue()
+
+
+def test_telling_them_apart_costs_what_its_price_says_and_nothing_where_it_has_none(speaking: House) -> None:
+    def cost(**fields: Any) -> float:
+        return float(hear(speaking, **fields).headers["x-perf-cost-usd"])
+
+    seconds = len(SOUND[44:]) / 32_000
+    assert cost() == cost(speakers="auto")
+    plain = cost(model="dear")
+    assert plain == pytest.approx(seconds * 0.006 / 60, abs=1e-6)
+    told = cost(model="dear", speakers="auto")
+    assert told == pytest.approx(seconds * 0.009 / 60, abs=1e-6)
+    assert cost(model="dear", response_format="diarized_json") == told
+    assert done(speaking, model="dear", speakers="auto")["cost"]["captured"] == told
+    assert done(speaking, model="dear")["cost"]["captured"] == plain
+    (receipt,) = speaking.get(done(speaking, model="dear", speakers="auto")["receipt_url"]).json()["data"]
+    assert receipt["prices"] == {"audio_minute": "0.006", "speakers_minute": "0.003"}
+
+    def estimate(**fields: Any) -> Any:
+        return speaking.post("/v1/audio/estimates", json={"model": "dear", "duration_seconds": 60, **fields}).json()
+
+    assert estimate()["cost"]["estimated"] == estimate(task="translation")["cost"]["estimated"] == 0.006
+    assert estimate(speakers="auto")["cost"]["estimated"] == 0.009
+    assert estimate(speakers="auto")["work"]["seconds"] > 0
+
+
+def test_samples_of_voices_do_not_outlive_the_work(speaking: House) -> None:
+    sample = as_wav(say(list(VOCABULARY[40:46]), hum_hz=PITCHES[1]))
+    named = {
+        "known_speaker_names[]": "Bob",
+        "known_speaker_references[]": "data:audio/wav;base64," + base64.b64encode(sample).decode(),
+    }
+    job = done(speaking, response_format="diarized_json", **named)
+    assert job["request"]["known_speaker_references"] == ["data:audio/wav;base64,…"]
+    while erase(speaking.services):
+        pass
+    assert not [key for key in speaking.stored() if job["id"] in key and key.endswith("request.json")]
+    assert speaking.get(f"{JOBS}/{job['id']}/segments").json()["data"][1]["speaker"] == "Bob"
+
+
+def test_the_sdk_finds_what_it_knows(speaking: House) -> None:
+    body = hear(speaking, response_format="diarized_json").json()
+    told = TranscriptionDiarized.model_validate(body, strict=True)
+    assert [one.speaker for one in told.segments] == [one["speaker"] for one in body["segments"]]
 
 
 def test_voices_go_with_the_job(speaking: House) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import socket
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ from cli import exits
 from cli.doctor import _encryption as look_at_encryption
 from cli.doctor import _redis as look_at_redis
 from cli.doctor import _secrets as look_at_secrets
+from cli.doctor import _speakers as look_at_speakers
 from infra.database.session import Database
 from infra.database.tables import Account, Job
 from infra.embedded_redis import PrivateRedis
@@ -24,7 +26,9 @@ from infra.jobs.store import JobStore, Lease, NewJob
 from infra.settings import Settings
 from pipeline.errors import ProviderRefused, StorageUnavailable
 from pipeline.lifecycle import Dependency
+from pipeline.weights.voices import INSTALL, MODEL, SEGMENTS
 from tests.cli.conftest import Ran, Run
+from tests.support import tiny_voices
 
 pytestmark = pytest.mark.processes
 
@@ -99,6 +103,7 @@ def test_everything_broken_is_found_at_once(run: Run, monkeypatch: pytest.Monkey
         "shutdowns",
         "prices",
         "engines",
+        "speakers",
         "workers",
     }
 
@@ -149,6 +154,22 @@ def test_where_secrets_come_from_is_told_and_never_what_they_are(
     monkeypatch.setenv("STENOPOOL_KEY_PEPPER", "another secret")
     told = look_at_secrets(Settings.from_env(os.environ)).detail
     assert told == "by file: STENOPOOL_ADMIN_KEY; in the environment: STENOPOOL_KEY_PEPPER"
+
+
+def test_whether_speakers_are_told_apart_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, models=tmp_path / "models")
+    assert (look_at_speakers(settings).state, INSTALL in look_at_speakers(settings).advice) == ("ok", True)
+    assert not look_at_speakers(settings.model_copy(update={"embedded_engines": "off"})).advice
+    folder = tiny_voices.build(tmp_path / "models" / tiny_voices.NAME)
+    described = {tiny_voices.NAME: tiny_voices.weights(folder)}
+    monkeypatch.setattr("infra.settings.shipped_weights", described.copy)
+    second = folder / SEGMENTS
+    shutil.copy(folder / MODEL, second)
+    assert look_at_speakers(settings).state == "ok"
+    second.write_bytes(b"no graph")
+    assert (look_at_speakers(settings).state, INSTALL in look_at_speakers(settings).advice) == ("warning", True)
+    (folder / MODEL).write_bytes(bytes((folder / MODEL).stat().st_size))
+    assert (look_at_speakers(settings).state, INSTALL in look_at_speakers(settings).advice) == ("broken", True)
 
 
 def test_a_taken_port_is_a_warning(run: Run) -> None:

@@ -215,6 +215,10 @@ def test_listing_is_by_folder_and_in_order(store: ObjectStore) -> None:
     assert keys(store) == sorted(names)
     assert keys(store, "t/a") == keys(store, "t/a/") == ["t/a/1", "t/a/b/2"]
     assert keys(store, "t/a/1") == keys(store, "nothing") == []
+    for after in ["", "a", "t/a", "t/a-b", "t/a.x", "t/a/", "t/a/1", "t/a/b", "t/a/b/2", "t/a/z", "t/zz", "u", "z"]:
+        for folder in ("", "t", "t/a", "t/a/b"):
+            behind = [found.key for found in store.list(folder, after)]
+            assert behind == [name for name in keys(store, folder) if name > after], (folder, after)
     [found] = store.list("t/ab")
     assert (found.key, found.size) == ("t/ab/3", 6)
     assert abs(found.modified - before) < 3600

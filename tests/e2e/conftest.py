@@ -20,6 +20,7 @@ from tests.support.ports import free_port
 
 HERE = Path(__file__).parent
 INSTALL = ["npm", "install", "--no-save", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"]
+ADMIN_KEY = "the administrator's own key"
 PROVIDERS = """
 [providers.oracle]
 scripted = true
@@ -35,11 +36,12 @@ containers = ["wav"]
 
 @dataclass(frozen=True)
 class Installation:
-    """Where it listens, a key, and the environment in which its clients' commands run."""
+    """Where it listens, a key with its account, and the environment in which its clients' commands run."""
 
     url: str
     key: str
     environ: Mapping[str, str]
+    account: str = ""
 
 
 def catalog(upstream_url: str) -> str:
@@ -57,19 +59,22 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
     """Running, with an account and its key."""
     folder = tmp_path_factory.mktemp("installation")
     path = folder / "catalog.toml"
-    with upstream() as stub, marked(folder, STENOPOOL_CATALOG=str(path)) as place:
+    opened = {"STENOPOOL_ADMIN_KEY": ADMIN_KEY, "STENOPOOL_OUTBOUND_ALLOW": "127.0.0.0/8"}
+    with upstream() as stub, marked(folder, STENOPOOL_CATALOG=str(path), **opened) as place:
         path.write_text(catalog(stub.url))
-        key = _key(place)
+        key, account = _key(place)
         up = Up(place, folder, free_port())
         told = {"OPENAI_BASE_URL": f"{up.url}/v1", "OPENAI_API_KEY": key}
-        yield Installation(up.url, key, {**place.environ, **told})
+        yield Installation(up.url, key, {**place.environ, **told}, account)
         assert up.stop(15) == 0
 
 
-def _key(place: Marked) -> str:
+def _key(place: Marked) -> tuple[str, str]:
+    """With its account."""
     with contextlib.closing(Database(f"sqlite:///{place.environ['STENOPOOL_HOME']}/stenopool.db")) as database:
         database.migrate()
-        return Accounts(database).create_key(rich(database, "clients"))[0]
+        account = rich(database, "clients")
+        return Accounts(database).create_key(account)[0], account
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import psutil
 import pytest
 from sqlalchemy import update
@@ -144,6 +145,9 @@ def test_on_a_terminal(place: Marked, tmp_path: Path) -> None:
     shown = terminal.read_until("Ctrl-C stops it.")
     (secret,) = re.findall(r"sk-\w+", shown)
     assert f"http://127.0.0.1:{port}/v1" in shown
+    (link,) = re.findall(rf"^(http://127.0.0.1:{port}/console/start\?once=\S+)\r?$", shown, re.MULTILINE)
+    opened = [httpx2.get(link).status_code for _ in range(2)]
+    assert opened == [303, 403], "it signs in once"
     with Client(f"http://127.0.0.1:{port}", secret) as client:
         for name in ("-m api", "redis-server", "workers cpu", "workers scheduler"):
             killed = kill(terminal.process.pid, name)

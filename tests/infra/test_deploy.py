@@ -1,5 +1,6 @@
 """compose.yaml and the Dockerfile: parsed, and held against the commands, settings and files that there really are."""
 
+import configparser
 import os
 import re
 import shlex
@@ -10,6 +11,7 @@ import sys
 import tomllib
 from pathlib import Path
 from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
 import pytest
 import typer
@@ -22,6 +24,8 @@ from infra.settings import PREFIX, Settings
 from tests.support.repository import ROOT
 
 ROLES = {"api", "worker-cpu", "worker-io", "scheduler"}
+MORE = {"more-cpu", "more-io"}  # of the profile `scaling`, through its PgBouncer
+POOLER = "pgbouncer"
 SERVERS = {"postgres", "redis", "s3"}
 AWS = {"AWS_ENDPOINT_URL", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
 WANTED = re.compile(r"\$\{(\w+):\?[^}]+\}")  # Compose refuses to start without it, and says what to do
@@ -54,17 +58,18 @@ def grace_of(command: list[str]) -> int:
 
 
 def test_all_services_are_there(services: dict[str, Any]) -> None:
-    assert set(services) == ROLES | SERVERS
+    assert set(services) == ROLES | MORE | {POOLER} | SERVERS
+    assert {name for name, service in services.items() if service.get("profiles")} == MORE | {POOLER}
 
 
 def test_commands_are_commands(services: dict[str, Any]) -> None:
-    for name in ROLES:
+    for name in ROLES | MORE:
         assert parses(services[name]["command"]), name
 
 
 def test_variables_are_settings(services: dict[str, Any]) -> None:
     known = {PREFIX + field.upper() for field in Settings.model_fields} | AWS
-    for name in ROLES:
+    for name in ROLES | MORE:
         environment = services[name]["environment"]
         assert set(environment) <= known
         values = {key: WANTED.sub("a-password", value) for key, value in environment.items()}
@@ -108,16 +113,18 @@ def test_the_secrets_are_made_once_and_are_all_that_is_wanted(tmp_path: Path) ->
 
 
 def test_roles_wait_for_healthy_servers_and_stop_gracefully(services: dict[str, Any]) -> None:
-    for name in ROLES:
+    for name in ROLES | MORE:
         role = services[name]
-        assert role["depends_on"] == {server: {"condition": "service_healthy"} for server in SERVERS}, name
+        needed = SERVERS - {"postgres"} | {POOLER} if name in MORE else SERVERS
+        assert role["depends_on"] == {server: {"condition": "service_healthy"} for server in needed}, name
+        assert role["read_only"] and [place.partition(":")[0] for place in role["tmpfs"]] == ["/tmp"]
         assert int(role["stop_grace_period"].removesuffix("s")) > grace_of(role["command"]) + 10
         assert role["user"].split(":")[0] != "0"
     assert all(services[name]["healthcheck"]["test"][0] == "CMD" for name in services)
 
 
 def test_health_checks_of_roles_are_commands(services: dict[str, Any]) -> None:
-    for name in ROLES - {"api"}:
+    for name in (ROLES | MORE) - {"api"}:
         program, *words = services[name]["healthcheck"]["test"][1:]
         assert program == "stenopool"
         assert parses(words)
@@ -133,6 +140,26 @@ def test_only_the_api_is_published_and_only_here(services: dict[str, Any]) -> No
     assert {name: service["ports"] for name, service in services.items() if "ports" in service} == {
         "api": ["127.0.0.1:8000:8000"]
     }
+
+
+def test_more_workers_are_the_same_ones_behind_a_pooler(services: dict[str, Any]) -> None:
+    config = configparser.ConfigParser()
+    config.read(ROOT / "infra" / "docker" / "pgbouncer.ini", "utf-8")
+    pooler, database = config["pgbouncer"], database_of(services["worker-cpu"])
+    assert pooler["pool_mode"] == "transaction"
+    assert (
+        f"host={database.hostname} port={database.port} dbname={database.path[1:]}" == config["databases"]["stenopool"]
+    )
+    for name in MORE:
+        given = dict(services[name]["environment"])
+        through = database_of(services[name])
+        assert (through.hostname, through.port) == (POOLER, int(pooler["listen_port"]))
+        direct = dict(services["worker-cpu"]["environment"])
+        assert direct.pop("STENOPOOL_DATABASE_URL") != given.pop("STENOPOOL_DATABASE_URL") and given == direct
+
+
+def database_of(service: dict[str, Any]) -> SplitResult:
+    return urlsplit(WANTED.sub("a-password", service["environment"]["STENOPOOL_DATABASE_URL"]))
 
 
 def test_redis_never_drops_a_message(services: dict[str, Any]) -> None:

@@ -31,13 +31,14 @@ TOKENS = TokenUsage(text_in=100, audio_in=1000, text_out=200, audio_out=5000)
 EVERY = Prices(
     audio_minute=Decimal("0.006"),
     audio_hour=Decimal("0.111"),
+    speakers_minute=Decimal("0.002"),
     thousand_characters=Decimal("0.015"),
     million_text_tokens_in=Decimal("2.50"),
     million_audio_tokens_in=Decimal("6.00"),
     million_text_tokens_out=Decimal("10.00"),
     million_audio_tokens_out=Decimal("12.00"),
 )
-SOUND = {"audio_seconds", "audio_tokens_in", "audio_tokens_out"}
+SOUND = {"audio_seconds", "speakers_seconds", "audio_tokens_in", "audio_tokens_out"}
 
 
 def prices(model: str) -> Prices:
@@ -73,6 +74,14 @@ def test_the_one_rounding_is_half_up() -> None:
 def test_dimensions_are_rounded_together_and_not_one_by_one() -> None:
     half = Prices(audio_minute=Decimal("0.006"), million_text_tokens_out=Decimal("0.4"))
     assert charge(Usage(audio_ms=4, tokens=TokenUsage(text_out=1)), half).micro == 1
+
+
+def test_telling_speakers_apart_has_its_own_price_where_it_is_done() -> None:
+    told = Prices(audio_minute=Decimal("0.006"), speakers_minute=Decimal("0.003"))
+    usage = Usage(audio_ms=60_000)
+    assert [charge(usage, told.of(speakers=asked)).micro for asked in (True, False)] == [9000, 6000]
+    assert is_free(Prices(speakers_minute=Decimal("0.003")).of(speakers=False))
+    assert prices_from_dict(prices_as_dict(told)) == told
 
 
 def test_the_ratio_multiplies_what_is_sound_and_nothing_else() -> None:

@@ -17,6 +17,7 @@ HOMES = {
     "filelock": ("infra/model_store/", "pipeline/engines/door.py", "cli/bulk_run/interrupts.py"),
     "greenlet": ("pipeline/concurrency/greenlet_io.py",),
     "huggingface_hub": ("infra/model_store/",),
+    "jinja2": ("api/console/pages.py",),
     "imageio_ffmpeg": ("pipeline/audio/",),
     "soundfile": ("pipeline/audio/",),
     "pocketsphinx": ("pipeline/providers/pocketsphinx", "pipeline/cut/vad.py"),

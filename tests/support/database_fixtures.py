@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.database import session
+from infra.database.postgres_engine import SESSION
 from infra.database.session import Database
 from tests.support.database_servers import PostgresServer, migrate, postgres_server
 
@@ -20,11 +20,7 @@ KINDS = ("sqlite", pytest.param("postgresql", marks=pytest.mark.processes))
 def postgres() -> Iterator[PostgresServer]:
     with postgres_server() as server, pytest.MonkeyPatch.context() as patch:
         # Sessions of the tests' own process: on a machine that is busy elsewhere, a test may well do nothing for five seconds.
-        options = session._POSTGRES_SESSION["options"]
-        assert isinstance(options, str)
-        patch.setitem(
-            session._POSTGRES_SESSION, "options", options.replace("session_timeout=5s", "session_timeout=60s")
-        )
+        patch.setitem(SESSION, "idle_in_transaction_session_timeout", "60s")
         yield server
 
 

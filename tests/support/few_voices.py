@@ -28,7 +28,7 @@ class FewVoices:
 
     def call(self, method: str, *arguments: Any, timeout: float, cost: float = 1.0) -> Any:
         self._check(method)
-        return compared(*arguments)
+        return True if method == "warm" else compared(*arguments)
 
     def each(self, method: str, pieces: Sequence[Any], **_: Any) -> Iterator[bytes]:
         self._check(method)

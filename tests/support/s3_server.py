@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,12 +16,13 @@ NO_ROOM = b"<Error><Code>XMinioStorageFull</Code><Message>The drive has too litt
 
 @dataclass(frozen=True)
 class S3Server:
-    """Where it listens and who may in. While `full` is set it stores nothing."""
+    """Where it listens and who may in. While `full` is set it stores nothing. `requests`: how many of each method."""
 
     endpoint: str
     access_key: str
     secret_key: str
     full: threading.Event = field(default_factory=threading.Event)
+    requests: Counter[str] = field(default_factory=Counter, compare=False)
 
     @property
     def environ(self) -> dict[str, str]:
@@ -50,18 +52,19 @@ def moto_server() -> Iterator[S3Server]:
         host, port = server.get_host_and_port()
         made = S3Server(f"http://{host}:{port}", "testkey", "testsecret")
         assert server._server
-        server._server.app = _refusing_when_full(server._server.app, made.full)
+        server._server.app = _refusing_when_full(server._server.app, made)
         yield made
     finally:
         server.stop()
 
 
-def _refusing_when_full(app: Callable[..., Iterable[bytes]], full: threading.Event) -> Callable[..., Iterable[bytes]]:
-    """What moto has no word for: a disk without room."""
+def _refusing_when_full(app: Callable[..., Iterable[bytes]], server: S3Server) -> Callable[..., Iterable[bytes]]:
+    """What moto has no word for: a disk without room. Counts what it is asked."""
 
     def answer(environ: dict[str, Any], start_response: Callable[..., object]) -> Iterable[bytes]:
+        server.requests[environ["REQUEST_METHOD"]] += 1
         stores = environ["REQUEST_METHOD"] == "PUT" or "upload" in environ["QUERY_STRING"]
-        if not (full.is_set() and stores):
+        if not (server.full.is_set() and stores):
             return app(environ, start_response)
         environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         start_response("507 Insufficient Storage", [("content-type", "application/xml")])

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.speakers.folder import MODEL
 from pipeline.weights.conversion.onnx_graph import Graph
 from pipeline.weights.description import Weights
+from pipeline.weights.voices import MODEL
 from tests.support.weights import described
 
 NAME = "speakers"

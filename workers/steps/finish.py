@@ -92,7 +92,7 @@ def _publish(context: JobContext, parts: Sequence[Part], single: HeardChunk | No
     context.held.check()
     finished = Finished(
         result_key=context.transcript_key,
-        size=len(data),
+        size=len(data) + int(context.job.input.get("peaks", 0)),
         model_used=transcript.model_used or None,
         language=transcript.language,
         partial=transcript.partial,

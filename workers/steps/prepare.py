@@ -16,6 +16,7 @@ from typing import Any
 
 from infra.broker import CPU, IO
 from pipeline.audio.access.remote import Remote
+from pipeline.audio.playback.peaks import Peaks
 from pipeline.cut.cutter import Chunk, span_as_dict
 from pipeline.errors import InputMissing, LimitExceeded
 from pipeline.lifecycle import ChunkStatus, Stage
@@ -26,7 +27,7 @@ from workers.failure_policy import Attempt
 from workers.job_context import JobContext
 from workers.paid_answers import paid_once
 from workers.steps.finish import finish_single
-from workers.steps.recording import facts_of, findings_of, sound_of
+from workers.steps.recording import facts_of, findings_of, kept_peaks, sound_of
 
 
 def prepare(role: str, context: JobContext, work: Attempt) -> bool:
@@ -39,13 +40,14 @@ def prepare(role: str, context: JobContext, work: Attempt) -> bool:
     with services.storage.recording(_media_key(context)) as source, ExitStack() as stack:
         _take_minutes(context, source)
         stack.enter_context(_told_whole(context, source))
-        sound = sound_of(context, source)
+        peaks = Peaks()
+        sound = sound_of(context, source, peaks.add)
         if context.job.max_cost_micro is not None:  # it is refused before anybody is paid to hear it
             services.jobs.cover(context.held.lease, sound_of(context, source).measure())
         chunks = stack.enter_context(closing(sound.chunks(profile)))
         first, second = next(chunks, None), next(chunks, None)
         if first is not None and second is None and (queue == role or not first.span.is_sent):
-            found = findings_of(context, sound, first.span.own_end)
+            found = findings_of(context, sound, first.span.own_end) | kept_peaks(context, peaks)
             job = services.jobs.note_input(context.held.lease, found, samples=sound.samples)
             work.stage, work.chunk, work.heard = Stage.TRANSCRIBING, first.span.index, first.span.is_sent
             _hear_single(context.with_job(job), first, sound.samples, work)
@@ -54,7 +56,7 @@ def prepare(role: str, context: JobContext, work: Attempt) -> bool:
         sender = _Sender(context, queue)
         count = _send(sender, itertools.chain(filter(None, (first, second)), chunks))
         services.metrics.audio.inc(sound.samples / SAMPLE_RATE)
-        found = findings_of(context, sound, sender.end)
+        found = findings_of(context, sound, sender.end) | kept_peaks(context, peaks)
         return services.jobs.cut_done(context.held.lease, sound.samples, count, found)
 
 

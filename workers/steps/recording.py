@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.audio.access.remote import Remote
-from pipeline.cut.channel_chunks import Sound
+from pipeline.audio.playback.peaks import Peaks
+from pipeline.cut.channel_chunks import Sound, Tap
 from pipeline.cut.time_range import Part
 from pipeline.quality.omissions import clock_end, findings_as_dict, track_as_dict
 from pipeline.transcript import samples_to_ms
 from workers.job_context import JobContext
 
 
-def sound_of(context: JobContext, source: Path | Remote) -> Sound:
+def sound_of(context: JobContext, source: Path | Remote, tap: Tap | None = None) -> Sound:
     """Between two blocks it looks whether the work is still ours; leaving the decoder's context kills ffmpeg."""
     options = context.options
     return Sound(
@@ -24,6 +25,7 @@ def sound_of(context: JobContext, source: Path | Remote) -> Sound:
         max_seconds=context.services.settings.max_audio_seconds,
         watch=context.held.check,
         declared=options.raw,
+        tap=tap,
     )
 
 
@@ -46,6 +48,13 @@ def findings_of(context: JobContext, sound: Sound, end: int) -> dict[str, Any]:
     """
     ms = clock_end(end, sound.findings) - samples_to_ms(_part(context).start)
     return {**facts_of(sound), "duration": ms / 1000, "findings": findings_as_dict(sound.findings)}
+
+
+def kept_peaks(context: JobContext, peaks: Peaks) -> dict[str, Any]:
+    """Stored, and how many bytes they are: where a job's input says that, there are some."""
+    data = peaks.to_bytes()
+    context.services.storage.put(context.peaks_key, data)
+    return {"peaks": len(data)}
 
 
 def _part(context: JobContext) -> Part:

@@ -23,6 +23,7 @@ from workers.failure_policy import Attempt
 from workers.job_context import JobContext
 from workers.outage_waits import persist
 from workers.paid_answers import mark_of, paid_once, stored
+from workers.steps.recording import kept_peaks
 from workers.steps.usage_metering import spoken
 
 PLAIN = ("wav", "pcm")  # formats whose size is known before they are made
@@ -93,7 +94,7 @@ def finish(context: JobContext, rows: Sequence[Chunk]) -> None:
 
 
 def _publish(context: JobContext, reading: Reading, target: str, size: int) -> None:
-    transcript = transcript_to_json(reading.transcript())
+    transcript, peaks = transcript_to_json(reading.transcript()), kept_peaks(context, reading.peaks)
     context.services.storage.put(context.transcript_key, transcript)
     context.held.check()
     sound = {
@@ -101,12 +102,13 @@ def _publish(context: JobContext, reading: Reading, target: str, size: int) -> N
         "format": target,
         "bytes": size,
         "duration": reading.duration / 1000,
+        **peaks,
     }
     context.services.jobs.finish(
         context.held.lease,
         Finished(
             result_key=context.transcript_key,
-            size=len(transcript),
+            size=len(transcript) + peaks["peaks"],
             model_used=reading.model_used or None,
             sound=sound,
         ),

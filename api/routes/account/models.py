@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from functools import partial
 from pathlib import PurePath
 from typing import Any
 
 from fastapi import APIRouter, Request
 
 from api.compatibility.shutdown_headers import announce_shutdown
-from api.dependencies import AppContext, Context
+from api.dependencies import AppContext, Caller, Context
 from api.openapi.code_samples import ENDPOINTS, address_of, snippets
 from api.openapi.document import answers
 from api.uploads.sinks import SYNC_LIMIT
 from infra.requests.audio_options import MAX_INPUT
 from pipeline.catalog.catalog import Catalog
-from pipeline.catalog.model import Model
+from pipeline.catalog.model import Model, Prices
 from pipeline.options import Task
+from pipeline.pricing import in_force
 
 router = APIRouter(prefix="/v1", tags=["models"])
 CREATED = 1_767_225_600  # 2026-01-01; the catalog does not say when its models were made, and SDKs want a number
@@ -41,8 +44,9 @@ def model_object(catalog: Catalog, model: Model) -> dict[str, Any]:
     }
 
 
-def whole_model(context: AppContext, model: Model, *, base: str) -> dict[str, Any]:
-    """The same with all that one wants to know before using it; `base` is this server's URL for clients."""
+def whole_model(context: AppContext, model: Model, *, base: str, ratio: Decimal = Decimal(1)) -> dict[str, Any]:
+    """The same with all that one wants to know before using it; `base` is this server's URL for clients, `ratio` what the price of
+    sound is multiplied by for whoever asks."""
     catalog = context.services.catalog
     voices = [voice.model_dump() for voice in catalog.voices(model.id)]
     names = [voice["id"] for voice in voices]
@@ -50,6 +54,7 @@ def whole_model(context: AppContext, model: Model, *, base: str) -> dict[str, An
     return {
         **model_object(catalog, model),
         "description": model.description,
+        "pricing": pricing(model.prices, ratio),
         "aliases": list(model.aliases),
         "facts": model.facts and model.facts.model_dump(mode="json"),
         "endpoints": [_endpoint(catalog, model, task) for task in model.tasks],
@@ -58,6 +63,29 @@ def whole_model(context: AppContext, model: Model, *, base: str) -> dict[str, An
         "limits": _limits(context, model),
         "examples": {task: snippets(base, model.id, task, voice=voice) for task in model.tasks},
     }
+
+
+def pricing(prices: Prices, ratio: Decimal) -> dict[str, Any]:
+    """Per dimension: the catalog's price, what multiplies it, and what is asked for now."""
+    return {
+        "currency": "usd",
+        "audio_ratio": _plain(ratio),
+        "dimensions": [
+            {
+                "dimension": one.dimension,
+                "unit": one.unit,
+                "usd": _plain(one.price),
+                "ratio": _plain(one.ratio),
+                "usd_in_force": _plain(one.price * one.ratio),
+            }
+            for one in in_force(prices, ratio)
+        ],
+    }
+
+
+def _plain(number: Decimal) -> str:
+    """Without zeros at its end, and without an exponent."""
+    return format(number.normalize(), "f")
 
 
 def _endpoint(catalog: Catalog, model: Model, task: Task) -> dict[str, Any]:
@@ -106,9 +134,11 @@ async def list_models(context: Context) -> dict[str, Any]:
 
 @router.head("/models/{model_id:path}", include_in_schema=False)
 @router.get("/models/{model_id:path}", summary="Show one model", responses=answers(s404="No such model."))
-async def show_model(model_id: str, request: Request, context: Context) -> dict[str, Any]:
-    """With its voices, languages, limits, and an example to run for each of its tasks. An id may contain slashes, which
+async def show_model(model_id: str, request: Request, context: Context, caller: Caller) -> dict[str, Any]:
+    """With its voices, languages, limits, an example to run for each of its tasks, and its prices as they are for you at this
+    moment: `pricing` has each with the audio ratio that is in force. An id may contain slashes, which
     SDKs percent-encode; another name of a model shows that model."""
     model = context.services.catalog.model(model_id)
     announce_shutdown(request, model)
-    return whole_model(context, model, base=address_of(str(request.base_url)))
+    ratio = await context.query(partial(context.services.ratios.of, model.id, caller.account_id))
+    return whole_model(context, model, base=address_of(str(request.base_url)), ratio=ratio)

@@ -16,7 +16,8 @@ from api.compatibility.whisper_asr import columns, lines, whisper_json
 from api.dependencies import AppContext, Caller, Context
 from api.http.perf_metadata import job_headers
 from api.jobs.attended import completed
-from api.jobs.results import CaptionQuery, rendered, transcript_of
+from api.jobs.results import CaptionQuery, rendered
+from api.jobs.stored_text import transcript_of
 from api.jobs.submission import job_over, refuse_unheard
 from api.openapi.document import answers, shown_as, takes
 from api.uploads.form import read_form

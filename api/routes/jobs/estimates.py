@@ -19,7 +19,7 @@ from api.uploads.form import read_form
 from api.uploads.sinks import beyond, size_first
 from infra.requests.preparing import check_target
 from infra.requests.validation import validated
-from pipeline.catalog.model import Route
+from pipeline.catalog.model import Prices
 from pipeline.cut.time_range import Part
 from pipeline.errors import InvalidRequest, MediaTooLong
 from pipeline.options import Task
@@ -87,24 +87,33 @@ async def _estimated(asked: _Asked) -> dict[str, Any]:
         usage=usage,
         chunks=chunks,
         measured=given[0] in ("file", "url"),
-        prices=services.catalog.model(fields.model).prices,
+        prices=_prices(asked, task),
         ratio=ratio,
         work=await asked.context.query(
-            partial(work_ahead, services, routes[0], usage.audio_ms, speakers=_tells_apart(asked, task, routes[0]))
+            partial(
+                work_ahead,
+                services,
+                routes[0],
+                usage.audio_ms,
+                speakers=_asks_who_speaks(asked, task) and not routes[0].diarizes,
+            )
         ),
         balance=await asked.context.query(partial(services.ledger.balance, asked.account_id)),
     ).shown()
 
 
-def _tells_apart(asked: _Asked, task: Task, route: Route) -> bool:
-    """Whether the speakers would be told apart here."""
-    return task != "speech" and asked.fields.options(task).tells_apart and not route.diarizes
+def _asks_who_speaks(asked: _Asked, task: Task) -> bool:
+    return task != "speech" and asked.fields.options(task).tells_apart
+
+
+def _prices(asked: _Asked, task: Task) -> Prices:
+    return asked.context.services.catalog.model(asked.fields.model).prices.of(speakers=_asks_who_speaks(asked, task))
 
 
 async def _of_text(asked: _Asked) -> tuple[Usage, int]:
     text = asked.fields.text or ""
     chunks = await asked.context.query(lambda: sum(1 for _ in passages(text, longest=PASSAGE)))
-    return estimated_usage(asked.context.services.catalog.model(asked.fields.model).prices, text=text), chunks
+    return estimated_usage(_prices(asked, "speech"), text=text), chunks
 
 
 async def _of_sound(asked: _Asked, task: Any, given: str) -> tuple[Usage, int]:
@@ -114,8 +123,7 @@ async def _of_sound(asked: _Asked, task: Any, given: str) -> tuple[Usage, int]:
     part = Part.of_seconds(fields.range.start, fields.range.end) if fields.range else Part()
     how = HearingPlan(profile, part, options)
     ms, chunks = _stated(asked, how) if given == "duration_seconds" else await _measured(asked, how)
-    prices = services.catalog.model(fields.model).prices
-    return estimated_usage(prices, audio_ms=ms, text=fields.prompt or ""), chunks
+    return estimated_usage(_prices(asked, task), audio_ms=ms, text=fields.prompt or ""), chunks
 
 
 async def _measured(asked: _Asked, how: HearingPlan) -> Measured:

@@ -1,4 +1,4 @@
-"""What came out of a job: its transcript, its segments so far, its timeline, its deliveries."""
+"""What came out of a job: its transcript, its segments so far, its sound, its timeline."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from pydantic import BaseModel, Field
 from api.dependencies import JOBS, AppContext, Caller, Context
 from api.http.sse import EVENT_STREAM, KEEPALIVE, KEEPALIVE_SECONDS, STREAM_HEADERS, Stream, event
 from api.jobs.kept_sound import sound_of
+from api.jobs.peaks import PeakQuery, drawn
 from api.jobs.results import (
     CaptionQuery,
-    finished,
     found,
     handed_out,
     numbered,
     rendered,
     so_far,
 )
+from api.jobs.stored_text import REVISION, finished, revision_of
 from api.openapi.document import answers, shown_as
 from api.schemas.pagination import page
 from infra.database.tables import JobEvent
 from infra.jobs.create_and_read import JobMark
-from infra.requests.job_object import delivery_object, event_object, terminal
+from infra.requests.job_object import event_object, terminal
 from infra.requests.number_bounds import GREATEST, EventId
 from pipeline.errors import NotFound
 from pipeline.transcript import Segment
@@ -44,6 +45,9 @@ class SegmentQuery(BaseModel):
     limit: int = Field(100, ge=1, le=1000)
     after: int = Field(-1, ge=-1, le=GREATEST, description="The id of the last segment already known.")
     q: str | None = Field(None, max_length=500, description="Only segments in which these words are said.")
+    revision: str | None = Field(
+        None, pattern=REVISION, description="As corrected: a revision's number, or `latest`. Of a finished job."
+    )
 
 
 class EventQuery(BaseModel):
@@ -64,7 +68,11 @@ class EventQuery(BaseModel):
 async def transcript(
     request: Request, context: Context, caller: Caller, job_id: str, query: Annotated[CaptionQuery, Query()]
 ) -> Response:
-    """Rendered at read time, in any format, whatever was asked for when the job was made."""
+    """Rendered at read time, in any format, whatever was asked for when the job was made.
+
+    Without `revision` it is the original, whatever was corrected since: `x-transcript-revision` is 0. With one, JSON bodies have
+    it as `revision`, WebVTT and TTML as a note, and the file's name ends in `.rN`.
+    """
     job = await context.query(partial(context.services.jobs.get, caller.account_id, job_id))
     return await rendered(request, context, finished(job), query)
 
@@ -88,6 +96,23 @@ async def audio(request: Request, context: Context, caller: Caller, job_id: str)
 
 
 @router.get(
+    "/peaks",
+    summary="How loud it is, for a player to draw",
+    responses=answers(
+        s404="No such job, or nothing of it was decoded.",
+        s409="The sound has not been decoded to its end yet.",
+        s410="Its results have been deleted.",
+    ),
+)
+async def peaks(context: Context, caller: Caller, job_id: str, query: Annotated[PeakQuery, Query()]) -> Response:
+    """The lowest and the highest sample of each stretch of the recording's clock, or of a speech job's sound: `data` has them in
+    turn, in 16 bits. The members are those of audiowaveform's JSON, with `duration` in seconds; holes are flat. Made while the
+    sound was decoded, and kept as long as the results."""
+    job = await context.query(partial(context.services.jobs.get, caller.account_id, job_id))
+    return await drawn(context, job, query)
+
+
+@router.get(
     "/segments",
     summary="The segments, those ready so far while it runs",
     responses=NO_JOB | answers(s402="The job has failed, and this text has not been paid for."),
@@ -103,7 +128,7 @@ async def segments(
     `POST …/pay`.
     """
     job = await context.query(partial(context.services.jobs.get, caller.account_id, job_id))
-    ready, complete = await so_far(context, job)
+    ready, complete = await so_far(context, job, await revision_of(context, job, query.revision))
     shown = await _chosen(context, caller.account_id, ready.segments, query)
     leaving = await handed_out(context, job, ready, [one["id"] for one in shown[: query.limit]])
     more = len(leaving) < len(shown)
@@ -184,18 +209,3 @@ def _news(context: AppContext, account_id: str, job_id: str, after: int) -> News
     jobs = context.services.jobs
     job = jobs.get(account_id, job_id)
     return jobs.events(account_id, job_id, after, EVENTS_AT_ONCE), job.version, terminal(job)
-
-
-@router.get("/deliveries", summary="The webhook deliveries", responses=NO_JOB)
-async def deliveries(
-    context: Context,
-    caller: Caller,
-    job_id: str,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    after: Annotated[str | None, Query(description="A delivery's id: what follows it.")] = None,
-) -> dict[str, Any]:
-    """Each message this job caused, to its own webhook and to the account's endpoints, with every attempt."""
-    await context.query(partial(context.services.jobs.get, caller.account_id, job_id))
-    listed = partial(context.services.webhooks.messages, caller.account_id, job_id=job_id, limit=limit, after=after)
-    found, has_more = await context.query(listed)
-    return page([delivery_object(message, attempts) for message, attempts in found], has_more=has_more)

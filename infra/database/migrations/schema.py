@@ -13,7 +13,7 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, text
 
-from pipeline.errors import StenopoolError
+from pipeline.errors import InvalidRequest, StenopoolError
 
 _LOCK = 0x57E90  # any number, as long as nobody else's advisory lock in this database has it
 _ONE_AT_A_TIME = threading.Lock()  # Alembic keeps what it works on in a global
@@ -38,6 +38,25 @@ def upgrade(connection: Connection) -> None:
     except CommandError as error:
         found = current(connection)
         raise StenopoolError(f"The database is at step {found}, which this version does not know.") from error
+
+
+def downgrade(connection: Connection, step: str) -> None:
+    """Undo what came after this step, inside the caller's transaction. Raises InvalidRequest for a step that is none of those
+    behind us."""
+    settings = config()
+    found = current(connection)
+    behind = (
+        [one.revision for one in ScriptDirectory.from_config(settings).iterate_revisions(found, "base")]
+        if found
+        else []
+    )
+    if step not in behind:
+        raise InvalidRequest(
+            f"{step} is no step behind {found}: {', '.join(sorted(behind)) or 'there is none'}.", param="--to"
+        )
+    settings.attributes["connection"] = connection
+    with _ONE_AT_A_TIME:
+        command.downgrade(settings, step)
 
 
 @cache

@@ -14,7 +14,7 @@ from sqlmodel import col
 
 from infra.database.clock import now, read_clock
 from infra.database.erasures import erase
-from infra.database.tables import Chunk, Erasure, Job
+from infra.database.tables import Chunk, Erasure, Job, TranscriptRevision
 from infra.jobs.retention.clearing import clear
 from infra.jobs.stored_bytes import count_again, folder_of
 from infra.jobs.transitions import Store, lock_job, note
@@ -63,6 +63,7 @@ class Retention(Store):
             if job is None or job.status not in TERMINAL or job.purged_at is not None:
                 return
             session.execute(delete(Chunk).where(col(Chunk.job_id) == job_id))
+            session.execute(delete(TranscriptRevision).where(col(TranscriptRevision.job_id) == job_id))
             job.purged_at = read_clock(session)
             job.result_key = None
             job.version += 1

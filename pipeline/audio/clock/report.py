@@ -105,12 +105,12 @@ class Report:
     def _broken(self, link: LinkDecoding) -> Iterator[Caution]:
         """Where a decoder has passed over what is none of the stream's frames, and neither it nor a stamp has told."""
         end, told = self._end, any(leap.damaged for leap in self._leaps) or next(self._unstamped_damage(link), None)
-        if end is None or told or not link.broken:
+        if end is None or told or not (link.broken or link.filled):
             return
         least = _LEAST_LOST * self._rate
         much, leapt = link.broken * end >= least, any(leap.end - leap.start >= least for leap in self._leaps)
         lost = leapt if link.is_stamped else much
-        if lost or much:
+        if lost or much or link.filled:
             yield Caution("damaged", self._ms(0), self._ms(end), _DAMAGED if lost else _BROKEN, lost=lost)
 
     def _is_serious(self, damages: Sequence[int], end: int) -> bool:

@@ -105,7 +105,7 @@ def _place(tool: Ffmpeg, found: Found, end: int, *, piped: bool) -> tuple[str, s
     from where the container begins."""
     if piped:
         return "pipe:0", "pipe"
-    url, protocols = ("fd:", "fd") if tool.reads_descriptors else ("file:/proc/self/fd/0", "file")
+    url, protocols = ("fd:", "fd") if tool.reads_descriptors else ("file:/dev/fd/0", "file")
     if not found.start and not end:
         return url, protocols
     return f"subfile,,start,{found.start},end,{end},,:{url}", f"subfile,{protocols}"

@@ -7,17 +7,16 @@ Three megabytes of AMR frames that hold nothing make ffmpeg complain six million
 from __future__ import annotations
 
 import contextlib
-import os
 import time
-from pathlib import Path
 
+import psutil
+
+from pipeline.audio.ffmpeg.sandbox import children
 from pipeline.errors import AudioStalled
 
 MOST_LINES = 200_000  # of complaints from one sample to the next: half an hour of broken frames
 MOST_SECONDS = 20.0  # of processor time from one sample to the next
 LOOK = 1.0  # seconds between two looks at the processor time
-_TICKS = os.sysconf("SC_CLK_TCK")
-_UTIME, _STIME = 11, 12  # among the fields behind the program's name in /proc/…/stat (proc(5) numbers them 14 and 15)
 
 
 class DecoderProgress:
@@ -52,9 +51,8 @@ class DecoderProgress:
 def processor_seconds(pid: int) -> float:
     """Of a process and of its living children's families; 0 where nothing is known of them."""
     total = 0.0
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        total = (int(fields[_UTIME]) + int(fields[_STIME])) / _TICKS
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        total += sum(processor_seconds(int(child)) for child in children)
+    with contextlib.suppress(psutil.Error):
+        times = psutil.Process(pid).cpu_times()
+        total = times.user + times.system
+        total += sum(processor_seconds(child) for child in children(pid))
     return total

@@ -18,6 +18,8 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
+import psutil
+
 from pipeline.audio.ffmpeg.binary import Ffmpeg, find_ffmpeg
 from pipeline.errors import SandboxFailed
 
@@ -78,7 +80,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
     """Kill whatever is left of it and reap it. Does nothing to one that has ended."""
     if process.poll() is not None:
         return
-    cell = _children(process.pid)
+    cell = children(process.pid)
     for child in cell:  # bubblewrap then sees its cell die and reaps it, so that nobody inherits a zombie
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
@@ -120,7 +122,7 @@ def _walls(tool: Ffmpeg) -> list[str]:
     for place in _LOADER:
         walls += ["--ro-bind-try", place, place]
     if not tool.reads_descriptors:
-        walls += ["--proc", "/proc"]  # it opens its input as /proc/self/fd/0
+        walls += ["--proc", "/proc", "--symlink", "/proc/self/fd", "/dev/fd"]  # it opens its input as /dev/fd/0
     return [*walls, "--remount-ro", "/", "--chdir", "/", "--"]
 
 
@@ -130,7 +132,10 @@ def _at_most(limit: int, wanted: int) -> int:
     return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
+    """The processes that it has started: where the kernel lists them, else by a look at every process."""
     with contextlib.suppress(OSError):
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    with contextlib.suppress(psutil.Error):
+        return [child.pid for child in psutil.Process(pid).children()]
     return []

@@ -169,6 +169,7 @@ def owned(house: House) -> dict[str, tuple[str, str]]:
         "upload_id": (upload, f"upload_{UNKNOWN}"),
         "batch_id": (batch, f"batch_{UNKNOWN}"),
         "bulk_id": (bulk, f"bulk_{UNKNOWN}"),
+        "key_id": (house.services.accounts.create_key(house.account_id)[1].id, "0123456789"),
     }
 
 
@@ -195,6 +196,7 @@ def test_what_is_anothers_is_as_unknown_as_what_never_was(house: House) -> None:
         ("upload_id", "/v1/uploads"),
         ("batch_id", "/v1/batches"),
         ("bulk_id", "/v1/audio/bulk"),
+        ("key_id", "/v1/keys"),
     ):
         assert house.get(f"{path}/{things[name][0]}").status_code == 200, "the owner's is still there"
 

@@ -297,6 +297,22 @@ def test_what_is_removed_is_gone_with_all_that_was_left(root: Path, published: P
     assert_nothing(store)
 
 
+@pytest.mark.parametrize("lost", [lambda path: path.unlink(), lambda path: path.write_bytes(b"half")])
+def test_what_only_makes_it_better_may_be_gone(root: Path, lost: Callable[[Path], None]) -> None:
+    published = tiny()
+    files = [{**file.model_dump(), "needed": file.name == "model.bin"} for file in published.sources[0].files]
+    source = {"kind": "registry", "files": files}
+    described = Weights.model_validate({**published.model_dump(), "sources": [source]})
+    folder = WeightsFolder(root, {"tiny": described})
+    better = write_folder(root / "tiny") / "config.json"
+    lost(better)
+    assert folder.installed("tiny") and folder.cut_short == {} and folder.damage("tiny"), (
+        "it serves, and verify says so"
+    )
+    lost(root / "tiny" / "model.bin")
+    assert folder.installed("tiny") is None and "model.bin" in folder.cut_short["tiny"]
+
+
 def made_of(content: bytes, given: Path, promised: bytes | None = None) -> WeightsFolder:
     """A folder of models in which one file is made of what a package of the folder `given` holds."""
     given.mkdir()

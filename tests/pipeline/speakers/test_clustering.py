@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.speakers import clustering
+from pipeline.speakers import clustering, linkage
 from pipeline.speakers.clustering import centres, likeness
 
 ALIKE = 0.55
@@ -74,7 +74,7 @@ def test_the_same_windows_are_the_same_speakers(turns: list[tuple[int, int]]) ->
 def test_many_windows_are_compared_in_blocks(count: int | None) -> None:
     turns = [(number % 4, 30) for number in range(120)]
     vectors, whose = talk(voices(4), turns)
-    assert len(vectors) > 8 * clustering._BLOCK
+    assert len(vectors) > 8 * linkage._BLOCK
     assert_apart(vectors, whose, centres(vectors, ALIKE, count))
 
 

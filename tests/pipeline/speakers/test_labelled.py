@@ -4,8 +4,11 @@ import base64
 import io
 import wave
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipeline.errors import InvalidRequest, SpeakersUnknown
 from pipeline.options import TranscriptionOptions
@@ -16,18 +19,20 @@ from pipeline.transcript import SAMPLE_RATE, Segment, Transcript, Voiceprints, W
 from tests.support.few_voices import FewVoices, diarizer, span_of, spoken
 
 Turns = list[tuple[int, float]]
+OVERLAP = 3 * SAMPLE_RATE // 2  # samples of a forced seam, on each side
 TALK: Turns = [(3, 5), (0, 1), (1, 4.2), (3, 6.1), (0, 0.6), (2, 7), (1, 5)]
 AUTO = TranscriptionOptions(model="any", speakers="auto")
 DIARIZED = TranscriptionOptions(model="any", response_format="diarized_json")
 
 
-def said(turns: Turns, place: tuple[int | None, int | None] = (None, None)) -> Transcript:
-    """A word every 400 ms of speech, called by whose it is; segments know nothing of speakers."""
+def said(turns: Turns, place: tuple[int | None, int | None] = (None, None), edge: int = 50) -> Transcript:
+    """A word every 400 ms of speech, so far from where another one speaks, called by whose it is; segments know nothing of
+    speakers."""
     words, at = [], 0
     for who, seconds in turns:
         end = at + round(1000 * seconds)
         if who:
-            words += [Word(f"of{who}", start, start + 300) for start in range(at + 50, end - 350, 400)]
+            words += [Word(f"of{who}", start, start + 300) for start in range(at + edge, end - 300 - edge, 400)]
         at = end
     segments = [words[first : first + 9] for first in range(0, len(words), 9)]
     return Transcript(
@@ -87,6 +92,29 @@ def test_letters_are_given_in_the_order_in_which_voices_are_first_heard(
     assert told.speakers is not None and told.speakers.found == 3 and told.speakers.confidence > 0.5
     assert not told.warnings
     assert told.text == said(TALK).text and told.words == said(TALK).words
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.floats(0.3, 28.5), max_size=12, unique=True))
+def test_no_label_changes_because_a_chunk_ends(cuts: list[float]) -> None:
+    """Wherever that is, in the middle of what somebody says as well."""
+    voices, found = diarizer(), list[Part]()
+    whole, sound = span_of(*TALK), spoken(*TALK)
+    edges = [0, *(round(cut * SAMPLE_RATE) for cut in sorted(cuts)), whole.own_end]
+    for start, end in pairwise(edges):
+        first, last = max(0, start - OVERLAP), min(whole.own_end, end + OVERLAP)
+        inside = tuple((max(a, first), min(b, last)) for a, b in whole.speech_map if a < last and b > first)
+        span = replace(whole, audio_start=first, audio_end=last, own_start=start, own_end=end, speech_map=inside)
+        found.append((span, voices.voiceprints(sound[2 * first : 2 * last], span)))
+    told = labelled(said(TALK, edge=500), found, AUTO, voices)
+    assert who_said(told) == {"of3": {"A"}, "of1": {"B"}, "of2": {"C"}}
+
+
+def test_a_letter_that_is_somebodys_name_is_nobody_elses() -> None:
+    voices = diarizer()
+    options = AUTO.model_copy(update={"known_speaker_names": ("A",)})
+    told = labelled(said(TALK), parts(TALK, voices), options, voices)
+    assert who_said(told) == {"of3": {"B"}, "of1": {"C"}, "of2": {"D"}}
 
 
 def test_unasked_nothing_is_done() -> None:

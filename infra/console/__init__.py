@@ -1,0 +1,1 @@
+"""Who is signed in at the console: sessions whose keys only their cookies open, and links that sign in once."""
