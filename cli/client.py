@@ -88,8 +88,18 @@ class Client:
         return self._pages(JOBS, {name: value for name, value in filters.items() if value is not None})
 
     def jobs_of(self, ids: Sequence[str]) -> list[dict[str, Any]]:
-        """Those of these jobs that there still are, at most MOST_IDS."""
-        return list(_object(self._send("GET", JOBS, params={"ids": ",".join(map(_segment, ids))}))["data"])
+        """Those of these jobs that there still are, at most MOST_IDS; with their transcripts where these are short."""
+        asked = {"ids": ",".join(map(_segment, ids)), "include": "transcript"}
+        return list(_object(self._send("GET", JOBS, params=asked))["data"])
+
+    def jobs_called(self, references: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """The newest job of each of these `client_reference_id`s, at most MOST_IDS, as far as there is one."""
+        found: dict[str, dict[str, Any]] = {}
+        for job in self._pages(JOBS, {"client_reference_ids": ",".join(references), "limit": MOST_IDS}):
+            found.setdefault(job["client_reference_id"], job)
+            if len(found) == len(references):
+                break
+        return found
 
     def estimate(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """What a job with these fields would cost."""

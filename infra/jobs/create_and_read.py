@@ -132,6 +132,7 @@ class JobRows(Store):
         client_reference_id: str | None = None,
         batch_id: str | None = None,
         ids: Collection[str] | None = None,
+        references: Collection[str] | None = None,
         search: str | None = None,
         created_after: float | None = None,
         created_before: float | None = None,
@@ -148,6 +149,8 @@ class JobRows(Store):
             *(getattr(Job, name) == value for name, value in wanted.items() if value is not None),
             *((_holds(search),) if search else ()),
         )
+        if references is not None:
+            statement = statement.where(col(Job.client_reference_id).in_(references))
         if created_after is not None:
             statement = statement.where(col(Job.created_at) > created_after)
         if created_before is not None:

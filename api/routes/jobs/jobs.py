@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse
 
 from api.dependencies import JOBS, AppContext, Caller, Context
 from api.http.client_disconnect import unless_gone
+from api.jobs.results import short_transcripts
 from api.jobs.submission import create_job, wake_workers
 from api.openapi.document import answers, takes
 from api.schemas.pagination import JobQuery, page
@@ -53,21 +54,25 @@ async def create(request: Request, context: Context, caller: Caller) -> Response
 async def list_jobs(context: Context, caller: Caller, query: Annotated[JobQuery, Query()]) -> dict[str, Any]:
     """By time of creation, the newest first unless `order=asc`. With `ids`, how many jobs stand is one question instead of one
     for each."""
-    return await context.query(partial(_listed, context, caller.account_id, query))
+    jobs, told = await context.query(partial(_listed, context, caller.account_id, query))
+    if query.include is not None:
+        texts = await short_transcripts(context, caller.account_id, jobs)
+        told["data"] = [one | {"transcript": texts.get(one["id"])} for one in told["data"]]
+    return told
 
 
-def _listed(context: AppContext, account_id: str, query: JobQuery) -> dict[str, Any]:
-    named = query.named()
-    asked = query.model_dump(mode="json", exclude={"ids"}) | (
-        {} if named is None else {"ids": named, "limit": len(named)}
-    )
+def _listed(context: AppContext, account_id: str, query: JobQuery) -> tuple[list[Job], dict[str, Any]]:
+    named, beside = query.named(), {"ids", "client_reference_ids", "include"}
+    asked = query.model_dump(mode="json", exclude=beside) | {"references": query.called()}
+    if named is not None:
+        asked |= {"ids": named, "limit": len(named)}
     jobs, has_more = context.services.jobs.list(account_id, **asked)
     now, places = time.time(), context.services.jobs.places(account_id, jobs)
     base = context.services.settings.public_url
     shown = [
         job_object(job, now=now, message=_message(context, job), place=places.get(job.id), base=base) for job in jobs
     ]
-    return page(shown, has_more=has_more)
+    return jobs, page(shown, has_more=has_more)
 
 
 @router.get("/{job_id}", summary="Show a job", responses=NO_JOB)

@@ -64,6 +64,26 @@ def test_every_format_and_the_caption_options(house: House) -> None:
         assert answer.status_code == 400, query
 
 
+def test_a_list_brings_the_transcripts_of_short_recordings(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard = house.submit()["id"]
+    house.work()
+    asked = f"{JOBS}?ids={heard},{house.submit()['id']}&order=asc"
+
+    def brought() -> list[Any]:
+        return [job["transcript"] for job in house.get(f"{asked}&include=transcript").json()["data"]]
+
+    whole = house.get(f"{JOBS}/{heard}/transcript?format=full_json").json()
+    assert brought() == [whole["transcript"], None]
+    assert "transcript" not in house.get(asked).json()["data"][0]
+    assert house.get(f"{asked}&include=sound").status_code == 400
+    with monkeypatch.context() as patch:
+        patch.setattr("api.jobs.results.SHORT_MS", 0)
+        assert brought() == [None, None], "a long one is fetched by itself"
+    with house.services.database.write() as session:
+        session.get(Job, heard).purged_at = time.time()
+    assert brought() == [None, None]
+
+
 def test_a_transcript_past_its_time_is_410(house: House) -> None:
     job = house.submit()
     house.work()
