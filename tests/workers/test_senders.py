@@ -22,7 +22,7 @@ def go(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """Receivers that answer once this is set."""
     event = threading.Event()
 
-    def attempt(*_: Any) -> Answer:
+    def attempt(*_: Any, **__: Any) -> Answer:
         event.wait(60)
         return Answer(status=200)
 
