@@ -14,8 +14,8 @@ from api.console import (
     usage_page,
     webhooks_page,
 )
-from api.console.job import export, page
-from api.console.model import detail, listing
+from api.console.one_job import export, player_page
+from api.console.one_model import detail, listing
 from api.console.pages import PageRoute
 from pipeline.errors import NotFound
 
@@ -33,7 +33,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     sign_in.router,
     new_page.router,
     jobs_page.router,
-    page.router,
+    player_page.router,
     export.router,
     listing.router,
     detail.router,

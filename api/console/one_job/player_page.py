@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import RedirectResponse
 
 from api.console.door import POLICY
-from api.console.job.caption_words import shown_segments
+from api.console.one_job.caption_words import shown_segments
 from api.console.pages import PageRoute, form_of, render
 from api.console.v1_client import V1, Refused
 from api.console.visit import SignedIn
