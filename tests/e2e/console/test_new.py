@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.e2e.conftest import Installation
+from tests.e2e.console.conftest import sign_in_link
 from tests.support.recordings import long, short
 from tests.support.waiting import wait_until
 
@@ -35,6 +36,15 @@ def test_a_file_becomes_a_job(signed_in: Page, talk: Path) -> None:
     expect(signed_in.get_by_text("Estimated: $")).to_be_visible()
     signed_in.get_by_role("button", name="Transcribe").click()
     signed_in.wait_for_url(JOB)
+
+
+def test_from_the_link_to_captions_with_no_key_in_hand(page: Page, installation: Installation, talk: Path) -> None:
+    page.goto(sign_in_link(installation))
+    page.get_by_label("Files").set_input_files(talk)
+    page.get_by_role("button", name="Transcribe").click()
+    page.wait_for_url(JOB)
+    for word in short(3).words[:3]:
+        expect(page.get_by_text(word, exact=True).first).to_be_visible()
 
 
 def test_a_dropped_file_and_a_model_that_is_chosen(signed_in: Page, talk: Path) -> None:
