@@ -11,6 +11,7 @@ import anyio.to_thread
 from fastapi import Depends, Request
 
 from api.held_bytes import HeldBytes
+from api.http.unknown_names import check_query
 from api.job_watcher import JobWatcher
 from api.live_transcript import TranscriptCache
 from api.readiness import Readiness
@@ -132,7 +133,9 @@ class AppContext:
 
 
 async def context_of(request: Request) -> AppContext:
-    """The application's context."""
+    """The application's context: the first thing that a route asks for, so misspelt parameters end here. Raises InvalidRequest."""
+    if request.scope["query_string"]:
+        check_query(request)
     context: AppContext = request.app.state.context
     return context
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 
 import anyio.to_thread
@@ -24,12 +24,15 @@ from api.http.middleware_stack import Application
 from api.http.peers import Peers
 from api.http.request_body import BodyGuard
 from api.http.request_middleware import RequestMiddleware
+from api.http.unknown_names import Taken
 from api.openapi.document import document
-from api.routes.account import erasure, keys, models, usage, webhooks
+from api.openapi.taken_names import taken_names
+from api.routes.account import erasure, keys, models, usage, webhook_events, webhooks
 from api.routes.admin import accounts_and_keys, audit, money, overview
+from api.routes.admin import webhooks as admin_webhooks
 from api.routes.audio import speech, speech_lists, transcriptions, whisper_asr
 from api.routes.files import batches, bulk, files, uploads
-from api.routes.jobs import corrections, deliveries, estimates, jobs, results
+from api.routes.jobs import corrections, deliveries, estimates, jobs, links, results
 from api.routes.system import docs_page, health
 from api.sync.hold_renewal import hold_renewal_task
 from infra.settings import Settings
@@ -37,7 +40,37 @@ from infra.wiring import Services, build
 
 log = logging.getLogger("stenopool.api")
 
-UNTRACED: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}  # the metrics and the log tell all that
+# The outermost middleware measures and traces every request, those too that never come to the framework.
+UNTRACED: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
+PROGRAMS = (  # what programs ask for
+    transcriptions.router,
+    speech.router,
+    models.router,
+    speech_lists.router,
+    whisper_asr.router,
+    jobs.router,
+    results.router,
+    corrections.router,
+    deliveries.router,
+    links.router,
+    files.router,
+    uploads.router,
+    batches.router,
+    bulk.router,
+    webhooks.router,
+    webhook_events.router,
+    usage.router,
+    keys.router,
+    erasure.router,
+    estimates.router,
+    accounts_and_keys.router,
+    money.router,
+    audit.router,
+    overview.router,
+    admin_webhooks.router,
+    health.router,
+    docs_page.router,
+)
 TITLE = "Stenopool"
 DESCRIPTION = """Speech jobs behind the OpenAI audio API: any length of sound, any provider, one key.
 
@@ -59,7 +92,7 @@ def create_app(services: Services | None = None, *, settings: Settings | None = 
         redirect_slashes=False,
         telemetry=UNTRACED,
     )
-    app.openapi = partial(document, app)  # type: ignore[method-assign]  # FastAPI's own way to change the document
+    app.openapi = partial(document, app, known.public_url)  # type: ignore[method-assign]  # FastAPI's own way to change the document
     error_responses.install(app)
     app.layers = (
         partial(FastPath, handlers=transcriptions.FAST_PATHS),
@@ -69,36 +102,15 @@ def create_app(services: Services | None = None, *, settings: Settings | None = 
         partial(BodyGuard, patience=known.read_timeout_seconds, drain=known.max_upload_bytes),
         partial(RequestMiddleware, peers=Peers(known.trusted_proxies)),
     )
-    for module in (
-        transcriptions,
-        speech,
-        models,
-        speech_lists,
-        whisper_asr,
-        jobs,
-        results,
-        corrections,
-        deliveries,
-        files,
-        uploads,
-        batches,
-        bulk,
-        webhooks,
-        usage,
-        keys,
-        erasure,
-        estimates,
-        accounts_and_keys,
-        money,
-        audit,
-        overview,
-        health,
-        docs_page,
-    ):
-        app.include_router(module.router)
-    for router in ROUTERS:
+    for router in (*PROGRAMS, *ROUTERS):
         app.include_router(router)
+    app.state.taken = _taken_names()
     return app
+
+
+@cache
+def _taken_names() -> Mapping[tuple[str, str], Taken]:
+    return taken_names(PROGRAMS)
 
 
 def _lifespan(services: Services | None, settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:

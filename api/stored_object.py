@@ -7,6 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
+from typing import Literal
 from urllib.parse import quote
 
 from fastapi import Request
@@ -26,10 +27,11 @@ class StoredObject:
     media_type: str
 
 
-def attachment(filename: str) -> str:
-    """RFC 6266: a name that every client reads, and beside it the true one."""
-    plain = "".join(char if char.isascii() and char not in '"\\' else "_" for char in filename)
-    return f"attachment; filename=\"{plain}\"; filename*=utf-8''{quote(filename, safe='')}"
+def disposition(kind: Literal["attachment", "inline"], filename: str) -> str:
+    """RFC 6266: a name that every client reads, and beside it the true one where that is another."""
+    plain = "".join(char if char.isascii() and char.isprintable() and char not in '"\\' else "_" for char in filename)
+    true = "" if plain == filename else f"; filename*=utf-8''{quote(filename, safe='')}"
+    return f'{kind}; filename="{plain}"{true}'
 
 
 async def download(request: Request, context: AppContext, stored: StoredObject, headers: Mapping[str, str]) -> Stream:

@@ -58,7 +58,7 @@ def create(
 ) -> None:
     """Make an account. It has no key yet: `stenopool keys create --account` makes one."""
     micro = micro_or_zero(balance, param="--balance")
-    with open_operator_database() as operator:
+    with open_operator_database(make=True) as operator:
         account = operator.accounts.create_account(name, tier, plan=plan, limits=_limits(own_limit))
         if micro:
             operator.adjustments.book("top_up", account.id, micro, note="to begin with")
@@ -200,11 +200,12 @@ def ledger(
                 typer.echo(part, nl=False)
             return
         found, _ = operator.statements.entries(account_id, kind=kind, subject=subject, limit=limit)
+        names = operator.operator_queries.account_names([row.account_id for row in found])
     if as_json:
-        print_json([_entry(row) for row in found])
+        print_json([{**_entry(row), "account_name": names.get(row.account_id, "")} for row in found])
         return
-    columns = ("id", "at", "account", "kind", "change", "amount", "subject", "note")
-    print_table(columns, (_line(row) for row in found))
+    columns = ("id", "at", "account", "name", "kind", "change", "amount", "subject", "note")
+    print_table(columns, (_line(row, names.get(row.account_id, "")) for row in found))
 
 
 @app.command()
@@ -300,6 +301,6 @@ def _entry(row: LedgerEntry) -> dict[str, Any]:
     }
 
 
-def _line(row: LedgerEntry) -> Sequence[object]:
+def _line(row: LedgerEntry, name: str) -> Sequence[object]:
     money = (usd_text(row.delta), usd_text(row.amount))
-    return (row.id, moment(row.at), row.account_id, row.kind, *money, row.subject, row.note)
+    return (row.id, moment(row.at), row.account_id, name, row.kind, *money, row.subject, row.note)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,8 +18,8 @@ from cli.bulk_run.run import Asked, foretold, from_bucket_to_bucket, run
 from cli.bulk_run.server import Server
 from cli.jobs import ApiKey, BaseUrl
 from cli.listing.found import BUCKET
-from cli.listing.selection import Selection
 from cli.listing.sources import Sources
+from infra.buckets.selection import Selection
 from pipeline import formats
 from pipeline.errors import InvalidRequest
 from pipeline.money import micro_of, usd
@@ -25,6 +27,7 @@ from pipeline.text.languages import asked_language
 
 app = typer.Typer(add_completion=False)
 
+_NUMBER = re.compile(r"\d{9,}(?:\.\d+)?")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smh]?)")
 _UNITS_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "": 3_600_000}
 
@@ -32,7 +35,8 @@ _UNITS_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "": 3_600_000}
 @app.command()
 def bulk(
     sources: Annotated[
-        list[str] | None, typer.Argument(metavar="SOURCE…", help="Files, folders, globs, s3://bucket/prefix.")
+        list[str] | None,
+        typer.Argument(metavar="SOURCE…", help="Files, folders, globs, zip archives, s3://bucket/prefix."),
     ] = None,
     *,
     output: Annotated[
@@ -89,6 +93,12 @@ def bulk(
         typer.Option(min=1, max=256, help="Recordings at once.", show_default="as many as whoever hears them likes"),
     ] = None,
     order: Annotated[Order, typer.Option(help="Which come first: by name, the smallest, or the oldest.")] = "name",
+    complete_by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help="When all should be done: 2027-01-04T08:00, or epoch seconds. Jobs rise in time."
+        ),
+    ] = None,
     watch: Annotated[
         bool, typer.Option("--watch", help="Go on looking for new recordings, each taken once it stands still.")
     ] = False,
@@ -105,23 +115,26 @@ def bulk(
     words = tuple(sources or ())
     if not (words or files_from or manifest):
         raise typer.BadParameter("name a folder, a file, a glob or a bucket", param_hint="SOURCE")
-    chosen, server = _formats(format_names), Server(local, base_url, api_key, concurrency)
+    due = None if complete_by is None else _moment(complete_by)
+    chosen, server = _formats(format_names), Server(local, base_url, api_key, concurrency, due)
     cost_micro = None if max_cost is None else micro_of(max_cost, param="max_cost")
     if output is not None and output.startswith(BUCKET):
         beyond = {"--suffix": suffix, "--report": report, "--max-duration": max_duration, "--max-files": max_files}
         beyond |= {"--local": local, "--watch": watch, "--checksum": checksum, "--no-wait": no_wait}
+        beyond |= {"--concurrency": concurrency, "--order": order != "name", "--cutoff": cutoff != "hard"}
         wanted = {
             "model": model,
             "language": language or None,
             "input": _input(words, files_from, manifest, include or (), exclude or ()),
             "output": {"uri": output, "layout": layout, "formats": chosen},
             "max_cost": None if cost_micro is None else usd(cost_micro),
+            "complete_by": due,
             "dry_run": dry_run,
             "force": force,
             "retry_failed": retry_failed,
         }
         fields = {name: value for name, value in wanted.items() if value is not None}
-        in_vain = tuple(name for name, given in beyond.items() if given)
+        in_vain = tuple(name for name, given in beyond.items() if not (given is None or given is False or given == ""))
         raise typer.Exit(from_bucket_to_bucket(server, BucketRun(fields, in_vain, as_json=as_json)))
     place = _output(output, layout, words)
     milliseconds = None if max_duration is None else _milliseconds(max_duration)
@@ -178,6 +191,19 @@ def _formats(names: str) -> tuple[str, ...]:
     if len(set(endings)) < len(endings):
         raise InvalidRequest(f"{', '.join(chosen)}: two of them end alike", param="format")
     return chosen
+
+
+def _moment(text: str) -> int:
+    """Epoch seconds of a time to come; without an offset it is this machine's. Raises InvalidRequest, typer.BadParameter."""
+    try:
+        moment = float(text) if _NUMBER.fullmatch(text) else datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError) as error:
+        raise typer.BadParameter(
+            "write it as 2027-01-04T08:00, or in epoch seconds", param_hint="--complete-by"
+        ) from error
+    if moment <= time.time():
+        raise InvalidRequest(f"{text} is over; --complete-by is a time to come", param="complete_by")
+    return round(moment)
 
 
 def _milliseconds(text: str) -> int:

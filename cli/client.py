@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -50,18 +51,21 @@ class Client:
 
     def submit(
         self,
-        recording: Path,
+        recording: Path | None,
         fields: Mapping[str, Any],
         *,
         idempotency_key: str | None = None,
         filename: str | None = None,
     ) -> dict[str, Any]:
-        """Upload a recording as a job, streamed from disk. A dot in a field's name is a level: `webhook.url`.
+        """Upload a recording as a job, streamed from disk; without one, `fields` say what there is to hear or to speak. A dot in a
+        field's name is a level: `webhook.url`.
 
         `filename`: as it is told, where that is not the file's own.
         """
-        form = {_bracketed(name): value for name, value in fields.items() if value is not None}
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        if recording is None:
+            return _object(self._send("POST", JOBS, json=_nested(fields), headers=headers, timeout=UPLOAD_WAIT))
+        form = dict(_form_fields(fields))
         with recording.open("rb") as file:
             answer = self._send(
                 "POST",
@@ -84,8 +88,18 @@ class Client:
         return self._pages(JOBS, {name: value for name, value in filters.items() if value is not None})
 
     def jobs_of(self, ids: Sequence[str]) -> list[dict[str, Any]]:
-        """Those of these jobs that there still are, at most MOST_IDS."""
-        return list(_object(self._send("GET", JOBS, params={"ids": ",".join(map(_segment, ids))}))["data"])
+        """Those of these jobs that there still are, at most MOST_IDS; with their transcripts where these are short."""
+        asked = {"ids": ",".join(map(_segment, ids)), "include": "transcript"}
+        return list(_object(self._send("GET", JOBS, params=asked))["data"])
+
+    def jobs_called(self, references: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """The newest job of each of these `client_reference_id`s, at most MOST_IDS, as far as there is one."""
+        found: dict[str, dict[str, Any]] = {}
+        for job in self._pages(JOBS, {"client_reference_ids": ",".join(references), "limit": MOST_IDS}):
+            found.setdefault(job["client_reference_id"], job)
+            if len(found) == len(references):
+                break
+        return found
 
     def estimate(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """What a job with these fields would cost."""
@@ -123,6 +137,14 @@ class Client:
         """`cancel`, `retry` or `pay`."""
         return _object(self._send("POST", f"{JOBS}/{_segment(job_id)}/{action}"))
 
+    def link(self, job_id: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """A new link to its result, which needs no key."""
+        return _object(self._send("POST", f"{JOBS}/{_segment(job_id)}/links", json=dict(fields)))
+
+    def unlink(self, job_id: str, link_id: str) -> None:
+        """The link is worth nothing from now on."""
+        self._send("DELETE", f"{JOBS}/{_segment(job_id)}/links/{_segment(link_id)}")
+
     def delete(self, job_id: str) -> None:
         """The job and everything stored for it."""
         self._send("DELETE", f"{JOBS}/{_segment(job_id)}", params={"force": "true"})
@@ -150,6 +172,20 @@ class Client:
         """The text as sound, and the model that really spoke."""
         answer = self._send("POST", "/v1/audio/speech", json=dict(fields), timeout=UPLOAD_WAIT)
         return answer.content, answer.headers.get("x-perf-model-used", "")
+
+    @contextlib.contextmanager
+    def webhook_events(self, **asked: str | None) -> Iterator[Iterator[str]]:
+        """The lines of the account's stream of events, as they come."""
+        told = {name: value for name, value in asked.items() if value is not None}
+        accept = {"Accept": "text/event-stream"}
+        try:
+            with self._http.stream("GET", "/v1/webhook_events", params=told, headers=accept) as answer:
+                if answer.status_code >= ERRORS_FROM:
+                    answer.read()
+                    raise _refusal(answer)
+                yield answer.iter_lines()
+        except httpx2.HTTPError as error:
+            raise ApiAway(f"The API at {self.base_url} did not answer: {error or type(error).__name__}") from error
 
     def ready(self) -> tuple[bool, dict[str, Any]]:
         """Whether it answers /readyz with 200, and what it says there."""
@@ -201,14 +237,32 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _bracketed(name: str) -> str:
+def _form_fields(fields: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Multipart spells a nested field as the OpenAI SDKs do: webhook[url]."""
-    first, *rest = name.split(".")
-    return first + "".join(f"[{part}]" for part in rest)
+    for name, value in fields.items():
+        first, *rest = name.split(".")
+        spelt = first + "".join(f"[{part}]" for part in rest)
+        if isinstance(value, Mapping):
+            yield from ((f"{spelt}[{key}]", one) for key, one in value.items())
+        elif value is not None:
+            yield spelt, value
+
+
+def _nested(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The same for JSON."""
+    whole: dict[str, Any] = {}
+    for name, value in fields.items():
+        *places, last = name.split(".")
+        inner = whole
+        for place in places:
+            inner = inner.setdefault(place, {})
+        if value is not None:
+            inner[last] = value
+    return whole
 
 
 def _segment(job_id: str) -> str:
     """A path segment: an id out of a script's variable must not become another path."""
     if not job_id or not all(char.isalnum() or char in "_-" for char in job_id):
-        raise InvalidRequest(f"{job_id!r} is not a job id", param="job_id")
+        raise InvalidRequest(f"{job_id!r} is not an id", param="id")
     return job_id

@@ -27,7 +27,11 @@ from cli.operator_database import AsJson
 from cli.output import print_json, stdout
 from infra.broker import JobQueue
 from infra.database.connection_budget import connection_budget
-from infra.database.session import Database
+from infra.database.session import Database, has_file, shown_url
+from infra.diagnosis.broker_faults import broker_fault
+from infra.diagnosis.database_faults import database_fault
+from infra.diagnosis.fault import Fault
+from infra.diagnosis.storage_faults import storage_fault
 from infra.embedded_redis import private_redis_url, redis_server_path
 from infra.encryption.key_file import FILE, HOW, secret_keys
 from infra.environment.secret_files import by_file_name, is_by_file
@@ -35,12 +39,11 @@ from infra.jobs.store import JobStore
 from infra.metrics import ALIVE_SECONDS
 from infra.money.ledger import Ledger
 from infra.settings import Settings, secret_variables
-from infra.storage import open_storage
 from infra.worker_heartbeats import WorkerStore
 from pipeline.audio.ffmpeg.binary import LEAST_VERSION, ffmpeg_path, ffmpeg_version
 from pipeline.audio.ffmpeg.sandbox import sandbox_level
 from pipeline.catalog.toml_file import key_variables
-from pipeline.errors import CatalogBroken, ProviderError, StenopoolError
+from pipeline.errors import CatalogBroken, DatabaseUnavailable, ProviderError, StenopoolError
 from pipeline.options import SpeechOptions, TranscriptionOptions
 from pipeline.provider_registry import ProviderRegistry
 from pipeline.providers import trouble
@@ -72,6 +75,10 @@ def ok(name: str, detail: str) -> Finding:
     return Finding(name, "ok", detail)
 
 
+def broken(name: str, fault: Fault) -> Finding:
+    return Finding(name, "broken", fault.told, fault.advice)
+
+
 @app.command()
 def doctor(
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port `stenopool up` shall use.")] = 8000,
@@ -83,10 +90,10 @@ def doctor(
         findings.append(finding)
         if not as_json:
             _show(finding)
-    broken = any(finding.state == "broken" for finding in findings)
+    is_well = all(finding.state != "broken" for finding in findings)
     if as_json:
-        print_json({"ok": not broken, "checks": [asdict(finding) for finding in findings]})
-    raise typer.Exit(FAILED if broken else OK)
+        print_json({"ok": is_well, "checks": [asdict(finding) for finding in findings]})
+    raise typer.Exit(OK if is_well else FAILED)
 
 
 def _examine(chosen: Settings, port: int) -> Iterator[Finding]:
@@ -96,6 +103,7 @@ def _examine(chosen: Settings, port: int) -> Iterator[Finding]:
             "ffmpeg", f"{ffmpeg_version()} at {ffmpeg_path()}; {LEAST_VERSION} is the oldest that does"
         ),
         "sandbox": _sandbox,
+        "settings": lambda: _settings(chosen),
         "secrets": lambda: _secrets(chosen),
         "home": lambda: _home(chosen.home),
         "tmp": _temporary,
@@ -116,6 +124,10 @@ def _examine(chosen: Settings, port: int) -> Iterator[Finding]:
     for name, check in checks.items():
         try:
             yield check()
+        except DatabaseUnavailable:
+            yield Finding(
+                name, "broken", "the database cannot be used, so nothing is known of it", "see `database` above"
+            )
         except StenopoolError as error:
             yield Finding(name, "broken", f"{error.message} [{error.code}]")
         except Exception as error:  # noqa: BLE001 - a doctor who falls over at the first broken bone helps nobody
@@ -135,6 +147,15 @@ def _sandbox() -> Finding:
         return ok("sandbox", "bubblewrap: ffmpeg sees no network, no files and no other process")
     advice = "install bubblewrap and allow unprivileged user namespaces, to isolate ffmpeg from files and network"
     return Finding("sandbox", "warning", f"{level}: ffmpeg runs under resource limits only", advice)
+
+
+def _settings(chosen: Settings) -> Finding:
+    """Variables that look like ours and have no effect; one that is nearly ours ends the command before."""
+    if not chosen.unknown:
+        return ok("settings", "every STENOPOOL_ variable that is set is known")
+    return Finding(
+        "settings", "warning", f"no such setting: {', '.join(chosen.unknown)}", "unset them: they have no effect"
+    )
 
 
 def _secrets(chosen: Settings) -> Finding:
@@ -172,10 +193,14 @@ def _room(name: str, folder: Path, advice: str) -> Finding:
 
 
 def _database(chosen: Settings) -> Finding:
+    if not has_file(chosen.database):
+        return ok("database", f"none yet at {shown_url(chosen.database)}: the first start makes it")
+    if (fault := database_fault(chosen.database)) is not None:
+        return broken("database", fault)
     with contextlib.closing(Database(chosen.database)) as database:
         facts = database.check()
         exposed = database.exposed_file()
-    detail = f"{facts['kind']} answers in {facts['ms']} ms, schema {facts['migration'] or 'empty'}"
+    detail = f"{shown_url(chosen.database)} answers in {facts['ms']} ms, schema {facts['migration'] or 'empty'}"
     if exposed is not None:
         return Finding("database", "warning", f"{exposed} can be read by others", "give it to the user of the service")
     if facts["migration"] == facts["expected"]:
@@ -185,6 +210,8 @@ def _database(chosen: Settings) -> Finding:
 
 def _connections(chosen: Settings) -> Finding:
     """What all processes may open together, against what the server allows."""
+    if not has_file(chosen.database):
+        return ok("connections", "none are counted yet: nothing was ever started here")
     with contextlib.closing(Database(chosen.database)) as database:
         if database.check()["migration"] is None:
             return ok("connections", "none are counted yet: nothing was ever started here")
@@ -203,6 +230,8 @@ def _connections(chosen: Settings) -> Finding:
 
 
 def _money(chosen: Settings) -> Finding:
+    if not has_file(chosen.database):
+        return ok("money", "no ledger yet: the first start makes it")
     with contextlib.closing(Database(chosen.database)) as database:
         facts = database.check()
         if facts["migration"] != facts["expected"]:
@@ -227,21 +256,17 @@ def _encryption(chosen: Settings) -> Finding:
 
 
 def _storage(chosen: Settings) -> Finding:
-    key, content = f"doctor/{uuid.uuid4().hex}", b"Is there anybody there?"
-    with contextlib.closing(open_storage(chosen.storage)) as storage:
-        storage.put(key, content)
-        back = storage.get(key)
-        storage.delete(key)
-    shown = f"{urlsplit(chosen.storage).scheme} storage"
-    if back != content:
-        return Finding("storage", "broken", f"{shown} gave back something else than was put in")
-    return ok("storage", f"{shown} keeps what it is given")
+    if (fault := storage_fault(chosen.storage, tries=True)) is not None:
+        return broken("storage", fault)
+    return ok("storage", f"{urlsplit(chosen.storage).scheme} storage keeps what it is given")
 
 
 def _redis(chosen: Settings) -> Finding:
     if not chosen.redis_url and private_redis_url(chosen.home) is None:
         return ok("redis", f"`stenopool up` starts a private one: {redis_server_path()}")
     private = not chosen.redis_url
+    if not private and (fault := broker_fault(chosen.redis_url)) is not None:
+        return broken("redis", fault)
     with contextlib.closing(JobQueue(lambda: chosen.redis_url or private_redis_url(chosen.home))) as queue:
         try:
             facts = queue.check()
@@ -334,6 +359,8 @@ def _words(text: str) -> list[str]:
 
 
 def _workers(chosen: Settings) -> Finding:
+    if not has_file(chosen.database):
+        return ok("workers", "none yet: nothing was ever started here")
     with contextlib.closing(Database(chosen.database)) as database:
         facts = database.check()
         if facts["migration"] is None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
+from infra.database.migrations.schema import NewerSchema
+from infra.diagnosis.fault import Misconfigured
 from infra.model_store.errors import ModelStoreUnwritable, WeightsUnavailable
 from pipeline.errors import (
     BrokerUnavailable,
@@ -39,7 +41,7 @@ MEANINGS = {
     OK: "done",
     FAILED: "it was tried and failed",
     USAGE: "the command line makes no sense",
-    BAD_INPUT: "a file, value or setting cannot be used",
+    BAD_INPUT: "a file, value or setting cannot be used, and waiting does not help: a wrong password, a newer schema",
     NOT_THERE: "unknown, expired, or in a state that does not allow it (also: port or home in use)",
     AWAY: "a service is away: API, database, Redis, storage or provider; trying later can help",
     NOT_ALLOWED: "no API key, a wrong one, not enough rights, or not enough money",
@@ -62,7 +64,7 @@ class ApiRefused(StenopoolError):
 
 
 _BY_KIND: tuple[tuple[int, tuple[type[StenopoolError], ...]], ...] = (
-    (BAD_INPUT, (InvalidRequest, ModelStoreUnwritable)),
+    (BAD_INPUT, (InvalidRequest, Misconfigured, NewerSchema, ModelStoreUnwritable)),
     (NOT_THERE, (NotFound, WrongState, Expired, IdempotencyConflict)),
     (NOT_ALLOWED, (Unauthenticated, Forbidden, InsufficientBalance, PaymentRequired)),
     (

@@ -9,13 +9,14 @@ from functools import partial
 from typing import Any, Protocol
 
 from cli.client import Client
-from cli.environment import settings
+from cli.environment import named_database, settings
 from infra.audit.audit_log import record_job
-from infra.database.session import Database
 from infra.database.tables import Job
 from infra.jobs.store import JobStore
+from infra.jobs.timing.phases import timing_of
 from infra.jobs.transitions import try_number
 from infra.operator_queries import OperatorQueries
+from pipeline.errors import InvalidRequest
 from pipeline.lifecycle import JobStatus
 from pipeline.quality.omissions import caution_as_dict, findings_from_dict, gaps_of, is_incomplete
 from pipeline.transcript import SAMPLE_RATE
@@ -24,7 +25,9 @@ from pipeline.transcript import SAMPLE_RATE
 class JobBackend(Protocol):
     """Jobs as plain values: the API's job object, or the part of it that the row holds."""
 
-    def list(self, *, limit: int, status: str | None) -> list[dict[str, Any]]: ...
+    def list(self, *, limit: int, **wanted: str | None) -> list[dict[str, Any]]:
+        """The latest ones that have the values `wanted`: `status`, `account_id`, `task`, `model`, `client_reference_id`."""
+        ...
 
     def show(self, job_id: str) -> dict[str, Any]: ...
 
@@ -39,8 +42,11 @@ class HttpJobs:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    def list(self, *, limit: int, status: str | None) -> list[dict[str, Any]]:
-        return list(itertools.islice(self._client.jobs(limit=min(limit, 100), status=status), limit))
+    def list(self, *, limit: int, **wanted: str | None) -> list[dict[str, Any]]:
+        if wanted.pop("account_id", None) is not None:
+            told = "--account is for the operator, in the database: leave out --base-url and STENOPOOL_BASE_URL."
+            raise InvalidRequest(told, param="--account")
+        return list(itertools.islice(self._client.jobs(limit=min(limit, 100), **wanted), limit))
 
     def show(self, job_id: str) -> dict[str, Any]:
         return self._client.job(job_id)
@@ -56,8 +62,8 @@ class DatabaseJobs:
         self._store = store
         self._overview = operator_queries
 
-    def list(self, *, limit: int, status: str | None) -> list[dict[str, Any]]:
-        return [job_facts(job) for job in self._overview.jobs(limit=limit, status=status)]
+    def list(self, *, limit: int, **wanted: str | None) -> list[dict[str, Any]]:
+        return [job_facts(job) for job in self._overview.jobs(limit=limit, **wanted)]
 
     def show(self, job_id: str) -> dict[str, Any]:
         return job_facts(self._overview.job(job_id))
@@ -77,8 +83,7 @@ def open_job_backend(base_url: str | None, api_key: str | None) -> Iterator[JobB
             yield HttpJobs(client)
         return
     chosen = settings()
-    with contextlib.closing(Database(chosen.database)) as database:
-        database.migrate()
+    with named_database(chosen) as database:
         store = JobStore(database, lease_seconds=chosen.lease_seconds, max_attempts=chosen.max_attempts)
         yield DatabaseJobs(store, OperatorQueries(database))
 
@@ -114,6 +119,7 @@ def job_facts(job: Job) -> dict[str, Any]:
         "gaps": gaps_of(findings, job.gaps or ()),
         "warnings": [caution_as_dict(caution) for caution in findings.warnings],
         "error": job.error,
+        "timing": timing_of(job),
         "attempt": try_number(job),
         "worker": job.worker,
         "expires_at": job.expires_at,

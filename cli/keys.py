@@ -56,7 +56,7 @@ def create(
     micro = micro_or_zero(balance, param="--balance")
     _check_scopes(scope)
     ends = None if expires_in_days is None else time.time() + expires_in_days * DAY
-    with open_operator_database() as operator:
+    with open_operator_database(make=account is None) as operator:
         owner = account or operator.accounts.create_account(name or "default", (tier or Tier.FREE).value).id
         secret, key = operator.accounts.create_key(owner, name, ends, scopes=scope)
         if micro:

@@ -28,6 +28,8 @@ COMMANDS = {
     "keys": "Create, list, rotate and revoke API keys.",
     "accounts": "Make accounts, top up their balances, look into their ledger.",
     "jobs": "Submit, list, show, cancel and retry jobs.",
+    "webhooks": "List the webhook endpoints of all accounts, and which of them fail.",
+    "listen": "The account's events on your own machine, as they happen and as webhooks.",
     "models": "List the models this installation offers, and install the weights of local engines.",
     "prices": "Show what the models cost, and set the audio ratios.",
     "usage": "Add up what was used and what it cost.",

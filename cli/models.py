@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +17,7 @@ from cli.output import print_json, print_table, remark, stderr
 from infra.model_store.fetching import OnFetched
 from infra.model_store.store import MIB, ModelStore
 from pipeline.catalog.catalog import Catalog
+from pipeline.catalog.model import Model, Route
 from pipeline.weights.description import Weights
 from pipeline.weights.folder import WeightsFolder
 
@@ -59,18 +60,36 @@ def models(context: typer.Context, *, as_json: AsJson = False) -> None:
                     "prices": model.prices.model_dump(mode="json", exclude_none=True),
                     "limits": model.limits.model_dump(mode="json", exclude_none=True),
                     "facts": model.facts and model.facts.model_dump(mode="json"),
-                    "routes": [route.model_dump(exclude={"languages"}) for route in model.routes],
+                    "routes": _routes(model.routes),
+                    "successors": _routes(model.successors),
+                    "shutdown_date": model.shutdown and model.shutdown.on.isoformat(),
                 }
                 for model in catalog.models.values()
             ]
         )
         return
     rows = (
-        (model.id, ", ".join(model.tasks), served_by(catalog, model.id), str(model.facts.as_of) if model.facts else "")
+        (
+            model.id,
+            ", ".join(model.tasks),
+            served_by(catalog, model.id),
+            _afterwards(model),
+            str(model.facts.as_of) if model.facts else "",
+        )
         for model in catalog.models.values()
     )
-    print_table(("model", "tasks", "served by", "prices as of"), rows)
+    print_table(("model", "tasks", "served by", "ends, then", "prices as of"), rows)
     typer.echo(f"\n{stand_ins(catalog, settings().weights.cut_short)}", err=True)
+
+
+def _routes(routes: Iterable[Route]) -> list[dict[str, Any]]:
+    return [route.model_dump(exclude={"languages"}) for route in routes]
+
+
+def _afterwards(model: Model) -> str:
+    """When its vendor ends it, and which models answer for it then."""
+    then = " → ".join(dict.fromkeys(route.model for route in model.successors))
+    return ", ".join(filter(None, (str(model.shutdown.on) if model.shutdown else "", then)))
 
 
 @app.command("list")

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from cli.environment import settings
+from cli.environment import named_database, settings
 from infra.audit.audit_log import AuditLog
 from infra.database.session import Database
 from infra.jobs.store import JobStore
@@ -22,6 +22,7 @@ from infra.money.statements import Statements
 from infra.money.usage import Usage
 from infra.operator_queries import OperatorQueries
 from infra.privacy.account_erasure import AccountEraser
+from infra.webhooks.all_endpoints import AllEndpoints
 from pipeline.errors import InvalidRequest
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON value on stdout, for scripts.")]
@@ -41,17 +42,16 @@ class OperatorDatabase:
     usage: Usage
     quota: Quota
     operator_queries: OperatorQueries
+    all_endpoints: AllEndpoints
     eraser: AccountEraser
     audit: AuditLog
 
 
 @contextlib.contextmanager
-def open_operator_database() -> Iterator[OperatorDatabase]:
-    """Over the configured database, its schema up to date. Raises DatabaseUnavailable."""
+def open_operator_database(*, make: bool = False) -> Iterator[OperatorDatabase]:
+    """Over the configured database, which only those make who `make` the first thing in it. Raises as `named_database`."""
     chosen = settings()
-    chosen.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with contextlib.closing(Database(chosen.database)) as database:
-        database.migrate()
+    with named_database(chosen, make=make) as database:
         accounts = Accounts(database, chosen.peppers)
         yield OperatorDatabase(
             database=database,
@@ -63,6 +63,7 @@ def open_operator_database() -> Iterator[OperatorDatabase]:
             usage=Usage(database),
             quota=Quota(database),
             operator_queries=OperatorQueries(database),
+            all_endpoints=AllEndpoints(database),
             eraser=AccountEraser(database, JobStore(database), accounts),
             audit=AuditLog(database),
         )

@@ -18,7 +18,7 @@ import typer
 from cli.client import Client
 from cli.console import note_address
 from cli.embedded_notice import stand_ins
-from cli.environment import settings
+from cli.environment import as_typed, settings
 from cli.exits import INTERRUPTED
 from cli.output import remark
 from cli.roles import METRICS, listens, role_command
@@ -26,10 +26,10 @@ from cli.supervisor import POLL_SECONDS, Role, Supervisor
 from infra.broker import JobQueue
 from infra.console.sign_in_links import SignInLinks, local_account
 from infra.database.session import Database
+from infra.diagnosis.startup import PartsWait
 from infra.embedded_redis import PrivateRedis, only_one
 from infra.keys.accounts import Accounts
 from infra.settings import Settings
-from infra.storage import open_storage
 from infra.worker_heartbeats import WorkerStore
 from pipeline.audio.ffmpeg.binary import find_ffmpeg
 from pipeline.audio.ffmpeg.sandbox import sandbox_level
@@ -104,19 +104,24 @@ def up(
     with only_one(chosen.home):
         _check_port(place, requests)
         catalog = chosen.load_catalog()
-        _check_services(chosen)
-        with contextlib.closing(Database(chosen.database)) as database:
-            database.migrate()
-            with _running(_supervisor(chosen, place, metrics), requests) as supervisor:
-                _wait_until_ready(place, supervisor, WorkerStore(database), requests)
-                if not requests.count:
-                    note_address(chosen.home, place.url)
-                    key, link = _keys_for_a_terminal(database, chosen, place)
-                    typer.echo(_welcome(chosen, place, catalog, key, link))
-                    sys.stdout.flush()
-                while not requests.count:
-                    time.sleep(POLL_SECONDS)
-                    supervisor.tend()
+        find_ffmpeg()
+        PartsWait(chosen, is_stopped=lambda: requests.count > 0, say=remark).for_all()
+        if requests.count:
+            return
+        _check_redis(chosen)
+        with (
+            contextlib.closing(Database(chosen.database)) as database,
+            _running(_supervisor(chosen, place, metrics), requests) as supervisor,
+        ):
+            _wait_until_ready(place, supervisor, WorkerStore(database), requests)
+            if not requests.count:
+                note_address(chosen.home, place.url)
+                key, link = _keys_for_a_terminal(database, chosen, place)
+                typer.echo(_welcome(chosen, place, catalog, key, link))
+                sys.stdout.flush()
+            while not requests.count:
+                time.sleep(POLL_SECONDS)
+                supervisor.tend()
     remark("stopped")
 
 
@@ -175,11 +180,8 @@ def _group(pid: int) -> int | None:
         return None
 
 
-def _check_services(chosen: Settings) -> None:
-    """What is configured has to answer now: here it is one clear line, from five children it would be five tracebacks."""
-    find_ffmpeg()
-    with contextlib.closing(open_storage(chosen.storage)) as storage:
-        storage.check()
+def _check_redis(chosen: Settings) -> None:
+    """Whether it keeps what it is given."""
     if not chosen.redis_url:
         return
     with contextlib.closing(JobQueue(lambda: chosen.redis_url)) as queue:
@@ -234,11 +236,12 @@ def _welcome(chosen: Settings, place: Place, catalog: Catalog, key: str | None, 
             "API key",
             f"{key}   shown this once; no rate limits, 1,000 USD of play money"
             if key
-            else "stenopool keys create --tier pro --balance 10",
+            else as_typed("keys create --tier pro --balance 10", chosen),
         ),
         (
             "Console",
-            f"{place.url}/console" + ("" if link else "   `stenopool console link` makes a link that signs in"),
+            f"{place.url}/console"
+            + ("" if link else f"   `{as_typed('console link', chosen)}` makes a link that signs in"),
         ),
         ("API docs", f"{place.url}/docs"),
         ("Data", str(chosen.home)),

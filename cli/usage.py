@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -53,19 +53,28 @@ def usage(
             operator.accounts.account(account)
         groups, _ = operator.usage.grouped(wanted, by.value, limit=EVERYTHING)
         total = operator.usage.total(wanted)
-    _print(by, groups, total, as_csv=as_csv, as_json=as_json)
+        names = operator.operator_queries.account_names([group.id for group in groups]) if by is By.ACCOUNT else None
+    _print(by, groups, total, names, as_csv=as_csv, as_json=as_json)
 
 
-def _print(by: By, groups: Sequence[Group], total: Sums, *, as_csv: bool, as_json: bool) -> None:
-    columns = (by.value, *FIGURES)
+def _print(
+    by: By, groups: Sequence[Group], total: Sums, names: Mapping[str, str] | None, *, as_csv: bool, as_json: bool
+) -> None:
+    """`names` by account, where each line is about one."""
+    columns = (by.value, *(() if names is None else ("name",)))
+    ids = [(group.id, *(() if names is None else (names.get(group.id, ""),))) for group in groups]
+    rows = [(*named, *_figures(group.sums)) for named, group in zip(ids, groups, strict=True)]
     if as_csv:
-        typer.echo(csv_lines([columns, *((group.id, *_figures(group.sums)) for group in groups)]), nl=False)
+        typer.echo(csv_lines([(*columns, *FIGURES), *rows]), nl=False)
     elif as_json:
-        lines = [{by.value: group.id, **_as_dict(group.sums)} for group in groups]
+        lines = [
+            {**dict(zip(columns, named, strict=True)), **_as_dict(group.sums)}
+            for named, group in zip(ids, groups, strict=True)
+        ]
         print_json({"by": by.value, "usage": lines, "total": _as_dict(total)})
     else:
-        rows = [(group.id, *_figures(group.sums)) for group in groups]
-        print_table([column.replace("_", " ") for column in columns], [*rows, ("total", *_figures(total))])
+        heads = [column.replace("_", " ") for column in (*columns, *FIGURES)]
+        print_table(heads, [*rows, ("total", *("" for _ in columns[1:]), *_figures(total))])
 
 
 def _figures(sums: Sums) -> Sequence[object]:

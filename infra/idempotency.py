@@ -5,8 +5,8 @@ The row is inserted in the transaction that creates the object, so that no crash
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from sqlalchemy import delete, select, tuple_
@@ -28,13 +28,14 @@ class Idempotency:
     """A caller's Idempotency-Key with what it stands for.
 
     `fingerprint` is a digest of everything that makes the request the same one. `answer` renders the first answer from
-    the new object, inside the transaction; it must be pure and JSON-safe.
+    the new object, inside the transaction; it must be pure and JSON-safe. `parts` has a digest of each of its fields.
     """
 
     route: str
     key: str
     fingerprint: str
     answer: Callable[[Any], dict[str, Any]]
+    parts: Mapping[str, str] = field(default_factory=dict)
 
 
 class IdempotencyStore:
@@ -106,8 +107,14 @@ def _recall(session: Session, account_id: str, idempotency: Idempotency | None) 
         return None
     known = session.get(IdempotencyKey, (account_id, idempotency.route, idempotency.key))
     if known is not None and known.fingerprint != idempotency.fingerprint:
-        raise IdempotencyConflict
+        raise IdempotencyConflict.with_earlier(known.object_id, _first_difference(known.parts or {}, idempotency.parts))
     return known
+
+
+def _first_difference(known: Mapping[str, str], given: Mapping[str, str]) -> str | None:
+    """None where nobody wrote down what the first request said."""
+    names = dict.fromkeys([*given, *known]) if known else ()
+    return next((name for name in names if known.get(name) != given.get(name)), None)
 
 
 def _remember(
@@ -123,6 +130,7 @@ def _remember(
         "route": idempotency.route,
         "key": idempotency.key,
         "fingerprint": idempotency.fingerprint,
+        "parts": dict(idempotency.parts) or None,
         "object_id": made.id,
         "response": with_secrets(idempotency.answer(made), secrets.seal),
         "created_at": made.created_at,

@@ -52,7 +52,7 @@ class LeaseKeeper:
 
     `stop_at` tells when (time.monotonic()) this process has to be gone, or None: at that time everything still held goes
     back to the queue without costing an attempt. `still_here` is called when a beat does not reach the database: it says
-    elsewhere that this process lives, whose work is not begun again then.
+    elsewhere that this process lives, whose work is not begun again then. `lost` is told how many leases a beat found gone.
     """
 
     def __init__(
@@ -61,11 +61,12 @@ class LeaseKeeper:
         lease_seconds: float,
         stop_at: Callable[[], float | None] = lambda: None,
         still_here: Callable[[], object] = lambda: None,
+        lost: Callable[[int], object] = lambda _count: None,
     ) -> None:
         self._jobs = jobs
         self._every = lease_seconds / BEATS_PER_LEASE
         self._stop_at = stop_at
-        self._still_here = still_here
+        self._still_here, self._lost = still_here, lost
         self._cut_off_since: float | None = None  # time.monotonic()
         self._holds: dict[Lease, HeldLease] = {}
         self._lock = threading.Lock()
@@ -138,6 +139,7 @@ class LeaseKeeper:
         for hold in lost:
             hold.void_since = time.monotonic()
             log.info("no longer holds the lease", extra={"job_id": hold.lease.job_id, "chunk": hold.lease.idx})
+        self._lost(len(lost))
         self._explain([hold.lease for hold in lost])
 
     def _explain(self, lost: Sequence[Lease]) -> None:

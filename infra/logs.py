@@ -8,9 +8,11 @@ import json
 import logging
 import re
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from functools import lru_cache
+from types import TracebackType
 from typing import Any, TextIO
 
 from pythonjsonlogger.json import JsonEncoder, JsonFormatter
@@ -34,6 +36,11 @@ def log_context(**fields: Any) -> Iterator[None]:
         yield
     finally:
         _CONTEXT.reset(token)
+
+
+def add_to_log(**fields: Any) -> None:
+    """The same from here on, until the `log_context` around it ends: of what is known only within."""
+    _CONTEXT.set({**_CONTEXT.get({}), **{name: value for name, value in fields.items() if value is not None}})
 
 
 def redacted(text: str) -> str:
@@ -65,6 +72,21 @@ def set_up_logs(level: str = "INFO", *, stream: TextIO | None = None) -> None:
         "httpcore2",
     ):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
+
+
+def log_everything() -> None:
+    """Warnings and what nobody caught become lines as well: for a process that is a role, and nobody else's."""
+    logging.captureWarnings(True)
+    sys.excepthook = lambda kind, error, trace: _uncaught("the process", (kind, error, trace))
+    threading.excepthook = lambda given: _uncaught(
+        f"the thread {given.thread.name if given.thread else '?'}",
+        (given.exc_type, given.exc_value or given.exc_type(), given.exc_traceback),
+    )
+
+
+def _uncaught(what: str, error: tuple[type[BaseException], BaseException, TracebackType | None]) -> None:
+    if not issubclass(error[0], SystemExit | KeyboardInterrupt):
+        logging.getLogger("stenopool").critical("%s ended on something nobody thought of", what, exc_info=error)
 
 
 def _add_context(record: logging.LogRecord) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -15,6 +15,7 @@ from infra.database.tables import Account, ApiKey, Chunk, Job, Lane, Share, Wait
 from infra.jobs.queue.queue_position import ARCHIVE
 from pipeline.errors import InvalidRequest, NotFound
 
+NAMES_AT_ONCE = 500
 Row = TypeVar("Row", Account, ApiKey)
 _LOW = text("waiting_work.rank >= 10")  # as the partial index says it
 
@@ -36,13 +37,11 @@ class OperatorQueries:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def jobs(self, *, limit: int, status: str | None = None, account_id: str | None = None) -> list[Job]:
-        """The latest `limit` jobs, of every account or of one."""
+    def jobs(self, *, limit: int, **wanted: str | None) -> list[Job]:
+        """The latest `limit` jobs that have the values `wanted`, where these are given: `status`, `account_id`, `task`, `model`,
+        `client_reference_id`."""
         query = select(Job).order_by(col(Job.created_at).desc(), col(Job.id).desc()).limit(limit)
-        if status is not None:
-            query = query.where(col(Job.status) == status)
-        if account_id is not None:
-            query = query.where(col(Job.account_id) == account_id)
+        query = query.filter_by(**{name: value for name, value in wanted.items() if value is not None})
         with self._database.read() as session:
             return list(session.scalars(query))
 
@@ -65,6 +64,15 @@ class OperatorQueries:
             query = query.where(col(Account.status) == status)
         with self._database.read() as session:
             return _page(session, Account, query, limit, after)
+
+    def account_names(self, account_ids: Collection[str]) -> dict[str, str]:
+        """What its operator calls each of these accounts; of an erased one nothing."""
+        wanted, found = sorted(set(account_ids)), dict[str, str]()
+        with self._database.read() as session:
+            for at in range(0, len(wanted), NAMES_AT_ONCE):
+                some = col(Account.id).in_(wanted[at : at + NAMES_AT_ONCE])
+                found |= dict(session.execute(select(col(Account.id), col(Account.name)).where(some)).all())
+        return found
 
     def keys(self, *, limit: int, after: str | None = None, account_id: str | None = None) -> tuple[list[ApiKey], bool]:
         """The same of the keys, of every account or of one."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -14,15 +16,18 @@ from pydantic_core import PydanticCustomError
 
 from infra.buckets.allow_list import Grant, read_grants
 from infra.environment.engine_socket import engine_socket
-from infra.environment.secret_files import secret_value
+from infra.environment.secret_files import by_file_name, secret_value
+from infra.environment.unknown_settings import meant, unknown_names
 from pipeline.catalog.catalog import Catalog
 from pipeline.catalog.toml_file import key_variables, load_catalog
-from pipeline.errors import InvalidRequest
+from pipeline.errors import InvalidRequest, StenopoolError
 from pipeline.weights.description import shipped_weights
 from pipeline.weights.folder import WeightsFolder
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 PREFIX = "STENOPOOL_"
+OF_CLIENTS = (PREFIX + "BASE_URL", PREFIX + "API_KEY")  # what commands read that ask a running installation
+PUBLIC_ADDRESS = re.compile(r"https?://[^\s/?#@\\]+(/[^\s?#\\]*)?")
 SHORTEST_ADMIN_KEY = 16  # characters
 
 
@@ -67,6 +72,9 @@ class Settings(BaseModel):
     faster_whisper_model: str = ""  # a folder, or a name such as large-v3; empty: not used
     models: Path = Field(default_factory=default_models)  # where weights are installed
     offline: bool = False  # no weights are fetched from any network
+    public_url: str = (
+        ""  # where clients reach this server, with a path before /v1 where there is one; empty: URLs are paths
+    )
     outbound_allow: tuple[Network, ...] = ()
     outbound_http: bool = True  # http:// targets besides https://
     asr_account: str = ""  # who pays for /asr and /detect-language without a key; empty: these want one
@@ -111,6 +119,15 @@ class Settings(BaseModel):
         if value and not value.startswith(("https://", "http://")):
             raise PydanticCustomError("storage_public_url", "it is a URL such as https://s3.example.org")
         return value.rstrip("/")
+
+    @field_validator("public_url")
+    @classmethod
+    def _own_address(cls, value: str) -> str:
+        if value and not PUBLIC_ADDRESS.fullmatch(value):
+            raise PydanticCustomError(
+                "public_url", "it is a URL such as https://speech.example.org or https://example.org/speech"
+            )
+        return value.rstrip("/").removesuffix("/v1")
 
     @field_validator("admin_key")
     @classmethod
@@ -174,7 +191,7 @@ class Settings(BaseModel):
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
-        """Read STENOPOOL_* variables. Raises InvalidRequest that names the variable which is wrong."""
+        """Read STENOPOOL_* variables. Raises InvalidRequest that names the variable which is wrong, or misspelt."""
         given = {name: environ.get(PREFIX + name.upper(), "") for name in cls.model_fields}
         given |= {
             variable.removeprefix(PREFIX).lower(): secret_value(environ, variable) for variable in secret_variables()
@@ -186,7 +203,29 @@ class Settings(BaseModel):
             variable = PREFIX + str(first["loc"][0]).upper()
             raise InvalidRequest(f"{variable}: {first['msg']}", param=variable) from error
         settings._environ = dict(environ)
+        for name in settings.unknown:
+            if near := meant(name, settings.known):
+                raise InvalidRequest(
+                    f"{name}: there is no such setting. {near} is meant? Correct or unset it.", param=name
+                )
         return settings
+
+    @property
+    def known(self) -> frozenset[str]:
+        """Every variable that means something, those that the catalog names among them."""
+        secrets = list(secret_variables())
+        with contextlib.suppress(StenopoolError):  # whoever loads the catalog tells what is wrong with it
+            secrets += key_variables(self.catalog).values()
+        fields = (PREFIX + name.upper() for name in type(self).model_fields)
+        return frozenset((*fields, *secrets, *map(by_file_name, secrets), *OF_CLIENTS))
+
+    @property
+    def unknown(self) -> list[str]:
+        """Variables of the environment that look like settings and are none."""
+        mine = [name for name in self._environ if name.startswith(PREFIX)]
+        if all(name.removeprefix(PREFIX).lower() in type(self).model_fields for name in mine):
+            return []  # as mostly, and no catalog is read to know it
+        return unknown_names(mine, PREFIX, self.known)
 
 
 def secret_variables() -> tuple[str, ...]:

@@ -32,6 +32,7 @@ from infra.keys.accounts import Accounts
 from infra.keys.idempotent_creation import IdempotentCreation
 from infra.limits.estimate_minutes import EstimateMinutes
 from infra.limits.rate_limits import RateLimits
+from infra.links.job_links import JobLinks
 from infra.media import MediaStore
 from infra.metrics import Metrics
 from infra.money.adjustments import Adjustments
@@ -49,6 +50,7 @@ from infra.revisions.store import Revisions
 from infra.settings import Settings
 from infra.storage import ObjectStore, open_storage
 from infra.storage.answer_spool import AnswerSpool
+from infra.webhooks.all_endpoints import AllEndpoints
 from infra.webhooks.balance_low import BalanceAlerts
 from infra.webhooks.store import WebhookStore
 from infra.worker_heartbeats import WorkerStore
@@ -78,8 +80,10 @@ class Services:
     lines: LineStore
     sources: SourceStore
     jobs: JobStore
+    links: JobLinks
     eraser: AccountEraser
     webhooks: WebhookStore
+    all_endpoints: AllEndpoints
     balance_alerts: BalanceAlerts
     revisions: Revisions
     idempotency: IdempotencyStore
@@ -127,7 +131,7 @@ def build(settings: Settings, *, engine_processes: int | None = None) -> Service
     """
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     with contextlib.ExitStack() as opened:
-        database = Database(settings.database, connections=settings.database_pool)
+        database = Database(settings.database, connections=settings.database_pool, public_url=settings.public_url)
         opened.callback(database.close)
         database.migrate()
         storage = open_storage(settings.storage)
@@ -165,8 +169,10 @@ def build(settings: Settings, *, engine_processes: int | None = None) -> Service
             lines=LineStore(database),
             sources=SourceStore(database),
             jobs=jobs,
+            links=JobLinks(database),
             eraser=AccountEraser(database, jobs, accounts),
             webhooks=WebhookStore(database, secrets),
+            all_endpoints=AllEndpoints(database),
             balance_alerts=BalanceAlerts(database),
             revisions=Revisions(database),
             idempotency=IdempotencyStore(database),

@@ -303,6 +303,13 @@ class IdempotencyConflict(StenopoolError):
 
     code = "idempotency_conflict"
 
+    @classmethod
+    def with_earlier(cls, earlier_id: str, differs: str | None) -> IdempotencyConflict:
+        """What was made with the key, and the first field of its request that was another one, as far as that is known."""
+        other = f"its `{differs}` was another one" if differs else "by another request"
+        told = f"This Idempotency-Key was used for {earlier_id}: {other}. Send a new key for a new request."
+        return cls(told, param=differs, earlier_id=earlier_id)
+
 
 class Expired(StenopoolError):
     """The result is past its retention and has been deleted."""

@@ -41,6 +41,7 @@ from pipeline.errors import (
     StenopoolError,
     UnsupportedValue,
 )
+from pipeline.measurement.process_counters import provider_call
 from pipeline.options import TranscriptionOptions
 from pipeline.provider_protocol import FileRefused, HearsFiles, hears_files, is_particular
 from pipeline.provider_registry import ProviderRegistry
@@ -201,7 +202,7 @@ def handed_on(
             break
         asking(route.model)
         try:
-            with fallback_available(route is not routes[-1]):
+            with fallback_available(route is not routes[-1]), provider_call(route.provider):
                 heard = _heard(transcriber, parcel, options, route.model)
         except FileRefused:
             break

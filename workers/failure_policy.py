@@ -40,6 +40,7 @@ class Attempt:
     heard: bool = False  # a provider has answered, once all has gone well
     failed: object = None  # what `fail` answered, once it was called
     cause: StenopoolError | None = None  # why it was
+    is_final: bool = False  # it was for good
 
 
 def retry_delay(failures: int, asked: float | None = None) -> float:
@@ -78,6 +79,8 @@ def _record(work: Attempt, error: StenopoolError) -> None:
     delay = retry_delay(work.failures + 1, error.details.get("retry_after")) if again else None
     if _waits(work, error, told) or _is_put_off(work, error, told):
         return
+    if delay is not None:
+        work.metrics.retries.labels(error.code).inc()
     log.warning(
         "%s failed (%s): %s; %s",
         work.stage,
@@ -87,6 +90,7 @@ def _record(work: Attempt, error: StenopoolError) -> None:
     )
     try:
         work.failed, work.cause = persist(work.held, lambda: work.fail(told, delay)), error
+        work.is_final = delay is None
     except LeaseLost:
         log.info("the failure is no longer ours to record")
     except StenopoolError as trouble:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -24,6 +25,12 @@ class JobContext:
     services: Services
     held: HeldLease
     job: Job
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        """Since it was claimed."""
+        return time.monotonic() - self.began
 
     @cached_property
     def options(self) -> TranscriptionOptions:

@@ -10,7 +10,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from celery import Celery, signals
@@ -18,12 +18,14 @@ from celery.exceptions import SecurityWarning
 from celery.worker.consumer import Consumer
 
 from infra.broker import CHUNK, DELIVERY, JOB, QUEUES_OF, celery_app
+from infra.diagnosis.startup import EXIT_CODE
 from infra.embedded_redis import broker_url
 from infra.gc_tuning import tune_gc
 from infra.logs import set_up_logs
 from infra.monitoring.listener import Address, MonitoringListener
 from infra.parent_death import die_with_parent
 from infra.settings import Settings
+from infra.telemetry.pool_reports import PoolReports
 from pipeline.errors import BrokerUnavailable, StenopoolError
 from workers.steps.deliver import deliver
 from workers.steps.turn import take_turn
@@ -80,9 +82,8 @@ def run_worker(
     contexts = WorkerContextFactory(settings, role, stop_time)
     warnings.simplefilter("ignore", SecurityWarning)  # about root and pickle; nothing here is ever unpickled
     app = worker_app(url, contexts)
-    _connect_signals(settings, role, contexts, partial(_end_within, grace, stop_time))
-    if monitoring is not None:
-        _monitor(monitoring, role, contexts)
+    _connect_signals(settings, role, contexts, partial(_end_within, grace, contexts))
+    begun = _nothing if monitoring is None else _monitor(monitoring, role, contexts)
     prefork = role == "cpu"
     worker = app.Worker(
         hostname=f"{role}@{socket.gethostname()}",
@@ -90,7 +91,7 @@ def run_worker(
         concurrency=getattr(settings, _CONCURRENCY[role]),
         queues=QUEUES_OF[role],
         loglevel=settings.log_level.upper(),
-        consumer_cls=reconnecting_consumer(lambda: broker_url(settings) != url),
+        consumer_cls=reconnecting_consumer(lambda: broker_url(settings) != url, begun),
         quiet=True,
         without_gossip=True,
         without_mingle=True,
@@ -99,17 +100,25 @@ def run_worker(
     tune_gc()
     worker.start()
     contexts.take_leave()
-    return 0 if stop_time.at() else int(worker.exitcode or 0)  # Celery calls a Ctrl-C a failure
+    if contexts.pool_reports is not None:
+        contexts.pool_reports.close()
+    return _code(contexts) if stop_time.at() else int(worker.exitcode or 0)  # Celery calls a Ctrl-C a failure
 
 
-def reconnecting_consumer(has_moved: Callable[[], bool]) -> type[Consumer]:
+def _nothing() -> None:
+    """Nobody listens."""
+
+
+def reconnecting_consumer(has_moved: Callable[[], bool], begun: Callable[[], None] = _nothing) -> type[Consumer]:
     """A consumer that looks for a broker that is away every second or two; Celery would wait up to half a minute.
 
-    When the broker is at home somewhere else now, the worker ends in good order, and its supervisor starts it anew.
+    When the broker is at home somewhere else now, the worker ends in good order, and its supervisor starts it anew. `begun` is
+    called whenever it looks, the first time after the pool was forked.
     """
 
     class ReconnectingConsumer(Consumer):
         def ensure_connected(self, conn: Any) -> Any:
+            begun()
             original = conn.ensure_connection
 
             def ensure(errback: Callable[..., None], max_retries: Any = None, **options: Any) -> Any:
@@ -137,9 +146,14 @@ def _answer(name: str, work: Callable[..., object], worker: Callable[[], WorkerC
         log.exception("%s %s failed outside its row", name, args)
 
 
-def _end_within(grace: float, stop_time: StopTime) -> None:
-    stop_time.set(grace)
-    threading.Thread(target=_leave_after, args=(grace + LAST_CALL,), daemon=True).start()
+def _end_within(grace: float, contexts: WorkerContextFactory) -> None:
+    contexts.stop_time.set(grace)
+    threading.Thread(target=_leave_after, args=(grace + LAST_CALL, contexts), daemon=True).start()
+
+
+def _code(contexts: WorkerContextFactory) -> int:
+    """Of a process that was told to stop, and by whom."""
+    return EXIT_CODE if contexts.newer_database.is_met else 0
 
 
 def _connect_signals(
@@ -166,15 +180,26 @@ def _connect_signals(
         signals.worker_ready.connect(lambda **_: contexts.show_up(), weak=False)
 
 
-def _monitor(address: Address, role: Role, contexts: WorkerContextFactory) -> None:
-    """Bound before the fork, answering after it. The cpu role works in processes of its own; the main one, which listens, opens
-    nothing that they could inherit, and tells of itself alone."""
-    listener = MonitoringListener(address, role, lambda: contexts.get().services if role == "io" else None)
-    signals.worker_ready.connect(lambda **_: listener.start(), weak=False)
+def _monitor(address: Address, role: Role, contexts: WorkerContextFactory) -> Callable[[], None]:
+    """Bound before the fork; what is returned lets it answer, after the fork, and while the broker is away as well.
+
+    The cpu role works in processes of its own; the main one, which listens, opens nothing that they could inherit, and tells what
+    they report, dead ones' too, and of its own memory and time.
+    """
+    reports = contexts.pool_reports = PoolReports() if role == "cpu" else None
+    listener = MonitoringListener(address, role, lambda: contexts.get().services if role == "io" else None, reports)
+
+    @cache
+    def begun() -> None:
+        if reports is not None:
+            reports.start()
+        listener.start()
+
+    return begun
 
 
-def _leave_after(seconds: float) -> None:
+def _leave_after(seconds: float, contexts: WorkerContextFactory) -> None:
     """What still runs then has been given back to the queue; a hanging call or a dead broker must not keep us."""
     time.sleep(seconds)
     log.warning("ending with work in hand; it has gone back to the queue")
-    os._exit(0)
+    os._exit(_code(contexts))

@@ -11,7 +11,14 @@ from typing import Any, TypeVar
 
 from infra.jobs.outages import AT_LAST
 from infra.leases import HeldLease
-from pipeline.errors import DatabaseUnavailable, ProviderBusy, ProviderUnavailable, StenopoolError, StorageUnavailable
+from pipeline.errors import (
+    DatabaseUnavailable,
+    ModelUnavailable,
+    ProviderBusy,
+    ProviderUnavailable,
+    StenopoolError,
+    StorageUnavailable,
+)
 from pipeline.lifecycle import Dependency
 from pipeline.run import is_remote, routes_of
 from workers.job_context import JobContext
@@ -60,7 +67,10 @@ class OutageWatch:
             return str(kind)
         context, registry = self._context, self._context.services.registry
         options = context.speech_options if context.job.task == "speech" else context.options
-        routes = routes_of(options, registry)
+        try:
+            routes = routes_of(options, registry)
+        except ModelUnavailable:  # the last of them has gone meanwhile: whoever tries again is told so
+            return None
         if not is_remote(options, registry):  # an engine of this machine that fails at something fails at it again
             return None
         return " ".join([str(kind), *(f"{route.provider}/{route.model}" for route in routes)])

@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 WAKE_UPS = 100  # messages that wait at most for the sweep's sake: more than any role has workers that sleep
 DELIVERIES_AT_ONCE = 100
 RECEIVER_FORGOTTEN = 7 * 24 * 3600.0  # seconds since anything was sent to it
+LISTENER_FORGOTTEN = 120.0  # seconds since it last read: it may come back for what it has missed
 UPLOAD_FORGOTTEN = 7 * 24 * 3600.0  # seconds since one ended
 IDEMPOTENCY_SECONDS = 24 * 3600.0
 WORKER_FORGOTTEN = 600.0
@@ -138,11 +139,17 @@ def expire_files(services: Services) -> None:
     services.uploads.forget(UPLOAD_FORGOTTEN)
 
 
+def fold_counts(services: Services) -> None:
+    """How many jobs there are in each status, of which moves are noted one by one."""
+    services.jobs.fold_counts()
+
+
 def forget_old(services: Services) -> None:
-    """Rows of dead workers, of receivers that nothing is sent to, of bulk runs that ended long ago, and idempotency keys past
-    their day."""
+    """Rows of dead workers, of receivers that nothing is sent to, of listeners that left, of bulk runs that ended long ago, and
+    idempotency keys past their day."""
     services.workers.forget(WORKER_FORGOTTEN)
     services.webhooks.forget_receivers(RECEIVER_FORGOTTEN)
+    services.webhooks.forget_listeners(LISTENER_FORGOTTEN)
     services.idempotency.forget(IDEMPOTENCY_SECONDS)
     services.sources.forget()
 
@@ -200,6 +207,7 @@ EVERY_MINUTE: tuple[Duty, ...] = (
     release_dead,
     announce_low_balances,
     forget_old,
+    fold_counts,
     reseal,
     miss_workers,
     sweep_storage,

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import mmap
 import os
+import signal
 import socket
 import struct
 import threading
@@ -15,9 +16,12 @@ from functools import partial
 from typing import Any, Literal
 
 from infra.database.connection_budget import FACT as CONNECTIONS_FACT
+from infra.database.migrations.schema import NewerSchema
 from infra.encryption.rolling_upgrade import OPENS_SEALED
 from infra.leases import LeaseKeeper
 from infra.settings import Settings
+from infra.telemetry.pool_reports import PoolReports
+from infra.tracing.spans import set_up_tracing
 from infra.wiring import Services, build
 from infra.worker_heartbeats import PACES, SignOfLife
 from pipeline.audio.ffmpeg.binary import ffmpeg_version
@@ -56,6 +60,25 @@ class StopTime:
     def at(self) -> float | None:
         """By time.monotonic(); None while nobody wants it to stop."""
         return struct.unpack("d", self._shared[:])[0] or None
+
+
+class NewerDatabase:
+    """Whether a newer version's schema was met by any process forked from this one: waiting does not mend that."""
+
+    def __init__(self) -> None:
+        self._shared = mmap.mmap(-1, 1)
+        self._main = os.getpid()
+
+    def note(self) -> None:
+        """It was: the main process stops, as when it is told to."""
+        if not self.is_met:
+            self._shared[0] = 1
+            os.kill(self._main, signal.SIGTERM)
+
+    @property
+    def is_met(self) -> bool:
+        """It was."""
+        return self._shared[0] == 1
 
 
 class MainPulse:
@@ -121,6 +144,8 @@ class WorkerContextFactory:
         self.role: Role = role
         self.stop_time = stop_time
         self.main_pulse = MainPulse()
+        self.newer_database = NewerDatabase()
+        self.pool_reports: PoolReports | None = None  # where somebody listens
         self._lock = threading.Lock()
         self._worker: WorkerContext | None = None
         self._presence: threading.Thread | None = None
@@ -130,10 +155,17 @@ class WorkerContextFactory:
         with self._lock:
             if self._worker is None:
                 # A pool child works on one thing at a time, so one warm engine is enough where it has its own.
+                set_up_tracing(self.role, os.environ)
                 services = build(self.settings, engine_processes=1 if self.role == "cpu" else None)
                 name = f"{self.role}@{socket.gethostname()}:{os.getpid()}"
                 still_here = partial(services.queue.still_here, name, self.settings.lease_seconds)
-                leases = LeaseKeeper(services.jobs, self.settings.lease_seconds, self.stop_time.at, still_here)
+                leases = LeaseKeeper(
+                    services.jobs,
+                    self.settings.lease_seconds,
+                    self.stop_time.at,
+                    still_here,
+                    services.metrics.leases_lost.inc,
+                )
                 senders = Senders(self.settings.io_threads // 2)
                 self._worker = WorkerContext(services, leases, self.role, name, senders=senders)
             return self._worker
@@ -143,11 +175,25 @@ class WorkerContextFactory:
         self._presence = threading.Thread(target=self._be_present, name="presence", daemon=True)
         self._presence.start()
         threading.Thread(target=self._give_signs, name="signs", daemon=True).start()
+        if self.pool_reports is not None:
+            threading.Thread(target=self._report, name="reports", daemon=True).start()
 
     def take_leave(self) -> None:
         """Before this process ends in good order: wait until the database has been told."""
         if self._presence is not None:
             self._presence.join(LEAVE_SECONDS)
+        self._report_once()
+
+    def _report(self) -> None:
+        """In a pool child: what it has counted, to the process that listens."""
+        while True:
+            time.sleep(PULSE_SECONDS)
+            self._report_once()
+
+    def _report_once(self) -> None:
+        worker = self._worker
+        if self.pool_reports is not None and worker is not None:
+            self.pool_reports.report(worker.services.metrics.registry)
 
     def _be_present(self) -> None:
         next_sign = 0.0
@@ -180,6 +226,9 @@ class WorkerContextFactory:
             worker.beat()
             worker.services.answers.forget(KEPT_SECONDS)
             self._leave_if_stuck(worker)
+        except NewerSchema as error:
+            log.critical("%s Update Stenopool here; this worker ends.", error)
+            self.newer_database.note()
         except StenopoolError as error:
             log.warning("cannot tell the database that this worker lives: %s", error)
         except Exception:

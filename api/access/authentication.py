@@ -20,11 +20,12 @@ from api.connection.account_bound import AccountBound
 from api.dependencies import AppContext
 from api.http.error_responses import ServerStopping, render
 from api.http.peers import Peer
-from api.http.request_middleware import HEALTH, PUBLIC, WHISPER_ASR, is_console, outside_http
+from api.http.request_middleware import HEALTH, PUBLIC, WHISPER_ASR, is_console, is_link, outside_http
 from infra.audit.actor import ADMIN_KEY, Actor, act_as
 from infra.keys.api_keys import parse_key
 from infra.keys.key_cache import Principal
 from infra.limits.rate_limits import Standing
+from infra.logs import add_to_log
 from pipeline.errors import StenopoolError, Unauthenticated
 
 ADMINISTRATOR = "administrator"  # no account's id
@@ -79,7 +80,7 @@ class Authentication:
             await self.app(scope, receive, send)
             return
         try:
-            standings = () if _is_open(scope["path"]) else await self._let_in(scope)
+            standings = () if _is_open(scope["method"], scope["path"]) else await self._let_in(scope)
             _unless_stopping(scope)
             slot = self._slot(scope["state"])
         except StenopoolError as error:
@@ -119,6 +120,7 @@ class Authentication:
             self.connections.count(state["place"], principal.account_id, principal.limits.connections)
         state["open_connections"] = self.connections.open[principal.account_id]
         state["principal"] = principal
+        add_to_log(account_id=principal.account_id, key_id=principal.key_id)
         act_as(Actor(f"key:{principal.key_id}", state["peer"].name, state["own_id"]))
         return await count(services, principal, scope["method"], scope["path"])
 
@@ -133,9 +135,9 @@ class Authentication:
         return await self._lookups.principal_of(context, key_or_password(headers), peer)
 
 
-def _is_open(path: str) -> bool:
+def _is_open(method: str, path: str) -> bool:
     """Whether it is answered without a key: the console's pages ask for their own sign-in."""
-    return path in PUBLIC or is_console(path)
+    return path in PUBLIC or is_link(method, path) or is_console(path)
 
 
 def _unless_stopping(scope: Scope) -> None:

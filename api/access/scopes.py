@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from starlette.datastructures import Headers
 
 from api.http.repeated_headers import wants_async
@@ -11,6 +13,7 @@ from infra.keys.key_cache import Principal
 from pipeline.errors import MissingScope
 
 READS = frozenset({"GET", "HEAD"})
+LINKS = re.compile(r"/v1/audio/jobs/[^/]+/links(/[^/]+)?")
 SPEECH = "/v1/audio/speech"
 ANY_KEY = ("/v1/models",)  # what a key may see whatever it may do
 _BY_PREFIX = (
@@ -29,6 +32,8 @@ def scope_of(method: str, path: str) -> str | None:
         return scopes.SPEECH
     if path in SYNCHRONOUS or path in WHISPER_ASR:
         return scopes.TRANSCRIBE
+    if LINKS.fullmatch(path):
+        return scopes.JOBS_READ  # whoever may read a result may pass it on
     if path.startswith(ANY_KEY) or not path.startswith("/v1/"):
         return None
     for prefix, scope in _BY_PREFIX:

@@ -97,6 +97,8 @@ BESIDE: Mapping[type[StenopoolError], tuple[str, ...]] = {  # what these say bes
     LimitExceeded: ("used", "limit"),
     EditConflict: ("current_revision", "current", "yours"),
     PaymentRequired: ("price",),
+    IdempotencyConflict: ("earlier_id",),
+    InvalidRequest: ("missing",),  # where it is more than one
 }
 ABOUT_THE_SOUND = (
     UnsupportedMedia,
@@ -246,7 +248,7 @@ async def _fault(_request: Request, _error: Exception) -> Response:
 
 async def _invalid(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError | ValidationError)
-    return render(as_invalid_request(dict(error.errors()[0])))
+    return render(as_invalid_request([dict(one) for one in error.errors()]))
 
 
 async def _http(request: Request, error: Exception) -> Response:

@@ -21,6 +21,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.http.error_responses import BodyTooLarge, ClientGone, RequestTimeout
+from api.http.unknown_names import check_body
 from infra.requests.json_text import parsed
 
 PROGRESS = 4096  # bytes; a client that sends less than this within the read timeout is as good as silent
@@ -175,7 +176,7 @@ def _uncounted(_: int) -> None:
 
 async def read_json(request: Request, *, limit: int = JSON_LIMIT, empty: Any = None, number: Any = float) -> Any:
     """The body as JSON; `empty` stands for no body at all; `number` makes fractions of their digits: Decimal where they
-    are money. Raises BodyTooLarge, TooManyElements; InvalidRequest for what is no JSON."""
+    are money. Raises BodyTooLarge, TooManyElements; InvalidRequest for what is no JSON, and for misspelt fields."""
     content, hold = bytearray(), holder(request)
     async for block in blocks(request):
         content += block
@@ -185,4 +186,6 @@ async def read_json(request: Request, *, limit: int = JSON_LIMIT, empty: Any = N
     if not content and empty is not None:
         return empty
     parse = partial(parsed, bytes(content), number=number)
-    return parse() if len(content) <= LONG_JSON else await anyio.to_thread.run_sync(parse)
+    value = parse() if len(content) <= LONG_JSON else await anyio.to_thread.run_sync(parse)
+    check_body(request, value)
+    return value

@@ -19,8 +19,10 @@ from api.compatibility.groq import with_our_path
 from api.http.error_responses import METHODS, ClientGone, ServerStopping, allowed, render, unexpected
 from api.http.peers import Peers
 from api.http.repeated_headers import fields_once
+from api.http.unknown_names import ignored_header
 from infra.database.ids import new_request_id
 from infra.logs import log_context
+from infra.tracing.spans import TRACEPARENT, rename_span, span
 from pipeline.errors import InvalidRequest, StenopoolError
 
 log = logging.getLogger("stenopool.api")
@@ -32,12 +34,13 @@ NAMES = frozenset(
     {"/v1/audio/models", "/v1/audio/voices"}
 )  # asked for without a key, so nothing but names stands there
 PUBLIC = HEALTH | NAMES | frozenset({"/", "/version", "/docs", "/openapi.json", "/redoc"})
+LINK = re.compile(r"/v1/audio/jobs/[^/]+/links/[^/]+")  # whoever holds one may open it
 CONSOLE = "/console"  # pages, which look themselves who is signed in; see api/console/door.py
 SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 LONGEST_CLIENT_ID = 512  # characters of X-Client-Request-Id, as OpenAI has it
 EXPOSED = (
     b"x-request-id, x-perf-request-id, x-perf-model-used, x-perf-cost-usd, x-perf-cost-usd-max, x-perf-latency-ms, "
-    b"x-perf-gaps, x-perf-warnings, openai-processing-ms, deprecation, sunset, "
+    b"x-perf-gaps, x-perf-warnings, x-perf-ignored, openai-processing-ms, deprecation, sunset, "
     b"location, retry-after, x-should-retry, etag, idempotent-replayed, content-disposition, accept-ranges, content-range, "
     b"x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, ratelimit, ratelimit-policy"
 )
@@ -46,6 +49,11 @@ POLICY_VIOLATION = 1008  # RFC 6455, 7.4.1
 CUT_OFF = "This server was stopped before the answer was there; send the request again."
 PREFLIGHT_SECONDS = "86400"
 LIST_NAME = re.compile(rb"(^|&)([^=&]*)(?:\[\]|%5[Bb]%5[Dd])=")
+
+
+def is_link(method: str, path: str) -> bool:
+    """Whether this opens a link, which needs no key."""
+    return method == "GET" and LINK.fullmatch(path) is not None
 
 
 def is_console(path: str) -> bool:
@@ -95,6 +103,7 @@ class _Response:
             (b"openai-processing-ms", latency),
             *(() if is_console(self.path) else ANY_ORIGIN),
             *self.state.get("shutdown_headers", ()),
+            *ignored_header(self.state),
         ]
         if self.path in SYNCHRONOUS and self.status >= HTTPStatus.BAD_REQUEST:  # failed work is free
             told += [(b"x-perf-latency-ms", latency), (b"x-perf-cost-usd", b"0")]
@@ -124,7 +133,8 @@ class RequestMiddleware:
             await told(scope, receive, answer)
             return
         theirs = headers.get("x-client-request-id")
-        with log_context(request_id=answer.request_id, client_request_id=theirs):
+        who = {"request_id": answer.request_id, "client_request_id": theirs, "client": state["peer"].name}
+        with log_context(**who), span("request", parent=headers.get(TRACEPARENT), serves=True):
             await self._serve(scope, receive, answer, theirs)
             _record(scope, answer)
 
@@ -171,7 +181,10 @@ def _record(scope: Scope, answer: _Response) -> None:
     route = getattr(scope.get("route"), "path", "none")
     seconds = time.monotonic() - answer.started_at
     level = logging.DEBUG if scope["path"] in PUBLIC else logging.INFO
+    rename_span(f"{scope['method']} {route}", **{"http.route": route, "http.response.status_code": answer.status})
     facts = {"method": scope["method"], "route": route, "status": answer.status, "ms": round(1000 * seconds)}
+    if job_id := scope.get("path_params", {}).get("job_id"):
+        facts["job_id"] = job_id
     path = scope.get("raw_path", b"").decode("latin-1")  # still encoded: a line stays one line
     log.log(level, "%s %s %d", scope["method"], path, answer.status, extra=facts)
     context = getattr(scope["app"].state, "context", None)

@@ -12,7 +12,7 @@ from fastapi import Request, Response
 from api.dependencies import AppContext
 from api.http.perf_metadata import job_headers
 from api.jobs.stored_text import finished, why_gone
-from api.stored_object import StoredObject, attachment, download
+from api.stored_object import StoredObject, disposition, download
 from infra.database.tables import Job, Media
 from infra.media import USABLE
 from pipeline.audio.encode import MEDIA_TYPES
@@ -50,7 +50,7 @@ def _spoken(job: Job) -> tuple[StoredObject, str]:
     assert sound is not None
     key, name = str(sound["key"]), str(sound["format"])
     stored = StoredObject(key, int(sound["bytes"]), key.rsplit("/", maxsplit=1)[-1], MEDIA_TYPES[name])
-    return stored, f'inline; filename="{job.id}.{name}"'
+    return stored, disposition("inline", f"{job.id}.{name}")
 
 
 async def _recorded(context: AppContext, job: Job) -> tuple[StoredObject, str]:
@@ -65,7 +65,9 @@ async def _recorded(context: AppContext, job: Job) -> tuple[StoredObject, str]:
     filename = media.filename or job.id
     kind = mimetypes.types_map.get(PurePath(filename).suffix.lower(), "")
     heard = kind if kind.startswith(("audio/", "video/")) else BYTES
-    return StoredObject(media.storage_key, media.bytes, media.sha256 or media.id, heard), attachment(filename)
+    return StoredObject(media.storage_key, media.bytes, media.sha256 or media.id, heard), disposition(
+        "attachment", filename
+    )
 
 
 def _media(context: AppContext, job: Job) -> Media:

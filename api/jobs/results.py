@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import takewhile
+from pathlib import PurePosixPath
 from typing import Annotated, Any
 
 from fastapi import Request, Response
@@ -16,6 +19,7 @@ from api.http.perf_metadata import job_headers, omission_headers
 from api.jobs.stored_text import REVISION, WHAT_GOES, revision_of, text_of, transcript_of
 from api.live_transcript import SoFar
 from api.rendering import Document
+from api.stored_object import disposition
 from infra.database.tables import Job, TranscriptRevision
 from infra.money.handed_out import is_readable_in_part
 from infra.money.job_money import job_usage
@@ -24,7 +28,7 @@ from infra.requests.job_object import terminal
 from infra.requests.usage_object import transcript_usage
 from pipeline import formats
 from pipeline.captions.options import Layout
-from pipeline.errors import Expired, UnsupportedValue
+from pipeline.errors import Expired, NotFound, ResultLost, UnsupportedValue
 from pipeline.formats.base import Format, RenderOptions
 from pipeline.lifecycle import ACTIONS, JobStatus
 from pipeline.options import Granularity
@@ -34,6 +38,7 @@ from pipeline.text.search import find
 from pipeline.transcript import Segment
 
 TELLS_SUSPECTS = ("verbose_json",)  # formats in which a suspect segment says so by itself
+SHORT_MS = 120_000  # of sound, whose transcript goes into a list
 REVISION_HEADER = "x-transcript-revision"
 
 
@@ -85,7 +90,7 @@ async def rendered(request: Request, context: AppContext, job: Job, query: Capti
     written = partial(_written, context, job, row, shape=shape, granularities=granularities, query=query)
     document = await context.renderings.document(job.account_id, key, written)
     headers = {
-        "content-disposition": f'inline; filename="{_filename(job, row, shape)}"',
+        "content-disposition": disposition("inline", _filename(job, row, shape)),
         **revision_headers(row),
         **job_headers(request, job),
         **document.headers,
@@ -100,7 +105,9 @@ def revision_headers(row: TranscriptRevision | None) -> dict[str, str]:
 
 
 def _filename(job: Job, row: TranscriptRevision | None, shape: Format) -> str:
-    name = f"{job.id}.r{row.n}" if row else job.id
+    """As its recording is called, while that is known."""
+    stem = PurePosixPath(job.input.get("filename") or "").stem or job.id
+    name = f"{stem}.r{row.n}" if row else stem
     return f"{name}.{shape.extension.removeprefix('.')}"
 
 
@@ -124,6 +131,28 @@ def _written(
         transcript = shown(transcript, query.suspect)
     body = shape.render(transcript, RenderOptions(granularities=granularities, extra=used, **query.layout()))
     return Document(body.encode(), omission_headers(transcript))
+
+
+async def short_transcripts(context: AppContext, account_id: str, jobs: Sequence[Job]) -> dict[str, Any]:
+    """By job, what `full_json` has as `transcript`: of those that are completed and short, so that many fit into one answer.
+
+    Raises StorageUnavailable. One whose result has just gone has none.
+    """
+    short = [job for job in jobs if _is_there(job) and job_usage(job).audio_ms <= SHORT_MS]
+    return await context.renderings.in_turn(account_id, partial(_all_written, context, short)) if short else {}
+
+
+def _is_there(job: Job) -> bool:
+    return job.status == JobStatus.COMPLETED and job.task != "speech" and job.purged_at is None
+
+
+def _all_written(context: AppContext, jobs: Sequence[Job]) -> dict[str, Any]:
+    told, shape = dict[str, Any](), formats.load("full_json")
+    for job in jobs:
+        with suppress(Expired, ResultLost, NotFound):
+            document = _written(context, job, None, shape=shape, granularities=("segment",), query=CaptionQuery())
+            told[job.id] = json.loads(document.body)["transcript"]
+    return told
 
 
 async def so_far(context: AppContext, job: Job, row: TranscriptRevision | None = None) -> tuple[SoFar, bool]:

@@ -18,6 +18,7 @@ from api.dependencies import JOBS, AppContext
 from api.http.idempotency import REPLAYED, idempotency, idempotency_key
 from api.http.repeated_headers import RESPOND_ASYNC, wants_async
 from api.http.request_body import read_json
+from api.http.unknown_names import ignore_all
 from api.uploads.form import Form, read_form
 from api.uploads.sinks import StorageSink, announced_bytes, beyond, size_first
 from infra.database.tables import Job
@@ -78,7 +79,8 @@ async def create_job(request: Request, context: AppContext, caller: Principal, *
         with size_first(request, limit, beyond(limit)):
             form = await read_form(request, sink, before_file=partial(refuse_unheard, context))
     try:
-        fields = job_fields(context.services, form.fields, task)
+        fields = job_fields(context.services, form.fields, task, missing=_missing_input(form))
+        ignore_all(request, fields.ignoring([*fields.ignored, *form.strange_files]).ignored)
         announce_shutdown(request, context.services.catalog.model(fields.model))
         if fields.task == "speech" and task is None:  # else the endpoint has been counted already
             await count_speech_job(context.services, caller)
@@ -91,6 +93,13 @@ async def create_job(request: Request, context: AppContext, caller: Principal, *
     if "idempotent-replayed" in answer.headers:
         await sink.abort()
     return answer
+
+
+def _missing_input(form: Form) -> tuple[str, ...]:
+    """The recording, where a request without a `text` says nothing of any."""
+    given = form.fields if isinstance(form.fields, dict) else {}
+    there = form.filename is not None or any(given.get(name) for name in (*ELSEWHERE, "text", "input"))
+    return () if there or given.get("task") == "speech" else ("file",)
 
 
 async def job_over(
@@ -165,7 +174,7 @@ async def _submit(asked: _Asked, fields: Fields, heard: JobInput) -> Response:
     context = asked.context
     new, request, once, answer = await context.query(partial(_put_together, asked, fields, heard))
     job, replayed = await _made(context, new, once, request)
-    headers = {"location": f"{JOBS}/{job.id}", "retry-after": RETRY_AFTER}
+    headers = {"location": f"{context.services.settings.public_url}{JOBS}/{job.id}", "retry-after": RETRY_AFTER}
     if wants_async(asked.request.headers):
         headers["preference-applied"] = RESPOND_ASYNC
     if replayed is not None:
@@ -182,9 +191,12 @@ def _put_together(
     request = split(fields.request(), asked.caller.account_id)
     new = new_job(asked.context.services, asked.asker, fields, heard, request, terms=terms, known_ms=known_ms)
     made_up = new.webhook_secret if fields.webhook is not None and fields.webhook.secret is None else None
-    answer = partial(_answer, secret=made_up)
-    said = _said(fields, heard) if asked.key is not None else []
-    return new, request, idempotency(asked.key, f"POST {JOBS}", said, answer), answer
+    answer = partial(_answer, secret=made_up, base=asked.context.services.settings.public_url)
+    if asked.key is None:
+        return new, request, None, answer
+    given, facts = _said(fields, heard)
+    named = given | ({"file": facts} if heard.source is None and heard.media is not None else {})
+    return new, request, idempotency(asked.key, f"POST {JOBS}", [given, facts], answer, named), answer
 
 
 async def _made(
@@ -211,18 +223,18 @@ async def _made(
     return job, replayed
 
 
-def _answer(job: Job, *, secret: str | None) -> dict[str, Any]:
+def _answer(job: Job, *, secret: str | None, base: str) -> dict[str, Any]:
     """The job, and once the webhook's secret if we made it: nobody could verify our signatures otherwise."""
-    body = job_object(job, now=time.time())
+    body = job_object(job, now=time.time(), base=base)
     if secret is not None:
         body["webhook"]["secret"] = secret
     return body
 
 
-def _said(fields: Fields, heard: JobInput) -> list[Any]:
+def _said(fields: Fields, heard: JobInput) -> tuple[dict[str, Any], dict[str, Any]]:
     """What makes two requests the same one: every field they give and the sound's own hash."""
     facts = {name: heard.facts.get(name) for name in ("filename", "bytes", "sha256")}
-    return [fields.model_dump(mode="json", exclude_unset=True), facts]
+    return fields.model_dump(mode="json", exclude_unset=True), facts
 
 
 async def wake_workers(context: AppContext, job: Job) -> None:

@@ -94,11 +94,11 @@ ENDPOINTS: Mapping[Task, str] = {
 _QUOTE = str.maketrans({"'": "\\u0027"})  # inside the shell's quotes as well as inside a string of either language
 
 
-def address_of(url: str) -> str:
-    """The base URL for clients, of the URL that a request was sent to; of a host that makes no sense, our usual one."""
+def origin_of(url: str) -> str:
+    """Where a request was sent to; of a host that makes no sense, our usual one."""
     parts = urlsplit(url)
     sane = _SANE_HOST.fullmatch(parts.netloc) and parts.scheme in ("http", "https")
-    return f"{parts.scheme}://{parts.netloc}/v1" if sane else f"{_HERE}/v1"
+    return f"{parts.scheme}://{parts.netloc}" if sane else _HERE
 
 
 def snippets(base: str, model: str, task: Task, *, voice: str = "alloy") -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -10,40 +10,30 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
 from api.access.admin_key import is_admin_path
-from api.http.request_middleware import PUBLIC
+from api.http.request_middleware import PUBLIC, is_link
+from infra.requests.known_names import json_schema_of
 
 Extra = dict[str, Any]
 
 
-def _schema(model: type[BaseModel]) -> dict[str, Any]:
-    """The model's JSON schema with its definitions written in place, so that it stands alone."""
-    schema = model.model_json_schema()
-    whole: dict[str, Any] = _inlined(schema, schema.pop("$defs", {}))
-    return whole
-
-
-def _inlined(node: Any, definitions: dict[str, Any]) -> Any:
-    if isinstance(node, list):
-        return [_inlined(item, definitions) for item in node]
-    if not isinstance(node, dict):
-        return node
-    if "$ref" in node:
-        return _inlined(definitions[node["$ref"].rsplit("/", maxsplit=1)[-1]], definitions)
-    return {key: _inlined(value, definitions) for key, value in node.items()}
-
-
 def takes(
-    *, json: type[BaseModel] | Sequence[type[BaseModel]] = (), form: type[BaseModel] | None = None, file: str = "file"
+    *,
+    json: type[BaseModel] | Sequence[type[BaseModel]] = (),
+    form: type[BaseModel] | None = None,
+    file: str = "file",
+    besides: Mapping[str, Any] | None = None,
 ) -> Extra:
-    """`openapi_extra` for a route that takes JSON (of one of several kinds), a multipart form with a file in the field of that
-    name, or either."""
+    """`openapi_extra` for a route that takes JSON (of one of several kinds, with these properties besides), a multipart form with a
+    file in the field of that name, or either. It is also what tells a slip: api/http/unknown_names.py."""
     content: dict[str, Any] = {}
     if form is not None:
-        schema = _schema(form)
+        schema = json_schema_of(form)
         schema["properties"] = {file: {"type": "string", "format": "binary"}, **schema["properties"]}
         schema["required"] = [file, *schema.get("required", [])]
         content["multipart/form-data"] = {"schema": schema}
-    kinds = [_schema(kind) for kind in (json if isinstance(json, Sequence) else [json])]
+    kinds = [json_schema_of(kind) for kind in (json if isinstance(json, Sequence) else [json])]
+    for kind in kinds:
+        kind["properties"] = {**(besides or {}), **kind.get("properties", {})}
     if kinds:
         content["application/json"] = {"schema": kinds[0] if len(kinds) == 1 else {"anyOf": kinds}}
     return {"requestBody": {"required": True, "content": content}}
@@ -70,7 +60,7 @@ ERROR_SCHEMA: dict[str, Any] = {
 Answers = dict[int | str, dict[str, Any]]
 
 
-def document(app: FastAPI) -> dict[str, Any]:
+def document(app: FastAPI, public_url: str = "") -> dict[str, Any]:
     """The OpenAPI document as things are here: wrong fields are 400 and not 422, and everything but PUBLIC wants a key."""
     if app.openapi_schema is None:
         made = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
@@ -82,10 +72,12 @@ def document(app: FastAPI) -> dict[str, Any]:
             "admin": {"type": "http", "scheme": "bearer", "description": "The server's STENOPOOL_ADMIN_KEY."},
         }
         for path, methods in made["paths"].items():
-            for operation in methods.values():
+            for method, operation in methods.items():
                 _corrected(operation)
-                if path not in PUBLIC:
+                if not (path in PUBLIC or is_link(method.upper(), path)):
                     _guarded(operation, admin=is_admin_path(path))
+        if public_url:
+            made["servers"] = [{"url": public_url}]
         app.openapi_schema = made
     return app.openapi_schema
 

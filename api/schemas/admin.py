@@ -183,6 +183,15 @@ class LedgerQuery(BaseModel):
     kind: Literal["top_up", "hold", "capture", "release", "adjust", "opening"] | None = None
 
 
+class EndpointQuery(BaseModel):
+    """Which webhook endpoints."""
+
+    limit: int = Field(100, ge=1, le=1000)
+    after: str | None = Field(None, max_length=200, description="The last id already known.")
+    account_id: str | None = Field(None, max_length=200)
+    failing: bool = Field(False, description="Only those to which something was sent in vain, or nothing any more.")
+
+
 class AuditQuery(BaseModel):
     """Which acts of administrators."""
 

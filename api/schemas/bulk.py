@@ -35,6 +35,7 @@ NOT_OPTIONS = (
     "force",
     "retry_failed",
 )
+NOT_OF_A_RUN = ("url", "headers", "file_id", "upload_id", "s3_uri")  # its recordings come from the bucket
 Uri = Annotated[str, Field(min_length=1, max_length=2048)]
 FormatName = Annotated[str, Field(max_length=50)]
 PatternText = Annotated[str, Field(max_length=256)]

@@ -16,6 +16,8 @@ from pipeline.catalog.model import Prices
 from pipeline.money import usd
 from pipeline.pricing import Usage, charge, prices_as_dict
 
+NO_PRICE = "Of speech; does not change its price."
+
 
 class EstimateFields(JobFields):
     """A job's options, and one of: a multipart `file`, `url`, `duration_seconds`, `text`."""
@@ -28,13 +30,19 @@ class EstimateFields(JobFields):
     )
     text: Annotated[str | None, Unset] = Field(None, min_length=1, max_length=MAX_TEXT, description="What to speak.")
 
+    input: str | None = Field(None, description="The same as `text`.")
+    voice: object = Field(None, description=NO_PRICE)
+    instructions: object = Field(None, description=NO_PRICE)
+    speed: object = Field(None, description=NO_PRICE)
+
     @model_validator(mode="before")
     @classmethod
     def _of_speech(cls, value: Any) -> Any:
         """The options of speech do not change its price, and some of their values are no transcription's."""
         if not isinstance(value, dict) or not (value.get("text") or value.get("input")):
             return value
-        return {"text": value.get("input"), **{name: value[name] for name in value if name != "response_format"}}
+        rest = {name: value[name] for name in value if name not in ("response_format", "input")}
+        return {"text": value.get("input"), **rest}
 
     def given(self, *, file: bool) -> list[str]:
         """By which names there is something to estimate."""

@@ -25,6 +25,11 @@ class JobQuery(BaseModel):
     task: Task | None = None
     model: str | None = Field(None, max_length=200)
     client_reference_id: str | None = Field(None, max_length=255)
+    client_reference_ids: str | None = Field(
+        None,
+        max_length=256 * MOST_IDS,
+        description=f"At most {MOST_IDS} of them, by commas: the jobs that carry one of these.",
+    )
     batch_id: str | None = Field(
         None, max_length=200, description="The jobs of this batch, which are listed nowhere else."
     )
@@ -32,6 +37,10 @@ class JobQuery(BaseModel):
         None,
         max_length=200 * MOST_IDS,
         description=f"At most {MOST_IDS} jobs' ids, by commas: only those, all on one page, those of batches too.",
+    )
+    include: Literal["transcript"] | None = Field(
+        None,
+        description="`transcript`: completed jobs of up to two minutes of sound have theirs in it, as in `full_json`.",
     )
     search: str | None = Field(
         None, max_length=200, description="What its id, its file's name, its URL or its client_reference_id holds."
@@ -41,12 +50,20 @@ class JobQuery(BaseModel):
 
     def named(self) -> list[str] | None:
         """The jobs that are asked for by their ids, if any are. Raises InvalidRequest for too many."""
-        if self.ids is None:
-            return None
-        named = list(dict.fromkeys(part.strip() for part in self.ids.split(",") if part.strip()))
-        if len(named) > MOST_IDS:
-            raise InvalidRequest(f"`ids` has more than {MOST_IDS} jobs; ask for the rest by itself.", param="ids")
-        return named
+        return _parts(self.ids, "ids")
+
+    def called(self) -> list[str] | None:
+        """The same by what their caller calls them."""
+        return _parts(self.client_reference_ids, "client_reference_ids")
+
+
+def _parts(written: str | None, param: str) -> list[str] | None:
+    if written is None:
+        return None
+    parts = list(dict.fromkeys(part.strip() for part in written.split(",") if part.strip()))
+    if len(parts) > MOST_IDS:
+        raise InvalidRequest(f"`{param}` names more than {MOST_IDS}; ask for the rest by itself.", param=param)
+    return parts
 
 
 def page(items: list[dict[str, Any]], *, has_more: bool) -> dict[str, Any]:

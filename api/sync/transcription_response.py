@@ -22,6 +22,7 @@ from api.compatibility.groq import x_groq
 from api.http.error_responses import content_of
 from api.http.perf_metadata import omission_headers, perf, perf_headers
 from api.http.sse import EVENT_STREAM, KEEPALIVE, KEEPALIVE_SECONDS, STREAM_HEADERS, Stream, event
+from api.http.unknown_names import ignored
 from api.sync.background_work import BackgroundWork
 from api.sync.handed_out import HandedOut, Told
 from api.sync.transcript_events import Event, TranscriptEvents
@@ -92,7 +93,8 @@ class Answer:
 
     def _written(self, transcript: Transcript) -> bytes:
         request, options = self._request, self._options
-        extra: dict[str, Any] = {"perf": perf(request, transcript.model_used, transcript.audio_ms), **x_groq(request)}
+        told = perf(request, transcript.model_used, transcript.audio_ms)
+        extra: dict[str, Any] = {**ignored(request), "perf": told, **x_groq(request)}
         if options.task == "transcription":
             used = transcript_usage(transcript, options.response_format, request.state.tokens)
             extra = {"usage": used, **extra}
@@ -145,4 +147,5 @@ class Answer:
         transcript = self._hearing.result()
         end = written.end(transcript, self._request.state.tokens)
         yield from written.late(transcript)
-        yield {**end, "perf": perf(self._request, transcript.model_used, transcript.audio_ms)}
+        told = perf(self._request, transcript.model_used, transcript.audio_ms)
+        yield {**end, **ignored(self._request), "perf": told}

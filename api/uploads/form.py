@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
 from api.http.request_body import blocks, holder
+from api.http.unknown_names import check_body, refuses_slips
 from api.uploads.multipart_parser import PART_END, Event, Part, Reader
 from infra.requests.json_text import refuse_nul
 from pipeline.errors import InvalidRequest
@@ -53,6 +55,7 @@ class Form:
 
     fields: dict[str, Any]
     filename: str | None
+    strange_files: tuple[str, ...] = ()  # names of files beside the one that is wanted, which can be no field's value
 
 
 def _text(raw: bytes) -> str:
@@ -85,19 +88,30 @@ async def read_form(
     """Read the whole form, its `file_field` into the sink. On any error the sink is told to leave nothing.
 
     `before_file` is told the fields that stand before the file, before a byte of it is taken; what it raises is raised.
-    Raises InvalidRequest (malformed, cut off, over a limit), ClientGone, RequestTimeout, and what the sink raises.
+    Raises InvalidRequest (malformed, cut off, over a limit, misspelt), ClientGone, RequestTimeout, and what the sink raises.
     """
-    assembly = _Assembly(sink, file_field, before_file, holder(request))
+    first = partial(_first_look, request, before_file) if refuses_slips(request) else before_file
+    assembly = _Assembly(sink, file_field, first, holder(request))
     try:
         reader = Reader(boundary_of(request.headers.get("content-type", "")))
         async for block in blocks(request):
             for event in reader.read(block):
                 if waiting := assembly.take(event):
                     await waiting
-        return await assembly.finish()
+        form = assembly.form()
+        check_body(request, form.fields, files=form.strange_files)
+        await assembly.finish()
     except BaseException:
         await sink.abort()
         raise
+    return form
+
+
+def _first_look(request: Request, before_file: BeforeFile | None, given: dict[str, Any]) -> None:
+    """A slip that stands before the file is told before the file is taken."""
+    check_body(request, given)
+    if before_file:
+        before_file(given)
 
 
 class _Assembly:
@@ -117,13 +131,16 @@ class _Assembly:
         self._pairs: list[tuple[str, str]] = []
         self._filename: str | None = None
         self._ended = False
+        self._strange_files: list[str] = []
 
-    async def finish(self) -> Form:
+    def form(self) -> Form:
         if not self._ended:
             raise InvalidRequest("The multipart body is cut off: its closing boundary is missing.")
+        return Form(nested(self._pairs), self._filename, tuple(self._strange_files))
+
+    async def finish(self) -> None:
         if self._filename is not None:
             await self._sink.finish()
-        return Form(nested(self._pairs), self._filename)
 
     def take(self, event: Event) -> Awaitable[None] | None:
         """What the sink has to do about it, if anything."""
@@ -163,7 +180,9 @@ class _Assembly:
         return None
 
     def _finish_part(self) -> None:
-        if not self._in_file and not (self._beside and self._is_no_text()):
+        if self._beside and self._is_no_text():
+            self._strange_files.append(self._name)
+        elif not self._in_file:
             self._pairs.append((self._name, self._decoded()))
         self._in_file = False
 

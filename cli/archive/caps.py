@@ -5,8 +5,11 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
+from cli.archive.hearer import Price
 from cli.archive.plan import Caps
-from pipeline.errors import StenopoolError
+from pipeline.errors import InvalidRequest, StenopoolError
+
+MARGIN = 1.02  # of what a recording may cost beyond what its length says, before its job is refused
 
 
 class CapReached(StenopoolError):
@@ -22,6 +25,17 @@ class Room:
     cost_micro: int = 0
     audio_ms: int = 0
     files: int = 1
+
+
+def room_for(milliseconds: int, price: Price | None) -> Room:
+    """What a recording of this length takes at most."""
+    return Room(round(price.of(milliseconds) * MARGIN) + 1 if price and price.per_ms else 0, milliseconds)
+
+
+def check_priced(caps: Caps, price: Price | None) -> None:
+    """Raises InvalidRequest: a cap on money needs to know it, before any work."""
+    if caps.cost_micro is not None and price is None:
+        raise InvalidRequest("--max-cost: whoever hears here does not tell what it costs.", param="max_cost")
 
 
 class Budget:

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from cli.archive.caps import Budget, CapReached, Room
+from cli.archive.caps import Budget, CapReached, Room, check_priced, room_for
 from cli.archive.hearer import Answer, Hearer, NotKnown, Price, Recording, SourceChanged
 from cli.archive.journal import Journal, Row
 from cli.archive.plan import Caps, Hearing, Plan
@@ -22,24 +22,17 @@ from cli.archive.throttle import Stopped, Throttle
 from cli.archive.verdict import TRIES, Kind, Verdict, verdict
 from cli.exits import AWAY, BAD_INPUT, CAPPED
 from cli.listing.buckets import Buckets
-from cli.listing.found import BUCKET
+from cli.listing.found import SourceMissing, is_file
 from cli.listing.sources import filename, opened
 from pipeline.audio.duration.exact import measured_ms
 from pipeline.cut.channel_chunks import Sound
-from pipeline.errors import InvalidRequest, LimitExceeded, StenopoolError
+from pipeline.errors import LimitExceeded, StenopoolError
 from pipeline.transcript import Transcript, samples_to_ms
 
 PATIENCE = 900.0  # seconds for which a server may be away before the command gives up
 LONGEST_PAUSE = 60.0  # seconds between two tries
 STILL = 2  # looks at which size and time were the same, with --watch
 SMALL = 32 * 1024**2  # bytes; a larger file is decoded to find out how long it is
-MARGIN = 1.02  # of what a recording may cost beyond what its length says, before its job is refused
-
-
-class SourceMissing(StenopoolError):
-    """The recording is no longer there, or cannot be read."""
-
-    code = "source_missing"
 
 
 @dataclass(frozen=True)
@@ -82,7 +75,7 @@ class Engine:
 
     def run(self) -> None:
         """Until all is done, or `ending` says why not. Raises KeyboardInterrupt, InvalidRequest when nothing can be written."""
-        self._want_price()
+        check_priced(self._plan.caps, self._price_of(self._plan.hearing))
         self._report.start()
         begun = {row.name for row in self._journal.begun()}
         capped = self._plan.caps != Caps()
@@ -91,11 +84,6 @@ class Engine:
         self._all(row for row in self._rows(begun) if not (capped and row.name in begun))
         if self.ending is None:
             self._journal.set_fact("forced_since", None)
-
-    def _want_price(self) -> None:
-        """A cap on money needs to know it, before any work."""
-        if self._plan.caps.cost_micro is not None and self._price_of(self._plan.hearing) is None:
-            raise InvalidRequest("--max-cost: whoever hears here does not tell what it costs.", param="max_cost")
 
     def _rows(self, begun: Collection[str]) -> Iterator[Row]:
         """Those that were sent before first: their jobs may have ended."""
@@ -242,8 +230,7 @@ class Engine:
         """What it takes at most, as far as caps need to know. Raises what is wrong with it."""
         if not self._plan.caps.measured:
             return Room()
-        milliseconds, price = sound_ms(path), self._price_of(self._plan.hearing.of_line(row.own))
-        return Room(round(price.of(milliseconds) * MARGIN) + 1 if price and price.per_ms else 0, milliseconds)
+        return room_for(sound_ms(path), self._price_of(self._plan.hearing.of_line(row.own)))
 
     def _price_of(self, hearing: Hearing) -> Price | None:
         if self._plan.caps.cost_micro is not None and hearing not in self._prices:
@@ -400,7 +387,7 @@ def sound_ms(path: Path) -> int:
 
 def _unchanged(row: Row) -> None:
     """Raises SourceChanged where a file is no longer what was listed, OSError where there is none."""
-    if row.place.startswith(BUCKET):
+    if not is_file(row.place):
         return
     facts = Path(row.place).stat()
     if (facts.st_size, facts.st_mtime) != (row.size, row.modified):

@@ -56,7 +56,7 @@ _ORDERS = {"name": "name", "size": "size, name", "mtime": "modified, name"}
 
 @dataclass(frozen=True)
 class Row:
-    """A recording as the journal has it. `place` is a path or an `s3://` URL, `base` that of its outputs without their ending."""
+    """A recording as the journal has it. `place` is as `Found` has it, `base` the path of its outputs without their ending."""
 
     name: str
     place: str

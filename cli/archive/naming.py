@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cli.archive.journal import Journal, Row
 from cli.archive.plan import Layout, Plan
-from cli.listing.found import BUCKET
+from cli.listing.found import is_file
 from pipeline import formats
 from pipeline.errors import InvalidRequest, StenopoolError
 
@@ -61,8 +61,8 @@ def target(plan: Plan, row: Row, form: str) -> Path:
         )
     if plan.layout != "adjacent":
         return plan.output.joinpath(*parts[:-1], last)
-    if row.place.startswith(BUCKET):
-        raise NameRefused("Outputs beside the objects of a bucket cannot be written from here; use --layout mirror.")
+    if not is_file(row.place):
+        raise NameRefused("Nothing is written beside what lies in a bucket or a zip archive; use --layout mirror.")
     return Path(row.place).with_name(last)
 
 

@@ -124,7 +124,7 @@ def write_report(journal: Journal, plan: Plan) -> dict[str, Any]:
     summary = _Summary()
     folder, parts = plan.report, plan.parts
     write_whole(folder / JSONL, _counted(lines(journal), summary), parts=parts)
-    write_whole(folder / CSV, _table(lines(journal)), parts=parts)
+    write_whole(folder / CSV, _table(_read_back(folder / JSONL)), parts=parts)
     told = summary.told()
     write_whole(folder / SUMMARY, [_json(told)], parts=parts)
     return told
@@ -152,6 +152,12 @@ def _counted(found: Iterable[dict[str, Any]], summary: _Summary) -> Iterator[byt
     for line in found:
         summary.add(line)
         yield _json(line)
+
+
+def _read_back(path: Path) -> Iterator[dict[str, Any]]:
+    """What was just written: the table says the same, whatever has happened since."""
+    with path.open("rb") as file:
+        yield from map(json.loads, file)
 
 
 def _table(found: Iterable[dict[str, Any]]) -> Iterator[bytes]:

@@ -113,13 +113,13 @@ def foretold(asked: Asked) -> int:
         if _is_empty(journal):
             return BAD_INPUT
         hearer = asked.server.hearer(asked.plan.hearing, Throttle(1), held)
-        found = forecast(asked.plan, journal, buckets, hearer.price(asked.plan.hearing))
+        found = forecast(asked.plan, journal, buckets, hearer.price, due=asked.server.complete_by)
     if asked.as_json:
         print_json(found.told())
     else:
         for line in found.lines():
             typer.echo(line)
-    return FAILED if found.failing else OK
+    return found.code
 
 
 def _list(asked: Asked, journal: Journal, buckets: Buckets) -> None:

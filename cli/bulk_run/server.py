@@ -6,13 +6,14 @@ import contextlib
 from dataclasses import dataclass
 
 from cli.archive.hearer import Hearer, HearerOnDemand, LocalHearer, foreign_catalog, local_catalog
-from cli.archive.job_hearer import JobHearer
 from cli.archive.plan import Hearing
 from cli.archive.throttle import Throttle
+from cli.archive_jobs.job_hearer import JobHearer
 from cli.client import Client
 from cli.environment import settings
 from cli.exits import ApiRefused
 from cli.jobs import LOCAL
+from pipeline.errors import InvalidRequest
 
 JOBS_AT_ONCE = 32  # as many as keep the workers of a server busy
 CALLS_AT_ONCE = 8  # to a server without jobs
@@ -26,6 +27,7 @@ class Server:
     base_url: str | None
     api_key: str | None
     concurrency: int | None
+    complete_by: int | None = None  # epoch seconds
 
     @property
     def at_once(self) -> int:
@@ -33,8 +35,12 @@ class Server:
         return self.concurrency or (settings().cpu_processes if self.local else JOBS_AT_ONCE)
 
     def hearer(self, hearing: Hearing, throttle: Throttle, held: contextlib.ExitStack) -> Hearer:
-        """Who hears, when somebody has to."""
+        """Who hears, when somebody has to. Raises InvalidRequest for what nobody here can promise."""
         if self.local:
+            if self.complete_by is not None:
+                raise InvalidRequest(
+                    "--complete-by is for a server that has other work, too; --local has not.", param="complete_by"
+                )
             found = HearerOnDemand(lambda: self._here(hearing, throttle))
         else:
             client = held.enter_context(Client(self.base_url or LOCAL, self.api_key))
@@ -48,9 +54,11 @@ class Server:
         return LocalHearer(catalog, throttle, processes=processes, at_once=self.at_once)
 
     def _there(self, client: Client, hearing: Hearing, throttle: Throttle) -> Hearer:
-        """Raises ApiAway, ApiRefused."""
+        """Raises ApiAway, ApiRefused, InvalidRequest."""
         if _has_jobs(client):
-            return JobHearer(client)
+            return JobHearer(client, complete_by=self.complete_by)
+        if self.complete_by is not None:
+            raise InvalidRequest("--complete-by: this server has no jobs that could rise in time.", param="complete_by")
         calls = self.concurrency or CALLS_AT_ONCE
         throttle.limit(calls)
         return LocalHearer(

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from cli.listing.found import BUCKET, Found, Listed, Trouble
-from cli.listing.selection import Selection
+from cli.listing.found import BUCKET, Found, Listed, SourceMissing, Trouble
+from infra.buckets.selection import Selection
 from infra.storage import Bucket, open_bucket
-from pipeline.errors import InvalidRequest
+from pipeline.errors import InputMissing, InvalidRequest
 
 
 def parted(url: str) -> tuple[str, str]:
@@ -53,13 +53,16 @@ class Buckets:
 
     @contextmanager
     def copy(self, url: str) -> Iterator[Path]:
-        """The object as a file of its own name, for as long as the context lasts. Raises InputMissing, StorageUnavailable."""
+        """The object as a file of its own name, for as long as the context lasts. Raises SourceMissing, StorageUnavailable."""
         bucket, key = parted(url)
         with tempfile.TemporaryDirectory(prefix="stenopool-") as folder:
             path = Path(folder) / "recording"
-            with path.open("wb") as file:
-                for block in self._bucket(bucket).blocks(key):
-                    file.write(block)
+            try:
+                with path.open("wb") as file:
+                    for block in self._bucket(bucket).blocks(key):
+                        file.write(block)
+            except InputMissing as error:
+                raise SourceMissing("It is no longer in its bucket.") from error
             yield path
 
     def close(self) -> None:

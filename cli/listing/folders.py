@@ -9,16 +9,20 @@ from pathlib import Path
 
 from wcmatch import glob
 
+from cli.listing import zips
 from cli.listing.found import Found, Listed, Trouble, shown
-from cli.listing.selection import Selection
+from infra.buckets.selection import Selection
 
 _GLOB = glob.GLOBSTAR | glob.BRACE
 Identity = tuple[int, int]  # device and inode
 
 
 def one_file(path: Path, name: str, selection: Selection) -> Listed:
-    """A file that was named by itself, whatever it is called."""
+    """A file that was named by itself, whatever it is called; of a zip archive the recordings in it."""
     if selection.leaves_out(name):
+        return
+    if zips.is_zip(path):
+        yield from zips.members(path, name, selection)
         return
     try:
         facts = path.stat()
@@ -99,7 +103,7 @@ def _entry(
             yield Trouble(shown(name), "link_loop", "This link leads back to a folder above it.", harmless=True)
         elif known in avoid:
             yield Trouble(shown(name), "output_folder", "The outputs go here; it is not searched.", harmless=True)
-        elif not entry.name.startswith("."):
+        elif selection.names_hidden or not entry.name.startswith("."):
             yield from _entries(path, name, selection, avoid, above)
     elif selection.takes(shown(name)):
         yield from one_file(path, name, selection)

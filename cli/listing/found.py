@@ -7,12 +7,21 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.errors import StenopoolError
+
 BUCKET = "s3://"
+ZIP = "zip://"
+
+
+class SourceMissing(StenopoolError):
+    """The recording is no longer there, or cannot be read."""
+
+    code = "source_missing"
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """`name`: its path below its source, as reports tell it; `place`: where it is, a path or `s3://bucket/key`.
+    """`name`: its path below its source, as reports tell it; `place`: where it is, a path, `s3://bucket/key` or `zip://archive!member`.
 
     `size` in bytes, `modified` in epoch seconds; `own` is what a manifest's line says of it.
     """
@@ -32,6 +41,11 @@ class Trouble:
     code: str
     message: str
     harmless: bool = False
+
+
+def is_file(place: str) -> bool:
+    """Whether it is a file of its own on this machine."""
+    return not place.startswith((BUCKET, ZIP))
 
 
 Listed = Iterator[Found | Trouble]

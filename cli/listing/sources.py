@@ -1,4 +1,4 @@
-"""What the words of the command mean: each source is a bucket, a glob, a folder or a file, or a line of a list."""
+"""What the words of the command mean: each source is a bucket, a glob, a folder, a zip archive or a file, or a line of a list."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli.listing import folders, manifest
+from cli.listing import folders, manifest, zips
 from cli.listing.buckets import Buckets
-from cli.listing.found import BUCKET, Found, Listed, Trouble, shown
-from cli.listing.selection import Selection
+from cli.listing.found import BUCKET, ZIP, Found, Listed, Trouble, shown
+from infra.buckets.selection import Selection
 from pipeline.errors import InvalidRequest
 
 
@@ -48,6 +48,8 @@ class Sources:
             return folders.below(path, self.selection, avoid - {folders.identity(path)})
         if not path.exists():
             raise InvalidRequest(f"{word}: there is no such file or folder", param="source")
+        if zips.is_zip(path):
+            return zips.members(path, "", self.selection)
         return folders.one_file(path, path.name, self.selection)
 
     def _base(self) -> str:
@@ -74,8 +76,13 @@ class Sources:
 
 
 def opened(place: str, buckets: Buckets) -> AbstractContextManager[Path]:
-    """A recording as a file to read, for as long as the context lasts. Raises InputMissing, StorageUnavailable."""
-    return buckets.copy(place) if place.startswith(BUCKET) else nullcontext(Path(place))
+    """A recording as a file to read, for as long as the context lasts.
+
+    Raises SourceMissing, StorageUnavailable, MemberUnreadable.
+    """
+    if place.startswith(BUCKET):
+        return buckets.copy(place)
+    return zips.copy(place) if place.startswith(ZIP) else nullcontext(Path(place))
 
 
 def filename(name: str) -> str:

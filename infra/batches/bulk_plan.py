@@ -65,7 +65,7 @@ class BulkPlan(BaseModel):
     @property
     def selection(self) -> Selection:
         """Which of them are meant."""
-        return Selection(self.include, self.exclude)
+        return Selection(self.include, self.exclude, within="input.")
 
     def report(self, name: str) -> S3Path:
         """Where a part of the report is."""

@@ -16,7 +16,7 @@ from pipeline.money import usd
 def announce(session: Session, batch: Batch, now: float) -> None:
     """Tell those who want to know that it has ended as its status says."""
     bulk = batch.kind == BULK
-    kind, data = f"{'audio.bulk' if bulk else 'batch'}.{batch.status}", _facts(batch)
+    kind, data = f"{'audio.bulk' if bulk else 'batch'}.{batch.status}", batch_facts(batch)
     wanting = subscribers(session, batch.account_id, kind)
     subject = None if bulk else batch.id  # a bulk run may end again, after a retry
     session.add_all(endpoint_message(endpoint, kind, now, data, subject=subject) for endpoint in wanting)
@@ -24,7 +24,7 @@ def announce(session: Session, batch: Batch, now: float) -> None:
         session.add(own_message(batch, kind, now, data))
 
 
-def _facts(batch: Batch) -> dict[str, Any]:
+def batch_facts(batch: Batch) -> dict[str, Any]:
     """A thin payload: where it stands, and where its output is."""
     output = (
         {"output": (batch.plan or {}).get("output")}

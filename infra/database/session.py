@@ -24,17 +24,21 @@ from infra.database.wal_checkpointer import PAGE
 from pipeline.concurrency.fair_semaphore import FairSemaphore
 from pipeline.errors import DatabaseUnavailable, InvalidRequest, WrongState
 
+PUBLIC_URL = "public_url"  # in a session's info
+
 
 class Database:
     """SQLite or PostgreSQL behind one door. Raises DatabaseUnavailable when it does not answer.
 
     On SQLite a writing transaction is BEGIN IMMEDIATE: a deferred one that turns to writing fails at once when another
-    has written since, whatever the busy timeout. The rows it hands out stay readable after their session.
+    has written since, whatever the busy timeout. The rows it hands out stay readable after their session. `public_url`, where
+    clients reach this server, is known to every session: the news that a transaction writes names URLs.
     """
 
-    def __init__(self, url: str, *, connections: int = CONNECTIONS) -> None:
+    def __init__(self, url: str, *, connections: int = CONNECTIONS, public_url: str = "") -> None:
         """`connections` to PostgreSQL at most; a file knows no such bound."""
         self._url = _with_driver(url)
+        self._info = {PUBLIC_URL: public_url}
         self.kind = self._url.get_backend_name()
         self._engine = _sqlite(self._url) if self.kind == "sqlite" else postgres_engine(self._url, connections)
         self._writer = self._engine.execution_options(writes=True)
@@ -47,7 +51,7 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Session]:
         """One short transaction that may write; committed at the end of the block, rolled back by an exception."""
-        with _TRANSLATED, self._turn, Session(self._writer, expire_on_commit=False) as session:
+        with _TRANSLATED, self._turn, Session(self._writer, expire_on_commit=False, info=self._info) as session:
             yield session
             session.commit()
 
@@ -87,7 +91,7 @@ class Database:
     def migrate(self) -> None:
         """Bring the schema up to date; safe when several processes start at once.
 
-        Raises StenopoolError for a database that a newer version of this code has migrated.
+        Raises NewerSchema for a database that a newer version of this code has migrated.
         """
         with _TRANSLATED, self._engine.connect() as connection:
             if schema.current(connection) == schema.head():
@@ -143,6 +147,29 @@ class Database:
         if raw_transaction is not None:
             raw_transaction.close()
         self._engine.dispose()
+
+
+def has_file(url: str) -> bool:
+    """False for SQLite's file where there is none, which whoever opens it makes. Raises InvalidRequest."""
+    parsed = _with_driver(url)
+    return parsed.get_backend_name() != "sqlite" or Path(parsed.database or "").exists()
+
+
+def is_there(url: str) -> bool:
+    """Whether somebody has ever worked in this database; asking makes none. Raises DatabaseUnavailable, InvalidRequest."""
+    if not has_file(url):
+        return False
+    with contextlib.closing(Database(url)) as database:
+        try:
+            return database.check()["migration"] is not None
+        except DBAPIError as error:  # a file that is no database
+            raise DatabaseUnavailable from error
+
+
+def shown_url(url: str) -> str:
+    """Where it is, for people: never its password."""
+    parsed = _with_driver(url)
+    return parsed.set(drivername=parsed.get_backend_name()).render_as_string(hide_password=True)
 
 
 Transaction = Session | RawTransaction

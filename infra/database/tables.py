@@ -270,9 +270,12 @@ class Job(SQLModel, table=True):
     task: str
     model: str
     request: dict[str, Any] = _json(nullable=False)  # the caller's options, verbatim
+    ignored: list[str] | None = _json()  # names of what was sent besides and has no effect
     batch_id: str | None = None  # it is a line of that batch
     client_reference_id: str | None = Field(default=None, index=True)
     meta: dict[str, str] | None = _json()
+    trace: str | None = None  # of the request that made it, as the header `traceparent` has it
+    timing: dict[str, Any] | None = _json()  # where its time went (infra/jobs/timing.py)
     priority: int = 0
     queue: str = "cpu"  # which workers prepare it
     size_ms: int = Field(
@@ -337,6 +340,8 @@ class Job(SQLModel, table=True):
     webhook_url: str | None = None
     webhook_events: list[str] | None = _json()
     webhook_secret: str | None = None  # sealed, as all secrets are (infra/encryption)
+    webhook_link: dict[str, Any] | None = _json()  # the webhook names the result by a link: format, expires_in
+    links: list[dict[str, Any]] | None = _json()  # that need no key: id, format, expires_at, the signature's hash
 
     created_at: float = Field(sa_type=Double)
     queued_at: float | None = _time()
@@ -356,6 +361,24 @@ class Job(SQLModel, table=True):
     cleared: bool = Field(
         default=False, sa_column_kwargs={"server_default": false()}
     )  # purged, and nothing but numbers and names is left in the row (infra/jobs/retention/clearing.py)
+
+
+class JobCount(SQLModel, table=True):
+    """How many jobs are in a status, without what JobCountChange holds. Triggers of migration 0031 keep it on SQLite."""
+
+    __tablename__ = "job_counts"
+    status: str = Field(primary_key=True)
+    jobs: int = Field(sa_type=BigInteger)
+
+
+class JobCountChange(SQLModel, table=True):
+    """A job came, went, or moved on: noted by PostgreSQL's trigger, so that no two moves wait for each other's counter; the
+    scheduler adds them up."""
+
+    __tablename__ = "job_count_changes"
+    id: int | None = Field(default=None, sa_column=Column(_COUNTER, primary_key=True))
+    status: str
+    jobs: int = Field(sa_type=BigInteger)
 
 
 class Chunk(SQLModel, table=True):
@@ -515,7 +538,13 @@ class WebhookEndpoint(SQLModel, table=True):
     secret: str
     old_secret: str | None = None
     old_secret_until: float | None = _time()
-    status: str = "active"  # active, disabled
+    headers: dict[str, Any] | None = _json()  # the consumer's own, sealed
+    status: str = "active"  # active, disabled; listening: `stenopool listen`, until `updated_at` is long past
+    disabled_reason: str | None = None  # gone, failing; None: its owner
+    failing_since: float | None = _time()  # nothing was taken since then, and something was sent
+    told_failing: bool = Field(default=False, sa_column_kwargs={"server_default": false()})  # the account, since then
+    last_error: str | None = None  # of the last attempt: a code of infra/outbound/failures.py
+    last_status: int | None = None
     created_at: float = Field(sa_type=Double)
     updated_at: float = Field(sa_type=Double)
 
@@ -542,7 +571,7 @@ class WebhookMessage(SQLModel, table=True):
     type: str
     url: str
     body: bytes = Field(sa_type=LargeBinary)
-    status: str = "pending"  # pending, delivered, exhausted, dropped
+    status: str = "pending"  # pending, delivered, exhausted, dropped; listening: until `stenopool listen` has it
     attempts: int = 0
     schedule_from: int = 0  # attempts made before the last replay, which starts the schedule anew
     began_at: float | None = _time()  # when it did; None: `created_at`
@@ -550,7 +579,9 @@ class WebhookMessage(SQLModel, table=True):
     dispatched_at: float | None = _time()  # when its wake-up was last sent, until an attempt is recorded
     lease_token: str | None = None
     lease_until: float | None = _time()
+    once: bool = Field(default=False, sa_column_kwargs={"server_default": false()})  # a test: it is not tried again
     last_status: int | None = None
+    last_error: str | None = None  # of the last attempt: a code of infra/outbound/failures.py
     created_at: float = Field(sa_type=Double)
     delivered_at: float | None = _time()
 
@@ -587,6 +618,7 @@ class IdempotencyKey(SQLModel, table=True):
     route: str = Field(primary_key=True)
     key: str = Field(primary_key=True)
     fingerprint: str
+    parts: dict[str, str] | None = _json()  # a digest of each field of the request, to name one that differs
     object_id: str
     response: dict[str, Any] = _json(nullable=False)
     created_at: float = Field(sa_type=Double, index=True)

@@ -81,17 +81,17 @@ class Resealing:
             return False
 
     def _seal_endpoint(self, endpoint: WebhookEndpoint) -> bool:
-        stored = endpoint.secret, endpoint.old_secret
+        stored = endpoint.secret, endpoint.old_secret, endpoint.headers
         endpoint.secret = self._again(endpoint.secret)
         endpoint.old_secret = endpoint.old_secret and self._again(endpoint.old_secret)
-        return stored != (endpoint.secret, endpoint.old_secret)
+        endpoint.headers = self._object_again(endpoint.headers)
+        return stored != (endpoint.secret, endpoint.old_secret, endpoint.headers)
 
     def _seal_job(self, job: Job) -> bool:
-        secret, source = job.webhook_secret, job.source
-        job.webhook_secret = secret and self._again(secret)
-        if source is not None and not self._secrets.is_current(str(source.get(SEALED) or "")):
-            job.source = self._secrets.seal_object(self._secrets.open_object(source))
-        return (secret, source) != (job.webhook_secret, job.source)
+        stored = job.webhook_secret, job.source
+        job.webhook_secret = job.webhook_secret and self._again(job.webhook_secret)
+        job.source = self._object_again(job.source)
+        return stored != (job.webhook_secret, job.source)
 
     def _seal_batch(self, batch: Batch) -> bool:
         secret = batch.webhook_secret
@@ -105,6 +105,11 @@ class Resealing:
 
     def _again(self, stored: str) -> str:
         return stored if self._secrets.is_current(stored) else self._secrets.seal(self._secrets.open(stored))
+
+    def _object_again(self, stored: dict[str, Any] | None) -> dict[str, Any] | None:
+        if stored is None or self._secrets.is_current(str(stored.get(SEALED) or "")):
+            return stored
+        return self._secrets.seal_object(self._secrets.open_object(stored))
 
 
 def _has_source() -> Any:

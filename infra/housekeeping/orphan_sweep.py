@@ -5,8 +5,9 @@ orphan when it is older than a day and
 
     t/ACCOUNT/media/ID          there is no such recording, or it is deleted
     t/ACCOUNT/uploads/ID/PART   there is no such part
-    t/ACCOUNT/jobs/ID/…         there is no such job, or it is purged; or the job has ended, can be retried no more, and neither
-                                it nor its chunks name the object: a worker wrote it that died, or lost its lease
+    t/ACCOUNT/jobs/ID/…         there is no such job, or it is purged; or the job has ended, can be retried no more, the object is
+                                of those that each attempt writes anew, and neither the job nor its chunks nor its revisions
+                                name it: a worker wrote it that died, or lost its lease
 
 Everything else is somebody else's, and never touched. A page of which more than half are orphans is not one that workers' deaths
 explain: more likely this is the store of another database, and nothing is removed until somebody says that it is not.
@@ -26,7 +27,8 @@ from sqlmodel import col
 
 from infra.database.clock import now, read_clock
 from infra.database.session import Database
-from infra.database.tables import Chunk, Job, Media, StorageSweep, UploadPart
+from infra.database.tables import Chunk, Job, Media, StorageSweep, TranscriptRevision, UploadPart
+from infra.jobs.stored_bytes import folder_of
 from infra.storage import ObjectStore
 from infra.storage.base import StoredObject
 from pipeline.errors import WrongState
@@ -38,6 +40,13 @@ TENANTS = "t"  # the folder of all that belongs to accounts
 MANY = 100  # orphans in one page, from which on they may be no more than half of it
 _NAME = "orphans"
 _DEPTH = 4  # t, account, kind, id
+_OF_ATTEMPTS = (
+    "sound/",
+    "spoken/",
+    "heard/",
+    "transcript-",
+    "speech-",
+)  # in a job's folder: workers.job_context names them
 _MAY_GO_ON = (JobStatus.FAILED, JobStatus.COMPLETED)  # by a retry, the second of them where it has gaps
 
 
@@ -143,13 +152,19 @@ def _of_jobs(session: Session, keys: dict[str, list[str]], old: float) -> set[st
     for job in session.scalars(kept):
         if _is_done(job, clock - old):
             done[job.id] = job
+            needed.update(key for key in keys[job.id] if not key.removeprefix(folder_of(job)).startswith(_OF_ATTEMPTS))
         else:
             needed.update(keys[job.id])
     for job in done.values():
         needed.update(filter(None, (job.result_key, (job.blobs or {}).get("key"), (job.sound or {}).get("key"))))
-    named = select(col(Chunk.result_key), col(Chunk.sound_key)).where(col(Chunk.job_id).in_(done), _names_something())
-    for row in session.execute(named):
-        needed.update(filter(None, row))
+    for names in (
+        select(col(Chunk.result_key), col(Chunk.sound_key)).where(col(Chunk.job_id).in_(done), _names_something()),
+        select(col(TranscriptRevision.result_key), col(TranscriptRevision.storage_key)).where(
+            col(TranscriptRevision.job_id).in_(done)
+        ),
+    ):
+        for row in session.execute(names):
+            needed.update(filter(None, row))
     return needed
 
 

@@ -137,7 +137,7 @@ def _begin_run(session: Session, job: Job, now: float) -> None:
     job.run += 1
     job.stage = Stage.WAITING
     job.lost = job.failures = 0
-    job.waits_since = job.waiting = None
+    job.waits_since = job.waiting = job.timing = None
     job.cut_done = job.cut_done and not again  # the sound of chunks that ended is gone: cut once more
     job.chunks_retried += len(again)
     job.run_at = now

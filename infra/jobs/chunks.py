@@ -19,6 +19,7 @@ from infra.database.tables import Chunk, Job, Media
 from infra.jobs.outages import told_to_go_on
 from infra.jobs.stored_bytes import SPEECH, drop_sound, keep_sound
 from infra.jobs.stored_bytes import count as count_bytes
+from infra.jobs.timing.phases import note_chunk, note_cut, note_phases
 from infra.jobs.transitions import (
     MS_PER_CHARACTER,
     Lease,
@@ -67,6 +68,7 @@ class ChunkProgress(Store):
         audio_ms: int | None = None,
         *,
         samples: int | None = None,
+        fetched: float | None = None,
     ) -> Job:
         """Add learned facts to `input`; with `media`, attach what was fetched and empty `source`. Stage preparing, or with
         `samples`, the whole recording's, transcribing: it is one chunk, and whoever prepared it goes on to hear it.
@@ -74,12 +76,14 @@ class ChunkProgress(Store):
         `duration` among the facts is the length of the recording's clock in seconds; without it, its samples tell it.
 
         `audio_ms` is what the recording is now thought to last: money is held for it, as far as the balance goes. Raises
-        InputMissing when the media is not stored.
+        InputMissing when the media is not stored. `fetched`: how many seconds that has taken.
         """
         with self._database.write() as session:
             job = held_job(session, lease)
             if samples is not None:
                 note_duration(job, samples)
+            if fetched is not None:
+                note_phases(job, {"fetched": fetched}, job.worker)
             job.input = {**job.input, **facts}
             if media is not None:
                 want_stored(session, media)
@@ -151,11 +155,17 @@ class ChunkProgress(Store):
         return sound_key is not None
 
     def cut_done(
-        self, lease: Lease, audio_samples: int, chunks_total: int, facts: dict[str, Any] | None = None
+        self,
+        lease: Lease,
+        audio_samples: int,
+        chunks_total: int,
+        facts: dict[str, Any] | None = None,
+        *,
+        seconds: float = 0.0,
     ) -> bool:
         """Every chunk is a row: stage transcribing, the lease ends. True: nothing is left to hear, claim and finish it.
 
-        `audio_samples` were decoded in all; `facts` are what was learned meanwhile, as in `note_input`.
+        `audio_samples` were decoded in all; `facts` are what was learned meanwhile, as in `note_input`; preparing took `seconds`.
         """
         with self._database.write() as session:
             job = held_job(session, lease)
@@ -172,6 +182,7 @@ class ChunkProgress(Store):
             job.input = {**job.input, **(facts or {})}
             job.lost = job.failures = 0
             job.waits_for = job.waits_since = None
+            note_cut(job, seconds, time)
             if not _chunks_wait(session, job):
                 job.stage = Stage.STITCHING if all_heard(job) else Stage.TRANSCRIBING
             drop_job_lease(job)
@@ -180,16 +191,24 @@ class ChunkProgress(Store):
             return all_heard(job)
 
     def complete_chunk(
-        self, lease: Lease, result_key: str, model_used: str | None = None, usage: Usage | None = None, *, size: int = 0
+        self,
+        lease: Lease,
+        result_key: str,
+        model_used: str | None = None,
+        usage: Usage | None = None,
+        *,
+        size: int = 0,
+        seconds: float = 0.0,
     ) -> bool:
         """The result of `size` bytes is in storage, and what it cost is captured: of `usage` the tokens; the seconds are the
-        chunk's own.
+        chunk's own. It took `seconds`.
 
         True for exactly one caller: it was the last one, claim the job and finish it. Raises LimitExceeded for sound that its
         account has no room for.
         """
         with self._database.write() as session:
             job, chunk = held_chunk(session, lease)
+            note_chunk(job, chunk.idx, seconds, chunk.worker)
             drop_chunk_lease(chunk, ChunkStatus.COMPLETED)
             drop_sound(session, job, chunk)
             chunk.waits_for = None

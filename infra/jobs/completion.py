@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import select
@@ -15,6 +16,7 @@ from infra.database.erasures import erase
 from infra.database.tables import Chunk, Job
 from infra.jobs.chunks import disarm, gaps, heard
 from infra.jobs.stored_bytes import SPEECH, count, drop_blobs, folder_of
+from infra.jobs.timing.phases import note_finish
 from infra.jobs.transitions import Lease, Store, all_heard, end, held_job, note, put_back
 from infra.keys.account_limits import take_stored
 from infra.money import job_minutes
@@ -30,6 +32,7 @@ class Finished:
 
     result_key: str
     size: int = 0  # bytes of the result
+    spent: Mapping[str, float] = field(default_factory=dict)  # seconds, by phase (infra/jobs/timing/phases.py)
     model_used: str | None = None
     language: str | None = None
     partial: bool = False
@@ -67,6 +70,7 @@ class Completion(Store):
             job.quality = finished.quality
             job.sound = finished.sound
             _count_result(session, job, finished.size, time)
+            note_finish(job, finished.spent, time)
             end(session, job, JobStatus.COMPLETED, time)
             if not job.partial:  # which cannot be retried
                 drop_blobs(session, job, time)

@@ -23,11 +23,13 @@ from infra.keys.tiers import NORMAL
 from infra.media import want_stored
 from infra.money.job_minutes import admit
 from infra.money.job_money import Terms, hold
+from infra.tracing.spans import traceparent
 from infra.webhooks.outbox import JOB_TARGET
 from pipeline.errors import InvalidRequest, NotFound
 from pipeline.lifecycle import TERMINAL, JobStatus, Stage
 
 MARKS_AT_ONCE = 500  # jobs in one statement
+UNDER_WAY = "+"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +52,8 @@ class NewJob:
     webhook_url: str | None = None
     webhook_events: list[str] | None = None  # None: every type
     webhook_secret: str | None = None
+    webhook_link: dict[str, Any] | None = None  # its result is named by a link like this
+    ignored: list[str] | None = None  # names in the request that nobody reads
     timeout_seconds: float | None = None
     retention_seconds: float | None = None
     request_id: str | None = None
@@ -58,13 +62,14 @@ class NewJob:
     blobs: dict[str, Any] | None = None  # where large values of `request` are: key, bytes, shown
     job_id: str | None = None  # where blobs are stored under it already
     batch_id: str | None = None  # whose line it is
+    trace: str | None = field(default_factory=traceparent)  # of the request that is being answered
 
 
 _NO_COLUMNS = ("media", "terms", "known_ms", "job_id")
 
 
 class JobMark(NamedTuple):
-    """By what one sees that a job has changed; `told` is how far its own webhook got, "attempts.status", once it has ended."""
+    """By what one sees that a job has changed; `told` is how far its own webhook got, as `told_mark` says it, once it has ended."""
 
     version: int
     status: str
@@ -127,6 +132,7 @@ class JobRows(Store):
         client_reference_id: str | None = None,
         batch_id: str | None = None,
         ids: Collection[str] | None = None,
+        references: Collection[str] | None = None,
         search: str | None = None,
         created_after: float | None = None,
         created_before: float | None = None,
@@ -143,6 +149,8 @@ class JobRows(Store):
             *(getattr(Job, name) == value for name, value in wanted.items() if value is not None),
             *((_holds(search),) if search else ()),
         )
+        if references is not None:
+            statement = statement.where(col(Job.client_reference_id).in_(references))
         if created_after is not None:
             statement = statement.where(col(Job.created_at) > created_after)
         if created_before is not None:
@@ -183,6 +191,11 @@ def _of_batch(batch_id: str | None, ids: Collection[str] | None) -> Iterator[Col
         yield col(Job.batch_id).is_(None)
 
 
+def told_mark(message: WebhookMessage) -> str:
+    """How far it got: "attempts.status", and whether it is being sent, so that every attempt changes it twice."""
+    return f"{message.attempts}.{message.status}{UNDER_WAY if message.lease_token is not None else ''}"
+
+
 def _holds(text: str) -> ColumnElement[bool]:
     """Whether that stands in one of the names by which people know the job, in capitals or not."""
     given = col(Job.input)
@@ -198,7 +211,8 @@ def _holds(text: str) -> ColumnElement[bool]:
 def _told() -> ColumnElement[str | None]:
     """As the API's `_message` chooses it: the newest message to the job's own webhook."""
     newest = (col(WebhookMessage.created_at).desc(), col(WebhookMessage.id).desc())
-    sent = cast(col(WebhookMessage.attempts), String) + "." + col(WebhookMessage.status)
+    being_sent = case((col(WebhookMessage.lease_token).is_not(None), UNDER_WAY), else_="")
+    sent = cast(col(WebhookMessage.attempts), String) + "." + col(WebhookMessage.status) + being_sent
     own = (col(WebhookMessage.job_id) == col(Job.id), col(WebhookMessage.target) == JOB_TARGET)
     message = select(sent).where(*own).order_by(*newest).limit(1).scalar_subquery()
     return case((col(Job.webhook_url).is_not(None) & col(Job.status).in_(TERMINAL), message))

@@ -10,6 +10,7 @@ from infra.jobs.create_and_read import JobRows, NewJob
 from infra.jobs.missing_workers import MissingWorkers
 from infra.jobs.outages import Outages
 from infra.jobs.queue.archive_lane import ArchiveLane
+from infra.jobs.queue.queue_load import LaneLoad, QueueLoad
 from infra.jobs.queue.queue_position import QueuePlace, QueuePositions
 from infra.jobs.reading import Reading
 from infra.jobs.request_blobs import RequestBlobs
@@ -17,7 +18,7 @@ from infra.jobs.retention.clearing import Clearing
 from infra.jobs.retention.purge import Retention, Sound
 from infra.jobs.sweep_queries import SweepQueries
 
-__all__ = ["Claimed", "Finished", "HeardChunk", "JobStore", "Lease", "NewJob", "QueuePlace", "Sound"]
+__all__ = ["Claimed", "Finished", "HeardChunk", "JobStore", "LaneLoad", "Lease", "NewJob", "QueuePlace", "Sound"]
 
 
 class JobStore(
@@ -31,6 +32,7 @@ class JobStore(
     MissingWorkers,
     SweepQueries,
     QueuePositions,
+    QueueLoad,
     ArchiveLane,
     Retention,
     Clearing,
@@ -49,8 +51,9 @@ class JobStore(
         Reading            hand_out, pay
         Outages            wait, hold_on, answered, away, probe_outages, end_waits
         MissingWorkers     unserved, miss_workers, stop_missing_workers
-        SweepQueries       silent_workers, rescue, due, close_cancelled, stop_forbidden, expire_overdue, counts
+        SweepQueries       silent_workers, rescue, due, close_cancelled, stop_forbidden, expire_overdue
         QueuePositions     places, measure_speed
+        QueueLoad          counts, queue_load, fold_counts
         ArchiveLane        raise_due, raise_batch
         Retention          due_for_purge, purged, sound_to_drop, sound_dropped, to_erase, erased
         Clearing           to_clear, clear

@@ -9,12 +9,12 @@ from collections.abc import Collection
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, exists, func, or_, select, true
+from sqlalchemy import ColumnElement, Select, exists, or_, select, true
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from infra.database.clock import now, read_clock
-from infra.database.tables import Account, ApiKey, Chunk, Job, Lane, Share, WaitingWork
+from infra.database.tables import Account, ApiKey, Chunk, Job, Lane
 from infra.jobs.cancel_retry_delete import stop
 from infra.jobs.chunks import give_up_chunk
 from infra.jobs.job_walk import JobWalk
@@ -30,7 +30,7 @@ MAY_EXPIRE = tuple(status for status, targets in JOB_MOVES.items() if JobStatus.
 
 
 class SweepQueries(JobWalk):
-    """silent_workers, rescue, due, close_cancelled, stop_forbidden, expire_overdue, counts."""
+    """silent_workers, rescue, due, close_cancelled, stop_forbidden, expire_overdue."""
 
     def silent_workers(self) -> set[str]:
         """Those whose leases have run out."""
@@ -89,28 +89,6 @@ class SweepQueries(JobWalk):
             return 1
 
         return list(self._each(overdue, limit, expire))
-
-    def counts(self) -> dict[str, Any]:
-        """{"jobs": {status: n}, "chunks": {status: n} of live ones, "oldest_queued_seconds",
-        "waiting": {role: pieces of work that wait to be claimed}}."""
-        oldest = select(now() - func.min(col(WaitingWork.run_at)))  # that of a job whose chunks nobody takes among it
-        with self._database.read() as session:
-            jobs = session.execute(select(col(Job.status), func.count()).group_by(col(Job.status))).all()
-            chunks = session.execute(
-                select(col(Chunk.status), func.count())
-                .where(col(Chunk.status).in_((ChunkStatus.PENDING, ChunkStatus.RUNNING)))
-                .group_by(col(Chunk.status))
-            ).all()
-            waited = session.execute(oldest).scalar_one()
-            waiting = session.execute(
-                select(col(Share.role), func.sum(col(Share.pieces) + col(Share.slow_pieces))).group_by(col(Share.role))
-            ).all()
-        return {
-            "jobs": dict(jobs),
-            "chunks": dict(chunks),
-            "oldest_queued_seconds": max(0.0, waited or 0.0),
-            "waiting": {role: int(pieces) for role, pieces in waiting},
-        }
 
     def _rescue_job(self, session: Session, job: Job, time: float) -> int:
         if job.status != JobStatus.PROCESSING or job.lease_until is None or job.lease_until >= time:

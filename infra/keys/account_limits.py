@@ -95,8 +95,9 @@ def live_jobs(account_id: str) -> Select[Any]:
 
 
 def endpoints_of(account_id: str) -> Select[Any]:
-    """The ids of an account's webhook endpoints."""
-    return select(col(WebhookEndpoint.id)).where(col(WebhookEndpoint.account_id) == account_id)
+    """The ids of an account's webhook endpoints; who only follows the event stream is none."""
+    made = col(WebhookEndpoint.status) != "listening"
+    return select(col(WebhookEndpoint.id)).where(col(WebhookEndpoint.account_id) == account_id, made)
 
 
 def standings(session: Session, account_id: str) -> dict[str, Standing]:

@@ -63,6 +63,7 @@ def _subject(kind: Kind, account_id: str, key: str) -> str:
 
 
 def _same(entry: LedgerEntry, micro: int, note: str) -> LedgerEntry:
-    if (entry.amount, entry.note or "") != (micro, note):
-        raise IdempotencyConflict
+    differs = "amount_usd" if entry.amount != micro else "note" if (entry.note or "") != note else None
+    if differs is not None:
+        raise IdempotencyConflict.with_earlier(str(entry.id), differs)
     return entry

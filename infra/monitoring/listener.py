@@ -15,8 +15,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
 from prometheus_client import REGISTRY, generate_latest
+from prometheus_client.registry import Collector
 
-from infra.metrics import MEDIA_TYPE
+from infra.metrics import MEDIA_TYPE, counted_by
 from infra.monitoring.parts import status_of
 from infra.wiring import Services
 from pipeline.errors import InvalidRequest, WrongState
@@ -44,12 +45,19 @@ class MonitoringListener:
     """Bound when it is made, so that a port that is taken is told at once; answers from `start` on.
 
     `services` gives those of the process, None where there are none (yet): then it tells of the process itself, its memory,
-    descriptors and processor time. Raises WrongState when it cannot listen there.
+    descriptors and processor time. `counters` are those of others that it tells besides. Raises WrongState when it cannot listen
+    there.
     """
 
-    def __init__(self, address: Address, role: str, services: Callable[[], Services | None]) -> None:
+    def __init__(
+        self,
+        address: Address,
+        role: str,
+        services: Callable[[], Services | None],
+        counters: Collector | None = None,
+    ) -> None:
         self._pages: Mapping[str, Callable[[], Page]] = {
-            "/metrics": lambda: (MEDIA_TYPE, _metrics(services())),
+            "/metrics": lambda: (MEDIA_TYPE, _metrics(role, services(), counters)),
             "/status": lambda: ("application/json", json.dumps(status_of(role, services())).encode()),
         }
         try:
@@ -112,8 +120,10 @@ class _Handler(BaseHTTPRequestHandler):
         """Whoever measures asks all the time."""
 
 
-def _metrics(services: Services | None) -> bytes:
-    own = generate_latest(REGISTRY)
-    if services is None:
-        return own
-    return own + services.metrics.render(services.jobs, services.queue, services.webhooks, services.workers)
+def _metrics(role: str, services: Services | None, counters: Collector | None) -> bytes:
+    page = generate_latest(REGISTRY)
+    if counters is not None:
+        page += counted_by(role, counters)
+    if services is not None:
+        page += services.metrics.render(services.jobs, services.queue, services.webhooks, services.workers, role)
+    return page

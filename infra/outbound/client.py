@@ -15,7 +15,7 @@ import asyncio
 import re
 import ssl
 import time
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -23,16 +23,15 @@ from typing import Any, TypeVar
 
 import httpx2
 
+from infra.outbound.failures import ANSWER_BYTES, DELIVERY_SECONDS, TROUBLE, failure_class, sentence
 from infra.outbound.minimum_rate import at_minimum_rate
 from infra.outbound.pinned_transport import PinnedTransport
 from infra.outbound.ssrf_guard import Network, resolve
-from infra.outbound.url_policy import NoSuchHost, Resolver, UrlPolicy, port_of
+from infra.outbound.url_policy import Resolver, UrlPolicy, port_of
 from pipeline.errors import DownloadFailed, MediaTooLarge, OutboundRefused
 
 T = TypeVar("T")
 
-DELIVERY_SECONDS = 15.0
-ANSWER_BYTES = 64 * 1024
 MAX_REDIRECTS = 5
 CONNECT_SECONDS = 5.0  # for one of several addresses
 HEAD_SECONDS = 60.0  # until an answer has begun, however it drips
@@ -52,8 +51,8 @@ _OUR_HEADERS = frozenset(
 class Answer:
     """What came of a call, for the log: an HTTP answer, or the kind of failure there was instead.
 
-    `failure` is one of refused_address, dns, connection_refused, connection_failed, connection_lost, tls, timeout, protocol;
-    `status` may be there with it, when an answer had begun. `headers` have lower-case names.
+    `failure` is a code of `infra.outbound.failures`; `status` may be there with it, when an answer had begun. `headers` have
+    lower-case names.
     """
 
     status: int | None = None
@@ -84,7 +83,7 @@ class Outbound:
 
     def check(self, url: str, headers: Mapping[str, str] | None = None) -> None:
         """Refuse what needs no name server to be refused: at the door, before anything is stored. Raises OutboundRefused."""
-        _check_headers(headers or {})
+        check_headers(headers or {})
         self._policy.parsed(url)
 
     def post(
@@ -132,7 +131,7 @@ class Outbound:
         "status" with `status`, or
         "redirects"), and what `sink` raises.
         """
-        _check_headers(headers)
+        check_headers(headers)
 
         async def call(client: httpx2.AsyncClient) -> Mapping[str, str]:
             target, sent = self._policy.parsed(url), headers
@@ -153,7 +152,7 @@ class Outbound:
             raise
         except TROUBLE as error:
             failure = failure_class(error)
-            raise DownloadFailed(f"The URL could not be downloaded: {failure}", failure=failure) from error
+            raise DownloadFailed(f"The URL could not be downloaded. {sentence(failure)}", failure=failure) from error
 
     def close(self) -> None:
         """Nothing is kept open between calls."""
@@ -206,46 +205,8 @@ def _origin(url: httpx2.URL) -> tuple[str, str, int]:
     return url.scheme, url.host, port_of(url)
 
 
-def _check_headers(headers: Mapping[str, str]) -> None:
+def check_headers(headers: Mapping[str, str]) -> None:
+    """Raises OutboundRefused for one that is malformed, or not the caller's to say."""
     for name, value in headers.items():
         if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value) or name.lower() in _OUR_HEADERS:
             raise OutboundRefused(f"The header {name[:100]!r} cannot be sent.", param="headers")
-
-
-# All that the client, the name server and the network can throw.
-TROUBLE = (
-    OutboundRefused,
-    NoSuchHost,
-    httpx2.HTTPError,
-    httpx2.InvalidURL,
-    httpx2.StreamError,
-    TimeoutError,
-    OSError,
-    UnicodeError,
-)
-
-FAILURES: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
-    ((OutboundRefused,), "refused_address"),
-    ((NoSuchHost,), "dns"),
-    ((ssl.SSLError,), "tls"),
-    ((ConnectionRefusedError,), "connection_refused"),
-    ((httpx2.ConnectError,), "connection_failed"),
-    ((httpx2.NetworkError, OSError), "connection_lost"),
-)
-
-
-def failure_class(error: BaseException) -> str:
-    """The kind of failure, in the words of `Answer`; what caused the error is asked as well."""
-    if isinstance(error, (TimeoutError, httpx2.TimeoutException)):
-        return "timeout"
-    causes = tuple(_chain(error))
-    for kinds, word in FAILURES:
-        if any(isinstance(cause, kinds) for cause in causes):
-            return word
-    return "protocol"
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__

@@ -33,6 +33,10 @@ PUBLIC_PORTS = frozenset(
 )  # elsewhere on the internet are mail servers and databases, not receivers
 MAX_URL = 4096
 _BAD_PORT = f"The URL's port must be one of {', '.join(map(str, sorted(PUBLIC_PORTS)))}."
+NOT_OPEN = (
+    "The URL points to an address that may not be reached from here: loopback and private networks are closed, except those "
+    "that the server's operator opens with STENOPOOL_OUTBOUND_ALLOW."
+)
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f\\]")
 
 
@@ -116,7 +120,7 @@ class UrlPolicy:
         if is_allowed(address, self._allow):
             return
         if not is_public(address) or address in self._own():
-            raise refused()
+            raise refused(NOT_OPEN)
         if port not in PUBLIC_PORTS:
             raise refused(_BAD_PORT)
 
@@ -124,7 +128,7 @@ class UrlPolicy:
         """This machine's loopback addresses, those that are allowed."""
         found: list[Address] = [address for address in LOOPBACK if is_allowed(address, self._allow)]
         if not found:
-            raise refused()
+            raise refused(NOT_OPEN)
         return found
 
     async def _looked_up(self, host: str, port: int) -> list[Address]:

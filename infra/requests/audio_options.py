@@ -1,7 +1,7 @@
 """The OpenAI names of a transcription's and of speech's options, as they come over HTTP.
 
 Forms carry text, SDKs write lists as `name[]` and objects as `name[key]`, people with curl write neither: all of it is
-taken. Fields that nobody knows are ignored, because SDKs' `extra_body` sends anything (contract.md section 1).
+taken. Fields that nobody knows are ignored, because SDKs' `extra_body` sends anything (contract.md section 1), and told.
 """
 
 from __future__ import annotations
@@ -216,6 +216,10 @@ class TranscriptionFields(Lenient):
     def raw(self) -> RawSound | None:
         """What the recording was declared to be, where it has no header. Raises InvalidRequest naming what is missing."""
         return raw_sound(self.input_format, self.input_sample_rate, self.input_channels)
+
+    def unused_in_translations(self) -> list[str]:
+        """What was given and has no effect there."""
+        return [name for name in (*NOT_IN_TRANSLATIONS, "stream") if name in self.model_fields_set]
 
     def options(self, task: Literal["transcription", "translation"]) -> TranscriptionOptions:
         """The same as the pipeline's value. Raises UnsupportedValue for what the task cannot do."""

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Iterable
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    StringConstraints,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from infra.keys.tiers import LOW, NORMAL
+from infra.links.new_link import AUDIO
 from infra.requests.audio_options import (
     MAX_INPUT,
     TEXT_LANGUAGE,
@@ -20,8 +30,9 @@ from infra.requests.audio_options import (
     VoiceId,
 )
 from infra.requests.number_bounds import EpochSeconds, KeptSeconds, Seconds, WholeSeconds
-from infra.webhooks.outbox import JOB_EVENTS, WAITING_EVENT
+from infra.webhooks.outbox import JOB_EVENTS, ON_REQUEST
 from infra.webhooks.signing_secrets import check_secret
+from pipeline import formats
 from pipeline.errors import InvalidRequest
 from pipeline.money import MOST_USD
 from pipeline.options import Task
@@ -40,12 +51,36 @@ PRIORITIES = {"low": LOW, "normal": NORMAL}
 LEVEL = {"anyOf": [{"type": "integer", "minimum": LOW, "maximum": 10}, {"enum": list(PRIORITIES)}, {"type": "null"}]}
 
 
+SHORTEST_LINK, USUAL_LINK, LONGEST_LINK = 1, 86_400, 30 * 86_400  # seconds
+
+
+class LinkFields(Lenient):
+    """A link to a result that needs no key."""
+
+    format: Annotated[str | None, Unset] = Field(
+        None,
+        description=f"{', '.join(formats.names())}, or {AUDIO}. Unset: the sound of a speech job, else as the job's request said.",
+    )
+    expires_in: int = Field(
+        USUAL_LINK, ge=SHORTEST_LINK, le=LONGEST_LINK, description="Seconds for which it works; a day if unset."
+    )
+
+    @field_validator("format")
+    @classmethod
+    def _format(cls, value: str | None) -> str | None:
+        if value not in (None, AUDIO):
+            formats.load(value)
+        return value
+
+
 class WebhookFields(Lenient):
     """Where to tell that the job has ended."""
 
     url: str = Field(min_length=1, max_length=2048)
     events: Annotated[list[str] | None, Many()] = Field(
-        None, max_length=50, description=f"Default: all of {', '.join(JOB_EVENTS)}; {WAITING_EVENT} only by name."
+        None,
+        max_length=50,
+        description=f"Default: all of {', '.join(JOB_EVENTS)}; {', '.join(ON_REQUEST)} only by name.",
     )
     secret: Annotated[str | None, Unset] = Field(
         None, description="`whsec_` and standard padded base64 of 24 to 64 bytes."
@@ -55,8 +90,8 @@ class WebhookFields(Lenient):
     @classmethod
     def _events(cls, value: list[str] | None) -> list[str] | None:
         for name in value or ():
-            if name not in (*JOB_EVENTS, WAITING_EVENT):
-                raise ValueError(f"There is no such event type. Offered: {', '.join((*JOB_EVENTS, WAITING_EVENT))}.")
+            if name not in (*JOB_EVENTS, *ON_REQUEST):
+                raise ValueError(f"There is no such event type. Offered: {', '.join((*JOB_EVENTS, *ON_REQUEST))}.")
         return list(dict.fromkeys(value)) if value else value
 
     @field_validator("secret")
@@ -66,6 +101,14 @@ class WebhookFields(Lenient):
             return None if value is None else check_secret(value)
         except InvalidRequest as error:
             raise ValueError(error.message) from error
+
+
+class JobWebhookFields(WebhookFields):
+    """Where to tell that the job has ended, and how its result is named there."""
+
+    link: Annotated[LinkFields | None, Parsed, Unset] = Field(
+        None, description="`transcript_url`, or `audio_url`, is a link that needs no key, made when the job has ended."
+    )
 
 
 class RangeFields(Lenient):
@@ -105,7 +148,7 @@ class JobCommon(Lenient):
     )
 
     task: Task = "transcription"
-    webhook: Annotated[WebhookFields | None, Parsed] = None
+    webhook: Annotated[JobWebhookFields | None, Parsed] = None
     priority: Annotated[int | None, BeforeValidator(level), WithJsonSchema(LEVEL), Unset] = Field(
         None,
         ge=-10,
@@ -127,6 +170,17 @@ class JobCommon(Lenient):
     )
     client_reference_id: Annotated[str | None, Unset] = Field(None, max_length=255)
     metadata: Annotated[dict[Key, Value] | None, Parsed] = Field(None, max_length=16)
+    _ignored: tuple[str, ...] = PrivateAttr(())
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """What was sent besides, and has no effect."""
+        return self._ignored
+
+    def ignoring(self, names: Iterable[str]) -> Self:
+        """The same, knowing so."""
+        self._ignored = tuple(names)
+        return self
 
     def request(self) -> dict[str, Any]:
         """What the job remembers of what was asked, without secrets."""
@@ -168,6 +222,7 @@ class SpeechJobFields(JobCommon):
     task: Literal["speech"] = "speech"
     model: str = Field(min_length=1, max_length=200, description="A model's id; see GET /v1/models.")
     text: str = Field("", validate_default=True, description=f"What to speak, at most {MAX_TEXT} characters.")
+    input: str | None = Field(None, description="The same, as the synchronous endpoint calls it.")
     voice: Annotated[AnyVoice, Parsed] = Field("alloy", description="As in POST /v1/audio/speech.")
     language: Annotated[str | None, Unset] = Field(None, description=TEXT_LANGUAGE)
     instructions: str | None = Field(None, max_length=MAX_INPUT)
@@ -179,8 +234,10 @@ class SpeechJobFields(JobCommon):
     @model_validator(mode="before")
     @classmethod
     def _input(cls, value: Any) -> Any:
-        """`input`, as the synchronous endpoint calls it, is taken as well."""
-        return {"text": value["input"], **value} if isinstance(value, dict) and "input" in value else value
+        """`input` is a `text`, unless there is one."""
+        if not isinstance(value, dict) or "input" not in value:
+            return value
+        return {"text": value["input"], **{name: one for name, one in value.items() if name != "input"}}
 
     @model_validator(mode="before")
     @classmethod

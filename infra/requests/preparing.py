@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +15,8 @@ from infra.outbound.url_policy import shown_url
 from infra.requests.bucket_recording import look_at_object
 from infra.requests.job_request import JobFields, SpeechJobFields
 from infra.requests.kept_recording import kept_file, look_into
+from infra.requests.known_names import known_names
+from infra.requests.known_names import told as told_names
 from infra.requests.quote import heard_ms, job_terms, known_ms_of
 from infra.requests.validation import validated
 from infra.webhooks.signing_secrets import new_secret
@@ -45,15 +48,18 @@ class JobInput:
     ends: Ends | None = None
 
 
-def job_fields(services: Services, given: Any, task: str | None = None) -> Fields:
-    """Everything that can be refused without looking at the sound is refused here; `task` overrules the request's own."""
+def job_fields(services: Services, given: Any, task: str | None = None, *, missing: Sequence[str] = ()) -> Fields:
+    """Everything that can be refused without looking at the sound is refused here; `task` overrules the request's own. `missing` as
+    in `validated`."""
     told = {**given, "task": task} if task and isinstance(given, dict) else given
     speech = isinstance(told, dict) and told.get("task") == "speech"
     if not speech and isinstance(told, dict) and told.get("text"):
         raise InvalidRequest(NO_TEXT, param="text")
     if speech and task and told.get("voice") is None:  # the endpoint that became this job wants one
         raise InvalidRequest("voice: this field is required", param="voice")
-    fields: Fields = validated(SpeechJobFields, told) if speech else validated(JobFields, told)
+    kind: type[Fields] = SpeechJobFields if speech else JobFields
+    fields = validated(kind, told, missing=missing)
+    fields.ignoring(_ignored(kind, fields, told))
     if isinstance(fields, SpeechJobFields) or fields.task == "speech":
         services.catalog.routes(fields.model, fields.task)
         services.catalog.check_format(fields.model, fields.task, fields.response_format or "mp3")
@@ -70,6 +76,12 @@ def job_fields(services: Services, given: Any, task: str | None = None) -> Field
         if (getattr(fields, name) or 0) > most:
             raise InvalidRequest(f"{name}: at most {most} on this server.", param=name)
     return fields
+
+
+def _ignored(kind: type[Fields], fields: Fields, given: dict[str, Any]) -> list[str]:
+    translated = isinstance(fields, JobFields) and fields.task == "translation"
+    unused = fields.unused_in_translations() if isinstance(fields, JobFields) and translated else []
+    return told_names([*known_names(kind).unknown(given), *unused])
 
 
 def check_target(services: Services, url: str, *, param: str) -> None:
@@ -171,6 +183,8 @@ def new_job(
         timeout_seconds=fields.timeout_seconds or settings.job_timeout_seconds,
         retention_seconds=settings.retention_seconds if fields.retention_seconds is None else fields.retention_seconds,
         request_id=asker.request_id,
+        ignored=list(fields.ignored) or None,
+        webhook_link=webhook.link.model_dump() if webhook and webhook.link else None,
         terms=terms,
         known_ms=known_ms,
     )

@@ -42,8 +42,9 @@ def job_terms(
 
 
 def _asks_who_speaks(fields: JobFields | SpeechJobFields) -> bool:
-    heard = isinstance(fields, JobFields) and fields.task == "transcription"
-    return heard and (fields.speakers is not None or fields.response_format == DIARIZED)
+    if isinstance(fields, SpeechJobFields) or fields.task != "transcription":
+        return False
+    return fields.speakers is not None or fields.response_format == DIARIZED
 
 
 def known_ms_of(fields: JobFields | SpeechJobFields, length: Estimate) -> int:

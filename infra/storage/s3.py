@@ -150,7 +150,7 @@ class S3Storage:
             self._delete(found["Key"] for folder in folders for found in self._objects(folder))
 
     def list(self, prefix: str, after: str = "") -> Iterator[StoredObject]:
-        with typed_errors():
+        with typed_errors(), suppress(self._s3.exceptions.NoSuchBucket):  # nothing was ever stored
             for found in self._objects(self._folder(prefix), self._base + after if after else ""):
                 key = found["Key"].removeprefix(self._base)
                 yield StoredObject(key, found["Size"], found["LastModified"].timestamp())
@@ -187,7 +187,8 @@ class S3Storage:
             except ClientError as error:
                 code = code_of(error)
                 if code not in _MISSING_BUCKET:
-                    raise StorageUnavailable(f"The storage bucket cannot be used: {code}") from error
+                    code = self._refusal() or code
+                    raise StorageUnavailable(f"The storage bucket cannot be used: {code}", reason=code) from error
                 self._make_bucket()
 
     def close(self) -> None:
@@ -200,6 +201,14 @@ class S3Storage:
     def _folder(self, prefix: str) -> str:
         return self._base + check_folder(prefix)
 
+    def _refusal(self) -> str:
+        """Why we are not let in; the answer to HEAD has no body that could say it."""
+        try:
+            self._probe.list_objects_v2(Bucket=self.bucket, MaxKeys=1)
+        except ClientError as error:
+            return code_of(error)
+        return ""
+
     def _make_bucket(self) -> None:
         meta = self._s3.meta
         on_aws = urlsplit(meta.endpoint_url).netloc.endswith(".amazonaws.com")
@@ -210,7 +219,8 @@ class S3Storage:
             )
         except ClientError as error:
             if code_of(error) not in _OURS_ALREADY:
-                raise StorageUnavailable(f"The storage bucket cannot be made: {code_of(error)}") from error
+                told = f"The storage bucket cannot be made: {code_of(error)}"
+                raise StorageUnavailable(told, reason="NoSuchBucket") from error
 
     def _delete(self, names: Iterable[str]) -> None:
         with typed_errors():

@@ -40,4 +40,5 @@ def translated(error: BaseException) -> StenopoolError:
         return InputMissing()
     if code in NO_ROOM:
         return StorageFull()
-    return StorageUnavailable(f"The object store failed: {code or type(error).__name__}")
+    reason = code or type(error).__name__
+    return StorageUnavailable(f"The object store failed: {reason}", reason=reason)

@@ -16,7 +16,7 @@ from infra.database.session import Database
 from infra.database.tables import Account, Job, OpenHold
 from infra.keys.accounts import CLOSED
 from infra.money.job_money import CURRENCY
-from infra.webhooks.outbox import BALANCE_LOW, endpoint_message, subscribers
+from infra.webhooks.outbox import BALANCE_LOW, LISTENING, endpoint_message, subscribers
 from pipeline.errors import NotFound
 from pipeline.lifecycle import LIVE
 from pipeline.money import usd
@@ -91,7 +91,7 @@ def _tell(session: Session, account: Account) -> bool:
     now, data = read_clock(session), _facts(session, account)
     wanting = subscribers(session, account.id, BALANCE_LOW)
     session.add_all(endpoint_message(endpoint, BALANCE_LOW, now, data) for endpoint in wanting)
-    return bool(wanting)
+    return any(endpoint.status != LISTENING for endpoint in wanting)
 
 
 def _facts(session: Session, account: Account) -> dict[str, Any]:

@@ -7,8 +7,12 @@ the message goes out again with the same id, and the receiver knows it by that.
 
 from __future__ import annotations
 
+import logging
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 from sqlalchemy import ColumnElement, Update, func, select, tuple_, update
 from sqlalchemy.orm import Session
@@ -20,13 +24,16 @@ from infra.database.ids import new_token
 from infra.database.one_at_a_time import DELIVERIES, one_at_a_time
 from infra.database.session import Database
 from infra.database.tables import Batch, Job, WebhookAttempt, WebhookEndpoint, WebhookMessage
-from infra.webhooks.endpoints import drop_waiting
+from infra.outbound.failures import sentence
+from infra.webhooks.failing import note_attempt
 from infra.webhooks.next_delivery import claimable, next_to_claim, next_to_ring, rung
-from infra.webhooks.outbox import BATCH_TARGET
+from infra.webhooks.outbox import BATCH_TARGET, LISTENING
 from infra.webhooks.permission import may_be_told
-from infra.webhooks.receivers import answered, ask_again, forget_receivers, served, stayed_silent
+from infra.webhooks.receivers import answered, forget_receivers, served, stayed_silent
 from infra.webhooks.retry_schedule import Verdict
 from pipeline.errors import InvalidRequest, NotFound
+
+log = logging.getLogger(__name__)
 
 LEASE_SECONDS = 30.0  # an attempt has a deadline of 15 s
 MOST_CLAIMS = 30  # per schedule of 10: only senders that die before they record get there
@@ -36,13 +43,47 @@ Logged = tuple[WebhookMessage, list[WebhookAttempt]]
 
 @dataclass(frozen=True)
 class Delivery:
-    """One attempt that this process may make now. `secrets`, as the rows keep them, sign it: two while a secret rotates."""
+    """One attempt that this process may make now. `secrets`, as the rows keep them, sign it: two while a secret rotates; `headers`,
+    likewise, are the receiver's own."""
 
     message: WebhookMessage
     secrets: tuple[str, ...]
     token: str
     n: int  # the attempt's number, from 1
     tries: int  # the same, counted from the last replay: what the schedule goes by
+    headers: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Receiving:
+    """Where a message goes, and with what."""
+
+    url: str
+    secrets: tuple[str, ...] = ()
+    headers: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Which:
+    """Which messages of an account; None: whatever it is. Times in whole epoch seconds, as `created_at` is shown, both included."""
+
+    job_id: str | None = None
+    endpoint_id: str | None = None
+    status: str | None = None
+    since: float | None = None
+    until: float | None = None
+
+    def conditions(self, account_id: str) -> Iterator[ColumnElement[bool]]:
+        """As a statement has them."""
+        yield col(WebhookMessage.account_id) == account_id
+        yield col(WebhookMessage.status) != LISTENING
+        for name in ("job_id", "endpoint_id", "status"):
+            if getattr(self, name) is not None:
+                yield getattr(WebhookMessage, name) == getattr(self, name)
+        if self.since is not None:
+            yield col(WebhookMessage.created_at) >= self.since
+        if self.until is not None:
+            yield col(WebhookMessage.created_at) < math.floor(self.until) + 1
 
 
 @dataclass(frozen=True)
@@ -55,6 +96,9 @@ class Outcome:
     duration_ms: int = 0
 
 
+ALL = Which()
+
+
 class WebhookMessages:
     """Messages and their attempts."""
 
@@ -62,23 +106,13 @@ class WebhookMessages:
         self._database = database
 
     def messages(
-        self,
-        account_id: str,
-        *,
-        job_id: str | None = None,
-        endpoint_id: str | None = None,
-        limit: int = 100,
-        after: str | None = None,
+        self, account_id: str, which: Which = ALL, *, limit: int = 100, after: str | None = None
     ) -> tuple[list[Logged], bool]:
         """Messages with their attempts, the newest first, and whether there is more.
 
         Raises InvalidRequest for an unknown cursor.
         """
-        page = select(WebhookMessage).where(col(WebhookMessage.account_id) == account_id)
-        if job_id is not None:
-            page = page.where(col(WebhookMessage.job_id) == job_id)
-        if endpoint_id is not None:
-            page = page.where(col(WebhookMessage.endpoint_id) == endpoint_id)
+        page = select(WebhookMessage).where(*which.conditions(account_id))
         key = (col(WebhookMessage.created_at), col(WebhookMessage.id))
         with self._database.read() as session:
             if after is not None:
@@ -89,7 +123,7 @@ class WebhookMessages:
     def message(self, account_id: str, message_id: str) -> Logged:
         """One message with its attempts. Raises NotFound."""
         with self._database.read() as session:
-            return _with_attempts(session, [_own(session, account_id, message_id)])[0]
+            return _with_attempts(session, [own_message(session, account_id, message_id)])[0]
 
     def due(self, limit: int = 100) -> list[str]:
         """Ids of messages to send a wake-up for, the next first; marks them as rung.
@@ -156,14 +190,14 @@ class WebhookMessages:
     ) -> WebhookMessage | None:
         """Log the attempt and what follows from it; `scale` multiplies how long a receiver that kept silent is left alone.
 
-        A 410 disables the endpoint and drops its waiting messages. Returns None when the message was deleted or claimed by
-        another since; the attempt is logged all the same where there is a message to log it to.
+        A 410, or seven days of failures, disable the endpoint and drop its waiting messages. Returns None when the message was
+        deleted or claimed by another since; the attempt is logged all the same where there is a message to log it to.
         """
         with self._database.write() as session:
             if verdict.timed_out:
                 one_at_a_time(session, DELIVERIES)
             # Endpoints are locked before messages, here and in delete_endpoint.
-            endpoint = _locked_endpoint(session, delivery.message.endpoint_id) if verdict.gone else None
+            endpoint = _locked_endpoint(session, delivery.message.endpoint_id)
             message = session.get(WebhookMessage, delivery.message.id, with_for_update=True)
             if message is None:
                 return None
@@ -171,26 +205,15 @@ class WebhookMessages:
             session.add(_attempt(delivery, outcome, time))
             if message.lease_token != delivery.token:
                 return None
-            message.last_status = outcome.status_code
+            message.last_status, message.last_error = outcome.status_code, outcome.error
             _follow(message, verdict, time)
             session.flush()
             if verdict.timed_out:
                 stayed_silent(session, message.receiver, scale)
             else:
                 answered(session, message.receiver)
-            if verdict.gone:
-                _disable(session, endpoint, time)
-        return message
-
-    def replay(self, account_id: str, message_id: str) -> WebhookMessage:
-        """Send it again from now on, with the same id and a fresh schedule. Raises NotFound."""
-        with self._database.write() as session:
-            message = _own(session, account_id, message_id, lock=True)
-            message.status = "pending"
-            message.schedule_from = message.attempts
-            message.next_attempt_at = message.began_at = read_clock(session)
-            message.dispatched_at = message.lease_token = message.lease_until = None
-            ask_again(session, message.receiver)
+            if endpoint is not None:
+                note_attempt(session, endpoint, verdict, code=outcome.error, status=outcome.status_code, time=time)
         return message
 
     def counts(self) -> dict[str, int]:
@@ -201,6 +224,19 @@ class WebhookMessages:
             counted = dict(session.execute(by_status).all())
             counted["endpoints_disabled"] = session.execute(disabled).scalar_one()
         return {"pending": 0, "delivered": 0, "exhausted": 0, "dropped": 0, **counted}
+
+    def waiting(self) -> dict[str, float]:
+        """{"pending", "lag_seconds", "endpoints_disabled"}: messages to be sent, and how long the oldest that is due has waited.
+
+        Read from the index of those that are pending, however many were delivered.
+        """
+        is_pending = col(WebhookMessage.status) == "pending"
+        first = func.min(func.coalesce(col(WebhookMessage.next_attempt_at), now()))
+        disabled = select(func.count()).where(col(WebhookEndpoint.status) == "disabled")
+        with self._database.read() as session:
+            pending, lag = session.execute(select(func.count(), now() - first).where(is_pending)).one()
+            off = session.execute(disabled).scalar_one()
+        return {"pending": pending, "lag_seconds": max(0.0, lag or 0.0), "endpoints_disabled": off}
 
 
 def _rung() -> tuple[ColumnElement[bool], ...]:
@@ -239,36 +275,40 @@ def _adopt(session: Session) -> None:
 
 def _delivery(session: Session, message: WebhookMessage) -> Delivery | None:
     """None for a message that is at its end."""
-    url, secrets = _target(session, message) if may_be_told(session, message) else (None, ())
+    to = _receiving(session, message) if may_be_told(session, message) else None
     tries = message.attempts - message.schedule_from
-    if url is None or tries > MOST_CLAIMS:
+    if to is None or tries > MOST_CLAIMS:
         message.attempts -= 1  # none was made
-        _settle(message, "dropped" if url is None else "exhausted")
+        message.last_error = "nobody_to_tell" if to is None else "sender_lost"
+        _settle(message, "dropped" if to is None else "exhausted")
+        log.warning("webhook %s is %s. %s", message.id, message.status, sentence(message.last_error))
         session.flush()
         return None
-    message.url = url
+    message.url = to.url
     served(session, message)
     assert message.lease_token is not None
-    return Delivery(message, secrets, message.lease_token, message.attempts, tries)
+    return Delivery(message, to.secrets, message.lease_token, message.attempts, tries, to.headers)
 
 
-def _target(session: Session, message: WebhookMessage) -> tuple[str | None, tuple[str, ...]]:
-    """Where to send it, None when nobody is there any more, and the secrets in force."""
+def _receiving(session: Session, message: WebhookMessage) -> Receiving | None:
+    """Where to send it, with the secrets in force; None when nobody is there any more."""
     if message.target == BATCH_TARGET:
         batch = session.get(Batch, message.subject.partition("/")[0])
-        return (message.url if batch else None), (batch.webhook_secret,) if batch and batch.webhook_secret else ()
+        return None if batch is None else Receiving(message.url, _signing(batch.webhook_secret))
     if message.endpoint_id is None:
         job = session.get(Job, message.job_id) if message.job_id else None
         if job is not None and job.cleared:  # there is nothing left to sign it with
-            return None, ()
-        return message.url, (job.webhook_secret,) if job and job.webhook_secret else ()
+            return None
+        return Receiving(message.url, _signing(job.webhook_secret if job else None))
     endpoint = session.get(WebhookEndpoint, message.endpoint_id)
-    if endpoint is None or endpoint.status != "active":
-        return None, ()
-    secrets = [endpoint.secret]
-    if endpoint.old_secret and (endpoint.old_secret_until or 0) > read_clock(session):
-        secrets.append(endpoint.old_secret)
-    return endpoint.url, tuple(secrets)
+    if endpoint is None or (endpoint.status != "active" and not message.once):
+        return None
+    still_old = endpoint.old_secret if (endpoint.old_secret_until or 0) > read_clock(session) else None
+    return Receiving(endpoint.url, _signing(endpoint.secret, still_old), endpoint.headers)
+
+
+def _signing(*secrets: str | None) -> tuple[str, ...]:
+    return tuple(secret for secret in secrets if secret)
 
 
 def _attempt(delivery: Delivery, outcome: Outcome, ended_at: float) -> WebhookAttempt:
@@ -288,7 +328,7 @@ def _follow(message: WebhookMessage, verdict: Verdict, time: float) -> None:
         _settle(message, "delivered")
         message.delivered_at = time
     elif verdict.gone or verdict.retry_in is None:
-        _settle(message, "dropped" if verdict.gone else "exhausted")
+        _settle(message, "dropped" if verdict.gone or message.once else "exhausted")
     else:
         message.dispatched_at = message.lease_token = message.lease_until = None
         message.next_attempt_at = time + verdict.retry_in
@@ -303,23 +343,17 @@ def _locked_endpoint(session: Session, endpoint_id: str | None) -> WebhookEndpoi
     return session.get(WebhookEndpoint, endpoint_id, with_for_update=True) if endpoint_id else None
 
 
-def _disable(session: Session, endpoint: WebhookEndpoint | None, time: float) -> None:
-    if endpoint is not None:
-        endpoint.status = "disabled"
-        endpoint.updated_at = time
-        drop_waiting(session, endpoint.id)
-
-
-def _own(session: Session, account_id: str, message_id: str, *, lock: bool = False) -> WebhookMessage:
+def own_message(session: Session, account_id: str, message_id: str, *, lock: bool = False) -> WebhookMessage:
+    """Raises NotFound: unknown and foreign look the same."""
     message = session.get(WebhookMessage, message_id, with_for_update=lock or None)
-    if message is None or message.account_id != account_id:
+    if message is None or message.account_id != account_id or message.status == LISTENING:
         raise NotFound("No such webhook message.")
     return message
 
 
 def _edge(session: Session, account_id: str, after: str) -> tuple[float, str]:
     try:
-        last = _own(session, account_id, after)
+        last = own_message(session, account_id, after)
     except NotFound as error:
         raise InvalidRequest(f"No such webhook message: after={after}", param="after") from error
     return last.created_at, last.id

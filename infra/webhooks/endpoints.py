@@ -6,7 +6,7 @@ import logging
 from dataclasses import replace
 from typing import Any, Literal
 
-from sqlalchemy import select, tuple_, update
+from sqlalchemy import ColumnElement, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
@@ -17,8 +17,9 @@ from infra.database.tables import WebhookEndpoint, WebhookMessage
 from infra.encryption.secret_box import PLAIN, SecretBox
 from infra.idempotency import Idempotency, create_once, forget_made
 from infra.keys.account_limits import endpoints_of, want_room
-from infra.webhooks.outbox import TEST_EVENT, endpoint_message
-from infra.webhooks.receivers import answered, ask_again
+from infra.webhooks.failing import drop_waiting, forgive
+from infra.webhooks.outbox import LISTENING, TEST_EVENT, endpoint_message
+from infra.webhooks.receivers import answered, ask_again, same_origin
 from infra.webhooks.signing_secrets import new_secret
 from pipeline.errors import InvalidRequest, NotFound, SecretUnreadable
 
@@ -30,7 +31,8 @@ OVERLAP_SECONDS = 24 * 3600.0  # how long the old secret signs as well
 class WebhookEndpoints:
     """An account's endpoints. Every method raises NotFound for what is not this account's.
 
-    What they answer has the secret open, "" where no key opens it; it is a copy, which no session writes back.
+    What they answer has the secret and the headers open, "" and {} where no key opens them; it is a copy, which no session writes
+    back.
     """
 
     def __init__(self, database: Database, secrets: SecretBox = PLAIN) -> None:
@@ -49,13 +51,15 @@ class WebhookEndpoints:
         name: str,
         url: str,
         event_types: list[str],
+        headers: dict[str, str] | None = None,
         secret: str | None = None,
     ) -> tuple[WebhookEndpoint, dict[str, Any] | None]:
         """(new endpoint, None), or the one of a repeated request with its first answer, as `create_once` has it.
 
-        Its `secret` (whsec_…) is made here unless given, and shown by the door in that answer only. Raises LimitExceeded.
+        Its `secret` (whsec_…) is made here unless given, and shown by the door in that answer only; the values of `headers` never
+        are. Raises LimitExceeded.
         """
-        sealed = self._secrets.seal(secret or new_secret())
+        sealed, sealed_headers = self._secrets.seal(secret or new_secret()), self._sealed(headers)
 
         def insert(session: Session) -> WebhookEndpoint:
             time = read_clock(session)
@@ -67,6 +71,7 @@ class WebhookEndpoints:
                 url=url,
                 event_types=event_types,
                 secret=sealed,
+                headers=sealed_headers,
                 created_at=time,
                 updated_at=time,
             )
@@ -89,7 +94,7 @@ class WebhookEndpoints:
     ) -> tuple[list[WebhookEndpoint], bool]:
         """A page by creation time and whether there is more. Raises InvalidRequest for an unknown cursor."""
         key = tuple_(col(WebhookEndpoint.created_at), col(WebhookEndpoint.id))
-        page = select(WebhookEndpoint).where(col(WebhookEndpoint.account_id) == account_id)
+        page = select(WebhookEndpoint).where(*_of_account(account_id))
         with self._database.read() as session:
             if after is not None:
                 try:
@@ -111,17 +116,23 @@ class WebhookEndpoints:
         name: str | None = None,
         url: str | None = None,
         event_types: list[str] | None = None,
+        headers: dict[str, str] | None = None,
         status: Literal["active", "disabled"] | None = None,
     ) -> WebhookEndpoint:
-        """Change what is given. Waiting messages follow the endpoint to its new URL."""
+        """Change what is given; `headers` as a whole. Waiting messages follow the endpoint to its new URL; its headers, which may
+        be secret, do so to the same server only."""
         changes: dict[str, Any] = {"name": name, "url": url, "event_types": event_types, "status": status}
+        sealed = self._sealed(headers)
         with self._database.write() as session:
             endpoint = own_endpoint(session, account_id, endpoint_id, lock=True)
+            if headers is not None or (url is not None and not same_origin(url, endpoint.url)):
+                endpoint.headers = sealed
             for field, value in changes.items():
                 if value is not None:
                     setattr(endpoint, field, value)
             endpoint.updated_at = read_clock(session)
             if url is not None or status is not None:
+                forgive(endpoint)
                 answered(session, endpoint.id)
         return self._opened(endpoint)
 
@@ -129,7 +140,7 @@ class WebhookEndpoints:
         """Its waiting messages are dropped; the log of what was sent stays."""
         with self._database.write() as session:
             endpoint = own_endpoint(session, account_id, endpoint_id, lock=True)
-            drop_waiting(session, endpoint.id)
+            drop_waiting(session, endpoint.id, "nobody_to_tell")
             forget_made(session, account_id, endpoint.id)
             session.delete(endpoint)
 
@@ -145,37 +156,57 @@ class WebhookEndpoints:
             endpoint.updated_at = time
         return self._opened(endpoint)
 
-    def send_test(self, account_id: str, endpoint_id: str, event_type: str = TEST_EVENT) -> WebhookMessage:
-        """Put a test message into the outbox, whatever types the endpoint subscribes to."""
+    def send_test(
+        self, account_id: str, endpoint_id: str, event_type: str = TEST_EVENT, data: dict[str, Any] | None = None
+    ) -> WebhookMessage:
+        """Put a test message into the outbox, to be tried once, whatever types the endpoint subscribes to, and though it be
+        disabled."""
         with self._database.write() as session:
             endpoint = own_endpoint(session, account_id, endpoint_id)
-            told = {"id": endpoint.id, "object": "webhook_endpoint", "test": True}
-            message = endpoint_message(endpoint, event_type, read_clock(session), told)
+            told = {"id": endpoint.id, "object": "webhook_endpoint"} if data is None else data
+            message = endpoint_message(endpoint, event_type, read_clock(session), {**told, "test": True}, once=True)
             session.add(message)
             ask_again(session, endpoint.id)
         return message
 
+    def pending(self, account_id: str) -> dict[str, int]:
+        """How many messages wait to be sent to each of the account's endpoints that any wait for."""
+        mine = select(col(WebhookEndpoint.id)).where(*_of_account(account_id))
+        waiting = (col(WebhookMessage.status) == "pending", col(WebhookMessage.receiver).in_(mine))
+        counted = select(col(WebhookMessage.receiver), func.count()).where(*waiting)
+        with self._database.read() as session:
+            return dict(session.execute(counted.group_by(col(WebhookMessage.receiver))).all())
+
+    def in_trouble(self, account_id: str) -> list[WebhookEndpoint]:
+        """Those that have taken nothing for days, and those that were disabled for it, or because they asked for it."""
+        told = or_(col(WebhookEndpoint.told_failing), col(WebhookEndpoint.disabled_reason).is_not(None))
+        found = select(WebhookEndpoint).where(*_of_account(account_id), told).order_by(col(WebhookEndpoint.id))
+        with self._database.read() as session:
+            return list(session.scalars(found))
+
+    def _sealed(self, headers: dict[str, str] | None) -> dict[str, Any] | None:
+        """Call it outside of transactions, as what seals."""
+        return self._secrets.seal_object(headers) if headers else None
+
     def _opened(self, endpoint: WebhookEndpoint) -> WebhookEndpoint:
+        headers: dict[str, Any] = {}
         try:
             secret = self._secrets.open(endpoint.secret)
+            headers = self._secrets.open_object(endpoint.headers or {})
         except SecretUnreadable:
-            log.warning("no key of STENOPOOL_SECRETS_KEY opens the secret of webhook endpoint %s", endpoint.id)
+            log.warning("no key of STENOPOOL_SECRETS_KEY opens the secrets of webhook endpoint %s", endpoint.id)
             secret = ""
-        return WebhookEndpoint(**{**endpoint.model_dump(), "secret": secret})
+        return WebhookEndpoint(**{**endpoint.model_dump(), "secret": secret, "headers": headers})
 
 
 def own_endpoint(session: Session, account_id: str, endpoint_id: str, *, lock: bool = False) -> WebhookEndpoint:
     """Raises NotFound: unknown and foreign look the same."""
     endpoint = session.get(WebhookEndpoint, endpoint_id, with_for_update=lock or None)
-    if endpoint is None or endpoint.account_id != account_id:
+    if endpoint is None or endpoint.account_id != account_id or endpoint.status == LISTENING:
         raise NotFound("No such webhook endpoint.")
     return endpoint
 
 
-def drop_waiting(session: Session, endpoint_id: str) -> None:
-    """Nobody is there any more to take what waits."""
-    session.execute(
-        update(WebhookMessage)
-        .where(col(WebhookMessage.endpoint_id) == endpoint_id, col(WebhookMessage.status) == "pending")
-        .values(status="dropped", next_attempt_at=None, dispatched_at=None, lease_token=None, lease_until=None)
-    )
+def _of_account(account_id: str) -> tuple[ColumnElement[bool], ...]:
+    """Those that somebody made; who follows the event stream is none."""
+    return (col(WebhookEndpoint.account_id) == account_id, col(WebhookEndpoint.status) != LISTENING)

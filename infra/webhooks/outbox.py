@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import and_, bindparam, or_, select
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from infra.database.ids import new_id
+from infra.database.session import PUBLIC_URL
 from infra.database.tables import Batch, Job, WebhookEndpoint, WebhookMessage
+from infra.links.new_link import AUDIO, add_link
 from infra.money.job_money import cost_facts
 from infra.webhooks.receivers import receiver_of
 from pipeline.lifecycle import JobStatus
@@ -24,74 +26,115 @@ JOB_TARGET = "job"  # the webhook that came with the job, as opposed to one of t
 JOB_EVENTS = tuple(
     f"audio.job.{status}" for status in (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.EXPIRED)
 )
+PROCESSING_EVENT = "audio.job.processing"
 WAITING_EVENT = "audio.job.waiting"
+ON_REQUEST = (PROCESSING_EVENT, WAITING_EVENT)  # for those alone who ask for them by name
 BALANCE_LOW = "balance.low"
 BATCH_TARGET = "batch"  # the webhook that came with a bulk run
 BATCH_EVENTS = ("batch.completed", "batch.failed", "batch.cancelled", "batch.expired")
 BULK_EVENTS = ("audio.bulk.completed", "audio.bulk.failed", "audio.bulk.cancelled")
+FAILING_EVENT, DISABLED_EVENT = "webhook_endpoint.failing", "webhook_endpoint.disabled"
 TEST_EVENT = "webhook.test"
-EVENT_TYPES = (*JOB_EVENTS, WAITING_EVENT, *BATCH_EVENTS, *BULK_EVENTS, BALANCE_LOW, TEST_EVENT)
+EVENT_TYPES = (
+    *JOB_EVENTS, *ON_REQUEST, *BATCH_EVENTS, *BULK_EVENTS, BALANCE_LOW, FAILING_EVENT, DISABLED_EVENT, TEST_EVENT,
+)  # fmt: skip
+FAILING = "failing"  # why an endpoint is disabled whose events are kept
+LISTENING = "listening"  # the status of who follows the event stream, and of what waits to be read there
 
 
 def announce(session: Session, job: Job, now: float) -> None:
     """Tell the job's webhook and the account's active endpoints that this run of the job has ended."""
-    _tell(session, job, f"audio.job.{job.status}", f"{job.id}/{job.run}", now=now, data=job_facts(job))
+    session.add_all(_messages(session, job, f"audio.job.{job.status}", f"{job.id}/{job.run}", now=now))
+
+
+def announce_begin(session: Session, job: Job, now: float) -> None:
+    """Tell those who have asked for it by name that this run of the job is being worked on; once, however often it is claimed."""
+    subject = f"{job.id}/{job.run}"
+    told = (col(WebhookMessage.subject) == subject, col(WebhookMessage.type) == PROCESSING_EVENT)
+    messages = _messages(session, job, PROCESSING_EVENT, subject, now=now)
+    if messages and session.execute(select(col(WebhookMessage.id)).where(*told).limit(1)).first() is None:
+        session.add_all(messages)
 
 
 def announce_wait(session: Session, job: Job, now: float) -> None:
     """Tell those who have asked for it by name that the job waits for something that is away."""
-    data = job_facts(job) | {"waiting": {"stage": str(job.stage), **(job.waiting or {})}}
-    _tell(session, job, WAITING_EVENT, f"{job.id}/{job.run}/{job.version}", now=now, data=data)
+    waiting = {"waiting": {"stage": str(job.stage), **(job.waiting or {})}}
+    subject = f"{job.id}/{job.run}/{job.version}"
+    session.add_all(_messages(session, job, WAITING_EVENT, subject, now=now, more=waiting))
 
 
-def _tell(session: Session, job: Job, kind: str, subject: str, *, now: float, data: dict[str, Any]) -> None:
-    for target, url in _policy(session, job, kind):
-        message = WebhookMessage(
-            id=new_id("evt"),
-            account_id=job.account_id,
-            job_id=job.id,
-            subject=subject,
-            target=target,
-            endpoint_id=None if target == JOB_TARGET else target,
-            receiver=receiver_of(job.account_id, None if target == JOB_TARGET else target, url),
-            type=kind,
-            url=url,
-            body=b"",
-            next_attempt_at=now,
-            created_at=now,
-        )
-        message.body = event_body(message.id, kind, now, data)
-        session.add(message)
+def _messages(
+    session: Session, job: Job, kind: str, subject: str, *, now: float, more: dict[str, Any] | None = None
+) -> list[WebhookMessage]:
+    """For the job's own webhook, and for the account's endpoints: those hear of a batch, and not fifty thousand times of its
+    jobs."""
+    own = job.webhook_url is not None and wants(job.webhook_events, kind)
+    wanting = subscribers(session, job.account_id, kind) if job.batch_id is None else []
+    if not own and not wanting:
+        return []
+    data = job_facts(job, base_url(session)) | (more or {})
+    to_endpoints = [endpoint_message(one, kind, now, data, subject=subject, job_id=job.id) for one in wanting]
+    to_job = [_to_job(job, kind, subject, now, data | _linked(session, job, now))] if own else []
+    return [*to_job, *to_endpoints]
 
 
-def _policy(session: Session, job: Job, kind: str) -> list[tuple[str, str]]:
-    targets = []
-    if job.webhook_url and wants(job.webhook_events, kind):
-        targets.append((JOB_TARGET, job.webhook_url))
-    if job.batch_id is not None:  # its endpoints hear of the batch, and not fifty thousand times
-        return targets
-    return targets + [(endpoint.id, endpoint.url) for endpoint in subscribers(session, job.account_id, kind)]
+def _to_job(job: Job, kind: str, subject: str, now: float, data: dict[str, Any]) -> WebhookMessage:
+    message_id, url = new_id("evt"), job.webhook_url or ""
+    return WebhookMessage(
+        id=message_id,
+        account_id=job.account_id,
+        job_id=job.id,
+        subject=subject,
+        target=JOB_TARGET,
+        receiver=receiver_of(job.account_id, None, url),
+        type=kind,
+        url=url,
+        body=event_body(message_id, kind, now, data),
+        next_attempt_at=now,
+        created_at=now,
+    )
+
+
+def _linked(session: Session, job: Job, now: float) -> dict[str, str]:
+    """In place of an address that wants a key, where the job's own webhook has asked for that."""
+    if job.webhook_link is None or job.status != JobStatus.COMPLETED:
+        return {}
+    link = add_link(job, job.webhook_link["format"], job.webhook_link["expires_in"], now)
+    return {"audio_url" if link.format == AUDIO else "transcript_url": base_url(session) + link.path}
 
 
 def subscribers(session: Session, account_id: str, kind: str) -> list[WebhookEndpoint]:
-    """The account's active endpoints that want to hear of such an event."""
+    """Of the account's endpoints those that want to hear of such an event: active ones, ones that were disabled because they
+    failed, and those of `stenopool listen`."""
     active = session.scalars(_ACTIVE, {"account": account_id})
     return [endpoint for endpoint in active if wants(endpoint.event_types, kind)]
 
 
 def wants(types: list[str] | None, kind: str) -> bool:
-    """Whether a subscription covers an event type; none given means every type but that of a job that only waits."""
-    return kind in (types or ()) or (kind != WAITING_EVENT and (not types or "*" in types))
+    """Whether a subscription covers an event type; none given means every type but those that are for who asks by name."""
+    return kind in (types or ()) or (kind not in ON_REQUEST and (not types or "*" in types))
 
 
 def endpoint_message(
-    endpoint: WebhookEndpoint, kind: str, now: float, data: dict[str, Any], *, subject: str | None = None
+    endpoint: WebhookEndpoint,
+    kind: str,
+    now: float,
+    data: dict[str, Any],
+    *,
+    subject: str | None = None,
+    job_id: str | None = None,
+    once: bool = False,
 ) -> WebhookMessage:
-    """An event of no job, for one of the account's endpoints; due at once. `subject`: what it is about, if that has an id."""
+    """An event for one of the account's endpoints; due at once, or kept for a replay where the endpoint is disabled.
+
+    `subject`: what it is about, if that has an id. `once`: a test, which is sent to a disabled endpoint, too, and not again.
+    """
     message_id = new_id("evt")
+    status = "pending" if once else _STATUS_FOR.get(endpoint.status, "dropped")
     return WebhookMessage(
         id=message_id,
         account_id=endpoint.account_id,
+        job_id=job_id,
         subject=subject or message_id,
         target=endpoint.id,
         endpoint_id=endpoint.id,
@@ -99,7 +142,10 @@ def endpoint_message(
         type=kind,
         url=endpoint.url,
         body=event_body(message_id, kind, now, data),
-        next_attempt_at=now,
+        status=status,
+        once=once,
+        next_attempt_at=now if status == "pending" else None,
+        last_error="endpoint_disabled" if status == "dropped" else None,
         created_at=now,
     )
 
@@ -127,9 +173,14 @@ def event_body(message_id: str, kind: str, now: float, data: dict[str, Any]) -> 
     return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def job_facts(job: Job) -> dict[str, Any]:
+def base_url(session: Session) -> str:
+    """What URLs on this server begin with; empty where nobody has said where it is reached."""
+    return str(session.info.get(PUBLIC_URL, ""))
+
+
+def job_facts(job: Job, base: str) -> dict[str, Any]:
     """A thin payload: where things stand and where to read more. `gaps` and `warnings` are how many there are, `transcript_url`
-    is a path on this server."""
+    is absolute where the server's own address is known, else a path on it."""
     done = job.status == JobStatus.COMPLETED
     findings = findings_from_dict(job.input.get("findings"))
     result = "audio_url" if job.task == "speech" else "transcript_url"
@@ -148,11 +199,16 @@ def job_facts(job: Job) -> dict[str, Any]:
         "warnings": len(findings.warnings),
         "cost": cost_facts(job),
         "error": job.error,
-        result: f"/v1/audio/jobs/{job.id}/{kind}" if done else None,
+        result: f"{base}/v1/audio/jobs/{job.id}/{kind}" if done else None,
     }
 
 
-# Built once: every job that ends asks.
+_STATUS_FOR = {"active": "pending", LISTENING: LISTENING}
+# Built once: every job that begins or ends asks.
 _ACTIVE = select(WebhookEndpoint).where(
-    col(WebhookEndpoint.account_id) == bindparam("account"), col(WebhookEndpoint.status) == "active"
+    col(WebhookEndpoint.account_id) == bindparam("account"),
+    or_(
+        col(WebhookEndpoint.status).in_(("active", LISTENING)),
+        and_(col(WebhookEndpoint.status) == "disabled", col(WebhookEndpoint.disabled_reason) == FAILING),
+    ),
 )

@@ -6,6 +6,7 @@ left alone for a while, which grows; then one message at a time asks for all of 
 
 from __future__ import annotations
 
+import logging
 from urllib.parse import urlsplit
 
 from sqlalchemy import Update, delete, func, insert, literal, null, select, update
@@ -15,7 +16,10 @@ from sqlmodel import col
 
 from infra.database.clock import now
 from infra.database.tables import WebhookAttempt, WebhookMessage, WebhookReceiver
+from infra.outbound.failures import sentence
 from infra.webhooks.retry_schedule import SPAN, quiet_for
+
+log = logging.getLogger(__name__)
 
 SILENT = "receiver_silent"  # what the log says of a message given up because its receiver answers none
 
@@ -24,8 +28,17 @@ def receiver_of(account_id: str, endpoint_id: str | None, url: str) -> str:
     """The name under which its attempts are counted. Servers that jobs name are told apart by account and origin."""
     if endpoint_id is not None:
         return endpoint_id
+    return f"{account_id.lower()} {_origin(url)}"
+
+
+def same_origin(one: str, other: str) -> bool:
+    """Whether two URLs are of one server, as far as their text tells."""
+    return _origin(one) == _origin(other)
+
+
+def _origin(url: str) -> str:
     parts = urlsplit(url)
-    return f"{account_id} {parts.scheme}://{parts.netloc.rpartition('@')[2]}".lower()
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}".lower()
 
 
 def served(session: Session, message: WebhookMessage) -> None:
@@ -78,8 +91,19 @@ def _give_up_old(session: Session, receiver: str, span: float) -> None:
     n = col(WebhookMessage.attempts) + 1
     told = select(col(WebhookMessage.id), n, now(), literal(0), literal(SILENT)).where(*these)
     session.execute(insert(WebhookAttempt).from_select(["message_id", "n", "started_at", "duration_ms", "error"], told))
-    session.execute(
+    given_up = session.execute(
         update(WebhookMessage)
         .where(*these)
-        .values(status="exhausted", attempts=n, next_attempt_at=null(), dispatched_at=null(), lease_until=null())
-    )
+        .values(
+            status="exhausted",
+            attempts=n,
+            last_error=SILENT,
+            last_status=null(),
+            next_attempt_at=null(),
+            dispatched_at=null(),
+            lease_until=null(),
+        )
+        .returning(col(WebhookMessage.id))
+    ).scalars()
+    for message_id in given_up:
+        log.warning("webhook %s given up. %s", message_id, sentence(SILENT))

@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from infra.outbound.client import Answer
+from infra.outbound.failures import GONE
 
 # Seconds to wait after the 1st, 2nd, … attempt: with the first at once, ten attempts over 75 h 35 min.
 SCHEDULE = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
 ATTEMPTS = len(SCHEDULE) + 1
 JITTER = 0.1  # of the wait, either way: receivers that came back are not met by everybody at once
 MAX_RETRY_AFTER = 86_400.0  # seconds; who asks for more is asked again after a day
-GONE = 410
 SPAN = sum(SCHEDULE) * (1 + JITTER)  # seconds within which a schedule that nothing delays has passed
 PATIENCE = 3  # attempts in a row that run out of time, before the receiver is left alone for a while
 QUIET_FIRST, QUIET_MOST = 30.0, 1800.0  # seconds; doubled from one to the next
@@ -34,13 +34,13 @@ class Verdict:
     timed_out: bool = False
 
 
-def verdict(answer: Answer, tries: int, scale: float = 1.0) -> Verdict:
-    """What follows from `answer`, which was the attempt number `tries` (from 1) of the schedule."""
+def verdict(answer: Answer, tries: int, scale: float = 1.0, *, once: bool = False) -> Verdict:
+    """What follows from `answer`, which was the attempt number `tries` (from 1) of the schedule; `once`: there is no other."""
     if answer.ok:
         return Verdict(delivered=True, retry_in=None)
     if answer.status == GONE:
         return Verdict(delivered=False, retry_in=None, gone=True)
-    retry_in = next_delay(tries, retry_after_seconds(answer.headers), scale)
+    retry_in = None if once else next_delay(tries, retry_after_seconds(answer.headers), scale)
     return Verdict(delivered=False, retry_in=retry_in, timed_out=answer.failure == "timeout")
 
 

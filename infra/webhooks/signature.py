@@ -9,10 +9,13 @@ import base64
 import hashlib
 import hmac
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from infra.outbound.client import Answer, Outbound
+from infra.outbound.client import Answer, Outbound, check_headers
 from infra.webhooks.signing_secrets import secret_key
+from pipeline.errors import OutboundRefused
+
+STANDARD = frozenset({"content-type", "webhook-id", "webhook-timestamp", "webhook-signature"})
 
 
 def sign(secrets: Sequence[str], message_id: str, timestamp: int, body: bytes) -> dict[str, str]:
@@ -26,7 +29,25 @@ def sign(secrets: Sequence[str], message_id: str, timestamp: int, body: bytes) -
     }
 
 
-def attempt(outbound: Outbound, url: str, secrets: Sequence[str], message_id: str, body: bytes) -> Answer:
-    """Send the message once, signed for this moment: receivers refuse timestamps older than 300 s."""
-    headers = {"content-type": "application/json", **sign(secrets, message_id, int(time.time()), body)}
-    return outbound.post(url, body, headers)
+def attempt(
+    outbound: Outbound,
+    url: str,
+    secrets: Sequence[str],
+    message_id: str,
+    body: bytes,
+    *,
+    own: Mapping[str, str] | None = None,
+) -> Answer:
+    """Send the message once, signed for this moment: receivers refuse timestamps older than 300 s. `own`: the receiver's own
+    headers."""
+    theirs = {name.lower(): value for name, value in (own or {}).items()}
+    ours = {"content-type": "application/json", **sign(secrets, message_id, int(time.time()), body)}
+    return outbound.post(url, body, theirs | ours)
+
+
+def check_own_headers(headers: Mapping[str, str]) -> None:
+    """Raises OutboundRefused for a header that cannot be sent, or that is the standard's own."""
+    check_headers(headers)
+    for name in headers:
+        if name.lower() in STANDARD:
+            raise OutboundRefused(f"The header {name!r} is one that every webhook has already.", param="headers")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import onnxruntime
-from onnxruntime import InferenceSession as Session
 from onnxruntime.capi import onnxruntime_pybind11_state as failures
-
-__all__ = ["FAILURES", "Session", "session"]
 
 FAILURES = (
     failures.EPFail,
@@ -21,8 +19,10 @@ FAILURES = (
     failures.RuntimeException,
 )
 
+_LOG = logging.getLogger(__name__)
 
-def session(model: Path, threads: int) -> Session:
+
+def session(model: Path, threads: int) -> onnxruntime.InferenceSession:
     """On the processor. Raises one of FAILURES."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -30,4 +30,13 @@ def session(model: Path, threads: int) -> Session:
     options.add_session_config_entry(
         "session.intra_op.allow_spinning", "0"
     )  # waiting threads leave the processor to others
-    return Session(str(model), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+
+
+def session_if_there(model: Path, threads: int) -> onnxruntime.InferenceSession | None:
+    """The same of a graph that can be done without; what is wrong with it, the log says."""
+    try:
+        return session(model, threads) if model.exists() else None
+    except FAILURES as error:
+        _LOG.warning("%s cannot be loaded, and is done without", model.name, exc_info=error)
+        return None

@@ -20,6 +20,7 @@ from pipeline.errors import (
     StenopoolError,
     UnsupportedValue,
 )
+from pipeline.measurement.process_counters import provider_call
 from pipeline.options import SpeechOptions, Task
 from pipeline.resilience.fallback import fallback_available
 
@@ -36,7 +37,8 @@ def first_there(
 
         def noting(route: Route, lost: list[Route] = lost) -> Answer:
             try:
-                return ask(route)
+                with provider_call(route.provider):
+                    return ask(route)
             except ModelGone:
                 gone.note(route, task)
                 lost.append(route)

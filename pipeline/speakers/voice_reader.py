@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.engines.onnx_session import FAILURES, Session, session
+from pipeline.engines.onnx_session import FAILURES, session, session_if_there
 from pipeline.errors import ProviderRefused, ProviderUnavailable
 from pipeline.speakers.channel_offset import without_channel
 from pipeline.speakers.comparison import compared
@@ -33,7 +33,7 @@ class VoiceReader:
             _LOG.warning("the voices' model cannot be loaded", exc_info=error)
             told = f"The voices' model cannot be loaded: `stenopool models verify`, then `{INSTALL}`"
             raise ProviderRefused(told, provider="speakers") from None
-        self._segments = _second(Path(folder) / SEGMENTS, threads)
+        self._segments = session_if_there(Path(folder) / SEGMENTS, threads)
 
     def warm(self) -> bool:
         """It is, once it is made. Whether the second network is there, too."""
@@ -72,15 +72,6 @@ class VoiceReader:
             raise self._failed(error) from None
         lengths = np.linalg.norm(found, axis=1, keepdims=True)
         return without_channel(found / np.maximum(lengths, 1e-6), frames)
-
-
-def _second(model: Path, threads: int) -> Session | None:
-    """An improvement: what is wrong with it is no reason to tell nobody apart."""
-    try:
-        return session(model, threads) if model.exists() else None
-    except FAILURES as error:
-        _LOG.warning("the second network cannot be loaded; voices are told apart without it", exc_info=error)
-        return None
 
 
 def _frames(pcm: bytes) -> NDArray[np.float32]:

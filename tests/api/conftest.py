@@ -2,6 +2,7 @@
 
 import io
 import os
+import threading
 import wave
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -115,6 +116,23 @@ class House:
         self.services.webhooks.due()
         for _ in range(self.services.webhooks.rung()):
             deliver(self.bench(), "whichever is next")
+
+    @contextmanager
+    def delivering(self) -> Iterator[None]:
+        """A worker delivers webhooks for as long as the block lasts."""
+        over = threading.Event()
+
+        def deliver_all() -> None:
+            while not over.wait(0.02):
+                self.deliver()
+
+        worker = threading.Thread(target=deliver_all)
+        worker.start()
+        try:
+            yield
+        finally:
+            over.set()
+            worker.join()
 
     def bench(self) -> WorkerContext:
         if not self._bench:

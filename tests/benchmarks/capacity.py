@@ -57,7 +57,7 @@ def _of_a_job(folder: Path, url: str) -> Iterator[Figure]:
             account = services.accounts.create_account("benchmark", "enterprise").id
             keeper = LeaseKeeper(services.jobs, 600.0)
             worker = WorkerContext(services, keeper, "cpu", "cpu@here:1")
-            _do(worker, account, sound, 5)
+            _do(worker, account, sound, 2)
             before = _shared(services, s3, broker.url)
             _do(worker, account, sound, JOBS)
             after = _shared(services, s3, broker.url)

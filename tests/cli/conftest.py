@@ -48,3 +48,9 @@ def run(home: Path, capfd: pytest.CaptureFixture[str]) -> Run:
         return Ran(int(leaving.value.code or 0), out, err)
 
     return stenopool
+
+
+@pytest.fixture
+def installed(run: Run) -> None:
+    """There is a database: the commands that only read make none."""
+    assert run("keys", "create").code == 0

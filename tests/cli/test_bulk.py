@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,7 @@ def test_dry_run_tells_what_would_be_done_and_does_nothing(
     assert not out.exists()
     assert (told.json["files"], told.json["skipped"]) == (5, {"the same as another one": 1})
     assert sorted(one["source"] for one in told.json["failing"]) == ["empty.wav", "text.wav"]
+    assert [one["source"] for one in told.json["skipped_files"]] == ["talk.wav"], "again/talk.wav comes first"
     bulk(folder)
     truth = {line["sha256"]: line["duration"] for line in report(out).values() if line["state"] == "completed"}
     assert told.json["audio_seconds"] == pytest.approx(sum(truth.values()), abs=1e-9)
@@ -151,6 +153,27 @@ def test_dry_run_tells_what_would_be_done_and_does_nothing(
     assert (again["files"], again["audio_seconds"]) == (0, 0)
     assert again["skipped"]["heard already"] == 6
     assert heard == []
+
+
+def test_a_dry_run_keeps_the_caps_and_tells_what_is_in_the_way(bulk: Bulk, folder: Path, out: Path) -> None:
+    (out / "a b").mkdir(parents=True)
+    (out / "a b" / "🎧 ünï.srt").write_text("mine")
+    given = ("--exclude", "{text,empty}.wav", "--max-files", "2")
+    told = bulk(folder, *given, "--dry-run", "--json")
+    assert (told.code, told.json["files"], told.json["beyond_cap"]) == (exits.CAPPED, 2, 2)
+    assert [(one["source"], one["code"]) for one in told.json["failing"]] == [("a b/🎧 ünï.wav", "output_exists")]
+    assert "2 would not be heard. --max-files: 2" in bulk(folder, *given, "--dry-run").out
+    assert bulk(folder, *given).code == exits.CAPPED
+    assert len(list((out / "_report" / "transcripts").rglob("*.json"))) == told.json["files"]
+    assert report(out)["a b/🎧 ünï.wav"]["error"]["code"] == "output_exists"
+
+
+def test_a_time_to_come_needs_somebody_who_has_other_work(bulk: Bulk, folder: Path) -> None:
+    late = ("--complete-by", "2100-01-01T00:00")
+    for words, code in ((late, exits.BAD_INPUT), (("--complete-by", "soon"), exits.USAGE)):
+        assert bulk(folder, *words).code == code
+    said = bulk(folder, "--complete-by", "2001-01-01")
+    assert (said.code, "is over" in said.err) == (exits.BAD_INPUT, True)
 
 
 def test_caps_end_a_run_with_a_code_of_their_own_and_the_next_goes_on(bulk: Bulk, folder: Path, out: Path) -> None:
@@ -249,6 +272,18 @@ def test_a_bucket(bulk: Bulk, out: Path, heard: list[str]) -> None:
     assert heard == []
     assert bulk("s3://archive/nothing/").code == exits.BAD_INPUT
     assert bulk("s3://archive/2026/talk.wav", "--report", out / "other").code == exits.FAILED, "its output is there"
+
+
+def test_a_zip_archive(bulk: Bulk, folder: Path, out: Path, tmp_path: Path, heard: list[str]) -> None:
+    with zipfile.ZipFile(tmp_path / "calls.zip", "w") as archive:
+        for path in sorted(folder.rglob("talk*")):
+            archive.write(path, path.relative_to(folder).as_posix())
+    assert bulk(tmp_path / "calls.zip").code == exits.OK
+    assert words_of(out / "again" / "talk.srt") == list(short(2).words)
+    assert len(heard) == 3, "one of them is there twice"
+    assert bulk(tmp_path / "calls.zip").code == exits.OK
+    assert bulk(tmp_path / "calls.zip", "--format", "text").code == exits.OK
+    assert len(heard) == 3
 
 
 def test_a_server_without_jobs_hears_chunk_by_chunk(run: Run, folder: Path, out: Path) -> None:

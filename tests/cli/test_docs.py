@@ -1,6 +1,7 @@
 """The documents that could lie: tables and diagrams are compared with the code, examples are executed."""
 
 import base64
+import json
 import re
 import time
 from collections import defaultdict
@@ -9,12 +10,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 from standardwebhooks import Webhook
 
 from cli import exits
 from cli.exits import MEANINGS
 from infra.environment.secret_files import SUFFIX
-from infra.metrics import Metrics
+from infra.jobs.store import LaneLoad
+from infra.metrics import COUNTED_BY, Metrics, counted_by
 from infra.settings import PREFIX, Settings, secret_variables
 from pipeline.lifecycle import JOB_MOVES, TERMINAL, JobStatus, Stage
 from tests.support.commands import every_command, options
@@ -169,10 +172,54 @@ def test_the_metrics_are_the_documented_ones() -> None:
     )
 
 
+# Of Prometheus' own language, as far as board and rules use it.
+QUERY_WORDS = {"sum", "max", "absent", "rate", "increase", "histogram_quantile", "time", "and", "or", "le", "unless"}
+
+
+def queried(expression: str) -> set[str]:
+    """The metrics that an expression asks for."""
+    bare = re.sub(r"\{[^}]*\}|\[[^\]]*\]|\b(?:by|on)\s*\([^)]*\)|\"[^\"]*\"", " ", expression)
+    return set(re.findall(r"\b[a-z][a-z_]+\b", bare)) - QUERY_WORDS
+
+
+def samples() -> dict[str, str]:
+    """By the name of every series that is served, its metric."""
+    found = {}
+    for name, kind in re.findall(r"^# TYPE (\w+) (\w+)$", exposition(), re.MULTILINE):
+        endings = ("_bucket", "_count", "_sum") if kind == "histogram" else ("",)
+        found |= {name + ending: name for ending in endings if not name.endswith("_created")}
+    return found
+
+
+def test_the_board_shows_every_metric_and_no_other() -> None:
+    board = json.loads(text("infra/grafana/stenopool.json"))
+    asked = {name for panel in board["panels"] for one in panel.get("targets", ()) for name in queried(one["expr"])}
+    assert asked <= set(samples()), "the board asks for what nobody serves"
+    same("infra/grafana/stenopool.json", {samples()[name] for name in asked}, set(samples().values()))
+
+
+def test_the_rules_ask_for_what_is_served_and_say_what_to_do() -> None:
+    rules = [rule for group in yaml.safe_load(text("infra/prometheus/rules.yaml"))["groups"] for rule in group["rules"]]
+    for rule in rules:
+        unknown = queried(rule["expr"]) - set(samples())
+        assert not unknown, f"{rule['alert']} asks for {unknown}, which nobody serves"
+        assert rule["annotations"]["summary"] and rule["annotations"]["action"], rule["alert"]
+    assert len({rule["alert"] for rule in rules}) == len(rules) > 10
+
+
+def test_every_metric_has_a_role_that_counts_it_and_no_other_shows_it() -> None:
+    metrics = Metrics()
+    named = {family.name for family in metrics.registry.collect()}
+    assert named == set(COUNTED_BY)
+    pages = {role: counted_by(role, metrics.registry).decode() for role in ("api", "cpu", "io", "scheduler")}
+    for name, roles in COUNTED_BY.items():
+        assert {role for role, page in pages.items() if f"# TYPE {name}" in page} == roles, name
+
+
 def exposition() -> str:
     """What /metrics says when everything can be asked."""
     some = defaultdict[str, Any](int, jobs={"queued": 1}, chunks={}, waiting={})
-    store = SimpleNamespace(counts=lambda: some)
+    store = SimpleNamespace(counts=lambda: some, queue_load=lambda: {"cpu": LaneLoad(1, 1, 1)}, waiting=lambda: some)
     workers = SimpleNamespace(alive=lambda _: [SimpleNamespace(role="cpu", facts={"ledger_differences": 0})])
     metrics: Any = Metrics()
     return str(metrics.render(store, SimpleNamespace(lengths=dict), store, workers), "utf-8")

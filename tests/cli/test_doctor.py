@@ -94,6 +94,7 @@ def test_everything_broken_is_found_at_once(run: Run, monkeypatch: pytest.Monkey
     assert not ran.json["ok"]
     broken = {name for name, state in states(ran).items() if state == "broken"}
     assert broken == {
+        "connections",
         "database",
         "money",
         "encryption",

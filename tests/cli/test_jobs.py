@@ -1,6 +1,8 @@
 """`stenopool jobs`: as an operator in the database, and as a client of a running API."""
 
+import io
 import json
+import sys
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -9,6 +11,7 @@ import pytest
 
 from api.main import create_app
 from cli import exits
+from cli.job_fields import ONE_WORD, option_of
 from infra.jobs.store import NewJob
 from infra.money.job_money import Terms
 from infra.settings import Settings
@@ -21,6 +24,7 @@ from tests.api.serving import running
 from tests.cli.conftest import Run
 from tests.contracts.job_store_harness import CHUNK, ERROR, JobStoreHarness
 from tests.support.accounts import rich
+from tests.support.commands import every_command, options
 from tests.support.recordings import short
 
 
@@ -98,6 +102,43 @@ def test_the_operator_sees_all_accounts(run: Run, submitted: Callable[..., str],
     assert run("jobs", "retry", theirs).code == exits.NOT_THERE
     assert run("jobs", "show", "job_nobody").code == exits.NOT_THERE
     assert [job["id"] for job in run("jobs", "list", "--status", "queued", "--json").json] == [mine]
+
+
+def test_the_operator_asks_by_account_model_task_and_reference(run: Run, services: Services) -> None:
+    mine, other = (services.accounts.create_account(name).id for name in ("mine", "other"))
+    theirs = new_job(services, other)
+    known = services.jobs.create(
+        NewJob(account_id=mine, task="translation", model="whisper-1", client_reference_id="invoice-7")
+    )[0].id
+
+    def found(*words: str) -> list[str]:
+        return [job["id"] for job in run("jobs", "list", "--json", *words).json]
+
+    assert found("--account", other) == [theirs]
+    for words in (
+        ("--account", mine),
+        ("--task", "translation"),
+        ("--model", "whisper-1"),
+        ("--reference", "invoice-7"),
+    ):
+        assert found(*words) == [known], words
+    assert found("--account", mine, "--model", "oracle") == []
+
+
+def test_an_account_is_the_operators_to_name(run: Run, base_url: str, key: str) -> None:
+    refused = run("jobs", "list", "--account", "acct_x", "--base-url", base_url, "--api-key", key)
+    assert refused.code == exits.BAD_INPUT
+    assert "--base-url" in refused.err
+
+
+def test_many_jobs_at_once_and_one_that_refuses_stops_none(run: Run, services: Services) -> None:
+    account = services.accounts.create_account("b").id
+    first, last = new_job(services, account), new_job(services, account)
+    said = run("jobs", "cancel", first, "job_nobody", last)
+    assert said.code == exits.NOT_THERE
+    assert "job_nobody: There is no job 'job_nobody'. [not_found]" in said.err
+    assert {services.jobs.get(account, one).status for one in (first, last)} == {JobStatus.CANCELLED}
+    assert [job["id"] for job in run("jobs", "cancel", first, last, "--json").json] == [first, last]
 
 
 def test_what_the_operator_does_to_a_job_is_in_the_audit_log(
@@ -205,10 +246,76 @@ def test_what_a_job_did_not_hear_is_told_in_plain_words(run: Run, services: Serv
             True,
             False,
         )
-        assert shown.err == ""
+        assert "not heard" not in shown.err and "warning" not in shown.err
 
 
 def test_tracks_and_channels_are_asked_for(submitted: Callable[..., str], services: Services) -> None:
     asked = [submitted("--audio-track", "all", "--channels", "separate"), submitted()]
     found = [job.request for job_id in asked if (job := services.jobs.find(job_id))]
     assert [(one.get("audio_track"), one.get("channels")) for one in found] == [("all", "separate"), (None, None)]
+
+
+def test_submit_has_an_option_for_every_field_of_the_route() -> None:
+    """Those of objects by themselves, unless the whole is written in one word."""
+    body = create_app(settings=Settings()).state.taken["POST", "/v1/audio/jobs"].body
+    words = {
+        path
+        for path in body.paths()
+        if path.partition(".")[0] not in ONE_WORD and not any(other.startswith(f"{path}.") for other in body.paths())
+    }
+    fields = words | set(ONE_WORD) - {"file"}
+    offered = options(every_command()["jobs submit"])
+    assert sorted(option_of(name) for name in fields - {"file"}) == sorted(
+        offered - {"--idempotency-key", "--wait", "--format", "--output", "--base-url", "--api-key", "--json"}
+    )
+    assert len(fields) > 40
+
+
+def test_fields_arrive_as_they_were_given(submitted: Callable[..., str], services: Services) -> None:
+    words = ("--metadata", "show=Night Waves", "--metadata", "n=a=b", "--keywords", "one", "--keywords", "two")
+    more = ("--range", "0.1-0.9", "--temperature", "0.5", "--webhook-url", "https://example.org", "--max-cost", "3")
+    job = services.jobs.find(submitted(*words, *more, "--webhook-link-format", "srt", "--client-reference-id", "e-1"))
+    assert job is not None
+    assert (job.meta, job.client_reference_id) == ({"show": "Night Waves", "n": "a=b"}, "e-1")
+    assert (job.webhook_url, (job.webhook_link or {})["format"]) == ("https://example.org", "srt")
+    assert (job.request["keywords"], job.request["temperature"]) == (["one", "two"], 0.5)
+    assert job.request["range"] == {"start": 0.1, "end": 0.9}
+    assert job.ignored is None
+
+
+def test_a_job_without_a_file(
+    run: Run, base_url: str, key: str, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_key = ("--base-url", base_url, "--api-key", key)
+    said = run("jobs", "submit", "--url", "https://example.org/a.wav", "--headers", "Authorization=x", *with_key)
+    fetched = services.jobs.find(said.out.strip())
+    assert fetched is not None and (fetched.input["type"], fetched.model) == ("url", "whisper-1")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("Good morning."))
+    said = run("jobs", "submit", "--text", "-", "--voice", "nova", *with_key)
+    spoken = services.jobs.find(said.out.strip())
+    assert spoken is not None and (spoken.task, spoken.model, spoken.input["characters"]) == ("speech", "tts-1", 13)
+    wrong = run("jobs", "submit", "--text", "a", "--metadata", "nothing", *with_key)
+    assert (wrong.code, "NAME=VALUE" in wrong.err) == (exits.BAD_INPUT, True)
+    nothing = run("jobs", "submit", *with_key)
+    assert (nothing.code, "file" in nothing.err) == (exits.BAD_INPUT, True)
+
+
+def test_a_link_is_printed_and_revoked(
+    run: Run, base_url: str, key: str, submitted: Callable[..., str], services: Services
+) -> None:
+    with_key, job_id = ("--base-url", base_url, "--api-key", key), submitted()
+    url = run("jobs", "link", job_id, "--format", "srt", "--expires-in", 60, *with_key).out.strip()
+    assert url.startswith(f"{base_url}/v1/audio/jobs/{job_id}/links/link_")
+    made = run("jobs", "link", job_id, "--json", *with_key).json
+    assert run("jobs", "unlink", job_id, made["id"], *with_key).code == 0
+    assert run("jobs", "unlink", job_id, made["id"], *with_key).code == exits.NOT_THERE
+    assert run("jobs", "unlink", job_id, "../x", *with_key).code == exits.BAD_INPUT
+
+
+def test_waiting_for_a_job_that_ends_without_a_result(
+    run: Run, base_url: str, key: str, submitted: Callable[..., str]
+) -> None:
+    job_id = submitted()
+    assert run("jobs", "cancel", job_id, "--base-url", base_url, "--api-key", key).code == 0
+    said = run("jobs", "wait", job_id, "--base-url", base_url, "--api-key", key)
+    assert (said.code, "cancelled" in said.err) == (exits.FAILED, True)

@@ -34,7 +34,7 @@ def test_the_key_alone_is_on_stdout_and_works(run: Run, home: Path) -> None:
 def test_json_has_what_scripts_need(run: Run, home: Path) -> None:
     made = run("keys", "create", "--tier", "pro", "--balance", "10", "--json")
     assert set(made.json) == {"key", "key_id", "account_id"}
-    assert made.err == ""
+    assert made.err.startswith("database: ") and made.err.count("\n") == 1
     with opened(home) as database:
         who = Accounts(database).authenticate(made.json["key"])
         assert Ledger(database).balance(who.account_id) == 10_000_000

@@ -89,6 +89,15 @@ def test_models_say_who_stands_in(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
     assert "whisper-1" in run("models").out
 
 
+def test_models_say_when_one_ends_and_who_answers_then(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STENOPOOL_OPENAI_API_KEY", "sk-upstream")
+    offered = {model["id"]: model for model in run("models", "--json").json}
+    assert [route["model"] for route in offered["whisper-1"]["successors"]] == ["gpt-transcribe"]
+    assert offered["whisper-1"]["shutdown_date"] == "2027-02-26"
+    assert offered["espeak-ng"]["successors"] == [] and offered["espeak-ng"]["shutdown_date"] is None
+    assert "2027-02-26, gpt-transcribe" in run("models").out
+
+
 def test_prices_are_exact_text(run: Run) -> None:
     prices = {model["id"]: model["prices"] for model in run("prices", "--json").json}
     assert prices["whisper-1"] == {"audio_minute": "0.006"}

@@ -7,6 +7,8 @@ import pytest
 from cli import exits
 from tests.cli.conftest import Run
 
+pytestmark = pytest.mark.usefixtures("installed")
+
 
 def ratios(run: Run) -> dict[str, str]:
     return {model["id"]: model["audio_ratio"] for model in run("prices", "--json").json}

@@ -55,6 +55,9 @@ def test_by_day_model_key_and_account(run: Run, accounts: tuple[str, str]) -> No
     assert cost("day", "--account", mine) == {"2026-03-29": 0.001251, "2026-03-28": 0.00125}
     assert cost("model") == {"=cmd": 0.000001, "whisper-1": 7.0025}
     assert cost("account") == {mine: 0.002501, other: 7}
+    named = run("usage", "--by", "account", "--json").json["usage"]
+    assert {line["account"]: line["name"] for line in named} == {mine: "mine", other: "other"}
+    assert "other" in run("usage", "--by", "account").out
     assert cost("key") == {"key": 7.002501}
     assert cost("account", "--from", "2026-03-29") == {mine: 0.001251}
     assert cost("model", "--to", "2026-03-28", "--model", "whisper-1", "--account", other) == {"whisper-1": 7}
@@ -76,6 +79,7 @@ def test_as_csv(run: Run, accounts: tuple[str, str]) -> None:
 
 
 def test_of_nothing_at_all(run: Run) -> None:
+    run("keys", "create")
     assert run("usage", "--json").json == {"by": "day", "usage": [], "total": run("usage", "--json").json["total"]}
     assert run("usage", "--json").json["total"]["requests"] == 0
 

@@ -106,7 +106,7 @@ def test_what_workers_left_of_a_job_is_needed_until_nobody_could_use_it(
 ) -> None:
     job = harness.submit()
     folder = folder_of(job)
-    named = {folder + name for name in ("transcript-2.json", "heard/0-1-aa.json", "request.json")}
+    named = {folder + name for name in ("transcript-2.json", "heard/0-1-aa.json", "request.json", "peaks")}
     stale = {folder + name for name in ("transcript-1.json", "heard/0-1-bb.json", "sound/1-0.pcm")}
     put(store, *named, *stale)
     harness.cut(job, 1)

@@ -3,9 +3,10 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import func, select, update
+from sqlmodel import col
 
-from infra.database.tables import Erasure, Job
+from infra.database.tables import Erasure, Job, WaitingWork
 from infra.jobs.store import JobStore, Sound
 from infra.webhooks.store import WebhookStore
 from tests.contracts.job_store_harness import ERROR, JobStoreHarness, span
@@ -174,6 +175,46 @@ def test_counts(harness: JobStoreHarness) -> None:
     assert counts["chunks"] == {"pending": 2, "running": 1}
     assert 100 <= counts["oldest_queued_seconds"] < 200
     assert counts["waiting"] == {"io": 1, "cpu": 2}
+    harness.jobs.fold_counts()
+    assert harness.jobs.counts()["jobs"] == counts["jobs"]
+
+
+def test_jobs_are_counted_through_every_move_and_deletion(harness: JobStoreHarness) -> None:
+    """By triggers: what is counted is what a look at every row would find, whenever the noted moves are added up."""
+
+    def really() -> dict[str, int]:
+        with harness.database.read() as session:
+            return dict(session.execute(select(col(Job.status), func.count()).group_by(col(Job.status))).all())
+
+    jobs = [harness.submit() for _ in range(4)]
+    assert harness.jobs.counts()["jobs"] == really() == {"queued": 4}
+    harness.finish_short(jobs[0])
+    harness.jobs.fold_counts()
+    harness.jobs.cancel(jobs[1].account_id, jobs[1].id)
+    harness.claim(jobs[2])
+    assert harness.jobs.counts()["jobs"] == really() == {"queued": 1, "completed": 1, "cancelled": 1, "processing": 1}
+    harness.jobs.delete(jobs[0].account_id, jobs[0].id)
+    harness.jobs.fold_counts()
+    harness.jobs.fold_counts()
+    assert harness.jobs.counts()["jobs"] == really() == {"queued": 1, "cancelled": 1, "processing": 1}
+
+
+def test_the_queue_tells_its_sound_and_its_age_by_lane(harness: JobStoreHarness) -> None:
+    empty = harness.jobs.queue_load()
+    assert {lane: (one.audio_seconds, one.oldest_seconds) for lane, one in empty.items()} == {
+        "archive": (0.0, 0.0), "cpu": (0.0, 0.0), "io": (0.0, 0.0),
+    }  # fmt: skip
+    harness.submit(queue="io", known_ms=0)
+    waits, low = harness.submit(), harness.submit(priority=-10)
+    harness.shift(waits, run_at=waits.run_at - 100)
+    harness.shift(low, run_at=low.run_at - 1000)
+    load = harness.jobs.queue_load()
+    with harness.database.read() as session:
+        cost = {row.job_id: row.cost_ms / 1000 for row in session.scalars(select(WaitingWork))}
+    assert load["cpu"].audio_seconds == cost[waits.id]
+    assert load["archive"].audio_seconds == cost[low.id]
+    assert load["io"].audio_seconds > 0
+    assert 100 <= load["cpu"].oldest_seconds < 1000 <= load["archive"].oldest_seconds
 
 
 def test_ended_jobs_past_their_time_are_purged(harness: JobStoreHarness) -> None:

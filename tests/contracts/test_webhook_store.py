@@ -4,19 +4,19 @@ import base64
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
 from sqlalchemy import update
-from sqlmodel import col
 
 from infra.database.session import Database
 from infra.database.tables import WebhookEndpoint, WebhookMessage
 from infra.keys.accounts import Accounts
-from infra.webhooks.retry_schedule import Verdict
-from infra.webhooks.store import Delivery, Outcome, WebhookStore
-from pipeline.errors import InvalidRequest, NotFound
+from infra.outbound.client import Answer
+from infra.webhooks.retry_schedule import Verdict, verdict
+from infra.webhooks.store import Outcome, WebhookStore, Which
+from pipeline.errors import InvalidRequest, NotFound, WrongState
 from tests.contracts.job_store_harness import CHUNK, JobStoreHarness, span
+from tests.support.webhook_events import claimed, event_for, shift
 
 HOOK = "https://example.com/hook"
 
@@ -29,17 +29,6 @@ def hooks(database: Database) -> WebhookStore:
 @pytest.fixture
 def endpoint(hooks: WebhookStore, account: str) -> WebhookEndpoint:
     return hooks.create_endpoint(account, name="mine", url=HOOK, event_types=["audio.job.completed"])
-
-
-def shift(database: Database, message_id: str, **columns: Any) -> None:
-    with database.write() as session:
-        session.execute(update(WebhookMessage).where(col(WebhookMessage.id) == message_id).values(**columns))
-
-
-def claimed(hooks: WebhookStore, message_id: str) -> Delivery:
-    delivery = hooks.claim(message_id)
-    assert delivery is not None
-    return delivery
 
 
 def test_an_endpoint_comes_with_a_secret_that_every_library_reads(endpoint: WebhookEndpoint) -> None:
@@ -91,7 +80,7 @@ def test_while_a_secret_rotates_both_sign(
     first = endpoint.secret
     second = hooks.rotate_secret(account, endpoint.id, keep_old=True).secret
     assert first != second
-    message = hooks.send_test(account, endpoint.id)
+    message = event_for(hooks, endpoint.id)
 
     def secrets_of(message: WebhookMessage) -> tuple[str, ...]:
         delivery = claimed(hooks, message.id)
@@ -101,17 +90,30 @@ def test_while_a_secret_rotates_both_sign(
     assert secrets_of(message) == (second, first)
     with database.write() as session:
         session.execute(update(WebhookEndpoint).values(old_secret_until=1.0))
-    assert secrets_of(hooks.send_test(account, endpoint.id)) == (second,)
+    assert secrets_of(event_for(hooks, endpoint.id)) == (second,)
     third = hooks.rotate_secret(account, endpoint.id).secret
-    assert secrets_of(hooks.send_test(account, endpoint.id)) == (third,)
+    assert secrets_of(event_for(hooks, endpoint.id)) == (third,)
 
 
-def test_a_test_message_is_a_message(hooks: WebhookStore, endpoint: WebhookEndpoint, account: str) -> None:
+def test_a_test_message_is_a_message_that_is_tried_once(
+    hooks: WebhookStore, endpoint: WebhookEndpoint, account: str
+) -> None:
     message = hooks.send_test(account, endpoint.id)
     body = json.loads(message.body)
     assert (body["id"], body["object"], body["type"]) == (message.id, "event", "webhook.test")
+    assert body["data"] == {"id": endpoint.id, "object": "webhook_endpoint", "test": True}
     assert hooks.due() == [message.id]
-    assert claimed(hooks, message.id).message.url == HOOK
+    delivery = claimed(hooks, message.id)
+    assert delivery.message.url == HOOK
+    follows = verdict(Answer(status=500), delivery.tries, once=delivery.message.once)
+    row = hooks.record(delivery, Outcome(500), follows)
+    assert row is not None and (row.status, row.next_attempt_at) == ("dropped", None)
+    assert hooks.counts()["exhausted"] == 0, "nothing is lost"
+
+
+def test_a_disabled_endpoint_can_be_tested(hooks: WebhookStore, endpoint: WebhookEndpoint, account: str) -> None:
+    hooks.update_endpoint(account, endpoint.id, status="disabled")
+    claimed(hooks, hooks.send_test(account, endpoint.id).id)
 
 
 def test_a_webhook_tells_how_much_is_missing(harness: JobStoreHarness, hooks: WebhookStore) -> None:
@@ -159,7 +161,7 @@ def test_the_jobs_own_webhook_is_signed_with_its_own_secret(harness: JobStoreHar
 
 
 def test_one_attempt_at_a_time(hooks: WebhookStore, endpoint: WebhookEndpoint, account: str) -> None:
-    message = hooks.send_test(account, endpoint.id)
+    message = event_for(hooks, endpoint.id)
     with ThreadPoolExecutor(16) as threads:
         claims = list(threads.map(lambda _: hooks.claim(message.id), range(32)))
     assert sum(claim is not None for claim in claims) == 1
@@ -169,14 +171,14 @@ def test_one_attempt_at_a_time(hooks: WebhookStore, endpoint: WebhookEndpoint, a
 def test_the_whole_way_of_a_message(
     hooks: WebhookStore, endpoint: WebhookEndpoint, account: str, database: Database
 ) -> None:
-    message = hooks.send_test(account, endpoint.id)
+    message = event_for(hooks, endpoint.id)
     first = claimed(hooks, message.id)
     assert (first.n, first.tries) == (1, 1)
     row = hooks.record(first, Outcome(503, duration_ms=20), Verdict(False, 60))
     assert row is not None and (row.status, row.last_status, row.attempts) == ("pending", 503, 1)
     assert hooks.claim(message.id) is None
     assert hooks.due() == []
-    shift(database, message.id, next_attempt_at=1.0)
+    shift(hooks, WebhookMessage, message.id, next_attempt_at=1.0)
     assert hooks.due() == [message.id]
     second = claimed(hooks, message.id)
     row = hooks.record(second, Outcome(200, response_excerpt="ok"), Verdict(True, None))
@@ -192,7 +194,7 @@ def test_the_whole_way_of_a_message(
 def test_when_the_schedule_is_over_the_message_waits_for_a_replay(
     hooks: WebhookStore, endpoint: WebhookEndpoint, account: str
 ) -> None:
-    message = hooks.send_test(account, endpoint.id)
+    message = event_for(hooks, endpoint.id)
     hooks.record(claimed(hooks, message.id), Outcome(500), Verdict(False, None))
     assert hooks.counts()["exhausted"] == 1
     hooks.replay(account, message.id)
@@ -206,10 +208,10 @@ def test_when_the_schedule_is_over_the_message_waits_for_a_replay(
 def test_a_sender_that_died_after_sending_sends_the_same_message_again(
     hooks: WebhookStore, endpoint: WebhookEndpoint, account: str, database: Database
 ) -> None:
-    message = hooks.send_test(account, endpoint.id)
+    message = event_for(hooks, endpoint.id)
     dead = claimed(hooks, message.id)
     assert hooks.claim(message.id) is None
-    shift(database, message.id, lease_until=1.0)
+    shift(hooks, WebhookMessage, message.id, lease_until=1.0)
     assert hooks.due() == [message.id]
     heir = claimed(hooks, message.id)
     assert (heir.n, heir.message.body) == (2, dead.message.body)
@@ -222,23 +224,41 @@ def test_a_sender_that_died_after_sending_sends_the_same_message_again(
 def test_senders_that_always_die_come_to_an_end(
     hooks: WebhookStore, endpoint: WebhookEndpoint, account: str, database: Database
 ) -> None:
-    message = hooks.send_test(account, endpoint.id)
-    shift(database, message.id, attempts=30)
+    message = event_for(hooks, endpoint.id)
+    shift(hooks, WebhookMessage, message.id, attempts=30)
     assert hooks.claim(message.id) is None
     assert hooks.message(account, message.id)[0].status == "exhausted"
 
 
+def test_what_waits_is_told_with_the_age_of_the_oldest_that_is_due(
+    hooks: WebhookStore, endpoint: WebhookEndpoint, account: str, database: Database
+) -> None:
+    assert hooks.waiting() == {"pending": 0, "lag_seconds": 0.0, "endpoints_disabled": 0}
+    late, later = hooks.send_test(account, endpoint.id), hooks.send_test(account, endpoint.id)
+    assert late.next_attempt_at is not None
+    shift(database, late.id, next_attempt_at=late.next_attempt_at - 1000)
+    shift(database, later.id, next_attempt_at=late.next_attempt_at + 100_000)
+    waiting = hooks.waiting()
+    assert waiting["pending"] == 2
+    assert 1000 <= waiting["lag_seconds"] < 50_000
+    hooks.record(claimed(hooks, late.id), Outcome(200), Verdict(True, None))
+    assert hooks.waiting() == {"pending": 1, "lag_seconds": 0.0, "endpoints_disabled": 0}
+
+
 def test_gone_disables_the_endpoint(hooks: WebhookStore, endpoint: WebhookEndpoint, account: str) -> None:
-    sent, waiting = hooks.send_test(account, endpoint.id), hooks.send_test(account, endpoint.id)
+    sent, waiting = event_for(hooks, endpoint.id), event_for(hooks, endpoint.id)
     hooks.record(claimed(hooks, sent.id), Outcome(410), Verdict(False, None, gone=True))
     assert hooks.endpoint(account, endpoint.id).status == "disabled"
     assert {hooks.message(account, message.id)[0].status for message in (sent, waiting)} == {"dropped"}
     assert hooks.counts() == {"pending": 0, "delivered": 0, "exhausted": 0, "dropped": 2, "endpoints_disabled": 1}
-    hooks.replay(account, sent.id)
-    assert hooks.claim(sent.id) is None
+    shown = hooks.endpoint(account, endpoint.id)
+    assert (shown.disabled_reason, shown.last_status) == ("gone", 410)
+    with pytest.raises(WrongState):
+        hooks.replay(account, sent.id)
     hooks.update_endpoint(account, endpoint.id, status="active")
     hooks.replay(account, sent.id)
     assert hooks.claim(sent.id) is not None
+    assert hooks.endpoint(account, endpoint.id).disabled_reason is None
 
 
 def test_a_jobs_webhook_that_is_gone_is_dropped(harness: JobStoreHarness, hooks: WebhookStore) -> None:
@@ -253,7 +273,7 @@ def test_a_jobs_webhook_that_is_gone_is_dropped(harness: JobStoreHarness, hooks:
 def test_waiting_messages_follow_the_endpoint_and_end_with_it(
     hooks: WebhookStore, endpoint: WebhookEndpoint, account: str
 ) -> None:
-    message = hooks.send_test(account, endpoint.id)
+    message = event_for(hooks, endpoint.id)
     hooks.update_endpoint(account, endpoint.id, url="https://example.com/moved")
     delivery = claimed(hooks, message.id)
     assert delivery.message.url == "https://example.com/moved"
@@ -268,12 +288,12 @@ def test_the_log_is_paged_and_filtered(
 ) -> None:
     job = harness.submit(webhook_url=HOOK)
     harness.finish_short(job)
-    tests = [hooks.send_test(harness.account, endpoint.id).id for _ in range(3)]
-    of_job, more = hooks.messages(harness.account, job_id=job.id)
+    tests = [event_for(hooks, endpoint.id).id for _ in range(3)]
+    of_job, more = hooks.messages(harness.account, Which(job_id=job.id))
     assert ({message.target for message, _ in of_job}, more) == ({"job", endpoint.id}, False)
-    first, more = hooks.messages(harness.account, endpoint_id=endpoint.id, limit=2)
+    first, more = hooks.messages(harness.account, Which(endpoint_id=endpoint.id), limit=2)
     assert ([message.id for message, _ in first], more) == (tests[:0:-1], True)
-    rest, more = hooks.messages(harness.account, endpoint_id=endpoint.id, limit=2, after=tests[1])
+    rest, more = hooks.messages(harness.account, Which(endpoint_id=endpoint.id), limit=2, after=tests[1])
     assert ([message.type for message, _ in rest], more) == (["webhook.test", "audio.job.completed"], False)
     stranger = Accounts(harness.database).create_account("other").id
     assert hooks.messages(stranger) == ([], False)

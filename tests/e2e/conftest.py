@@ -83,7 +83,7 @@ def node_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not (shutil.which("node") and shutil.which("npm")):
         pytest.skip("needs node and npm")
     folder = tmp_path_factory.mktemp("node")
-    for name in ("package.json", "client.mjs", "others.mjs"):
+    for name in ("package.json", "client.mjs", "others.mjs", "after.mjs"):
         shutil.copy(HERE / "node" / name, folder)
     installed = subprocess.run(INSTALL, cwd=folder, capture_output=True, text=True, timeout=300)
     assert installed.returncode == 0, installed.stderr

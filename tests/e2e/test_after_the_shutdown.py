@@ -1,10 +1,14 @@
-"""February 2027: the vendor has gpt-transcribe and nothing else. Programs of before go on, with OpenAI's own client, unmodified."""
+"""February 2027: the vendor has gpt-transcribe and nothing else. Programs of before go on, with OpenAI's own clients for Python
+and for Node, unmodified."""
 
 import io
 import json
+import os
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -130,6 +134,22 @@ def test_words_are_where_the_voice_says_them(client: openai.OpenAI, spoken: Spok
     assert median(ends) <= 0.1, ends
 
 
+def test_words_of_a_natural_voice_are_within_their_sentences(client: openai.OpenAI) -> None:
+    """Kokoro's, whose sentences are exact in time; of the words within them it tells none."""
+    with ProviderRegistry(Settings(models=real_weights("kokoro")).load_catalog(), engine_processes=1) as registry:
+        said = recite(SpeechOptions(model="kokoro", voice="nova", input=PARAGRAPH), registry)
+    wav = b"".join(encode(iter([said.pcm]), sample_rate=SAMPLE_RATE, target="wav"))
+    heard = client.audio.transcriptions.create(
+        model="whisper-1", file=("talk.wav", wav), response_format="verbose_json", timestamp_granularities=["word"]
+    )
+    words, off = list(heard.words or []), list[float]()
+    assert [word.word for word in words] == [word.text for one in said.sentences for word in one.words]
+    for sentence in said.sentences:
+        mine = [words.pop(0) for _ in sentence.words]
+        off += [abs(mine[0].start - sentence.start / 1000), abs(mine[-1].end - sentence.end / 1000)]
+    assert median(off) <= 0.1, off
+
+
 @pytest.mark.parametrize("model", [*GONE, MODEL])
 def test_a_stream(client: openai.OpenAI, spoken: Spoken, model: str) -> None:
     with client.audio.transcriptions.create(model=model, file=file(spoken), stream=True) as events:
@@ -191,3 +211,39 @@ def test_models_say_who_answers_now(client: openai.OpenAI, spoken: Spoken) -> No
     shown = client.models.retrieve("whisper-1").model_extra or {}
     served = {one["task"]: [route["model"] for route in one["served_by"]] for one in shown["endpoints"]}
     assert shown["available"] and served["transcription"] == [MODEL]
+
+
+@pytest.fixture(scope="module")
+def node(client: openai.OpenAI, spoken: Spoken, node_package: Path) -> dict[str, Any]:
+    """What a program of before got, by case."""
+    (node_package / "spoken.wav").write_bytes(spoken.wav)
+    told = {"PATH": os.environ["PATH"], "STENOPOOL_URL": str(client.base_url), "STENOPOOL_KEY": client.api_key}
+    given = ("node", "after.mjs", "spoken.wav")
+    ran = subprocess.run(given, cwd=node_package, env=told, capture_output=True, text=True, timeout=300)
+    assert ran.returncode == 0, ran.stderr
+    return json.loads(ran.stdout)
+
+
+@pytest.mark.parametrize("model", [*GONE, MODEL])
+def test_node_is_answered_under_every_name(node: dict[str, Any], model: str) -> None:
+    got = node["models"][model]
+    assert (got["json"]["text"], got["json"]["used"]) == (PARAGRAPH, MODEL)
+    assert got["text"]["text"].strip() == PARAGRAPH
+    *deltas, done = got["stream"]
+    assert "".join(event["delta"] for event in deltas) == done["text"] == PARAGRAPH
+    assert done["type"] == "transcript.text.done"
+
+
+def test_node_gets_every_format_with_times(node: dict[str, Any], spoken: Spoken) -> None:
+    assert node["readStream"]["text"] == PARAGRAPH
+    assert node["srt"]["text"].startswith("1\n00:00:0") and node["vtt"]["text"].startswith("WEBVTT\n\n00:00:0")
+    assert [word["word"] for word in node["verbose"]["words"]] == [word.text for word in spoken.words]
+    assert len(node["verbose"]["segments"]) == PARAGRAPH.count(".")
+
+
+def test_node_gets_translations_and_speech(node: dict[str, Any]) -> None:
+    assert {got["used"] for got in node["translations"].values()} == {"whisper-base"}
+    assert all("computers" in got["text"] for got in node["translations"].values())
+    assert len(node["speech"]) == 3 * 6
+    assert all(got["used"] == "espeak-ng" and got["bytes"] > 500 for got in node["speech"].values()), node["speech"]
+    assert node["diarized"] == {"class": "BadRequestError", "code": "unsupported_value", "param": "response_format"}

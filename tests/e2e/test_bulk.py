@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import openai
 import pytest
 from sqlalchemy import select
 from sqlmodel import col
@@ -139,7 +140,9 @@ def test_killed_on_the_way_nothing_is_heard_twice_and_no_file_is_half(
     _, recordings = good
     lines = command.report()
     assert {name for name, line in lines.items() if line["state"] == "failed"} == set(BROKEN)
-    assert all(lines[name]["error"]["code"] for name in BROKEN)
+    told = {name: (lines[name]["error"]["code"], lines[name]["cost"], lines[name]["outputs"]) for name in BROKEN}
+    assert told["broken/text.wav"] == ("unsupported_media", 0, []), "by its job, and"
+    assert told["broken/empty.wav"] == ("empty_media", 0, []), "at the door, they read alike"
     assert {name for name, line in lines.items() if line["state"] == "completed"} == set(recordings)
     for name, recording in recordings.items():
         (output,) = lines[name]["outputs"]
@@ -227,3 +230,64 @@ def test_ctrl_c_leaves_at_once_and_says_how_to_go_on(stack: Stack, tmp_path: Pat
     assert "goes on" in told
     assert command.run("--format", "text") == exits.OK
     assert [stack.calls()[recording.digest] for recording in recordings] == [1] * len(recordings)
+
+
+class Breaking(httpx2.HTTPTransport):
+    """A way to the server on which the second part of an upload breaks off, once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts = 0
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        if request.url.path.endswith("/parts"):
+            self.parts += 1
+            if self.parts == 2:
+                raise httpx2.ConnectError("broken off", request=request)
+        return super().handle_request(request)
+
+
+def test_the_official_clients_batch_goes_on_over_a_server_that_was_killed(stack: Stack) -> None:
+    recordings = [short(4000 + number) for number in range(24)]
+    key = stack.services.accounts.create_key(rich(stack.services.database, "batch"))[0]
+    way, url = Breaking(), f"http://127.0.0.1:{stack.port('api')}/v1"
+    with openai.OpenAI(base_url=url, api_key=key, http_client=httpx2.Client(transport=way)) as client:
+        lines = [_line(client, number, one.wav) for number, one in enumerate(recordings)]
+        assert way.parts == 2 * len(recordings) // 2 + 1, "two for every second one, and one of them again"
+        file = client.files.create(file=("in.jsonl", "\n".join(lines).encode()), purpose="batch")
+        endpoint: Any = "/v1/audio/transcriptions"
+        made = client.batches.create(input_file_id=file.id, endpoint=endpoint, completion_window="24h")
+        wait_until(lambda: _counts(client, made.id).completed >= 4)
+        for role in ("scheduler", "api"):
+            stack.kill(role)
+        stack.bury()
+        stack.start("api", "scheduler")
+        wait_until(lambda: client.batches.retrieve(made.id).status == "completed")
+        assert _counts(client, made.id).completed == len(recordings)
+        told = client.files.content(client.batches.retrieve(made.id).output_file_id or "").text
+    texts = {one["custom_id"]: one["response"]["body"]["text"].split() for one in map(json.loads, told.splitlines())}
+    assert texts == {f"r-{number}": list(one.words) for number, one in enumerate(recordings)}
+    assert [stack.calls()[one.digest] for one in recordings] == [1] * len(recordings)
+
+
+def _line(client: openai.OpenAI, number: int, wav: bytes) -> str:
+    """One by its file, the next by an upload in two parts."""
+    if number % 2:
+        file = client.files.create(file=("a.wav", wav), purpose="user_data")
+        where = {"file_id": file.id}
+    else:
+        done = client.uploads.upload_file_chunked(
+            file=wav,
+            filename="a.wav",
+            bytes=len(wav),
+            mime_type="audio/wav",
+            purpose="user_data",
+            part_size=len(wav) - 9,
+        )
+        where = {"upload_id": done.id}
+    body = {"model": "oracle", **where}
+    return json.dumps({"custom_id": f"r-{number}", "method": "POST", "url": "/v1/audio/transcriptions", "body": body})
+
+
+def _counts(client: openai.OpenAI, batch_id: str) -> Any:
+    return client.batches.retrieve(batch_id).request_counts

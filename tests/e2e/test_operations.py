@@ -19,6 +19,7 @@ import pytest
 from infra.database.migrations import schema
 from infra.database.session import Database
 from infra.embedded_redis import PrivateRedis
+from infra.jobs.store import JobStore
 from infra.money.ledger import Ledger
 from infra.parent_death import tied_to_parent
 from infra.settings import Settings
@@ -134,7 +135,8 @@ def test_the_page_leads_to_a_job_a_backup_and_a_restored_installation(machine: M
         found: list[dict[str, Any]] = json.loads(machine.shell("stenopool jobs list --json", **environ))
         return found
 
-    wait_until(lambda: [job["status"] for job in jobs()] == ["completed"], every=1)
+    with contextlib.closing(Database(machine.settings["STENOPOOL_DATABASE_URL"])) as database:
+        wait_until(lambda: JobStore(database).counts()["jobs"] == {"completed": 1})
     machine.shell(block("sh", "# PostgreSQL: likewise"))
     assert machine.stop() == {0}
     machine.shell(block("sh", "# PostgreSQL: an empty database"))

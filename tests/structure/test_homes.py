@@ -38,6 +38,8 @@ HOMES = {
     "fastapi": ("api/",),
     "starlette": ("api/",),
     "python_multipart": ("api/",),
+    "opentelemetry": ("infra/tracing/spans.py",),
+    "prometheus_client": ("infra/metrics.py", "infra/telemetry/", "infra/monitoring/"),
     "openai": ("pipeline/providers/openai.py",),
     "google": ("pipeline/providers/gemini.py",),
     "faster_whisper": ("pipeline/whisper/",),

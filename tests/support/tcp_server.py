@@ -68,6 +68,12 @@ def silence(connection: socket.socket) -> None:
             pass
 
 
+def plain_text(connection: socket.socket) -> None:
+    """Answer whatever comes, a greeting of TLS for instance, in plain HTTP. To be served with `greets` False."""
+    connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    silence(connection)
+
+
 def reset(connection: socket.socket) -> None:
     """Hang up without a goodbye (RST)."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")

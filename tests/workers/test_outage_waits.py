@@ -214,6 +214,24 @@ def test_an_engine_of_this_machine_is_not_waited_for(harness: WorkerHarness, mon
     assert (harness.job(job_id).stage, harness.job(job_id).failures) == ("waiting", 1)
 
 
+def test_where_all_routes_have_gone_nobody_is_waited_for(
+    harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One call hears that the provider is away, while another one is told that it has the model no more."""
+
+    def away(*_: object) -> Heard:
+        monkeypatch.setattr(harness.services.catalog.gone, "left", lambda *_: [])
+        raise ProviderUnavailable(provider="far")
+
+    monkeypatch.setattr("workers.failure_policy.FIRST_RETRY", 0.0)
+    for step in ("prepare", "transcribe"):
+        monkeypatch.setattr(f"workers.steps.{step}.hear_chunk", away)
+    job_id = harness.submit(short(1), model="far")
+    harness.work("cpu", "io")
+    assert harness.job(job_id).status == JobStatus.FAILED
+    assert "could not be told" not in caplog.text
+
+
 def test_sound_that_its_provider_cannot_hear_fails_while_others_are_heard(
     harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:

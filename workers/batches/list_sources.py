@@ -124,7 +124,7 @@ class _Listing:
                 name = str(line.pop("source", "") or "")
                 try:
                     path = S3Path.parse(name if name.startswith("s3://") else base.below(name).uri, param="source")
-                    if not name or (not selection.takes(name) and (plan.include or plan.exclude)):
+                    if not name or selection.leaves_out(name) or (plan.include and not selection.takes(name)):
                         continue
                     yield self._named_one(name.removeprefix("s3://"), path, line)
                 except StenopoolError as error:

@@ -8,8 +8,11 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+from infra.database.tables import WebhookMessage
 from infra.logs import log_context
 from infra.outbound.client import Answer
+from infra.outbound.failures import failure_of
+from infra.tracing.spans import TRACING, span
 from infra.webhooks.delivery_queue import LEASE_SECONDS
 from infra.webhooks.retry_schedule import verdict
 from infra.webhooks.signature import attempt
@@ -59,38 +62,60 @@ def _attempt(services: Services, delivery: Delivery) -> Answer:
     message = delivery.message
     try:
         secrets = [services.secrets.open(secret) for secret in delivery.secrets]
+        own = services.secrets.open_object(delivery.headers or {})
     except SecretUnreadable as error:
-        log.warning("webhook %s cannot be signed: %s", message.id, error)
         return Answer(failure=error.code)
-    return attempt(services.outbound, message.url, secrets, message.id, message.body)
+    return attempt(services.outbound, message.url, secrets, message.id, message.body, own=own)
 
 
 def _send(services: Services, delivery: Delivery) -> None:
     message, began = delivery.message, time.monotonic()
-    with log_context(message_id=message.id, job_id=message.job_id, attempt=delivery.n):
+    told = {"message_id": message.id, "job_id": message.job_id, "account_id": message.account_id, "attempt": delivery.n}
+    with log_context(**told), span("webhook", parent=_trace_of(services, message.job_id), job_id=message.job_id):
         answer = _attempt(services, delivery)
         scale = services.settings.webhook_time_scale
-        follows = verdict(answer, delivery.tries, scale)
+        follows = verdict(answer, delivery.tries, scale, once=message.once)
         outcome = Outcome(
             status_code=answer.status,
             error=answer.failure,
             response_excerpt=answer.body[:EXCERPT].decode("utf-8", errors="replace").replace("\0", "\ufffd"),
             duration_ms=answer.duration_ms,
         )
-        _recorded(partial(services.webhooks.record, delivery, outcome, follows, scale=scale), began + LEASE_SECONDS)
-        services.metrics.webhooks.labels("delivered" if follows.delivered else "failed").inc()
-        log.info("webhook answered %s, again in %s", answer.status or answer.failure, follows.retry_in)
+        record = partial(services.webhooks.record, delivery, outcome, follows, scale=scale)
+        recorded = _recorded(record, began + LEASE_SECONDS)
+        counted_as = _tell(delivery, answer, follows.retry_in, recorded.status if recorded else None)
+        services.metrics.webhooks.labels(counted_as).inc()
 
 
-def _recorded(record: Callable[[], object], until: float) -> None:
+def _trace_of(services: Services, job_id: str | None) -> str | None:
+    job = services.jobs.find(job_id) if job_id and TRACING.tracer is not None else None
+    return None if job is None else job.trace
+
+
+def _tell(delivery: Delivery, answer: Answer, retry_in: float | None, status: str | None) -> str:
+    """The log, in the words of all who ask; what the attempt counts as. `status` is now the message's, where it is still ours."""
+    why = failure_of(answer.failure, answer.status)
+    if why is None:
+        log.info("webhook delivered, answered %s", answer.status)
+        return "delivered"
+    if status == "exhausted":
+        log.warning("webhook given up after %d attempts. %s", delivery.tries, why.message)
+        return "exhausted"
+    if status == "dropped":
+        log.info("webhook not delivered, and not tried again. %s", why.message)
+    else:
+        log.info("webhook not delivered, again in %.1f s. %s", retry_in or 0, why.message)
+    return "failed"
+
+
+def _recorded(record: Callable[[], WebhookMessage | None], until: float) -> WebhookMessage | None:
     """What has been answered is not sent again because the database is restarted; for as long as the message is ours. Raises
     DatabaseUnavailable."""
     for pause in itertools.chain(PAUSES, itertools.repeat(PAUSES[-1])):
         try:
-            record()
+            return record()
         except DatabaseUnavailable:
             if time.monotonic() + pause > until:
                 raise
-        else:
-            return
         time.sleep(pause)
+    raise AssertionError("the pauses never end")

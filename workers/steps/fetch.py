@@ -53,7 +53,8 @@ def _attached(context: JobContext, source: Mapping[str, Any], media: Media) -> J
     length = sink.ends.estimate(context.options.raw)
     if not length.guessed and not context.job.request.get("range"):
         facts["expected_ms"] = length.ms
-    return context.with_job(services.jobs.note_input(context.held.lease, facts, stored, length.ms))
+    job = services.jobs.note_input(context.held.lease, facts, stored, length.ms, fetched=context.seconds)
+    return context.with_job(job)
 
 
 @contextlib.contextmanager

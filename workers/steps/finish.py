@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -60,11 +61,11 @@ def finish(context: JobContext) -> None:
         services.storage.delete_prefix(context.sound_folder)
 
 
-def finish_single(context: JobContext, span: Span, heard: Heard) -> None:
-    """The recording's only chunk, already heard."""
+def finish_single(context: JobContext, span: Span, heard: Heard, spent: Mapping[str, float]) -> None:
+    """The recording's only chunk, already heard; `spent` until now, by phase, in seconds."""
     usage = used(context.job, span, heard, context.options.prompt or "")
     single = HeardChunk(span=span_as_dict(span), model_used=heard.model_used or None, usage=usage)
-    _publish(context, [(span, heard)], single)
+    _publish(context, [(span, heard)], single, spent)
 
 
 def _parts(context: JobContext, rows: Sequence[Chunk]) -> Iterator[Part]:
@@ -83,7 +84,13 @@ def _part(context: JobContext, row: Chunk) -> Part:
     return span, heard_from_json(context.services.storage.get(row.result_key))
 
 
-def _publish(context: JobContext, parts: Sequence[Part], single: HeardChunk | None = None) -> None:
+def _publish(
+    context: JobContext,
+    parts: Sequence[Part],
+    single: HeardChunk | None = None,
+    spent: Mapping[str, float] | None = None,
+) -> None:
+    began = context.began if spent is None else time.monotonic()
     voices = [(span, part.voiceprints) for span, part in parts if isinstance(part, Heard)]
     diarizer = context.services.registry.diarizer
     transcript = labelled(_stitched(context.job, parts), voices, context.options, diarizer)
@@ -97,8 +104,10 @@ def _publish(context: JobContext, parts: Sequence[Part], single: HeardChunk | No
         language=transcript.language,
         partial=transcript.partial,
         quality=_quality(transcript),
+        spent={**(spent or {}), "stitched": time.monotonic() - began},
     )
-    persist(context.held, partial(context.services.jobs.finish, context.held.lease, finished, single))
+    job = persist(context.held, partial(context.services.jobs.finish, context.held.lease, finished, single))
+    context.services.metrics.job_ended(job)
     log.info("completed: %d ms of sound, %d segments", transcript.audio_ms, len(transcript.segments))
     if transcript.incomplete:
         log.warning("sound is missing for good: %s", loss(transcript))

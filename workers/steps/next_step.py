@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from functools import partial
 
+from infra.database.tables import Job
 from pipeline.errors import UNUSABLE_MEDIA, StenopoolError, unusable_media
 from pipeline.lifecycle import Stage
 from pipeline.resilience.probe import probing
@@ -47,6 +48,8 @@ def advance(worker: WorkerContext, context: JobContext) -> bool:
                 return _hand_over(context)
             work.stage = Stage.PREPARING
         return speak.prepare(context) if job.task == "speech" else prepare(worker.role, context, work)
+    if work.is_final and isinstance(work.failed, Job):
+        services.metrics.job_ended(work.failed)
     if isinstance(work.cause, UNUSABLE_MEDIA):
         _let_go(context)
     return False

@@ -7,6 +7,7 @@ provider belongs to this worker's role.
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
@@ -33,7 +34,7 @@ from workers.steps.recording import facts_of, findings_of, kept_peaks, sound_of
 def prepare(role: str, context: JobContext, work: Attempt) -> bool:
     """True when every chunk is terminal already, so that the job can be claimed again and finished. `work` is told when it
     is about hearing and no more about preparing."""
-    services, registry = context.services, context.services.registry
+    services, registry, began = context.services, context.services.registry, time.monotonic()
     check_references(context.options, registry.diarizer)
     profile = cut_profile(context.options, registry)
     queue = CPU if is_local(context.options, registry) else IO
@@ -48,16 +49,18 @@ def prepare(role: str, context: JobContext, work: Attempt) -> bool:
         first, second = next(chunks, None), next(chunks, None)
         if first is not None and second is None and (queue == role or not first.span.is_sent):
             found = findings_of(context, sound, first.span.own_end) | kept_peaks(context, peaks)
+            services.metrics.audio.inc(sound.samples / SAMPLE_RATE)
             job = services.jobs.note_input(context.held.lease, found, samples=sound.samples)
             work.stage, work.chunk, work.heard = Stage.TRANSCRIBING, first.span.index, first.span.is_sent
-            _hear_single(context.with_job(job), first, sound.samples, work)
+            _hear_single(context.with_job(job), first, sound.samples, work, time.monotonic() - began)
             return False
         services.jobs.note_input(context.held.lease, facts_of(sound))
         sender = _Sender(context, queue)
         count = _send(sender, itertools.chain(filter(None, (first, second)), chunks))
         services.metrics.audio.inc(sound.samples / SAMPLE_RATE)
         found = findings_of(context, sound, sender.end) | kept_peaks(context, peaks)
-        return services.jobs.cut_done(context.held.lease, sound.samples, count, found)
+        spent = time.monotonic() - began
+        return services.jobs.cut_done(context.held.lease, sound.samples, count, found, seconds=spent)
 
 
 def _take_minutes(context: JobContext, source: Path | Remote) -> None:
@@ -136,14 +139,17 @@ class _Sender:
         return jobs.add_chunk(lease, idx, span, key, self._queue, samples=self._samples, size=size)
 
 
-def _hear_single(context: JobContext, chunk: Chunk, samples: int, work: Attempt) -> None:
+def _hear_single(context: JobContext, chunk: Chunk, samples: int, work: Attempt, prepared: float) -> None:
+    """`prepared`: what that took, in seconds."""
     if context.job.prices:
         context.services.jobs.cover(context.held.lease, samples)
 
     def ask() -> bytes:
         return heard_to_json(hear_chunk(chunk, context.options, context.services.registry))
 
+    began = time.monotonic()
     with paid_once(context, f"{context.job.media_id} {chunk.span}", ask) as answer:
         work.heard = work.heard and answer.is_new
         context.held.check()
-        finish_single(context, chunk.span, heard_from_json(answer.data))
+        spent = {"prepared": prepared, "heard": time.monotonic() - began}
+        finish_single(context, chunk.span, heard_from_json(answer.data), spent)

@@ -42,7 +42,7 @@ def prepare(context: JobContext) -> bool:
         _send(context, count, passage, at, queue)
         at += len(passage)
         count += 1
-    return services.jobs.cut_done(context.held.lease, at, count)
+    return services.jobs.cut_done(context.held.lease, at, count, seconds=context.seconds)
 
 
 def _send(context: JobContext, idx: int, passage: str, at: int, queue: str) -> None:
@@ -73,7 +73,7 @@ def speak(context: JobContext, chunk: Chunk, work: Attempt) -> bool:
         with context.kept(answer.key or context.recital_key(mark_of(question), context.held.lease.attempt)):
             key = stored(context, question, answer, context.recital_key)
             complete = partial(services.jobs.complete_chunk, context.held.lease, key, recital.model_used, usage)
-            return persist(context.held, partial(complete, size=len(answer.data)))
+            return persist(context.held, partial(complete, size=len(answer.data), seconds=context.seconds))
 
 
 def finish(context: JobContext, rows: Sequence[Chunk]) -> None:
@@ -104,15 +104,14 @@ def _publish(context: JobContext, reading: Reading, target: str, size: int) -> N
         "duration": reading.duration / 1000,
         **peaks,
     }
-    context.services.jobs.finish(
-        context.held.lease,
-        Finished(
-            result_key=context.transcript_key,
-            size=len(transcript) + peaks["peaks"],
-            model_used=reading.model_used or None,
-            sound=sound,
-        ),
+    finished = Finished(
+        result_key=context.transcript_key,
+        size=len(transcript) + peaks["peaks"],
+        model_used=reading.model_used or None,
+        sound=sound,
+        spent={"stitched": context.seconds},
     )
+    context.services.metrics.job_ended(context.services.jobs.finish(context.held.lease, finished))
 
 
 def _recitals(context: JobContext, rows: Sequence[Chunk]) -> Iterator[Recital]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import partial
 
 from infra.database.tables import Chunk
 from pipeline.cut.cutter import Chunk as Sound
 from pipeline.cut.cutter import span_from_dict
-from pipeline.errors import InputMissing
-from pipeline.lifecycle import Stage
+from pipeline.errors import InputMissing, StenopoolError
+from pipeline.lifecycle import JobStatus, Stage
 from pipeline.resilience.probe import probing
 from pipeline.run import hear_chunk
 from pipeline.transcript import heard_from_json, heard_to_json
@@ -38,7 +39,17 @@ def transcribe(worker: WorkerContext, context: JobContext, chunk: Chunk) -> bool
     with settled(work), probing(chunk.waits_for is not None):
         hear = speak.speak if context.job.task == "speech" else partial(_hear, worker)
         return hear(context, chunk, work)
+    if work.is_final:
+        _note_end(context, chunk)
     return work.failed is True
+
+
+def _note_end(context: JobContext, chunk: Chunk) -> None:
+    """Of a job that has failed because of this chunk."""
+    with contextlib.suppress(StenopoolError):
+        job = context.services.jobs.find(context.job.id)
+        if job and job.status == JobStatus.FAILED and (job.error or {}).get("chunk") == chunk.idx:
+            context.services.metrics.job_ended(job)
 
 
 def _hear(worker: WorkerContext, context: JobContext, chunk: Chunk, work: Attempt) -> bool:
@@ -53,7 +64,7 @@ def _hear(worker: WorkerContext, context: JobContext, chunk: Chunk, work: Attemp
         usage = used(context.job, span, heard, context.options.prompt or "")
         key = stored(context, question, answer, context.heard_key)
         complete = partial(context.services.jobs.complete_chunk, context.held.lease, key, heard.model_used, usage)
-        return persist(context.held, partial(complete, size=len(answer.data)))
+        return persist(context.held, partial(complete, size=len(answer.data), seconds=context.seconds))
 
 
 def _ask(worker: WorkerContext, context: JobContext, chunk: Chunk) -> bytes:

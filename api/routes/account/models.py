@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 
 from api.compatibility.shutdown_headers import announce_shutdown
 from api.dependencies import AppContext, Caller, Context
-from api.openapi.code_samples import ENDPOINTS, address_of, snippets
+from api.openapi.code_samples import ENDPOINTS, origin_of, snippets
 from api.openapi.document import answers
 from api.uploads.sinks import SYNC_LIMIT
 from infra.requests.audio_options import MAX_INPUT
@@ -140,5 +140,6 @@ async def show_model(model_id: str, request: Request, context: Context, caller: 
     SDKs percent-encode; another name of a model shows that model."""
     model = context.services.catalog.model(model_id)
     announce_shutdown(request, model)
+    base = context.services.settings.public_url or origin_of(str(request.base_url))
     ratio = await context.query(partial(context.services.ratios.of, model.id, caller.account_id))
-    return whole_model(context, model, base=address_of(str(request.base_url)), ratio=ratio)
+    return whole_model(context, model, base=f"{base}/v1", ratio=ratio)

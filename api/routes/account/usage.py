@@ -22,6 +22,7 @@ from api.schemas.billing import (
     usage_object,
 )
 from api.schemas.pagination import page
+from api.schemas.webhooks import trouble_object
 from infra.money.usage import Wanted
 from infra.requests.job_object import CURRENCY
 from infra.requests.validation import validated
@@ -59,13 +60,15 @@ async def usage(
     request: Request, context: Context, caller: Caller, query: Annotated[UsageQuery, Query()]
 ) -> dict[str, Any]:
     """Added up from the receipts: one line for each day (UTC), model or key, and `total` for the whole period. `limits` says how
-    much of each of the account's limits is used at this moment: `{name: {used, limit}}`, `limit` null where there is none."""
+    much of each of the account's limits is used at this moment: `{name: {used, limit}}`, `limit` null where there is none.
+    `webhook_endpoints` are those in trouble: that have taken nothing for three days, or are disabled for it."""
     since, until = query.days()
     wanted = Wanted(caller.account_id, query.key_id, query.model, since, until)
     told = await context.query(partial(report, context, wanted, query.group_by, limit=query.limit, after=query.after))
     limits = limits_object(await context.query(partial(context.services.quota.limits, caller.account_id)))
     limits["connections"]["used"] = request.state.open_connections
-    return told | {"limits": limits}
+    in_trouble = await context.query(partial(context.services.webhooks.in_trouble, caller.account_id))
+    return told | {"limits": limits, "webhook_endpoints": [trouble_object(endpoint) for endpoint in in_trouble]}
 
 
 def report(context: AppContext, wanted: Wanted, by: Any, *, limit: int, after: str | None) -> dict[str, Any]:

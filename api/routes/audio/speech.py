@@ -14,6 +14,7 @@ from api.http.perf_metadata import perf, perf_headers
 from api.http.repeated_headers import wants_async
 from api.http.request_body import read_json
 from api.http.sse import EVENT_STREAM, STREAM_HEADERS, Stream, event
+from api.http.unknown_names import ignored
 from api.jobs.submission import create_job
 from api.openapi.document import answers, shown_as, takes
 from api.sync.billing import Bill
@@ -104,7 +105,8 @@ async def _as_events(
         async for block in blocks:
             yield event({"type": "speech.audio.delta", "audio": base64.b64encode(block).decode()})
         request.state.cost = bill.micro  # by now it is settled
-        done = {"usage": _usage(bill.tokens), "perf": perf(request, spoken.model_used, spoken.milliseconds)}
+        told = perf(request, spoken.model_used, spoken.milliseconds)
+        done = {"usage": _usage(bill.tokens), **ignored(request), "perf": told}
         yield event({"type": "speech.audio.done", **done})
     finally:
         await blocks.aclose()

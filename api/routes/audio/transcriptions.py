@@ -16,6 +16,7 @@ from api.http.client_disconnect import ClientDisconnect
 from api.http.perf_metadata import perf_headers
 from api.http.repeated_headers import wants_async
 from api.http.request_body import holder
+from api.http.unknown_names import ignore
 from api.jobs.submission import create_job
 from api.openapi.document import answers, takes
 from api.sync.background_work import BackgroundWork
@@ -85,6 +86,8 @@ FAST_PATHS = {"/v1/audio/transcriptions": _transcriptions, "/v1/audio/translatio
 async def _heard(request: Request, context: AppContext, caller: Principal, task: Task) -> Response:
     sound, fields = await _read(request)
     options = fields.options(task)
+    if task == "translation" and (unused := fields.unused_in_translations()):
+        ignore(request, unused)
     catalog, model = context.services.catalog, context.services.catalog.model(options.model)
     announce_shutdown(request, model)
     catalog.routes_for(options)
@@ -191,6 +194,8 @@ async def _read(request: Request) -> tuple[bytes, TranscriptionFields]:
     sink = MemorySink(announced_bytes(request), holder(request))
     with size_first(request, SYNC_LIMIT, TOO_LARGE):
         form = await read_form(request, sink)
-    if form.filename is None:
+    missing = () if form.filename is not None else ("file",)
+    fields = validated(TranscriptionFields, form.fields, missing=missing)
+    if missing:
         raise InvalidRequest("The form has no 'file'.", param="file")
-    return sink.take(), validated(TranscriptionFields, form.fields)
+    return sink.take(), fields

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse
 from api.dependencies import Caller, Context
 from api.http.idempotency import REPLAYED, idempotency, idempotency_key
 from api.http.request_body import read_json
+from api.http.unknown_names import ignored
 from api.openapi.document import answers, takes
 from api.schemas.batches import BatchFields, batch_object, window_seconds
 from api.schemas.pagination import page
@@ -48,8 +49,8 @@ async def create(request: Request, context: Context, caller: Caller) -> Response
     once = idempotency(key, "POST /v1/batches", fields.model_dump(mode="json"), batch_object)
     batch, replayed = await context.query(partial(context.services.batches.create, new, once))
     if replayed is not None:
-        return JSONResponse(replayed, headers=REPLAYED)
-    return JSONResponse(batch_object(batch))
+        return JSONResponse(replayed | ignored(request), headers=REPLAYED)
+    return JSONResponse(batch_object(batch) | ignored(request))
 
 
 @router.get("", summary="List the batches")

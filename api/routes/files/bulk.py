@@ -14,7 +14,7 @@ from api.http.idempotency import REPLAYED, idempotency, idempotency_key
 from api.http.request_body import read_json
 from api.http.sse import Stream
 from api.openapi.document import answers, takes
-from api.schemas.bulk import BulkFields, SourceQuery, bulk_object, job_options
+from api.schemas.bulk import NOT_OF_A_RUN, BulkFields, SourceQuery, bulk_object, job_options
 from api.schemas.pagination import page
 from infra.batches.batch_store import NewBatch
 from infra.batches.bulk_plan import BULK, BulkPlan, plan_of
@@ -23,6 +23,7 @@ from infra.database.tables import Batch, BatchLine
 from infra.keys.accounts import Principal
 from infra.keys.tiers import checked_priority
 from infra.requests.job_request import JobFields
+from infra.requests.known_names import json_schema_of
 from infra.requests.preparing import check_target, job_fields
 from infra.requests.validation import validated
 from infra.webhooks.signing_secrets import new_secret
@@ -33,6 +34,7 @@ RUN = "/{bulk_id}"
 NO_RUN = answers(s404="No such run.")
 WINDOW = 7 * 24 * 3600  # seconds for which what its jobs brought is kept at least, should its bucket be away
 PAGE = 500
+JOB_OPTIONS = {name: kind for name, kind in json_schema_of(JobFields)["properties"].items() if name not in NOT_OF_A_RUN}
 MEDIA_TYPES = {"jsonl": "application/x-ndjson", "csv": "text/csv; charset=utf-8", "summary": "application/json"}
 
 
@@ -46,7 +48,7 @@ MEDIA_TYPES = {"jsonl": "application/x-ndjson", "csv": "text/csv; charset=utf-8"
         s404="No such model.",
         s409="Another run writes to the same place, or Idempotency-Key used before.",
     ),
-    openapi_extra=takes(json=BulkFields),
+    openapi_extra=takes(json=BulkFields, besides=JOB_OPTIONS),
 )
 async def create(request: Request, context: Context, caller: Caller) -> Response:
     """The recordings below `input.uri`, or those that it lists, are heard as jobs of low priority; outputs and a report are written
@@ -60,7 +62,7 @@ async def create(request: Request, context: Context, caller: Caller) -> Response
     batch, replayed = await context.query(lambda: context.services.batches.create(new(), once))
     if replayed is not None:
         return JSONResponse(replayed, status_code=202, headers=REPLAYED)
-    headers = {"location": f"/v1/audio/bulk/{batch.id}"}
+    headers = {"location": f"{context.services.settings.public_url}/v1/audio/bulk/{batch.id}"}
     return JSONResponse(bulk_object(batch, secret=secret), status_code=202, headers=headers)
 
 

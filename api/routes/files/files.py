@@ -10,10 +10,11 @@ from starlette.responses import JSONResponse
 
 from api.dependencies import AppContext, Caller, Context
 from api.http.idempotency import REPLAYED, idempotency, idempotency_key
+from api.http.unknown_names import ignored
 from api.openapi.document import answers, shown_as, takes
 from api.schemas.files import FileFields, FileQuery, file_object
 from api.schemas.pagination import page
-from api.stored_object import StoredObject, attachment, download
+from api.stored_object import StoredObject, disposition, download
 from api.uploads.form import read_form
 from api.uploads.sinks import KeptSink, announced_bytes, beyond, size_first
 from infra.files.file_store import BATCH_SECONDS
@@ -47,7 +48,8 @@ async def create(request: Request, context: Context, caller: Caller) -> Response
         raise
     if replayed is not None:
         await sink.abort()
-    return JSONResponse(replayed or file, headers=REPLAYED if replayed is not None else None)
+    shown = (replayed or file) | ignored(request)
+    return JSONResponse(shown, headers=REPLAYED if replayed is not None else None)
 
 
 async def _kept(
@@ -57,8 +59,9 @@ async def _kept(
     media = sink.media
     if media is None:
         raise InvalidRequest("Send the file as the multipart field `file`.", param="file")
-    said = [fields.model_dump(mode="json"), media.filename, media.bytes, media.sha256]
-    once = idempotency(key, "POST /v1/files", said, file_object)
+    given, facts = fields.model_dump(mode="json"), (media.filename, media.bytes, media.sha256)
+    named = given | {"file": dict(zip(("filename", "bytes", "sha256"), facts, strict=True))}
+    once = idempotency(key, "POST /v1/files", [given, *facts], file_object, named)
     made = partial(
         context.services.files.create,
         media,
@@ -113,4 +116,4 @@ async def content(request: Request, context: Context, caller: Caller, file_id: s
     except NotFound:
         raise NotFound("No such file.") from None
     stored = StoredObject(media.storage_key, file.bytes, file.sha256, "application/octet-stream")
-    return await download(request, context, stored, {"content-disposition": attachment(file.filename)})
+    return await download(request, context, stored, {"content-disposition": disposition("attachment", file.filename)})

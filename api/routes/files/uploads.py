@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse
 from api.dependencies import AppContext, Caller, Context
 from api.http.idempotency import REPLAYED, idempotency, idempotency_key
 from api.http.request_body import read_json
+from api.http.unknown_names import ignored
 from api.openapi.document import answers, takes
 from api.routes.files.files import keep_seconds
 from api.schemas.files import Completion, DirectPart, PartForm, UploadFields, part_object, upload_object
@@ -53,8 +54,8 @@ async def create(request: Request, context: Context, caller: Caller) -> Response
     once = idempotency(key, "POST /v1/uploads", fields.model_dump(mode="json"), upload_object)
     upload, replayed = await context.query(partial(context.services.uploads.create, new, once))
     if replayed is not None:
-        return JSONResponse(replayed, headers=REPLAYED)
-    return JSONResponse(upload_object(upload))
+        return JSONResponse(replayed | ignored(request), headers=REPLAYED)
+    return JSONResponse(upload_object(upload) | ignored(request))
 
 
 @router.get(UPLOAD, summary="Show an upload, with its parts", responses=NO_UPLOAD)
@@ -89,7 +90,7 @@ async def add_part(request: Request, context: Context, caller: Caller, upload_id
         await read_form(request, sink, file_field="data")
     if sink.part is None:
         raise InvalidRequest("Send the part as the multipart file `data`.", param="data")
-    return part_object(sink.part)
+    return part_object(sink.part) | ignored(request)
 
 
 def _offered(context: AppContext, account_id: str, upload_id: str, size: int) -> dict[str, Any]:
@@ -119,7 +120,7 @@ async def complete(request: Request, context: Context, caller: Caller, upload_id
     checksums = Checksums(md5=fields.md5, sha256=fields.sha256)
     joined = partial(context.services.joiner.complete, caller.account_id, upload_id, fields.part_ids, checksums)
     upload, file = await context.transfer(joined)
-    return upload_object(upload, file)
+    return upload_object(upload, file) | ignored(request)
 
 
 @router.post(UPLOAD + "/cancel", summary="Cancel an upload", responses=NO_UPLOAD | ENDED)

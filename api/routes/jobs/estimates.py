@@ -54,17 +54,25 @@ async def estimate(request: Request, context: Context, caller: Caller) -> dict[s
     `url` is decoded to its end, or its `range`'s (`measured`); `duration_seconds` and `text` are taken at their word. An account
     may have so many minutes of sound decoded a day (`estimate_minutes_per_day`)."""
     if request.headers.get("content-type", "").lower().startswith("application/json"):
-        fields = validated(EstimateFields, await read_json(request))
+        given = await read_json(request)
+        fields = validated(EstimateFields, given, missing=_missing_input(given, None))
         return await _estimated(_Asked(request, context, caller.account_id, fields))
     limit = context.services.settings.max_upload_bytes
     scratch = Scratch(context, caller.account_id, limit=limit)
     try:
         with size_first(request, limit, beyond(limit)):
             form = await read_form(request, scratch, before_file=partial(refuse_unheard, context))
-        fields = validated(EstimateFields, form.fields)
+        fields = validated(EstimateFields, form.fields, missing=_missing_input(form.fields, form.filename))
         return await _estimated(_Asked(request, context, caller.account_id, fields, scratch if form.filename else None))
     finally:
         scratch.close()
+
+
+def _missing_input(given: Any, filename: str | None) -> tuple[str, ...]:
+    """The recording, where nothing is there to estimate."""
+    names = ("url", "duration_seconds", "text", "input")
+    there = filename is not None or (isinstance(given, dict) and any(given.get(name) for name in names))
+    return () if there else ("file",)
 
 
 async def _estimated(asked: _Asked) -> dict[str, Any]:

@@ -12,15 +12,18 @@ from starlette.responses import JSONResponse
 
 from api.dependencies import JOBS, AppContext, Caller, Context
 from api.http.client_disconnect import unless_gone
+from api.jobs.results import short_transcripts
 from api.jobs.submission import create_job, wake_workers
 from api.openapi.document import answers, takes
 from api.schemas.pagination import JobQuery, page
 from infra.database.tables import Job, WebhookMessage
-from infra.jobs.create_and_read import JobMark
+from infra.jobs.create_and_read import JobMark, told_mark
 from infra.jobs.store import QueuePlace
 from infra.requests.job_object import job_object, terminal
 from infra.requests.job_request import JobFields, SpeechJobFields
+from infra.requests.progress.message import SOON
 from infra.webhooks.outbox import JOB_TARGET
+from infra.webhooks.store import Which
 from pipeline.errors import NotFound, StenopoolError
 from pipeline.lifecycle import TERMINAL
 
@@ -28,7 +31,6 @@ log = logging.getLogger("stenopool.api")
 router = APIRouter(prefix=JOBS, tags=["jobs"])
 
 LONGEST_WAIT = 55  # seconds; below the usual proxies' 60
-SOON, LATER = 1, 10  # seconds: the bounds of Retry-After
 Looked = tuple[Job, WebhookMessage | None]
 NO_JOB = answers(s404="No such job.")
 NO_MONEY = answers(s402="The balance does not cover it.")
@@ -52,18 +54,25 @@ async def create(request: Request, context: Context, caller: Caller) -> Response
 async def list_jobs(context: Context, caller: Caller, query: Annotated[JobQuery, Query()]) -> dict[str, Any]:
     """By time of creation, the newest first unless `order=asc`. With `ids`, how many jobs stand is one question instead of one
     for each."""
-    return await context.query(partial(_listed, context, caller.account_id, query))
+    jobs, told = await context.query(partial(_listed, context, caller.account_id, query))
+    if query.include is not None:
+        texts = await short_transcripts(context, caller.account_id, jobs)
+        told["data"] = [one | {"transcript": texts.get(one["id"])} for one in told["data"]]
+    return told
 
 
-def _listed(context: AppContext, account_id: str, query: JobQuery) -> dict[str, Any]:
-    named = query.named()
-    asked = query.model_dump(mode="json", exclude={"ids"}) | (
-        {} if named is None else {"ids": named, "limit": len(named)}
-    )
+def _listed(context: AppContext, account_id: str, query: JobQuery) -> tuple[list[Job], dict[str, Any]]:
+    named, beside = query.named(), {"ids", "client_reference_ids", "include"}
+    asked = query.model_dump(mode="json", exclude=beside) | {"references": query.called()}
+    if named is not None:
+        asked |= {"ids": named, "limit": len(named)}
     jobs, has_more = context.services.jobs.list(account_id, **asked)
     now, places = time.time(), context.services.jobs.places(account_id, jobs)
-    shown = [job_object(job, now=now, message=_message(context, job), place=places.get(job.id)) for job in jobs]
-    return page(shown, has_more=has_more)
+    base = context.services.settings.public_url
+    shown = [
+        job_object(job, now=now, message=_message(context, job), place=places.get(job.id), base=base) for job in jobs
+    ]
+    return jobs, page(shown, has_more=has_more)
 
 
 @router.get("/{job_id}", summary="Show a job", responses=NO_JOB)
@@ -82,7 +91,8 @@ async def show(
         request.state.slot.give_back()
         waiting = _awaited(context, job, message, known, time.monotonic() + wait)
         job, message = await unless_gone(request.receive, waiting)
-    return _shown(job, message, known, await context.query(partial(_place, context, job)))
+    place, base = await context.query(partial(_place, context, job)), context.services.settings.public_url
+    return _shown(job, message, known, place, base)
 
 
 async def _awaited(context: AppContext, job: Job, message: WebhookMessage | None, known: str, until: float) -> Looked:
@@ -119,13 +129,13 @@ def _read(context: AppContext, account_id: str, job_id: str) -> Looked:
 def _message(context: AppContext, job: Job) -> WebhookMessage | None:
     if job.webhook_url is None or not terminal(job):
         return None
-    found, _ = context.services.webhooks.messages(job.account_id, job_id=job.id)
+    found, _ = context.services.webhooks.messages(job.account_id, Which(job_id=job.id))
     return next((message for message, _ in found if message.target == JOB_TARGET), None)
 
 
 def _etag(job: Job, message: WebhookMessage | None) -> str:
     """Weak: `eta_seconds` moves with the clock, and nobody need fetch the job again for that."""
-    return _tag(job.version, f"{message.attempts}.{message.status}" if message else None)
+    return _tag(job.version, told_mark(message) if message else None)
 
 
 def _tag(version: int, told: str | None) -> str:
@@ -141,12 +151,11 @@ def _place(context: AppContext, job: Job) -> QueuePlace | None:
     return context.services.jobs.places(job.account_id, [job]).get(job.id)
 
 
-def _shown(job: Job, message: WebhookMessage | None, known: str, place: QueuePlace | None) -> Response:
+def _shown(job: Job, message: WebhookMessage | None, known: str, place: QueuePlace | None, base: str) -> Response:
     headers = {"etag": _etag(job, message), "cache-control": "private, no-cache"}
-    body = job_object(job, now=time.time(), message=message, place=place)
-    if not terminal(job):
-        eta = body["progress"]["eta_seconds"] or SOON
-        headers["retry-after"] = str(min(LATER, max(SOON, eta // 2)))
+    body = job_object(job, now=time.time(), message=message, place=place, base=base)
+    if (retry_after := body["progress"]["retry_after"]) is not None:
+        headers["retry-after"] = str(retry_after)
     if known and _matches(known, headers["etag"]):
         return Response(status_code=304, headers=headers)
     return JSONResponse(body, headers=headers)
@@ -158,7 +167,7 @@ async def cancel(context: Context, caller: Caller, job_id: str) -> dict[str, Any
     await context.query(partial(context.services.jobs.cancel, caller.account_id, job_id))
     job, message = await _look(context, caller.account_id, job_id)
     place = await context.query(partial(_place, context, job))
-    return job_object(job, now=time.time(), message=message, place=place)
+    return job_object(job, now=time.time(), message=message, place=place, base=context.services.settings.public_url)
 
 
 @router.post(
@@ -171,8 +180,9 @@ async def retry(context: Context, caller: Caller, job_id: str) -> Response:
     """For a failed job, or one that ended with gaps: only what failed is done again."""
     job = await context.query(partial(context.services.jobs.retry, caller.account_id, job_id))
     await wake_workers(context, job)
-    headers = {"location": f"{JOBS}/{job.id}", "retry-after": str(SOON)}
-    return JSONResponse(job_object(job, now=time.time()), status_code=202, headers=headers)
+    base = context.services.settings.public_url
+    headers = {"location": f"{base}{JOBS}/{job.id}", "retry-after": str(SOON)}
+    return JSONResponse(job_object(job, now=time.time(), base=base), status_code=202, headers=headers)
 
 
 @router.post(
@@ -184,7 +194,7 @@ async def pay(context: Context, caller: Caller, job_id: str) -> dict[str, Any]:
     """Failed work is free as long as nobody reads it. This pays for the text that `/segments` answers with 402, which can be
     read then; a retry does not charge for it again. Once more: nothing happens."""
     job = await context.query(partial(context.services.jobs.pay, caller.account_id, job_id))
-    return job_object(job, now=time.time())
+    return job_object(job, now=time.time(), base=context.services.settings.public_url)
 
 
 @router.delete("/{job_id}", summary="Delete a job", responses=NO_JOB | answers(s409="It is live; see `force`."))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any
 
@@ -27,7 +28,7 @@ from api.openapi.document import answers, shown_as
 from api.schemas.pagination import page
 from infra.database.tables import JobEvent
 from infra.jobs.create_and_read import JobMark
-from infra.requests.job_object import event_object, terminal
+from infra.requests.job_object import event_object, standing_of, terminal
 from infra.requests.number_bounds import GREATEST, EventId
 from pipeline.errors import NotFound
 from pipeline.transcript import Segment
@@ -35,8 +36,17 @@ from pipeline.transcript import Segment
 router = APIRouter(prefix=JOBS + "/{job_id}", tags=["job results"])
 
 EVENTS_AT_ONCE = 1000
+COME_BACK = b"retry: 2000\n\n"  # milliseconds after which a follower whose connection broke asks again
 NO_JOB = answers(s404="No such job.")
-News = tuple[list[JobEvent], int, bool]  # events, the job's version, whether it has ended
+
+
+@dataclass(frozen=True)
+class News:
+    """What follows the events already known: more of them, the job's version, and where it stands unless it has ended."""
+
+    events: list[JobEvent]
+    version: int
+    standing: dict[str, Any] | None
 
 
 class SegmentQuery(BaseModel):
@@ -161,7 +171,8 @@ async def events(
     last_event_id: Annotated[EventId, Header(description="When following: the last event already known.")] = 0,
 ) -> Any:
     """As JSON; or, with `Accept: text/event-stream` or `stream=true`, replayed and then followed to the job's end, or until it is
-    deleted."""
+    deleted. The stream has `progress` besides, which is no line of the timeline: `status`, `queue`, `progress` and `waiting` of
+    the job, whenever they change."""
     account_id, after, limit = caller.account_id, query.after, query.limit
     if query.stream or EVENT_STREAM in request.headers.get("accept", ""):
         known = last_event_id if after is None else after
@@ -177,21 +188,24 @@ async def _followed(
     context: AppContext, account_id: str, job_id: str, after: int, news: News
 ) -> AsyncGenerator[bytes, None]:
     """Every event once, in order, from `news` on, until the job has ended and its last event is out. Holds no slot."""
-    spoke_at, woken = time.monotonic(), False
+    spoke_at, woken, told = time.monotonic(), False, None
+    yield COME_BACK
     while True:
-        found, version, ended = news
-        for one in found:
+        for one in news.events:
             yield event(event_object(one), name=one.type, number=one.id)
-        if found:
-            after, spoke_at = found[-1].id or after, time.monotonic()
-        if context.shutting_down or (ended and len(found) < EVENTS_AT_ONCE):
+        if (said := _said(news.standing)) != told and news.standing is not None:
+            told = said
+            yield event({"object": "audio.job.progress", "id": job_id, **news.standing}, name="progress")
+        if news.events:
+            after, spoke_at = news.events[-1].id or after, time.monotonic()
+        if context.shutting_down or (news.standing is None and len(news.events) < EVENTS_AT_ONCE):
             return
         if time.monotonic() - spoke_at >= KEEPALIVE_SECONDS:
             spoke_at = time.monotonic()
             yield KEEPALIVE
-        if not found:
+        if not news.events:
             left = max(0.0, spoke_at + KEEPALIVE_SECONDS - time.monotonic())
-            woken = await context.watcher.until(job_id, partial(_has_moved, version), left)
+            woken = await context.watcher.until(job_id, partial(_has_moved, news.version), left)
         look = partial(context.look, partial(_news, context, account_id, job_id, after))
         try:
             news = await (context.watcher.shared((job_id, after), look) if woken else look())
@@ -199,13 +213,29 @@ async def _followed(
             return
 
 
+def _said(standing: dict[str, Any] | None) -> tuple[Any, ...] | None:
+    """By what one sees that there is something new to say; the time that is left alone is nothing new."""
+    if standing is None:
+        return None
+    ahead = (standing["queue"] or {}).get("ahead_audio_seconds")
+    return (
+        standing["status"],
+        standing["progress"]["stage"],
+        standing["progress"]["percent"],
+        ahead,
+        standing["waiting"],
+    )
+
+
 def _has_moved(version: int, mark: JobMark | None) -> bool:
     return mark is None or mark.version != version
 
 
 def _news(context: AppContext, account_id: str, job_id: str, after: int) -> News:
-    """What follows `after`, the job's version, and whether it has ended. The job is read before its events: what ends it is
-    committed together with its last event. Raises NotFound."""
+    """What follows `after`. The job is read before its events: what ends it is committed together with its last event. Raises
+    NotFound."""
     jobs = context.services.jobs
     job = jobs.get(account_id, job_id)
-    return jobs.events(account_id, job_id, after, EVENTS_AT_ONCE), job.version, terminal(job)
+    place = None if terminal(job) else jobs.places(account_id, [job]).get(job_id)
+    standing = None if terminal(job) else standing_of(job, now=time.time(), place=place)
+    return News(jobs.events(account_id, job_id, after, EVENTS_AT_ONCE), job.version, standing)

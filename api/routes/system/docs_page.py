@@ -57,7 +57,7 @@ async def viewer(name: str) -> Response:
 @router.get("/")
 async def elsewhere() -> Response:
     """To the one page there is."""
-    return RedirectResponse("/docs")
+    return RedirectResponse("docs")
 
 
 def page(document: dict[str, Any]) -> bytes:

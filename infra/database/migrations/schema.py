@@ -19,12 +19,17 @@ _LOCK = 0x57E90  # any number, as long as nobody else's advisory lock in this da
 _ONE_AT_A_TIME = threading.Lock()  # Alembic keeps what it works on in a global
 
 
+class NewerSchema(StenopoolError):
+    """A newer version of Stenopool has migrated the database."""
+
+    code = "newer_schema"
+
+
 def upgrade(connection: Connection) -> None:
     """Run what is missing, inside the caller's transaction.
 
     Of several processes that start at once, one migrates and the others wait: on PostgreSQL for the advisory lock, on
-    SQLite for the write lock that BEGIN IMMEDIATE already holds. Raises StenopoolError for a database that a newer version
-    of this code has migrated.
+    SQLite for the write lock that BEGIN IMMEDIATE already holds. Raises NewerSchema.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(text("SET LOCAL lock_timeout = 0"))
@@ -37,7 +42,12 @@ def upgrade(connection: Connection) -> None:
             command.upgrade(settings, "head")
     except CommandError as error:
         found = current(connection)
-        raise StenopoolError(f"The database is at step {found}, which this version does not know.") from error
+        raise NewerSchema(f"The database is at step {found}, which this version does not know.") from error
+
+
+def knows(step: str) -> bool:
+    """Whether this code has such a step: a newer version's it has not."""
+    return any(script.revision == step for script in ScriptDirectory.from_config(config()).walk_revisions())
 
 
 def downgrade(connection: Connection, step: str) -> None:

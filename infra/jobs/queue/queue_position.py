@@ -100,12 +100,13 @@ def _ahead(session: Session, role: str, account_id: str, wanted: set[str]) -> di
         return {}
     normal, archive = _backlogs(session, role, archive=False), _backlogs(session, role, archive=True)
     others_normal = sum(one.waiting_ms for account, one in normal.items() if account != account_id)
+    lanes = {is_archive for _, is_archive in own.values()}
+    latest = {lane: session.scalar(_latest(role, archive=lane)) or 0.0 for lane in lanes}
     found = {}
     for job_id, (own_ms, is_archive) in own.items():
         accounts = dict(archive if is_archive else normal)
-        latest = session.scalar(_latest(role, archive=is_archive)) or 0.0
-        mine = accounts.pop(account_id, Backlog(latest, 0, 1))
-        ahead = ahead_of(mine, own_ms, list(accounts.values()), latest)
+        mine = accounts.pop(account_id, Backlog(latest[is_archive], 0, 1))
+        ahead = ahead_of(mine, own_ms, list(accounts.values()), latest[is_archive])
         found[job_id] = (ARCHIVE, ahead + others_normal) if is_archive else (role, ahead)
     return found
 

@@ -14,7 +14,10 @@ from infra.database.clock import now
 from infra.database.ids import new_token
 from infra.database.tables import Chunk, Job
 from infra.jobs.transitions import Lease, claimable, note, try_number
+from infra.webhooks.outbox import announce_begin
 from pipeline.lifecycle import ChunkStatus, JobStatus, Stage
+
+JUST_NOW = 0.01  # seconds: within one statement the database's clock moves by less
 
 
 @dataclass(frozen=True)
@@ -44,9 +47,11 @@ def _take_job(session: Session, job_id: str, worker: str, lease_seconds: float) 
     job = session.scalars(_TAKE_JOB, _holder(job_id, worker, token, lease_seconds)).one_or_none()
     if job is None:
         return None
+    time = (job.lease_until or 0.0) - lease_seconds
     if job.waits_for is None or job.waiting is None:  # who only asks whether an outage is over has nothing new to tell
-        time = (job.lease_until or 0.0) - lease_seconds
         note(session, job, job.stage, time, attempt=try_number(job), worker=worker)
+    if time - (job.processing_at or 0.0) < JUST_NOW:
+        announce_begin(session, job, time)
     return Claimed(Lease(job_id, None, token, job.attempt), job)
 
 

@@ -53,7 +53,7 @@ def clear(session: Session, job: Job) -> None:
     """The job's lock is ours, and what it kept in storage is gone or going."""
     job.request = _kept(job.request)
     job.input = _without_names(job.input)
-    job.source = job.blobs = None
+    job.source = job.blobs = job.links = job.ignored = None
     media = session.get(Media, job.media_id) if job.media_id else None
     if media is not None and media.state not in OWN:
         media.filename = media.sha256 = None
@@ -94,7 +94,7 @@ def _clear_answers(session: Session, job: Job) -> None:
         col(IdempotencyKey.account_id) == job.account_id, col(IdempotencyKey.object_id) == job.id
     )
     for answer in session.scalars(answers).all():
-        answer.response = _cleared_answer(answer.response)
+        answer.response, answer.parts = _cleared_answer(answer.response), None
 
 
 def _cleared_answer(response: dict[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from pipeline.audio.ffmpeg.feeder import Feeder
 from pipeline.audio.ffmpeg.log_parser import Log
 from pipeline.audio.ffmpeg.sandbox import Level, end, launch
 from pipeline.errors import SandboxFailed
+from pipeline.measurement.process_counters import FFMPEG_RUNS, OK, STOPPED
 
 BLOCK_BYTES = 64 * 1024
 STALL_SECONDS = 60.0
@@ -44,6 +45,7 @@ class Child:
         progress: DecoderProgress | None = None,
         feeder: Feeder | None = None,
     ) -> None:
+        self._counted = False
         self._process = launch(tool, arguments, level=level, cpu_seconds=cpu_seconds, stdin=stdin)
         assert self._process.stdout and self._process.stderr
         self._output, self._errors = self._process.stdout.fileno(), self._process.stderr.fileno()
@@ -110,6 +112,8 @@ class Child:
 
     def close(self) -> None:
         """Kill and reap it, and close our ends of its output. May be called twice."""
+        if self._process.returncode is None:
+            self._count(STOPPED)
         end(self._process)
         for pipe in (self._process.stdout, self._process.stderr):
             if pipe:
@@ -146,4 +150,11 @@ class Child:
             self._process.wait(self._stall_seconds)
         except subprocess.TimeoutExpired as error:
             raise SandboxFailed("ffmpeg did not end.", seconds=self._stall_seconds) from error
+        self._count("failed" if self._process.returncode else OK)
         self.log.close()
+
+    def _count(self, outcome: str) -> None:
+        """Once, however often it is read at its end, or closed."""
+        if not self._counted:
+            FFMPEG_RUNS.add(outcome)
+        self._counted = True

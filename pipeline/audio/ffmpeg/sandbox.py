@@ -22,6 +22,7 @@ import psutil
 
 from pipeline.audio.ffmpeg.binary import Ffmpeg, find_ffmpeg
 from pipeline.errors import SandboxFailed
+from pipeline.measurement.process_counters import FFMPEG_RUNS
 
 Level = Literal["bubblewrap", "limits"]
 
@@ -73,6 +74,7 @@ def launch(
             start_new_session=True,  # one group to kill, and no terminal to write to
         )
     except OSError as error:
+        FFMPEG_RUNS.add("not_started")
         raise SandboxFailed("ffmpeg could not be started.") from error
 
 

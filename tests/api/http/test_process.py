@@ -1,6 +1,7 @@
 """`python -m api` as operators start and stop it."""
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -111,8 +112,34 @@ def test_settings_that_make_no_sense_are_named(tmp_path: Path) -> None:
     run = subprocess.run(
         [sys.executable, "-m", "api"], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=300
     )
-    assert run.returncode == 2
-    assert run.stderr.startswith("STENOPOOL_MAX_UPLOAD_BYTES")
+    assert run.returncode == 3
+    told = json.loads(run.stderr)
+    assert told["message"].startswith("STENOPOOL_MAX_UPLOAD_BYTES")
+    assert told["level"] == "CRITICAL"
+
+
+def test_a_database_that_is_away_is_waited_for(tmp_path: Path) -> None:
+    """It begins once the server is there, and says meanwhile what it waits for."""
+    port, database = free_port(), free_port()
+    environ = {
+        "PATH": os.environ["PATH"],
+        "STENOPOOL_HOME": str(tmp_path),
+        "STENOPOOL_DATABASE_URL": f"postgresql://u:p@127.0.0.1:{database}/d",
+    }
+    log = tmp_path / "log"
+    with log.open("wb") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "api", "--port", str(port)], cwd=ROOT, env=environ, stderr=errors
+        )
+    try:
+        wait_until(lambda: "\n" in log.read_text())
+        told = json.loads(log.read_text().splitlines()[0])
+        assert told["message"].startswith(f"PostgreSQL is not running at 127.0.0.1 port {database}")
+        assert process.poll() is None
+    finally:
+        process.terminate()
+        process.wait(60)
+    assert "Traceback" not in log.read_text()
 
 
 def test_metrics_and_details_have_a_door_of_their_own(door: Door) -> None:

@@ -15,7 +15,7 @@ KEYS = {
     "id", "object", "task", "status", "created_at", "queued_at", "processing_at", "cancelling_at", "completed_at", "failed_at",
     "cancelled_at", "expired_at", "client_reference_id", "metadata", "input", "request", "model", "model_used", "language",
     "progress", "queue", "partial", "incomplete", "gaps", "warnings", "quality", "usage", "sound", "cost", "receipt_url", "error",
-    "webhook", "attempt", "expires_at", "waiting",
+    "webhook", "attempt", "expires_at", "waiting", "timing", "ignored",
 }  # fmt: skip
 
 
@@ -279,6 +279,10 @@ def test_lists_page_and_filter(house: House) -> None:
     assert [one["id"] for one in house.get(f"{JOBS}?limit=2&before={ids[1]}").json()["data"]] == [ids[3], ids[2]]
     assert [one["id"] for one in house.get(f"{JOBS}?order=asc&limit=1").json()["data"]] == ids[:1]
     assert [one["id"] for one in house.get(f"{JOBS}?client_reference_id=r3").json()["data"]] == [ids[3]]
+    named = house.get(f"{JOBS}?client_reference_ids=r4,r0,nobody").json()["data"]
+    assert [one["id"] for one in named] == [ids[4], ids[0]]
+    many = ",".join(f"r{n}" for n in range(101))
+    assert house.get(f"{JOBS}?client_reference_ids={many}").json()["error"]["param"] == "client_reference_ids"
     assert house.get(f"{JOBS}?status=completed").json()["data"] == []
     assert len(house.get(f"{JOBS}?status=queued&task=transcription&model=oracle").json()["data"]) == 5
     several = house.get(f"{JOBS}?ids={ids[4]},{ids[0]},job_x,{ids[0]}&order=asc").json()

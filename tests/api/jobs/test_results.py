@@ -12,6 +12,7 @@ import pytest
 
 from api.http.sse import Stream
 from api.main import create_app
+from cli.event_stream import read_events
 from infra.database.tables import Job
 from pipeline import formats
 from pipeline.errors import InputMissing
@@ -41,7 +42,7 @@ def test_every_format_and_the_caption_options(house: House) -> None:
     for name in ("text", "srt", "vtt"):
         answer = house.get(f"{path}?format={name}")
         assert answer.headers["content-type"] == "text/plain; charset=utf-8"
-        assert job["id"] in answer.headers["content-disposition"]
+        assert f'filename="talk.{name.replace("text", "txt")}"' in answer.headers["content-disposition"]
     verbose = house.get(
         f"{path}?format=verbose_json&timestamp_granularities[]=word&timestamp_granularities%5B%5D=segment"
     ).json()
@@ -61,6 +62,26 @@ def test_every_format_and_the_caption_options(house: House) -> None:
     ):
         answer = house.get(f"{path}?{query}")
         assert answer.status_code == 400, query
+
+
+def test_a_list_brings_the_transcripts_of_short_recordings(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard = house.submit()["id"]
+    house.work()
+    asked = f"{JOBS}?ids={heard},{house.submit()['id']}&order=asc"
+
+    def brought() -> list[Any]:
+        return [job["transcript"] for job in house.get(f"{asked}&include=transcript").json()["data"]]
+
+    whole = house.get(f"{JOBS}/{heard}/transcript?format=full_json").json()
+    assert brought() == [whole["transcript"], None]
+    assert "transcript" not in house.get(asked).json()["data"][0]
+    assert house.get(f"{asked}&include=sound").status_code == 400
+    with monkeypatch.context() as patch:
+        patch.setattr("api.jobs.results.SHORT_MS", 0)
+        assert brought() == [None, None], "a long one is fetched by itself"
+    with house.services.database.write() as session:
+        session.get(Job, heard).purged_at = time.time()
+    assert brought() == [None, None]
 
 
 def test_a_transcript_past_its_time_is_410(house: House) -> None:
@@ -189,14 +210,15 @@ def test_the_timeline_as_json(house: House) -> None:
 
 
 def events_in(lines: Iterator[str]) -> Iterator[tuple[int, str, dict[str, Any]]]:
-    """(id, name, data) of a stream of server-sent events."""
+    """(id, name, data) of the timeline's lines in a stream of server-sent events."""
     held: dict[str, str] = {}
     for line in lines:
         if line:
             name, _, value = line.partition(": ")
             held[name] = value
-        elif "data" in held:
-            yield int(held["id"]), held["event"], json.loads(held["data"])
+        else:
+            if "id" in held:
+                yield int(held["id"]), held["event"], json.loads(held["data"])
             held = {}
 
 
@@ -217,6 +239,27 @@ def test_the_timeline_is_followed_to_the_end(house: House, served: Running) -> N
     again = httpx2.get(url, headers=headers | {"Last-Event-ID": str(seen[0][0])}, timeout=60)
     assert list(events_in(iter(again.text.split("\n")))) == seen[1:]
     assert httpx2.get(url, headers=headers | {"Last-Event-ID": "x"}, timeout=60).status_code == 400
+
+
+def test_the_stream_says_why_one_waits_and_when_to_come_back(house: House, served: Running) -> None:
+    job = house.submit()["id"]
+    url = f"{served.url}{JOBS}/{job}/events?stream=true"
+    told: list[dict[str, Any]] = []
+    with httpx2.stream("GET", url, headers=house.auth(), timeout=60) as answer:
+        lines = answer.iter_lines()
+        assert next(lines) == "retry: 2000"
+        for event in read_events(lines):
+            if event.name == "progress":
+                told.append(json.loads(event.data))
+                if len(told) == 1:
+                    house.work()
+            last = event.name
+    assert last == "completed", "the end tells itself"
+    assert (told[0]["id"], told[0]["status"], told[0]["queue"]["lane"]) == (job, "queued", "cpu")
+    assert "waits for its turn" in told[0]["progress"]["message"]
+    assert 1 <= told[0]["progress"]["retry_after"] <= 10
+    asked = house.get(f"{JOBS}/{job}").json()["progress"]
+    assert (asked["message"], asked["retry_after"]) == ("The transcript is ready.", None)
 
 
 def test_a_follower_who_leaves_is_forgotten(house: House, served: Running) -> None:
@@ -281,7 +324,8 @@ def test_a_callers_own_secret_is_never_shown(house: House) -> None:
     secret = "whsec_" + "QUJD" * 8
     job = house.submit(**{"webhook[url]": "http://127.0.0.1:9/hook", "webhook[secret]": secret})
     assert job["webhook"] == {
-        "url": "http://127.0.0.1:9/hook", "last_status": None, "delivered_at": None, "next_attempt_at": None,
+        "url": "http://127.0.0.1:9/hook", "status": "pending", "delivery_id": None, "attempts": 0, "last_status": None,
+        "error": None, "delivered_at": None, "next_attempt_at": None,
     }  # fmt: skip
     assert secret not in json.dumps(job)
 

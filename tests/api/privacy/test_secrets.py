@@ -41,7 +41,8 @@ def job(house: House, job_id: str) -> Job:
 def test_no_secret_stands_in_plain_text(safe: House, site: Receiver) -> None:
     made = of_url(safe, site.url)
     once = {**safe.auth(), "Idempotency-Key": "endpoint"}
-    first = safe.post("/v1/webhook_endpoints", json=HOOK, headers=once).json()
+    hook = {**HOOK, "headers": {"Authorization": SECRETS["header"]}}
+    first = safe.post("/v1/webhook_endpoints", json=hook, headers=once).json()
     rotate = f"/v1/webhook_endpoints/{first['id']}/rotate_secret"
     second = safe.post(rotate, json={"keep_old_secret_active_for_24_hours": True}).json()
     own = safe.post("/v1/audio/jobs", json={"model": "oracle", "url": f"{site.url}/x", "webhook": {"url": site.url}},
@@ -52,7 +53,7 @@ def test_no_secret_stands_in_plain_text(safe: House, site: Receiver) -> None:
     assert left(safe.services, [*secret.values(), *told]) == []
     assert left(safe.services, [*CONTENT.values(), *LABELS.values()])
     # and whoever has a right to see them sees them
-    again = safe.post("/v1/webhook_endpoints", json=HOOK, headers=once)
+    again = safe.post("/v1/webhook_endpoints", json=hook, headers=once)
     assert again.headers["idempotent-replayed"] == "true" and again.json() == first
     shown = safe.get(f"/v1/webhook_endpoints/{first['id']}").json()
     assert shown["signing_secret_hint"] == f"whsec_…{second['signing_secret'][-4:]}"

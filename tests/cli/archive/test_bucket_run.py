@@ -71,6 +71,7 @@ def bulk(run: Run, server: Server, *words: str) -> Ran:
 
 def test_the_server_is_told_what_and_watched_to_its_end(run: Run, server: Server) -> None:
     given = ("--format", "srt,vtt", "--include", "*.wav", "--max-cost", "2.5", "--language", "en", "--layout", "flat")
+    given += ("--complete-by", "2100-01-01T00:00+00:00")
     said = bulk(run, server, *PLACES, *given)
     assert (said.code, "2 of 2 files" in said.err) == (exits.OK, True)
     assert server.asked == [
@@ -80,6 +81,7 @@ def test_the_server_is_told_what_and_watched_to_its_end(run: Run, server: Server
             "input": {"mode": "prefix", "uri": "s3://calls/2026/", "include": ["*.wav"], "exclude": []},
             "output": {"uri": "s3://texts/2026/", "layout": "flat", "formats": ["srt", "vtt"]},
             "max_cost": 2.5,
+            "complete_by": 4_102_444_800,
             "dry_run": False,
             "force": False,
             "retry_failed": False,
@@ -116,6 +118,9 @@ def test_a_dry_run_prints_the_estimate(run: Run, server: Server) -> None:
     [
         (*PLACES, "--suffix", ".en"),
         (*PLACES, "--local"),
+        (*PLACES, "--order", "size"),
+        (*PLACES, "--concurrency", "4"),
+        (*PLACES, "--max-files", "0"),
         ("folder", "--output", "s3://texts/"),
         ("s3://a/", "s3://b/", "--output", "s3://texts/"),
     ],

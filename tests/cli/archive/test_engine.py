@@ -22,8 +22,8 @@ from cli.archive.throttle import Throttle
 from cli.exits import ApiAway, ApiRefused
 from cli.listing.buckets import Buckets
 from cli.listing.found import Found
-from cli.listing.selection import Selection
 from cli.listing.sources import Sources
+from infra.buckets.selection import Selection
 from pipeline.errors import InvalidRequest, StenopoolError
 from pipeline.transcript import Segment, Transcript
 from tests.support.recordings import short

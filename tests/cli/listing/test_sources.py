@@ -1,17 +1,21 @@
 """What the words of the command stand for, and what is told of what cannot be had."""
 
+import itertools
 import json
 import os
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cli.listing.buckets import Buckets
-from cli.listing.found import Found, Trouble
-from cli.listing.selection import Selection
-from cli.listing.sources import Sources
-from pipeline.errors import InvalidRequest
+from cli.listing.found import Found, SourceMissing, Trouble
+from cli.listing.sources import Sources, opened
+from infra.buckets.selection import Selection
+from infra.storage import BucketObject
+from pipeline.errors import InputMissing, InvalidRequest
 
 Listed = Callable[..., tuple[list[str], list[tuple[str, str]]]]
 ODD = ["a b.mp3", "🎧/ünï.wav", "x" * 200 + ".mp3", "-dash.wav", "new\nline.wav", "quote'\".mp3", "100%.ogg"]
@@ -65,6 +69,79 @@ def test_a_folder_that_is_called_like_a_glob_is_that_folder(listed: Listed, tmp_
 def test_a_source_that_is_not_there_is_refused(listed: Listed, tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match="no such file or folder"):
         listed(tmp_path / "nothing")
+
+
+def test_a_zip_archive_is_a_folder_in_one_file(listed: Listed, folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "calls.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in (*ODD, "notes.txt", ".hidden/a.mp3", "a.mp3.part"):
+            archive.write(folder / "a b.mp3", name)
+    assert listed(path) == (ODD, [])
+    assert listed(path, include=("/🎧/*",)) == (["🎧/ünï.wav"], [])
+    assert listed(tmp_path / "*.zip") == ([f"calls.zip/{name}" for name in ODD], []), "one of several"
+    (found,) = Sources((str(path),), Selection(["*ünï*"])).listed(Buckets())
+    assert isinstance(found, Found)
+    with opened(found.place, Buckets()) as copy:
+        assert copy.read_bytes() == b"sound"
+    assert not copy.exists()
+
+
+def test_what_cannot_be_read_of_a_zip_archive_is_told(listed: Listed, tmp_path: Path) -> None:
+    path = tmp_path / "calls.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.wav", b"sound")
+        archive.writestr("b.wav", b"sound")
+    held = bytearray(path.read_bytes())
+    held[held.index(b"PK\x01\x02") + 8] |= 1  # the first of the directory's entries is encrypted
+    held[held.rindex(b"sound")] ^= 1
+    path.write_bytes(held)
+    assert listed(path) == (["b.wav"], [("a.wav", "encrypted")])
+    found = next(one for one in Sources((str(path),), Selection()).listed(Buckets()) if isinstance(one, Found))
+    with pytest.raises(InvalidRequest, match="CRC"), opened(found.place, Buckets()):
+        pass
+
+
+class Endless:
+    """A bucket that has no last key."""
+
+    def head(self, _: str) -> None:
+        """No object is called like the prefix."""
+
+    def objects(self, folder: str) -> Iterator[BucketObject]:
+        for number in itertools.count():
+            yield BucketObject(f"{folder}{number}.wav", 1, "tag", 1.0)
+
+
+def test_keys_come_one_after_the_other_however_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket: Any = Endless()
+    monkeypatch.setattr("cli.listing.buckets.open_bucket", lambda _: bucket)
+    found = Sources(("s3://calls/2026",), Selection()).listed(Buckets())
+    assert [one.name for one in itertools.islice(found, 3)] == ["0.wav", "1.wav", "2.wav"]
+
+
+def test_an_object_that_vanishes_before_it_is_read_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Emptied(Endless):
+        def blocks(self, _: str) -> Iterator[bytes]:
+            raise InputMissing
+
+    bucket: Any = Emptied()
+    monkeypatch.setattr("cli.listing.buckets.open_bucket", lambda _: bucket)
+    with pytest.raises(SourceMissing), opened("s3://calls/2026/0.wav", Buckets()):
+        pass
+
+
+def test_a_folder_that_cannot_be_read_is_told(listed: Listed, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.scandir
+
+    def refused(path: Path) -> Any:
+        if Path(path).name == "🎧":
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    names, troubles = listed(folder)
+    assert troubles == [("🎧", "folder_unreadable")]
+    assert len(names) == len(ODD) - 1
 
 
 def test_a_loop_of_links_ends_and_is_told(listed: Listed, folder: Path) -> None:

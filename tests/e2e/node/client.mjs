@@ -1,6 +1,7 @@
 // Does what a user of the SDK does, one case per name, and prints what came of each as one JSON object.
 //
 //   STENOPOOL_URL, STENOPOOL_KEY   where to ask, and as whom
+//   STENOPOOL_LINES                of the batch, 6
 //   node client.mjs talk.wav
 
 import { File } from "node:buffer";
@@ -102,7 +103,7 @@ async function archive() {
   const { file } = await patient.uploads.complete(upload.id, { part_ids: parts });
   const where = (n) => (n % 2 ? { file_id: file.id } : { upload_id: upload.id });
   const line = (n) => ({ custom_id: `r-${n}`, method: "POST", url: "/v1/audio/transcriptions", body: { model, ...where(n) } });
-  const lines = Array.from({ length: 6 }, (_, n) => JSON.stringify(line(n))).join("\n");
+  const lines = Array.from({ length: Number(process.env.STENOPOOL_LINES ?? 6) }, (_, n) => JSON.stringify(line(n))).join("\n");
   const input = await client.files.create({ file: new File([lines], "in.jsonl"), purpose: "batch" });
   let batch = await client.batches.create({ input_file_id: input.id, endpoint: "/v1/audio/transcriptions", completion_window: "24h" });
   while (!["completed", "failed", "expired", "cancelled"].includes(batch.status)) {

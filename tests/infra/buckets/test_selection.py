@@ -13,9 +13,11 @@ from pipeline.errors import InvalidRequest
 @pytest.mark.parametrize(
     ("pattern", "taken", "left"),
     [
-        ("*.mp3", ["a.mp3", "x/a.mp3", "x/y/.mp3"], ["a.mp3.part", "a.wav", "a.mp3/b"]),
+        ("*.mp3", ["a.mp3", "x/a.mp3"], ["a.mp3.part", "a.wav", "a.mp3/b", "x/y/.mp3", "x/._a.mp3", ".x/a.mp3"]),
         ("/*.mp3", ["a.mp3"], ["x/a.mp3"]),
         ("x/**", ["x/a", "x/y/z", "b/x/c"], ["xx/a", "x"]),
+        ("talks/", ["talks/a.wav", "more/talks/x/a.wav"], ["talk.wav"]),
+        ("/a**z.wav", ["abz.wav", "a/b/z.wav"], ["b/az.wav"]),
         ("/x/*/z.wav", ["x/y/z.wav"], ["x/z.wav", "x/y/y/z.wav", "b/x/y/z.wav"]),
         ("/x/**z.wav", ["x/z.wav", "x/y/z.wav"], ["x/y/zz.mp3"]),
         ("talk?.wav", ["talk1.wav", "x/talk2.wav"], ["talk.wav", "talk12.wav", "talk/.wav"]),
@@ -23,6 +25,10 @@ from pipeline.errors import InvalidRequest
         ("[!a-c].wav", ["d.wav"], ["a.wav", "/.wav"]),
         ("*.{mp3,wav}", ["a.mp3", "x/a.wav"], ["a.ogg"]),
         (r"a\*.wav", ["a*.wav"], ["ab.wav"]),
+        (".*.mp3", [".a.mp3", "x/.a.mp3"], ["a.mp3", ".x/.a.mp3"]),
+        (".odd/*.bin", [".odd/a.bin", "x/.odd/a.bin"], ["odd/a.bin", ".odd/.a.bin"]),
+        ("*.*", ["a.b"], [".a", "x/.a.b"]),
+        ("*.part", ["a.part"], ["a.mp3"]),
         ("a[", ["a["], ["a"]),
     ],
 )
@@ -34,12 +40,27 @@ def test_patterns(pattern: str, taken: list[str], left: list[str]) -> None:
 
 def test_recordings_alone_where_nothing_is_said() -> None:
     usual = Selection()
-    assert [path for path in ("a.MP3", "x/b.wav", "日本/c.m4a") if not usual.takes(path)] == []
-    refused = ("a.txt", "b.mp3.part", ".hidden.mp3", "x/.cache/c.mp3", "d.wav~", "e", "f.srt", "g.tmp")
+    taken = ("a.MP3", "x/b.wav", "日本/c.m4a", "ü/ßé 🎧.m4a", "x.tar.opus", "a[1].webm")
+    assert [path for path in taken if not usual.takes(path)] == []
+    refused = ("a.txt", "b.mp3.part", ".hidden.mp3", "x/.cache/c.mp3", "d.wav~", "e", "f.srt", "g.tmp", "mp3", "x/.wav")
     assert [path for path in refused if usual.takes(path)] == []
     assert Selection(exclude=["x/**"]).takes("a.mp3") and not Selection(exclude=["x/**"]).takes("x/a.mp3")
     assert not Selection(["*.mp3"], ["private/**"]).takes("private/a.mp3")
-    assert Selection(["*.bin"]).takes(".odd/a.bin"), "who names it means it"
+
+
+def test_a_star_brings_in_nothing_hidden_or_temporary() -> None:
+    selection = Selection(["*"])
+    assert selection.takes("a.bin")
+    assert not selection.takes(".a.mp3")
+    assert not selection.takes("a.mp3.part")
+
+
+def test_exclude_counts_more_than_include_and_reaches_hidden_names() -> None:
+    selection = Selection(["*.mp3", ".*"], ["secret/", "b*"])
+    assert selection.takes("a.mp3") and selection.takes(".c.mp3")
+    assert not selection.takes("secret/a.mp3")
+    assert not selection.takes("b.mp3")
+    assert selection.leaves_out("secret/.a.mp3") and selection.leaves_out(".x/b.mp3")
 
 
 def test_names() -> None:
@@ -47,10 +68,10 @@ def test_names() -> None:
     assert [stem_of(path) for path in ("x.y/b.c.wav", "x/a", "x/.wav")] == ["x.y/b.c", "x/a", "x/.wav"]
 
 
-@pytest.mark.parametrize("pattern", ["", "x" * 300, "{a,b}" * 7, "[z-a].mp3"])
+@pytest.mark.parametrize("pattern", ["", "/", "x" * 300, "{a,b}" * 7, "[z-a].mp3"])
 def test_what_is_no_pattern_is_refused(pattern: str) -> None:
-    with pytest.raises(InvalidRequest) as refused:
-        Selection([pattern])
+    with pytest.raises(InvalidRequest, match="is no pattern") as refused:
+        Selection([pattern], within="input.")
     assert refused.value.param == "input.include"
 
 

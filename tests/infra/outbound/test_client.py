@@ -10,12 +10,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from infra.outbound.client import ANSWER_BYTES, Answer, Outbound
+from infra.outbound.client import Answer, Outbound
+from infra.outbound.failures import ANSWER_BYTES, SENTENCES
 from infra.outbound.ssrf_guard import Address
 from infra.outbound.url_policy import UrlPolicy, own_addresses
 from pipeline.errors import DownloadFailed, MediaTooLarge, OutboundRefused, StorageFull
 from tests.support.certificates import certificate
-from tests.support.tcp_server import forever, http, reset, say, scripted, silence
+from tests.support.tcp_server import forever, http, plain_text, reset, say, scripted, silence
 from tests.support.waiting import wait_until
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
@@ -82,7 +83,7 @@ def test_only_2xx_is_success_and_nothing_is_followed(open_outbound: Outbound, st
         (say(), None, "protocol"),
         (say(b"SSH-2.0-OpenSSH_9.2\r\n"), None, "protocol"),
         (say(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nshort"), 200, "protocol"),
-        (say(b"HTTP/1.1 200 OK\r\nX: " + b"a" * 200_000), None, "protocol"),
+        (say(b"HTTP/1.1 200 OK\r\nX: " + b"a" * 200_000), None, "answer_too_large"),
     ],
     ids=[
         "silent",
@@ -101,6 +102,7 @@ def test_every_attempt_ends_and_says_how(open_outbound: Outbound, reply, status,
     with scripted(reply) as server:
         answer = open_outbound.post(server.url, b"{}", {}, deadline_s=SOON if failure == "timeout" else LATE)
     assert (answer.status, answer.failure, answer.ok) == (status, failure, False)
+    assert failure in SENTENCES
 
 
 def test_a_body_that_nobody_takes(open_outbound: Outbound) -> None:
@@ -276,13 +278,28 @@ def test_tls_is_checked_against_the_name(tmp_path: Path) -> None:
         assert trusting.post(f"https://hooks.example:{server.port}/", b"", {}).ok
         assert trusting.post(f"https://hooks.example.:{server.port}/", b"", {}).ok
         assert trusting.post(f"https://127.0.0.1:{server.port}/", b"", {}).ok
-        assert trusting.post(f"https://other.example:{server.port}/", b"", {}).failure == "tls"
-        assert Outbound(LOOPBACK).post(f"https://127.0.0.1:{server.port}/", b"", {}).failure == "tls"
+        assert trusting.post(f"https://other.example:{server.port}/", b"", {}).failure == "tls_wrong_host"
+        assert Outbound(LOOPBACK).post(f"https://127.0.0.1:{server.port}/", b"", {}).failure == "tls_self_signed"
     assert seen[:2] == ["hooks.example", "hooks.example"]
     assert {request.headers["host"] for request in server.requests} == {
         f"hooks.example:{server.port}",
         f"127.0.0.1:{server.port}",
     }
+
+
+@pytest.mark.parametrize(
+    ("days", "failure"), [((-9, -2), "tls_expired"), ((2, 9), "tls_not_yet_valid")], ids=["expired", "early"]
+)
+def test_a_certificate_out_of_its_time_is_told(tmp_path: Path, days: tuple[int, int], failure: str) -> None:
+    server_side, client_side = certificate(tmp_path, "hooks.example", days=days)
+    with scripted(http(), tls=server_side) as server:
+        answer = Outbound(LOOPBACK, tls=client_side).post(f"https://127.0.0.1:{server.port}/", b"", {})
+    assert (answer.failure, answer.failure in SENTENCES) == (failure, True)
+
+
+def test_a_server_that_speaks_no_tls(open_outbound: Outbound) -> None:
+    with scripted(plain_text, greets=False) as server:
+        assert open_outbound.post(f"https://127.0.0.1:{server.port}/", b"", {}).failure == "tls"
 
 
 def test_a_handshake_that_hangs(open_outbound: Outbound) -> None:

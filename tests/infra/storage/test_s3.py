@@ -89,6 +89,14 @@ def test_every_call_of_the_protocol_is_typed(moto_s3: S3Server, monkeypatch: pyt
     store.close()
 
 
+def test_a_bucket_that_nobody_has_made_yet_holds_nothing(moto_s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    moto_s3.use(monkeypatch)
+    store = S3Storage("nobody-has-made-it")
+    assert list(store.list("t")) == []
+    assert store.abort_stale_uploads(0) == 0
+    store.close()
+
+
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     def use(server: Scripted) -> S3Storage:

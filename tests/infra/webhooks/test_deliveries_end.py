@@ -20,6 +20,7 @@ from infra.outbound.client import Answer
 from infra.webhooks.next_delivery import AT_ONE_RECEIVER
 from infra.webhooks.retry_schedule import ATTEMPTS, SCHEDULE, verdict
 from infra.webhooks.store import Delivery, Outcome, WebhookStore
+from tests.support.webhook_events import event_for
 
 HOUR = 3600.0
 WHOLE = sum(SCHEDULE) * 0.9  # the shortest that jitter makes of it
@@ -64,7 +65,7 @@ class World:
         endpoint = self.hooks.create_endpoint(account, name="any", url="https://example.com", event_types=[]).id
         self.behaviour[endpoint] = behaviour
         for _ in range(messages):
-            self.hooks.send_test(account, endpoint)
+            event_for(self.hooks, endpoint)
 
     def ring(self) -> None:
         for message_id in [*self.hooks.due(), *self.hooks.lost(60)]:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0033"
-down_revision: str | None = "0030"
+down_revision: str | None = "0031"
 branch_labels: str | None = None
 depends_on: str | None = None
 

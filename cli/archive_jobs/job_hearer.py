@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from decimal import Decimal
 from fractions import Fraction
 from http import HTTPStatus
@@ -13,29 +11,26 @@ from typing import Any
 
 from cli.archive.hearer import Answer, JobFailed, NotKnown, Price, Recording, SourceChanged, Waits
 from cli.archive.plan import Hearing
-from cli.archive.throttle import Stopped
-from cli.client import MOST_IDS, Client
+from cli.archive_jobs.job_lookup import JobLookup
+from cli.archive_jobs.job_watch import JobWatch
+from cli.client import Client
 from cli.exits import ApiRefused
-from pipeline.errors import StenopoolError
 from pipeline.lifecycle import TERMINAL, JobStatus
 from pipeline.options import DIARIZED
 from pipeline.transcript import Transcript, transcript_from_json
 
-SOONEST, LATEST = 0.4, 5.0  # seconds between two questions for all jobs that run
 HOUR_MS = 3_600_000
 WHOLE = "full_json"  # the one format from which all others can be written
 LONGEST_METADATA = 512  # characters
-LONGEST_CLOSE = 1.0  # second; a question may be on its way for longer
 GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
-Awaited = tuple["Future[dict[str, Any]]", Waits]
 
 
 class JobHearer:
-    """One account's jobs."""
+    """One account's jobs. `complete_by`: when all of them should have ended, in epoch seconds."""
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self._watch = JobWatch(client)
+    def __init__(self, client: Client, *, complete_by: int | None = None) -> None:
+        self._client, self._complete_by = client, complete_by
+        self._watch, self._lookup = JobWatch(client), JobLookup(client)
 
     def hear(self, recording: Recording, is_job: Callable[[str], None], waits: Waits) -> Answer:
         job = self._ended(self._begun(recording), recording, is_job, waits)
@@ -101,7 +96,7 @@ class JobHearer:
             except ApiRefused as error:
                 if error.details["status"] not in GONE:
                     raise
-        return next(self._client.jobs(client_reference_id=recording.key, limit=1), None)
+        return self._lookup.job_of(recording.key)
 
     def _tried_again(self, recording: Recording, job: dict[str, Any]) -> dict[str, Any]:
         """Only what failed is done again where the server still can; else all of it."""
@@ -120,6 +115,7 @@ class JobHearer:
             "language": hearing.language,
             "response_format": DIARIZED if hearing.diarized else None,
             "priority": "low",
+            "complete_by": self._complete_by,
             "max_cost": None if most is None else str(Decimal(most) / 1_000_000),
             "client_reference_id": recording.key,
             "metadata": json.dumps({"source": recording.name[:LONGEST_METADATA], **recording.metadata}),
@@ -134,111 +130,9 @@ class JobHearer:
                 raise
 
     def _transcript(self, job: dict[str, Any]) -> Transcript:
-        whole = json.loads(self._client.transcript(job["id"], WHOLE))
-        return transcript_from_json(json.dumps(whole["transcript"]).encode())
-
-
-class JobWatch:
-    """Asks for all jobs that somebody waits for at once: soon again while some end, less often while none does."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self._awaited: dict[str, Awaited] = {}
-        self._changed = threading.Condition()
-        self._closed = False
-        self._thread = threading.Thread(target=self._look_on, name="job watch", daemon=True)
-        self._thread.start()
-
-    def end_of(self, job: dict[str, Any], waits: Waits) -> dict[str, Any]:
-        """The job once it has ended; `waits` is told meanwhile why nobody works on it.
-
-        Raises Stopped, ApiRefused for a job that was deleted, ApiAway.
-        """
-        if job["status"] in TERMINAL:
-            return job
-        with self._changed:
-            if self._closed:
-                raise Stopped
-            waiting, _ = self._awaited.setdefault(job["id"], (Future(), waits))
-            self._changed.notify_all()
-        return waiting.result()
-
-    def close(self) -> None:
-        """Whoever waits gets Stopped."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-        if threading.current_thread() is not self._thread:
-            self._thread.join(LONGEST_CLOSE)
-        self._fail(Stopped())
-
-    def _look_on(self) -> None:
-        pause = SOONEST
-        while True:
-            with self._changed:
-                while not self._awaited and not self._closed:
-                    self._changed.wait()
-                if self._closed:
-                    return
-                ids = list(self._awaited)
-            ended = self._look(ids)
-            pause = SOONEST if ended else min(LATEST, pause * 1.3)
-            if self._sleep(pause, len(ids)):
-                pause = SOONEST
-
-    def _sleep(self, seconds: float, known: int) -> bool:
-        """Whether somebody new waits."""
-        with self._changed:
-            return self._changed.wait_for(lambda: self._closed or len(self._awaited) > known, seconds)
-
-    def _look(self, ids: list[str]) -> int:
-        """How many have ended."""
-        ended = 0
-        for start in range(0, len(ids), MOST_IDS):
-            some = ids[start : start + MOST_IDS]
-            try:
-                found = {job["id"]: job for job in self._client.jobs_of(some)}
-            except StenopoolError as error:
-                for job_id in some:
-                    self._settle(job_id, error)
-                continue
-            for job_id in some:
-                ended += self._told(job_id, found.get(job_id))
-        return ended
-
-    def _told(self, job_id: str, job: dict[str, Any] | None) -> bool:
-        if job is None:
-            self._settle(job_id, ApiRefused("The job was deleted.", status=404, code="not_found"))
-            return True
-        if job["status"] in TERMINAL:
-            self._settle(job_id, job)
-            return True
-        if told := job.get("waiting"):
-            self._tell(job_id, str(told["code"]), str(told["message"]))
-        return False
-
-    def _tell(self, job_id: str, code: str, message: str) -> None:
-        with self._changed:
-            _, waits = self._awaited.get(job_id, (None, _nobody))
-        waits(code, message)
-
-    def _settle(self, job_id: str, outcome: dict[str, Any] | StenopoolError) -> None:
-        with self._changed:
-            waiting, _ = self._awaited.pop(job_id, (Future(), _nobody))
-        if isinstance(outcome, StenopoolError):
-            waiting.set_exception(outcome)
-        else:
-            waiting.set_result(outcome)
-
-    def _fail(self, error: Exception) -> None:
-        with self._changed:
-            waiting, self._awaited = list(self._awaited.values()), {}
-        for one, _ in waiting:
-            one.set_exception(error)
-
-
-def _nobody(_code: str, _message: str) -> None:
-    """Nobody waits for it any more."""
+        """A short one has come with the job."""
+        told = job.get("transcript") or json.loads(self._client.transcript(job["id"], WHOLE))["transcript"]
+        return transcript_from_json(json.dumps(told).encode())
 
 
 def micro(job: dict[str, Any]) -> int:

@@ -1,20 +1,25 @@
 """Hearing by jobs: what is found again, what is sent once more, and one question for all that run."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cli.archive.hearer import JobFailed, Recording
-from cli.archive.job_hearer import JobHearer
 from cli.archive.plan import Hearing
 from cli.archive.throttle import Stopped
+from cli.archive_jobs import job_watch
+from cli.archive_jobs.job_hearer import JobHearer
 from cli.exits import ApiRefused
 from pipeline.errors import InvalidRequest
 from pipeline.formats import load
 from pipeline.formats.base import RenderOptions
-from pipeline.transcript import Segment, Transcript
+from pipeline.transcript import Segment, Transcript, transcript_as_dict
+from tests.support.waiting import wait_until
 
 HEARD = Transcript((Segment("hello", 0, 900),), 1000, model_used="oracle")
 
@@ -50,8 +55,10 @@ class Server:
             raise ApiRefused("No such job.", status=404, code="not_found")
         return dict(self.held[job_id])
 
-    def jobs(self, *, client_reference_id: str, limit: int) -> Iterator[dict[str, Any]]:
-        return iter([job for job in self.held.values() if job["client_reference_id"] == client_reference_id][:limit])
+    def jobs_called(self, references: list[str]) -> dict[str, dict[str, Any]]:
+        return {
+            job["client_reference_id"]: job for job in self.held.values() if job["client_reference_id"] in references
+        }
 
     def jobs_of(self, ids: list[str]) -> list[dict[str, Any]]:
         self.asked.append(list(ids))
@@ -98,6 +105,22 @@ def test_a_recording_is_sent_with_its_key_and_heard_whole(server: Server, hearer
     assert server.submitted[0]["client_reference_id"] == "key"
     assert (server.submitted[0]["priority"], server.submitted[0]["max_cost"]) == ("low", "0.0015")
     assert (answer.transcript, answer.duration_ms, answer.cost_micro) == (HEARD, 1000, 250_000)
+
+
+def test_a_job_knows_when_all_should_be_done(server: Server, tmp_path: Path) -> None:
+    client: Any = server
+    with closing(JobHearer(client, complete_by=4_000_000_000)) as made:
+        heard(made, recording(tmp_path))
+    assert server.submitted[0]["complete_by"] == 4_000_000_000
+
+
+def test_a_transcript_that_came_with_the_job_is_not_fetched(
+    server: Server, hearer: JobHearer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(Server, "transcript")
+    server.ends = lambda job: job.update(status="completed", transcript=transcript_as_dict(HEARD))
+    _, answer = heard(hearer, recording(tmp_path))
+    assert answer.transcript == HEARD
 
 
 @pytest.mark.parametrize("known", [None, "job_1", "job_deleted"])
@@ -154,6 +177,23 @@ def test_a_refusal_is_handed_on(
     monkeypatch.setattr(server, "submit", refuse)
     with pytest.raises(InvalidRequest):
         heard(hearer, recording(tmp_path))
+
+
+def test_however_many_begin_to_wait_nobody_is_asked_again_at_once(
+    server: Server, hearer: JobHearer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_watch, "SOONEST", 1e6)
+    monkeypatch.setattr(job_watch, "LATEST", 1e6)
+    server.ends = lambda _: None
+    asked = [replace(recording(tmp_path), key=str(number)) for number in range(8)]
+    with ThreadPoolExecutor(len(asked)) as threads:
+        waiting = [threads.submit(heard, hearer, asked[0])]
+        wait_until(lambda: bool(server.asked))
+        waiting += [threads.submit(heard, hearer, one) for one in asked[1:]]
+        wait_until(lambda: len(hearer._watch._awaited) == len(asked))
+        hearer.close()
+    assert all(isinstance(one.exception(), Stopped) for one in waiting)
+    assert len(server.asked) == 1
 
 
 def test_whoever_waits_when_it_closes_is_stopped(server: Server, hearer: JobHearer, tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""How an archive is heard by the jobs of a server: each recording one job, and few questions for many of them."""

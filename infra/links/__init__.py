@@ -1,0 +1,1 @@
+"""Links to a job's result that need no key."""

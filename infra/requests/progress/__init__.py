@@ -1,0 +1,1 @@
+"""How far a job is: in figures, and in words for people."""
