@@ -34,6 +34,9 @@ def upgrade(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SET LOCAL lock_timeout = 0"))
         connection.execute(text("SET LOCAL statement_timeout = 0"))
+        connection.execute(
+            text("SET LOCAL idle_in_transaction_session_timeout = 0")
+        )  # a busy machine thinks long between steps
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
     settings = config()
     settings.attributes["connection"] = connection
