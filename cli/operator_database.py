@@ -22,7 +22,7 @@ from infra.money.statements import Statements
 from infra.money.usage import Usage
 from infra.operator_queries import OperatorQueries
 from infra.privacy.account_erasure import AccountEraser
-from infra.webhooks.all_endpoints import AllEndpoints
+from infra.webhooks.health.all_endpoints import AllEndpoints
 from pipeline.errors import InvalidRequest
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON value on stdout, for scripts.")]

@@ -50,8 +50,8 @@ from infra.revisions.store import Revisions
 from infra.settings import Settings
 from infra.storage import ObjectStore, open_storage
 from infra.storage.answer_spool import AnswerSpool
-from infra.webhooks.all_endpoints import AllEndpoints
 from infra.webhooks.balance_low import BalanceAlerts
+from infra.webhooks.health.all_endpoints import AllEndpoints
 from infra.webhooks.store import WebhookStore
 from infra.worker_heartbeats import WorkerStore
 from pipeline.catalog.catalog import Catalog

@@ -25,7 +25,7 @@ from infra.database.one_at_a_time import DELIVERIES, one_at_a_time
 from infra.database.session import Database
 from infra.database.tables import Batch, Job, WebhookAttempt, WebhookEndpoint, WebhookMessage
 from infra.outbound.failures import sentence
-from infra.webhooks.failing import note_attempt
+from infra.webhooks.health.failing import note_attempt
 from infra.webhooks.next_delivery import claimable, next_to_claim, next_to_ring, rung
 from infra.webhooks.outbox import BATCH_TARGET, LISTENING
 from infra.webhooks.permission import may_be_told

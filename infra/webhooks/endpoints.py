@@ -17,7 +17,7 @@ from infra.database.tables import WebhookEndpoint, WebhookMessage
 from infra.encryption.secret_box import PLAIN, SecretBox
 from infra.idempotency import Idempotency, create_once, forget_made
 from infra.keys.account_limits import endpoints_of, want_room
-from infra.webhooks.failing import drop_waiting, forgive
+from infra.webhooks.health.failing import drop_waiting, forgive
 from infra.webhooks.outbox import LISTENING, TEST_EVENT, endpoint_message
 from infra.webhooks.receivers import answered, ask_again, same_origin
 from infra.webhooks.signing_secrets import new_secret

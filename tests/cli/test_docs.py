@@ -43,7 +43,7 @@ def variables(content: str) -> set[str]:
 
 
 def long_options(words: str) -> set[str]:
-    return set(re.findall(r"(?<![\w-])--[a-z-]+", words))
+    return set(re.findall(r"(?<![\w-])--[a-z0-9-]+", words))
 
 
 def text(name: str) -> str:

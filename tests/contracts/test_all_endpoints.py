@@ -4,8 +4,8 @@ import pytest
 
 from infra.database.session import Database
 from infra.keys.accounts import Accounts
-from infra.webhooks.all_endpoints import AllEndpoints, EndpointHealth
 from infra.webhooks.delivery_queue import Outcome
+from infra.webhooks.health.all_endpoints import AllEndpoints, EndpointHealth
 from infra.webhooks.retry_schedule import Verdict
 from infra.webhooks.store import WebhookStore
 from pipeline.errors import InvalidRequest

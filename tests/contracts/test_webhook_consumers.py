@@ -12,7 +12,7 @@ from infra.encryption.resealing import Resealing
 from infra.encryption.secret_box import SecretBox, new_key
 from infra.keys.accounts import Accounts
 from infra.outbound.failures import sentence
-from infra.webhooks.failing import DISABLED_AFTER, TOLD_AFTER
+from infra.webhooks.health.failing import DISABLED_AFTER, TOLD_AFTER
 from infra.webhooks.outbox import DISABLED_EVENT, FAILING_EVENT, PROCESSING_EVENT, WAITING_EVENT
 from infra.webhooks.retry_schedule import Verdict
 from infra.webhooks.store import Outcome, WebhookStore, Which
