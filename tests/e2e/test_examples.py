@@ -69,7 +69,7 @@ def test_as_printed(
 
 def test_each_way_is_there() -> None:
     assert [language for language, _ in EXAMPLES] == ["sh", "python", "python", "js", "js"]
-    assert len(EXAMPLES) == DOCUMENT.count("<!-- executed")
+    assert len(EXAMPLES) == DOCUMENT.count("<!-- executed by tests/e2e/test_examples.py")
 
 
 @pytest.mark.parametrize("language", ["python", "node", "curl"])

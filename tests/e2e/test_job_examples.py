@@ -25,7 +25,9 @@ BLOCKS = re.findall(r"([^\n]*)\n```(sh|python|js)\n(.*?)```", DOCUMENT, re.DOTAL
 OTHERS = "".join((ROOT / "docs" / name).read_text("utf-8") for name in ("bulk.md", "openai-clients.md"))
 MARKED = re.findall(rf"{HERE}\n```(sh)\n(.*?)```", OTHERS, re.DOTALL)
 EXAMPLES = [*((language, code) for mark, language, code in BLOCKS if mark == HERE), *MARKED]
+WITHOUT_COMMAND = ("-X PATCH", "/webhook_endpoints", "/deliveries/")
 SOUND, SAID = recording(3.0, seed=4)
+HOOK = "https://example.org/hooks"
 
 
 @dataclass(frozen=True)
@@ -48,17 +50,21 @@ def desk(installation: Installation, tmp_path_factory: pytest.TempPathFactory) -
 
 
 def known_ids(installation: Installation) -> dict[str, str]:
-    """A job that has ended, and a recording that is kept."""
+    """A job that has ended, what was sent of it, a recording that is kept, an endpoint."""
     key = {"Authorization": f"Bearer {installation.key}"}
     with httpx2.Client(base_url=installation.url, headers=key, timeout=120) as client:
-        made = client.post("/v1/audio/jobs", data={"model": "whisper-1"}, files={"file": ("interview.m4a", SOUND)})
+        asked = {"model": "whisper-1", "webhook[url]": HOOK}
+        made = client.post("/v1/audio/jobs", data=asked, files={"file": ("interview.m4a", SOUND)})
         assert made.status_code == 202, made.text
         job = made.json()
         while job["status"] in ("queued", "processing"):
             job = client.get(f"/v1/audio/jobs/{job['id']}", params={"wait": 50}).json()
         kept = client.post("/v1/files", data={"purpose": "user_data"}, files={"file": ("interview.m4a", SOUND)})
-    assert (job["status"], kept.status_code) == ("completed", 200), job
-    return {"ID": job["id"], "FILE": kept.json()["id"]}
+        sent, *_ = client.get(f"/v1/audio/jobs/{job['id']}/deliveries").json()["data"]
+        wanted = {"name": "mine", "url": HOOK, "event_types": ["audio.job.completed"]}
+        endpoint = client.post("/v1/webhook_endpoints", json=wanted)
+    assert (job["status"], kept.status_code, endpoint.status_code) == ("completed", 200, 200), job
+    return {"ID": job["id"], "DELIVERY": sent["id"], "FILE": kept.json()["id"], "ENDPOINT": endpoint.json()["id"]}
 
 
 def command(language: str, code: str, folder: Path) -> list[str]:
@@ -100,4 +106,4 @@ def test_every_example_is_executed_and_each_of_curls_has_its_command_beside_it()
     assert len(MARKED) == OTHERS.count(HERE) == 2
     shells = [code for _, language, code in BLOCKS if language == "sh"]
     alone = [code for code in shells if ("curl " in code) != ("stenopool " in code)]
-    assert [code for code in alone if "-X PATCH" not in code] == []  # corrections have no command
+    assert [code for code in alone if not any(part in code for part in WITHOUT_COMMAND)] == []

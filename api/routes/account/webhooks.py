@@ -197,6 +197,7 @@ async def replay(context: Context, caller: Caller, endpoint_id: str, delivery_id
 async def replay_all(request: Request, context: Context, caller: Caller, endpoint_id: str) -> dict[str, Any]:
     """For a consumer that was away, or has lost what it got: every event from `since` to `until`, delivered or not, with its id,
     the oldest first. `status` leaves out the rest: `exhausted`, or `dropped` for those of a time in which it was disabled."""
+    await context.query(partial(context.services.webhooks.endpoint, caller.account_id, endpoint_id))
     asked = validated(Replay, await read_json(request))
     again = partial(
         context.services.webhooks.replay_all,

@@ -103,7 +103,9 @@ def test_a_neighbours_job_is_as_unknown_as_one_that_never_was(house: House, meth
         answers = [
             bare(
                 house.client.request(
-                    method, path.format(job_id=asked, link_id="x") + query, headers=house.auth(house.other_key)
+                    method,
+                    path.format(job_id=asked, link_id="x", delivery_id="evt_1") + query,
+                    headers=house.auth(house.other_key),
                 )
             )
             for asked in (job_id, UNKNOWN)

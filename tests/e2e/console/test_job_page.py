@@ -164,7 +164,7 @@ def test_export_shows_what_it_will_be(signed_in: Page, done: str) -> None:
     expect(page.locator("#preview code").last).to_contain_text("WEBVTT")
     with page.expect_download() as coming:
         page.get_by_role("link", name="Download").click()
-    assert coming.value.suggested_filename == f"{done}.vtt"
+    assert coming.value.suggested_filename == "talk.vtt"
     assert coming.value.path().read_text().startswith("WEBVTT")
 
 
