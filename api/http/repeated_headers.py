@@ -38,6 +38,7 @@ SINGLE = frozenset(
             b"origin",
             b"if-range",
             b"range",
+            b"sec-fetch-site",
             b"transfer-encoding",
             b"x-client-request-id",
         ),

@@ -14,6 +14,8 @@ from tests.cli.conftest import Run
 
 
 def test_the_link_alone_is_on_stdout_and_signs_in_once(run: Run, home: Path) -> None:
+    assert run("console", "link").code == exits.NOT_THERE, "there is no database yet"
+    run("keys", "create")
     made = run("console", "link")
     assert made.code == 0
     address, once = made.out.strip().split("?once=")
@@ -21,7 +23,7 @@ def test_the_link_alone_is_on_stdout_and_signs_in_once(run: Run, home: Path) -> 
     assert once not in made.err
     with contextlib.closing(Database(f"sqlite:///{home / 'stenopool.db'}")) as database:
         accounts = Accounts(database)
-        assert [account.name for account in accounts.list_accounts()] == ["local"]
+        assert "local" in [account.name for account in accounts.list_accounts()]
         redeemed = [SignInLinks(database, accounts).redeem(once) is not None for _ in range(2)]
     assert redeemed == [True, False]
 
@@ -35,7 +37,7 @@ def test_for_another_account_and_another_address(run: Run) -> None:
 
 
 def test_where_up_listens_is_known(run: Run, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    home.mkdir()
+    run("keys", "create")
     note_address(home, "http://127.0.0.1:9123")
     assert run("console", "link").out.startswith("http://127.0.0.1:9123/console/start?once=")
     monkeypatch.setenv("STENOPOOL_BASE_URL", "https://speech.example")

@@ -149,7 +149,7 @@ def test_many_messages_and_many_passages(stack: Stack) -> None:
     assert job.chunks_total > 30
     assert set((stack.calls() - before).values()) == {1}
     # The passages' sound goes after the job has ended.
-    wait_until(lambda: len(list(stack.services.storage.list(f"t/{stack.account}/jobs/{job_id}"))) == 2)
+    wait_until(lambda: len(list(stack.services.storage.list(f"t/{stack.account}/jobs/{job_id}"))) == 3)
 
 
 def test_nothing_is_logged_of_what_is_said(stack: Stack) -> None:

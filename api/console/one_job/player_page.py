@@ -19,6 +19,7 @@ from api.dependencies import JOBS
 from pipeline.errors import InvalidRequest
 from pipeline.lifecycle import LIVE
 
+SUNSET = "sunset"  # of the sound
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 PAGE = "/console/jobs/{job_id}"
 FIRST = 40  # segments that come with the page
@@ -81,7 +82,7 @@ async def _sound(v1: V1, job_id: str) -> dict[str, Any]:
         if refused.status not in (*GONE, 416):
             raise
         return {"there": False, "why": refused.message, "until": None}
-    ends = answer.headers.get("sunset")
+    ends = answer.headers.get(SUNSET)
     return {"there": True, "why": "", "until": parsedate_to_datetime(ends).timestamp() if ends else None}
 
 

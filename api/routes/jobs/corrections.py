@@ -18,7 +18,6 @@ from api.jobs.violations import counted_violations
 from api.openapi.document import answers, takes
 from api.schemas.edits import TranscriptEdit, revision_object
 from api.schemas.pagination import page
-from infra.requests.number_bounds import GREATEST
 from infra.requests.validation import validated
 
 router = APIRouter(prefix=JOBS + "/{job_id}", tags=["job results"])
@@ -78,7 +77,7 @@ async def revisions(
     context: Context,
     caller: Caller,
     job_id: str,
-    after: Annotated[int, Query(ge=0, le=GREATEST, description="The last revision already known.")] = 0,
+    after: Annotated[int, Query(ge=0, le=2**31 - 1, description="The last revision already known.")] = 0,
     limit: Annotated[int, Query(ge=1, le=100)] = 100,
 ) -> dict[str, Any]:
     """From the first on; the original is none."""

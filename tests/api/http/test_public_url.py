@@ -9,6 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from infra.settings import Settings
+from infra.webhooks.delivery_queue import Which
 from infra.wiring import Services, build
 from pipeline.errors import InvalidRequest
 from tests.api.conftest import CATALOG, JOBS, House, house_over, recording
@@ -47,7 +48,7 @@ class Proxy:
 
 
 def told(house: House, job_id: str) -> dict[str, Any]:
-    ((message, _),), _ = house.services.webhooks.messages(house.account_id, job_id=job_id)
+    ((message, _),), _ = house.services.webhooks.messages(house.account_id, Which(job_id=job_id))
     return dict(json.loads(message.body)["data"])
 
 

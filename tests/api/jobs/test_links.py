@@ -11,6 +11,7 @@ from sqlmodel import col
 from infra.database.tables import Job
 from infra.keys.accounts import SUSPENDED
 from infra.links import job_links
+from infra.webhooks.delivery_queue import Which
 from tests.api.conftest import JOBS, House, recording
 
 SOUND, SAID = recording(3.0, seed=4)
@@ -172,7 +173,7 @@ def test_a_job_has_so_many_and_those_that_expired_do_not_count(
 
 
 def body_of(house: House, job: dict[str, Any]) -> dict[str, Any]:
-    found, _ = house.services.webhooks.messages(house.account_id, job_id=job["id"])
+    found, _ = house.services.webhooks.messages(house.account_id, Which(job_id=job["id"]))
     (message,) = [one for one, _ in found if one.target == "job"]
     return dict(json.loads(message.body)["data"])
 
@@ -193,7 +194,7 @@ def test_the_endpoints_of_the_account_get_no_such_link(house: House) -> None:
     assert house.post("/v1/webhook_endpoints", json=wanted).is_success
     made = house.submit(SOUND, **{"webhook[url]": "http://127.0.0.1:9/hook", "webhook[link][format]": "text"})
     house.work()
-    found, _ = house.services.webhooks.messages(house.account_id, job_id=made["id"])
+    found, _ = house.services.webhooks.messages(house.account_id, Which(job_id=made["id"]))
     urls = {one.target == "job": json.loads(one.body)["data"]["transcript_url"] for one, _ in found}
     assert (urls[False], "signature" in urls[True]) == (f"{JOBS}/{made['id']}/transcript", True)
 

@@ -138,7 +138,7 @@ def test_a_test_event_has_the_shape_of_a_real_one(house: House, kind: str) -> No
     real = {"audio.job": house.submit()["id"]}.get(data["object"])
     if real is not None:
         job = house.services.jobs.get(house.account_id, real)
-        assert set(data) - {"waiting"} == set(job_facts(job))
+        assert set(data) - {"waiting"} == set(job_facts(job, ""))
     assert data["status"] == {"waiting": "processing"}.get(kind.rpartition(".")[2], kind.rpartition(".")[2])
     message = house.services.webhooks.send_test(house.account_id, made(house)["id"], kind, data)
     assert json.loads(message.body)["data"] == {**data, "test": True}
