@@ -231,13 +231,13 @@ def test_senders_that_always_die_come_to_an_end(
 
 
 def test_what_waits_is_told_with_the_age_of_the_oldest_that_is_due(
-    hooks: WebhookStore, endpoint: WebhookEndpoint, account: str, database: Database
+    hooks: WebhookStore, endpoint: WebhookEndpoint, account: str
 ) -> None:
     assert hooks.waiting() == {"pending": 0, "lag_seconds": 0.0, "endpoints_disabled": 0}
     late, later = hooks.send_test(account, endpoint.id), hooks.send_test(account, endpoint.id)
     assert late.next_attempt_at is not None
-    shift(database, late.id, next_attempt_at=late.next_attempt_at - 1000)
-    shift(database, later.id, next_attempt_at=late.next_attempt_at + 100_000)
+    shift(hooks, WebhookMessage, late.id, next_attempt_at=late.next_attempt_at - 1000)
+    shift(hooks, WebhookMessage, later.id, next_attempt_at=late.next_attempt_at + 100_000)
     waiting = hooks.waiting()
     assert waiting["pending"] == 2
     assert 1000 <= waiting["lag_seconds"] < 50_000
