@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from infra.database.migrations.schema import NewerSchema
+from infra.database.migrations.newer_schema import NewerSchema
 from infra.diagnosis.fault import Misconfigured
 from infra.model_store.errors import ModelStoreUnwritable, WeightsUnavailable
 from pipeline.errors import (

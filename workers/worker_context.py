@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any, Literal
 
 from infra.database.connection_budget import FACT as CONNECTIONS_FACT
-from infra.database.migrations.schema import NewerSchema
+from infra.database.migrations.newer_schema import NewerSchema
 from infra.encryption.rolling_upgrade import OPENS_SEALED
 from infra.leases import LeaseKeeper
 from infra.settings import Settings

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
-from infra.database.migrations.schema import NewerSchema, knows
+from infra.database.migrations.newer_schema import NewerSchema
+from infra.database.migrations.schema import knows
 from infra.database.session import Database, shown_url
 from infra.diagnosis.fault import Fault, unreachable
 from pipeline.errors import DatabaseUnavailable, StenopoolError

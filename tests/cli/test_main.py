@@ -99,6 +99,8 @@ def test_models_say_when_one_ends_and_who_answers_then(run: Run, monkeypatch: py
 
 
 def test_prices_are_exact_text(run: Run) -> None:
+    assert run("prices").code == exits.NOT_THERE, "there is no database yet, in which ratios are"
+    run("keys", "create")
     prices = {model["id"]: model["prices"] for model in run("prices", "--json").json}
     assert prices["whisper-1"] == {"audio_minute": "0.006"}
     assert "0.006 / audio minute" in run("prices").out

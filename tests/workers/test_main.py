@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from infra.broker import TASKS
-from infra.database.migrations.schema import NewerSchema
+from infra.database.migrations.newer_schema import NewerSchema
 from infra.database.session import Database
 from infra.diagnosis.startup import EXIT_CODE
 from infra.settings import Settings

@@ -13,16 +13,11 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, text
 
-from pipeline.errors import InvalidRequest, StenopoolError
+from infra.database.migrations.newer_schema import NewerSchema
+from pipeline.errors import InvalidRequest
 
 _LOCK = 0x57E90  # any number, as long as nobody else's advisory lock in this database has it
 _ONE_AT_A_TIME = threading.Lock()  # Alembic keeps what it works on in a global
-
-
-class NewerSchema(StenopoolError):
-    """A newer version of Stenopool has migrated the database."""
-
-    code = "newer_schema"
 
 
 def upgrade(connection: Connection) -> None:

@@ -13,7 +13,7 @@ from pipeline.lifecycle import JobStatus
 from tests.support.recordings import short
 from tests.workers.conftest import WorkerHarness
 
-MOST_OF_SUBMISSION, MOST_OF_WORK = 15, 25
+MOST_OF_SUBMISSION, MOST_OF_WORK = 15, 26
 
 
 @dataclass
