@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,15 +38,16 @@ class Desk:
     environ: Mapping[str, str]
 
 
-@pytest.fixture(scope="session")
-def desk(installation: Installation, tmp_path_factory: pytest.TempPathFactory) -> Desk:
+@pytest.fixture(scope="module")
+def desk(installation: Installation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     folder = tmp_path_factory.mktemp("desk")
     for name in ("interview.m4a", "call.wav", "talk.mp3"):
         (folder / name).write_bytes(SOUND)
     (folder / "call.raw").write_bytes(b"\xff" * 16_000)
     known = {"STENOPOOL_BASE_URL": installation.url, "STENOPOOL_API_KEY": installation.key}
     path = os.pathsep.join([str(Path(sys.executable).parent), installation.environ.get("PATH", os.defpath)])
-    return Desk(folder, {**installation.environ, **known, "PATH": path, **known_ids(installation)})
+    yield Desk(folder, {**installation.environ, **known, "PATH": path, **known_ids(installation)})
+    forget_endpoints(installation)
 
 
 def known_ids(installation: Installation) -> dict[str, str]:
@@ -65,6 +66,15 @@ def known_ids(installation: Installation) -> dict[str, str]:
         endpoint = client.post("/v1/webhook_endpoints", json=wanted)
     assert (job["status"], kept.status_code, endpoint.status_code) == ("completed", 200, 200), job
     return {"ID": job["id"], "DELIVERY": sent["id"], "FILE": kept.json()["id"], "ENDPOINT": endpoint.json()["id"]}
+
+
+def forget_endpoints(installation: Installation) -> None:
+    """Nothing more is sent to them of what others do with this installation."""
+    key = {"Authorization": f"Bearer {installation.key}"}
+    with httpx2.Client(base_url=installation.url, headers=key, timeout=120) as client:
+        for one in client.get("/v1/webhook_endpoints", params={"limit": 100}).json()["data"]:
+            if one["url"] == HOOK:
+                assert client.delete(f"/v1/webhook_endpoints/{one['id']}").is_success
 
 
 def command(language: str, code: str, folder: Path) -> list[str]:
