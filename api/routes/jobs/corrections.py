@@ -39,9 +39,9 @@ async def correct_transcript(request: Request, context: Context, caller: Caller,
     """A revision more: other texts of segments or of single words, who says them, names of speakers; or all as it was in an
     earlier revision. `If-Match` has the ETag of `GET …/transcript?revision=latest`: nobody's correction is overwritten unseen.
     The original stays as it was heard; all of it goes with the job's results."""
-    job = finished(await context.query(partial(context.services.jobs.get, caller.account_id, job_id)))
+    job = await context.query(partial(context.services.jobs.get, caller.account_id, job_id))
     asked = validated(TranscriptEdit, await read_json(request))
-    made = partial(correct, context, job, request.headers, asked, caller.key_id)
+    made = partial(correct, context, finished(job), request.headers, asked, caller.key_id)
     row = await context.renderings.in_turn(caller.account_id, made)
     return JSONResponse(revision_object(row), status_code=201, headers=revision_headers(row))
 
