@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from infra.embedded_redis import PrivateRedis
 from infra.parent_death import tied_to_parent
+from pipeline.errors import BrokerUnavailable
 
 POLL_SECONDS = 0.05
 # From the TERM to the KILL; workers take at most 2.5 s, and with Redis the whole stop stays below 5 s.
@@ -25,6 +26,7 @@ STOP_SECONDS = 3.0
 STEADY_SECONDS = 30.0  # a role that lived so long starts again without waiting
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
+REDIS_PAUSE = 1.0
 
 
 @dataclass
@@ -54,6 +56,7 @@ class Supervisor:
         self._redis = redis
         self._environ = dict(environ)
         self._say = say
+        self._redis_again = 0.0  # monotonic seconds
 
     def start(self) -> None:
         """Redis first, where it is ours; then all roles at once. Raises BrokerUnavailable."""
@@ -64,9 +67,8 @@ class Supervisor:
 
     def tend(self) -> None:
         """Notice what died, and start again what is due. Call it a few times per second."""
-        if self._redis is not None and self._redis.pid is None:
-            self._say("the private Redis ended; starting it again")
-            self._redis.start()
+        if self._redis is not None and self._redis.pid is None and time.monotonic() >= self._redis_again:
+            self._revive(self._redis)
         for role in self.roles:
             if role.process is not None and _has_ended(role.process):
                 self._mourn(role)
@@ -111,6 +113,16 @@ class Supervisor:
             stdout=sys.stderr,  # our stdout carries only what `up` itself has to say
             start_new_session=True,
         )
+
+    def _revive(self, redis: PrivateRedis) -> None:
+        """What keeps it from starting now, a full disk as a rule, need not be so for long; the roles wait for their broker."""
+        self._say("the private Redis ended; starting it again")
+        try:
+            redis.start()
+        except (OSError, BrokerUnavailable) as error:
+            redis.stop()
+            self._redis_again = time.monotonic() + REDIS_PAUSE
+            self._say(f"the private Redis cannot be started: {error}; trying again in {REDIS_PAUSE:g} s")
 
     def _mourn(self, role: Role) -> None:
         process, role.process = role.process, None

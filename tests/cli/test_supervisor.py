@@ -13,6 +13,7 @@ from cli import supervisor as supervising
 from cli.supervisor import Role, Supervisor
 from cli.up import API_GRACE
 from infra import embedded_redis
+from infra.embedded_redis import URL_FILE, PrivateRedis
 from tests.support.waiting import wait_until
 from workers.main import GRACE, LAST_CALL
 
@@ -105,3 +106,20 @@ def test_its_output_goes_to_stderr(supervise, capfd: pytest.CaptureFixture[str],
     supervisor.stop()
     out, err = capfd.readouterr()
     assert (out, err.strip()) == ("", "hello")
+
+
+def test_a_redis_that_cannot_be_started_now_is_tried_again(tmp_path: Path, said: list[str]) -> None:
+    redis, file = PrivateRedis(tmp_path), tmp_path / URL_FILE
+    supervisor = Supervisor([], redis=redis, environ=os.environ, say=said.append)
+    supervisor.start()
+    try:
+        file.unlink()
+        file.mkdir()  # so that it cannot be written, as on a full disk
+        assert redis.pid is not None
+        os.kill(redis.pid, signal.SIGKILL)
+        wait_until(lambda: supervisor.tend() or any("cannot be started" in one for one in said))
+        assert redis.pid is None
+        file.rmdir()
+        wait_until(lambda: supervisor.tend() or (redis.pid is not None and file.is_file()))
+    finally:
+        supervisor.stop()
