@@ -90,6 +90,7 @@ def test_a_job_that_runs_out_of_money_is_not_heard_further(harness: WorkerHarnes
     assert harness.calls() == 0
 
 
+@pytest.mark.processes
 def test_books_that_do_not_agree_are_told_of(harness: WorkerHarness, caplog: pytest.LogCaptureFixture) -> None:
     services = harness.services
 
