@@ -20,7 +20,9 @@ def _menu() -> None:
 @app.command("list")
 def list_endpoints(
     *,
-    failing: Annotated[bool, typer.Option("--failing", help="Only those to which something was sent in vain.")] = False,
+    failing: Annotated[
+        bool, typer.Option("--failing", help="Only those that take nothing, and disabled ones.")
+    ] = False,
     account: Annotated[str | None, typer.Option(help="Only of this account.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many, the newest first.")] = 100,
     as_json: AsJson = False,
@@ -37,7 +39,7 @@ def list_endpoints(
     rows = (
         (
             *(one.endpoint.id, one.endpoint.name, one.endpoint.account_id, one.account_name, one.endpoint.status),
-            *(moment(one.failing_since), one.last_error, one.waiting, one.endpoint.url),
+            *(moment(one.failing_since), one.error and one.error["message"], one.waiting, one.endpoint.url),
         )
         for one in found
     )

@@ -3,32 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import Select, func, literal, select, text, tuple_
+from sqlalchemy import Select, func, literal, select, tuple_
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from infra.database.session import Database
-from infra.database.tables import Account, ApiKey, Chunk, Job, Lane, Share, WaitingWork
-from infra.jobs.queue.queue_position import ARCHIVE
+from infra.database.tables import Account, ApiKey, Chunk, Job
 from pipeline.errors import InvalidRequest, NotFound
 
 NAMES_AT_ONCE = 500
 Row = TypeVar("Row", Account, ApiKey)
-_LOW = text("waiting_work.rank >= 10")  # as the partial index says it
-
-
-@dataclass(frozen=True)
-class LaneBacklog:
-    """What waits in one lane: pieces of work, the sound in them in milliseconds, and how much of it a second is taken on (None:
-    not known)."""
-
-    lane: str
-    pieces: int
-    waiting_ms: int
-    ms_per_second: float | None
 
 
 class OperatorQueries:
@@ -88,26 +74,6 @@ class OperatorQueries:
             found = session.get(ApiKey, key_id)
         if found is None:
             raise NotFound("No such key.")
-        return found
-
-    def backlog(self) -> list[LaneBacklog]:
-        """What waits in each lane, by the counters that the moves themselves keep."""
-        waits, pieces = col(Share.waiting_ms) + col(Share.slow_ms), col(Share.pieces) + col(Share.slow_pieces)
-        every = select(col(Share.role), func.sum(pieces), func.sum(waits)).group_by(col(Share.role))
-        low = select(col(WaitingWork.role), func.count(), func.sum(col(WaitingWork.cost_ms))).where(_LOW)
-        with self._database.read() as session:
-            speeds = {lane.role: lane.ms_per_second for lane in session.scalars(select(Lane))}
-            all_of = {role: (int(count or 0), int(ms or 0)) for role, count, ms in session.execute(every)}
-            archive = {
-                role: (int(count), int(ms or 0))
-                for role, count, ms in session.execute(low.group_by(col(WaitingWork.role)))
-            }
-        found = []
-        for role in sorted(speeds.keys() | all_of.keys()):
-            (count, ms), (low_count, low_ms) = all_of.get(role, (0, 0)), archive.get(role, (0, 0))
-            found.append(LaneBacklog(role, max(0, count - low_count), max(0, ms - low_ms), speeds.get(role)))
-            if low_count:
-                found.append(LaneBacklog(f"{role} {ARCHIVE}", low_count, low_ms, None))
         return found
 
     def at_work(self, limit: int = 500) -> list[tuple[str, str, int]]:

@@ -53,7 +53,7 @@ class JobStore(
         MissingWorkers     unserved, miss_workers, stop_missing_workers
         SweepQueries       silent_workers, rescue, due, close_cancelled, stop_forbidden, expire_overdue
         QueuePositions     places, measure_speed
-        QueueLoad          counts, queue_load, fold_counts
+        QueueLoad          counts, backlogs, queue_load, fold_counts
         ArchiveLane        raise_due, raise_batch
         Retention          due_for_purge, purged, sound_to_drop, sound_dropped, to_erase, erased
         Clearing           to_clear, clear

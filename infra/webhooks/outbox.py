@@ -74,25 +74,10 @@ def _messages(
         return []
     data = job_facts(job, base_url(session)) | (more or {})
     to_endpoints = [endpoint_message(one, kind, now, data, subject=subject, job_id=job.id) for one in wanting]
-    to_job = [_to_job(job, kind, subject, now, data | _linked(session, job, now))] if own else []
-    return [*to_job, *to_endpoints]
-
-
-def _to_job(job: Job, kind: str, subject: str, now: float, data: dict[str, Any]) -> WebhookMessage:
-    message_id, url = new_id("evt"), job.webhook_url or ""
-    return WebhookMessage(
-        id=message_id,
-        account_id=job.account_id,
-        job_id=job.id,
-        subject=subject,
-        target=JOB_TARGET,
-        receiver=receiver_of(job.account_id, None, url),
-        type=kind,
-        url=url,
-        body=event_body(message_id, kind, now, data),
-        next_attempt_at=now,
-        created_at=now,
-    )
+    if not own:
+        return to_endpoints
+    told = data | _linked(session, job, now)
+    return [_to_url(job, kind, now, told, target=JOB_TARGET, subject=subject), *to_endpoints]
 
 
 def _linked(session: Session, job: Job, now: float) -> dict[str, str]:
@@ -152,13 +137,21 @@ def endpoint_message(
 
 def own_message(batch: Batch, kind: str, now: float, data: dict[str, Any]) -> WebhookMessage:
     """An event for the webhook that came with a bulk run; its secret is in that one's row."""
-    message_id, url = new_id("evt"), batch.webhook_url or ""
+    return _to_url(batch, kind, now, data, target=BATCH_TARGET)
+
+
+def _to_url(
+    owner: Job | Batch, kind: str, now: float, data: dict[str, Any], *, target: str, subject: str | None = None
+) -> WebhookMessage:
+    """An event for the webhook that came with a job or a bulk run."""
+    message_id, url = new_id("evt"), owner.webhook_url or ""
     return WebhookMessage(
         id=message_id,
-        account_id=batch.account_id,
-        subject=f"{batch.id}/{message_id}",
-        target=BATCH_TARGET,
-        receiver=receiver_of(batch.account_id, None, url),
+        account_id=owner.account_id,
+        job_id=owner.id if isinstance(owner, Job) else None,
+        subject=subject or f"{owner.id}/{message_id}",
+        target=target,
+        receiver=receiver_of(owner.account_id, None, url),
         type=kind,
         url=url,
         body=event_body(message_id, kind, now, data),

@@ -11,10 +11,11 @@ from fastapi import APIRouter
 
 from api.access.admin_key import ADMIN
 from api.dependencies import AppContext, Context
+from infra.jobs.queue.queue_load import RoleBacklog
+from infra.jobs.queue.queue_position import ARCHIVE
 from infra.metrics import ALIVE_SECONDS
 from infra.monitoring.parts import parts_of
 from infra.monitoring.server_checks import server_checks
-from infra.operator_queries import LaneBacklog
 from infra.requests.job_object import epoch
 
 router = APIRouter(prefix=ADMIN, tags=["administration"])
@@ -34,7 +35,7 @@ def _overview(context: AppContext) -> dict[str, Any]:
         "object": "overview",
         "version": version("stenopool"),
         "parts": parts_of(services),
-        "queue": [_lane(lane) for lane in services.operator_queries.backlog()],
+        "queue": [_lane(backlog) for backlog in services.jobs.backlogs()],
         "oldest_queued_seconds": counts["oldest_queued_seconds"],
         "jobs": counts["jobs"],
         "workers": _workers(context),
@@ -43,12 +44,12 @@ def _overview(context: AppContext) -> dict[str, Any]:
     }
 
 
-def _lane(lane: LaneBacklog) -> dict[str, Any]:
-    seconds = lane.waiting_ms / lane.ms_per_second if lane.ms_per_second else None
+def _lane(backlog: RoleBacklog) -> dict[str, Any]:
+    seconds = backlog.waiting_ms / backlog.ms_per_second if backlog.ms_per_second else None
     return {
-        "lane": lane.lane,
-        "pieces": lane.pieces,
-        "audio_seconds": round(lane.waiting_ms / 1000, 1),
+        "lane": f"{backlog.role} {ARCHIVE}" if backlog.is_archive else backlog.role,
+        "pieces": backlog.pieces,
+        "audio_seconds": round(backlog.waiting_ms / 1000, 1),
         "seconds_to_begin": None if seconds is None else round(seconds, 1),
     }
 

@@ -17,7 +17,7 @@ router = APIRouter(prefix=ADMIN, tags=["administration"])
 
 @router.get("/webhook_endpoints", summary="The webhook endpoints of all accounts")
 async def webhook_endpoints(context: Context, query: Annotated[EndpointQuery, Query()]) -> dict[str, Any]:
-    """The newest first, each with its account, how many messages wait for it (`waiting`), and, where one of these was tried in
-    vain, since when (`failing_since`) and lastly by what (`last_error`). `failing=true`: only those, and what is disabled."""
+    """The newest first, each with its account, how many messages wait for it (`waiting`), and, where it takes nothing, since when
+    (`failing_since`) and why (`error`, as its owner reads it). `failing=true`: only those, and what is disabled."""
     found, more = await context.query(partial(context.services.all_endpoints.health, **query.model_dump()))
     return page([one.as_dict() for one in found], has_more=more)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,8 +36,20 @@ class LaneLoad:
     speed: float | None = None
 
 
+@dataclass(frozen=True)
+class RoleBacklog:
+    """What waits for the workers of one role, of the archive or of the rest: pieces of work, the sound in them in milliseconds, and
+    how much of it a second they take on (None: not known)."""
+
+    role: str
+    is_archive: bool
+    pieces: int
+    waiting_ms: int
+    ms_per_second: float | None = None
+
+
 class QueueLoad(Store):
-    """counts, queue_load, fold_counts."""
+    """counts, backlogs, queue_load, fold_counts."""
 
     def counts(self) -> dict[str, Any]:
         """{"jobs": {status: n}, "chunks": {status: n} of live ones, "oldest_queued_seconds",
@@ -55,19 +68,21 @@ class QueueLoad(Store):
             "waiting": {role: int(count) for role, count in waiting},
         }
 
+    def backlogs(self) -> list[RoleBacklog]:
+        """Of each role, and of its archive where something of that waits."""
+        with self._database.read() as session:
+            return list(_backlogs(session))
+
     def queue_load(self) -> dict[str, LaneLoad]:
         """By lane, as a job's `queue.lane` names them: the role whose workers it waits for, or the archive."""
-        sound = select(col(Share.role), func.sum(col(Share.waiting_ms) + col(Share.slow_ms)))
-        low = select(col(WaitingWork.role), func.sum(col(WaitingWork.cost_ms))).where(_LOW)
         with self._database.read() as session:
-            speeds = dict(session.execute(select(col(Lane.role), col(Lane.ms_per_second))).all())
-            waiting = dict(session.execute(sound.where(_BACKLOGGED).group_by(col(Share.role))).all())
-            archived = dict(session.execute(low.group_by(col(WaitingWork.role))).all())
-            oldest = _oldest(session)
-        found = {ARCHIVE: LaneLoad(sum(map(float, archived.values())) / 1000, oldest.get(ARCHIVE, 0.0))}
-        for role, speed in sorted(speeds.items()):
-            ms = max(0.0, float(waiting.get(role) or 0) - float(archived.get(role) or 0))
-            found[role] = LaneLoad(ms / 1000, oldest.get(role, 0.0), None if speed is None else speed / 1000)
+            waiting, oldest = list(_backlogs(session)), _oldest(session)
+        archived = sum(one.waiting_ms for one in waiting if one.is_archive)
+        found = {ARCHIVE: LaneLoad(archived / 1000, oldest.get(ARCHIVE, 0.0))}
+        for one in waiting:
+            if not one.is_archive:
+                speed = None if one.ms_per_second is None else one.ms_per_second / 1000
+                found[one.role] = LaneLoad(one.waiting_ms / 1000, oldest.get(one.role, 0.0), speed)
         return found
 
     def fold_counts(self) -> None:
@@ -79,6 +94,28 @@ class QueueLoad(Store):
                 more[status] += jobs
             for status, jobs in sorted(more.items()):
                 _add(session, status, jobs)
+
+
+def _backlogs(session: Session) -> Iterator[RoleBacklog]:
+    waits, pieces = col(Share.waiting_ms) + col(Share.slow_ms), col(Share.pieces) + col(Share.slow_pieces)
+    every = select(col(Share.role), func.sum(pieces), func.sum(waits)).where(_BACKLOGGED).group_by(col(Share.role))
+    low = select(col(WaitingWork.role), func.count(), func.sum(col(WaitingWork.cost_ms))).where(_LOW)
+    speeds = select(col(Lane.role), col(Lane.ms_per_second)).order_by(col(Lane.role))
+    of_all, archived = (
+        {role: (int(count or 0), int(ms or 0)) for role, count, ms in session.execute(query)}
+        for query in (every, low.group_by(col(WaitingWork.role)))
+    )
+    for role, speed in session.execute(speeds).all():
+        (count, ms), (low_count, low_ms) = of_all.get(role, (0, 0)), archived.get(role, (0, 0))
+        yield RoleBacklog(
+            role,
+            is_archive=False,
+            pieces=max(0, count - low_count),
+            waiting_ms=max(0, ms - low_ms),
+            ms_per_second=speed,
+        )
+        if low_count:
+            yield RoleBacklog(role, is_archive=True, pieces=low_count, waiting_ms=low_ms)
 
 
 def _oldest(session: Session) -> dict[str, float]:

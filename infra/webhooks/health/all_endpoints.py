@@ -10,23 +10,32 @@ from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from infra.database.session import Database
-from infra.database.tables import Account, WebhookAttempt, WebhookEndpoint, WebhookMessage
+from infra.database.tables import Account, WebhookEndpoint, WebhookMessage
+from infra.outbound.failures import told_failure
+from infra.webhooks.outbox import LISTENING
 from pipeline.errors import InvalidRequest
 
 
 @dataclass(frozen=True)
 class EndpointHealth:
-    """An endpoint, whose it is, and how many messages wait for it. It fails where one of them was tried in vain: since its first
-    try, lastly by `last_error`."""
+    """An endpoint, whose it is, and how many messages wait for it."""
 
     endpoint: WebhookEndpoint
     account_name: str
-    waiting: int = 0
-    failing_since: float | None = None
-    last_error: str | None = None
+    waiting: int
+
+    @property
+    def failing_since(self) -> float | None:
+        """In epoch seconds; None where the last that was sent was taken."""
+        return self.endpoint.failing_since
+
+    @property
+    def error(self) -> dict[str, str] | None:
+        """Why the last was not taken, in the words that the endpoint's owner reads."""
+        return told_failure(self.endpoint.last_error, self.endpoint.last_status)
 
     def as_dict(self) -> dict[str, Any]:
-        """All keys, always, and never the secret; times in epoch seconds."""
+        """All keys, always, and never the secret; times in epoch seconds. `last_error`: the error's code where no answer came."""
         return {
             "id": self.endpoint.id,
             "object": "webhook_endpoint",
@@ -37,7 +46,8 @@ class EndpointHealth:
             "status": self.endpoint.status,
             "created_at": int(self.endpoint.created_at),
             "failing_since": None if self.failing_since is None else round(self.failing_since, 3),
-            "last_error": self.last_error,
+            "error": self.error,
+            "last_error": self.endpoint.last_error,
             "waiting": self.waiting,
         }
 
@@ -51,25 +61,22 @@ class AllEndpoints:
     def health(
         self, *, limit: int, after: str | None = None, account_id: str | None = None, failing: bool = False
     ) -> tuple[list[EndpointHealth], bool]:
-        """A page, the newest first, and whether there is more; with `failing` of those alone to which something was sent in vain,
-        and of those to which for that reason nothing is sent any more. Raises InvalidRequest for a wrong cursor."""
-        query = select(WebhookEndpoint, col(Account.name)).join(
-            Account, col(Account.id) == col(WebhookEndpoint.account_id)
-        )
+        """A page, the newest first, and whether there is more; with `failing` of those alone that have taken nothing lately, and of
+        those to which nothing is sent any more. Raises InvalidRequest for a wrong cursor."""
+        owner = col(Account.id) == col(WebhookEndpoint.account_id)
+        query = select(WebhookEndpoint, col(Account.name)).join(Account, owner)
+        query = query.where(col(WebhookEndpoint.status) != LISTENING)
         if account_id is not None:
             query = query.where(col(WebhookEndpoint.account_id) == account_id)
         if failing:
-            in_vain = select(col(WebhookMessage.endpoint_id)).where(*_IN_VAIN)
             disabled = col(WebhookEndpoint.status) == "disabled"
-            query = query.where(col(WebhookEndpoint.id).in_(in_vain) | disabled)
+            query = query.where(col(WebhookEndpoint.failing_since).is_not(None) | disabled)
         with self._database.read() as session:
             rows = session.execute(_paged(session, query, after).limit(limit + 1)).all()
-            found = [_health(session, endpoint, name) for endpoint, name in rows[:limit]]
+            found = [EndpointHealth(endpoint, name, _waiting(session, endpoint)) for endpoint, name in rows[:limit]]
         return found, len(rows) > limit
 
 
-_PENDING = col(WebhookMessage.status) == "pending"
-_IN_VAIN = (_PENDING, col(WebhookMessage.attempts) > 0, col(WebhookMessage.endpoint_id).is_not(None))
 _ORDER = (col(WebhookEndpoint.created_at), col(WebhookEndpoint.id))
 
 
@@ -82,20 +89,6 @@ def _paged(session: Session, query: Select[WebhookEndpoint, str], after: str | N
     return query.order_by(*(column.desc() for column in _ORDER))
 
 
-def _health(session: Session, endpoint: WebhookEndpoint, account_name: str) -> EndpointHealth:
-    mine = (col(WebhookMessage.endpoint_id) == endpoint.id, _PENDING)
-    waiting = session.execute(select(func.count()).where(*mine)).scalar_one()
-    tries = (
-        select(WebhookAttempt)
-        .join(WebhookMessage, col(WebhookMessage.id) == col(WebhookAttempt.message_id))
-        .where(*mine)
-        .order_by(col(WebhookAttempt.started_at))
-    )
-    first = session.scalars(tries.limit(1)).first()
-    last = session.scalars(tries.order_by(None).order_by(col(WebhookAttempt.started_at).desc()).limit(1)).first()
-    since = None if first is None else first.started_at
-    return EndpointHealth(endpoint, account_name, waiting, since, None if last is None else _told(last))
-
-
-def _told(attempt: WebhookAttempt) -> str:
-    return attempt.error or f"answered {attempt.status_code}"
+def _waiting(session: Session, endpoint: WebhookEndpoint) -> int:
+    pending = (col(WebhookMessage.endpoint_id) == endpoint.id, col(WebhookMessage.status) == "pending")
+    return int(session.execute(select(func.count()).where(*pending)).scalar_one())
