@@ -21,7 +21,7 @@ def _menu() -> None:
 def list_endpoints(
     *,
     failing: Annotated[
-        bool, typer.Option("--failing", help="Only those that take nothing, and disabled ones.")
+        bool, typer.Option("--failing", help="Only those to which something was sent in vain.")
     ] = False,
     account: Annotated[str | None, typer.Option(help="Only of this account.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many, the newest first.")] = 100,

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from infra.requests.json_text import parsed
 from pipeline.errors import InvalidRequest
+from pipeline.text.misspelling import letters_apart
 
 SHORT = 4  # letters of a name in which a slip is one letter at most: two would be half of it
 MOST_TOLD = 20  # names in one answer
@@ -62,7 +63,7 @@ class KnownNames:
         below = next((one for one in sorted(self.open) if _is_below(name, one)), None)
         if below is not None:
             return f"{below}.{name[len(below) + 1 :]}"
-        near = [(distance, known) for known in self._spelt if (distance := _slips(plain, known)) is not None]
+        near = [(distance, known) for known in self._spelt if (distance := _letters_apart(plain, known)) is not None]
         return self._spelt[min(near)[1]] if near else None
 
 
@@ -141,18 +142,6 @@ def _is_below(name: str, place: str) -> bool:
     )
 
 
-def _slips(given: str, known: str) -> int | None:
-    """How many letters were left out, added, changed or swapped with their neighbour; None for more than a slip."""
-    most = 1 if min(len(given), len(known)) <= SHORT else 2
-    if abs(len(given) - len(known)) > most:
-        return None
-    before, last = list[int](), list(range(len(known) + 1))
-    for row, char in enumerate(given, start=1):
-        now = [row]
-        for column, other in enumerate(known, start=1):
-            best = min(last[column] + 1, now[-1] + 1, last[column - 1] + (char != other))
-            if row > 1 and column > 1 and char == known[column - 2] and given[row - 2] == other:
-                best = min(best, before[column - 2] + 1)
-            now.append(best)
-        before, last = last, now
-    return last[-1] if last[-1] <= most else None
+def _letters_apart(given: str, known: str) -> int | None:
+    """None for more than a slip."""
+    return letters_apart(given, known, 1 if min(len(given), len(known)) <= SHORT else 2)

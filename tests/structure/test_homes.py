@@ -22,6 +22,7 @@ HOMES = {
     "soundfile": ("pipeline/audio/",),
     "pocketsphinx": ("pipeline/providers/pocketsphinx", "pipeline/cut/vad.py"),
     "espeakng_loader": ("pipeline/providers/espeak", "pipeline/kokoro/phonemes.py"),
+    "rapidfuzz": ("pipeline/text/misspelling.py",),
     "py3langid": ("pipeline/text/written_language.py",),
     "onnxruntime": ("pipeline/engines/onnx_session.py",),
     "boto3": ("infra/storage/",),
