@@ -20,9 +20,7 @@ def _menu() -> None:
 @app.command("list")
 def list_endpoints(
     *,
-    failing: Annotated[
-        bool, typer.Option("--failing", help="Only those to which something was sent in vain.")
-    ] = False,
+    failing: Annotated[bool, typer.Option("--failing", help="Only those to which something was sent in vain.")] = False,
     account: Annotated[str | None, typer.Option(help="Only of this account.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many, the newest first.")] = 100,
     as_json: AsJson = False,
