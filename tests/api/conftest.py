@@ -18,12 +18,13 @@ from sqlmodel import col
 from api import job_watcher
 from api.main import create_app
 from api.routes.account import webhooks
-from infra.database.tables import Chunk
+from infra.database.tables import Chunk, Job
 from infra.jobs.queue.row_claims import take
 from infra.jobs.store import Lease
 from infra.leases import LeaseKeeper
 from infra.settings import Settings
 from infra.wiring import Services, build
+from pipeline.lifecycle import LIVE
 from pipeline.oracle.speech import generate
 from tests.support.accounts import rich
 from tests.support.waiting import wait_until
@@ -190,6 +191,17 @@ def house_over(services: Services) -> Iterator[House]:
         built = House(services, client, account, key, other_key)
         yield built
         built.close()
+    for owner in (account, other):
+        _cancel_live_jobs(services, owner)
+
+
+def _cancel_live_jobs(services: Services, account: str) -> None:
+    """The next test's workers take whatever waits: it would hear this test's recordings, with the programs that they need."""
+    with services.database.read() as session:
+        live = session.execute(select(col(Job.id)).where(col(Job.account_id) == account, col(Job.status).in_(LIVE)))
+        found = list(live.scalars())
+    for job_id in found:
+        services.jobs.cancel(account, job_id)
 
 
 @pytest.fixture
