@@ -98,9 +98,9 @@ def create_app(services: Services | None = None, *, settings: Settings | None = 
         partial(FastPath, handlers=transcriptions.FAST_PATHS),
         ContentEncoding,
         Authentication,
-        ConsoleDoor,
+        partial(ConsoleDoor, public_path=known.public_path),
         partial(BodyGuard, patience=known.read_timeout_seconds, drain=known.max_upload_bytes),
-        partial(RequestMiddleware, peers=Peers(known.trusted_proxies)),
+        partial(RequestMiddleware, peers=Peers(known.trusted_proxies), public_path=known.public_path),
     )
     for router in (*PROGRAMS, *ROUTERS):
         app.include_router(router)

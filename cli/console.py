@@ -11,6 +11,7 @@ from cli.environment import settings
 from cli.operator_database import open_operator_database
 from cli.output import remark
 from infra.console.sign_in_links import SignInLinks, local_account
+from infra.settings import Settings
 
 ADDRESS = "address"  # the file in the home that says where `stenopool up` listens
 LOCAL = "http://127.0.0.1:8000"
@@ -32,7 +33,9 @@ def link(
     base_url: Annotated[
         str | None,
         typer.Option(
-            envvar="STENOPOOL_BASE_URL", help="Of a running installation.", show_default="where `stenopool up` listens"
+            envvar="STENOPOOL_BASE_URL",
+            help="Of a running installation.",
+            show_default="STENOPOOL_PUBLIC_URL, else where `stenopool up` listens",
         ),
     ] = None,
 ) -> None:
@@ -42,7 +45,7 @@ def link(
     """
     with open_operator_database() as operator:
         owner = account or local_account(operator.database, operator.accounts)
-        made = SignInLinks(operator.database, operator.accounts).make(owner, base_url or _address(settings().home))
+        made = SignInLinks(operator.database, operator.accounts).make(owner, base_url or _address(settings()))
     typer.echo(made)
     remark(f"signs in as account {owner}, once and within 15 minutes")
 
@@ -52,6 +55,8 @@ def note_address(home: Path, url: str) -> None:
     (home / ADDRESS).write_text(f"{url}\n", "utf-8")
 
 
-def _address(home: Path) -> str:
-    path = home / ADDRESS
+def _address(chosen: Settings) -> str:
+    path = chosen.home / ADDRESS
+    if chosen.public_url:
+        return chosen.public_url
     return path.read_text("utf-8").strip() if path.is_file() else LOCAL

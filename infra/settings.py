@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
@@ -128,6 +128,11 @@ class Settings(BaseModel):
                 "public_url", "it is a URL such as https://speech.example.org or https://example.org/speech"
             )
         return value.rstrip("/").removesuffix("/v1")
+
+    @property
+    def public_path(self) -> str:
+        """What stands before our own paths in `public_url`: /speech; mostly nothing."""
+        return urlsplit(self.public_url).path
 
     @field_validator("admin_key")
     @classmethod

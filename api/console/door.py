@@ -16,6 +16,7 @@ from api.http.request_middleware import CONSOLE, is_console, outside_http
 from pipeline.errors import Forbidden, StenopoolError, Unauthenticated
 
 API = CONSOLE + "/v1/"
+LEADING = ("location", "hx-redirect")
 SAFE = frozenset({"GET", "HEAD"})
 OURS_ALONE = frozenset({"authorization", "cookie", "origin", "referer", HEADER})
 ENDED = "You are not signed in any more. Sign in at /console/sign-in."
@@ -36,8 +37,9 @@ HEADERS = {
 class ConsoleDoor:
     """Stands outside of the key check."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, public_path: str = "") -> None:
         self.app = app
+        self.public_path = public_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -46,7 +48,7 @@ class ConsoleDoor:
         if not is_console(scope["path"]):
             await self.app(scope, receive, send)
             return
-        guarded = _Guarded(send)
+        guarded = _Guarded(send, self.public_path)
         if scope["path"].startswith(API):
             try:
                 await _as_client(scope)
@@ -57,10 +59,12 @@ class ConsoleDoor:
 
 
 class _Guarded:
-    """One answer's `send`: says what a browser may do with it, where the answer itself has not said it."""
+    """One answer's `send`: says what a browser may do with it, where the answer itself has not said it, and leads from page to
+    page as a browser has to ask for them."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, public_path: str) -> None:
         self._send = send
+        self._public_path = public_path
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -69,6 +73,9 @@ class _Guarded:
                 headers[name] = value
             headers.setdefault("content-security-policy", POLICY)
             headers.setdefault("cache-control", "no-store")
+            for name in LEADING:
+                if headers.get(name, "").startswith(CONSOLE):
+                    headers[name] = self._public_path + headers[name]
         await self._send(message)
 
 

@@ -46,6 +46,10 @@ class Shown(BaseModel):
         given = {name: value for name, value in (self.model_dump() | changes).items() if value}
         return PAGE + (f"?{urlencode(given)}" if given else "")
 
+    def rows(self) -> str:
+        """Of its rows alone."""
+        return self.link().replace(PAGE, f"{PAGE}/rows", 1)
+
 
 @router.get(PAGE)
 async def show(

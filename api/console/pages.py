@@ -47,22 +47,21 @@ def render(
         "visit": visit,
         "form_token": visit.form_token,
         "navigation": (*NAVIGATION, OPERATOR) if visit.administers else NAVIGATION,
-        "path": request.url.path,
         "once": new_secret(),  # by which a form that is sent twice is known as one
         "at": request.url.path
         if request.method == "POST"
         else "",  # where a reload shall ask, instead of sending it again
         "active": request.url.path.removeprefix("/console/").partition("/")[0],
     }
-    answer = HTMLResponse(_environment().get_template(template).render(**known | facts), status_code=status)
+    answer = HTMLResponse(_environment(visit.root).get_template(template).render(**known | facts), status_code=status)
     if visit.fresh and not fragment:
-        give_cookie(answer, visit.secret, secure=visit.secure)
+        give_cookie(answer, visit, visit.secret)
     return answer
 
 
-def document_page(template: str, **facts: Any) -> str:
-    """A page that is the same for everybody, signed in or not."""
-    return _environment().get_template(template).render(**facts)
+def document_page(template: str, root: str, **facts: Any) -> str:
+    """A page that is the same for everybody, signed in or not; `root` is what a browser puts before our own paths."""
+    return _environment(root).get_template(template).render(**facts)
 
 
 async def form_of(request: Request, visit: Visit) -> dict[str, str]:
@@ -126,7 +125,8 @@ async def _visit_or_nobody(request: Request) -> Visit:
     try:
         return await visit_of(request)
     except StenopoolError:
-        return Visit(new_secret(), fresh=False, secure=False)
+        context: AppContext = request.app.state.context
+        return Visit(new_secret(), fresh=False, secure=False, root=context.services.settings.public_path)
 
 
 async def _refused(request: Request, refused: Refused) -> Response:
@@ -139,7 +139,7 @@ async def _refused(request: Request, refused: Refused) -> Response:
 
 
 @cache
-def _environment() -> Environment:
+def _environment(root: str) -> Environment:
     made = Environment(
         loader=FileSystemLoader(HERE / "templates"),
         autoescape=True,
@@ -147,7 +147,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals["asset"] = asset
+    made.globals |= {"root": root, "asset": lambda name: root + asset(name)}
     made.filters |= {"moment": moment, "clock": clock, "usd": usd, "size": size, "iso": iso}
     return made
 

@@ -35,7 +35,7 @@ async def first(visit: Anybody) -> Response:
 async def show(request: Request, visit: Anybody, why: str = "", next: str = "") -> Response:
     """The form. A browser that came from elsewhere brings no cookie the first time: it is sent here once more."""
     if request.headers.get("sec-fetch-site") == "cross-site" and visit.fresh:
-        return render(request, replace(visit, fresh=False), "again.html", target=next or FIRST_PAGE)
+        return render(request, replace(visit, fresh=False), "again.html", target=_inside(visit, next) or FIRST_PAGE)
     return render(request, visit, "sign_in.html", why=why, next=next, wrong="")
 
 
@@ -53,7 +53,7 @@ async def sign_in(request: Request, visit: Anybody, context: Context) -> Respons
     account_id = holder.account_id if holder else None
     begun = partial(context.services.console_sessions.begin, found, account_id, instead_of=visit.secret)
     first = FIRST_PAGE if given == found.key else OPERATOR_PAGE
-    return _welcome(await context.query(begun), visit, _inside(fields.get("next", "")) or first)
+    return _welcome(await context.query(begun), visit, _inside(visit, fields.get("next", "")) or first)
 
 
 async def _credentials(request: Request, visit: Visit, given: str) -> Credentials:
@@ -77,8 +77,9 @@ async def _as_administrator(v1: V1) -> None:
         raise
 
 
-def _inside(target: str) -> str:
+def _inside(visit: Visit, target: str) -> str:
     """Where somebody wanted to go, if that is a page of ours."""
+    target = target.removeprefix(visit.root)
     ours = target.startswith(CONSOLE + "/") and "\\" not in target and "//" not in target
     return target if ours else ""
 
@@ -103,5 +104,5 @@ async def sign_out(request: Request, visit: Anybody, context: Context) -> Respon
 
 def _welcome(secret: str, visit: Visit, target: str) -> Response:
     answer = RedirectResponse(target, 303)
-    give_cookie(answer, secret, secure=visit.secure)
+    give_cookie(answer, visit, secret)
     return answer

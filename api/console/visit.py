@@ -30,11 +30,12 @@ class SignInNeeded(Exception):
 
 @dataclass(frozen=True)
 class Visit:
-    """`secret` is the cookie's; `fresh`: the browser has yet to be given it."""
+    """`secret` is the cookie's; `fresh`: the browser has yet to be given it. `root` is what a browser puts before our own paths."""
 
     secret: str
     fresh: bool
     secure: bool
+    root: str = ""
     credentials: Credentials = field(default_factory=Credentials)
 
     @property
@@ -62,11 +63,12 @@ async def visit_of(request: HTTPConnection) -> Visit:
     """Whoever sent this request. Asks the database where there is a cookie of ours."""
     secure = request.url.scheme == "https"
     secret = request.cookies.get(SECURE_NAME if secure else NAME, "")
-    if not is_secret(secret):
-        return Visit(new_secret(), fresh=True, secure=secure)
     context: AppContext = request.app.state.context
+    root = context.services.settings.public_path
+    if not is_secret(secret):
+        return Visit(new_secret(), fresh=True, secure=secure, root=root)
     found = await context.query(partial(context.services.console_sessions.find, secret))
-    return Visit(secret, fresh=False, secure=secure, credentials=found or Credentials())
+    return Visit(secret, fresh=False, secure=secure, root=root, credentials=found or Credentials())
 
 
 async def _signed_in(visit: Annotated[Visit, Depends(visit_of)]) -> Visit:
@@ -86,15 +88,15 @@ SignedIn = Annotated[Visit, Depends(_signed_in)]
 Administrator = Annotated[Visit, Depends(_administrator)]
 
 
-def give_cookie(response: Response, secret: str, *, secure: bool) -> None:
+def give_cookie(response: Response, visit: Visit, secret: str) -> None:
     """The browser brings it to the console alone, no script reads it, and no other site's page has it sent."""
-    name = SECURE_NAME if secure else NAME
+    name = SECURE_NAME if visit.secure else NAME
     response.set_cookie(
         name,
         secret,
         max_age=round(SESSION_SECONDS),
-        path=CONSOLE,
-        secure=secure,
+        path=visit.root + CONSOLE,
+        secure=visit.secure,
         httponly=True,
         samesite="strict",
     )

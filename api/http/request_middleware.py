@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.compatibility.groq import with_our_path
 from api.http.error_responses import METHODS, ClientGone, ServerStopping, allowed, render, unexpected
 from api.http.peers import Peers
+from api.http.public_path import without_public_path
 from api.http.repeated_headers import fields_once
 from api.http.unknown_names import ignored_header
 from infra.database.ids import new_request_id
@@ -113,8 +114,9 @@ class _Response:
 class RequestMiddleware:
     """The outermost middleware."""
 
-    def __init__(self, app: ASGIApp, *, peers: Peers | None = None) -> None:
+    def __init__(self, app: ASGIApp, *, peers: Peers | None = None, public_path: str = "") -> None:
         self.app = app
+        self.public_path = public_path
         self.peers = peers or Peers()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -125,6 +127,7 @@ class RequestMiddleware:
         scope["query_string"] = LIST_NAME.sub(rb"\1\2=", scope["query_string"])  # as SDKs write lists: `name[]=`
         own = new_request_id()  # in the ledger and on the receipt: never what a caller sends, who may send it twice
         state = scope.setdefault("state", {})
+        without_public_path(scope, self.public_path)
         with_our_path(scope)
         answer = _Response(send, scope["path"], request_id(headers, own), own, time.monotonic(), state)
         state.update(request_id=answer.request_id, own_id=own, started_at=answer.started_at)

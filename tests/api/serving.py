@@ -33,9 +33,9 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(app: Any, peers: Peers | None = None, grace: int = GRACE_SECONDS) -> Iterator[Running]:
+def running(app: Any, peers: Peers | None = None, grace: int = GRACE_SECONDS, port: int = 0) -> Iterator[Running]:
     """Serve `app` for as long as the block lasts, or until it is stopped in it and has drained."""
-    serving = server(app, host="127.0.0.1", port=0, grace=grace, peers=peers)
+    serving = server(app, host="127.0.0.1", port=port, grace=grace, peers=peers)
     thread = threading.Thread(target=serving.run, daemon=True)
     thread.start()
     try:

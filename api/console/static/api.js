@@ -1,6 +1,8 @@
 // How every script of the console asks the API: by way of the session, with the page's token.
 
 const token = document.querySelector('meta[name="form-token"]').content;
+// What a browser puts before the server's own paths, where a proxy serves it below one: /speech; mostly nothing.
+const root = document.querySelector('meta[name="root"]').content;
 
 export class Refused extends Error {
   constructor(status, message, body) {
@@ -11,7 +13,7 @@ export class Refused extends Error {
 }
 
 export function signInAgain() {
-  location.assign(`/console/sign-in?why=${encodeURIComponent("You were signed out.")}&next=${encodeURIComponent(location.pathname)}`);
+  location.assign(`${root}/console/sign-in?why=${encodeURIComponent("You were signed out.")}&next=${encodeURIComponent(location.pathname)}`);
 }
 
 // The Response of /v1<path>. Throws Refused with the API's own words; leaves for the sign-in page where nobody is signed in.
@@ -21,7 +23,7 @@ export async function ask(path, { method = "GET", json, body, headers = {}, sign
     sent["content-type"] = "application/json";
     body = JSON.stringify(json);
   }
-  const answer = await fetch(`/console/v1${path}`, { method, headers: sent, body, signal });
+  const answer = await fetch(`${root}/console/v1${path}`, { method, headers: sent, body, signal });
   if (answer.ok) return answer;
   if (answer.status === 401) signInAgain();
   const told = await answer.json().catch(() => ({}));
@@ -52,4 +54,4 @@ export function clearRefusal() {
   document.getElementById("refused").replaceChildren();
 }
 
-export { token };
+export { root, token };

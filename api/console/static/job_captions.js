@@ -1,6 +1,6 @@
 // Hours of text: only what is in sight, and a little around it, is in the page. Everything else is a box of about its height.
 
-import { signInAgain, refuse } from "./api.js";
+import { refuse, root, signInAgain } from "./api.js";
 
 const WORDS = 250; // of a block, about
 const AHEAD = "700px"; // how far out of sight blocks are made
@@ -100,7 +100,7 @@ export class Captions {
     const key = `${this.revision}/${block.first}`;
     if (this.html.has(key)) return this.html.get(key);
     const query = new URLSearchParams({ first: block.first, count: block.end - block.first, revision: this.revision });
-    const answer = await fetch(`/console/jobs/${this.job}/captions?${query}`, { headers: { "hx-request": "true" } });
+    const answer = await fetch(`${root}/console/jobs/${this.job}/captions?${query}`, { headers: { "hx-request": "true" } });
     if (answer.headers.get("hx-redirect")) signInAgain();
     if (!answer.ok) throw new Error(`The server answered ${answer.status}.`);
     const html = await answer.text();

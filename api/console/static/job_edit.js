@@ -1,6 +1,6 @@
 // Corrections: each a revision beside the original. What somebody else has corrected meanwhile is shown, and never overwritten unseen.
 
-import { askJson, refuse, say } from "./api.js";
+import { askJson, refuse, root, say } from "./api.js";
 
 export class Editing {
   constructor(job, captions, player, allowed) {
@@ -33,10 +33,10 @@ export class Editing {
     told.replaceChildren(number ? `Revision ${number}. ` : "The original. ");
     const link = document.createElement("a");
     if (!this.allowed) {
-      link.href = `/console/jobs/${this.job}`;
+      link.href = `${root}/console/jobs/${this.job}`;
       link.textContent = "Show it as corrected";
     } else if (number) {
-      link.href = `/console/jobs/${this.job}?revision=0`;
+      link.href = `${root}/console/jobs/${this.job}?revision=0`;
       link.textContent = "Show it as it was heard";
     }
     if (link.href) told.append(link);

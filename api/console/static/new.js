@@ -1,6 +1,6 @@
 // New: files in parts that survive a reload, an address, the microphone, and what it will cost before anything is sent.
 
-import { ask, askJson, refuse, clearRefusal, say } from "./api.js";
+import { ask, askJson, refuse, clearRefusal, root, say } from "./api.js";
 
 const PART = 8 * 1024 * 1024;
 const KEPT = "stenopool.uploads"; // unfinished uploads by their id: what the file is called, and which parts are there
@@ -258,7 +258,7 @@ class Item {
     this.removeButton.hidden = true;
     this.tell("");
     const link = document.createElement("a");
-    link.href = `/console/jobs/${this.job.id}`;
+    link.href = `${root}/console/jobs/${this.job.id}`;
     link.textContent = "Open";
     this.told.append(link);
   }
@@ -283,7 +283,7 @@ function add(files) {
 // What was begun before goes on as soon as its file is there again.
 async function goOn(item) {
   const job = await item.start();
-  if (job && items.length === 1) location.assign(`/console/jobs/${job.id}`);
+  if (job && items.length === 1) location.assign(`${root}/console/jobs/${job.id}`);
 }
 
 function show() {
@@ -426,8 +426,8 @@ async function transcribe() {
     }
     for (const item of waiting) jobs.push(await item.start());
     const made = jobs.filter(Boolean);
-    if (jobs.length === 1 && made.length === 1) location.assign(`/console/jobs/${made[0].id}`);
-    else if (made.length === jobs.length) location.assign("/console/jobs");
+    if (jobs.length === 1 && made.length === 1) location.assign(`${root}/console/jobs/${made[0].id}`);
+    else if (made.length === jobs.length) location.assign(`${root}/console/jobs`);
   } catch (error) {
     refuse(error.message);
   } finally {

@@ -6,7 +6,7 @@ themed();
 dark.addEventListener("change", themed);
 
 window.SwaggerUIBundle({
-  url: "/openapi.json",
+  url: "openapi.json", // beside this page, whatever stands before both,
   domNode: document.getElementById("reference"),
   deepLinking: false, // its links would stand inside of buttons
   docExpansion: "list",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from fastapi import APIRouter, FastAPI, Request
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 
 from api.console.pages import document_page
+from api.dependencies import Context
 from pipeline.errors import NotFound
 
 router = APIRouter(include_in_schema=False)
@@ -40,9 +41,10 @@ async def openapi(request: Request) -> Response:
 
 
 @router.get("/docs")
-async def docs(request: Request) -> Response:
+async def docs(request: Request, context: Context) -> Response:
     """Every route on one page."""
-    return HTMLResponse(_once(request.app, "docs_html", page), headers=HEADERS)
+    root = context.services.settings.public_path
+    return HTMLResponse(_once(request.app, "docs_html", partial(page, root=root)), headers=HEADERS)
 
 
 @router.get("/console/static/reference/{name}")
@@ -60,9 +62,10 @@ async def elsewhere() -> Response:
     return RedirectResponse("docs")
 
 
-def page(document: dict[str, Any]) -> bytes:
+def page(document: dict[str, Any], root: str) -> bytes:
     """Of an OpenAPI document; who has no scripts reads a list of what there is."""
-    return document_page("reference.html", info=document["info"], operations=list(_operations(document))).encode()
+    operations = list(_operations(document))
+    return document_page("reference.html", root, info=document["info"], operations=operations).encode()
 
 
 @cache
