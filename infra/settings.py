@@ -185,6 +185,12 @@ class Settings(BaseModel):
         )
 
     @property
+    def cpu_pool(self) -> int:
+        """Processes of a cpu worker: as many as somebody has set; else one more than there are cores, because one may do nothing
+        but wait for its turn at an engine."""
+        return self.cpu_processes + ("cpu_processes" not in self.model_fields_set)
+
+    @property
     def engine_socket(self) -> Path | None:
         """Where the machine's engines are, if they are shared."""
         return engine_socket(self.home) if self.engines == "shared" else None

@@ -148,12 +148,14 @@ class Closable(Protocol):
 
 @dataclass(frozen=True)
 class Provider:
-    """What `open_provider` returns: what it can do, what must be closed at the end, and how it is made ready beforehand."""
+    """What `open_provider` returns: what it can do, what must be closed at the end, how it is made ready beforehand, and whether
+    whoever calls it may stand in its engine's line for longer than the work takes."""
 
     transcriber: Transcriber | None = None
     speaker: Speaker | None = None
     resources: tuple[Closable, ...] = ()
     warm: Callable[[], None] | None = None  # raises ProviderError
+    has_line: bool = False
 
     def close(self) -> None:
         """Close what the provider opened."""

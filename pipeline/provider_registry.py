@@ -47,6 +47,10 @@ class ProviderRegistry:
             raise ModelUnavailable(f"The provider `{route.provider}` does not speak")
         return found
 
+    def has_line(self, route: Route) -> bool:
+        """Whether whoever calls this route's provider may stand in its engine's line."""
+        return self._provider(route.provider).has_line
+
     def aligner(self) -> Align | None:
         """Who tells when a text is said, where an embedded ear can."""
         for route in self.catalog.embedded.get("transcription", ()):

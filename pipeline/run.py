@@ -235,6 +235,11 @@ def is_local(options: TranscriptionOptions | SpeechOptions, registry: ProviderRe
     return _is_here(routes_of(options, registry)[0], options, registry)
 
 
+def stands_in_line(options: TranscriptionOptions | SpeechOptions, registry: ProviderRegistry) -> bool:
+    """Whether the model's first route computes on this machine with an engine for which its workers wait in a line."""
+    return is_local(options, registry) and registry.has_line(routes_of(options, registry)[0])
+
+
 def is_remote(options: TranscriptionOptions | SpeechOptions, registry: ProviderRegistry) -> bool:
     """Whether one of the model's routes leads to another machine."""
     return not all(_is_here(route, options, registry) for route in routes_of(options, registry))

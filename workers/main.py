@@ -88,7 +88,7 @@ def run_worker(
     worker = app.Worker(
         hostname=f"{role}@{socket.gethostname()}",
         pool="prefork" if prefork else "threads",
-        concurrency=getattr(settings, _CONCURRENCY[role]),
+        concurrency=settings.cpu_pool if prefork else settings.io_threads,
         queues=QUEUES_OF[role],
         loglevel=settings.log_level.upper(),
         consumer_cls=reconnecting_consumer(lambda: broker_url(settings) != url, begun),

@@ -41,6 +41,7 @@ _HELD = text("lease_token IS NOT NULL")
 _BACKLOGGED = text("pieces + slow_pieces > 0")
 _SIZED = text("size_ms >= 0")
 _DATED = text("since >= 0")
+_IN_LINE = text("slow AND idx >= 0")
 _OF_ACCOUNT = ("role", "account_id", "slow", "rank")
 _IN_TURN = ("since", "job_id", "idx")
 _SOUND = text("sound_key IS NOT NULL")
@@ -394,6 +395,7 @@ class Chunk(SQLModel, table=True):
     idx: int = Field(primary_key=True)
     span: dict[str, Any] = _json(nullable=False)  # pipeline.cut.cutter.Span as plain values
     queue: str = "cpu"
+    in_line: bool = Field(default=False, sa_column_kwargs={"server_default": false()})  # for its turn at an engine
     cost_ms: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})  # of sound to hear
     sound_key: str | None = None  # None for a chunk without speech, and once the sound is deleted
     sound_bytes: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})  # that count
@@ -430,13 +432,22 @@ class WaitingWork(SQLModel, table=True):
             "ix_waiting_work_shortest", *_OF_ACCOUNT, "size_ms", *_IN_TURN, sqlite_where=_SIZED, postgresql_where=_SIZED
         ),
         Index("ix_waiting_work_oldest", *_OF_ACCOUNT, *_IN_TURN, sqlite_where=_DATED, postgresql_where=_DATED),
+        Index(
+            "ix_waiting_work_in_line",
+            "role",
+            "account_id",
+            "rank",
+            "size_ms",
+            sqlite_where=_IN_LINE,
+            postgresql_where=_IN_LINE,
+        ),
         Index("ix_waiting_work_low", "role", "account_id", "cost_ms", sqlite_where=_LOW, postgresql_where=_LOW),
     )
     job_id: str = Field(primary_key=True)
     idx: int = Field(primary_key=True)
     role: str  # cpu, io
     account_id: str
-    slow: bool  # a download or a long preparation: it may keep its worker for minutes
+    slow: bool  # a download, a long preparation, a chunk in an engine's line: it may keep its worker for long
     rank: int  # the priority with its sign changed: the least comes first
     size_ms: int = Field(sa_type=BigInteger)  # of its whole recording; 0 for a job that only wants its end
     since: float = Field(sa_type=Double)

@@ -120,12 +120,14 @@ class ChunkProgress(Store):
         sound_key: str | None,
         queue: str = "cpu",
         *,
+        in_line: bool = False,
         samples: int | None = None,
         size: int = 0,
     ) -> bool:
         """True: the chunk waits to be heard, dispatch it. False: nothing to dispatch; it is silent (no sound key), or a row for
         the same span is there already and is kept: finished work is not redone, and the sound just stored is erased.
 
+        `in_line`: whoever works on it waits for a turn at an engine most of that time (`infra.jobs.queue.slow_work`).
         `samples` is how many were sent so far, this chunk's among them; where it is not given, the chunk's own end. `size` is
         that of the sound in bytes. Raises InsufficientBalance and CostLimitExceeded when they cost more than can be held,
         LimitExceeded for sound that its account has no room for.
@@ -147,7 +149,7 @@ class ChunkProgress(Store):
                 job.chunks_total += 1
             else:
                 disarm(session, job, chunk, time)
-            chunk.queue, chunk.sound_key = queue, sound_key
+            chunk.queue, chunk.in_line, chunk.sound_key = queue, in_line, sound_key
             keep_sound(session, job, chunk, size)
             chunk.cost_ms = _cost_ms(job.task, span)
             _arm(session, job, chunk, span, time)

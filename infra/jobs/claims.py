@@ -70,11 +70,11 @@ class Claims(Store):
             return due if may else None
 
     def _claim_next(self, session: Session, role: str, worker: str, due: Due, passed: set[Key]) -> Claimed | None:
-        room = slow_room(session, role) if due.slow else NO_ROOM
+        room = due.of(slow_room(session, role)) if due.slow else NO_ROOM
         piece = next_piece(session, role, due.at, room, passed)
         if piece is not None and piece.slow:
             lock_slow_work(session, role)
-            if not slow_room(session, role).is_open_to(piece.account_id):
+            if not slow_room(session, role).is_open_to(piece.account_id, chunk=piece.idx >= 0):
                 piece = next_piece(session, role, due.at, NO_ROOM, passed)
         if piece is None:
             return None

@@ -20,8 +20,9 @@ class Engines:
 
     def open(self, spec: EngineSpec) -> Engine:
         """Cheap: nothing is started before the first call."""
+        has_line = 0 < spec.processes <= self.processes
         spec = replace(spec, processes=min(self.processes, spec.processes or self.processes))
-        return EnginePool(spec) if self.socket is None else SharedEngine(spec, Door(self.socket))
+        return EnginePool(spec) if self.socket is None else SharedEngine(spec, Door(self.socket), has_line=has_line)
 
 
 ONE_OF_OUR_OWN = Engines()

@@ -26,6 +26,11 @@ class EngineSpec:
 class Engine(Protocol):
     """Calls from any thread, each waiting for a free process in its owner's turn. Arguments and answers are plain (`wire`)."""
 
+    @property
+    def has_line(self) -> bool:
+        """Whether others share it and it says itself how many it takes at once: whoever calls may wait longer than it works."""
+        ...
+
     def call(self, method: str, *arguments: Any, timeout: float, cost: float = 1.0) -> Any:
         """What the engine's method returns or raises, within `timeout` seconds of work.
 

@@ -47,6 +47,11 @@ class EnginePool:
         self.shares, self._quick = Shares(max(1, self.spec.processes)), Shares(1)
         self._idle: list[EngineProcess] = []  # the last one used is the next
 
+    @property
+    def has_line(self) -> bool:
+        """It is ours alone."""
+        return False
+
     def call(self, method: str, *arguments: Any, timeout: float, cost: float = 1.0) -> Any:
         """As `Engine.call`."""
         with self.turn(current_owner(), cost):

@@ -27,8 +27,8 @@ _MOST_IDLE = 16  # connections
 class SharedEngine:
     """One of a machine's engines, as an `Engine`. Each call under way has a connection of its own."""
 
-    def __init__(self, spec: EngineSpec, door: Door) -> None:
-        self._spec, self._door = spec, door
+    def __init__(self, spec: EngineSpec, door: Door, *, has_line: bool = False) -> None:
+        self._spec, self._door, self.has_line = spec, door, has_line
         self._lock = threading.Lock()
         self._idle: list[socket.socket] = []
         self._process = os.getpid()

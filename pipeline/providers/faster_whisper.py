@@ -183,4 +183,4 @@ def open_provider(config: Mapping[str, Any], engines: Engines) -> Provider:
     fetches = not checked.local_files_only and not Path(checked.model).is_absolute()
     spec = EngineSpec(checked.name, EAR, (checked.model_dump(mode="json"),), checked.processes, network=fetches)
     hearing = FasterWhisper(checked, engine := engines.open(spec))
-    return Provider(transcriber=hearing, resources=(engine,), warm=hearing.warm)
+    return Provider(transcriber=hearing, resources=(engine,), warm=hearing.warm, has_line=engine.has_line)

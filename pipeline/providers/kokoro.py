@@ -164,4 +164,5 @@ def open_provider(config: Mapping[str, Any], engines: Engines) -> Provider:
     target = "pipeline.kokoro.synthesizer:Synthesizer"
     spec = EngineSpec(checked.name, target, (checked.model, checked.cpu_threads), checked.processes)
     speaking = Kokoro(checked, engine := engines.open(spec))
-    return Provider(speaker=speaking, resources=(engine,), warm=partial(engine.call, "warm", timeout=checked.timeout_s))
+    warm = partial(engine.call, "warm", timeout=checked.timeout_s)
+    return Provider(speaker=speaking, resources=(engine,), warm=warm, has_line=engine.has_line)

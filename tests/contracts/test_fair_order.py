@@ -33,13 +33,15 @@ def recording(harness: JobStoreHarness, seconds: float, **given: Any) -> Job:
     return harness.submit(input={"expected_ms": int(seconds * 1000)}, **given)
 
 
-def cut(harness: JobStoreHarness, job: Job, chunks: int, seconds: int = CHUNK_SECONDS) -> None:
-    """Prepare it into chunks of so many seconds."""
+def cut(
+    harness: JobStoreHarness, job: Job, chunks: int, seconds: int = CHUNK_SECONDS, *, in_line: bool = False
+) -> None:
+    """Prepare it into chunks of so many seconds, for an engine of their own or one for which workers stand in line."""
     lease, length = harness.claim(job), seconds * SAMPLE_RATE
     for idx in range(chunks):
         at = {"audio_start": idx * length, "audio_end": (idx + 1) * length}
         own = {"own_start": idx * length, "own_end": (idx + 1) * length}
-        harness.jobs.add_chunk(lease, idx, span(idx) | at | own, f"sound/{lease.attempt}-{idx}")
+        harness.jobs.add_chunk(lease, idx, span(idx) | at | own, f"sound/{lease.attempt}-{idx}", in_line=in_line)
     harness.jobs.cut_done(lease, chunks * length, chunks)
 
 
@@ -139,11 +141,11 @@ def test_stitching_and_preparing_and_hearing_stand_in_one_order(harness: JobStor
 
 
 def test_long_preparations_leave_one_process_to_everybody_else(harness: JobStoreHarness) -> None:
-    workers(harness, "cpu", 1, 1, 1)
+    workers(harness, "cpu", 1, 1, 1, 1)
     one, two = tenant(harness), tenant(harness)
     long = [recording(one, 7200) for _ in range(4)] + [recording(two, 7200)]
     first = [turn.job.id for turn in (claimed(harness), claimed(harness))]
-    assert harness.jobs.claim_next("cpu", "w") is None, "the last process waits for short work"
+    assert harness.jobs.claim_next("cpu", "w") is None, "one process waits for short work, one for chunks in line"
     assert harness.jobs.due() == {"cpu": 0, "io": 0}
     clip = recording(two, 3)
     assert order(harness, 1) == [(clip.id, None)]
@@ -153,6 +155,64 @@ def test_long_preparations_leave_one_process_to_everybody_else(harness: JobStore
             harness.silence(job)
     harness.jobs.close_cancelled()
     assert claimed(harness).slow
+
+
+def test_chunks_in_an_engines_line_leave_one_process_to_everybody_else(harness: JobStoreHarness) -> None:
+    """T11: an account's recordings at an engine that all share, and a clip of another account that needs none of it."""
+    workers(harness, "cpu", 1, 1, 1)
+    archive, other = tenant(harness), tenant(harness)
+    heard = recording(archive, 660)
+    cut(archive, heard, 22, in_line=True)
+    first, second = claimed(harness), claimed(harness)
+    assert [(turn.lease.job_id, turn.lease.idx) for turn in (first, second)] == [(heard.id, 0), (heard.id, 1)]
+    assert harness.jobs.claim_next("cpu", "w") is None, "two wait for the engine already"
+    assert harness.jobs.due() == {"cpu": 0, "io": 0}
+    clip = recording(other, 3)
+    assert order(harness, 1) == [(clip.id, None)]
+    harness.jobs.complete_chunk(first.lease, "result", "whisper-base")
+    assert order(harness, 1) == [(heard.id, 2)]
+    harness.check_queue()
+
+
+def test_chunks_in_line_and_preparations_leave_room_for_each_other(harness: JobStoreHarness) -> None:
+    workers(harness, "cpu", 1, 1, 1)
+    one, two = tenant(harness), tenant(harness)
+    heard = recording(one, 660)
+    cut(one, heard, 22, in_line=True)
+    long = [recording(two, 7200) for _ in range(2)]
+    begun = {(turn.lease.job_id, turn.lease.idx): turn.lease for turn in (claimed(harness), claimed(harness))}
+    assert begun.keys() == {(heard.id, 0), (long[0].id, None)}
+    assert harness.jobs.claim_next("cpu", "w") is None, "the third is for what is quick"
+    harness.jobs.complete_chunk(begun[heard.id, 0], "result", "whisper-base")
+    assert order(harness, 1) == [(heard.id, 1)], "no second preparation, though its owner was given less"
+
+
+def test_of_two_processes_a_preparation_leaves_one_to_the_line(harness: JobStoreHarness) -> None:
+    """Minutes of it hold up no engine, and chunks that come without end hold up no preparation."""
+    workers(harness, "cpu", 1, 1)
+    one, two = tenant(harness), tenant(harness)
+    heard = recording(one, 660)
+    cut(one, heard, 22, in_line=True)
+    chunk = claimed(harness)
+    long = [recording(two, 7200) for _ in range(2)]
+    assert harness.jobs.claim_next("cpu", "w") is None, "one process is left to what is quick"
+    harness.jobs.complete_chunk(chunk.lease, "result", "whisper-base")
+    assert order(harness, 2) == [(long[0].id, None), (heard.id, 1)]
+    assert harness.jobs.claim_next("cpu", "w") is None
+
+
+def test_everybodys_chunks_take_turns_in_the_line(harness: JobStoreHarness) -> None:
+    workers(harness, "cpu", 1, 1, 1)
+    one, two = tenant(harness), tenant(harness)
+    for account in (one, two):
+        cut(account, recording(account, 660), 22, in_line=True)
+    served = []
+    for _ in range(10):
+        turn = claimed(harness)
+        served.append(turn.job.account_id)
+        assert turn.chunk is not None and turn.slow
+        harness.jobs.complete_chunk(turn.lease, "result", "whisper-base")
+    assert Counter(served) == {one.account: 5, two.account: 5}
 
 
 def test_one_process_prepares_what_there_is(harness: JobStoreHarness) -> None:

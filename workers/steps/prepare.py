@@ -1,7 +1,7 @@
 """Prepare a job: decode its media, cut it, and send each chunk on while later sound is still being decoded.
 
 A recording of one chunk is heard and finished right here, without a trip through storage and broker, when the model's
-provider belongs to this worker's role.
+provider belongs to this worker's role, and nobody has to stand in a line for it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pipeline.audio.playback.peaks import Peaks
 from pipeline.cut.cutter import Chunk, span_as_dict
 from pipeline.errors import InputMissing, LimitExceeded
 from pipeline.lifecycle import ChunkStatus, Stage
-from pipeline.run import cut_profile, hear_chunk, is_local
+from pipeline.run import cut_profile, hear_chunk, is_local, stands_in_line
 from pipeline.speakers.reference_samples import check_references
 from pipeline.transcript import SAMPLE_RATE, heard_from_json, heard_to_json, samples_to_ms
 from workers.failure_policy import Attempt
@@ -37,7 +37,7 @@ def prepare(role: str, context: JobContext, work: Attempt) -> bool:
     services, registry, began = context.services, context.services.registry, time.monotonic()
     check_references(context.options, registry.diarizer)
     profile = cut_profile(context.options, registry)
-    queue = CPU if is_local(context.options, registry) else IO
+    queue, in_line = CPU if is_local(context.options, registry) else IO, stands_in_line(context.options, registry)
     with services.storage.recording(_media_key(context)) as source, ExitStack() as stack:
         _take_minutes(context, source)
         stack.enter_context(_told_whole(context, source))
@@ -47,7 +47,7 @@ def prepare(role: str, context: JobContext, work: Attempt) -> bool:
             services.jobs.cover(context.held.lease, sound_of(context, source).measure())
         chunks = stack.enter_context(closing(sound.chunks(profile)))
         first, second = next(chunks, None), next(chunks, None)
-        if first is not None and second is None and (queue == role or not first.span.is_sent):
+        if first is not None and second is None and ((queue == role and not in_line) or not first.span.is_sent):
             found = findings_of(context, sound, first.span.own_end) | kept_peaks(context, peaks)
             services.metrics.audio.inc(sound.samples / SAMPLE_RATE)
             job = services.jobs.note_input(context.held.lease, found, samples=sound.samples)
@@ -55,7 +55,7 @@ def prepare(role: str, context: JobContext, work: Attempt) -> bool:
             _hear_single(context.with_job(job), first, sound.samples, work, time.monotonic() - began)
             return False
         services.jobs.note_input(context.held.lease, facts_of(sound))
-        sender = _Sender(context, queue)
+        sender = _Sender(context, queue, in_line=in_line)
         count = _send(sender, itertools.chain(filter(None, (first, second)), chunks))
         services.metrics.audio.inc(sound.samples / SAMPLE_RATE)
         found = findings_of(context, sound, sender.end) | kept_peaks(context, peaks)
@@ -108,8 +108,8 @@ def _send(sender: _Sender, chunks: Iterator[Chunk]) -> int:
 class _Sender:
     """Stores each chunk's sound, makes its row, dispatches it; what an earlier attempt finished is left as it is."""
 
-    def __init__(self, context: JobContext, queue: str) -> None:
-        self._context, self._queue = context, queue
+    def __init__(self, context: JobContext, queue: str, *, in_line: bool) -> None:
+        self._context, self._queue, self._in_line = context, queue, in_line
         rows = context.services.jobs.chunks(context.job.id) if context.held.lease.attempt > 1 else []
         self._completed = {row.idx: row.span for row in rows if row.status == ChunkStatus.COMPLETED}
         self._samples = 0  # sent so far
@@ -136,7 +136,9 @@ class _Sender:
     def _add(self, idx: int, span: dict[str, Any], key: str | None, size: int) -> bool:
         """Whether it waits to be heard."""
         jobs, lease = self._context.services.jobs, self._context.held.lease
-        return jobs.add_chunk(lease, idx, span, key, self._queue, samples=self._samples, size=size)
+        return jobs.add_chunk(
+            lease, idx, span, key, self._queue, in_line=self._in_line, samples=self._samples, size=size
+        )
 
 
 def _hear_single(context: JobContext, chunk: Chunk, samples: int, work: Attempt, prepared: float) -> None:

@@ -14,7 +14,7 @@ from infra.broker import CPU, IO
 from infra.database.tables import Chunk
 from infra.jobs.completion import Finished
 from pipeline.errors import InputMissing, StenopoolError
-from pipeline.run import is_local
+from pipeline.run import is_local, stands_in_line
 from pipeline.text.text_splitter import PASSAGE, passages
 from pipeline.transcript import transcript_to_json
 from pipeline.tts.long_text import Reading
@@ -37,20 +37,21 @@ def prepare(context: JobContext) -> bool:
         raise InputMissing
     text = services.storage.get(services.media.get(job.account_id, job.media_id).storage_key).decode()
     queue = CPU if is_local(context.speech_options, services.registry) else IO
+    in_line = stands_in_line(context.speech_options, services.registry)
     at = count = 0
     for passage in passages(text, longest=PASSAGE):
-        _send(context, count, passage, at, queue)
+        _send(context, count, passage, at, queue, in_line=in_line)
         at += len(passage)
         count += 1
     return services.jobs.cut_done(context.held.lease, at, count, seconds=context.seconds)
 
 
-def _send(context: JobContext, idx: int, passage: str, at: int, queue: str) -> None:
+def _send(context: JobContext, idx: int, passage: str, at: int, queue: str, *, in_line: bool) -> None:
     context.held.check()
     end = at + len(passage)
     span = {"index": idx, "audio_start": at, "audio_end": end, "own_start": at, "own_end": end}
     context.services.storage.put(context.text_key(idx), passage.encode())
-    if context.services.jobs.add_chunk(context.held.lease, idx, span, context.text_key(idx), queue):
+    if context.services.jobs.add_chunk(context.held.lease, idx, span, context.text_key(idx), queue, in_line=in_line):
         context.services.queue.send_chunk(context.job.id, idx, queue)
 
 

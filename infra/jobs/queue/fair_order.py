@@ -20,14 +20,15 @@ Within an account, the higher priority first, and then three turns in four go to
 oldest. A short recording so waits for at most one piece of its owner's archive; and the archive, however many short ones come,
 gets every fourth piece and ends: aging by turns and not by the clock, because in a long backlog everything is old.
 
-Slow work (a download, the preparation of a long recording) may keep its worker for minutes and cannot be interrupted. It has the
-same order, but only so many pieces of it are under way at once: see `slow_work`.
+Slow work (a download, the preparation of a long recording, a chunk in an engine's line) may keep its worker for long and cannot be
+interrupted. It has the same order, but only so many pieces of each kind are under way at once: see `slow_work`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from enum import Enum, auto
 from operator import attrgetter
 from typing import Any
 
@@ -37,6 +38,7 @@ from sqlalchemy import (
     Double,
     Exists,
     Select,
+    TextClause,
     Update,
     and_,
     bindparam,
@@ -71,12 +73,30 @@ Key = tuple[str, int]
 @dataclass(frozen=True)
 class Due:
     """Whether any of a role's work is due `at` this moment, by the database's clock: quick work, and slow work that may have to
-    wait for room.
+    wait for room, jobs and chunks.
     """
 
     at: float
     fast: bool
-    slow: bool
+    slow_jobs: bool
+    slow_chunks: bool
+
+    @property
+    def slow(self) -> bool:
+        """Either of them."""
+        return self.slow_jobs or self.slow_chunks
+
+    def of(self, room: SlowRoom) -> SlowRoom:
+        """The room for what is there: nobody looks for the others."""
+        return replace(room, jobs=room.jobs if self.slow_jobs else 0, chunks=room.chunks if self.slow_chunks else 0)
+
+
+class Kind(Enum):
+    """Of what waits."""
+
+    FAST = auto()
+    SLOW_JOB = auto()
+    SLOW_CHUNK = auto()
 
 
 @dataclass(frozen=True)
@@ -106,8 +126,9 @@ def next_piece(session: Session, role: str, now: float, room: SlowRoom, passed: 
             if not archive and not has_normal:
                 break
             order = _OLDEST if turns % TO_THE_OLDEST == TO_THE_OLDEST - 1 else _SHORTEST
-            kinds = (False, True) if room.is_open_to(account) else (False,)
-            found = [_first(session, (role, account, slow, archive), now, order, passed) for slow in kinds]
+            found = [
+                _first(session, (role, account, kind, archive), now, order, passed) for kind in _open(room, account)
+            ]
             if rows := [row for row in found if row is not None]:
                 row = min(rows, key=attrgetter(*order))
                 return Piece(row.job_id, row.idx, account, row.slow, row.cost_ms, archive)
@@ -117,27 +138,38 @@ def next_piece(session: Session, role: str, now: float, room: SlowRoom, passed: 
 def _accounts(session: Session, role: str, now: float, room: SlowRoom) -> list[Any]:
     """Those with work that is due, first those that have some outside the archive lane, the least served first; and how many turns
     each has had."""
-    if room.is_open:
-        return list(run(session, _WITH_ANY_WORK, {"of_role": role, "at": now, "full": sorted(room.full)}))
-    return list(run(session, _WITH_FAST_WORK, {"of_role": role, "at": now}))
+    values: dict[str, Any] = {"of_role": role, "at": now}
+    if room.jobs:
+        values["full"] = sorted(room.full)
+    return list(run(session, _WITH_WORK[room.jobs > 0, room.chunks > 0], values))
+
+
+def _open(room: SlowRoom, account_id: str) -> Iterator[Kind]:
+    """What this account may begin."""
+    yield Kind.FAST
+    if room.is_open_to(account_id, chunk=False):
+        yield Kind.SLOW_JOB
+    if room.is_open_to(account_id, chunk=True):
+        yield Kind.SLOW_CHUNK
 
 
 def _first(
-    session: Session, of: tuple[str, str, bool, bool], now: float, order: tuple[str, ...], passed: Collection[Key]
+    session: Session, of: tuple[str, str, Kind, bool], now: float, order: tuple[str, ...], passed: Collection[Key]
 ) -> Any:
-    role, account, slow, archive = of
-    waiting = _FIRST[order, archive]
+    role, account, kind, archive = of
+    waiting = _FIRST[order, archive, kind]
     if passed:
         waiting = waiting.where(tuple_(col(WaitingWork.job_id), col(WaitingWork.idx)).not_in(list(passed)))
-    return run(session, waiting, {"of_role": role, "of_account": account, "is_slow": slow, "at": now}).one_or_none()
+    return run(session, waiting, {"of_role": role, "of_account": account, "at": now}).one_or_none()
 
 
 def claimable_now(session: Session, role: str, now: float, limit: int) -> int:
     """How many pieces could be claimed at this moment, up to `limit`; of the slow ones no more than there is room for."""
     room = slow_room(session, role)
-    fast = _due(session, role, now, limit, col(WaitingWork.slow) == false())
+    found = _due(session, role, now, limit, *_is(Kind.FAST))
     theirs = col(WaitingWork.account_id).not_in(room.full)
-    return fast + _due(session, role, now, min(limit - fast, room.places), col(WaitingWork.slow) == true(), theirs)
+    found += _due(session, role, now, min(limit - found, room.jobs), *_is(Kind.SLOW_JOB), theirs)
+    return found + _due(session, role, now, min(limit - found, room.chunks), *_is(Kind.SLOW_CHUNK))
 
 
 def _due(session: Session, role: str, now: float, limit: int, *which: ColumnElement[bool]) -> int:
@@ -161,41 +193,53 @@ _SHORTEST = ("rank", "size_ms", *_IN_TURN)
 _OLDEST = ("rank", *_IN_TURN)
 
 
-def _any_due(*, slow: bool) -> Exists:
-    kind = col(WaitingWork.slow) == (true() if slow else false())
-    return exists().where(
-        col(WaitingWork.role) == bindparam("of_role"), kind, col(WaitingWork.run_at) <= now(), _BY["shortest"]
+def _is(kind: Kind) -> tuple[ColumnElement[bool] | TextClause, ...]:
+    """What waits of it. The partial index of chunks in line is named in its own words."""
+    slow = col(WaitingWork.slow) == (false() if kind is Kind.FAST else true())
+    if kind is Kind.FAST:
+        return (slow,)
+    return slow, text(
+        "waiting_work.slow AND waiting_work.idx >= 0" if kind is Kind.SLOW_CHUNK else "waiting_work.idx < 0"
     )
 
 
-def _with_work(*, slow: bool) -> Select[str, int, float, bool]:
-    """The accounts that have some which is due; where `slow` counts, too, not of those that are full of it."""
-    normal, archive = (_has_due(slow=slow, archive=archive) for archive in (False, True))
+def _any_due(kind: Kind) -> Exists:
+    return exists().where(
+        col(WaitingWork.role) == bindparam("of_role"), *_is(kind), col(WaitingWork.run_at) <= now(), _BY["shortest"]
+    )
+
+
+def _with_work(*, jobs: bool, chunks: bool) -> Select[str, int, float, bool]:
+    """The accounts that have some which is due; of slow jobs and chunks where they count, but no jobs of those that are full of
+    them."""
+    normal, archive = (_has_due(jobs=jobs, chunks=chunks, archive=archive) for archive in (False, True))
     columns = (col(Share.account_id), col(Share.turns), col(Share.low_start), normal.label("has_normal"))
     wanted = select(*columns).where(col(Share.role) == bindparam("of_role"), _BACKLOGGED, or_(normal, archive))
     start = case((normal, col(Share.start)), else_=col(Share.low_start))
     return wanted.order_by(case((normal, 0), else_=1), start, col(Share.account_id)).limit(ACCOUNTS)
 
 
-def _has_due(*, slow: bool, archive: bool) -> ColumnElement[bool]:
+def _has_due(*, jobs: bool, chunks: bool, archive: bool) -> ColumnElement[bool]:
     """Whether an account has work in this lane that could be claimed now."""
     role: BindParameter[str] = bindparam("of_role")
     at: BindParameter[float] = bindparam("at")
     theirs = and_(col(WaitingWork.role) == role, col(WaitingWork.account_id) == col(Share.account_id), _BY["shortest"])
     due = and_(theirs, in_lane(archive=archive), col(WaitingWork.run_at) <= at)
-    fast: ColumnElement[bool] = exists().where(due, ~col(WaitingWork.slow))
-    if not slow:
-        return fast
-    waits = exists().where(due, col(WaitingWork.slow))
-    return or_(fast, and_(waits, col(Share.account_id).not_in(bindparam("full", expanding=True))))
+    found: list[ColumnElement[bool]] = [exists().where(due, *_is(Kind.FAST))]
+    if jobs:
+        waits = exists().where(due, *_is(Kind.SLOW_JOB))
+        found.append(and_(waits, col(Share.account_id).not_in(bindparam("full", expanding=True))))
+    if chunks:
+        found.append(exists().where(due, *_is(Kind.SLOW_CHUNK)))
+    return or_(*found)
 
 
-def _first_by(order: tuple[str, ...], *, archive: bool) -> Select[Any]:
+def _first_by(order: tuple[str, ...], kind: Kind, *, archive: bool) -> Select[Any]:
     """Of one account's work of one kind in one lane, with all that its place in the order goes by."""
     waiting = select(*(getattr(WaitingWork, name) for name in (*order, "slow", "cost_ms"))).where(
         col(WaitingWork.role) == bindparam("of_role"),
         col(WaitingWork.account_id) == bindparam("of_account"),
-        col(WaitingWork.slow) == bindparam("is_slow"),
+        *_is(kind),
         in_lane(archive=archive),
         col(WaitingWork.run_at) <= bindparam("at"),
         _BY["oldest" if order == _OLDEST else "shortest"],
@@ -228,9 +272,13 @@ def _charging(*, archive: bool) -> Update:
     )
 
 
-_DUE = select(now(), _any_due(slow=False), _any_due(slow=True))
-_WITH_FAST_WORK, _WITH_ANY_WORK = _with_work(slow=False), _with_work(slow=True)
-_FIRST: dict[tuple[tuple[str, ...], bool], Select[Any]] = {
-    (order, archive): _first_by(order, archive=archive) for order in (_SHORTEST, _OLDEST) for archive in (False, True)
+_BOTH = (False, True)
+_DUE = select(now(), *(_any_due(kind) for kind in Kind))
+_WITH_WORK = {(jobs, chunks): _with_work(jobs=jobs, chunks=chunks) for jobs in _BOTH for chunks in _BOTH}
+_FIRST: dict[tuple[tuple[str, ...], bool, Kind], Select[Any]] = {
+    (order, archive, kind): _first_by(order, kind, archive=archive)
+    for order in (_SHORTEST, _OLDEST)
+    for archive in _BOTH
+    for kind in Kind
 }
 _CHARGE = {archive: _charging(archive=archive) for archive in (False, True)}

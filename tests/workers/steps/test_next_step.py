@@ -43,6 +43,30 @@ def test_one_chunk_costs_one_task(harness: WorkerHarness) -> None:
     assert not [key for key in harness.stored() if "sound" in key]
 
 
+def test_what_has_to_wait_in_line_is_not_heard_on_the_spot(
+    harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T11: whoever prepares short recordings for an engine that all share, goes on and does not wait for it."""
+    monkeypatch.setattr(harness.services.registry, "has_line", lambda _route: True)
+    job_id = harness.submit(short(1))
+    harness.work(most=1)
+    assert harness.calls() == 0 and harness.messages.sent == [("cpu", job_id, 0)]
+    (chunk,) = harness.services.jobs.chunks(job_id)
+    assert (chunk.queue, chunk.in_line) == ("cpu", True)
+    harness.work()
+    assert harness.text(job_id).split() == list(short(1).words)
+
+
+def test_what_goes_to_another_machine_stands_in_no_line(
+    harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(harness.services.registry, "has_line", lambda _route: True)
+    job_id = harness.submit(short(1), model="far")
+    harness.work(most=1)
+    (chunk,) = harness.services.jobs.chunks(job_id)
+    assert (chunk.queue, chunk.in_line) == ("io", False)
+
+
 def test_the_only_chunk_is_seen_to_be_heard(harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     job_id = harness.submit(short(1))
     seen: list[Job] = []
