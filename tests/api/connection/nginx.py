@@ -1,7 +1,7 @@
 """nginx in front of a server, as it stands in front of many: it keeps its connections, forwards `Upgrade`, buffers nothing.
 
-It is there where `nginx` is on the PATH, or STENOPOOL_NGINX names it: Debian's package needs no installation (`apt-get
-download nginx`, `dpkg -x`).
+It is there where `nginx` is on the PATH or in /usr/sbin, or STENOPOOL_NGINX names it: Debian's package needs no installation
+(`apt-get download nginx`, `dpkg -x`).
 """
 
 import contextlib
@@ -16,7 +16,8 @@ from tests.api.serving import Running
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 
-NGINX = os.environ.get("STENOPOOL_NGINX") or shutil.which("nginx")
+NGINX = os.environ.get("STENOPOOL_NGINX") or shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+MISSING = "no nginx: apt-get install --no-install-recommends nginx-light"
 CONFIGURATION = """
 daemon off;
 master_process off;
@@ -52,7 +53,7 @@ http {{
 @contextlib.contextmanager
 def behind_nginx(served: Running, home: Path) -> Iterator[Running]:
     """The place where nginx listens."""
-    assert NGINX is not None
+    assert NGINX, MISSING
     port = free_port()
     configuration = home / "nginx.conf"
     configuration.write_text(CONFIGURATION.format(home=home, port=port, behind=served.port))

@@ -1,7 +1,7 @@
 """Each request gets its own answer, and never another's: tries over real sockets, with the bytes cut anywhere.
 
-Raw sockets stand for a proxy that keeps its connection and forwards `Upgrade` unbuffered; where nginx is
-(tests/api/connection/nginx.py), it stands in front as well. `STENOPOOL_SMUGGLING_TRIES=1000` asks
+Raw sockets stand for a proxy that keeps its connection and forwards `Upgrade` unbuffered, and nginx is one
+(tests/api/connection/nginx.py). `STENOPOOL_SMUGGLING_TRIES=1000` asks
 for more tries than an ordinary run makes.
 """
 
@@ -20,7 +20,7 @@ from starlette.responses import JSONResponse
 from api.http import error_responses
 from api.http.request_body import BodyGuard, blocks
 from api.http.request_middleware import RequestMiddleware
-from tests.api.connection.nginx import NGINX, behind_nginx
+from tests.api.connection.nginx import MISSING, NGINX, behind_nginx
 from tests.api.connection.test_request_parser import AMBIGUOUS, UPGRADE, cut
 from tests.api.serving import Running, received, running
 from tests.support.waiting import pause
@@ -59,7 +59,8 @@ def proxied(served: Running, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield place
 
 
-FRONTS = ["served", *([pytest.param("proxied", marks=pytest.mark.processes)] if NGINX else [])]
+PROXIED = (pytest.mark.processes, pytest.mark.skipif(not NGINX, reason=MISSING))
+FRONTS = ["served", pytest.param("proxied", marks=PROXIED)]
 
 
 @pytest.fixture
