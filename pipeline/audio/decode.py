@@ -25,7 +25,7 @@ from pipeline.audio.ffmpeg.arguments import SAMPLE_RATE
 from pipeline.audio.findings import AudioTrack, Findings
 from pipeline.audio.raw_sound import RawSound
 from pipeline.audio.seek.entries import entry_before
-from pipeline.audio.source import Recording, opened, recordings_in
+from pipeline.audio.source import Recording, opened, recordings_in, restored
 from pipeline.errors import DamagedMedia, EmptyMedia, MediaTooLong, UnsupportedMedia
 from pipeline.transcript import Caution
 
@@ -146,7 +146,8 @@ class Decoding:
 
     def _recordings(self) -> list[Recording]:
         """What is there, now open, each of which can be read."""
-        self._open = self._held.enter_context(closing(opened(self._source)))
+        source = self._held.enter_context(closing(opened(self._source)))
+        self._open = source if self._declared else restored(source)
         found = recordings_in(self._open, self._declared)
         if self._open.descriptor() is None:
             for recording in found:

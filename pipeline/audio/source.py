@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.audio.access.open_source import OpenFile, OpenRemote, OpenSource
+from pipeline.audio.access.cut_out import cut_out
 from pipeline.audio.access.remote import Remote
+from pipeline.audio.access.restored import Restored
 from pipeline.audio.access.scratch import filled
 from pipeline.audio.containers.asf_header import broken_packets
 from pipeline.audio.containers.avi_index import Absent, absent_packets
@@ -24,7 +26,7 @@ from pipeline.audio.mp4_boxes import HEADER_BYTES, check_complete, cut_index
 from pipeline.audio.raw_sound import RawSound
 from pipeline.audio.sniff import LOOK_BYTES, sniff_file
 from pipeline.audio.step_budget import StepBudget, TooManySteps, refusal
-from pipeline.errors import InputMissing, UnsupportedMedia
+from pipeline.errors import EmptyMedia, InputMissing, UnsupportedMedia
 
 SMALL = 8 * 2**20  # bytes
 _LEAST_FILLED = 1024  # bytes; fewer may fill up a block
@@ -38,6 +40,17 @@ def opened(source: Path | bytes | Remote) -> OpenSource:
     if isinstance(source, Path):
         return OpenFile(_file(source))
     return OpenFile(filled(source.blocks())) if source.size <= SMALL else OpenRemote(source)
+
+
+def restored(source: OpenSource) -> OpenSource:
+    """The same, as long as it was where it is known which of its bytes are missing."""
+    try:
+        found = sniff_file(lambda offset: source.read(offset, LOOK_BYTES))
+        read = StepBudget.for_file().counted(source.read)
+        missing = cut_out(read, found.start, source.size) if found.container is MP4 else ()
+    except (UnsupportedMedia, EmptyMedia, TooManySteps):  # for others to say
+        return source
+    return Restored(source, missing) if missing else source
 
 
 def _file(source: Path) -> int:
@@ -103,7 +116,7 @@ def _recording(read: Read, link: Link, size: int, found: Found) -> Recording:
     left_out = link.tags if found.container is MP3 else left_out  # else a frame is lost behind each
     filled = any(_is_filled(read, *between) for between in link.tags)
     recording = Recording(found, end, claim, unread=link.unread, broken=broken, filled=filled, left_out=left_out)
-    if found.container is AVI and not (claim and claim.cut):
+    if found.container is AVI:
         return replace(recording, absent=absent_packets(read, found.start, link.end))
     if found.container is not MP4:
         return recording

@@ -132,10 +132,15 @@ class Report:
             return
         end = self._ms(self._end)
         claimed = max(end, self._ms(0) + (claim.ms or 0))
-        if claim.cut or claimed - end > _ROUNDED:
+        is_short = claimed - end > _ROUNDED
+        if is_short or (claim.cut and not (claim.ms and self._has_lost())):
             yield Caution("truncated", end, claimed, _TRUNCATED, lost=True)
         elif claim.unended:
             yield Caution("unended", end, end, _NO_END)
+
+    def _has_lost(self) -> bool:
+        """Whether a gap has told already of what is missing."""
+        return any(leap.damaged and is_long(leap, self._rate) for leap in self._leaps)
 
     def _on_clock(self, samples: int) -> int:
         """Where a decoded sample stands: behind all leaps before it."""

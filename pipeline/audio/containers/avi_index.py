@@ -1,7 +1,7 @@
 """The index of an AVI (idx1, Microsoft's RIFF reference), which tells where each packet of sound lies, and so when it is played.
 
 An AVI has no stamps: who reads it counts what has come. Where damage hides the header of a packet a demuxer passes over it without
-a word, and all that follows is early.
+a word, and all that follows is early. Where bytes were cut out of it, what follows them lies so much nearer to the front.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ _MOST_PARTS = 200  # of a list
 _MOST_TRACKS = 100
 _TRIED = 100  # packets that show what the index counts from
 _MOSTLY = 0.5  # of its packets are there where an index means this file
+_SLACK = 3  # of the longest packet: what may be lost besides the bytes that were cut out, for the ends of packets around them
 
 Flags = NDArray[np.bool_]
 
@@ -54,10 +55,12 @@ def absent_packets(read: Read, at: int, size: int) -> tuple[tuple[Absent, ...], 
     says; none at all where it has no index, or one that means another file. Never raises."""
     try:
         parts = {part.name: part for part in _parts(read, at + 12, size)}
-        header, movie, index = parts[b"hdrl"], parts[b"movi"], parts[b"idx1"]
+        header, movie = parts[b"hdrl"], parts[b"movi"]
+        index, missing = (parts[b"idx1"], 0) if b"idx1" in parts else _index_before(read, movie, size)
         entries = _entries(read, index, size)
+        there = _Packets(read, entries, (movie.start - 4, at), missing).there()
         tracks = list(_tracks(read, header))[:_MOST_TRACKS]
-        found = tuple(tuple(_absent(read, track, entries, (movie.start - 4, at))) for track in tracks)
+        found = tuple(tuple(_absent(track, entries, there)) for track in tracks)
         return found if any(found) else ()
     except (ArithmeticError, KeyError, IndexError, ValueError, struct.error):
         return ()
@@ -92,18 +95,61 @@ def _entries(read: Read, index: _Part, size: int) -> NDArray[np.void]:
     return np.frombuffer(data, _ENTRY, len(data) // _ENTRY.itemsize)
 
 
-def _absent(read: Read, track: _Track, entries: NDArray[np.void], bases: tuple[int, ...]) -> Iterator[Absent]:
+def _index_before(read: Read, movie: _Part, size: int) -> tuple[_Part, int]:
+    """An index that lies nearer to the front than it should, and by how many bytes. Raises ValueError where there is none."""
+    due, end = movie.end + movie.end % 2, size
+    while end > max(movie.start, size - _LONGEST):
+        start = max(movie.start, end - _BLOCK)
+        data = read(start, end - start + _HEADER)
+        place = data.rfind(b"idx1")
+        if 0 <= place <= len(data) - _HEADER:
+            (length,) = struct.unpack_from("<I", data, place + 4)
+            index = _Part(b"idx1", start + place + _HEADER, start + place + _HEADER + length)
+            if index.end <= size and start + place < due:
+                return index, due - (start + place)
+        end = start
+    raise ValueError
+
+
+def _absent(track: _Track, entries: NDArray[np.void], there: Flags) -> Iterator[Absent]:
     name = np.frombuffer(b"%02dwb" % track.number, "u1")
-    own = entries[(entries["name"] == name).all(axis=1)]
-    heads = np.concatenate((own["name"], own["length"][:, np.newaxis].copy().view("u1")), axis=1)
-    places, tried = own["at"].astype(np.int64), slice(None, _TRIED)
-    base = max(bases, key=lambda base: _there(read, places[tried] + base, heads[tried]).sum())
-    there = _there(read, places + base, heads)
-    if there.all() or there.mean() < _MOSTLY:
+    own = (entries["name"] == name).all(axis=1)
+    lost = ~there[own]
+    if not lost.any() or lost.mean() > 1 - _MOSTLY:
         return
-    times = np.concatenate(([0.0], np.cumsum(_units(track, own["length"])))) * track.seconds
-    edges = np.flatnonzero(np.diff(~there, prepend=False, append=False)).reshape(-1, 2)
+    times = np.concatenate(([0.0], np.cumsum(_units(track, entries["length"][own])))) * track.seconds
+    edges = np.flatnonzero(np.diff(lost, prepend=False, append=False)).reshape(-1, 2)
     yield from ((float(times[first]), float(times[last])) for first, last in edges)
+
+
+class _Packets:
+    """Those that an index tells of, in a file out of which so many bytes are `missing`. Places count from one of the `bases`."""
+
+    def __init__(self, read: Read, entries: NDArray[np.void], bases: tuple[int, ...], missing: int) -> None:
+        lengths = entries["length"][:, np.newaxis].copy().view("u1")
+        self._read, self._missing = read, missing
+        self._heads = np.concatenate((entries["name"], lengths), axis=1)
+        self._lengths = entries["length"].astype(np.int64)
+        places, tried = entries["at"].astype(np.int64), slice(None, _TRIED)
+        base = max(bases, key=lambda base: _there(read, places[tried] + base, self._heads[tried]).sum())
+        self._places = places + base
+
+    def there(self) -> Flags:
+        """Whether the header of each can be found. Raises ValueError where what is missing is not one stretch of the packets."""
+        there = _there(self._read, self._places, self._heads)
+        if not self._missing:
+            return there
+        moved = self._places - self._missing
+        behind = _there(self._read, moved, self._heads)
+        counted = np.concatenate(([0], np.cumsum(there))) + behind.sum() - np.concatenate(([0], np.cumsum(behind)))
+        cut = int(counted.argmax())
+        before = np.flatnonzero(there[:cut])
+        swallowed = self._places[before[-1]] + _HEADER + self._lengths[before[-1]] if len(before) else 0
+        there = np.concatenate((there[:cut], behind[cut:] & (moved[cut:] >= swallowed)))
+        lost = (_HEADER + self._lengths + self._lengths % 2)[~there].sum()
+        if not 0 <= lost - self._missing <= _SLACK * (_HEADER + self._lengths.max()):
+            raise ValueError
+        return there
 
 
 def _units(track: _Track, lengths: NDArray[np.uint32]) -> NDArray[np.float64]:

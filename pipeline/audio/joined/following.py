@@ -97,7 +97,10 @@ class _Behind:
             units = UNITS.get(self._first.container)
             again = found.start if found else self._again(units, place) if units else None
             if found is None and (marked := self._marked(reached.last + 1, again or self._size)):
-                return marked
+                if not self._goes_on(marked):
+                    return marked
+                place = reached.last
+                again = marked.begin
             if again is None or units is None:
                 return self._unread(place)
             if found:
@@ -106,6 +109,10 @@ class _Behind:
                 self.broken.append((reached.end if self._is_even(reached.end) else place, again))
             reached = walk(self._window, again, units, self._programs)
         return Following(self._size, self._size)
+
+    def _goes_on(self, marked: Following) -> bool:
+        """Whether it is the next pack of the same program, in the middle of a packet of which damage has cut off the rest."""
+        return self._first.container is MPEG and marked.found is not None and marked.found.container is MPEG
 
     def _is_even(self, at: int) -> bool:
         """Whether it is filled with one byte there: before a frame that is broken no padding, but damage."""

@@ -1,0 +1,172 @@
+"""An MP4 out of which a stretch of bytes is missing, as a bad copy leaves it: where, and how many.
+
+Its index names the place of every frame (ISO/IEC 14496-12), and behind the stretch none is where it says. How many bytes are missing
+is told by the box of the sound, whose length is that of the whole file, or by a piece, which knows where it stood. Where they are
+missing is where frames begin as those of this sound do when they are looked for so much nearer to the front.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.audio.containers.chunks import Read
+from pipeline.audio.joined.lost_pieces import lost_pieces
+from pipeline.audio.mp4_boxes import Box, boxes
+
+Missing = tuple[int, int]  # before which byte of the file, and how many
+Places = NDArray[np.int64]
+Heads = NDArray[np.uint8]
+
+_INDEX, _SOUND, _PIECE = b"moov", b"mdat", b"moof"
+_LONGEST_INDEX = 64 * 2**20  # bytes; a day of AAC has some 30
+_MOST_FRAMES = 10_000_000
+_BLOCK = 256 * 1024  # bytes that are read at once
+_HEAD = 2  # bytes of a frame that are compared
+_SHARE = 20  # of the frames, a twentieth at either end shows how one begins,
+_MOSTLY = 0.98  # by the bits that are alike in so many of them,
+_LEAST_BITS = 4  # if they are so many
+_CERTAIN, _FEWEST = 0.9, 16  # of the frames before and behind the stretch begin so, and so many are behind it
+_COUNTS_FROM = 1  # a flag of a piece's track: it says where in the file
+
+
+def cut_out(read: Read, at: int, size: int) -> tuple[Missing, ...]:
+    """Of the MP4 that begins at `at`; nothing where it is whole, ends too soon, or does not tell. Never raises but what `read` does."""
+    outer = list(boxes(read, at, size))
+    try:
+        if any(box.name == _PIECE for box in outer):
+            return tuple(_between_pieces(read, at, size))
+        sound = next((box for box in outer if box.name == _SOUND and box.end > size), None)
+        index = next((box for box in outer if box.name == _INDEX), None) or (sound and _last_index(read, sound, size))
+        if sound is None or index is None or index.end - index.at > _LONGEST_INDEX:
+            return ()
+        missing = sound.end - (index.at if index.at > sound.at else size)
+        return _in_sound(read, at, (index, sound), min(missing, size + 1), size)
+    except (ArithmeticError, IndexError, ValueError, struct.error):
+        return ()
+
+
+def _between_pieces(read: Read, at: int, size: int) -> Iterator[Missing]:
+    """Before each that can be read again, by the place from which it counts."""
+    before = 0
+    for _, again in lost_pieces(read, at, size):
+        piece = next(boxes(read, again, size))
+        track = _inside(read, piece, b"traf")
+        head = _inside(read, track, b"tfhd")
+        flags, _, base = struct.unpack(">IIQ", read(head.content, 16))
+        missing = base - (again - at) - before if flags & _COUNTS_FROM else 0
+        if 0 < missing <= size:
+            yield again, missing
+            before += missing
+
+
+def _last_index(read: Read, sound: Box, size: int) -> Box | None:
+    """One that stands behind the sound, nearer to the front than that says. It is the last thing in a file, or nearly."""
+    end = size
+    while end > max(sound.content, size - _LONGEST_INDEX):
+        start = max(sound.content, end - _BLOCK)
+        data = read(start, end - start + 16)
+        place = data.rfind(_INDEX + b"\0", 4)
+        if place >= 0 and (found := _index_at(read, start + place - 4, size)):
+            return found
+        end = start
+    return None
+
+
+def _index_at(read: Read, at: int, size: int) -> Box | None:
+    box = next(boxes(read, at, size), None)
+    inside = next(boxes(read, box.content, box.end), None) if box and box.end <= size else None
+    return box if inside and inside.name == b"mvhd" else None
+
+
+def _inside(read: Read, box: Box, *names: bytes) -> Box:
+    """The first box of that name, and so on in it. Raises ValueError where there is none."""
+    for name in names:
+        found = next((one for one in boxes(read, box.content, box.end) if one.name == name), None)
+        if found is None:
+            raise ValueError
+        box = found
+    return box
+
+
+def _in_sound(read: Read, at: int, known: tuple[Box, Box], missing: int, size: int) -> tuple[Missing, ...]:
+    index, sound = known
+    if not 0 < missing <= size:
+        return ()
+    for track in [box for box in boxes(read, index.content, index.end) if box.name == b"trak"]:
+        media = _inside(read, track, b"mdia")
+        kind = _inside(read, media, b"hdlr")
+        if read(kind.content + 8, 4) == b"soun":
+            places = _frames(read, _inside(read, media, b"minf", b"stbl")) + at
+            place = _first_moved(read, places, missing, min(size, index.at if index.at > sound.at else size))
+            return () if place is None else ((place, missing),)
+    return ()
+
+
+def _frames(read: Read, table: Box) -> Places:
+    """Where each frame begins, by the lengths of all and the places of those of which several follow each other."""
+    sizes = _inside(read, table, b"stsz")
+    even, count = struct.unpack(">II", read(sizes.content + 4, 8))
+    if not 0 < count <= _MOST_FRAMES:
+        raise ValueError
+    lengths = np.full(count, even, np.int64) if even else _numbers(read, sizes.content + 12, count, ">u4")
+    places = next(box for box in boxes(read, table.content, table.end) if box.name in (b"stco", b"co64"))
+    starts = _counted(read, places.content + 4, ">u4" if places.name == b"stco" else ">u8")
+    rows = _counted(read, _inside(read, table, b"stsc").content + 4, ">u4", 3).reshape(-1, 3)
+    in_each = np.repeat(rows[:, 1], np.diff(np.append(rows[:, 0] - 1, len(starts))))
+    if in_each.sum() != count or (in_each < 0).any():
+        raise ValueError
+    ends = np.cumsum(lengths)
+    firsts = np.cumsum(in_each) - in_each
+    within = ends - lengths - np.repeat((ends - lengths)[np.minimum(firsts, count - 1)], in_each)
+    return np.repeat(starts, in_each) + within
+
+
+def _counted(read: Read, at: int, kind: str, each: int = 1) -> Places:
+    (count,) = struct.unpack(">I", read(at, 4))
+    return _numbers(read, at + 4, count * each, kind)
+
+
+def _numbers(read: Read, at: int, count: int, kind: str) -> Places:
+    width = np.dtype(kind).itemsize
+    if count * width > _LONGEST_INDEX:
+        raise ValueError
+    return np.frombuffer(read(at, count * width), kind, count).astype(np.int64)
+
+
+def _first_moved(read: Read, places: Places, missing: int, end: int) -> int | None:
+    """Where the first frame behind the stretch begins now; None where no frames begin in a way of their own."""
+    if (np.diff(places) < 0).any():
+        raise ValueError
+    here, moved = _heads(read, places, end), _heads(read, places - missing, end)
+    few = max(1, len(places) // _SHARE)
+    bits = np.unpackbits(np.concatenate((here[:few], moved[-few:])), axis=1)
+    usual = bits.mean(axis=0)
+    alike = np.maximum(usual, 1 - usual) >= _MOSTLY
+    if alike.sum() < _LEAST_BITS:
+        return None
+    begins = [(np.unpackbits(heads, axis=1)[:, alike] == (usual[alike] > 0.5)).all(axis=1) for heads in (here, moved)]
+    before = np.concatenate(([0], np.cumsum(begins[0])))
+    behind = np.concatenate((np.cumsum(begins[1][::-1])[::-1], [0]))
+    counts = before + behind
+    cut = len(counts) - 1 - int(counts[::-1].argmax())
+    rest = len(places) - cut
+    if rest < _FEWEST or behind[cut] < _CERTAIN * rest:
+        return None
+    return int(places[cut + int(begins[1][cut:].argmax())]) - missing
+
+
+def _heads(read: Read, places: Places, end: int) -> Heads:
+    """The first bytes of each; zeros of what is not in the file."""
+    heads, first = np.zeros((len(places), _HEAD), np.uint8), int(np.searchsorted(places, 0))
+    while first < len(places) and places[first] + _HEAD <= end:
+        at = int(places[first])
+        data = np.frombuffer(read(at, min(_BLOCK, end - at)), np.uint8)
+        last = max(first + 1, int(np.searchsorted(places, at + len(data) - _HEAD, "right")))
+        inside = (places[first:last] - at)[:, np.newaxis] + np.arange(_HEAD)
+        heads[first:last] = data[inside.clip(0, len(data) - 1)]
+        first = last
+    return heads
