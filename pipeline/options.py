@@ -93,8 +93,8 @@ class TranscriptionOptions(_Frozen):
 
     @property
     def shows_times(self) -> bool:
-        """Whether somebody will read when a thing was said, or it decides who said it."""
-        return self.word_times or self.tells_apart or self.response_format not in TIMELESS
+        """Whether somebody will read when a thing was said. Who said it decides nothing here: the text would be heard otherwise."""
+        return self.word_times or self.response_format not in TIMELESS
 
     @property
     def gated(self) -> bool:

@@ -31,7 +31,7 @@ from pipeline.audio.decode import decode
 from pipeline.audio.duration.exact import container_of, measured, measured_ms
 from pipeline.catalog.model import Route
 from pipeline.concurrency.greenlet_io import run_in_thread
-from pipeline.cut.cutter import CutProfile, Span, cut
+from pipeline.cut.cutter import Chunk, CutProfile, Span, cut
 from pipeline.errors import (
     InvalidRequest,
     ModelGone,
@@ -45,12 +45,13 @@ from pipeline.measurement.process_counters import provider_call
 from pipeline.options import TranscriptionOptions
 from pipeline.provider_protocol import FileRefused, HearsFiles, hears_files, is_particular
 from pipeline.provider_registry import ProviderRegistry
+from pipeline.recognition.words_beside import are_wanted
 from pipeline.resilience.fallback import fallback_available
 from pipeline.resilience.route_watch import asking
 from pipeline.routing.next_route import first_that_can
-from pipeline.run import Length, Listener, Progress, timed
+from pipeline.run import Length, Listener, Progress, beside, timed
 from pipeline.run import transcribe as transcribe_decoded
-from pipeline.speakers.diarizer import Diarizer, with_voiceprints
+from pipeline.speakers.diarizer import with_voiceprints
 from pipeline.speakers.labelled import labelled
 from pipeline.stitch.stitcher import Stitcher
 from pipeline.transcript import SAMPLES_PER_MS, Heard, Transcript, Voiceprints, samples_to_ms
@@ -135,7 +136,7 @@ def transcribe(
     if _made_up(transcript):
         unheard = partial(decoded, listener=None)
         transcript = _second_hearing(transcript, partial(_after, failed, options, registry, unheard))
-    transcript = _with_speakers(transcript, parcel, options, registry)
+    transcript = _with_speakers(transcript, parcel, heard or Heard(), options, registry)
     if on_segments and transcript.segments:
         on_segments(transcript.segments, transcript.model_used)
     if on_progress:
@@ -309,26 +310,41 @@ def _keeping(blocks: Iterable[bytes], kept: bytearray) -> Iterator[bytes]:
 
 
 def _with_speakers(
-    transcript: Transcript, parcel: Parcel, options: TranscriptionOptions, registry: ProviderRegistry
+    transcript: Transcript, parcel: Parcel, heard: Heard, options: TranscriptionOptions, registry: ProviderRegistry
 ) -> Transcript:
     """Whose voices those are, where they are to be told apart here: for that the sound is decoded beside."""
     if not options.tells_apart or any(segment.speaker for segment in transcript.segments):
         return transcript
-    return run_in_thread(partial(_voiced, transcript, parcel, options, registry.diarizer))
+    return run_in_thread(partial(_voiced, transcript, parcel, heard, options, registry))
 
 
 def _voiced(
-    transcript: Transcript, parcel: Parcel, options: TranscriptionOptions, diarizer: Diarizer | None
+    transcript: Transcript, parcel: Parcel, heard: Heard, options: TranscriptionOptions, registry: ProviderRegistry
 ) -> Transcript:
-    voices: list[tuple[Span, Voiceprints | None]] = []
-    if diarizer is not None:
+    voices = list[tuple[Span, Voiceprints | None]]()
+    if registry.diarizer is not None:
+        sound = bytearray()
         with decode(parcel.data) as decoding:
-            heard = (
-                (chunk.span, with_voiceprints(Heard(), chunk, options, diarizer))
-                for chunk in cut(decoding, CutProfile())
-            )
-            voices = [(span, one.voiceprints) for span, one in heard]
-    return labelled(transcript, voices, options, diarizer)
+            blocks = _keeping(decoding, sound) if are_wanted(heard, options) else decoding
+            for chunk in cut(blocks, CutProfile()):
+                told = with_voiceprints(Heard(), chunk, options, registry.diarizer)
+                voices.append((chunk.span, told.voiceprints))
+        if sound:
+            voices = _with_words(voices, heard, bytes(sound), options, registry)
+    return labelled(transcript, voices, options, registry.diarizer)
+
+
+def _with_words(
+    voices: Sequence[tuple[Span, Voiceprints | None]],
+    heard: Heard,
+    sound: bytes,
+    options: TranscriptionOptions,
+    registry: ProviderRegistry,
+) -> list[tuple[Span, Voiceprints | None]]:
+    """The words of a text without times, which is that of the whole sound, beside the first voices."""
+    (span, prints), *others = voices
+    told = beside(replace(heard, voiceprints=prints), Chunk(whole(len(sound) // 2), sound), options, registry)
+    return [(span, told.voiceprints), *others]
 
 
 def _second_hearing(first: Transcript, hear: Callable[[], Transcript]) -> Transcript:

@@ -32,6 +32,7 @@ from pipeline.recognition.in_parts import heard_in_parts
 from pipeline.recognition.language_pin import VOTERS, may_vote, pinned, wants_pin
 from pipeline.recognition.retry_suspect import hear_well
 from pipeline.recognition.word_times import with_words
+from pipeline.recognition.words_beside import are_wanted, with_words_beside
 from pipeline.resilience.route_watch import asking
 from pipeline.routing.next_route import first_that_speaks, first_there
 from pipeline.speakers.diarizer import with_voiceprints
@@ -104,7 +105,14 @@ def hear_chunk(chunk: Chunk, options: TranscriptionOptions, registry: ProviderRe
         return Heard()
     heard = hear_well(chunk, options, lambda pcm, asked: hear(pcm, asked, registry))
     heard = told_apart(heard, chunk.span, options.known_speaker_names)
-    return with_voiceprints(heard, chunk, options, registry.diarizer)
+    heard = with_voiceprints(heard, chunk, options, registry.diarizer)
+    return beside(heard, chunk, options, registry)
+
+
+def beside(heard: Heard, chunk: Chunk, options: TranscriptionOptions, registry: ProviderRegistry) -> Heard:
+    """With the words of a text without times beside its voices, where they are wanted and can be told."""
+    align = registry.aligner() if are_wanted(heard, options) else None
+    return with_words_beside(heard, chunk, align) if align else heard
 
 
 def hear(chunk_pcm: bytes, options: TranscriptionOptions, registry: ProviderRegistry) -> Heard:

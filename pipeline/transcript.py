@@ -111,11 +111,13 @@ class Logprob:
 class Voiceprints:
     """How whoever speaks in a chunk sounds: windows of its speech, [start, end) in samples on the recording's clock, and for each
     of them a vector of unit length; `vectors` are all of these as float16 in base64. `mixed` are the numbers of the windows in
-    which more than one person speaks."""
+    which more than one person speaks. `words`, in ms on the recording's clock, are those of a text that came without times, which
+    are told here only to know whose each is."""
 
     places: tuple[tuple[int, int], ...] = ()
     vectors: str = ""
     mixed: tuple[int, ...] = ()
+    words: tuple[Word, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

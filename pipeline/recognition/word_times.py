@@ -36,14 +36,14 @@ def with_words(heard: Heard, pcm: bytes, align: Align) -> Heard:
         return heard
     if not pieces:
         return heard
-    speech = _speech(pcm)
-    said = tuple(_in_speech(word, speech) for word in _words(text, pieces))
+    speech = speech_in(pcm)
+    said = tuple(in_speech(word, speech) for word in whole_words(text, pieces))
     whole = Segment(text, said[0].start, said[-1].end, said)
     return replace(heard, segments=tuple(SegmentWords(whole, speech).phrases()), timed=True)
 
 
-def _words(text: str, pieces: Sequence[Word]) -> Iterator[Word]:
-    """Each from the piece in which its first letter is until the end of that with its last one; letters are counted."""
+def whole_words(text: str, pieces: Sequence[Word]) -> Iterator[Word]:
+    """A text's words, each from the piece with its first letter until the end of that with its last one; letters are counted."""
     ends = list(accumulate(len("".join(piece.text.split())) for piece in pieces))
     letters = 0
     for start, end in word_places(text):
@@ -53,13 +53,13 @@ def _words(text: str, pieces: Sequence[Word]) -> Iterator[Word]:
         yield Word(word, first.start, max(first.start, last.end))
 
 
-def _speech(pcm: bytes) -> list[tuple[int, int]]:
+def speech_in(pcm: bytes) -> list[tuple[int, int]]:
     """Where somebody speaks, in ms."""
     found = (stretch for chunk in cut([pcm], _LISTENING) for stretch in chunk.span.speech_map)
     return [(samples_to_ms(start), samples_to_ms(end)) for start, end in found]
 
 
-def _in_speech(word: Word, speech: Sequence[tuple[int, int]]) -> Word:
+def in_speech(word: Word, speech: Sequence[tuple[int, int]]) -> Word:
     """Without the pause that an alignment adds to the word behind it, or before it."""
     shares = [(min(end, word.end) - max(start, word.start), start, end) for start, end in speech]
     most, start, end = max(shares, default=(0, 0, 0))

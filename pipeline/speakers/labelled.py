@@ -12,6 +12,7 @@ from itertools import filterfalse
 from pipeline.cut.cutter import Span
 from pipeline.errors import InvalidRequest, ProviderError, SpeakersUnknown
 from pipeline.options import TranscriptionOptions
+from pipeline.recognition.words_beside import placed
 from pipeline.speakers.diarizer import Course, Diarizer
 from pipeline.speakers.excerpts import joined, stretches_of
 from pipeline.speakers.reference_samples import samples
@@ -19,7 +20,7 @@ from pipeline.speakers.word_speakers import Spoken, Timeline, given
 from pipeline.stitch.channels import Place
 from pipeline.text.speaker_labels import is_of_a_part
 from pipeline.text.speaker_turns import label
-from pipeline.transcript import Caution, Segment, SpeakersFound, Transcript, Voiceprints
+from pipeline.transcript import Caution, Segment, SpeakersFound, Transcript, Voiceprints, Word
 from pipeline.weights.voices import INSTALL
 
 CAUTIONS = UNKNOWN, NOT_HEARD = "speakers_unknown", "speaker_not_heard"
@@ -85,7 +86,8 @@ def _labelled(
         )
         for place, mine in _by_place(parts).items()
     }
-    told = _told(transcript, courses, options.known_speaker_names)
+    words = {place: [word for _, one in mine if one for word in one.words] for place, mine in _by_place(parts).items()}
+    told = _told(transcript, courses, words, options.known_speaker_names)
     missed = [name for name in options.known_speaker_names if name not in {one.speaker for one in told.segments}]
     for name in missed:
         told = _warned(told, NOT_HEARD, f"No voice of this recording was found to be that of {name!r}.")
@@ -103,11 +105,13 @@ def _by_place(parts: Sequence[Part]) -> Mapping[Place, list[Part]]:
     return places
 
 
-def _told(transcript: Transcript, courses: Mapping[Place, Course], names: Sequence[str]) -> Transcript:
+def _told(
+    transcript: Transcript, courses: Mapping[Place, Course], words: Mapping[Place, list[Word]], names: Sequence[str]
+) -> Transcript:
     spoken: list[tuple[Segment, Voice]] = []
     for place, course in courses.items():
         mine = [segment for segment in transcript.segments if (segment.track, segment.channel) == place]
-        spoken += [(segment, (place, who)) for segment, who in _spoken(mine, Timeline(course.turns))]
+        spoken += [(one, (place, who)) for one, who in _spoken(placed(mine, words[place]), Timeline(course.turns))]
     spoken.sort(key=lambda one: (one[0].start, one[1][0][0] or 0, one[1][0][1] or 0))
     called = _Labels([voice for _, voice in spoken], courses, names)
     segments = tuple(
