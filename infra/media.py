@@ -76,6 +76,15 @@ class MediaStore:
             mark_stored(session, media, size, sha256)
         return media
 
+    def copied(self, media_id: str, size: int) -> None:
+        """Its copy for browsers is in storage, and counts. Raises LimitExceeded, InputMissing where it has gone meanwhile."""
+        with self._database.write() as session:
+            media = _locked(session, media_id)
+            if media is None or media.state not in USABLE:
+                raise InputMissing
+            before, media.copied = media.copied, size
+            _recount(session, media, media.counted - before + size)
+
     def get(self, account_id: str, media_id: str) -> Media:
         """Raises NotFound: unknown and foreign look the same."""
         with self._database.read() as session:
@@ -91,6 +100,7 @@ class MediaStore:
             if media is None:
                 return
             media.state = "deleted"
+            media.copied = 0
             _recount(session, media, 0)
             _delete_unnamed(session, media)
 
@@ -146,6 +156,16 @@ class MediaStore:
             return list(still)
 
 
+def copy_key(media: Media) -> str:
+    """Where its copy for browsers is."""
+    return f"t/{media.account_id}/copies/{media.id}"
+
+
+def objects_of(media: Media) -> list[str]:
+    """The keys of all that is stored of it."""
+    return [media.storage_key, copy_key(media)] if media.copied else [media.storage_key]
+
+
 def want_stored(session: Session, media: Media | None) -> None:
     """Raises InputMissing. The lock keeps the sweep from giving the media up while a job takes it."""
     if media is None:
@@ -172,8 +192,10 @@ def give_room(session: Session, media: Media, size: int) -> None:
 
 def let_go(session: Session, media: Media) -> None:
     """Its lock is ours, and nobody needs it any more: it leaves the quota now, and the store within a minute."""
-    erase(session, media.storage_key, read_clock(session))
-    media.state = "deleted"
+    time = read_clock(session)
+    for key in objects_of(media):
+        erase(session, key, time)
+    media.state, media.copied = "deleted", 0
     _recount(session, media, 0)
     _delete_unnamed(session, media)
 

@@ -91,6 +91,7 @@ class Settings(BaseModel):
     job_timeout_seconds: int = Field(24 * 3600, gt=0)
     retention_seconds: int = Field(30 * 24 * 3600, ge=0)
     media_retention_seconds: int = Field(24 * 3600, ge=0)  # of the uploaded sound after its job has ended
+    browser_copies: bool = True  # of recordings that browsers do not play
     record_retention_seconds: int = Field(365 * 24 * 3600, ge=24 * 3600)  # of rows, after what they tell of is gone
     ledger_retention_seconds: int = Field(0, ge=0)  # of entries of settled work before they are summed up; 0: for ever
     read_timeout_seconds: float = Field(30.0, gt=0)  # a client that sends nothing for this long is cut off

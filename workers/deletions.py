@@ -9,6 +9,7 @@ from functools import partial
 from typing import TypeVar
 
 from infra.database.tables import Media
+from infra.media import objects_of
 from infra.privacy.account_erasure import folder_of
 from infra.wiring import Services
 from pipeline.errors import StenopoolError
@@ -80,7 +81,7 @@ def drop_media(services: Services) -> bool:
     """Recordings that no job needs: given up in mid-upload, never used, or past their time after the job's end."""
 
     def lose_all(media: Sequence[Media]) -> None:
-        services.storage.delete(*(row.storage_key for row in media))
+        services.storage.delete(*(key for row in media for key in objects_of(row)))
         _each(media, lambda row: services.media.forget(row.id))
         services.metrics.orphans.inc(len(media))
 

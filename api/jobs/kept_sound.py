@@ -14,8 +14,9 @@ from api.http.perf_metadata import job_headers
 from api.jobs.stored_text import finished, why_gone
 from api.stored_object import StoredObject, disposition, download
 from infra.database.tables import Job, Media
-from infra.media import USABLE
+from infra.media import USABLE, copy_key
 from pipeline.audio.encode import MEDIA_TYPES
+from pipeline.audio.playback.browser_copy import MEDIA_TYPE as COPY_TYPE
 from pipeline.errors import Expired, InputMissing, NotFound, WrongState
 from pipeline.lifecycle import TERMINAL, JobStatus
 
@@ -23,9 +24,12 @@ GONE = "The recording has been deleted."
 BYTES = "application/octet-stream"
 
 
-async def sound_of(request: Request, context: AppContext, job: Job) -> Response:
-    """Raises WrongState, Expired, ResultLost, RangeNotSatisfiable, StorageUnavailable."""
-    stored, name = _spoken(job) if job.task == "speech" else await _recorded(context, job)
+async def sound_of(request: Request, context: AppContext, job: Job, *, playable: bool = False) -> Response:
+    """`playable`: the copy for browsers, where there is one.
+
+    Raises WrongState, Expired, ResultLost, RangeNotSatisfiable, StorageUnavailable.
+    """
+    stored, name = _spoken(job) if job.task == "speech" else await _recorded(context, job, playable=playable)
     headers = {"content-disposition": name, **_until(context, job), **job_headers(request, job)}
     try:
         return await download(request, context, stored, headers)
@@ -53,8 +57,8 @@ def _spoken(job: Job) -> tuple[StoredObject, str]:
     return stored, disposition("inline", f"{job.id}.{name}")
 
 
-async def _recorded(context: AppContext, job: Job) -> tuple[StoredObject, str]:
-    """As it was sent or fetched. Its name alone says what it is, so that no browser runs it in our name."""
+async def _recorded(context: AppContext, job: Job, *, playable: bool) -> tuple[StoredObject, str]:
+    """As it was sent or fetched, or its copy. Its name alone says what it is, so that no browser runs it in our name."""
     if job.media_id is None and job.status not in TERMINAL:
         raise WrongState(
             "The recording has not been fetched yet.",
@@ -63,6 +67,9 @@ async def _recorded(context: AppContext, job: Job) -> tuple[StoredObject, str]:
         )
     media = await context.query(partial(_media, context, job))
     filename = media.filename or job.id
+    if playable and media.copied:
+        copy = StoredObject(copy_key(media), media.copied, f"{media.id}-copy", COPY_TYPE)
+        return copy, disposition("inline", f"{PurePath(filename).stem}.ogg")
     kind = mimetypes.types_map.get(PurePath(filename).suffix.lower(), "")
     heard = kind if kind.startswith(("audio/", "video/")) else BYTES
     return StoredObject(media.storage_key, media.bytes, media.sha256 or media.id, heard), disposition(

@@ -113,6 +113,9 @@ class Media(SQLModel, table=True):
     filename: str | None = None
     bytes: int = Field(default=0, sa_type=BigInteger)
     counted: int = Field(default=0, sa_type=BigInteger)  # bytes of its account's quota: reserved while it arrives
+    copied: int = Field(
+        default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"}
+    )  # bytes of the copy that browsers play, counted too; 0: there is none
     sha256: str | None = None
     created_at: float = Field(sa_type=Double)
     touched_at: float = Field(sa_type=Double, index=True)  # moves while bytes arrive

@@ -4,6 +4,7 @@ Where a sweep is, is a row: whoever comes next goes on from there, and one of se
 orphan when it is older than a day and
 
     t/ACCOUNT/media/ID          there is no such recording, or it is deleted
+    t/ACCOUNT/copies/ID         the recording has no copy for browsers, or is deleted
     t/ACCOUNT/uploads/ID/PART   there is no such part
     t/ACCOUNT/jobs/ID/…         there is no such job, or it is purged; or the job has ended, can be retried no more, the object is
                                 of those that each attempt writes anew, and neither the job nor its chunks nor its revisions
@@ -29,6 +30,7 @@ from infra.database.clock import now, read_clock
 from infra.database.session import Database
 from infra.database.tables import Chunk, Job, Media, StorageSweep, TranscriptRevision, UploadPart
 from infra.jobs.stored_bytes import folder_of
+from infra.media import copy_key
 from infra.storage import ObjectStore
 from infra.storage.base import StoredObject
 from pipeline.errors import WrongState
@@ -40,6 +42,7 @@ TENANTS = "t"  # the folder of all that belongs to accounts
 MANY = 100  # orphans in one page, from which on they may be no more than half of it
 _NAME = "orphans"
 _DEPTH = 4  # t, account, kind, id
+_KINDS = ("media", "copies", "uploads", "jobs")
 _OF_ATTEMPTS = (
     "sound/",
     "spoken/",
@@ -125,11 +128,12 @@ def _needed(session: Session, keys: Sequence[str], old: float) -> set[str]:
     needed = set()
     for key in keys:
         parts = key.split("/")
-        if len(parts) >= _DEPTH and parts[2] in ("media", "uploads", "jobs"):
+        if len(parts) >= _DEPTH and parts[2] in _KINDS:
             by_kind[parts[2]][parts[3]].append(key)
         else:
             needed.add(key)
     needed |= _recordings(session, by_kind["media"])
+    needed |= _copies(session, by_kind["copies"])
     needed |= _parts(session, by_kind["uploads"])
     needed |= _of_jobs(session, by_kind["jobs"], old)
     return needed
@@ -138,6 +142,11 @@ def _needed(session: Session, keys: Sequence[str], old: float) -> set[str]:
 def _recordings(session: Session, keys: dict[str, list[str]]) -> set[str]:
     there = select(col(Media.storage_key)).where(col(Media.id).in_(keys), col(Media.state) != "deleted")
     return set(session.scalars(there))
+
+
+def _copies(session: Session, keys: dict[str, list[str]]) -> set[str]:
+    copied = select(Media).where(col(Media.id).in_(keys), col(Media.state) != "deleted", col(Media.copied) > 0)
+    return {copy_key(media) for media in session.scalars(copied)}
 
 
 def _parts(session: Session, keys: dict[str, list[str]]) -> set[str]:

@@ -48,6 +48,15 @@ _OUTPUTS: dict[str, dict[str, Any]] = {  # ffmpeg's options; -b:a is what speech
     "wav": {},  # written here
     "pcm": {"format": "s16le", "c:a": "pcm_s16le", "ar": _PCM_RATE},
 }
+# For listening while one reads: 11 MB an hour. The encoder's least effort takes a third of the time of its greatest.
+_SMALL_OPUS: dict[str, Any] = {
+    "format": "opus",
+    "c:a": "libopus",
+    "application": "voip",
+    "b:a": "24k",
+    "frame_duration": 60,
+    "compression_level": 0,
+}
 
 
 def encode(
@@ -77,8 +86,13 @@ def encode(
         return _as_it_is(pcm, lambda: wav_header(sample_rate, length.samples()))
     if target == "pcm" and sample_rate == _PCM_RATE:
         return _as_it_is(pcm, bytes)
-    encoded = _encoded(pcm, _arguments(sample_rate, target), level, stall_seconds)
+    encoded = _encoded(pcm, _arguments(sample_rate, _OUTPUTS[target]), level, stall_seconds)
     return _described(encoded, length) if length else encoded
+
+
+def encode_small(pcm: Iterable[bytes], *, sample_rate: int) -> Iterator[bytes]:
+    """The same as a small Ogg Opus, some three hundred times as fast as it plays."""
+    return _encoded(pcm, _arguments(sample_rate, _SMALL_OPUS), "limits", STALL_SECONDS)
 
 
 def wav_header(sample_rate: int, samples: int | None = None) -> bytes:
@@ -182,10 +196,10 @@ def _encoded(pcm: Iterable[bytes], arguments: list[str], level: Level, stall_sec
             raise SandboxFailed("ffmpeg could not encode this.")
 
 
-def _arguments(sample_rate: int, target: str) -> list[str]:
+def _arguments(sample_rate: int, form: dict[str, Any]) -> list[str]:
     source = ffmpeg.input(
         "pipe:0", protocol_whitelist="pipe", analyzeduration=0, format="s16le", ar=sample_rate, ac=1, probesize=32
     )
-    output = source.output("pipe:1", map_metadata=-1, flush_packets=1, fflags="+bitexact", **_OUTPUTS[target])
+    output = source.output("pipe:1", map_metadata=-1, flush_packets=1, fflags="+bitexact", **form)
     arguments: list[str] = output.compile(cmd=[*QUIETLY, "-loglevel", "warning", "-nostats"])
     return arguments

@@ -28,6 +28,7 @@ from infra.housekeeping.ledger_compaction import LedgerCompaction
 from infra.housekeeping.orphan_sweep import OrphanSweep
 from infra.housekeeping.record_purge import RecordPurge
 from infra.jobs.stored_bytes import folder_of
+from infra.media import copy_key
 from infra.money.ledger import OPENING, Ledger
 from infra.money.receipts import NewReceipt
 from infra.storage.local import LocalStorage
@@ -82,6 +83,13 @@ def test_a_recording_is_needed_as_long_as_its_row_says_so(
         session.execute(update(Media).where(col(Media.id) == gone.id).values(state="deleted"))
     assert orphans(sweep) == {f"t/{harness.account}/media/med_unknown", gone.storage_key}
     assert harness.now(job).media_id == gone.id
+
+
+def test_so_is_its_copy_for_browsers(harness: JobStoreHarness, store: LocalStorage, sweep: OrphanSweep) -> None:
+    copied, bare = harness.upload(), harness.upload()
+    harness.media.copied(copied.id, 5)
+    put(store, copy_key(copied), copy_key(bare))
+    assert orphans(sweep) == {copy_key(bare)}
 
 
 def test_parts_of_an_upload_are_needed_until_it_ends(

@@ -6,10 +6,16 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import update
 
-from infra.database.tables import Media
+from infra.database.tables import Account, Media
 from infra.keys.accounts import Accounts
+from infra.media import objects_of
 from pipeline.errors import InputMissing, NotFound
 from tests.contracts.job_store_harness import ERROR, JobStoreHarness
+
+
+def stored_bytes(harness: JobStoreHarness) -> int:
+    with harness.database.read() as session:
+        return session.get_one(Account, harness.account).stored_bytes
 
 
 def age(harness: JobStoreHarness) -> None:
@@ -81,6 +87,21 @@ def test_media_stays_while_any_job_may_need_it(harness: JobStoreHarness) -> None
     assert harness.media.unneeded(0) == []
     harness.media.forget(media.id)
     assert harness.media.get(harness.account, media.id).state == "deleted"
+
+
+def test_a_copy_counts_and_goes_with_its_recording(harness: JobStoreHarness) -> None:
+    media = harness.upload()
+    for size in (100, 30):  # made once more, it counts once
+        harness.media.copied(media.id, size)
+        now = harness.media.get(harness.account, media.id)
+        assert (now.copied, now.counted, len(objects_of(now))) == (size, 12 + size, 2)
+        assert stored_bytes(harness) == 12 + size
+    job = harness.submit(media=media)
+    harness.jobs.cancel(harness.account, job.id)
+    assert stored_bytes(harness) == 0
+    assert set(objects_of(now)) <= set(harness.jobs.to_erase())
+    with pytest.raises(InputMissing):
+        harness.media.copied(media.id, 5)
 
 
 def test_a_retried_job_needs_its_media_again(harness: JobStoreHarness) -> None:

@@ -17,6 +17,7 @@ from infra.batches.bulk_plan import BulkPlan, plan_of
 from infra.batches.source_store import Line
 from infra.buckets.s3_path import S3Path
 from infra.database.tables import Batch, BatchLine, Job
+from infra.media import objects_of
 from infra.money.job_money import job_usage
 from infra.requests.usage_object import transcript_usage
 from infra.storage import Bucket
@@ -130,5 +131,5 @@ def _let_go(services: Services, media_id: str) -> None:
     """The recording is in its bucket: the copy counts in the account's quota no longer. What fails here, the sweep does."""
     with suppress(StenopoolError):
         for media in services.media.useless(media_id):
-            services.storage.delete(media.storage_key)
+            services.storage.delete(*objects_of(media))
             services.media.forget(media.id)

@@ -6,6 +6,7 @@ import logging
 from functools import partial
 
 from infra.database.tables import Job
+from infra.media import objects_of
 from pipeline.errors import UNUSABLE_MEDIA, StenopoolError, unusable_media
 from pipeline.lifecycle import Stage
 from pipeline.resilience.probe import probing
@@ -67,7 +68,7 @@ def _let_go(context: JobContext) -> None:
     services, media_id = context.services, context.job.media_id
     try:
         for media in services.media.useless(media_id) if media_id else ():
-            services.storage.delete(media.storage_key)
+            services.storage.delete(*objects_of(media))
             services.media.forget(media.id)
     except StenopoolError as error:
         log.warning("the sweep must delete an unusable recording: %s", error)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.broker import CPU, IO
+from infra.database.tables import Media
 from pipeline.audio.access.remote import Remote
 from pipeline.audio.playback.peaks import Peaks
 from pipeline.cut.cutter import Chunk, span_as_dict
@@ -27,6 +28,7 @@ from pipeline.transcript import SAMPLE_RATE, heard_from_json, heard_to_json, sam
 from workers.failure_policy import Attempt
 from workers.job_context import JobContext
 from workers.paid_answers import paid_once
+from workers.steps.browser_copy import keep_copy
 from workers.steps.finish import finish_single
 from workers.steps.recording import facts_of, findings_of, kept_peaks, sound_of
 
@@ -38,7 +40,8 @@ def prepare(role: str, context: JobContext, work: Attempt) -> bool:
     check_references(context.options, registry.diarizer)
     profile = cut_profile(context.options, registry)
     queue, in_line = CPU if is_local(context.options, registry) else IO, stands_in_line(context.options, registry)
-    with services.storage.recording(_media_key(context)) as source, ExitStack() as stack:
+    media = _media(context)
+    with services.storage.recording(media.storage_key) as source, ExitStack() as stack:
         _take_minutes(context, source)
         stack.enter_context(_told_whole(context, source))
         peaks = Peaks()
@@ -50,6 +53,7 @@ def prepare(role: str, context: JobContext, work: Attempt) -> bool:
         if first is not None and second is None and ((queue == role and not in_line) or not first.span.is_sent):
             found = findings_of(context, sound, first.span.own_end) | kept_peaks(context, peaks)
             services.metrics.audio.inc(sound.samples / SAMPLE_RATE)
+            keep_copy(context, media, source, sound.facts)
             job = services.jobs.note_input(context.held.lease, found, samples=sound.samples)
             work.stage, work.chunk, work.heard = Stage.TRANSCRIBING, first.span.index, first.span.is_sent
             _hear_single(context.with_job(job), first, sound.samples, work, time.monotonic() - began)
@@ -59,6 +63,7 @@ def prepare(role: str, context: JobContext, work: Attempt) -> bool:
         count = _send(sender, itertools.chain(filter(None, (first, second)), chunks))
         services.metrics.audio.inc(sound.samples / SAMPLE_RATE)
         found = findings_of(context, sound, sender.end) | kept_peaks(context, peaks)
+        keep_copy(context, media, source, sound.facts)
         spent = time.monotonic() - began
         return services.jobs.cut_done(context.held.lease, sound.samples, count, found, seconds=spent)
 
@@ -85,10 +90,10 @@ def _whole_ms(context: JobContext, source: Path | Remote) -> int:
     return samples_to_ms(sound_of(context, source).measure())
 
 
-def _media_key(context: JobContext) -> str:
+def _media(context: JobContext) -> Media:
     if context.job.media_id is None:
         raise InputMissing()
-    return context.services.media.get(context.job.account_id, context.job.media_id).storage_key
+    return context.services.media.get(context.job.account_id, context.job.media_id)
 
 
 def _send(sender: _Sender, chunks: Iterator[Chunk]) -> int:

@@ -77,7 +77,7 @@ async def _text(v1: V1, job: dict[str, Any], revision: str) -> dict[str, Any] | 
 async def _sound(v1: V1, job_id: str) -> dict[str, Any]:
     """Whether there is any, and until when; else why not."""
     try:
-        answer = await v1.answer("GET", f"{JOBS}/{job_id}/audio", headers={"range": "bytes=0-0"})
+        answer = await v1.answer("GET", f"{JOBS}/{job_id}/audio?playable=true", headers={"range": "bytes=0-0"})
     except Refused as refused:
         if refused.status not in (*GONE, 416):
             raise

@@ -49,6 +49,14 @@ class News:
     standing: dict[str, Any] | None
 
 
+class SoundQuery(BaseModel):
+    """Which of them."""
+
+    playable: bool = Field(
+        default=False, description="As browsers play it: the small copy where there is one, else as it was sent."
+    )
+
+
 class SegmentQuery(BaseModel):
     """Which segments."""
 
@@ -98,11 +106,14 @@ async def transcript(
         s416="The range begins behind its end.",
     ),
 )
-async def audio(request: Request, context: Context, caller: Caller, job_id: str) -> Response:
+async def audio(
+    request: Request, context: Context, caller: Caller, job_id: str, query: Annotated[SoundQuery, Query()]
+) -> Response:
     """Of a speech job what it has made: one file in the format that was asked for; `/transcript?format=srt` tells what is said
-    when. Of any other the recording as it was sent, while it is kept. `Range` is honoured."""
+    when. Of any other the recording as it was sent, while it is kept; with `playable` a copy of it, where browsers do not play it
+    as it is: Ogg Opus, mono, on the recording's clock. `Range` is honoured."""
     job = await context.query(partial(context.services.jobs.get, caller.account_id, job_id))
-    return await sound_of(request, context, job)
+    return await sound_of(request, context, job, playable=query.playable)
 
 
 @router.get(

@@ -1,12 +1,20 @@
 """The sound of a job, whole and in ranges: what a text has become, and the recording that was sent."""
 
+import io
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import soundfile
+from sqlalchemy import update
+from sqlmodel import col
 
 from api.jobs import kept_sound
-from infra.database.tables import Job
+from infra.database.tables import Account, Job
+from pipeline.errors import SandboxFailed
 from tests.api.conftest import JOBS, House, recording
+from workers.deletions import drop_media
+from workers.steps import browser_copy
 
 pytestmark = pytest.mark.processes
 SOUND, _ = recording()
@@ -85,3 +93,78 @@ def test_a_file_in_ranges(house: House) -> None:
     kept = house.post("/v1/files", data={"purpose": "user_data"}, files={"file": ("a.wav", SOUND)}).json()
     some = house.get(f"/v1/files/{kept['id']}/content", headers=house.auth() | {"Range": "bytes=4-7"})
     assert (some.status_code, some.content) == (206, SOUND[4:8])
+
+
+@pytest.fixture
+def apple() -> bytes:
+    """The same as browsers but Safari do not play it."""
+    samples, rate = soundfile.read(io.BytesIO(SOUND), dtype="int16")
+    written = io.BytesIO()
+    soundfile.write(written, samples, rate, format="AIFF", subtype="PCM_16")
+    return written.getvalue()
+
+
+def copies(house: House) -> dict[str, int]:
+    return {found.key: found.size for found in house.services.storage.list(f"t/{house.account_id}/copies")}
+
+
+def playable(house: House, job: dict[str, Any], **headers: str) -> Any:
+    return house.get(f"{JOBS}/{job['id']}/audio?playable=true", headers=house.auth() | headers)
+
+
+def test_what_browsers_do_not_play_has_a_copy_as_long_as_it_is_kept(house: House, apple: bytes) -> None:
+    job = house.submit(apple)
+    house.work()
+    (size,) = copies(house).values()
+    copy = playable(house, job)
+    assert (copy.status_code, copy.headers["content-type"], len(copy.content)) == (200, "audio/ogg", size)
+    assert size < len(apple) / 5
+    assert copy.headers["content-disposition"] == 'inline; filename="talk.ogg"'
+    some = playable(house, job, Range="bytes=10-19", **{"If-Range": copy.headers["etag"]})
+    assert (some.status_code, some.content) == (206, copy.content[10:20])
+    whole = house.get(f"{JOBS}/{job['id']}/audio")
+    assert (whole.content, whole.headers["etag"] != copy.headers["etag"]) == (apple, True)
+    stored = {found.key: found.size for found in house.services.storage.list(f"t/{house.account_id}")}
+    with house.services.database.read() as session:
+        account = session.get(Account, house.account_id)
+        assert account is not None
+        assert account.stored_bytes == sum(stored.values())
+    with house.services.database.write() as session:
+        session.execute(update(Job).where(col(Job.id) == job["id"]).values(ended_at=0.0))
+    drop_media(house.services)
+    assert not copies(house)
+    assert playable(house, job).status_code == 410
+
+
+def test_what_they_play_has_none(house: House, job: dict[str, Any]) -> None:
+    assert not copies(house)
+    assert playable(house, job).content == house.get(f"{JOBS}/{job['id']}/audio").content
+
+
+@pytest.mark.parametrize("asked", [{"range[start]": "0", "range[end]": "1"}, {}])
+def test_no_copy_of_a_part_nor_where_the_operator_wants_none(
+    house: House, apple: bytes, asked: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not asked:
+        monkeypatch.setattr(
+            house.services, "settings", house.services.settings.model_copy(update={"browser_copies": False})
+        )
+    job = house.submit(apple, **asked)
+    house.work()
+    assert not copies(house)
+    assert playable(house, job).content == apple
+
+
+def test_a_copy_that_cannot_be_made_keeps_no_job_from_its_end(
+    house: House, apple: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> Iterator[bytes]:
+        yield b"OggS"
+        raise SandboxFailed
+
+    monkeypatch.setattr(browser_copy, "browser_copy", broken)
+    job = house.submit(apple)
+    house.work()
+    assert house.get(f"{JOBS}/{job['id']}").json()["status"] == "completed"
+    assert not copies(house)
+    assert playable(house, job).content == apple

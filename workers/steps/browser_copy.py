@@ -1,0 +1,50 @@
+"""A job's recording once more, as browsers play it, where they do not play it as it is: for whoever reads its text in the console.
+
+It is the recording's, not the job's: kept, counted and deleted with it, and made once. Hearing does not wait for it: the chunks are
+on their way by then. Where it cannot be made the job goes on without it.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import closing
+from pathlib import Path
+
+from infra.database.tables import Media
+from infra.media import KEPT, copy_key
+from pipeline.audio.access.remote import Remote
+from pipeline.audio.decode import AudioFacts
+from pipeline.audio.playback.browser_copy import browser_copy, plays_everywhere
+from pipeline.errors import AudioStalled, LimitExceeded, MediaTooLong, SandboxFailed
+from workers.job_context import JobContext
+
+log = logging.getLogger(__name__)
+
+
+def keep_copy(context: JobContext, media: Media, source: Path | Remote, facts: AudioFacts | None) -> None:
+    """Raises what the stores raise, LeaseLost, and what a source raises that cannot be read any more."""
+    if facts is None or not _is_wanted(context, media, facts):
+        return
+    services, key, limit = context.services, copy_key(media), context.services.settings.max_audio_seconds
+    try:
+        with (
+            context.kept(key),
+            closing(browser_copy(source, declared=context.options.raw, max_seconds=limit)) as blocks,
+        ):
+            with services.storage.writer(key) as writer:
+                for block in blocks:
+                    context.held.check()
+                    writer.write(block)
+            services.media.copied(media.id, writer.bytes)
+    except (AudioStalled, LimitExceeded, MediaTooLong, SandboxFailed) as error:
+        log.warning("no copy of the recording that browsers play: %s", error)
+
+
+def _is_wanted(context: JobContext, media: Media, facts: AudioFacts) -> bool:
+    """Not of a part: nobody pays for the rest. Nor of a file without headers that its account keeps: another job may declare it
+    otherwise."""
+    if not context.services.settings.browser_copies or media.copied or context.job.request.get("range"):
+        return False
+    if context.options.raw is not None and media.state == KEPT:
+        return False
+    return not plays_everywhere(facts, media.bytes)
