@@ -118,6 +118,12 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
     return (folder / "node_modules" / "axe-core" / "axe.min.js").read_text("utf-8")
 
 
+def photograph(page: Page, name: str) -> None:
+    """For whoever wants to look: into the folder of STENOPOOL_TEST_SCREENSHOTS."""
+    if folder := os.environ.get("STENOPOOL_TEST_SCREENSHOTS"):
+        page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+
+
 def serious(page: Page, axe: str) -> list[str]:
     """What of the page is not accessible, one line each. The script is evaluated beside the page, past its policy; styles of
     shadows are not loaded once more, which that would refuse."""

@@ -1,14 +1,16 @@
 """A job's page, used as a person uses it."""
 
+import io
 import re
 
 import httpx2
 import pytest
+import soundfile
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.api.conftest import recording
 from tests.e2e.conftest import Installation
-from tests.e2e.console.conftest import serious
+from tests.e2e.console.conftest import photograph, serious
 from tests.e2e.console.jobs_made import WORDS, finished_job, ten_hours
 
 pytestmark = pytest.mark.processes
@@ -62,6 +64,35 @@ def test_captions_move_with_the_sound(signed_in: Page, done: str) -> None:
     expect(chosen).to_have_attribute("aria-current", "true")
     expect(page.locator("#wave")).to_be_visible()
     expect(page.locator("#marks-told")).to_contain_text("seams")
+
+
+def test_what_no_browser_plays_is_heard_from_its_copy(signed_in: Page, installation: Installation) -> None:
+    samples, rate = soundfile.read(io.BytesIO(SOUND), dtype="int16")
+    apple = io.BytesIO()
+    soundfile.write(apple, samples, rate, format="AIFF", subtype="PCM_16")
+    page = opened(signed_in, finished_job(installation, apple.getvalue()))
+    page.wait_for_function(f"() => Math.abs(document.getElementById('sound').duration - {len(samples) / rate}) < 0.02")
+    chosen = page.locator(".word").nth(len(SAID) // 2)
+    chosen.click()
+    start = float(chosen.get_attribute("data-start") or "")
+    page.wait_for_function(f"() => Math.abs({SECONDS} - {start}) < 0.001 && !document.getElementById('sound').seeking")
+    page.get_by_role("button", name="Play", exact=True).click()
+    expect(chosen).not_to_have_attribute("aria-current", "true")  # it has gone on
+
+
+def test_a_session_that_ends_meanwhile_leads_to_the_sign_in_and_back(
+    signed_in: Page, own: str, installation: Installation
+) -> None:
+    page = opened(signed_in, own)
+    page.context.clear_cookies()
+    page.locator(".word").first.dblclick()
+    page.get_by_label("Word", exact=True).fill("zebra")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.wait_for_url("**/console/sign-in**")
+    page.get_by_label("API key").fill(installation.key)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(f"**/console/jobs/{own}**")
+    expect(page.locator(".word").first).to_be_visible()
 
 
 def test_following_lets_go_when_somebody_scrolls(signed_in: Page, done: str) -> None:
@@ -205,7 +236,9 @@ def test_everybody_can_use_it(signed_in: Page, axe: str, done: str, width: int, 
     page.emulate_media(color_scheme=scheme)
     opened(page, done)
     page.locator(".word").first.click()
+    photograph(page, f"job-{scheme}-{width}")
     assert serious(page, axe) == []
     page.goto(f"/console/jobs/{done}/export")
+    photograph(page, f"export-{scheme}-{width}")
     assert serious(page, axe) == []
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")

@@ -1,15 +1,12 @@
 """Models and their pages, and the reference, used as a person uses them."""
 
-import html
-import re
-
 import httpx2
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.api.conftest import recording
 from tests.e2e.conftest import ADMIN_KEY, Installation
-from tests.e2e.console.conftest import serious
+from tests.e2e.console.conftest import photograph, serious
 
 pytestmark = pytest.mark.processes
 SOUND, SAID = recording(3.0, seed=4)
@@ -31,9 +28,9 @@ def test_samples_and_endpoint_follow_the_task(signed_in: Page, installation: Ins
     assert "web search" not in page.content().lower()
     page.goto("/console/models/tts-1")
     expect(page.locator("#endpoint")).to_have_text("POST /v1/audio/speech")
-    source = re.search(r'id="sample-python">(.*?)</code>', page.content(), re.DOTALL)
-    assert source
-    assert "audio.speech" in html.unescape(source[1])
+    voice = httpx2.get(f"{installation.url}/v1/models/tts-1", headers=key, timeout=60).json()
+    for language, code in voice["examples"]["speech"].items():
+        assert page.locator(f"#sample-{language}").text_content() == code
 
 
 def test_prices_follow_the_ratio_while_the_page_is_open(signed_in: Page, installation: Installation) -> None:
@@ -94,5 +91,6 @@ def test_everybody_can_use_them(signed_in: Page, axe: str, width: int, scheme: s
         page.goto(path)
         if path == "/docs":
             expect(page.locator(".opblock").first).to_be_visible()
+        photograph(page, f"{path.rpartition('/')[2]}-{scheme}-{width}")
         assert serious(page, axe) == [], path
         assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), path
