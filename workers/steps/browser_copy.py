@@ -28,22 +28,23 @@ def keep_copy(context: JobContext, media: Media, source: Path | Remote, facts: A
     services, key, limit = context.services, copy_key(media), context.services.settings.max_audio_seconds
     try:
         with (
-            context.kept(key),
             closing(browser_copy(source, declared=context.options.raw, max_seconds=limit)) as blocks,
+            services.storage.writer(key) as writer,
         ):
-            with services.storage.writer(key) as writer:
-                for block in blocks:
-                    context.held.check()
-                    writer.write(block)
+            for block in blocks:
+                context.held.check()
+                writer.write(block)
+        with context.kept(key):
             services.media.copied(media.id, writer.bytes)
     except (AudioStalled, LimitExceeded, MediaTooLong, SandboxFailed) as error:
         log.warning("no copy of the recording that browsers play: %s", error)
 
 
 def _is_wanted(context: JobContext, media: Media, facts: AudioFacts) -> bool:
-    """Not of a part: nobody pays for the rest. Nor of a file without headers that its account keeps: another job may declare it
-    otherwise."""
-    if not context.services.settings.browser_copies or media.copied or context.job.request.get("range"):
+    """Not of a part: nobody pays for the rest. Not in a batch, whose recordings are many and go with its end. Nor of a file without
+    headers that its account keeps: another job may declare it otherwise."""
+    job = context.job
+    if not context.services.settings.browser_copies or media.copied or job.batch_id or job.request.get("range"):
         return False
     if context.options.raw is not None and media.state == KEPT:
         return False
