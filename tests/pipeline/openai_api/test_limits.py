@@ -152,6 +152,8 @@ def test_how_long_chunks_are() -> None:
     assert provider.profile_for(captions, "whisper-1").max_s == 300
     assert provider.profile_for(ASKED, "gpt-4o-transcribe").max_s == 300
     assert provider.profile_for(captions, "gpt-4o-transcribe").max_s == 30
+    told_apart = ASKED.model_copy(update={"speakers": "auto"})
+    assert provider.profile_for(told_apart, "gpt-4o-transcribe") == provider.profile_for(ASKED, "gpt-4o-transcribe")
     assert provider.profile_for(ASKED, "gpt-4o-transcribe-diarize").max_s == 1400
 
 
