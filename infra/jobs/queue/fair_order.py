@@ -172,7 +172,7 @@ def claimable_now(session: Session, role: str, now: float, limit: int) -> int:
     return found + _due(session, role, now, min(limit - found, room.chunks), *_is(Kind.SLOW_CHUNK))
 
 
-def _due(session: Session, role: str, now: float, limit: int, *which: ColumnElement[bool]) -> int:
+def _due(session: Session, role: str, now: float, limit: int, *which: ColumnElement[bool] | TextClause) -> int:
     these = and_(col(WaitingWork.role) == role, col(WaitingWork.run_at) <= now, _BY["shortest"], *which)
     some = select(literal(1)).where(these).select_from(WaitingWork).limit(limit).subquery()
     return session.execute(select(func.count()).select_from(some)).scalar_one()

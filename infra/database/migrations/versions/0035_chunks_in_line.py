@@ -2,7 +2,7 @@
 
 Only the pieces of chunks change; the triggers keep their names and their events. What processes of before cut stands in no line.
 
-Revision ID: 0034
+Revision ID: 0035
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0034"
-down_revision: str | None = "0033"
+revision = "0035"
+down_revision: str | None = "0034"
 branch_labels: str | None = None
 depends_on: str | None = None
 
@@ -28,8 +28,8 @@ GONE_ROWS = """DELETE FROM waiting_work AS work USING old_rows
 
 def upgrade() -> None:
     op.add_column("chunks", sa.Column("in_line", sa.Boolean(), nullable=False, server_default=sa.false()))
-    where = {"sqlite_where": IN_LINE, "postgresql_where": IN_LINE}
-    op.create_index("ix_waiting_work_in_line", "waiting_work", ["role", "account_id", "rank", "size_ms"], **where)
+    columns = ["role", "account_id", "rank", "size_ms"]
+    op.create_index("ix_waiting_work_in_line", "waiting_work", columns, sqlite_where=IN_LINE, postgresql_where=IN_LINE)
     _replace("{0}.in_line")
 
 
