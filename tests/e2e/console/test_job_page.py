@@ -80,21 +80,6 @@ def test_what_no_browser_plays_is_heard_from_its_copy(signed_in: Page, installat
     expect(chosen).not_to_have_attribute("aria-current", "true")  # it has gone on
 
 
-def test_a_session_that_ends_meanwhile_leads_to_the_sign_in_and_back(
-    signed_in: Page, own: str, installation: Installation
-) -> None:
-    page = opened(signed_in, own)
-    page.context.clear_cookies()
-    page.locator(".word").first.dblclick()
-    page.get_by_label("Word", exact=True).fill("zebra")
-    page.get_by_role("button", name="Save", exact=True).click()
-    page.wait_for_url("**/console/sign-in**")
-    page.get_by_label("API key").fill(installation.key)
-    page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url(f"**/console/jobs/{own}**")
-    expect(page.locator(".word").first).to_be_visible()
-
-
 def test_following_lets_go_when_somebody_scrolls(signed_in: Page, done: str) -> None:
     page = opened(signed_in, done)
     follow = page.get_by_role("button", name="Follow")
