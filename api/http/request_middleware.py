@@ -18,7 +18,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.compatibility.groq import with_our_path
 from api.http.error_responses import METHODS, ClientGone, ServerStopping, allowed, render, unexpected
 from api.http.peers import Peers
-from api.http.public_path import without_public_path
 from api.http.repeated_headers import fields_once
 from api.http.unknown_names import ignored_header
 from infra.database.ids import new_request_id
@@ -127,7 +126,7 @@ class RequestMiddleware:
         scope["query_string"] = LIST_NAME.sub(rb"\1\2=", scope["query_string"])  # as SDKs write lists: `name[]=`
         own = new_request_id()  # in the ledger and on the receipt: never what a caller sends, who may send it twice
         state = scope.setdefault("state", {})
-        without_public_path(scope, self.public_path)
+        _without_public_path(scope, self.public_path)
         with_our_path(scope)
         answer = _Response(send, scope["path"], request_id(headers, own), own, time.monotonic(), state)
         state.update(request_id=answer.request_id, own_id=own, started_at=answer.started_at)
@@ -156,6 +155,14 @@ class RequestMiddleware:
                 fault = render(error) if isinstance(error, StenopoolError) else unexpected()
                 await fault(scope, receive, answer)
             # else: the server sees an unfinished answer and cuts the connection, which is the one way to tell the client
+
+
+def _without_public_path(scope: Scope, prefix: str) -> None:
+    """What came as /speech/v1/… becomes /v1/…, before anybody asks what it is. A proxy that serves us below a path may take it away
+    or leave it; and whoever comes past the proxy can follow the links of our pages, which have it."""
+    if prefix and scope["path"].startswith(f"{prefix}/"):
+        scope["path"] = scope["path"].removeprefix(prefix)
+        scope["raw_path"] = scope.get("raw_path", b"").removeprefix(prefix.encode())
 
 
 async def outside_http(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:

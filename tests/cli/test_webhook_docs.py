@@ -8,6 +8,7 @@ from infra.database.tables import WebhookEndpoint
 from infra.outbound.failures import SENTENCES, failure_of
 from infra.webhooks.outbox import EVENT_TYPES
 from tests.cli.test_docs import same, text
+from tests.support.printed import printed_for
 
 DOCUMENT = text("docs/jobs-and-webhooks.md")
 
@@ -37,9 +38,8 @@ def test_the_failures_are_the_documented_ones() -> None:
 
 
 def test_the_endpoint_is_the_documented_one() -> None:
-    shown = re.search(r"`signing_secret`:\n\n```\n(.*?)```", DOCUMENT, re.DOTALL)
-    assert shown is not None
+    (shown,) = printed_for("tests/cli/test_webhook_docs.py")
     endpoint = WebhookEndpoint(
         id="whe_1", account_id="a", url="u", event_types=[], secret="whsec_1234", created_at=1.0, updated_at=1.0
     )
-    assert list(json.loads(shown[1])) == list(endpoint_object(endpoint, with_secret=True))
+    assert list(json.loads(shown.code)) == list(endpoint_object(endpoint, with_secret=True))
