@@ -36,7 +36,9 @@ def check_complete(read: Callable[[int], bytes], size: int) -> None:
             if box.end > size:
                 raise DamagedMedia("The file is cut off: its end is missing, and with it some of its index (moov).")
             return
-    raise DamagedMedia("The file is cut off: its index (moov), which recorders write last, is missing.")
+    raise DamagedMedia(
+        "The file is cut off, or bytes of it are missing: its index (moov), which recorders write last, is not where it should be."
+    )
 
 
 def cut_index(read: Callable[[int, int], bytes], at: int, size: int) -> int | None:

@@ -7,8 +7,8 @@ import stat
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline.audio.access.open_source import OpenFile, OpenRemote, OpenSource
 from pipeline.audio.access.cut_out import cut_out
+from pipeline.audio.access.open_source import OpenFile, OpenRemote, OpenSource
 from pipeline.audio.access.remote import Remote
 from pipeline.audio.access.restored import Restored
 from pipeline.audio.access.scratch import filled
@@ -115,7 +115,8 @@ def _recording(read: Read, link: Link, size: int, found: Found) -> Recording:
     left_out = damages if found.container in (MP4, *LEFT_OUT) else ()
     left_out = link.tags if found.container is MP3 else left_out  # else a frame is lost behind each
     filled = any(_is_filled(read, *between) for between in link.tags)
-    recording = Recording(found, end, claim, unread=link.unread, broken=broken, filled=filled, left_out=left_out)
+    unread = 0 if found.container is MP4 and left_out else link.unread  # it goes on behind the first piece that is lost
+    recording = Recording(found, end, claim, unread=unread, broken=broken, filled=filled, left_out=left_out)
     if found.container is AVI:
         return replace(recording, absent=absent_packets(read, found.start, link.end))
     if found.container is not MP4:

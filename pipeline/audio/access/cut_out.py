@@ -1,7 +1,7 @@
 """An MP4 out of which a stretch of bytes is missing, as a bad copy leaves it: where, and how many.
 
-Its index names the place of every frame (ISO/IEC 14496-12), and behind the stretch none is where it says. How many bytes are missing
-is told by the box of the sound, whose length is that of the whole file, or by a piece, which knows where it stood. Where they are
+Its index names the place of every frame (ISO/IEC 14496-12), and behind the stretch none is there. How many bytes are missing is
+told by the box of the sound, whose length is that of the whole file, or by a piece, which knows where it stood. Where they are
 missing is where frames begin as those of this sound do when they are looked for so much nearer to the front.
 """
 
@@ -20,6 +20,7 @@ from pipeline.audio.mp4_boxes import Box, boxes
 Missing = tuple[int, int]  # before which byte of the file, and how many
 Places = NDArray[np.int64]
 Heads = NDArray[np.uint8]
+Flags = NDArray[np.bool_]
 
 _INDEX, _SOUND, _PIECE = b"moov", b"mdat", b"moof"
 _LONGEST_INDEX = 64 * 2**20  # bytes; a day of AAC has some 30
@@ -27,14 +28,15 @@ _MOST_FRAMES = 10_000_000
 _BLOCK = 256 * 1024  # bytes that are read at once
 _HEAD = 2  # bytes of a frame that are compared
 _SHARE = 20  # of the frames, a twentieth at either end shows how one begins,
-_MOSTLY = 0.98  # by the bits that are alike in so many of them,
+_LEARNT = 10  # of them at least
+_MOSTLY = 0.95  # by the bits that are alike in so many of them,
 _LEAST_BITS = 4  # if they are so many
-_CERTAIN, _FEWEST = 0.9, 16  # of the frames before and behind the stretch begin so, and so many are behind it
+_CERTAIN, _FEWEST = 0.9, 16  # of the frames behind the stretch begin so, and so many are there
 _COUNTS_FROM = 1  # a flag of a piece's track: it says where in the file
 
 
 def cut_out(read: Read, at: int, size: int) -> tuple[Missing, ...]:
-    """Of the MP4 that begins at `at`; nothing where it is whole, ends too soon, or does not tell. Never raises but what `read` does."""
+    """Of the MP4 that begins at `at`; nothing where it is whole, ends too soon, or does not tell. Raises what `read` does alone."""
     outer = list(boxes(read, at, size))
     try:
         if any(box.name == _PIECE for box in outer):
@@ -122,7 +124,8 @@ def _frames(read: Read, table: Box) -> Places:
     ends = np.cumsum(lengths)
     firsts = np.cumsum(in_each) - in_each
     within = ends - lengths - np.repeat((ends - lengths)[np.minimum(firsts, count - 1)], in_each)
-    return np.repeat(starts, in_each) + within
+    placed: Places = np.repeat(starts, in_each) + within
+    return placed
 
 
 def _counted(read: Read, at: int, kind: str, each: int = 1) -> Places:
@@ -142,21 +145,31 @@ def _first_moved(read: Read, places: Places, missing: int, end: int) -> int | No
     if (np.diff(places) < 0).any():
         raise ValueError
     here, moved = _heads(read, places, end), _heads(read, places - missing, end)
-    few = max(1, len(places) // _SHARE)
-    bits = np.unpackbits(np.concatenate((here[:few], moved[-few:])), axis=1)
-    usual = bits.mean(axis=0)
-    alike = np.maximum(usual, 1 - usual) >= _MOSTLY
+    few = max(_LEARNT, len(places) // _SHARE)
+    bits = np.unpackbits(
+        np.concatenate((here[1 : few + 1], moved[-few:])), axis=1
+    )  # the first may hold its encoder's name
+    ones = bits.mean(axis=0)
+    usual = ones.round()
+    alike = np.abs(ones - usual) <= 1 - _MOSTLY
     if alike.sum() < _LEAST_BITS:
         return None
-    begins = [(np.unpackbits(heads, axis=1)[:, alike] == (usual[alike] > 0.5)).all(axis=1) for heads in (here, moved)]
-    before = np.concatenate(([0], np.cumsum(begins[0])))
-    behind = np.concatenate((np.cumsum(begins[1][::-1])[::-1], [0]))
-    counts = before + behind
-    cut = len(counts) - 1 - int(counts[::-1].argmax())
-    rest = len(places) - cut
-    if rest < _FEWEST or behind[cut] < _CERTAIN * rest:
-        return None
-    return int(places[cut + int(begins[1][cut:].argmax())]) - missing
+    here, moved = ((np.unpackbits(heads, axis=1)[:, alike] == usual[alike]).all(axis=1) for heads in (here, moved))
+    first = _split(here, moved)
+    return None if first is None else int(places[first]) - missing
+
+
+def _split(here: Flags, moved: Flags) -> int | None:
+    """The first frame that has moved, of those that begin as a frame does where they should (`here`), and where they would have
+    moved to. None where many do both: where all are of one length nobody can tell."""
+    before = np.concatenate(([0], np.cumsum(here)))
+    behind = np.concatenate((np.cumsum(moved[::-1])[::-1], [0]))
+    best = np.flatnonzero(before + behind == (before + behind).max())
+    in_a_row = np.convolve(moved, np.ones(_FEWEST), "valid") >= _CERTAIN * _FEWEST
+    runs = np.flatnonzero(in_a_row & moved[: len(in_a_row)])
+    first = int(next((run for run in runs if run >= best[-1]), len(moved)))
+    is_certain = len(moved) - first >= _FEWEST and behind[first] >= _CERTAIN * (len(moved) - first)
+    return first if is_certain and (here & moved)[best[0] : first].sum() < _FEWEST else None
 
 
 def _heads(read: Read, places: Places, end: int) -> Heads:

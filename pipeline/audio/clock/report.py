@@ -20,8 +20,15 @@ _NEAR_END = 1.5  # seconds; a decoder is so far ahead of what comes out of the f
 _UNREADABLE = "Another recording follows here in the same file, but it could not be decoded."
 _UNREAD = "Behind the sound the file goes on with {count} bytes that are no recording of a kind that is taken: they were not heard."
 _DAMAGED = "The recording is damaged here: parts of it could not be decoded, and silence stands for them."
+_MOVED = (
+    "The recording is damaged here: parts of it could not be decoded. It has no time stamps, so that what follows them is heard "
+    "earlier or later than it was."
+)
 _BROKEN = "The file is damaged here: parts of it are none of the stream that it holds. No sound is known to be missing."
-_TRUNCATED = "The file is cut off: it says that it is longer. It was heard as far as it goes."
+_TRUNCATED = (
+    "The file is cut off: it says that it is longer. It was heard as far as it goes. If it was not its end that was lost, what "
+    "followed that is early."
+)
 _NO_END = "The file has no end mark. That is so where a live stream was recorded; if this was none, what came behind is missing."
 _LEAP = "A time stamp leaps further than any recording may last: it was taken for wrong, and what follows for the continuation."
 _OPPOSITE = "The channels are in opposite phase, and mixed they would be silent: their difference was heard."
@@ -98,9 +105,9 @@ class Report:
         if end is None:
             return
         if link.lacking >= _LEAST_LOST * self._rate:
-            yield Caution("damaged", self._ms(0), self._ms(end), _DAMAGED, lost=True)
+            yield Caution("damaged", self._ms(0), self._ms(end), _MOVED, lost=True)
         elif clock and not clock.is_stamped and self._is_serious(clock.damages, end):
-            yield Caution("damaged", self._ms(clock.damages[0]), self._ms(clock.damages[-1]), _DAMAGED, lost=True)
+            yield Caution("damaged", self._ms(clock.damages[0]), self._ms(clock.damages[-1]), _MOVED, lost=True)
 
     def _broken(self, link: LinkDecoding) -> Iterator[Caution]:
         """Where a decoder has passed over what is none of the stream's frames, and neither it nor a stamp has told."""
@@ -109,9 +116,9 @@ class Report:
             return
         least = _LEAST_LOST * self._rate
         much, leapt = link.broken * end >= least, any(leap.end - leap.start >= least for leap in self._leaps)
-        lost = leapt if link.is_stamped else much
-        if lost or much or link.filled:
-            yield Caution("damaged", self._ms(0), self._ms(end), _DAMAGED if lost else _BROKEN, lost=lost)
+        lost, text = (leapt, _DAMAGED) if link.is_stamped else (much, _MOVED)
+        if lost or much or link.filled or not link.is_stamped:
+            yield Caution("damaged", self._ms(0), self._ms(end), text if lost else _BROKEN, lost=lost)
 
     def _is_serious(self, damages: Sequence[int], end: int) -> bool:
         """One or two at the ends are what is left of frames where a file was cut."""

@@ -14,7 +14,21 @@ from itertools import islice
 from pipeline.audio.containers.chunks import Read
 from pipeline.audio.containers.id3_tag import TAG_HEADER, tag_length
 from pipeline.audio.containers.link_syntax import SYNTAXES
-from pipeline.audio.containers.table import AAC, AC3, CAF, DTS, EAC3, FLV, MP3, MPEG, MPEGTS, WAVPACK, Container, Found
+from pipeline.audio.containers.table import (
+    AAC,
+    AC3,
+    AMR,
+    CAF,
+    DTS,
+    EAC3,
+    FLV,
+    MP3,
+    MPEG,
+    MPEGTS,
+    WAVPACK,
+    Container,
+    Found,
+)
 from pipeline.audio.joined.bare_end import STREAMED, bare_frames
 from pipeline.audio.joined.extents import extent, walk
 from pipeline.audio.joined.programs import FOLLOWED
@@ -102,12 +116,17 @@ class _Behind:
                 place = reached.last
                 again = marked.begin
             if again is None or units is None:
-                return self._unread(place)
+                return self._read_anyhow(place) if self._first.container is AMR else self._unread(place)
             if found:
                 self.tags.append((reached.end, again))
             else:
                 self.broken.append((reached.end if self._is_even(reached.end) else place, again))
             reached = walk(self._window, again, units, self._programs)
+        return Following(self._size, self._size)
+
+    def _read_anyhow(self, place: int) -> Following:
+        """Of AMR, where any byte may begin a frame, a demuxer reads on, whatever it is."""
+        self.broken.append((place, place + 1))
         return Following(self._size, self._size)
 
     def _goes_on(self, marked: Following) -> bool:

@@ -117,6 +117,45 @@ def test_what_follows_the_damage_is_heard_at_its_time(tmp_path: Path, name: str,
     assert abs(unexplained) < 0.002
 
 
+CUT_OUT: dict[str, Sequence[str]] = {
+    **STAMPED,
+    "a.m4a": SURE,
+    "opus.mp4": ("-c:a", "libopus"),
+    "a.mpg": ("-c:a", "mp2"),
+    "ac3.mpg": ("-c:a", "ac3", "-ar", "48000"),
+    "a.vob": ("-c:a", "ac3", "-ar", "48000"),
+    "a.ts": SURE,
+}
+
+
+@pytest.mark.parametrize("name", [name for name in CUT_OUT if not name.endswith((".mka", ".mkv", ".webm"))])
+def test_bytes_cut_out_of_it_do_not_move_what_follows(tmp_path: Path, name: str) -> None:
+    """Matroska's clusters last too long for so short a recording: of those around the cut everything is lost, and told."""
+    data = made(tmp_path, name, CUT_OUT[name])
+    onsets, findings, unexplained = listened(data[: len(data) // 2] + data[len(data) * 7 // 10 + 1 :])
+    assert onsets[:2] == pytest.approx(ONSETS[:2], abs=0.08)
+    assert onsets[-1:] == pytest.approx(ONSETS[-1:], abs=0.08)
+    assert any(gap.lost for gap in findings.gaps) or any(caution.lost for caution in findings.warnings)
+    assert abs(unexplained) < 0.002
+
+
+@pytest.mark.parametrize("name", ["a.dts", "a.ac3"])
+def test_half_a_frame_between_others_is_told(tmp_path: Path, name: str) -> None:
+    """A decoder passes over it without a word, and nothing says how many were lost with it."""
+    data = made(tmp_path, name, ("-strict", "-2", "-ar", "48000"))
+    frame = len(data) // (SECONDS * 48_000 // (512 if name == "a.dts" else 1536))
+    at = len(data) // 2 // frame * frame
+    _, findings, _ = listened(data[:at] + data[at + 20 * frame + frame // 2 :])
+    assert [caution.code for caution in findings.warnings] == ["damaged"]
+
+
+def test_of_amr_that_is_read_on_nothing_is_called_unread(tmp_path: Path) -> None:
+    data = made(tmp_path, "a.amr", ("-c:a", "libopencore_amrnb", "-ar", "8000"))
+    onsets, findings, _ = listened(data[: len(data) // 2] + data[len(data) * 7 // 10 + 7 :])
+    assert len(onsets) >= SECONDS - 3
+    assert {caution.code for caution in findings.warnings} == {"damaged"}
+
+
 @pytest.mark.parametrize("name", ["a.ogg", "a.oga"])
 def test_damage_in_front_of_an_ogg_does_not_move_what_follows(tmp_path: Path, name: str) -> None:
     onsets, findings, _ = listened(overwritten(made(tmp_path, name, TALKATIVE[name]), 0.35, 0.2, 1))

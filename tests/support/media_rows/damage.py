@@ -13,6 +13,11 @@ from tests.support.media_rows.material import FILES, RATE, Make, Row, both, enco
 
 FRONT = ("-movflags", "faststart")
 TAGLESS = ("-write_xing", 0, "-id3v2_version", 0)
+PIECES = ("-movflags", "empty_moov", "-frag_duration", 250_000)
+CUT_OUT: tuple[tuple[str, tuple[object, ...], int], ...] = (  # whose index or stamps tell when each packet is played; ms late
+    ("avi", ("-c:a", "pcm_s16le"), 0), ("mpg", (), 30), ("vob", (), 6), ("m4a", (), 0), ("m4a", PIECES, 64),
+    ("mp4", ("-c:a", "libopus"), 0),
+)  # fmt: skip
 PCM = bytes.fromhex("0100000000001000800000aa00389b71")
 
 
@@ -37,6 +42,10 @@ def rows() -> Iterator[Row]:
         make = partial(_overwritten, name=name, options=options, byte=byte)
         filled = "noise" if byte is None else f"bytes of {byte}"
         yield _damaged(f"M5 {name}, a fifth of it {filled}", make, name)
+    for name, options, late in CUT_OUT:
+        pieces = " in pieces" if options is PIECES else ""
+        make = partial(_cut_out, name=name, options=options)
+        yield Row(f"M5 {name}{pieces}, a tenth of it cut out", make, said_by_both(), late, damaged=True)
     for name in (
         "wav",
         "mp3",
@@ -84,6 +93,11 @@ def _overwritten(folder: Path, name: str, options: tuple[object, ...], byte: int
     at, length = len(data) // 2, len(data) // 5
     filled = random.Random(name).randbytes(length) if byte is None else bytes([byte]) * length
     return data[:at] + filled + data[at + length :]
+
+
+def _cut_out(folder: Path, name: str, options: tuple[object, ...]) -> bytes:
+    data = encoded(folder, wav(both()), f"a.{name}", *options)
+    return data[: len(data) // 2] + data[len(data) * 6 // 10 :]
 
 
 def _cut(folder: Path, name: str) -> bytes:

@@ -1,0 +1,138 @@
+"""Recordings of random words, each damaged in one of four ways somewhere: bytes of it cut out, or overwritten with zeros, with
+0xFF, with noise. Whatever is told to be missing may be; all else is heard, once, at its time; or the recording is refused.
+"""
+
+import functools
+import itertools
+import random
+import subprocess
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.audio.ffmpeg.binary import ffmpeg_path
+from pipeline.audio.findings import Findings
+from pipeline.errors import DamagedMedia, EmptyMedia
+from pipeline.oracle.speech import VOCABULARY, say, word_seconds
+from pipeline.oracle.words import index_of
+from tests.pipeline.audio.clock.test_random_recordings import GAP, NEAR, Words, hear
+
+pytestmark = pytest.mark.processes
+
+COUNT, EDGE, WORD = 24, 0.3, 0.5  # words, seconds of silence around them, and the longest of them
+NEVER = float("inf")
+DAMAGES: Mapping[str, Callable[[int], bytes]] = {
+    "cut out": lambda _: b"",
+    "zeros": bytes,
+    "0xFF": lambda length: b"\xff" * length,
+    "noise": lambda length: random.Random(length).randbytes(length),
+}
+FRONT = ("-movflags", "faststart")
+STAMPED: Mapping[
+    str, tuple[str, tuple[str, ...], float]
+] = {  # the file, the encoder's options, seconds that it may come late by
+    "aac in m4a, index last": ("a.m4a", ("-c:a", "aac"), 0.0),
+    "aac in m4a, index first": ("a.m4a", ("-c:a", "aac", *FRONT), 0.0),
+    "aac in m4a, in pieces": ("a.m4a", ("-c:a", "aac", "-movflags", "empty_moov", "-frag_duration", "250000"), 0.064),
+    "opus in mp4": ("a.mp4", ("-c:a", "libopus", *FRONT), 0.0),
+    "mp3 in avi": ("a.avi", ("-c:a", "libmp3lame"), 0.0),
+    "pcm in avi": ("a.avi", ("-c:a", "pcm_s16le"), 0.0),
+    "mp2 in mpg": ("a.mpg", ("-c:a", "mp2"), 0.03),
+    "ac3 in vob": ("a.vob", ("-c:a", "ac3"), 0.006),
+    "aac in ts": ("a.ts", ("-c:a", "aac"), 0.064),
+    "aac in flv": ("a.flv", ("-c:a", "aac"), 0.024),
+    "wma": ("a.wma", ("-c:a", "wmav2"), 0.047),
+    "opus in ogg": ("a.ogg", ("-c:a", "libopus", "-page_duration", "100000"), 0.0),
+    "flac": ("a.flac", (), 0.0),
+    "wavpack": ("a.wv", (), 0.0),
+}
+UNSTAMPED: Mapping[str, tuple[str, tuple[str, ...]]] = {  # where a decoder counts what has come
+    "mp3": ("a.mp3", ()),
+    "adts": ("a.aac", ()),
+    "ac3": ("a.ac3", ()),
+    "dts": ("a.dts", ("-strict", "-2")),
+}
+
+
+@functools.cache
+def spoken(seed: int) -> tuple[tuple[str, float], ...]:
+    """Words, none of them twice, with when they begin."""
+    words = random.Random(seed).sample(VOCABULARY, COUNT)
+    lengths = [word_seconds(index_of(word)) + GAP for word in words]
+    return tuple(zip(words, itertools.accumulate(lengths, initial=EDGE), strict=False))
+
+
+@functools.cache
+def recorded(seed: int, name: str, options: tuple[str, ...]) -> bytes:
+    pcm = say([word for word, _ in spoken(seed)], gap_s=GAP, edge_s=EDGE)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        source = (ffmpeg_path(), "-nostdin", "-v", "error", "-f", "s16le", "-ar", "16000", "-ac", "1", "-i", "pipe:0")
+        subprocess.run([*source, "-ar", "48000", *options, path], input=pcm, check=True)
+        return path.read_bytes()
+
+
+def damaged(data: bytes, damage: str, begin: float, share: float) -> bytes:
+    at, length = int(len(data) * begin), int(len(data) * share)
+    return data[:at] + DAMAGES[damage](length) + data[at + length :]
+
+
+def told(findings: Findings) -> list[tuple[float, float]]:
+    """From when to when, in seconds; what is cut off goes on."""
+    gaps = [(gap.start / 1000, gap.end / 1000) for gap in findings.gaps]
+    cautions = [(one.start / 1000, NEVER if one.code == "truncated" else one.end / 1000) for one in findings.warnings]
+    return gaps + cautions
+
+
+def outside(words: Words, stretches: list[tuple[float, float]]) -> Words:
+    """Those that no stretch may have hit, with a word's length around it."""
+    return [
+        (word, at)
+        for word, at in words
+        if not any(at - WORD < end and begin < at + 2 * WORD for begin, end in stretches)
+    ]
+
+
+EVERYWHERE = {
+    "seed": st.integers(0, 3),
+    "damage": st.sampled_from(list(DAMAGES)),
+    "begin": st.floats(0.3, 0.7),
+    "share": st.floats(0.05, 0.2),
+}
+
+
+@pytest.mark.parametrize("kind", STAMPED)
+@given(**EVERYWHERE)
+@settings(max_examples=4, derandomize=True)
+def test_what_is_not_told_is_heard_at_its_time(kind: str, seed: int, damage: str, begin: float, share: float) -> None:
+    name, options, late = STAMPED[kind]
+    try:
+        found = hear(damaged(recorded(seed, name, options), damage, begin, share))
+    except (DamagedMedia, EmptyMedia):
+        return
+    stretches = told(found.sound.findings)
+    assert stretches
+    said, heard = dict(spoken(seed)), [word for word, _ in found.words]
+    assert all(heard.count(word) <= 1 for word in said)
+    assert {word for word, _ in outside(list(spoken(seed)), stretches)} <= set(heard)
+    for word, at in outside(found.words, stretches):
+        assert -NEAR <= at - said[word] <= NEAR + late
+
+
+@pytest.mark.parametrize("kind", UNSTAMPED)
+@given(**EVERYWHERE)
+@settings(max_examples=3, derandomize=True)
+def test_without_stamps_it_is_told_and_no_word_comes_twice(
+    kind: str, seed: int, damage: str, begin: float, share: float
+) -> None:
+    """What is cut out to the byte between two frames nobody can know: here it is somewhere inside them."""
+    name, options = UNSTAMPED[kind]
+    found = hear(damaged(recorded(seed, name, options), damage, begin, share))
+    assert any(caution.code in ("damaged", "truncated") for caution in found.sound.findings.warnings)
+    order = [word for word, _ in spoken(seed)]
+    places = [order.index(word) for word, _ in found.words if word in order]
+    assert len(places) == len(set(places)) and len(places) >= COUNT // 2
