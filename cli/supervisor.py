@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from cli.forked_role import ForkedRole, fork_role
 from infra.embedded_redis import PrivateRedis
 from infra.parent_death import tied_to_parent
 from pipeline.errors import BrokerUnavailable
@@ -29,13 +30,20 @@ LONGEST_PAUSE = 30.0
 REDIS_PAUSE = 1.0
 
 
+Child = subprocess.Popen[bytes] | ForkedRole
+
+
 @dataclass
 class Role:
-    """One child: what it is called, how it is run, and how it fares."""
+    """One child: what it is called, how it is run, and how it fares.
+
+    With a `module` it is a fork of this process that runs it, with `command` as its words.
+    """
 
     name: str
     command: Sequence[str]
-    process: subprocess.Popen[bytes] | None = None
+    module: str = ""
+    process: Child | None = None
     started: float = 0.0  # monotonic seconds, as the next one
     start_again: float = 0.0
     deaths: int = 0  # in a row, each soon after its start
@@ -106,6 +114,9 @@ class Supervisor:
 
     def _spawn(self, role: Role) -> None:
         role.started = time.monotonic()
+        if role.module:
+            role.process = fork_role(role.module, role.command, self._environ)
+            return
         role.process = subprocess.Popen(
             tied_to_parent(role.command),
             env=self._environ,
@@ -132,10 +143,10 @@ class Supervisor:
         role.deaths = role.deaths + 1 if lived < STEADY_SECONDS else 1
         pause = min(FIRST_PAUSE * 2 ** (role.deaths - 1), LONGEST_PAUSE)
         role.start_again = time.monotonic() + pause
-        self._say(f"{role.name} ended {_how(process.returncode)}; starting it again in {pause:g} s")
+        self._say(f"{role.name} ended {_how(process.wait())}; starting it again in {pause:g} s")
 
 
-def _has_ended(process: subprocess.Popen[bytes]) -> bool:
+def _has_ended(process: Child) -> bool:
     """Without reaping it: while the leader is a zombie its group's number cannot be given to anybody else."""
     try:
         return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
@@ -143,7 +154,7 @@ def _has_ended(process: subprocess.Popen[bytes]) -> bool:
         return True
 
 
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
+def _kill_group(process: Child) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

@@ -20,6 +20,7 @@ from cli.console import note_address
 from cli.embedded_notice import stand_ins
 from cli.environment import as_typed, settings
 from cli.exits import INTERRUPTED
+from cli.forked_role import CAN_FORK, load_roles
 from cli.output import remark
 from cli.roles import METRICS, listens, role_command
 from cli.supervisor import POLL_SECONDS, Role, Supervisor
@@ -109,14 +110,12 @@ def up(
         if requests.count:
             return
         _check_redis(chosen)
-        with (
-            contextlib.closing(Database(chosen.database)) as database,
-            _running(_supervisor(chosen, place, metrics), requests) as supervisor,
-        ):
-            _wait_until_ready(place, supervisor, WorkerStore(database), requests)
+        with _running(_supervisor(chosen, place, metrics), requests) as supervisor:
+            _wait_until_ready(place, supervisor, chosen, requests)
             if not requests.count:
                 note_address(chosen.home, place.url)
-                key, link = _keys_for_a_terminal(database, chosen, place)
+                with contextlib.closing(Database(chosen.database)) as database:
+                    key, link = _keys_for_a_terminal(database, chosen, place)
                 typer.echo(_welcome(chosen, place, catalog, key, link))
                 sys.stdout.flush()
             while not requests.count:
@@ -128,15 +127,19 @@ def up(
 def _supervisor(chosen: Settings, place: Place, metrics: str | None) -> Supervisor:
     listening = ("--host", place.host, "--port", str(place.port))
     roles = [
-        Role("the API", role_command("api", *listening, "--grace", str(API_GRACE), *listens(metrics))),
-        Role("the cpu worker", role_command("workers", "cpu")),
-        Role("the io worker", role_command("workers", "io")),
-        Role("the scheduler", role_command("workers", "scheduler")),
+        _role("the API", "api", *listening, "--grace", str(API_GRACE), *listens(metrics)),
+        *(_role(f"the {name}", "workers", name.split()[0]) for name in ("cpu worker", "io worker", "scheduler")),
     ]
+    if CAN_FORK:
+        load_roles()
     quiet = {"STENOPOOL_LOG_LEVEL": "WARNING"} if sys.stderr.isatty() else {}  # people want the block below, not a log
     environ = {**quiet, **os.environ, "STENOPOOL_HOME": str(chosen.home.absolute())}
     redis = None if chosen.redis_url else PrivateRedis(chosen.home.absolute())
     return Supervisor(roles, redis=redis, environ=environ, say=remark)
+
+
+def _role(name: str, module: str, *words: str) -> Role:
+    return Role(name, words, module) if CAN_FORK else Role(name, role_command(module, *words))
 
 
 @contextlib.contextmanager
@@ -151,11 +154,11 @@ def _running(supervisor: Supervisor, requests: StopRequests) -> Iterator[Supervi
         supervisor.stop()
 
 
-def _wait_until_ready(place: Place, supervisor: Supervisor, workers: WorkerStore, requests: StopRequests) -> None:
+def _wait_until_ready(place: Place, supervisor: Supervisor, chosen: Settings, requests: StopRequests) -> None:
     """Until the API is ready and every worker role has said that it lives. Raises DidNotStart."""
     deadline = time.monotonic() + START_SECONDS
     with Client(place.url, None) as client:
-        while not requests.count and not (client.ready()[0] and _alive(workers, supervisor)):
+        while not requests.count and not (client.ready()[0] and _alive(chosen, supervisor)):
             supervisor.tend()
             dying = supervisor.failing(HOPELESS)
             if dying is not None:
@@ -165,10 +168,15 @@ def _wait_until_ready(place: Place, supervisor: Supervisor, workers: WorkerStore
             time.sleep(POLL_SECONDS)
 
 
-def _alive(workers: WorkerStore, supervisor: Supervisor) -> bool:
-    """Rows of an earlier run do not count: it must be our own children (or a pool child of theirs) that say so."""
+def _alive(chosen: Settings, supervisor: Supervisor) -> bool:
+    """Rows of an earlier run do not count: it must be our own children (or a pool child of theirs) that say so.
+
+    The database is open no longer than that: a role may have to be forked the next moment.
+    """
     groups = {role.process.pid for role in supervisor.roles if role.process is not None}
-    mine = [worker for worker in workers.alive(BEAT_SECONDS) if worker.host == socket.gethostname()]
+    with contextlib.closing(Database(chosen.database)) as database:
+        alive = WorkerStore(database).alive(BEAT_SECONDS)
+    mine = [worker for worker in alive if worker.host == socket.gethostname()]
     return {worker.role for worker in mine if _group(worker.pid) in groups} >= set(WORKERS)
 
 
