@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import socket
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,17 +14,24 @@ from sqlalchemy import update
 from sqlmodel import col
 
 from cli import exits
+from cli.doctor import _connections as look_at_connections
+from cli.doctor import _database as look_at_database
 from cli.doctor import _encryption as look_at_encryption
+from cli.doctor import _home as look_at_home
+from cli.doctor import _python as look_at_python
 from cli.doctor import _redis as look_at_redis
+from cli.doctor import _sandbox as look_at_sandbox
 from cli.doctor import _secrets as look_at_secrets
+from cli.doctor import _settings as look_at_settings
 from cli.doctor import _speakers as look_at_speakers
 from infra.database.session import Database
-from infra.database.tables import Account, Job
+from infra.database.tables import Account, Job, Worker
 from infra.embedded_redis import PrivateRedis
 from infra.encryption.key_file import FILE
 from infra.encryption.secret_box import new_key
 from infra.jobs.store import JobStore, Lease, NewJob
 from infra.settings import Settings
+from pipeline.audio.ffmpeg.sandbox import sandbox_level
 from pipeline.errors import ProviderRefused, StorageUnavailable
 from pipeline.lifecycle import Dependency
 from pipeline.weights.voices import INSTALL, MODEL, SEGMENTS
@@ -209,3 +217,60 @@ def test_work_without_a_worker_is_broken(run: Run) -> None:
     ran = run("doctor", "--json")
     assert (ran.code, states(ran)["workers"]) == (exits.FAILED, "broken")
     assert "stenopool worker --role io" in ran.out
+
+
+def test_a_variable_that_is_no_setting_is_a_warning_and_named() -> None:
+    said = look_at_settings(Settings.from_env({"STENOPOOL_HOME": "/nowhere", "STENOPOOL_WHATEVER_THIS_IS": "1"}))
+    assert (said.state, "STENOPOOL_WHATEVER_THIS_IS" in said.detail) == ("warning", True)
+
+
+def test_without_bubblewrap_the_sandbox_is_a_warning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    sandbox_level.cache_clear()
+    try:
+        said = look_at_sandbox()
+    finally:
+        sandbox_level.cache_clear()
+    assert (said.state, "install bubblewrap" in said.advice) == ("warning", True)
+
+
+def test_another_python_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.version_info", (3, 14, 0))
+    assert look_at_python().state == "warning"
+
+
+@pytest.mark.parametrize(("free", "state"), [(100 * 1024**2, "broken"), (2 * 1024**3, "warning"), (1024**4, "ok")])
+def test_a_full_disk_of_the_home_is_told_before_it_is_full(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, free: int, state: str
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=free))
+    assert look_at_home(tmp_path).state == state
+
+
+def test_a_home_that_cannot_be_is_broken(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("STENOPOOL_HOME", str(tmp_path / "file"))
+    ran = run("doctor", "--json")
+    assert (ran.code, states(ran)["home"]) == (exits.FAILED, "broken")
+
+
+def test_a_database_that_is_behind_is_a_warning(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    with contextlib.closing(Database(settings.database)) as database:
+        database.migrate()
+        assert look_at_database(settings).state == "ok"
+        database.go_back("0031")
+    said = look_at_database(settings)
+    assert (said.state, "the next start brings it to" in said.advice) == ("warning", True)
+
+
+def test_more_connections_than_the_server_has_are_a_warning(postgres_url: str, tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, database_url=postgres_url)
+    assert look_at_connections(settings).state == "ok"
+    with contextlib.closing(Database(postgres_url)) as database, database.write() as session:
+        at = time.time()
+        session.add(
+            Worker(id="w", role="io", host="h", pid=1, started_at=at, seen_at=at + 60, facts={"connections": 10_000})
+        )
+    said = look_at_connections(settings)
+    assert (said.state, "STENOPOOL_DATABASE_POOL" in said.advice) == ("warning", True)
