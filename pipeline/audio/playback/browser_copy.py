@@ -5,7 +5,7 @@ Needed of what browsers do not play, and of what they play but seek in by guessi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 from pipeline.audio.access.remote import Remote
@@ -38,7 +38,7 @@ def plays_everywhere(facts: AudioFacts, size: int) -> bool:
 
 def browser_copy(
     source: Path | Remote, *, declared: RawSound | None = None, max_seconds: float | None = None
-) -> Iterator[bytes]:
+) -> Generator[bytes]:
     """The copy in blocks; closing the iterator ends all that works for it. Holes are silence in it.
 
     Raises, while iterated, what `decode` and `encode` raise; MediaTooLong also where the clock goes on for longer.
