@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from infra.database.tables import Chunk
+from infra.database.tables.jobs import Chunk
 from infra.wiring import Services
 from pipeline.cut.cutter import span_from_dict
 from pipeline.lifecycle import ChunkStatus

@@ -13,7 +13,8 @@ from cli import exits
 from cli.environment import settings
 from cli.operator_database import AsCsv, AsJson, OperatorDatabase, moment, open_operator_database
 from cli.output import print_json, print_table, remark
-from infra.database.tables import Account, LedgerEntry
+from infra.database.tables.accounts import Account
+from infra.database.tables.money import LedgerEntry
 from infra.keys.accounts import STATUSES
 from infra.keys.tiers import Limits, limits_of
 from infra.money.adjustments import Kind

@@ -10,7 +10,7 @@ import typer
 from cli.operator_database import AsJson, moment, open_operator_database
 from cli.output import print_json, print_table, remark
 from infra.audit.audit_log import ACTS
-from infra.database.tables import AuditEntry
+from infra.database.tables.accounts import AuditEntry
 from pipeline.errors import InvalidRequest
 
 app = typer.Typer(add_completion=False)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from cli.client import Client
 from cli.environment import named_database, settings
 from infra.audit.audit_log import record_job
-from infra.database.tables import Job
+from infra.database.tables.jobs import Job
 from infra.jobs.store import JobStore
 from infra.jobs.timing.phases import timing_of
 from infra.jobs.transitions import try_number

@@ -10,7 +10,7 @@ import typer
 
 from cli.operator_database import AsJson, moment, open_operator_database
 from cli.output import print_json, print_table, remark
-from infra.database.tables import ApiKey
+from infra.database.tables.accounts import ApiKey
 from infra.keys.accounts import OVERLAP_SECONDS
 from infra.keys.scopes import SCOPES
 from pipeline.errors import InvalidRequest

@@ -16,7 +16,12 @@ from sqlmodel import col
 
 from infra.database.clock import now
 from infra.database.session import Database
-from infra.database.tables import Account, ApiKey, Batch, File, IdempotencyKey, Job, Upload, WebhookEndpoint
+from infra.database.tables.accounts import Account, ApiKey
+from infra.database.tables.batches import Batch
+from infra.database.tables.idempotency import IdempotencyKey
+from infra.database.tables.jobs import Job
+from infra.database.tables.uploads import File, Upload
+from infra.database.tables.webhooks import WebhookEndpoint
 from infra.encryption.secret_box import PLAIN, SecretBox, with_secrets
 from pipeline.errors import IdempotencyConflict
 

@@ -12,7 +12,8 @@ from infra.database.clock import now, read_clock
 from infra.database.erasures import erase
 from infra.database.ids import new_id
 from infra.database.session import Database
-from infra.database.tables import Job, Media
+from infra.database.tables.jobs import Job
+from infra.database.tables.uploads import Media
 from infra.keys.account_limits import change_stored, take_stored
 from pipeline.errors import InputMissing, NotFound
 from pipeline.lifecycle import LIVE

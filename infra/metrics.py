@@ -10,7 +10,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricF
 from prometheus_client.registry import Collector
 
 from infra.broker import JobQueue
-from infra.database.tables import Job
+from infra.database.tables.jobs import Job
 from infra.jobs.store import JobStore
 from infra.telemetry.gauges import ALIVE_SECONDS as ALIVE_SECONDS
 from infra.telemetry.gauges import installation_gauges

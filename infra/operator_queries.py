@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from infra.database.session import Database
-from infra.database.tables import Account, ApiKey, Chunk, Job
+from infra.database.tables.accounts import Account, ApiKey
+from infra.database.tables.jobs import Chunk, Job
 from pipeline.errors import InvalidRequest, NotFound
 
 NAMES_AT_ONCE = 500

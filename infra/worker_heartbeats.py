@@ -13,7 +13,7 @@ from sqlmodel import col
 
 from infra.database.clock import now, read_clock
 from infra.database.session import Database
-from infra.database.tables import Worker
+from infra.database.tables.workers import Worker
 
 FORGOTTEN_SECONDS = 3600.0
 PACES = "paces"  # the name of a fact

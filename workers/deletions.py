@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
-from infra.database.tables import Media
+from infra.database.tables.uploads import Media
 from infra.media import objects_of
 from infra.privacy.account_erasure import folder_of
 from infra.wiring import Services

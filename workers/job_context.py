@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
 
-from infra.database.tables import Job
+from infra.database.tables.jobs import Job
 from infra.jobs.request_blobs import whole_request
 from infra.leases import HeldLease
 from infra.wiring import Services

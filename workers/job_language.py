@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from infra.database.tables import Chunk
+from infra.database.tables.jobs import Chunk
 from pipeline.cut.cutter import span_from_dict
 from pipeline.lifecycle import ChunkStatus
 from pipeline.options import TranscriptionOptions

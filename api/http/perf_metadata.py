@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import Request
 
-from infra.database.tables import Job
+from infra.database.tables.jobs import Job
 from pipeline.money import usd, usd_text
 from pipeline.transcript import Transcript
 

@@ -10,7 +10,7 @@ from fastapi import Request
 from api.dependencies import AppContext
 from api.http.client_disconnect import unless_gone
 from api.http.error_responses import ServerStopping
-from infra.database.tables import Job
+from infra.database.tables.jobs import Job
 from infra.jobs.create_and_read import JobMark
 from infra.requests.job_object import terminal
 from pipeline.errors import DeadlineExceeded, StenopoolError, error_of

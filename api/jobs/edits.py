@@ -12,7 +12,7 @@ from api.jobs.results import numbered
 from api.jobs.stored_text import edits_of, original, text_of
 from api.schemas.edits import TranscriptEdit
 from infra.database.ids import new_id
-from infra.database.tables import Job, TranscriptRevision
+from infra.database.tables.jobs import Job, TranscriptRevision
 from infra.jobs.stored_bytes import folder_of
 from infra.revisions.store import NewRevision
 from pipeline.errors import EditConflict

@@ -13,7 +13,8 @@ from api.dependencies import AppContext
 from api.http.perf_metadata import job_headers
 from api.jobs.stored_text import finished, why_gone
 from api.stored_object import StoredObject, disposition, download
-from infra.database.tables import Job, Media
+from infra.database.tables.jobs import Job
+from infra.database.tables.uploads import Media
 from infra.media import USABLE, copy_key
 from pipeline.audio.encode import MEDIA_TYPES
 from pipeline.audio.playback.browser_copy import MEDIA_TYPE as COPY_TYPE

@@ -14,7 +14,7 @@ from api.dependencies import AppContext
 from api.jobs.results import revision_headers
 from api.jobs.stored_text import REVISION, finished, revision_of, text_of
 from api.rendering import Document
-from infra.database.tables import Job, TranscriptRevision
+from infra.database.tables.jobs import Job, TranscriptRevision
 from pipeline.transcript import Segment
 
 

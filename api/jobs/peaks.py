@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from api.dependencies import AppContext
 from api.jobs.stored_text import WHAT_GOES, why_gone
 from api.rendering import Document
-from infra.database.tables import Job
+from infra.database.tables.jobs import Job
 from infra.jobs.stored_bytes import peaks_of
 from pipeline.audio.playback.peaks import MOST_POINTS, peaks_from_bytes
 from pipeline.errors import Expired, InputMissing, NotFound, WrongState

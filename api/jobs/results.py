@@ -20,7 +20,7 @@ from api.jobs.stored_text import REVISION, WHAT_GOES, revision_of, text_of, tran
 from api.live_transcript import SoFar
 from api.rendering import Document
 from api.stored_object import disposition
-from infra.database.tables import Job, TranscriptRevision
+from infra.database.tables.jobs import Job, TranscriptRevision
 from infra.money.handed_out import is_readable_in_part
 from infra.money.job_money import job_usage
 from infra.requests.audio_options import Lenient, Many

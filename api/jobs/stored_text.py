@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from api.dependencies import AppContext
-from infra.database.tables import Job, TranscriptRevision
+from infra.database.tables.jobs import Job, TranscriptRevision
 from pipeline.errors import Expired, InputMissing, ResultLost, StenopoolError, WrongState
 from pipeline.lifecycle import ACTIONS
 from pipeline.text.edits import Edits, edited, edits_from_json

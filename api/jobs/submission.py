@@ -21,7 +21,7 @@ from api.http.request_body import read_json
 from api.http.unknown_names import ignore_all
 from api.uploads.form import Form, read_form
 from api.uploads.sinks import StorageSink, announced_bytes, beyond, size_first
-from infra.database.tables import Job
+from infra.database.tables.jobs import Job
 from infra.idempotency import Idempotency
 from infra.jobs.request_blobs import SplitRequest, split
 from infra.jobs.store import NewJob

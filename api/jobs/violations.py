@@ -11,7 +11,7 @@ from api.dependencies import AppContext
 from api.jobs.results import CaptionQuery, revision_headers
 from api.jobs.stored_text import revision_of, text_of
 from api.rendering import Document
-from infra.database.tables import Job, TranscriptRevision
+from infra.database.tables.jobs import Job, TranscriptRevision
 from pipeline.captions.labels import labelled_cues
 from pipeline.captions.violations import violations
 from pipeline.formats.base import RenderOptions

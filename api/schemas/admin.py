@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from api.schemas.billing import ReceiptQuery, UsageQuery
 from infra.audit.audit_log import Act
-from infra.database.tables import Account, ApiKey, AuditEntry
+from infra.database.tables.accounts import Account, ApiKey, AuditEntry
 from infra.keys.accounts import OVERLAP_SECONDS
 from infra.keys.api_keys import PREFIX
 from infra.keys.tiers import Tier, limits_of

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 
 from api.schemas.files import ExpiresAfter
 from infra.batches.dialects import ENDPOINTS
-from infra.database.tables import Batch
+from infra.database.tables.batches import Batch
 from infra.requests.audio_options import Lenient
 from infra.requests.job_object import CURRENCY, epoch
 from infra.requests.job_request import Key, Value

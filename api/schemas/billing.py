@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from infra.database.tables import LedgerEntry, Receipt
+from infra.database.tables.money import LedgerEntry, Receipt
 from infra.keys.account_limits import Standing
 from infra.money.usage import Group, Grouping, Sums, Wanted
 from infra.requests.job_object import CURRENCY, epoch

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator
 from infra.batches.batch_store import CANCELLED, CANCELLING, FINALIZING, IN_PROGRESS, VALIDATING
 from infra.batches.bulk_plan import BulkPlan, plan_of
 from infra.buckets.selection import MOST_PATTERNS
-from infra.database.tables import Batch
+from infra.database.tables.batches import Batch
 from infra.keys.tiers import LOW
 from infra.requests.audio_options import Lenient, Many, Unset
 from infra.requests.job_object import CURRENCY, epoch

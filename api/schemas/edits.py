@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from infra.database.tables import TranscriptRevision
+from infra.database.tables.jobs import TranscriptRevision
 from infra.requests.job_object import epoch
 from infra.requests.number_bounds import GREATEST
 from pipeline.errors import InvalidRequest

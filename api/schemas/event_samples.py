@@ -6,7 +6,8 @@ from typing import Any
 
 from infra.batches.bulk_plan import BULK
 from infra.batches.events import batch_facts
-from infra.database.tables import Batch, Job
+from infra.database.tables.batches import Batch
+from infra.database.tables.jobs import Job
 from infra.webhooks.outbox import BATCH_EVENTS, BULK_EVENTS, JOB_EVENTS, PROCESSING_EVENT, WAITING_EVENT, job_facts
 from pipeline.lifecycle import Dependency, JobStatus, Stage
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from infra.database.tables import File, Upload, UploadPart
+from infra.database.tables.uploads import File, Upload, UploadPart
 from infra.files.upload_store import MOST_PARTS, PART_BYTES
 from infra.requests.audio_options import Lenient, Parsed
 from infra.requests.number_bounds import GREATEST

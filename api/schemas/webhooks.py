@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
-from infra.database.tables import WebhookEndpoint
+from infra.database.tables.webhooks import WebhookEndpoint
 from infra.outbound.failures import told_failure
 from infra.requests.audio_options import Lenient
 from infra.requests.job_object import epoch

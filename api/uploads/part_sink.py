@@ -9,7 +9,7 @@ import anyio
 
 from api.dependencies import AppContext
 from api.uploads.sinks import PIECE
-from infra.database.tables import UploadPart
+from infra.database.tables.uploads import UploadPart
 from infra.files.upload_store import PART_BYTES, key_of, new_part
 from infra.storage import ObjectWriter
 from pipeline.errors import DatabaseUnavailable, EmptyMedia, MediaTooLarge, StenopoolError

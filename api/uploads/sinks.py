@@ -14,7 +14,7 @@ from starlette.requests import Request
 
 from api.dependencies import AppContext
 from api.uploads.form import MAX_FIELDS
-from infra.database.tables import Media
+from infra.database.tables.uploads import Media
 from infra.keys.accounts import Principal
 from infra.storage.base import ObjectWriter
 from pipeline.audio.duration.estimate import Ends

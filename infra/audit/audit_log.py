@@ -16,7 +16,8 @@ from sqlmodel import col
 from infra.audit.actor import current_actor
 from infra.database.clock import now
 from infra.database.session import Database
-from infra.database.tables import AuditEntry, Job
+from infra.database.tables.accounts import AuditEntry
+from infra.database.tables.jobs import Job
 
 Act = Literal[
     "account.create",

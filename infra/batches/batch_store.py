@@ -25,7 +25,9 @@ from infra.batches.events import announce
 from infra.database.clock import now, read_clock
 from infra.database.ids import new_id, new_token
 from infra.database.session import Database
-from infra.database.tables import Account, ApiKey, Batch, BatchLine, File, Media
+from infra.database.tables.accounts import Account, ApiKey
+from infra.database.tables.batches import Batch, BatchLine
+from infra.database.tables.uploads import File, Media
 from infra.files.file_store import BATCH_SECONDS, UNFINISHED, insert_file
 from infra.idempotency import Idempotency, create_once
 from pipeline.errors import InvalidRequest, LeaseLost, NotFound, WrongState

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from infra.buckets.s3_path import S3Path
 from infra.buckets.selection import Selection, stem_of
-from infra.database.tables import Batch
+from infra.database.tables.batches import Batch
 from infra.keys.tiers import LOW, NORMAL
 from pipeline import formats
 

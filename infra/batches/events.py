@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from infra.batches.bulk_plan import BULK
-from infra.database.tables import Batch
+from infra.database.tables.batches import Batch
 from infra.webhooks.outbox import endpoint_message, own_message, subscribers, wants
 from pipeline.money import usd
 

@@ -13,7 +13,8 @@ from sqlmodel import col
 from infra.batches.batch_store import lock_held
 from infra.database.clock import read_clock
 from infra.database.session import Database
-from infra.database.tables import Batch, BatchLine, Job
+from infra.database.tables.batches import Batch, BatchLine
+from infra.database.tables.jobs import Job
 from infra.files.file_store import UNFINISHED
 from infra.jobs.create_and_read import Within
 from infra.money.job_money import job_usage

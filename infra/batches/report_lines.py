@@ -10,7 +10,7 @@ from typing import Any
 
 from infra.batches.line_store import BROKEN, DONE, HEARD, LEFT, RUNNING, WAITING
 from infra.batches.source_store import KEPT
-from infra.database.tables import Batch, BatchLine
+from infra.database.tables.batches import Batch, BatchLine
 from pipeline.money import usd
 
 STATES: Mapping[str, str] = {  # as they are told; what an earlier run did is told as that one told it

@@ -14,7 +14,8 @@ from infra.batches.bulk_plan import BULK
 from infra.batches.line_store import BROKEN, DONE, HEARD, LEFT, RUNNING, WAITING, which
 from infra.database.clock import now, read_clock
 from infra.database.session import Database
-from infra.database.tables import Batch, BatchLine, Job
+from infra.database.tables.batches import Batch, BatchLine
+from infra.database.tables.jobs import Job
 from pipeline.errors import WrongState
 
 KEPT = "kept"  # the state of what an earlier run did and this one was not asked for: it stays in the report

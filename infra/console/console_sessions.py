@@ -11,7 +11,7 @@ from sqlmodel import col
 from infra.console.cookie_secret import box_of, is_secret, name_of, new_secret
 from infra.database.clock import read_clock
 from infra.database.session import Database
-from infra.database.tables import ConsoleSession
+from infra.database.tables.console import ConsoleSession
 
 SESSION_SECONDS = 7 * 86_400.0
 

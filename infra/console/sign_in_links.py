@@ -9,7 +9,7 @@ from infra.console.console_sessions import SESSION_SECONDS, ConsoleSessions, Cre
 from infra.console.cookie_secret import is_secret, name_of, new_secret
 from infra.database.clock import read_clock
 from infra.database.session import Database
-from infra.database.tables import ConsoleLink
+from infra.database.tables.console import ConsoleLink
 from infra.keys.accounts import ACTIVE, Accounts
 from infra.money.ledger import Ledger
 from pipeline.money import MICRO

@@ -10,7 +10,7 @@ from sqlmodel import col
 from infra.database.clock import now
 from infra.database.postgres_engine import is_pooled
 from infra.database.session import Database
-from infra.database.tables import Worker
+from infra.database.tables.workers import Worker
 
 FACT = "connections"  # of a living process: how many it may open
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
-from infra.database.tables import Erasure
+from infra.database.tables.storage import Erasure
 
 
 def erase(session: Session, place: str, due_at: float) -> None:

@@ -11,7 +11,10 @@ from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from infra.database.session import Database
-from infra.database.tables import Batch, IdempotencyKey, Job, WebhookEndpoint
+from infra.database.tables.batches import Batch
+from infra.database.tables.idempotency import IdempotencyKey
+from infra.database.tables.jobs import Job
+from infra.database.tables.webhooks import WebhookEndpoint
 from infra.encryption.secret_box import SEALED, SecretBox, with_secrets
 from pipeline.errors import SecretUnreadable
 

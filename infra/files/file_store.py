@@ -13,7 +13,9 @@ from sqlmodel import col
 from infra.database.clock import now, read_clock
 from infra.database.ids import new_file_id
 from infra.database.session import Database
-from infra.database.tables import Batch, BatchLine, File, Job, Media
+from infra.database.tables.batches import Batch, BatchLine
+from infra.database.tables.jobs import Job
+from infra.database.tables.uploads import File, Media
 from infra.idempotency import Idempotency, create_once, forget_made
 from infra.media import KEPT, let_go, want_stored
 from pipeline.errors import InvalidRequest, NotFound, WrongState

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from infra.database.tables import File, Upload
+from infra.database.tables.uploads import File, Upload
 from infra.files.file_store import FileStore
 from infra.files.upload_store import Joining, UploadStore, key_of
 from infra.storage import ObjectStore

@@ -19,7 +19,7 @@ from infra.database.clock import now, read_clock
 from infra.database.erasures import erase
 from infra.database.ids import new_id, new_token
 from infra.database.session import Database
-from infra.database.tables import File, Media, Upload, UploadPart
+from infra.database.tables.uploads import File, Media, Upload, UploadPart
 from infra.files.file_store import insert_file
 from infra.idempotency import Idempotency, create_once
 from infra.keys.account_limits import take_stored

@@ -17,7 +17,9 @@ from sqlmodel import col
 
 from infra.database.clock import read_clock
 from infra.database.session import Database
-from infra.database.tables import Account, Job, LedgerEntry, OpenHold
+from infra.database.tables.accounts import Account
+from infra.database.tables.jobs import Job
+from infra.database.tables.money import LedgerEntry, OpenHold
 from infra.money.ledger import CAPTURE, HOLD, OPENING, RELEASE
 
 PAGE = 2000  # entries that one transaction looks at

@@ -28,7 +28,9 @@ from sqlmodel import col
 
 from infra.database.clock import now, read_clock
 from infra.database.session import Database
-from infra.database.tables import Chunk, Job, Media, StorageSweep, TranscriptRevision, UploadPart
+from infra.database.tables.jobs import Chunk, Job, TranscriptRevision
+from infra.database.tables.storage import StorageSweep
+from infra.database.tables.uploads import Media, UploadPart
 from infra.jobs.stored_bytes import folder_of
 from infra.media import copy_key
 from infra.storage import ObjectStore

@@ -12,7 +12,9 @@ from sqlmodel import col
 
 from infra.database.clock import now
 from infra.database.session import Database
-from infra.database.tables import Batch, BatchLine, Job, WebhookAttempt, WebhookMessage
+from infra.database.tables.batches import Batch, BatchLine
+from infra.database.tables.jobs import Job
+from infra.database.tables.webhooks import WebhookAttempt, WebhookMessage
 from infra.jobs.store import JobStore
 from pipeline.errors import NotFound
 

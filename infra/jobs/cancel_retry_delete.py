@@ -10,15 +10,9 @@ from sqlmodel import col
 
 from infra.database.clock import read_clock
 from infra.database.erasures import erase
-from infra.database.tables import (
-    Chunk,
-    Job,
-    JobEvent,
-    Media,
-    TranscriptRevision,
-    WebhookAttempt,
-    WebhookMessage,
-)
+from infra.database.tables.jobs import Chunk, Job, JobEvent, TranscriptRevision
+from infra.database.tables.uploads import Media
+from infra.database.tables.webhooks import WebhookAttempt, WebhookMessage
 from infra.idempotency import forget_made
 from infra.jobs.chunks import disarm
 from infra.jobs.stored_bytes import count_again, folder_of, leave_cancelled, lock_media

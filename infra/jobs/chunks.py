@@ -15,7 +15,8 @@ from sqlmodel import col
 
 from infra.database.clock import read_clock
 from infra.database.erasures import erase
-from infra.database.tables import Chunk, Job, Media
+from infra.database.tables.jobs import Chunk, Job
+from infra.database.tables.uploads import Media
 from infra.jobs.outages import told_to_go_on
 from infra.jobs.stored_bytes import SPEECH, drop_sound, keep_sound
 from infra.jobs.stored_bytes import count as count_bytes

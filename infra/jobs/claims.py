@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from infra.database.clock import read_clock
-from infra.database.tables import Chunk, Job
+from infra.database.tables.jobs import Chunk, Job
 from infra.jobs.queue.fair_order import Due, Key, charge, claimable_now, due_now, next_piece
 from infra.jobs.queue.row_claims import Claimed, take
 from infra.jobs.queue.slow_work import NO_ROOM, lock_slow_work, slow_room

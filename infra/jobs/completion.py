@@ -13,7 +13,7 @@ from sqlmodel import col
 
 from infra.database.clock import read_clock
 from infra.database.erasures import erase
-from infra.database.tables import Chunk, Job
+from infra.database.tables.jobs import Chunk, Job
 from infra.jobs.chunks import disarm, gaps, heard
 from infra.jobs.stored_bytes import SPEECH, count, drop_blobs, folder_of
 from infra.jobs.timing.phases import note_finish

@@ -14,7 +14,10 @@ from sqlmodel import col
 
 from infra.database.clock import read_clock
 from infra.database.ids import new_id
-from infra.database.tables import Chunk, Erasure, Job, JobEvent, Media, WebhookMessage
+from infra.database.tables.jobs import Chunk, Job, JobEvent
+from infra.database.tables.storage import Erasure
+from infra.database.tables.uploads import Media
+from infra.database.tables.webhooks import WebhookMessage
 from infra.encryption.secret_box import SecretBox
 from infra.idempotency import Idempotency, create_once
 from infra.jobs.stored_bytes import count_new

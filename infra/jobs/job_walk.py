@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from infra.database.clock import read_clock
-from infra.database.tables import Job
+from infra.database.tables.jobs import Job
 from infra.jobs.transitions import Store, lock_job
 from pipeline.errors import DatabaseUnavailable
 

@@ -10,7 +10,9 @@ from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from infra.database.clock import now
-from infra.database.tables import Job, Lane, WaitingWork, Worker
+from infra.database.tables.jobs import Job
+from infra.database.tables.shares import Lane, WaitingWork
+from infra.database.tables.workers import Worker
 from infra.jobs.job_walk import JobWalk
 from infra.jobs.outages import tell_wait, told_to_go_on
 from infra.jobs.transitions import note

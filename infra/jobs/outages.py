@@ -21,7 +21,8 @@ from sqlmodel import col
 
 from infra.database.clock import now, read_clock
 from infra.database.session import run
-from infra.database.tables import Chunk, Job, Outage
+from infra.database.tables.jobs import Chunk, Job
+from infra.database.tables.shares import Outage
 from infra.jobs.job_walk import JobWalk
 from infra.jobs.transitions import Lease, all_heard, held_chunk, held_job, note, put_back, put_chunk_back
 from infra.webhooks.outbox import announce_wait

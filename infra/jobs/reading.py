@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from infra.database.tables import Job
+from infra.database.tables.jobs import Job
 from infra.jobs.cancel_retry_delete import want_status
 from infra.jobs.transitions import Store, lock_own_job
 from infra.money.handed_out import chunk_rows, mark, unread

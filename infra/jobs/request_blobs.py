@@ -15,7 +15,7 @@ from typing import Any
 from infra.database.clock import read_clock
 from infra.database.erasures import erase
 from infra.database.ids import new_id
-from infra.database.tables import Job
+from infra.database.tables.jobs import Job
 from infra.jobs.transitions import Store
 from infra.storage import ObjectStore
 from pipeline.pricing import text_tokens

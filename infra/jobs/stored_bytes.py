@@ -20,7 +20,8 @@ from sqlmodel import col
 
 from infra.database.erasures import erase
 from infra.database.session import run
-from infra.database.tables import Chunk, Job, Media
+from infra.database.tables.jobs import Chunk, Job
+from infra.database.tables.uploads import Media
 from infra.keys.account_limits import change_stored, take_result, take_stored
 from infra.media import let_go
 from pipeline.lifecycle import LIVE

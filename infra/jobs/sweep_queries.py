@@ -14,7 +14,9 @@ from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from infra.database.clock import now, read_clock
-from infra.database.tables import Account, ApiKey, Chunk, Job, Lane
+from infra.database.tables.accounts import Account, ApiKey
+from infra.database.tables.jobs import Chunk, Job
+from infra.database.tables.shares import Lane
 from infra.jobs.cancel_retry_delete import stop
 from infra.jobs.chunks import give_up_chunk
 from infra.jobs.job_walk import JobWalk

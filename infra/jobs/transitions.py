@@ -15,7 +15,7 @@ from sqlmodel import SQLModel, col
 
 from infra.database.clock import read_clock
 from infra.database.session import Database, run_beside
-from infra.database.tables import Chunk, Job, JobEvent
+from infra.database.tables.jobs import Chunk, Job, JobEvent
 from infra.encryption.secret_box import PLAIN, SecretBox
 from infra.jobs.stored_bytes import drop_all_sound, leave_cancelled
 from infra.money.job_money import settle

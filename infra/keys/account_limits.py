@@ -14,7 +14,10 @@ from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from infra.database.session import run_beside
-from infra.database.tables import Account, Job, Media, WebhookEndpoint
+from infra.database.tables.accounts import Account
+from infra.database.tables.jobs import Job
+from infra.database.tables.uploads import Media
+from infra.database.tables.webhooks import WebhookEndpoint
 from infra.keys.tiers import Limits, limits_of
 from pipeline.errors import BeyondLimit, LimitExceeded
 from pipeline.lifecycle import LIVE

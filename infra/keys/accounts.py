@@ -15,7 +15,7 @@ from infra.audit.audit_log import changes, record
 from infra.database.clock import now, read_clock
 from infra.database.ids import new_id
 from infra.database.session import Database
-from infra.database.tables import Account, AccountErasure, ApiKey
+from infra.database.tables.accounts import Account, AccountErasure, ApiKey
 from infra.keys import scopes as known_scopes
 from infra.keys.api_keys import Peppers, new_key, parse_key
 from infra.keys.key_cache import REMEMBERED_SECONDS, KeyCache

@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from infra.database.session import Database
-from infra.database.tables import Account, ApiKey
+from infra.database.tables.accounts import Account, ApiKey
 from infra.idempotency import Idempotency, create_once
 from infra.keys.accounts import Accounts
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from infra.database.clock import read_clock
 from infra.database.days import DAY_SECONDS
 from infra.database.session import Database, Transaction, dialect_of, run
-from infra.database.tables import Account
+from infra.database.tables.accounts import Account
 from infra.keys.tiers import limits_of
 from infra.money.quota import CORRECT, COUNT, ESTIMATE_KIND, ESTIMATE_LIMIT, MINUTE, day_of, used_on
 from pipeline.errors import QuotaExceeded

@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from infra.database.clock import read_clock
 from infra.database.session import Database
-from infra.database.tables import Account, Job
+from infra.database.tables.accounts import Account
+from infra.database.tables.jobs import Job
 from infra.keys.accounts import ACTIVE
 from infra.links.new_link import NewLink, add_link, hashed, live_links
 from pipeline.errors import Expired, LimitExceeded, NotFound

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from infra.database.ids import new_id
-from infra.database.tables import Job
+from infra.database.tables.jobs import Job
 
 AUDIO = "audio"  # in place of a transcript's format: the sound itself
 

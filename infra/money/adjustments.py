@@ -10,7 +10,7 @@ from sqlmodel import col
 
 from infra.database.ids import new_id
 from infra.database.session import Database
-from infra.database.tables import LedgerEntry
+from infra.database.tables.money import LedgerEntry
 from infra.money.ledger import Ledger
 from pipeline.errors import IdempotencyConflict
 

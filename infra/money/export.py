@@ -14,7 +14,7 @@ from sqlmodel import col
 
 from infra.database.days import DAY_SECONDS, day_begins
 from infra.database.session import Database
-from infra.database.tables import LedgerEntry, Receipt
+from infra.database.tables.money import LedgerEntry, Receipt
 from infra.money.spreadsheet import csv_lines
 from infra.money.usage import TOKEN_KINDS, Sums, Usage, Wanted, narrowed
 from pipeline.money import usd_text

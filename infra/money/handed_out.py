@@ -13,7 +13,7 @@ from sqlalchemy import Row, select, update
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
-from infra.database.tables import Chunk, Job
+from infra.database.tables.jobs import Chunk, Job
 from pipeline.cut.holes import owned_by
 from pipeline.lifecycle import ChunkStatus
 from pipeline.options import DIARIZED

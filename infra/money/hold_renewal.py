@@ -13,7 +13,7 @@ from sqlmodel import col
 
 from infra.database.clock import now
 from infra.database.session import Database
-from infra.database.tables import OpenHold, OpenMinutes
+from infra.database.tables.money import OpenHold, OpenMinutes
 
 
 class HoldRenewal:

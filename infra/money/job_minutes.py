@@ -13,7 +13,9 @@ from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from infra.database.session import run_beside
-from infra.database.tables import Account, Job, OpenMinutes
+from infra.database.tables.accounts import Account
+from infra.database.tables.jobs import Job
+from infra.database.tables.money import OpenMinutes
 from infra.keys.account_limits import live_jobs, want_room
 from infra.keys.tiers import limits_of
 from infra.money import quota

@@ -22,7 +22,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
-from infra.database.tables import Chunk, Job, LedgerEntry, Receipt
+from infra.database.tables.jobs import Chunk, Job
+from infra.database.tables.money import LedgerEntry, Receipt
 from infra.money import job_minutes
 from infra.money.handed_out import SPEECH, chunk_rows, counted_as, handed_out, mark, unread, usage_of
 from infra.money.ledger import CAPTURE, HOLD, RELEASE, add, give, spend, take_up_to

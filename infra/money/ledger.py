@@ -30,7 +30,8 @@ from infra.audit.audit_log import Act, record
 from infra.database.clock import now
 from infra.database.ids import new_id
 from infra.database.session import Database, Transaction, dialect_of, run
-from infra.database.tables import Account, LedgerEntry, OpenHold
+from infra.database.tables.accounts import Account
+from infra.database.tables.money import LedgerEntry, OpenHold
 from infra.money.receipts import NewReceipt, Settled, first_receipt, write_receipt
 from infra.money.reconciliation import imbalances
 from pipeline.errors import InsufficientBalance, InvalidRequest, NotFound

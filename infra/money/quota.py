@@ -19,7 +19,8 @@ from sqlmodel import SQLModel, col
 from infra.database.clock import now, read_clock
 from infra.database.days import DAY_SECONDS
 from infra.database.session import Database, Transaction, dialect_of, run
-from infra.database.tables import Account, DailyUsage, OpenMinutes
+from infra.database.tables.accounts import Account
+from infra.database.tables.money import DailyUsage, OpenMinutes
 from infra.keys.account_limits import Standing, correct, standings
 from infra.keys.tiers import limits_of
 from pipeline.errors import BeyondLimit, NotFound, QuotaExceeded

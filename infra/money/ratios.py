@@ -15,7 +15,8 @@ from sqlmodel import SQLModel, col
 from infra.audit.audit_log import record
 from infra.database.clock import read_clock
 from infra.database.session import Database, Transaction, run
-from infra.database.tables import Account, AudioRatio
+from infra.database.tables.accounts import Account
+from infra.database.tables.money import AudioRatio
 from pipeline.catalog.catalog import Catalog
 from pipeline.errors import InvalidRequest
 from pipeline.pricing import by_sound, checked_ratio, priced_by

@@ -14,7 +14,7 @@ from sqlmodel import SQLModel, col
 from infra.database.clock import now
 from infra.database.ids import new_id
 from infra.database.session import Database, Transaction, dialect_of, run, run_beside
-from infra.database.tables import Receipt
+from infra.database.tables.money import Receipt
 from pipeline.catalog.model import Prices
 from pipeline.errors import NotFound
 from pipeline.pricing import Usage, charge, prices_as_dict, tokens_as_dict

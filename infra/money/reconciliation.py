@@ -8,7 +8,9 @@ from sqlalchemy import case, func, literal, select, text, union_all
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
-from infra.database.tables import Account, Job, LedgerEntry, OpenHold
+from infra.database.tables.accounts import Account
+from infra.database.tables.jobs import Job
+from infra.database.tables.money import LedgerEntry, OpenHold
 
 MOST = 100  # sentences of each kind
 

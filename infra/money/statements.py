@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from infra.database.session import Database
-from infra.database.tables import Job, LedgerEntry, OpenHold, Receipt
+from infra.database.tables.jobs import Job
+from infra.database.tables.money import LedgerEntry, OpenHold, Receipt
 from infra.money.usage import Wanted, narrowed
 from pipeline.errors import InvalidRequest, NotFound
 

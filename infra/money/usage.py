@@ -13,7 +13,7 @@ from sqlmodel import col
 
 from infra.database.days import DAY_SECONDS, date_of, day_begins, day_number
 from infra.database.session import Database
-from infra.database.tables import Receipt
+from infra.database.tables.money import Receipt
 from pipeline.errors import InvalidRequest
 
 Grouping = Literal["model", "key", "day", "account"]

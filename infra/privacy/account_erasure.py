@@ -20,27 +20,14 @@ from infra.audit.audit_log import record
 from infra.database.clock import now, read_clock
 from infra.database.erasures import erase
 from infra.database.session import Database
-from infra.database.tables import (
-    Account,
-    AccountErasure,
-    ApiKey,
-    Batch,
-    BatchLine,
-    ConsoleLink,
-    ConsoleSession,
-    File,
-    IdempotencyKey,
-    Job,
-    LedgerEntry,
-    Media,
-    Receipt,
-    Upload,
-    UploadPart,
-    WebhookAttempt,
-    WebhookEndpoint,
-    WebhookMessage,
-    WebhookReceiver,
-)
+from infra.database.tables.accounts import Account, AccountErasure, ApiKey
+from infra.database.tables.batches import Batch, BatchLine
+from infra.database.tables.console import ConsoleLink, ConsoleSession
+from infra.database.tables.idempotency import IdempotencyKey
+from infra.database.tables.jobs import Job
+from infra.database.tables.money import LedgerEntry, Receipt
+from infra.database.tables.uploads import File, Media, Upload, UploadPart
+from infra.database.tables.webhooks import WebhookAttempt, WebhookEndpoint, WebhookMessage, WebhookReceiver
 from infra.jobs.store import JobStore
 from infra.keys.accounts import CLOSED, Accounts
 from infra.media import USABLE, let_go

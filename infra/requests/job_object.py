@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from infra.database.tables import Job, JobEvent, WebhookAttempt, WebhookMessage
+from infra.database.tables.jobs import Job, JobEvent
+from infra.database.tables.webhooks import WebhookAttempt, WebhookMessage
 from infra.jobs.queue.queue_position import ARCHIVE
 from infra.jobs.request_blobs import shown_request
 from infra.jobs.store import QueuePlace

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infra.database.tables import File, Media
+from infra.database.tables.uploads import File, Media
 from infra.requests.first_read import first_read
 from infra.requests.job_request import JobFields
 from infra.wiring import Services

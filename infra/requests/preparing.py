@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from infra.database.tables import Media
+from infra.database.tables.uploads import Media
 from infra.jobs.request_blobs import SplitRequest
 from infra.jobs.store import NewJob
 from infra.keys.tiers import NORMAL, checked_priority

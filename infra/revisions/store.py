@@ -9,7 +9,7 @@ from sqlmodel import col
 
 from infra.database.clock import read_clock
 from infra.database.session import Database
-from infra.database.tables import Job, TranscriptRevision
+from infra.database.tables.jobs import Job, TranscriptRevision
 from infra.jobs.stored_bytes import count
 from infra.jobs.transitions import lock_own_job, note
 from pipeline.errors import EditConflict, Expired, NotFound, WrongState

@@ -13,7 +13,9 @@ from sqlmodel import col
 
 from infra.database.clock import read_clock
 from infra.database.session import Database
-from infra.database.tables import Account, Job, OpenHold
+from infra.database.tables.accounts import Account
+from infra.database.tables.jobs import Job
+from infra.database.tables.money import OpenHold
 from infra.keys.accounts import CLOSED
 from infra.money.job_money import CURRENCY
 from infra.webhooks.outbox import BALANCE_LOW, LISTENING, endpoint_message, subscribers

@@ -23,7 +23,9 @@ from infra.database.clock import now, read_clock
 from infra.database.ids import new_token
 from infra.database.one_at_a_time import DELIVERIES, one_at_a_time
 from infra.database.session import Database
-from infra.database.tables import Batch, Job, WebhookAttempt, WebhookEndpoint, WebhookMessage
+from infra.database.tables.batches import Batch
+from infra.database.tables.jobs import Job
+from infra.database.tables.webhooks import WebhookAttempt, WebhookEndpoint, WebhookMessage
 from infra.outbound.failures import sentence
 from infra.webhooks.health.failing import note_attempt
 from infra.webhooks.next_delivery import claimable, next_to_claim, next_to_ring, rung

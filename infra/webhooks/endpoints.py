@@ -13,7 +13,7 @@ from sqlmodel import col
 from infra.database.clock import read_clock
 from infra.database.ids import new_id
 from infra.database.session import Database
-from infra.database.tables import WebhookEndpoint, WebhookMessage
+from infra.database.tables.webhooks import WebhookEndpoint, WebhookMessage
 from infra.encryption.secret_box import PLAIN, SecretBox
 from infra.idempotency import Idempotency, create_once, forget_made
 from infra.keys.account_limits import endpoints_of, want_room

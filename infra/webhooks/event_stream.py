@@ -12,7 +12,7 @@ from sqlmodel import col
 from infra.database.clock import now, read_clock
 from infra.database.ids import new_id
 from infra.database.session import Database
-from infra.database.tables import WebhookEndpoint, WebhookMessage
+from infra.database.tables.webhooks import WebhookEndpoint, WebhookMessage
 from infra.webhooks.outbox import LISTENING
 
 MOST_LISTENERS = 20  # of one account; the longest silent gives way

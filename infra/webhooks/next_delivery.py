@@ -14,7 +14,8 @@ from sqlalchemy import CTE, ColumnElement, ScalarSelect, Select, and_, case, fun
 from sqlmodel import col
 
 from infra.database.clock import now
-from infra.database.tables import Account, WebhookMessage, WebhookReceiver
+from infra.database.tables.accounts import Account
+from infra.database.tables.webhooks import WebhookMessage, WebhookReceiver
 from infra.keys.tiers import WEIGHTS
 from infra.webhooks.retry_schedule import PATIENCE
 

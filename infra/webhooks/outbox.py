@@ -15,7 +15,9 @@ from sqlmodel import col
 
 from infra.database.ids import new_id
 from infra.database.session import PUBLIC_URL
-from infra.database.tables import Batch, Job, WebhookEndpoint, WebhookMessage
+from infra.database.tables.batches import Batch
+from infra.database.tables.jobs import Job
+from infra.database.tables.webhooks import WebhookEndpoint, WebhookMessage
 from infra.links.new_link import AUDIO, add_link
 from infra.money.job_money import cost_facts
 from infra.webhooks.receivers import receiver_of

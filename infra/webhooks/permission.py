@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
-from infra.database.tables import Account, ApiKey, Job, WebhookMessage
+from infra.database.tables.accounts import Account, ApiKey
+from infra.database.tables.jobs import Job
+from infra.database.tables.webhooks import WebhookMessage
 from infra.keys.accounts import CLOSED
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from infra.database.clock import now
-from infra.database.tables import WebhookAttempt, WebhookMessage, WebhookReceiver
+from infra.database.tables.webhooks import WebhookAttempt, WebhookMessage, WebhookReceiver
 from infra.outbound.failures import sentence
 from infra.webhooks.retry_schedule import SPAN, quiet_for
 

@@ -10,7 +10,8 @@ from sqlmodel import col
 
 from infra.database.clock import read_clock
 from infra.database.session import Database
-from infra.database.tables import Job, WebhookEndpoint, WebhookMessage
+from infra.database.tables.jobs import Job
+from infra.database.tables.webhooks import WebhookEndpoint, WebhookMessage
 from infra.webhooks.delivery_queue import Which, own_message
 from infra.webhooks.endpoints import own_endpoint
 from infra.webhooks.next_delivery import in_flight

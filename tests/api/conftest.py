@@ -18,7 +18,7 @@ from sqlmodel import col
 from api import job_watcher
 from api.main import create_app
 from api.routes.account import webhooks
-from infra.database.tables import Chunk, Job
+from infra.database.tables.jobs import Chunk, Job
 from infra.jobs.queue.row_claims import take
 from infra.jobs.store import Lease
 from infra.leases import LeaseKeeper

@@ -20,7 +20,7 @@ from openai.types.audio import TranscriptionDiarized, TranscriptionTextSegmentEv
 from sqlalchemy import update
 from sqlmodel import col
 
-from infra.database.tables import Chunk, Job
+from infra.database.tables.jobs import Chunk, Job
 from infra.settings import Settings
 from infra.wiring import Services, build
 from pipeline.oracle.speech import say

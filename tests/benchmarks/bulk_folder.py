@@ -17,7 +17,7 @@ import psutil
 from sqlalchemy import func, select
 from sqlmodel import col
 
-from infra.database.tables import Job
+from infra.database.tables.jobs import Job
 from tests.benchmarks.bulk_sounds import FILES, Archive, fill
 from tests.benchmarks.report import Figure
 from tests.e2e.stack import Stack

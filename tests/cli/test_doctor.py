@@ -25,7 +25,9 @@ from cli.doctor import _secrets as look_at_secrets
 from cli.doctor import _settings as look_at_settings
 from cli.doctor import _speakers as look_at_speakers
 from infra.database.session import Database
-from infra.database.tables import Account, Job, Worker
+from infra.database.tables.accounts import Account
+from infra.database.tables.jobs import Job
+from infra.database.tables.workers import Worker
 from infra.embedded_redis import PrivateRedis
 from infra.encryption.key_file import FILE
 from infra.encryption.secret_box import new_key

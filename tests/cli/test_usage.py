@@ -12,7 +12,7 @@ import pytest
 from cli import exits
 from infra.database.ids import new_id
 from infra.database.session import Database
-from infra.database.tables import Receipt
+from infra.database.tables.money import Receipt
 from infra.keys.accounts import Accounts
 from tests.cli.conftest import Run
 

@@ -4,7 +4,7 @@ import json
 import re
 
 from api.schemas.webhooks import endpoint_object
-from infra.database.tables import WebhookEndpoint
+from infra.database.tables.webhooks import WebhookEndpoint
 from infra.outbound.failures import SENTENCES, failure_of
 from infra.webhooks.outbox import EVENT_TYPES
 from tests.cli.test_docs import same, text

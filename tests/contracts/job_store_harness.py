@@ -11,7 +11,11 @@ from sqlmodel import col
 
 from infra.database.clock import now
 from infra.database.session import Database
-from infra.database.tables import Chunk, Erasure, Job, JobEvent, Media, Share, WaitingWork, WebhookMessage
+from infra.database.tables.jobs import Chunk, Job, JobEvent
+from infra.database.tables.shares import Share, WaitingWork
+from infra.database.tables.storage import Erasure
+from infra.database.tables.uploads import Media
+from infra.database.tables.webhooks import WebhookMessage
 from infra.jobs.queue.row_claims import Claimed, take
 from infra.jobs.store import Finished, HeardChunk, JobStore, Lease, NewJob
 from infra.media import MediaStore

@@ -11,7 +11,9 @@ from sqlalchemy import select, update
 from sqlmodel import col
 
 from infra.database.session import Database
-from infra.database.tables import Account, Job, Media
+from infra.database.tables.accounts import Account
+from infra.database.tables.jobs import Job
+from infra.database.tables.uploads import Media
 from infra.jobs.store import Finished, HeardChunk, NewJob
 from infra.keys.account_limits import recounted
 from infra.keys.accounts import Accounts

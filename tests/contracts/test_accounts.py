@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import update
 
 from infra.database.session import Database
-from infra.database.tables import Account, ApiKey
+from infra.database.tables.accounts import Account, ApiKey
 from infra.keys import key_cache as module
 from infra.keys.accounts import Accounts, Principal
 from infra.keys.api_keys import ALPHABET, new_key, parse_key

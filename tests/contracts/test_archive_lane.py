@@ -7,7 +7,8 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from infra.database.clock import read_clock
-from infra.database.tables import Job, WaitingWork
+from infra.database.tables.jobs import Job
+from infra.database.tables.shares import WaitingWork
 from infra.jobs.store import NewJob, QueuePlace
 from infra.keys.accounts import Accounts
 from infra.keys.tiers import LOW

@@ -8,7 +8,9 @@ from sqlmodel import col
 
 from infra.batches.batch_store import BatchStore, NewBatch
 from infra.batches.line_store import LineStore
-from infra.database.tables import Batch, BatchLine, File, Job
+from infra.database.tables.batches import Batch, BatchLine
+from infra.database.tables.jobs import Job
+from infra.database.tables.uploads import File
 from infra.files.file_store import FileStore
 from infra.jobs.store import NewJob
 from infra.keys.accounts import Accounts

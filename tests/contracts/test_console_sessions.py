@@ -10,7 +10,7 @@ from infra.console.console_sessions import ConsoleSessions, Credentials
 from infra.console.cookie_secret import new_secret
 from infra.console.sign_in_links import SignInLinks, local_account
 from infra.database.session import Database
-from infra.database.tables import ConsoleLink, ConsoleSession
+from infra.database.tables.console import ConsoleLink, ConsoleSession
 from infra.keys.accounts import Accounts
 from infra.money.ledger import Ledger
 from pipeline.errors import NotFound, SecretUnreadable

@@ -9,7 +9,7 @@ from sqlalchemy import update
 from sqlmodel import col
 
 from infra.database.session import Database
-from infra.database.tables import WebhookMessage, WebhookReceiver
+from infra.database.tables.webhooks import WebhookMessage, WebhookReceiver
 from infra.keys.accounts import Accounts
 from infra.webhooks.next_delivery import AT_ONE_RECEIVER, FOR_ONE_ACCOUNT
 from infra.webhooks.receivers import SILENT

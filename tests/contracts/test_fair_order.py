@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from infra.database.tables import Job
+from infra.database.tables.jobs import Job
 from infra.jobs.chunks import SAMPLE_RATE
 from infra.jobs.claims import Claimed
 from infra.jobs.store import Finished, HeardChunk

@@ -3,7 +3,9 @@
 import pytest
 from sqlalchemy import select, update
 
-from infra.database.tables import Account, Erasure, File, Media
+from infra.database.tables.accounts import Account
+from infra.database.tables.storage import Erasure
+from infra.database.tables.uploads import File, Media
 from infra.files.file_store import FileStore
 from infra.jobs.store import NewJob
 from infra.keys.accounts import Accounts

@@ -10,18 +10,11 @@ import pytest
 from sqlalchemy import func, select, update
 from sqlmodel import SQLModel, col
 
-from infra.database.tables import (
-    Batch,
-    BatchLine,
-    Job,
-    JobEvent,
-    LedgerEntry,
-    Media,
-    Receipt,
-    UploadPart,
-    WebhookAttempt,
-    WebhookMessage,
-)
+from infra.database.tables.batches import Batch, BatchLine
+from infra.database.tables.jobs import Job, JobEvent
+from infra.database.tables.money import LedgerEntry, Receipt
+from infra.database.tables.uploads import Media, UploadPart
+from infra.database.tables.webhooks import WebhookAttempt, WebhookMessage
 from infra.files.upload_store import NewUpload, UploadStore, key_of
 from infra.housekeeping import ledger_compaction, orphan_sweep
 from infra.housekeeping.ledger_compaction import LedgerCompaction

@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import select
 from sqlmodel import col
 
-from infra.database.tables import Job, WebhookMessage
+from infra.database.tables.jobs import Job
+from infra.database.tables.webhooks import WebhookMessage
 from infra.idempotency import Idempotency
 from infra.jobs.store import JobStore, NewJob
 from infra.keys.accounts import SUSPENDED, Accounts

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from infra.database.tables import Chunk, Job, JobEvent
+from infra.database.tables.jobs import Chunk, Job, JobEvent
 from infra.jobs.store import Finished, HeardChunk
 from infra.webhooks.retry_schedule import Verdict
 from infra.webhooks.store import Outcome, WebhookStore

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from infra.database.tables import Job
+from infra.database.tables.jobs import Job
 from infra.idempotency import Idempotency, IdempotencyStore
 from infra.jobs.store import NewJob
 from infra.keys.accounts import Accounts

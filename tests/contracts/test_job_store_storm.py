@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import update
 from sqlmodel import col
 
-from infra.database.tables import Chunk, Job
+from infra.database.tables.jobs import Chunk, Job
 from infra.jobs.store import Finished, Lease
 from pipeline.errors import Expired, LeaseLost, NotFound, WrongState
 from pipeline.lifecycle import TERMINAL

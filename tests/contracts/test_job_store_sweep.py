@@ -6,7 +6,9 @@ import pytest
 from sqlalchemy import func, select, update
 from sqlmodel import col
 
-from infra.database.tables import Erasure, Job, WaitingWork
+from infra.database.tables.jobs import Job
+from infra.database.tables.shares import WaitingWork
+from infra.database.tables.storage import Erasure
 from infra.jobs.store import JobStore, Sound
 from infra.webhooks.store import WebhookStore
 from tests.contracts.job_store_harness import ERROR, JobStoreHarness, span

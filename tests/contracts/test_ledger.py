@@ -9,7 +9,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
 from infra.database.session import Database, Transaction, run
-from infra.database.tables import Account, LedgerEntry, OpenHold, Receipt
+from infra.database.tables.accounts import Account
+from infra.database.tables.money import LedgerEntry, OpenHold, Receipt
 from infra.keys.accounts import Accounts
 from infra.money.ledger import Ledger
 from infra.money.ratios import EVERY_MODEL, Ratios

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from infra.database.tables import Job
+from infra.database.tables.jobs import Job
 from infra.jobs.store import NewJob
 from infra.keys.accounts import Accounts
 from infra.money.job_money import Terms

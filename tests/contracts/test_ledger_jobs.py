@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from infra.database.tables import Job
+from infra.database.tables.jobs import Job
 from infra.idempotency import Idempotency
 from infra.jobs.store import Finished, HeardChunk, NewJob
 from infra.keys.accounts import Accounts

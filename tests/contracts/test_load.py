@@ -5,7 +5,7 @@ from typing import NamedTuple
 import pytest
 from sqlalchemy import text
 
-from infra.database.tables import Job
+from infra.database.tables.jobs import Job
 from tests.contracts.job_store_harness import JobStoreHarness
 
 CHUNK_SECONDS = 2.0  # of one second, as it is priced

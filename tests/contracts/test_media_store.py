@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import update
 
-from infra.database.tables import Account, Media
+from infra.database.tables.accounts import Account
+from infra.database.tables.uploads import Media
 from infra.keys.accounts import Accounts
 from infra.media import objects_of
 from pipeline.errors import InputMissing, NotFound

@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import select, update
 from sqlmodel import col
 
-from infra.database.tables import Job, Outage
+from infra.database.tables.jobs import Job
+from infra.database.tables.shares import Outage
 from infra.jobs import outages
 from infra.jobs.outages import PAUSES
 from infra.jobs.store import Lease

@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy import select, update
 from sqlmodel import col
 
-from infra.database.tables import Job, Lane
+from infra.database.tables.jobs import Job
+from infra.database.tables.shares import Lane
 from infra.jobs.store import QueuePlace
 from infra.keys.accounts import Accounts
 from tests.contracts.job_store_harness import JobStoreHarness

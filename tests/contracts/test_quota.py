@@ -11,7 +11,8 @@ from sqlalchemy import update
 
 from infra.database.clock import read_clock
 from infra.database.session import Database
-from infra.database.tables import Job, OpenMinutes
+from infra.database.tables.jobs import Job
+from infra.database.tables.money import OpenMinutes
 from infra.keys.account_limits import live_jobs, want_room
 from infra.keys.accounts import Accounts
 from infra.money import quota

@@ -2,7 +2,7 @@
 
 import pytest
 
-from infra.database.tables import Job
+from infra.database.tables.jobs import Job
 from infra.revisions.store import NewRevision, Revisions
 from pipeline.errors import EditConflict, NotFound, WrongState
 from tests.contracts.job_store_harness import JobStoreHarness

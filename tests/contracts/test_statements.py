@@ -10,7 +10,7 @@ import pytest
 
 from infra.database.ids import new_id
 from infra.database.session import Database
-from infra.database.tables import LedgerEntry, OpenHold, Receipt
+from infra.database.tables.money import LedgerEntry, OpenHold, Receipt
 from infra.keys.accounts import Accounts
 from infra.money.export import ledger_csv, receipts_csv, usage_csv
 from infra.money.statements import Statements

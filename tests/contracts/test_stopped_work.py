@@ -5,7 +5,8 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import update
 
-from infra.database.tables import Job, Outage
+from infra.database.tables.jobs import Job
+from infra.database.tables.shares import Outage
 from infra.jobs.store import NewJob
 from infra.keys.accounts import Accounts
 from infra.money.job_money import Terms

@@ -10,7 +10,9 @@ import pytest
 from sqlalchemy import select, update
 
 from infra.database.session import Database
-from infra.database.tables import Account, Erasure, Upload, UploadPart
+from infra.database.tables.accounts import Account
+from infra.database.tables.storage import Erasure
+from infra.database.tables.uploads import Upload, UploadPart
 from infra.files.file_store import FileStore
 from infra.files.joining import Checksums, Joiner
 from infra.files.upload_store import Joining, NewUpload, UploadStore, folder_of, key_of, new_part

@@ -11,7 +11,7 @@ import pytest
 
 from infra.database.ids import new_id
 from infra.database.session import Database
-from infra.database.tables import Receipt
+from infra.database.tables.money import Receipt
 from infra.keys.accounts import Accounts
 from infra.money.usage import Group, Sums, Usage, Wanted
 from pipeline.errors import InvalidRequest

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from infra.database.session import Database
-from infra.database.tables import WebhookEndpoint, WebhookMessage
+from infra.database.tables.webhooks import WebhookEndpoint, WebhookMessage
 from infra.encryption.resealing import Resealing
 from infra.encryption.secret_box import SecretBox, new_key
 from infra.keys.accounts import Accounts

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import update
 
 from infra.database.session import Database
-from infra.database.tables import WebhookEndpoint, WebhookMessage
+from infra.database.tables.webhooks import WebhookEndpoint, WebhookMessage
 from infra.keys.accounts import Accounts
 from infra.outbound.client import Answer
 from infra.webhooks.retry_schedule import Verdict, verdict

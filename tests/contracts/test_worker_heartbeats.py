@@ -4,7 +4,7 @@ from sqlalchemy import update
 from sqlmodel import col
 
 from infra.database.session import Database
-from infra.database.tables import Worker
+from infra.database.tables.workers import Worker
 from infra.worker_heartbeats import WorkerStore
 
 

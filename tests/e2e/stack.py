@@ -20,7 +20,7 @@ import psutil
 from sqlalchemy import select, update
 from sqlmodel import col
 
-from infra.database.tables import Chunk, Job
+from infra.database.tables.jobs import Chunk, Job
 from infra.embedded_redis import PrivateRedis
 from infra.encryption.secret_box import new_key
 from infra.jobs.store import NewJob

@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from cli import exits
-from infra.database.tables import Job
+from infra.database.tables.jobs import Job
 from tests.e2e.stack import Stack
 from tests.support.accounts import rich
 from tests.support.ports import free_port

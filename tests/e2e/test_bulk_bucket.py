@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import update
 
 from cli import exits
-from infra.database.tables import Batch
+from infra.database.tables.batches import Batch
 from tests.e2e.stack import Stack
 from tests.support.recordings import short
 from tests.support.repository import ROOT

@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 from sqlmodel import col
 
 from infra.database.session import Database
-from infra.database.tables import Chunk, Job
+from infra.database.tables.jobs import Chunk, Job
 from tests.e2e.scenarios import (
     a_worker_freezes_and_thaws,
     a_worker_is_killed,

@@ -18,7 +18,9 @@ import httpx2
 import pytest
 from sqlalchemy import func, select
 
-from infra.database.tables import Job, LedgerEntry, Media
+from infra.database.tables.jobs import Job
+from infra.database.tables.money import LedgerEntry
+from infra.database.tables.uploads import Media
 from infra.parent_death import tied_to_parent
 from pipeline.lifecycle import JobStatus
 from tests.e2e.scenarios import LATE, LONG, worker_of

@@ -17,7 +17,7 @@ from sqlalchemy import func, select
 from sqlmodel import col
 
 from infra.database.session import Database
-from infra.database.tables import LedgerEntry, OpenHold, Receipt
+from infra.database.tables.money import LedgerEntry, OpenHold, Receipt
 from infra.keys.accounts import Accounts
 from infra.money.ledger import Ledger
 from tests.api.conftest import recording

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import update
 from sqlmodel import col
 
-from infra.database.tables import Job
+from infra.database.tables.jobs import Job
 from infra.money.job_money import Terms
 from pipeline.lifecycle import JobStatus
 from tests.e2e.stack import Stack

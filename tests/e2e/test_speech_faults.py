@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.database.tables import Job
+from infra.database.tables.jobs import Job
 from infra.jobs.store import NewJob
 from infra.money.job_money import Terms
 from pipeline.lifecycle import ChunkStatus, JobStatus

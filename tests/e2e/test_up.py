@@ -22,7 +22,7 @@ from cli import exits
 from cli.client import Client
 from cli.up import Place
 from infra.database.session import Database
-from infra.database.tables import Chunk, Job
+from infra.database.tables.jobs import Chunk, Job
 from infra.keys.accounts import Accounts
 from tests.e2e.processes import LEAVE_SECONDS, Marked, marked
 from tests.support.accounts import rich

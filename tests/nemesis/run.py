@@ -15,7 +15,7 @@ import psutil
 from sqlalchemy import func, select
 from sqlmodel import col
 
-from infra.database.tables import Chunk, Job
+from infra.database.tables.jobs import Chunk, Job
 from infra.wiring import Services
 from pipeline.lifecycle import TERMINAL
 from tests.nemesis.cluster import Cluster, cluster

@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from sqlmodel import col
 from standardwebhooks import Webhook
 
-from infra.database.tables import Job
+from infra.database.tables.jobs import Job
 from infra.wiring import Services
 from pipeline.options import TranscriptionOptions
 from pipeline.run import transcribe

@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 from sqlmodel import col
 
 from infra.database.clock import read_clock
-from infra.database.tables import WebhookEndpoint, WebhookMessage
+from infra.database.tables.webhooks import WebhookEndpoint, WebhookMessage
 from infra.webhooks.outbox import endpoint_message
 from infra.webhooks.store import Delivery, WebhookStore
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from infra.database.tables import Job
+from infra.database.tables.jobs import Job
 from infra.jobs.store import NewJob
 from infra.leases import LeaseKeeper
 from infra.settings import Settings

@@ -6,7 +6,9 @@ import pytest
 from sqlalchemy import select, update
 from sqlmodel import col
 
-from infra.database.tables import Job, LedgerEntry, StorageSweep
+from infra.database.tables.jobs import Job
+from infra.database.tables.money import LedgerEntry
+from infra.database.tables.storage import StorageSweep
 from tests.support.recordings import short
 from tests.workers.conftest import WorkerHarness
 from workers import housekeeping, sweep

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import update
 from sqlmodel import col
 
-from infra.database.tables import Outage
+from infra.database.tables.shares import Outage
 from pipeline.cut.cutter import Chunk
 from pipeline.errors import (
     DatabaseUnavailable,

@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import update
 from sqlmodel import col
 
-from infra.database.tables import Chunk, Job, Outage
+from infra.database.tables.jobs import Chunk, Job
+from infra.database.tables.shares import Outage
 from infra.storage.answer_spool import AnswerSpool
 from pipeline.lifecycle import JobStatus
 from tests.support.recordings import Recording, long, short

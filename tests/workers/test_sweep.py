@@ -6,7 +6,9 @@ import threading
 import pytest
 from sqlmodel import col, select, update
 
-from infra.database.tables import Erasure, Job, WebhookMessage
+from infra.database.tables.jobs import Job
+from infra.database.tables.storage import Erasure
+from infra.database.tables.webhooks import WebhookMessage
 from infra.wiring import Services
 from pipeline.errors import DatabaseUnavailable, StorageUnavailable
 from pipeline.lifecycle import JobStatus

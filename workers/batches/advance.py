@@ -13,7 +13,7 @@ from typing import Any
 
 from infra.batches.batch_store import CANCELLED, CANCELLING, COMPLETED, EXPIRED, FINALIZING, VALIDATING
 from infra.batches.bulk_plan import BULK, plan_of
-from infra.database.tables import Batch
+from infra.database.tables.batches import Batch
 from infra.wiring import Services
 from pipeline.errors import LeaseLost, NotFound, StenopoolError, WrongState
 from workers.batches.estimate_sources import estimate_sources

@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from infra.batches.line_store import DONE, LEFT
-from infra.database.tables import Batch, BatchLine, Job
+from infra.database.tables.batches import Batch, BatchLine
+from infra.database.tables.jobs import Job
 from infra.money.job_money import job_usage
 from infra.requests.job_object import job_object
 from infra.requests.usage_object import transcript_usage

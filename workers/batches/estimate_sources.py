@@ -9,7 +9,7 @@ from functools import partial
 
 from infra.batches.bulk_plan import BulkPlan, asked_of, plan_of
 from infra.batches.line_store import HEARD, WAITING
-from infra.database.tables import Batch, BatchLine
+from infra.database.tables.batches import Batch, BatchLine
 from infra.requests.job_request import JobFields
 from infra.requests.preparing import in_bucket, job_fields, terms_of
 from infra.wiring import Services

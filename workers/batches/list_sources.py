@@ -15,7 +15,7 @@ from infra.batches.dialects import BatchLineError
 from infra.batches.line_store import BROKEN, HEARD, WAITING
 from infra.batches.source_store import KEPT
 from infra.buckets.s3_path import S3Path
-from infra.database.tables import Batch
+from infra.database.tables.batches import Batch
 from infra.requests.preparing import job_fields
 from infra.storage import Bucket, BucketObject
 from infra.wiring import Services

@@ -13,7 +13,7 @@ from typing import Any
 
 from infra.batches.batch_store import VALIDATING
 from infra.batches.dialects import BatchLineError, custom_id_of, request_of
-from infra.database.tables import Batch, BatchLine
+from infra.database.tables.batches import Batch, BatchLine
 from infra.requests.json_text import parsed
 from infra.requests.preparing import job_fields
 from infra.wiring import Services

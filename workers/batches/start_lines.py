@@ -11,7 +11,8 @@ from hashlib import sha256
 from typing import Any
 
 from infra.batches.bulk_plan import BULK, asked_of, plan_of
-from infra.database.tables import Batch, BatchLine, Media
+from infra.database.tables.batches import Batch, BatchLine
+from infra.database.tables.uploads import Media
 from infra.jobs.request_blobs import SplitRequest, split
 from infra.jobs.store import NewJob
 from infra.keys.tiers import LOW, NORMAL

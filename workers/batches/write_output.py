@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 
-from infra.database.tables import Batch, Media
+from infra.database.tables.batches import Batch
+from infra.database.tables.uploads import Media
 from infra.storage import ObjectWriter
 from infra.wiring import Services
 from pipeline.errors import StenopoolError

@@ -9,7 +9,7 @@ from typing import Any
 
 from infra.batches.bulk_plan import BulkPlan, plan_of
 from infra.batches.report_lines import as_csv, as_jsonl, report_line, summary
-from infra.database.tables import Batch, BatchLine
+from infra.database.tables.batches import Batch, BatchLine
 from infra.wiring import Services
 
 EVERY = 60.0  # seconds

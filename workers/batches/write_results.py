@@ -16,7 +16,8 @@ from typing import Any
 from infra.batches.bulk_plan import BulkPlan, plan_of
 from infra.batches.source_store import Line
 from infra.buckets.s3_path import S3Path
-from infra.database.tables import Batch, BatchLine, Job
+from infra.database.tables.batches import Batch, BatchLine
+from infra.database.tables.jobs import Job
 from infra.media import objects_of
 from infra.money.job_money import job_usage
 from infra.requests.usage_object import transcript_usage

@@ -10,7 +10,7 @@ import logging
 from contextlib import closing
 from pathlib import Path
 
-from infra.database.tables import Media
+from infra.database.tables.uploads import Media
 from infra.media import KEPT, copy_key
 from pipeline.audio.access.remote import Remote
 from pipeline.audio.decode import AudioFacts

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from infra.database.tables import WebhookMessage
+from infra.database.tables.webhooks import WebhookMessage
 from infra.logs import log_context
 from infra.outbound.client import Answer
 from infra.outbound.failures import failure_of

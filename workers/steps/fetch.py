@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from infra.database.tables import Media
+from infra.database.tables.uploads import Media
 from infra.requests.bucket_recording import object_blocks
 from infra.storage import ObjectWriter
 from infra.wiring import Services

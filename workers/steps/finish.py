@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from infra.database.tables import Chunk, Job
+from infra.database.tables.jobs import Chunk, Job
 from infra.jobs.completion import Finished, HeardChunk
 from pipeline.cut.cutter import Span, span_as_dict, span_from_dict
 from pipeline.errors import StenopoolError

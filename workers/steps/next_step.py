@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from functools import partial
 
-from infra.database.tables import Job
+from infra.database.tables.jobs import Job
 from infra.media import objects_of
 from pipeline.errors import UNUSABLE_MEDIA, StenopoolError, unusable_media
 from pipeline.lifecycle import Stage

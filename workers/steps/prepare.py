@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.broker import CPU, IO
-from infra.database.tables import Media
+from infra.database.tables.uploads import Media
 from pipeline.audio.access.remote import Remote
 from pipeline.audio.playback.peaks import Peaks
 from pipeline.cut.cutter import Chunk, span_as_dict

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from infra.broker import CPU, IO
-from infra.database.tables import Chunk
+from infra.database.tables.jobs import Chunk
 from infra.jobs.completion import Finished
 from pipeline.errors import InputMissing, StenopoolError
 from pipeline.run import is_local, stands_in_line

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from functools import partial
 
-from infra.database.tables import Chunk
+from infra.database.tables.jobs import Chunk
 from pipeline.cut.cutter import Chunk as Sound
 from pipeline.cut.cutter import span_from_dict
 from pipeline.errors import InputMissing, StenopoolError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from infra.database.tables import Job
+from infra.database.tables.jobs import Job
 from pipeline.cut.cutter import Span
 from pipeline.pricing import Usage, by_tokens, heard_usage, prices_from_dict, spoken_usage
 from pipeline.transcript import Heard, samples_to_ms

@@ -15,7 +15,7 @@ from api.http.request_body import read_json
 from api.openapi.document import answers, takes
 from api.schemas.admin import KeyRotation, NewKey, OwnKeyQuery, key_again, key_object
 from api.schemas.pagination import page
-from infra.database.tables import ApiKey
+from infra.database.tables.accounts import ApiKey
 from infra.keys.key_cache import Principal
 from infra.keys.scopes import ALL, checked_scopes
 from infra.requests.validation import validated

@@ -14,7 +14,7 @@ from api.dependencies import AppContext, Caller, Context
 from api.http.sse import EVENT_STREAM, KEEPALIVE, KEEPALIVE_SECONDS, STREAM_HEADERS, Stream, event
 from api.openapi.document import answers, shown_as
 from api.schemas.webhooks import ListenQuery
-from infra.database.tables import WebhookMessage
+from infra.database.tables.webhooks import WebhookMessage
 from pipeline.errors import InvalidRequest, Unauthenticated
 
 router = APIRouter(prefix="/v1", tags=["webhooks"])

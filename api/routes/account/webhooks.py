@@ -25,7 +25,7 @@ from api.schemas.webhooks import (
     Trial,
     endpoint_object,
 )
-from infra.database.tables import WebhookAttempt, WebhookEndpoint, WebhookMessage
+from infra.database.tables.webhooks import WebhookAttempt, WebhookEndpoint, WebhookMessage
 from infra.outbound.failures import DELIVERY_SECONDS, told_failure
 from infra.requests.job_object import delivery_object
 from infra.requests.preparing import check_target

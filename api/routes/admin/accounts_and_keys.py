@@ -28,7 +28,7 @@ from api.schemas.admin import (
     key_object,
 )
 from api.schemas.pagination import page
-from infra.database.tables import Account
+from infra.database.tables.accounts import Account
 from infra.requests.validation import validated
 
 log = logging.getLogger("stenopool.admin")

@@ -28,7 +28,7 @@ from api.schemas.admin import (
 )
 from api.schemas.billing import ExportQuery, entry_object
 from api.schemas.pagination import page
-from infra.database.tables import AudioRatio
+from infra.database.tables.money import AudioRatio
 from infra.money.adjustments import Kind
 from infra.money.export import EXPORTS
 from infra.money.ratios import EVERY_MODEL

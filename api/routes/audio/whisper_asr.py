@@ -22,7 +22,7 @@ from api.jobs.submission import job_over, refuse_unheard
 from api.openapi.document import answers, shown_as, takes
 from api.uploads.form import read_form
 from api.uploads.sinks import KeptSink, StorageSink, announced_bytes, beyond, size_first
-from infra.database.tables import Job
+from infra.database.tables.jobs import Job
 from infra.keys.accounts import Principal
 from pipeline.errors import InvalidRequest
 from pipeline.text.languages import NAMES, language_code

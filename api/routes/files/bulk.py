@@ -19,7 +19,7 @@ from api.schemas.pagination import page
 from infra.batches.batch_store import NewBatch
 from infra.batches.bulk_plan import BULK, BulkPlan, plan_of
 from infra.batches.report_lines import as_csv, as_jsonl, report_line, states_of, summary
-from infra.database.tables import Batch, BatchLine
+from infra.database.tables.batches import Batch, BatchLine
 from infra.keys.accounts import Principal
 from infra.keys.tiers import checked_priority
 from infra.requests.job_request import JobFields

@@ -16,7 +16,8 @@ from api.jobs.results import short_transcripts
 from api.jobs.submission import create_job, wake_workers
 from api.openapi.document import answers, takes
 from api.schemas.pagination import JobQuery, page
-from infra.database.tables import Job, WebhookMessage
+from infra.database.tables.jobs import Job
+from infra.database.tables.webhooks import WebhookMessage
 from infra.jobs.create_and_read import JobMark, told_mark
 from infra.jobs.store import QueuePlace
 from infra.requests.job_object import job_object, terminal

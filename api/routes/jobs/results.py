@@ -26,7 +26,7 @@ from api.jobs.results import (
 from api.jobs.stored_text import REVISION, finished, revision_of
 from api.openapi.document import answers, shown_as
 from api.schemas.pagination import page
-from infra.database.tables import JobEvent
+from infra.database.tables.jobs import JobEvent
 from infra.jobs.create_and_read import JobMark
 from infra.requests.job_object import event_object, standing_of, terminal
 from infra.requests.number_bounds import GREATEST, EventId

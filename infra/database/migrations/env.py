@@ -1,6 +1,6 @@
 """What Alembic runs to apply the steps, on the connection that schema.upgrade gives it.
 
-To add a step, change tables.py, write the next numbered file under versions/, and let
+To add a step, change a module of infra/database/tables, write the next numbered file under versions/, and let
 tests/infra/database/test_schema.py tell whether the two agree.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from infra.database.tables import Job
+from infra.database.tables.jobs import Job
 
 
 def run() -> None:

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from infra.database.clock import now, read_clock
-from infra.database.tables import Job, WaitingWork
+from infra.database.tables.jobs import Job
+from infra.database.tables.shares import WaitingWork
 from infra.jobs.transitions import Store, note
 from infra.keys.tiers import LOW, NORMAL
 from pipeline.lifecycle import LIVE

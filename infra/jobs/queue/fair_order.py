@@ -59,7 +59,8 @@ from sqlmodel import col
 
 from infra.database.clock import now
 from infra.database.session import run
-from infra.database.tables import Account, Share, WaitingWork
+from infra.database.tables.accounts import Account
+from infra.database.tables.shares import Share, WaitingWork
 from infra.jobs.queue.archive_lane import in_lane
 from infra.jobs.queue.slow_work import SlowRoom, slow_room
 from infra.keys.tiers import WEIGHTS

@@ -14,7 +14,8 @@ from sqlmodel import SQLModel, col
 
 from infra.database.clock import now
 from infra.database.session import dialect_of
-from infra.database.tables import Chunk, JobCount, JobCountChange, Lane, Share, WaitingWork
+from infra.database.tables.jobs import Chunk, JobCount, JobCountChange
+from infra.database.tables.shares import Lane, Share, WaitingWork
 from infra.jobs.queue.archive_lane import in_lane
 from infra.jobs.queue.queue_position import ARCHIVE
 from infra.jobs.transitions import LIVE_CHUNK, Store

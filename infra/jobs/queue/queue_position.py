@@ -10,7 +10,9 @@ from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from infra.database.clock import read_clock
-from infra.database.tables import Account, Job, Lane, Share, WaitingWork
+from infra.database.tables.accounts import Account
+from infra.database.tables.jobs import Job
+from infra.database.tables.shares import Lane, Share, WaitingWork
 from infra.jobs.transitions import Store
 from infra.keys.tiers import LOW, WEIGHTS
 from pipeline.lifecycle import JobStatus

@@ -12,7 +12,7 @@ from sqlmodel import col
 
 from infra.database.clock import now
 from infra.database.ids import new_token
-from infra.database.tables import Chunk, Job
+from infra.database.tables.jobs import Chunk, Job
 from infra.jobs.transitions import Lease, claimable, note, try_number
 from infra.webhooks.outbox import announce_begin
 from pipeline.lifecycle import ChunkStatus, JobStatus, Stage

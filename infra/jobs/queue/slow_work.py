@@ -18,7 +18,9 @@ from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from infra.database.clock import now
-from infra.database.tables import Chunk, Job, Lane, Worker
+from infra.database.tables.jobs import Chunk, Job
+from infra.database.tables.shares import Lane
+from infra.database.tables.workers import Worker
 from pipeline.lifecycle import ChunkStatus
 
 LONG_MS = 600_000  # of a recording whose preparation is slow work; the triggers of migration 0007 say the same

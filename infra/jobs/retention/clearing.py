@@ -12,7 +12,10 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
-from infra.database.tables import IdempotencyKey, Job, Media, WebhookMessage
+from infra.database.tables.idempotency import IdempotencyKey
+from infra.database.tables.jobs import Job
+from infra.database.tables.uploads import Media
+from infra.database.tables.webhooks import WebhookMessage
 from infra.jobs.transitions import Store, lock_job
 from infra.media import OWN
 from infra.outbound.url_policy import shown_url

@@ -14,7 +14,8 @@ from sqlmodel import col
 
 from infra.database.clock import now, read_clock
 from infra.database.erasures import erase
-from infra.database.tables import Chunk, Erasure, Job, TranscriptRevision
+from infra.database.tables.jobs import Chunk, Job, TranscriptRevision
+from infra.database.tables.storage import Erasure
 from infra.jobs.retention.clearing import clear
 from infra.jobs.stored_bytes import count_again, folder_of
 from infra.jobs.transitions import Store, lock_job, note

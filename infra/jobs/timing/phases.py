@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from infra.database.tables import Job
+from infra.database.tables.jobs import Job
 
 PHASES = ("fetched", "prepared", "heard", "stitched")
 MOST_WORKERS = 16  # that are named

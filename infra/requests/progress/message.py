@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from infra.database.tables import Job
+from infra.database.tables.jobs import Job
 from pipeline.lifecycle import LIVE, Dependency, JobStatus, Stage
 
 SOON, LATER = 1, 10  # seconds: the bounds of Retry-After

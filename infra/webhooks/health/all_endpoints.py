@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from infra.database.session import Database
-from infra.database.tables import Account, WebhookEndpoint, WebhookMessage
+from infra.database.tables.accounts import Account
+from infra.database.tables.webhooks import WebhookEndpoint, WebhookMessage
 from infra.outbound.failures import told_failure
 from infra.webhooks.outbox import LISTENING
 from pipeline.errors import InvalidRequest

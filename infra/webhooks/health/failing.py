@@ -9,7 +9,7 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
-from infra.database.tables import WebhookEndpoint, WebhookMessage
+from infra.database.tables.webhooks import WebhookEndpoint, WebhookMessage
 from infra.outbound.failures import failure_of, told_failure
 from infra.outbound.url_policy import shown_url
 from infra.webhooks.outbox import DISABLED_EVENT, FAILING, FAILING_EVENT, endpoint_message, subscribers

@@ -17,7 +17,7 @@ from api.main import create_app
 from infra.batches.batch_store import NewBatch
 from infra.batches.bulk_plan import BULK, BulkPlan
 from infra.database.ids import new_id
-from infra.database.tables import Receipt
+from infra.database.tables.money import Receipt
 from infra.keys.scopes import ALL
 from infra.settings import Settings
 from infra.wiring import Services, build

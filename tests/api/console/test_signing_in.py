@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import update
 
-from infra.database.tables import ConsoleSession
+from infra.database.tables.console import ConsoleSession
 from infra.keys.key_cache import REMEMBERED_SECONDS
 from tests.api.conftest import ADMIN_KEY, House
 from tests.api.console.conftest import Browser

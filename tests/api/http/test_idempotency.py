@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import update
 from sqlmodel import col
 
-from infra.database.tables import IdempotencyKey
+from infra.database.tables.idempotency import IdempotencyKey
 from tests.api.conftest import JOBS, House, recording
 
 SOUND, OTHER = recording(0.5, seed=1)[0], recording(0.5, seed=2)[0]

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import update
 from sqlmodel import col
 
-from infra.database.tables import Job
+from infra.database.tables.jobs import Job
 from infra.jobs.request_blobs import LARGE, whole_request
 from infra.settings import Settings
 from infra.wiring import Services, build

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from infra.database.tables import TranscriptRevision
+from infra.database.tables.jobs import TranscriptRevision
 from tests.api.conftest import JOBS, House, recording
 
 pytestmark = pytest.mark.processes

@@ -10,7 +10,8 @@ from sqlalchemy import update
 from sqlmodel import col
 
 from api.jobs import kept_sound
-from infra.database.tables import Account, Job
+from infra.database.tables.accounts import Account
+from infra.database.tables.jobs import Job
 from pipeline.errors import SandboxFailed
 from tests.api.conftest import JOBS, House, recording
 from workers.deletions import drop_media

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import update
 from sqlmodel import col
 
-from infra.database.tables import Job
+from infra.database.tables.jobs import Job
 from infra.keys.accounts import SUSPENDED
 from infra.links import job_links
 from infra.webhooks.delivery_queue import Which

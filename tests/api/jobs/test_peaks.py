@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from infra.database.tables import Account
+from infra.database.tables.accounts import Account
 from tests.api.conftest import JOBS, House, recording
 
 pytestmark = pytest.mark.processes

@@ -13,7 +13,7 @@ import pytest
 from api.http.sse import Stream
 from api.main import create_app
 from cli.event_stream import read_events
-from infra.database.tables import Job
+from infra.database.tables.jobs import Job
 from pipeline import formats
 from pipeline.errors import InputMissing
 from pipeline.formats.base import RenderOptions

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import inspect
 
 from infra.database.session import Database
-from infra.database.tables import Job
+from infra.database.tables.jobs import Job
 from infra.webhooks.signing_secrets import SECRET_PREFIX
 from infra.wiring import Services
 from tests.api.conftest import House, recording

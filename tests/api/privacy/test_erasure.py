@@ -4,7 +4,10 @@ import pytest
 from sqlalchemy import select, update
 from sqlmodel import col
 
-from infra.database.tables import AccountErasure, Erasure, Job, LedgerEntry, Receipt
+from infra.database.tables.accounts import AccountErasure
+from infra.database.tables.jobs import Job
+from infra.database.tables.money import LedgerEntry, Receipt
+from infra.database.tables.storage import Erasure
 from infra.money.adjustments import Adjustments
 from pipeline.errors import NotFound, WrongState
 from tests.api.conftest import House, recording

@@ -8,7 +8,10 @@ from sqlalchemy import select, update
 from sqlmodel import col
 from standardwebhooks import Webhook
 
-from infra.database.tables import Erasure, IdempotencyKey, Job, WebhookEndpoint
+from infra.database.tables.idempotency import IdempotencyKey
+from infra.database.tables.jobs import Job
+from infra.database.tables.storage import Erasure
+from infra.database.tables.webhooks import WebhookEndpoint
 from infra.encryption import rolling_upgrade
 from infra.encryption.secret_box import SecretBox, new_key
 from pipeline.transcript import transcript_from_json

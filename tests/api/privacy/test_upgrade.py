@@ -10,7 +10,7 @@ from sqlmodel import col
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from infra.database.migrations import schema
-from infra.database.tables import WebhookMessage
+from infra.database.tables.webhooks import WebhookMessage
 from infra.encryption import rolling_upgrade
 from infra.webhooks.retry_schedule import verdict
 from infra.webhooks.signature import attempt

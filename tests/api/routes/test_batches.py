@@ -9,7 +9,9 @@ import pytest
 from sqlalchemy import select, update
 from sqlmodel import col
 
-from infra.database.tables import Batch, BatchLine, Job, WebhookMessage
+from infra.database.tables.batches import Batch, BatchLine
+from infra.database.tables.jobs import Job
+from infra.database.tables.webhooks import WebhookMessage
 from infra.money.ledger import Ledger
 from pipeline.errors import LeaseLost
 from tests.api.conftest import JOBS, House, recording

@@ -14,7 +14,9 @@ from sqlalchemy import select, update
 from sqlmodel import col
 
 from infra.batches.source_store import SourceStore
-from infra.database.tables import Batch, Job, WebhookMessage
+from infra.database.tables.batches import Batch
+from infra.database.tables.jobs import Job
+from infra.database.tables.webhooks import WebhookMessage
 from infra.settings import Settings
 from infra.storage import BucketObject
 from infra.wiring import Services, build

@@ -7,7 +7,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api.main import create_app
-from infra.database.tables import Job, Media, OpenHold, OpenMinutes, Receipt
+from infra.database.tables.jobs import Job
+from infra.database.tables.money import OpenHold, OpenMinutes, Receipt
+from infra.database.tables.uploads import Media
 from infra.settings import Settings
 from infra.wiring import Services, build
 from tests.api.conftest import House, recording

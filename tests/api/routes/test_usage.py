@@ -8,7 +8,7 @@ from sqlalchemy import update
 from sqlmodel import col
 
 from infra.database.ids import new_id
-from infra.database.tables import Receipt
+from infra.database.tables.money import Receipt
 from tests.api.conftest import House
 
 DAY = 86_400.0

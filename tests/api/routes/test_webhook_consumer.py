@@ -9,7 +9,7 @@ from sqlalchemy import update
 from sqlmodel import col
 from standardwebhooks import Webhook
 
-from infra.database.tables import WebhookMessage
+from infra.database.tables.webhooks import WebhookMessage
 from tests.api.conftest import House
 from tests.support.receiver import Receiver, receiving
 from tests.support.waiting import wait_until

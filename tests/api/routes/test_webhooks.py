@@ -9,7 +9,7 @@ import pytest
 
 from api.routes.account import webhooks
 from api.schemas.event_samples import sample
-from infra.database.tables import WebhookEndpoint
+from infra.database.tables.webhooks import WebhookEndpoint
 from infra.webhooks.outbox import BATCH_EVENTS, BULK_EVENTS, JOB_EVENTS, ON_REQUEST, job_facts
 from infra.webhooks.retry_schedule import Verdict
 from infra.webhooks.store import Outcome

@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api.main import create_app
-from infra.database.tables import OpenHold, OpenMinutes, Receipt
+from infra.database.tables.money import OpenHold, OpenMinutes, Receipt
 from infra.money.quota import Quota
 from infra.settings import Settings
 from infra.wiring import Services, build

@@ -12,7 +12,7 @@ import pytest
 from api.http.client_disconnect import ClientDisconnect
 from api.main import create_app
 from api.sync.handed_out import HandedOut
-from infra.database.tables import OpenHold, Receipt
+from infra.database.tables.money import OpenHold, Receipt
 from infra.settings import Settings
 from infra.wiring import Services, build
 from pipeline.transcript import Segment

@@ -11,7 +11,7 @@ from sqlalchemy import update
 
 from api.main import create_app
 from api.sync.billing import Bill
-from infra.database.tables import OpenHold, OpenMinutes
+from infra.database.tables.money import OpenHold, OpenMinutes
 from infra.keys.accounts import Principal
 from infra.keys.tiers import Limits
 from infra.settings import Settings

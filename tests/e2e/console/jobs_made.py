@@ -10,7 +10,7 @@ from sqlalchemy import update
 from sqlmodel import col
 
 from infra.database.session import Database
-from infra.database.tables import Job
+from infra.database.tables.jobs import Job
 from pipeline.transcript import Segment, Transcript, Word, transcript_to_json
 from tests.e2e.conftest import Installation
 from tests.support.waiting import wait_until

@@ -13,7 +13,7 @@ from infra.database.connection_budget import FACT, connection_budget
 from infra.database.migrations import schema
 from infra.database.postgres_engine import SESSION
 from infra.database.session import Database
-from infra.database.tables import Account
+from infra.database.tables.accounts import Account
 from infra.worker_heartbeats import WorkerStore
 from tests.support.database_servers import PostgresServer
 from tests.support.pgbouncer import CONNECTIONS, pgbouncer

@@ -14,7 +14,10 @@ from sqlalchemy import text
 
 from infra.database.migrations import schema
 from infra.database.session import Database
-from infra.database.tables import Account, Job, Media, OpenHold, OpenMinutes
+from infra.database.tables.accounts import Account
+from infra.database.tables.jobs import Job
+from infra.database.tables.money import OpenHold, OpenMinutes
+from infra.database.tables.uploads import Media
 from infra.keys.account_limits import recounted
 from infra.settings import Settings
 from pipeline.errors import StenopoolError

@@ -16,7 +16,7 @@ from sqlalchemy import bindparam, select, text, update
 from infra.database import wal_checkpointer
 from infra.database.clock import now, read_clock
 from infra.database.session import Database, run
-from infra.database.tables import Account
+from infra.database.tables.accounts import Account
 from pipeline.concurrency.greenlet_io import run_in_greenlet
 from pipeline.errors import DatabaseUnavailable, InvalidRequest
 from tests.support.waiting import wait_until

@@ -25,7 +25,9 @@ from sqlalchemy import select, update
 from sqlmodel import col
 
 from infra.database.session import Database
-from infra.database.tables import Chunk, Job, Outage, WebhookMessage
+from infra.database.tables.jobs import Chunk, Job
+from infra.database.tables.shares import Outage
+from infra.database.tables.webhooks import WebhookMessage
 from infra.jobs.store import Finished, HeardChunk, JobStore, Lease
 from infra.keys.accounts import Accounts
 from infra.media import MediaStore

@@ -20,7 +20,8 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from infra.database.session import Database
-from infra.database.tables import Job, LedgerEntry, OpenHold, Receipt
+from infra.database.tables.jobs import Job
+from infra.database.tables.money import LedgerEntry, OpenHold, Receipt
 from infra.jobs.store import HeardChunk, Lease
 from infra.keys.accounts import Accounts
 from infra.money.job_money import PARTS, Terms, owed

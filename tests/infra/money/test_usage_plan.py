@@ -8,7 +8,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.dialects import sqlite
 
 from infra.database.session import Database
-from infra.database.tables import Receipt
+from infra.database.tables.money import Receipt
 from infra.money.usage import Wanted, narrowed
 
 DAY = datetime.date(2026, 11, 23)

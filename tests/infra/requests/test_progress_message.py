@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.database.tables import Job
+from infra.database.tables.jobs import Job
 from infra.jobs.store import QueuePlace
 from infra.requests.job_object import standing_of
 from pipeline.lifecycle import LIVE, JobStatus, Stage

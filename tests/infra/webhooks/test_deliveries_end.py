@@ -14,7 +14,7 @@ from sqlmodel import col
 
 from infra.database.clock import read_clock
 from infra.database.session import Database
-from infra.database.tables import WebhookMessage, WebhookReceiver
+from infra.database.tables.webhooks import WebhookMessage, WebhookReceiver
 from infra.keys.accounts import Accounts
 from infra.outbound.client import Answer
 from infra.webhooks.next_delivery import AT_ONE_RECEIVER

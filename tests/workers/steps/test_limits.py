@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from infra.database.days import DAY_SECONDS
-from infra.database.tables import Job, Media
+from infra.database.tables.jobs import Job
+from infra.database.tables.uploads import Media
 from infra.money import quota
 from pipeline.lifecycle import JobStatus
 from tests.support.receiver import Receiver, receiving

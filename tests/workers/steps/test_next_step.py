@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from infra.database.tables import Job
+from infra.database.tables.jobs import Job
 from infra.leases import LeaseKeeper
 from pipeline.cut.cutter import Chunk
 from pipeline.errors import ProviderRefused, StorageUnavailable

@@ -8,7 +8,9 @@ import pytest
 from sqlalchemy import update
 from sqlmodel import col
 
-from infra.database.tables import Account, Job, OpenHold
+from infra.database.tables.accounts import Account
+from infra.database.tables.jobs import Job
+from infra.database.tables.money import OpenHold
 from infra.money.job_money import Terms
 from infra.money.ledger import Ledger
 from pipeline.catalog.model import Prices
