@@ -146,8 +146,8 @@ class Report:
             yield Caution("unended", end, end, _NO_END)
 
     def _has_lost(self) -> bool:
-        """Whether a gap has told already of what is missing."""
-        return any(leap.damaged and is_long(leap, self._rate) for leap in self._leaps)
+        """Whether a gap or a caution has told already of what is missing."""
+        return any(leap.damaged for leap in self._leaps)
 
     def _on_clock(self, samples: int) -> int:
         """Where a decoded sample stands: behind all leaps before it."""

@@ -97,7 +97,7 @@ def _overwritten(folder: Path, name: str, options: tuple[object, ...], byte: int
 
 def _cut_out(folder: Path, name: str, options: tuple[object, ...]) -> bytes:
     data = encoded(folder, wav(both()), f"a.{name}", *options)
-    return data[: len(data) // 2] + data[len(data) * 6 // 10 :]
+    return data[: len(data) // 2] + data[len(data) * 6 // 10 + 7 :]  # in the middle of a packet
 
 
 def _cut(folder: Path, name: str) -> bytes:

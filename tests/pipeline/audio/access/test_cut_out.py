@@ -3,13 +3,14 @@
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline.audio.access.cut_out import cut_out
 from pipeline.audio.access.open_source import OpenFile
 from pipeline.audio.access.restored import Restored
 from pipeline.audio.access.scratch import filled
-from tests.pipeline.audio.sounds import ffmpeg, tones, wav
+from tests.pipeline.audio.sounds import ffmpeg, wav
 
 pytestmark = pytest.mark.processes
 
@@ -18,9 +19,8 @@ AMR = ("-c:a", "libopencore_amrnb", "-ar", "8000")
 
 
 def made(folder: Path, name: str, *options: str) -> bytes:
-    (folder / "source.wav").write_bytes(
-        wav(tones(16_000, SECONDS, [number + 0.5 for number in range(SECONDS)]).tobytes())
-    )
+    noise = np.random.default_rng(1).normal(0, 500, 16_000 * SECONDS)  # else its index would be most of the file
+    (folder / "source.wav").write_bytes(wav(noise.astype("<i2").tobytes()))
     ffmpeg("-i", folder / "source.wav", *options, folder / name)
     return (folder / name).read_bytes()
 
