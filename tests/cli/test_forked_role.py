@@ -49,7 +49,8 @@ PARENT = """
 import os, signal, sys
 from cli.forked_role import fork_role
 
-signal.signal(signal.SIGTERM, lambda *_: None)
+for number in (signal.SIGTERM, signal.SIGINT):  # whatever the shell that began all this has told to ignore
+    signal.signal(number, lambda *_: None)
 file = open(sys.argv[1])
 role = fork_role("a_role", sys.argv[2:], {"MARK": "mine", "PATH": os.environ["PATH"]})
 print(role.pid, flush=True)
