@@ -97,7 +97,7 @@ def _become(module: str, words: Sequence[str], environ: Mapping[str, str]) -> in
         logging.getLogger("stenopool").critical("%s ended on something nobody thought of", module, exc_info=True)
         code = FAILED
     # As at the end of any interpreter, which this one does not come to: it would go on in the supervisor's code.
-    threading._shutdown()  # type: ignore[attr-defined]
+    vars(threading)["_shutdown"]()  # waits for threads; the stubs do not know it
     atexit._run_exitfuncs()
     sys.stderr.flush()
     return code

@@ -12,7 +12,7 @@ from tests.support.repository import FLOORS, ROOT
 KINDS = {"noqa": r"#\s*noqa\b", "type: ignore": r"#\s*type:\s*ignore\b", "no cover": r"#\s*pragma:\s*no cover\b"}
 TESTS = ("tests",)
 COUNTS = {  # how many there are; tests are not type-checked
-    FLOORS: {"noqa": 43, "type: ignore": 9, "no cover": 0},
+    FLOORS: {"noqa": 43, "type: ignore": 8, "no cover": 0},
     TESTS: {"noqa": 10, "type: ignore": 0, "no cover": 0},
 }
 
