@@ -181,6 +181,16 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
 
 
 @contextmanager
+def services_under(public_url: str, home: Path) -> Iterator[Services]:
+    """Services of their own that are reached by this address."""
+    catalog = home / "catalog.toml"
+    catalog.write_text(CATALOG)
+    allowed = {"admin_key": ADMIN_KEY, "outbound_allow": "127.0.0.0/8"}
+    with build(Settings(home=home, catalog=catalog, public_url=public_url, **allowed), engine_processes=1) as opened:
+        yield opened
+
+
+@contextmanager
 def house_over(services: Services) -> Iterator[House]:
     """The application, a new account and a second one."""
     account = rich(services.database, "mine")

@@ -1,7 +1,7 @@
 """A job's recording once more, as browsers play it, where they do not play it as it is: for whoever reads its text in the console.
 
-It is the recording's, not the job's: kept, counted and deleted with it, and made once. Hearing does not wait for it: the chunks are
-on their way by then. Where it cannot be made the job goes on without it.
+It is the recording's, not the job's: kept, counted and deleted with it, and made once. Hearing does not wait for it where there are
+several chunks: they are on their way by then. Where it cannot be made the job goes on without it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 from infra.database.tables.uploads import Media
+from infra.keys.tiers import LOW
 from infra.media import KEPT, copy_key
 from pipeline.audio.access.remote import Remote
 from pipeline.audio.decode import AudioFacts
@@ -41,11 +42,11 @@ def keep_copy(context: JobContext, media: Media, source: Path | Remote, facts: A
 
 
 def _is_wanted(context: JobContext, media: Media, facts: AudioFacts) -> bool:
-    """Not of a part: nobody pays for the rest. Not in a batch, whose recordings are many and go with its end. Nor of a file without
-    headers that its account keeps: another job may declare it otherwise."""
+    """Not of a part: nobody pays for the rest. Not in a batch or an archive: their recordings are many, and nobody plays each. Nor
+    of a file without headers that its account keeps: another job may declare it otherwise."""
     job = context.job
-    if not context.services.settings.browser_copies or media.copied or job.batch_id or job.request.get("range"):
+    is_partial, is_one_of_many = bool(job.request.get("range")), bool(job.batch_id) or job.priority <= LOW
+    if media.copied or is_partial or is_one_of_many or not context.services.settings.browser_copies:
         return False
-    if context.options.raw is not None and media.state == KEPT:
-        return False
-    return not plays_everywhere(facts, media.bytes)
+    has_many_meanings = context.options.raw is not None and media.state == KEPT
+    return not has_many_meanings and not plays_everywhere(facts, media.bytes)

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Double,
-    Index,
-)
+from sqlalchemy import BigInteger, Column, Double, Index
 from sqlmodel import Field, SQLModel
 
 from infra.database.tables.columns import COUNTER, json_column, time_column

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    Double,
-    Index,
-    text,
-)
+from sqlalchemy import BigInteger, Double, Index, text
 from sqlmodel import Field, SQLModel
 
 from infra.database.tables.columns import ZERO, json_column, time_column

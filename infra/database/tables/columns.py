@@ -8,13 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    Column,
-    Double,
-    Integer,
-)
+from sqlalchemy import JSON, BigInteger, Column, Double, Integer
 from sqlmodel import Field, SQLModel
 
 # Constraints need names, or SQLite's later migrations cannot find them.

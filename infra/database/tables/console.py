@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import (
-    Double,
-)
+from sqlalchemy import Double
 from sqlmodel import Field, SQLModel
 
 

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Double,
-    Index,
-    false,
-    text,
-)
+from sqlalchemy import BigInteger, Column, Double, Index, false, text
 from sqlmodel import Field, SQLModel
 
 from infra.database.tables.columns import COUNTER, json_column, time_column

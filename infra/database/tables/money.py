@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Double,
-    Index,
-    String,
-    UniqueConstraint,
-)
+from sqlalchemy import BigInteger, Column, Double, Index, String, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from infra.database.tables.columns import COUNTER, SHORT_LIVED, json_column

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Double,
-    Index,
-    text,
-)
+from sqlalchemy import BigInteger, Column, Double, Index, text
 from sqlmodel import Field, SQLModel
 
 from infra.database.tables.columns import COUNTER, ZERO, time_column

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import (
-    BigInteger,
-    Double,
-)
+from sqlalchemy import BigInteger, Double
 from sqlmodel import Field, SQLModel
 
 from infra.database.tables.columns import time_column

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import (
-    BigInteger,
-    Double,
-    Index,
-)
+from sqlalchemy import BigInteger, Double, Index
 from sqlmodel import Field, SQLModel
 
 from infra.database.tables.columns import json_column, time_column

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import (
-    Double,
-    Index,
-    LargeBinary,
-    UniqueConstraint,
-    false,
-    text,
-)
+from sqlalchemy import Double, Index, LargeBinary, UniqueConstraint, false, text
 from sqlmodel import Field, SQLModel
 
 from infra.database.tables.columns import json_column, time_column

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import (
-    Double,
-)
+from sqlalchemy import Double
 from sqlmodel import Field, SQLModel
 
 from infra.database.tables.columns import json_column

@@ -3,16 +3,14 @@
 import html
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 
 from api.console import pages
 from api.main import create_app
-from infra.settings import Settings
-from infra.wiring import Services, build
-from tests.api.conftest import ADMIN_KEY, CATALOG, House, house_over
+from infra.wiring import Services
+from tests.api.conftest import ADMIN_KEY, House, services_under
 from tests.api.console.conftest import Browser
 from tests.support.path_proxy import PathProxy
 
@@ -25,19 +23,8 @@ OURS = re.compile(r"""(?<!\})(?<!root\})["'`=](/(?:console|v1|docs|openapi))""")
 
 @pytest.fixture(scope="module")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
-    home: Path = tmp_path_factory.mktemp("home")
-    (home / "catalog.toml").write_text(CATALOG)
-    settings = Settings(
-        home=home, catalog=home / "catalog.toml", admin_key=ADMIN_KEY, outbound_allow="127.0.0.0/8", public_url=SITE + PATH
-    )  # fmt: skip
-    with build(settings, engine_processes=1) as opened:
+    with services_under(SITE + PATH, tmp_path_factory.mktemp("home")) as opened:
         yield opened
-
-
-@pytest.fixture
-def house(services: Services) -> Iterator[House]:
-    with house_over(services) as built:
-        yield built
 
 
 @pytest.fixture(params=["taken away", "left"])

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,9 +9,9 @@ from fastapi.testclient import TestClient
 
 from infra.settings import Settings
 from infra.webhooks.delivery_queue import Which
-from infra.wiring import Services, build
+from infra.wiring import Services
 from pipeline.errors import InvalidRequest
-from tests.api.conftest import CATALOG, JOBS, House, house_over, recording
+from tests.api.conftest import JOBS, House, recording, services_under
 
 PUBLIC = "https://example.org/speech"
 SOUND, _ = recording(3.0, seed=4)
@@ -21,19 +20,8 @@ HOOK = {"webhook[url]": "http://127.0.0.1:9/hook"}
 
 @pytest.fixture(scope="module")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
-    home: Path = tmp_path_factory.mktemp("home")
-    (home / "catalog.toml").write_text(CATALOG)
-    settings = Settings(
-        home=home, catalog=home / "catalog.toml", outbound_allow="127.0.0.0/8", public_url=f"{PUBLIC}/v1/"
-    )
-    with build(settings, engine_processes=1) as opened:
+    with services_under(f"{PUBLIC}/v1/", tmp_path_factory.mktemp("home")) as opened:
         yield opened
-
-
-@pytest.fixture
-def house(services: Services) -> Iterator[House]:
-    with house_over(services) as built:
-        yield built
 
 
 class Proxy:

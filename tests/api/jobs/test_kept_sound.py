@@ -142,8 +142,8 @@ def test_what_they_play_has_none(house: House, job: dict[str, Any]) -> None:
     assert playable(house, job).content == house.get(f"{JOBS}/{job['id']}/audio").content
 
 
-@pytest.mark.parametrize("asked", [{"range[start]": "0", "range[end]": "1"}, {}])
-def test_no_copy_of_a_part_nor_where_the_operator_wants_none(
+@pytest.mark.parametrize("asked", [{"range[start]": "0", "range[end]": "1"}, {"priority": "low"}, {}])
+def test_no_copy_of_a_part_or_in_an_archive_nor_where_the_operator_wants_none(
     house: House, apple: bytes, asked: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not asked:
