@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.audio.access.cut_out import cut_out
 from pipeline.audio.access.open_source import OpenFile, OpenRemote, OpenSource
 from pipeline.audio.access.remote import Remote
-from pipeline.audio.access.restored import Restored
+from pipeline.audio.access.restored import Missing, Restored
 from pipeline.audio.access.scratch import filled
+from pipeline.audio.access.torn_clusters import torn_clusters
 from pipeline.audio.containers.asf_header import broken_packets
 from pipeline.audio.containers.avi_index import Absent, absent_packets
 from pipeline.audio.containers.chunks import Read
 from pipeline.audio.containers.edit_list import Edit, seamed_edits
-from pipeline.audio.containers.table import ASF, AVI, MP3, MP4, Found
+from pipeline.audio.containers.table import ASF, AVI, MATROSKA, MP3, MP4, Found
 from pipeline.audio.duration.truncation import Claim, cut_off
 from pipeline.audio.joined.following import LEFT_OUT
 from pipeline.audio.joined.links import Link, links
@@ -47,10 +49,18 @@ def restored(source: OpenSource) -> OpenSource:
     try:
         found = sniff_file(lambda offset: source.read(offset, LOOK_BYTES))
         read = StepBudget.for_file().counted(source.read)
-        missing = cut_out(read, found.start, source.size) if found.container is MP4 else ()
+        missing = _missing(read, found, source.size)
     except (UnsupportedMedia, EmptyMedia, TooManySteps):  # for others to say
         return source
     return Restored(source, missing) if missing else source
+
+
+def _missing(read: Read, found: Found, size: int) -> Sequence[Missing]:
+    if found.container is MP4:
+        return cut_out(read, found.start, size)
+    if found.container is MATROSKA:
+        return [torn.missing for torn in torn_clusters(read, found.start, size) if torn.missing]
+    return ()
 
 
 def _file(source: Path) -> int:
@@ -104,13 +114,15 @@ def _walked(source: OpenSource, steps: StepBudget) -> list[Recording]:
     recordings = []
     for link in links(read, size, first):
         found = first if link.start == first.start else _found_behind(source, link.start, link.found or first)
-        recordings.append(_recording(read, link, size, found))
+        recordings.append(_recording(read, link, found, source))
     return recordings
 
 
-def _recording(read: Read, link: Link, size: int, found: Found) -> Recording:
-    claim, end = cut_off(read, link.end, found), 0 if link.end == size else link.end
-    damages = _damages(read, link, found)
+def _recording(read: Read, link: Link, found: Found, source: OpenSource) -> Recording:
+    claim, end = cut_off(read, link.end, found), 0 if link.end == source.size else link.end
+    damages = _damages(read, link, found, source.put_in)
+    if found.container is MATROSKA and damages and damages[-1][1] == link.end:
+        claim = claim or Claim(None, cut=True)
     broken = sum(stop - start for start, stop in damages) / (link.end - link.start)
     left_out = damages if found.container in (MP4, *LEFT_OUT) else ()
     left_out = link.tags if found.container is MP3 else left_out  # else a frame is lost behind each
@@ -134,10 +146,12 @@ def _is_filled(read: Read, start: int, stop: int) -> bool:
     return stop - start >= _LEAST_FILLED and len(set(read(start, _LEAST_FILLED))) == 1
 
 
-def _damages(read: Read, link: Link, found: Found) -> tuple[tuple[int, int], ...]:
+def _damages(read: Read, link: Link, found: Found, put_in: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
     """From where to where its bytes are none of what it is made of."""
     if found.container is MP4:
         return lost_pieces(read, found.start, link.end)
+    if found.container is MATROSKA:
+        return (*put_in, *((torn.start, torn.end) for torn in torn_clusters(read, found.start, link.end)))
     return broken_packets(Window(read, link.end).head, found.start, link.end) if found.container is ASF else link.broken
 
 

@@ -18,9 +18,10 @@ _FRONT, _BACK = 8 * 2**20, 4 * 2**20  # bytes that ffmpeg looks at before it say
 
 
 class OpenSource(ABC):
-    """What a decoding reads from. Close it."""
+    """What a decoding reads from. Close it. `put_in`: from where to where its bytes stand for others that are missing."""
 
     size: int
+    put_in: Sequence[tuple[int, int]] = ()
 
     @abstractmethod
     def read(self, offset: int, length: int) -> bytes:

@@ -1,5 +1,6 @@
-"""A file out of which a stretch of bytes is missing, as long as it was: its index names places, and those behind the stretch hold
-again. Nobody knows what stood there, so that zeros stand for it, which a decoder passes over as over any damage."""
+"""A file out of which bytes are missing, with others in their place: as many zeros where an index names places, so that those
+behind hold again and a decoder passes over them as over any damage; or a header without which nobody knows when what follows is
+played."""
 
 from __future__ import annotations
 
@@ -8,20 +9,24 @@ from itertools import accumulate
 
 from pipeline.audio.access.open_source import OpenSource
 
-_BLOCK = 1 << 20  # bytes of zeros at once
+_BLOCK = 1 << 20  # bytes at once
 
-Missing = tuple[int, int]  # before which byte of the file, and how many
+Missing = tuple[int, int | bytes]  # before which byte of the file, and how many zeros or what
 
 
 class Restored(OpenSource):
     """What is left of a file, with what is missing in it, in the order of the file. Whoever opened that closes it."""
 
     def __init__(self, left: OpenSource, missing: Sequence[Missing]) -> None:
-        counts = [count for _, count in missing]
+        counts = [gone if isinstance(gone, int) else len(gone) for _, gone in missing]
         self.size = left.size + sum(counts)
         self._left = left
         starts = [at + before for (at, _), before in zip(missing, accumulate(counts, initial=0), strict=False)]
-        self._gone = [(start, start + count) for start, count in zip(starts, counts, strict=True)]
+        self._gone = [
+            (start, start + count, b"" if isinstance(gone, int) else gone)
+            for start, count, (_, gone) in zip(starts, counts, missing, strict=True)
+        ]
+        self.put_in = [(start, end) for start, end, _ in self._gone]
 
     def read(self, offset: int, length: int) -> bytes:
         """As of the whole file."""
@@ -30,13 +35,13 @@ class Restored(OpenSource):
     def blocks(self, start: int, end: int) -> Iterator[bytes]:
         """As of the whole file."""
         before = 0
-        for first, last in [*self._gone, (self.size, self.size)]:
+        for first, last, bytes_of in [*self._gone, (self.size, self.size, b"")]:
             if start < min(first, end):
                 yield from self._left.blocks(start - before, min(first, end) - before)
                 start = min(first, end)
             while start < min(last, end):
                 length = min(_BLOCK, min(last, end) - start)
-                yield bytes(length)
+                yield bytes_of[start - first : start - first + length] or bytes(length)
                 start += length
             before += last - first
 

@@ -64,10 +64,10 @@ def test_samples_look_like_nothing(tmp_path: Path) -> None:
     assert found(data[:50_000] + data[60_001:]) == ()
 
 
-def test_a_restored_file_has_zeros_where_bytes_are_missing() -> None:
+def test_a_restored_file_has_others_where_bytes_are_missing() -> None:
     left = OpenFile(filled([b"abcdefgh"]))
-    source = Restored(left, [(2, 3), (6, 2)])
-    whole = b"ab\0\0\0cdef\0\0gh"
+    source = Restored(left, [(2, 3), (6, 2), (7, b"xyz")])
+    whole = b"ab\0\0\0cdef\0\0gxyzh"
     assert source.size == len(whole)
     for at in range(len(whole) + 2):
         for length in range(len(whole) + 2):

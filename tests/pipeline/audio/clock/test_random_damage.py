@@ -49,6 +49,9 @@ STAMPED: Mapping[
     "opus in ogg": ("a.ogg", ("-c:a", "libopus", "-page_duration", "100000"), 0.0),
     "flac": ("a.flac", (), 0.0),
     "wavpack": ("a.wv", (), 0.0),
+    "opus in mka": ("a.mka", ("-c:a", "libopus"), 0.0),
+    "mp3 in mka": ("a.mka", ("-c:a", "libmp3lame"), 0.03),
+    "opus in webm, streamed": ("a.webm", ("-c:a", "libopus", "-live", "1"), 0.0),
 }
 UNSTAMPED: Mapping[str, tuple[str, tuple[str, ...]]] = {  # where a decoder counts what has come
     "mp3": ("a.mp3", ()),
