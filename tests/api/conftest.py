@@ -12,13 +12,16 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlmodel import col
 
 from api import job_watcher
 from api.main import create_app
 from api.routes.account import webhooks
+from infra.batches.batch_store import CANCELLED
+from infra.database.tables.batches import Batch
 from infra.database.tables.jobs import Chunk, Job
+from infra.files.file_store import UNFINISHED
 from infra.jobs.queue.row_claims import take
 from infra.jobs.store import Lease
 from infra.leases import LeaseKeeper
@@ -202,7 +205,15 @@ def house_over(services: Services) -> Iterator[House]:
         yield built
         built.close()
     for owner in (account, other):
+        _end_batches(services, owner)
         _cancel_live_jobs(services, owner)
+
+
+def _end_batches(services: Services, account: str) -> None:
+    """Batches and bulk runs: the next test's scheduler takes up whatever is due."""
+    with services.database.write() as session:
+        mine = (col(Batch.account_id) == account, col(Batch.status).in_(UNFINISHED))
+        session.execute(update(Batch).where(*mine).values(status=CANCELLED))
 
 
 def _cancel_live_jobs(services: Services, account: str) -> None:

@@ -1,10 +1,12 @@
 """The commands of README and docs, and the lines of Python in bulk.md, run as they are printed beside a running installation.
 
-What stands for an id there (`acct_…`, `KEY_ID`) is replaced by one; everything else is the reader's."""
+What stands for an id there (`acct_…`, `KEY_ID`) is replaced by one, the server elsewhere by one that never answers, so that its job
+can be cancelled; everything else is the reader's."""
 
 import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
 import wave
@@ -69,9 +71,10 @@ def desk(installation: Installation, moto_s3: S3Server, tmp_path_factory: pytest
     lay_out(folder)
     fill(moto_s3)
     known = {"STENOPOOL_BASE_URL": installation.url, "STENOPOOL_API_KEY": installation.key}
-    with fork_server(folder) as programs:
+    with fork_server(folder) as programs, socket.create_server(("127.0.0.1", 0)) as silent:
         path = f"{programs}:{os.environ['PATH']}"
-        yield Desk(folder, {**installation.environ, **moto_s3.environ, **known, "PATH": path}, known_ids(installation))
+        ids = known_ids(installation) | {"https://example.org/": f"http://127.0.0.1:{silent.getsockname()[1]}/"}
+        yield Desk(folder, {**installation.environ, **moto_s3.environ, **known, "PATH": path}, ids)
 
 
 def lay_out(folder: Path) -> None:
@@ -156,4 +159,4 @@ def test_the_lines_of_python(desk: Desk) -> None:
 
 def test_every_block_of_ours_is_of_a_kind_that_is_run() -> None:
     assert {block.language for block in PRINTED} == {"sh", "python"}
-    assert len(SHELL) == 8
+    assert len(SHELL) == 9
