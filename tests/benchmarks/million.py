@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg
 from sqlalchemy import text
 
 from infra.broker import JobQueue
@@ -121,6 +122,7 @@ def fill(database: Database, account: str) -> None:
             connection.execute(text(statement))
         connection.execute(text("ANALYZE"))
         connection.commit()
+    JobStore(database).fold_counts()  # as a scheduler does every few seconds
 
 
 def run() -> Iterator[Figure]:
@@ -136,6 +138,8 @@ def run() -> Iterator[Figure]:
     ):
         account = account_in(full)
         fill(full, account)
+        with psycopg.connect(full_url, autocommit=True) as connection:
+            connection.execute("VACUUM job_count_changes")  # as PostgreSQL does by itself
         in_empty, in_full = acts(empty, account_in(empty), broker), acts(full, account, broker)
         for name, act in in_full.items():
             before, after = medians(in_empty[name], act)
