@@ -120,7 +120,7 @@ def _walked(source: OpenSource, steps: StepBudget) -> list[Recording]:
 
 def _recording(read: Read, link: Link, found: Found, source: OpenSource) -> Recording:
     claim, end = cut_off(read, link.end, found), 0 if link.end == source.size else link.end
-    damages = _damages(read, link, found, source.put_in)
+    damages = _damages(read, link, found, source)
     if found.container is MATROSKA and damages and damages[-1][1] == link.end:
         claim = claim or Claim(None, cut=True)
     broken = sum(stop - start for start, stop in damages) / (link.end - link.start)
@@ -146,12 +146,13 @@ def _is_filled(read: Read, start: int, stop: int) -> bool:
     return stop - start >= _LEAST_FILLED and len(set(read(start, _LEAST_FILLED))) == 1
 
 
-def _damages(read: Read, link: Link, found: Found, put_in: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+def _damages(read: Read, link: Link, found: Found, source: OpenSource) -> tuple[tuple[int, int], ...]:
     """From where to where its bytes are none of what it is made of."""
     if found.container is MP4:
         return lost_pieces(read, found.start, link.end)
     if found.container is MATROSKA:
-        return (*put_in, *((torn.start, torn.end) for torn in torn_clusters(read, found.start, link.end)))
+        own = StepBudget.for_file().counted(source.read)  # many clusters are no reason to refuse the file
+        return (*source.put_in, *((torn.start, torn.end) for torn in torn_clusters(own, found.start, link.end)))
     return broken_packets(Window(read, link.end).head, found.start, link.end) if found.container is ASF else link.broken
 
 

@@ -1,6 +1,6 @@
 """The commands of README and docs, and the lines of Python in bulk.md, run as they are printed beside a running installation.
 
-What stands for an id there (`acct_…`, `KEY_ID`) is replaced by one, the server elsewhere by one that never answers, so that its job
+What stands for an id there (`acct_…`, `job_…`) is replaced by one, the server elsewhere by one that never answers, so that its job
 can be cancelled; everything else is the reader's."""
 
 import contextlib
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import httpx2
 import numpy as np
 import pytest
 
@@ -27,9 +28,10 @@ from tests.e2e.test_examples import need
 from tests.support.accounts import rich
 from tests.support.fork_server import fork_server
 from tests.support.printed import Block, printed_for
-from tests.support.recordings import short, silence
+from tests.support.recordings import long, short, silence
 from tests.support.s3_server import S3Server
 from tests.support.sound_files import with_tracks
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.processes
 PRINTED = printed_for("tests/e2e/test_printed_commands.py")
@@ -73,7 +75,8 @@ def desk(installation: Installation, moto_s3: S3Server, tmp_path_factory: pytest
     known = {"STENOPOOL_BASE_URL": installation.url, "STENOPOOL_API_KEY": installation.key}
     with fork_server(folder) as programs, socket.create_server(("127.0.0.1", 0)) as silent:
         path = f"{programs}:{os.environ['PATH']}"
-        ids = known_ids(installation) | {"https://example.org/": f"http://127.0.0.1:{silent.getsockname()[1]}/"}
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        ids = known_ids(installation) | {"https://example.org/": address, "job_…": failed_job(installation)}
         yield Desk(folder, {**installation.environ, **moto_s3.environ, **known, "PATH": path}, ids)
 
 
@@ -139,6 +142,16 @@ def known_ids(installation: Installation) -> dict[str, str]:
     with contextlib.closing(Database(f"sqlite:///{installation.environ['STENOPOOL_HOME']}/stenopool.db")) as database:
         owner = rich(database, "of the documents")
         return {"acct_…": owner, "KEY_ID": Accounts(database).create_key(owner)[1].id}
+
+
+def failed_job(installation: Installation) -> str:
+    """One that its provider has refused half-way."""
+    auth = {"Authorization": f"Bearer {installation.key}"}
+    asked = {"model": "whisper-1", "prompt": "oracle: fail=9 error=refused"}
+    with httpx2.Client(base_url=installation.url, headers=auth, timeout=60) as client:
+        made = client.post("/v1/audio/jobs", data=asked, files={"file": ("talk.wav", long(45, 1).wav)}).json()["id"]
+        wait_until(lambda: client.get(f"/v1/audio/jobs/{made}").json()["status"] == "failed")
+    return str(made)
 
 
 @pytest.mark.parametrize("block", SHELL, ids=lambda block: block.name)

@@ -56,7 +56,6 @@ NOT_RUN: tuple[tuple[str, str, str], ...] = (
 
 # Lines of a block that is run otherwise, by how they begin.
 LINES_NOT_RUN: dict[str, str] = {
-    "stenopool jobs pay": "needs a job that failed half-way; tests/cli/test_jobs.py",
     "stenopool doctor": "looks at this machine's own engines; tests/e2e/test_readme.py",
     "stenopool models install": FETCHES,
     "stenopool transcribe interview.mp3 --speakers": "needs the speakers' weights; tests/e2e/test_real_speakers.py",

@@ -54,14 +54,19 @@ class _Told:
 
 
 def torn_clusters(read: Read, at: int, size: int) -> tuple[Torn, ...]:
-    """Of the Matroska file that begins at `at`, and is not as long as it says. Raises what `read` does."""
+    """Of the Matroska file that begins at `at`, and is not as long as it says; none of one that takes too many steps to search."""
     outer = segment(read, at, size)
     try:
         if outer is not None and outer.end is None and size - at <= _LONGEST_STREAM:
             return tuple(_streamed(read, outer.start, size))
         if outer is not None and outer.end is not None and outer.end > size:
             return tuple(_of_known_length(read, outer.start, size))
-    except (ArithmeticError, IndexError, ValueError, struct.error):  # its headers are no more sound than it is
+    except (
+        ArithmeticError,
+        IndexError,
+        ValueError,
+        struct.error,
+    ):  # too many steps, or its headers are no more sound than it is
         return ()
     return ()
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pipeline.audio.access.cluster_header import Clock, missing_header
 from pipeline.audio.access.torn_clusters import torn_clusters
 from pipeline.audio.containers.ebml import CLUSTER, element, segment
+from pipeline.audio.step_budget import StepBudget
 from tests.pipeline.audio.clock.test_random_damage import COUNT, outside, recorded, spoken, told
 from tests.pipeline.audio.clock.test_random_recordings import NEAR, hear
 
@@ -82,6 +83,17 @@ def test_nothing_is_put_into_a_whole_file_or_one_that_ends_too_soon() -> None:
             left = data[:size]
             torn = torn_clusters(lambda at, length, left=left: left[at : at + length], 0, size)
             assert [one for one in torn if one.missing] == []
+
+
+def test_a_file_of_too_many_clusters_is_not_searched() -> None:
+    data = recorded(0, "a.mka", ("-c:a", "libopus", "-live", "1", "-cluster_time_limit", "20"))
+    assert len(blocks(data)) > 100
+    damaged = data[: len(data) // 2] + data[len(data) // 2 + 500 :]
+
+    def read(at: int, length: int) -> bytes:
+        return damaged[at : at + length]
+
+    assert torn_clusters(StepBudget(100).counted(read), 0, len(damaged)) == ()
 
 
 def content(*times: int) -> bytes:
