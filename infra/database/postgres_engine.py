@@ -7,12 +7,13 @@ new connection sees for itself, as whoever answers is not the process that it wa
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from psycopg import Connection as PostgresConnection
-from psycopg.sql import SQL, Literal
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, ExceptionContext
+
+if TYPE_CHECKING:  # the driver is 9 MB, which a process at SQLite need not hold
+    from psycopg import Connection as PostgresConnection
 
 CONNECTIONS = 32  # of a process, at most, unless it is told otherwise
 SESSION = {
@@ -32,6 +33,9 @@ _NETWORK = {
     "tcp_user_timeout": 15_000,
     "autocommit": True,  # until it is known what is behind it: see `_prepare`
 }
+_SET_AT = """
+SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS wanted (name, value) WHERE pg_backend_pid() = %s
+"""
 
 
 def postgres_engine(url: URL, connections: int) -> Engine:
@@ -53,17 +57,13 @@ def postgres_engine(url: URL, connections: int) -> Engine:
 
 def is_pooled(connection: Connection) -> bool:
     """Whether a pooler stands between this connection and the server."""
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, PostgresConnection)
-    return driver.autocommit
+    driver: Any = connection.connection.driver_connection
+    return bool(driver.autocommit)
 
 
 def _prepare(connection: PostgresConnection[Any], _record: object) -> None:
-    wanted = SQL(", ").join(SQL("({}, {})").format(Literal(name), Literal(value)) for name, value in SESSION.items())
-    if_it_is_the_server = SQL("FROM (VALUES {}) AS wanted (name, value) WHERE pg_backend_pid() = {}").format(
-        wanted, Literal(connection.info.backend_pid)
-    )
-    if connection.execute(SQL("SELECT set_config(name, value, false) ") + if_it_is_the_server).fetchall():
+    wanted = [list(SESSION), list(SESSION.values()), connection.info.backend_pid]
+    if connection.execute(_SET_AT, wanted, prepare=False).fetchall():  # it is the server that we think we talk to
         connection.autocommit = False
     else:
         connection.prepare_threshold = None
