@@ -48,18 +48,17 @@ def restored(source: OpenSource) -> OpenSource:
     """The same, as long as it was where it is known which of its bytes are missing."""
     try:
         found = sniff_file(lambda offset: source.read(offset, LOOK_BYTES))
-        read = StepBudget.for_file().counted(source.read)
-        missing = _missing(read, found, source.size)
+        missing = _missing(source, found)
     except (UnsupportedMedia, EmptyMedia, TooManySteps):  # for others to say
         return source
     return Restored(source, missing) if missing else source
 
 
-def _missing(read: Read, found: Found, size: int) -> Sequence[Missing]:
+def _missing(source: OpenSource, found: Found) -> Sequence[Missing]:
     if found.container is MP4:
-        return cut_out(read, found.start, size)
+        return cut_out(StepBudget.for_file().counted(source.read), found.start, source.size)
     if found.container is MATROSKA:
-        return [torn.missing for torn in torn_clusters(read, found.start, size) if torn.missing]
+        return [torn.missing for torn in torn_clusters(source.read, found.start, source.size) if torn.missing]
     return ()
 
 
@@ -119,10 +118,8 @@ def _walked(source: OpenSource, steps: StepBudget) -> list[Recording]:
 
 
 def _recording(read: Read, link: Link, found: Found, source: OpenSource) -> Recording:
-    claim, end = cut_off(read, link.end, found), 0 if link.end == source.size else link.end
     damages = _damages(read, link, found, source)
-    if found.container is MATROSKA and damages and damages[-1][1] == link.end:
-        claim = claim or Claim(None, cut=True)
+    claim, end = _claim(read, link, found, damages), 0 if link.end == source.size else link.end
     broken = sum(stop - start for start, stop in damages) / (link.end - link.start)
     left_out = damages if found.container in (MP4, *LEFT_OUT) else ()
     left_out = link.tags if found.container is MP3 else left_out  # else a frame is lost behind each
@@ -141,6 +138,12 @@ def _recording(read: Read, link: Link, found: Found, source: OpenSource) -> Reco
     return recording
 
 
+def _claim(read: Read, link: Link, found: Found, damages: Sequence[tuple[int, int]]) -> Claim | None:
+    """A stream of Matroska says nothing of its length; but one that cannot be read up to its end has lost that."""
+    no_end = found.container is MATROSKA and any(stop == link.end for _, stop in damages)
+    return cut_off(read, link.end, found) or (Claim(None, cut=True) if no_end else None)
+
+
 def _is_filled(read: Read, start: int, stop: int) -> bool:
     """Whether they are padding, or what a disk gives for sound that it has lost: nobody can tell."""
     return stop - start >= _LEAST_FILLED and len(set(read(start, _LEAST_FILLED))) == 1
@@ -151,8 +154,7 @@ def _damages(read: Read, link: Link, found: Found, source: OpenSource) -> tuple[
     if found.container is MP4:
         return lost_pieces(read, found.start, link.end)
     if found.container is MATROSKA:
-        own = StepBudget.for_file().counted(source.read)  # many clusters are no reason to refuse the file
-        return (*source.put_in, *((torn.start, torn.end) for torn in torn_clusters(own, found.start, link.end)))
+        return (*source.put_in, *((torn.start, torn.end) for torn in torn_clusters(source.read, found.start, link.end)))
     return broken_packets(Window(read, link.end).head, found.start, link.end) if found.container is ASF else link.broken
 
 

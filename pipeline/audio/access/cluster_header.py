@@ -15,11 +15,21 @@ from itertools import pairwise
 from statistics import median
 
 from pipeline.audio.containers.chunks import Read
-from pipeline.audio.containers.ebml import CLUSTER, element, elements
+from pipeline.audio.containers.ebml import (
+    BLOCK,
+    CHECKSUM,
+    CLUSTER,
+    GROUP,
+    PADDING,
+    SIMPLE_BLOCK,
+    TIME,
+    element,
+    elements,
+)
+from pipeline.audio.step_budget import StepBudget
 
-TIME, SIMPLE_BLOCK, GROUP, _BLOCK = 0xE7, 0xA3, 0xA0, 0xA1
-PADDING = 0xEC
-IN_CLUSTER = frozenset((TIME, SIMPLE_BLOCK, GROUP, 0xA7, 0xAB, 0xBF, PADDING, 0x5854, 0xAF))  # and others
+_PLACE, _SIZE_BEFORE, _SILENT, _ENCRYPTED = 0xA7, 0xAB, 0x5854, 0xAF
+IN_CLUSTER = frozenset((TIME, SIMPLE_BLOCK, GROUP, CHECKSUM, PADDING, _PLACE, _SIZE_BEFORE, _SILENT, _ENCRYPTED))
 _STARTS = re.compile(b"[\xa0\xa3]")  # of a block
 _SHORT, _TRACK = 0x80, 0x7F  # a track's number is of one byte, and which
 _HALF_SECOND = 500_000_000  # ns; clusters are further apart
@@ -32,14 +42,14 @@ Header = tuple[int, bytes]  # before which byte of the cluster's content it belo
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """When a cluster begins, and the next one; None where no next one tells. Then one that lost its header may begin at `else_at`.
-    `unit`: of all times, in ns. `streamed`: nobody has said how long the cluster is, so that a leap alone may be a pause."""
+    """When a cluster begins, and what follows it; None where that is not told. `unit`: of both, in ns. `streamed`: nobody has said
+    how long the cluster is, so that a leap alone may be a pause. `swallowed`: when one usually begins that this one holds."""
 
     begins: int
     until: float | None
-    else_at: int | None
     unit: int
-    streamed: bool
+    streamed: bool = False
+    swallowed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +60,14 @@ class _Block:
     time: int
 
 
-def missing_header(content: bytes, sounds: frozenset[int], clock: Clock) -> tuple[bool, Header | None]:
+def missing_header(
+    content: bytes, sounds: frozenset[int], clock: Clock, steps: StepBudget
+) -> tuple[bool, Header | None]:
     """Whether all of a cluster's content can be read, and the header that it lacks. `sounds`: the numbers of tracks with sound.
 
-    Raises IndexError, ValueError, struct.error for what no cluster holds."""
-
-    def read(at: int, length: int) -> bytes:
-        return content[at : at + length]
-
+    Raises TooManySteps, and IndexError, ValueError, struct.error for what no cluster holds.
+    """
+    read = steps.counted(lambda at, length: content[at : at + length])
     before, stop = _blocks(read, 0, len(content), sounds)
     is_whole = stop == len(content)
     behind = [] if is_whole else _again(read, content, stop, sounds)
@@ -82,7 +92,7 @@ def _blocks(read: Read, at: int, end: int, sounds: frozenset[int]) -> tuple[list
 def _head(read: Read, name: int, start: int, end: int) -> bytes:
     """Of a block: its track, its time; nothing of another element."""
     if name == GROUP:
-        inside = next((each for each in elements(read, start, end) if each.name == _BLOCK), None)
+        inside = next((each for each in elements(read, start, end) if each.name == BLOCK), None)
         return read(inside.start, 3) if inside else b""
     return read(start, 3) if name == SIMPLE_BLOCK else b""
 
@@ -106,7 +116,8 @@ def _header(before: Sequence[_Block], behind: Sequence[_Block], clock: Clock) ->
     leap = steps[first - 1] if first else 0
     time = _time(blocks[-1].time + usual, leap, clock)
     is_own = time is None or abs(time - clock.begins) * clock.unit <= _HALF_SECOND
-    if not behind and (is_own or 0 <= leap <= (usual * _OFTEN if not clock.streamed else leap)):
+    is_leap = leap < 0 or (leap > usual * _OFTEN and not clock.streamed)
+    if not behind and (is_own or not is_leap):
         return None
     time = clock.begins if time is None or is_own else time
     if first and time - clock.begins + leap < 0:
@@ -118,7 +129,7 @@ def _time(reaches: float, leap: int, clock: Clock) -> int | None:
     """When the cluster begins of which the last block reaches so far; None where nobody can say."""
     if clock.until is not None:
         return round(clock.until - reaches)
-    return clock.else_at if leap < 0 else None
+    return clock.swallowed if leap < 0 else None
 
 
 def _cluster(time: int) -> bytes:

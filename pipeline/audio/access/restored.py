@@ -35,13 +35,13 @@ class Restored(OpenSource):
     def blocks(self, start: int, end: int) -> Iterator[bytes]:
         """As of the whole file."""
         before = 0
-        for first, last, bytes_of in [*self._gone, (self.size, self.size, b"")]:
+        for first, last, instead in [*self._gone, (self.size, self.size, b"")]:
             if start < min(first, end):
                 yield from self._left.blocks(start - before, min(first, end) - before)
                 start = min(first, end)
             while start < min(last, end):
                 length = min(_BLOCK, min(last, end) - start)
-                yield bytes_of[start - first : start - first + length] or bytes(length)
+                yield instead[start - first : start - first + length] or bytes(length)
                 start += length
             before += last - first
 

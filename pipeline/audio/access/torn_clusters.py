@@ -7,27 +7,41 @@ begins later than usual behind one that has swallowed another; only short files 
 
 from __future__ import annotations
 
-import re
 import struct
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
-from pipeline.audio.access.cluster_header import IN_CLUSTER, PADDING, TIME, Clock, Header, missing_header
+from pipeline.audio.access.cluster_header import IN_CLUSTER, Clock, Header, missing_header
 from pipeline.audio.containers.chunks import Read
-from pipeline.audio.containers.ebml import CLUSTER, INFO, Element, element, elements, segment
+from pipeline.audio.containers.ebml import (
+    BEHIND_SOUND,
+    CHAPTERS,
+    CLUSTER,
+    FILES,
+    INDEX,
+    INFO,
+    KIND,
+    NUMBER,
+    TAGS,
+    TIME,
+    TRACK,
+    TRACKS,
+    Element,
+    Times,
+    element,
+    elements,
+    number,
+    segment,
+    times,
+)
+from pipeline.audio.step_budget import StepBudget
 
-_TRACKS, _TRACK, _NUMBER, _KIND, _SOUND = 0x1654AE6B, 0xAE, 0xD7, 0x83, 2
-_DURATION, _SCALE, _FLOAT = 0x4489, 0x2AD7B1, 4  # and the bytes of a short number
-_BEHIND = frozenset(
-    (CLUSTER, 0x1C53BB6B, 0x1254C367, 0x1941A469, 0x1043A770, 0x114D9B74)
-)  # indexes, tags, files, chapters
-_MARKS = re.compile(b"|".join(re.escape(name.to_bytes(4, "big")) for name in sorted(_BEHIND)))
-_MILLISECOND = 1_000_000  # ns, the usual unit
-_LONGEST, _LONGEST_STREAM = 64 * 2**20, 8 * 2**20  # bytes of a cluster, and of a file that is searched for all of them
+_SOUND = 2  # the kind of a track
+_MARKS = tuple(name.to_bytes(4, "big") for name in (CLUSTER, INDEX, TAGS, FILES, CHAPTERS))
+_LONGEST, _LONGEST_STREAM = 16 * 2**20, 8 * 2**20  # bytes of a cluster, and of a file that is searched for all of them
 _WINDOW = 256 * 1024  # bytes that are searched at once
-_MOST_CLUSTERS, _MOST_TORN = 100_000, 100
 _NAME, _SHORT = 4, 512  # bytes of such a name, and of what stands first in a cluster
 _LATE = 1.5  # times the usual time between two clusters
 _EVEN = 0.02  # a share of that by which it may differ
@@ -36,160 +50,149 @@ _EVEN = 0.02  # a share of that by which it may differ
 @dataclass(frozen=True, slots=True)
 class Torn:
     """From where to where a cluster reaches that does not end where it should. `missing`: before which byte of the file a header
-    belongs that is missing, and that header. `lost`: what is behind the damage cannot be read up to the end."""
+    belongs that is missing, and that header."""
 
     start: int
     end: int
     missing: Header | None = None
-    lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
-    """What the headers say: in which unit times are, in ns, when the file ends in that unit, which tracks are sound."""
+class _Cluster:
+    """Where its content is, and when it begins, in the unit of the file."""
 
-    unit: int = _MILLISECOND
-    ends: float | None = None
-    sounds: frozenset[int] = frozenset()
+    start: int
+    end: int
+    begins: int
 
 
 def torn_clusters(read: Read, at: int, size: int) -> tuple[Torn, ...]:
-    """Of the Matroska file that begins at `at`, and is not as long as it says; none of one that takes too many steps to search."""
-    outer = segment(read, at, size)
+    """Of the Matroska file that begins at `at`; none of one that is as long as it says, or takes too many steps to search."""
+    steps = StepBudget.for_file()
     try:
-        if outer is not None and outer.end is None and size - at <= _LONGEST_STREAM:
-            return tuple(_streamed(read, outer.start, size))
-        if outer is not None and outer.end is not None and outer.end > size:
-            return tuple(_of_known_length(read, outer.start, size))
-    except (
-        ArithmeticError,
-        IndexError,
-        ValueError,
-        struct.error,
-    ):  # too many steps, or its headers are no more sound than it is
+        outer = segment(steps.counted(read), at, size)
+        if outer is None or (outer.end is not None and outer.end <= size):
+            return ()
+        search = _Search(read, size, steps)
+        return tuple(search.of_a_stream(outer.start) if outer.end is None else search.of_known_lengths(outer.start))
+    except (ArithmeticError, IndexError, ValueError, struct.error):  # too many steps, or headers as damaged as the rest
         return ()
-    return ()
 
 
-def _of_known_length(read: Read, at: int, size: int) -> Iterator[Torn]:
-    told, found = _Told(), 0
-    for _ in range(_MOST_CLUSTERS):
-        one = element(read, at) if at < size else None
-        if one is None or one.end is None or found >= _MOST_TORN:
-            return
-        told = _told(read, one, told)
-        if one.name != CLUSTER or _follows(read, one.end, size):
+class _Search:
+    """Through one file, whose clusters are torn or not."""
+
+    def __init__(self, read: Read, size: int, steps: StepBudget) -> None:
+        self._read, self._size, self._steps = steps.counted(read), size, steps
+        self._times = Times()
+        self._sounds = frozenset[int]()  # the numbers of tracks with sound
+
+    def of_known_lengths(self, at: int) -> Iterator[Torn]:
+        """From header to header."""
+        while at < self._size and (one := element(self._read, at)) and one.end is not None:
+            self._note(one)
             at = one.end
-            continue
-        end = next(_headers(read, one.start, min(one.start + _LONGEST, size), size), None)
-        if end is None:
-            return  # the file is cut off here
-        yield _torn(read, (one.start, end), told, (_begins(read, one.start), _begins(read, end) or told.ends))
-        at, found = end, found + 1
+            if one.name == CLUSTER and not self._follows(one.end):
+                end = next(self._headers(one.start, min(one.start + _LONGEST, self._size)), None)
+                if end is None:
+                    return  # the file is cut off here
+                yield self._torn(one.start, end)
+                at = end
+
+    def of_a_stream(self, at: int) -> Iterator[Torn]:
+        """By the times that all headers tell."""
+        if self._size - at > _LONGEST_STREAM:
+            return
+        for one in elements(self._read, at, self._size):
+            self._note(one)
+        clusters = list(self._clusters(at))
+        steps = [later.begins - sooner.begins for sooner, later in pairwise(clusters)]
+        usual = median(steps) if steps else 0
+        is_even = bool(steps) and median(abs(step - usual) for step in steps) <= _EVEN * usual
+        for cluster, step in zip(clusters, [*steps, None], strict=True):
+            if step is None or step > _LATE * usual:
+                until = None if step is None else cluster.begins + step
+                swallowed = round(cluster.begins + usual) if is_even else None
+                clock = Clock(cluster.begins, until, self._times.unit, streamed=True, swallowed=swallowed)
+                is_whole, missing = self._looked_into(cluster.start, cluster.end, clock)
+                if missing or not is_whole:
+                    yield Torn(cluster.start, cluster.end, missing)
+
+    def _torn(self, start: int, end: int) -> Torn:
+        begins, until = self._begins(start), self._behind(end)
+        if begins is None:
+            return Torn(start, end)
+        return Torn(start, end, self._looked_into(start, end, Clock(begins, until, self._times.unit))[1])
+
+    def _looked_into(self, start: int, end: int, clock: Clock) -> tuple[bool, Header | None]:
+        """Whether the content can be read up to its end, and the header that it lacks."""
+        is_whole, header = missing_header(self._read(start, end - start), self._sounds, clock, self._steps)
+        return is_whole, (start + header[0], header[1]) if header else None
+
+    def _clusters(self, at: int) -> Iterator[_Cluster]:
+        for start, end in pairwise([*self._headers(at, self._size), self._size]):
+            one = element(self._read, start)
+            if one and one.name == CLUSTER and (begins := self._begins(one.start)) is not None:
+                yield _Cluster(one.start, end, begins)
+
+    def _begins(self, start: int) -> int | None:
+        """When the cluster begins whose content begins there."""
+        inside = elements(self._read, start, start + _SHORT)
+        return next((number(self._read, one) for one in inside if one.name == TIME), None)
+
+    def _behind(self, at: int) -> float | None:
+        """When the cluster begins whose header is there; where there is none, when the file ends."""
+        one = element(self._read, at)
+        return self._begins(one.start) if one and one.name == CLUSTER else self._times.length
+
+    def _note(self, one: Element) -> None:
+        """What the file says of itself."""
+        if one.name == INFO:
+            self._times = times(self._read, one)
+        elif one.name == TRACKS and one.end is not None:
+            tracks = [each for each in elements(self._read, one.start, one.end) if each.name == TRACK]
+            self._sounds = frozenset(sound for each in tracks if (sound := self._sound(each)))
+
+    def _sound(self, track: Element) -> int:
+        """Its number; 0 of another kind of track."""
+        said = {one.name: one for one in elements(self._read, track.start, track.end or track.start)}
+        is_sound = KIND in said and number(self._read, said[KIND]) == _SOUND
+        return number(self._read, said[NUMBER]) if is_sound and NUMBER in said else 0
+
+    def _headers(self, at: int, end: int) -> Iterator[int]:
+        """Where a cluster begins, or what else may stand behind one and goes on up to the end of the file."""
+        while at < end:
+            for place in _places(self._read(at, min(_WINDOW, end - at))):
+                if self._is_header(at + place):
+                    yield at + place
+            at += _WINDOW - _NAME + 1
+
+    def _is_header(self, at: int) -> bool:
+        one = element(self._read, at)
+        if one is None or one.name != CLUSTER:
+            return one is not None and self._ends_with(at)
+        inside = element(self._read, one.start)
+        return inside is not None and inside.name in IN_CLUSTER and (inside.length or 0) <= _SHORT
+
+    def _ends_with(self, at: int) -> bool:
+        last = None
+        for last in elements(self._read, at, self._size):
+            if last.name not in BEHIND_SOUND:
+                return False
+        return last is not None and last.end == self._size
+
+    def _follows(self, at: int) -> bool:
+        """Whether what may stand behind a cluster begins there, or nothing does."""
+        one = element(self._read, at) if at < self._size else None
+        return at == self._size or (one is not None and one.name in (CLUSTER, *BEHIND_SOUND))
 
 
-def _streamed(read: Read, at: int, size: int) -> Iterator[Torn]:
-    told = _Told()
-    for header in elements(read, at, size):
-        told = _told(read, header, told)
-    marks = list(_headers(read, at, size, size))
-    clusters = [
-        (one.start, end, time)
-        for start, end in pairwise([*marks, size])
-        if (one := element(read, start)) and (time := _begins(read, start)) is not None
-    ]
-    steps = [later[2] - sooner[2] for sooner, later in pairwise(clusters)]
-    usual = median(steps) if steps else 0
-    is_even = bool(steps) and median(abs(step - usual) for step in steps) <= _EVEN * usual
-    for (start, end, time), (*_, until) in zip(clusters, [*clusters[1:], (None,)], strict=True):
-        if until is None or until - time > _LATE * usual:
-            else_at = round(time + usual) if is_even else None
-            torn = _torn(read, (start, end), told, (time, until), else_at, streamed=True)
-            if torn.missing or torn.lost:
-                yield torn
-
-
-def _told(read: Read, one: Element, before: _Told) -> _Told:
-    """What is known of the file behind this element."""
-    if one.end is None or one.name not in (INFO, _TRACKS):
-        return before
-    parts = list(elements(read, one.start, one.end))
-    if one.name == _TRACKS:
-        return replace(before, sounds=frozenset(_sounds(read, [each for each in parts if each.name == _TRACK])))
-    unit, ends = _MILLISECOND, None
-    for each in parts:
-        if each.name == _SCALE:
-            unit = _number(read, each)
-        elif each.name == _DURATION:
-            (ends,) = struct.unpack(">f" if each.length == _FLOAT else ">d", read(each.start, each.length or 0))
-    return replace(before, unit=unit, ends=ends)
-
-
-def _sounds(read: Read, tracks: Sequence[Element]) -> Iterator[int]:
-    for track in tracks:
-        inside = {each.name: each for each in elements(read, track.start, track.end or track.start)}
-        if _NUMBER in inside and _KIND in inside and _number(read, inside[_KIND]) == _SOUND:
-            yield _number(read, inside[_NUMBER])
-
-
-def _number(read: Read, one: Element) -> int:
-    return int.from_bytes(read(one.start, min(one.length or 0, 8)), "big")
-
-
-def _follows(read: Read, at: int, size: int) -> bool:
-    """Whether what may stand behind a cluster begins there, or nothing does."""
-    one = element(read, at) if at < size else None
-    return at == size or (one is not None and one.name in (*_BEHIND, PADDING))
-
-
-def _headers(read: Read, at: int, end: int, size: int) -> Iterator[int]:
-    """Where a cluster begins, or what else may stand behind one and goes on up to the end of the file."""
-    while at < end:
-        for mark in _MARKS.finditer(read(at, min(_WINDOW, end - at))):
-            if _is_header(read, at + mark.start(), size):
-                yield at + mark.start()
-        at += _WINDOW - _NAME + 1
-
-
-def _is_header(read: Read, at: int, size: int) -> bool:
-    one = element(read, at)
-    if one is None or one.name != CLUSTER:
-        return one is not None and _ends_with(read, at, size)
-    inside = element(read, one.start)
-    return inside is not None and inside.name in IN_CLUSTER and (inside.length or 0) <= _SHORT
-
-
-def _ends_with(read: Read, at: int, size: int) -> bool:
-    last = None
-    for last in elements(read, at, size):
-        if last.name not in (*_BEHIND, PADDING):
-            return False
-    return last is not None and last.end == size
-
-
-def _begins(read: Read, at: int) -> int | None:
-    """When the cluster begins whose header, or whose content, is there; None where none does."""
-    one = element(read, at)
-    if one is not None and one.name == CLUSTER:
-        at = one.start
-    elif one is None or one.name not in IN_CLUSTER:
-        return None
-    return next((_number(read, each) for each in elements(read, at, at + _SHORT) if each.name == TIME), None)
-
-
-def _torn(
-    read: Read,
-    place: tuple[int, int],
-    told: _Told,
-    times: tuple[int | None, float | None],
-    else_at: int | None = None,
-    *,
-    streamed: bool = False,
-) -> Torn:
-    (start, end), (begins, until) = place, times
-    if begins is None:
-        return Torn(start, end)
-    clock = Clock(begins, until, else_at, told.unit, streamed)
-    is_whole, header = missing_header(read(start, end - start), told.sounds, clock)
-    missing = (start + header[0], header[1]) if header else None
-    return Torn(start, end, missing, lost=not is_whole and header is None)
+def _places(data: bytes) -> list[int]:
+    """Where there is one of those names."""
+    found = list[int]()
+    for mark in _MARKS:
+        place = data.find(mark)
+        while place >= 0:
+            found.append(place)
+            place = data.find(mark, place + 1)
+    return sorted(found)

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pipeline.audio.containers.chunks import Read
 
 EBML, SEGMENT, CLUSTER, INFO, DOCUMENT = 0x1A45DFA3, 0x18538067, 0x1F43B675, 0x1549A966, 0x4282
+INDEX, TAGS, FILES, CHAPTERS, PADDING, CHECKSUM = 0x1C53BB6B, 0x1254C367, 0x1941A469, 0x1043A770, 0xEC, 0xBF
+BEHIND_SOUND = (INDEX, TAGS, FILES, CHAPTERS, PADDING)
+SCALE, DURATION = 0x2AD7B1, 0x4489  # in INFO
+TIME, SIMPLE_BLOCK, GROUP, BLOCK = 0xE7, 0xA3, 0xA0, 0xA1  # in CLUSTER; the last in GROUP
+TRACKS, TRACK, NUMBER, KIND = 0x1654AE6B, 0xAE, 0xD7, 0x83  # the last two in TRACK
+_MILLISECOND = 1_000_000  # ns
+_SHORT_FLOAT, _LONGEST_NUMBER = 4, 8  # bytes
 _DOCUMENTS = (b"matroska", b"webm")
 _LONGEST = 12  # bytes of a name and a length
 _LONGEST_NAME = 4
@@ -26,6 +34,36 @@ class Element:
     def end(self) -> int | None:
         """The first byte behind it."""
         return None if self.length is None else self.start + self.length
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """In which unit a file tells times, in ns, and how long it says that it is, in that unit."""
+
+    unit: int = _MILLISECOND
+    length: float | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it says that it is."""
+        return self.length * self.unit / 1e9 if self.length else None
+
+
+def times(read: Read, info: Element) -> Times:
+    """By the element INFO. Raises struct.error for a length that is no number."""
+    unit, length = _MILLISECOND, None
+    for one in elements(read, info.start, info.end or 0):
+        if one.name == SCALE:
+            unit = number(read, one)
+        elif one.name == DURATION:
+            content = read(one.start, min(one.length or 0, _LONGEST_NUMBER))
+            (length,) = struct.unpack(">f" if len(content) == _SHORT_FLOAT else ">d", content)
+    return Times(unit, length)
+
+
+def number(read: Read, one: Element) -> int:
+    """What an element holds that is a whole number."""
+    return int.from_bytes(read(one.start, min(one.length or 0, _LONGEST_NUMBER)), "big")
 
 
 def element(read: Read, at: int) -> Element | None:

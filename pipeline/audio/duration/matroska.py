@@ -7,15 +7,25 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from pipeline.audio.containers.chunks import Read
+from pipeline.audio.containers.ebml import (
+    BLOCK,
+    CLUSTER,
+    GROUP,
+    INFO,
+    NUMBER,
+    SCALE,
+    SEGMENT,
+    SIMPLE_BLOCK,
+    TIME,
+    TRACK,
+    TRACKS,
+)
 from pipeline.audio.duration.frame_count import Extent
 from pipeline.audio.duration.opus_packets import RATE, loudness, packet_samples
 from pipeline.audio.step_budget import StepBudget
 
-_SEGMENT, CLUSTER, _TRACKS, _ENTRY, _AUDIO = 0x18538067, 0x1F43B675, 0x1654AE6B, 0xAE, 0xE1
-CODEC, _DELAY, _CHANNELS, NUMBER = 0x86, 0x56AA, 0x9F, 0xD7
-_INFO, SCALE = 0x1549A966, 0x2AD7B1
-TIME, SIMPLE_BLOCK, _GROUP, BLOCK, _DISCARD = 0xE7, 0xA3, 0xA0, 0xA1, 0x75A2
-_OPENED = (_SEGMENT, CLUSTER, _TRACKS, _ENTRY, _GROUP, _INFO, _AUDIO)  # elements that are looked into
+_AUDIO, CODEC, _DELAY, _CHANNELS, _DISCARD = 0xE1, 0x86, 0x56AA, 0x9F, 0x75A2
+_OPENED = (SEGMENT, CLUSTER, TRACKS, TRACK, GROUP, INFO, _AUDIO)  # elements that are looked into
 _PASSED = {  # elements that may stand beside the sound: headers, padding, indexes, descriptions, chapters, what a track is
     0x1A45DFA3, 0x2AD7B1, 0xEC, 0xBF, 0x114D9B74, 0x1C53BB6B, 0x1254C367, 0x1043A770, 0xA7, 0xAB, 0x73C5, 0x83, 0x9C, 0x22B59C,
     0x63A2, 0x56BB, 0xB5, 0x6264, 0x4D80, 0x5741, 0x4489, 0x4461, 0x73A4, 0xB9, 0x88, 0x55AA, 0x536E, 0x258688, 0x23E383, 0xFB,

@@ -16,7 +16,7 @@ from functools import partial
 
 from pipeline.audio.containers import ogg_pages
 from pipeline.audio.containers.chunks import Chunks, Read, chunks, sound_chunk
-from pipeline.audio.containers.ebml import CLUSTER, INFO, Element, elements, segment
+from pipeline.audio.containers.ebml import BEHIND_SOUND, CLUSTER, INFO, elements, segment, times
 from pipeline.audio.containers.flac_headers import (
     FRAME_MARKS,
     LONGEST_FRAME_HEADER,
@@ -51,20 +51,11 @@ _SLACK = 128  # bytes that writers miscount by: a header, a tag at the end
 _UNSAID = 0xFFFF0000  # of 32 bits, and above: no length
 _HEAD, _TAIL = 64 * 1024, 128 * 1024  # bytes that are looked at from either end
 _MOST_STEPS = 10_000  # clusters, blocks
-_BEHIND_SOUND = (
-    0x1C53BB6B,
-    0x1254C367,
-    0x1941A469,
-    0x1043A770,
-    0xEC,
-)  # of Matroska: index, tags, files, chapters, padding
-_MILLISECOND = 1_000_000  # ns
 _FRAME_MARK = re.compile(b"|".join(map(re.escape, FRAME_MARKS)))  # of FLAC
 _BROADCAST = 1  # a flag of Windows Media: what the header says was written before the end was known
 _FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _XING_FRAMES, _XING_BYTES = 1, 2  # flags
 _UNKNOWN_SAMPLES = 0xFFFFFFFF
-_DURATION, _SCALE, _FLOAT = 0x4489, 0x2AD7B1, 4  # elements of Matroska, and the bytes of a short number
 _VOC_HEADER = 4  # bytes of a block
 _WAVPACK_HEADER = 32  # bytes
 _WAVPACK_TAIL = 1024 * 1024  # the longest block
@@ -225,22 +216,11 @@ def _matroska(read: Read, at: int, size: int) -> Claim | None:
     seconds, last = None, outer
     for last in elements(read, outer.start, size, _MOST_STEPS):
         if last.name == INFO:
-            seconds = _told_seconds(read, last)
+            seconds = times(read, last).seconds
     reaches = last.end is not None and last.end > size + _SLACK
     if outer.end is None:
         return _cut(seconds) if reaches and last.name == CLUSTER else None
-    return None if reaches and last.name in _BEHIND_SOUND else _cut(seconds)
-
-
-def _told_seconds(read: Read, info: Element) -> float | None:
-    duration, scale = None, _MILLISECOND
-    for one in elements(read, info.start, info.end or 0):
-        content = read(one.start, min(one.length or 0, 8))
-        if one.name == _DURATION:
-            (duration,) = struct.unpack(">f" if len(content) == _FLOAT else ">d", content)
-        elif one.name == _SCALE:
-            scale = int.from_bytes(content, "big")
-    return duration * scale / 1e9 if duration else None
+    return None if reaches and last.name in BEHIND_SOUND else _cut(seconds)
 
 
 def _asf(read: Read, at: int, size: int) -> Claim | None:

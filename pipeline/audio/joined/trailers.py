@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from pipeline.audio.containers.ebml import CLUSTER, element
+from pipeline.audio.containers.ebml import BEHIND_SOUND, CHECKSUM, CLUSTER, element
 from pipeline.audio.containers.id3_tag import TAG_HEADER, tag_length
 from pipeline.audio.containers.table import AIFF, AVI, CAF, MATROSKA, W64, WAV, Container
 from pipeline.audio.joined.window import Window
@@ -20,15 +20,7 @@ _LONGEST_TAG = 1 << 24  # bytes of one that tells its length at its end
 _LYRICS = re.compile(rb"LYRICS(?:200|END)")
 _CHUNK_NAME = re.compile(rb"[\x20-\x7e]{4}")
 SOUND_CHUNKS = (b"data", b"SSND")  # a second one is none of what may be passed over
-_EBML_REST = (
-    CLUSTER,
-    0xEC,
-    0xBF,
-    0x1C53BB6B,
-    0x1254C367,
-    0x1941A469,
-    0x1043A770,
-)  # sound, which is read on; padding, checksum; index, tags, files, chapters
+_EBML_REST = (CLUSTER, CHECKSUM, *BEHIND_SOUND)  # sound is read on
 
 
 def past_trailers(window: Window, at: int, container: Container) -> int:

@@ -8,18 +8,8 @@ from __future__ import annotations
 import struct
 
 from pipeline.audio.access.entry import Entry
-from pipeline.audio.containers.ebml import SEGMENT, segment
-from pipeline.audio.duration.matroska import (
-    BLOCK,
-    CLUSTER,
-    CODEC,
-    LACED,
-    NUMBER,
-    SCALE,
-    SIMPLE_BLOCK,
-    TIME,
-    elements,
-)
+from pipeline.audio.containers.ebml import BLOCK, CLUSTER, NUMBER, SCALE, SEGMENT, SIMPLE_BLOCK, TIME, segment
+from pipeline.audio.duration.matroska import CODEC, LACED, elements
 from pipeline.audio.ffmpeg.log_parser import AudioStream
 from pipeline.audio.joined.window import Window
 from pipeline.audio.seek.walks.even_times import EvenTimes

@@ -2,21 +2,24 @@
 
 import random
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.audio.access.cluster_header import Clock, missing_header
+from pipeline.audio.access import cluster_header
+from pipeline.audio.access.cluster_header import Clock
 from pipeline.audio.access.torn_clusters import torn_clusters
-from pipeline.audio.containers.ebml import CLUSTER, element, segment
-from pipeline.audio.step_budget import StepBudget
+from pipeline.audio.containers.ebml import CLUSTER, SIMPLE_BLOCK, element, segment
+from pipeline.audio.step_budget import StepBudget, TooManySteps
 from tests.pipeline.audio.clock.test_random_damage import COUNT, outside, recorded, spoken, told
 from tests.pipeline.audio.clock.test_random_recordings import NEAR, hear
 
 pytestmark = pytest.mark.processes
 
-SIMPLE_BLOCK, OWN = 0xA3, Clock(5000, 10_000, None, 1_000_000, streamed=False)
+OWN = Clock(5000, 10_000, 1_000_000)
+missing_header = partial(cluster_header.missing_header, steps=StepBudget.for_file())
 KINDS = {  # the encoder's options, and seconds that it may come late by
     "opus": (("-c:a", "libopus"), 0.0),
     "aac": (("-c:a", "aac"), 0.064),
@@ -112,7 +115,7 @@ def test_whose_the_last_blocks_are_the_next_cluster_tells() -> None:
 
 
 def test_of_a_stream_only_a_time_that_goes_back_tells() -> None:
-    own, clock = content(*range(0, 1000, 20)), replace(OWN, until=None, else_at=6000, streamed=True)
+    own, clock = content(*range(0, 1000, 20)), replace(OWN, until=None, swallowed=6000, streamed=True)
     assert missing_header(own + content(*range(3000, 3400, 20)), frozenset((1,)), clock) == (True, None), "a pause"
     _, header = missing_header(own + content(*range(400, 900, 20)), frozenset((1,)), clock)
     assert header is not None and int.from_bytes(header[1][-2:], "big") == 6000
@@ -120,3 +123,10 @@ def test_of_a_stream_only_a_time_that_goes_back_tells() -> None:
     is_whole, header = missing_header(own + b"\0" + noise + content(*range(1200, 1400, 20)), frozenset((1,)), clock)
     assert not is_whole and header is not None and header[0] == len(own) + 1 + len(noise)
     assert missing_header(own + b"\0" + noise, frozenset((1,)), clock) == (False, None)
+
+
+def test_blocks_without_end_that_lead_nowhere_are_not_followed_from_each_of_them() -> None:
+    steps = StepBudget.for_file()
+    with pytest.raises(TooManySteps):
+        cluster_header.missing_header(b"\0" + b"\xa3\x80" * 100_000 + b"\0", frozenset((1,)), OWN, steps)
+    assert steps.taken == steps.most + 1

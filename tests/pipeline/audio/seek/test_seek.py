@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pipeline.audio import source as source_module
-from pipeline.audio.containers.ebml import SEGMENT
+from pipeline.audio.containers.ebml import BLOCK, CLUSTER, SEGMENT, SIMPLE_BLOCK, TIME
 from pipeline.audio.decode import Decoding, decode
-from pipeline.audio.duration.matroska import BLOCK, CLUSTER, SIMPLE_BLOCK, TIME, elements
+from pipeline.audio.duration.matroska import elements
 from pipeline.audio.raw_sound import RawSound
 from pipeline.audio.seek import sample_table
 from pipeline.audio.step_budget import StepBudget
