@@ -14,7 +14,7 @@ from infra.keys.tiers import limits_of
 from infra.money.quota import CORRECT, COUNT, ESTIMATE_KIND, ESTIMATE_LIMIT, MINUTE, day_of, used_on
 from pipeline.errors import QuotaExceeded
 
-PIECE = 10 * MINUTE  # that is taken at once behind the first minute, which every estimate takes
+PIECE = 60 * MINUTE  # at most so much is taken at once
 
 
 class EstimateMinutes:
@@ -66,22 +66,31 @@ class EstimateMeter:
 
     def __init__(self, minutes: EstimateMinutes, account_id: str) -> None:
         self._minutes, self._account_id = minutes, account_id
-        self._taken: list[tuple[str, int]] = []  # with the day on which it counts
-        self._reached = 0
+        self._day = ""  # on which the last piece counts; "": nothing is counted
+        self._taken = self._reached = 0
 
     def reached(self, ms: int) -> None:
         """So much is decoded, or will be next. Raises QuotaExceeded."""
         self._reached = max(self._reached, ms)
-        while sum(piece for _, piece in self._taken) < self._reached:
-            piece = PIECE if self._taken else MINUTE
-            self._taken.append((self._minutes.take(self._account_id, piece), piece))
+        while self._taken < self._reached:
+            self._take(min(max(self._taken, MINUTE), PIECE))
 
     def finish(self) -> None:
         """It has come to its end."""
-        left = sum(piece for _, piece in self._taken) - max(MINUTE, self._reached)
-        day = self._taken[-1][0] if self._taken else ""
-        if left > 0 and day:
-            self._minutes.give_back(self._account_id, day, left)
+        left = self._taken - max(MINUTE, self._reached)
+        if left > 0 and self._day:
+            self._minutes.give_back(self._account_id, self._day, left)
+
+    def _take(self, piece: int) -> None:
+        """As much again as it has, so that hours cost few transactions; where the day has less left, its minutes one by one."""
+        try:
+            self._day = self._minutes.take(self._account_id, piece)
+        except QuotaExceeded:
+            if piece == MINUTE:
+                raise
+            self._take(MINUTE)
+        else:
+            self._taken += piece
 
 
 def _refusal(session: Transaction, account_id: str, minutes: int, clock: float) -> QuotaExceeded:

@@ -33,15 +33,28 @@ def test_an_estimate_counts_what_it_decodes_and_a_minute_at_least(database: Data
 def test_a_recording_that_uses_up_the_day_is_refused_in_its_middle(database: Database, account: str) -> None:
     limit(database, account, 15)
     meter = EstimateMinutes(database).begin(account)
-    meter.reached(MINUTE + PIECE)
+    meter.reached(15 * MINUTE)
     with pytest.raises(QuotaExceeded, match="at most 15 minutes") as refused:
-        meter.reached(MINUTE + PIECE + 1)
+        meter.reached(15 * MINUTE + 1)
     assert (refused.value.param, refused.value.details["used"], refused.value.details["limit"]) == (
         ESTIMATE_LIMIT,
-        11,
+        15,
         15,
     )
-    assert used(database, account) == 11  # what failed keeps what it took
+    assert used(database, account) == 15  # what failed keeps what it took
+
+
+def test_hours_cost_few_transactions(database: Database, account: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    limit(database, account, 6000)
+    minutes, pieces = EstimateMinutes(database), []
+    take = minutes.take
+    monkeypatch.setattr(minutes, "take", lambda account_id, ms: pieces.append(ms) or take(account_id, ms))
+    meter = minutes.begin(account)
+    for minute in range(1, 24 * 60 + 1):
+        meter.reached(minute * MINUTE)
+    meter.finish()
+    assert (len(pieces), max(pieces)) == (30, PIECE)
+    assert used(database, account) == 24 * 60
 
 
 def test_nobody_gets_more_than_there_is_at_the_same_time(database: Database, account: str) -> None:

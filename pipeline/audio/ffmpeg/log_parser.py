@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections import deque
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import NamedTuple
 
 _LONGEST_LINE = 1000
 _LAST_LINES = 40
@@ -62,6 +64,16 @@ class AudioStream:
     default: bool = False
 
 
+class _Remark(NamedTuple):
+    """A line that is neither a listing's nor our own."""
+
+    text: str
+    guesses: bool = False  # the duration
+    complains: bool = False  # of the input
+    undecoded: bool = False  # and a packet is lost by that
+    channels: int = 0  # of the format that the sound now has
+
+
 class Log:
     """ffmpeg's standard error, digested while it comes."""
 
@@ -113,15 +125,14 @@ class Log:
             self._told(line)
 
     def _told(self, line: bytes) -> None:
-        self.last.append(_text(line))
-        if _ESTIMATE in line:
-            self.guessed = True
-        elif any(complaint in line for complaint in _COMPLAINTS):
+        told = _remark(line)
+        self.last.append(told.text)
+        self.guessed |= told.guesses
+        self.most_channels = max(self.most_channels, told.channels)
+        if told.complains:
             self.damaged_before |= not self.opened
-            self.undecoded += any(complaint in line for complaint in _UNDECODED)
+            self.undecoded += told.undecoded
             self.printed.append(None)
-        elif filtered := _FILTERED.search(line):
-            self.most_channels = max(self.most_channels, channel_count(_text(filtered[1])))
 
     def _listed(self, line: bytes) -> None:
         """The file's own title comes before the duration, and may look like anything."""
@@ -145,6 +156,17 @@ class Log:
         if self._in_sound:
             default = b"(default)" in text
             self.sounds.append(replace(_stream(text), language="" if language == "und" else language, default=default))
+
+
+@lru_cache(maxsize=256)  # of a broken file the same few lines come a million times
+def _remark(line: bytes) -> _Remark:
+    text = _text(line)
+    if _ESTIMATE in line:
+        return _Remark(text, guesses=True)
+    if any(complaint in line for complaint in _COMPLAINTS):
+        return _Remark(text, complains=True, undecoded=any(complaint in line for complaint in _UNDECODED))
+    filtered = _FILTERED.search(line)
+    return _Remark(text, channels=channel_count(_text(filtered[1])) if filtered else 0)
 
 
 def _stream(text: bytes) -> AudioStream:

@@ -117,16 +117,14 @@ def used_minutes(house: House) -> float:
 
 @pytest.mark.processes
 def test_what_estimates_decode_is_counted_and_has_an_end_each_day(house: House) -> None:
-    house.services.accounts.update(house.account_id, limits={"estimate_minutes_per_day": 12})
+    house.services.accounts.update(house.account_id, limits={"estimate_minutes_per_day": 4})
     long, short = recording(90)[0], recording(2)[0]
     assert estimate(house, file=long, model="oracle").status_code == 200 and used_minutes(house) == 1.5
     assert estimate(house, file=short, model="oracle").status_code == 200 and used_minutes(house) == 2.5
-    refused = estimate(
-        house, file=recording(61)[0], model="oracle"
-    )  # a minute, and the next piece, for which there is no room
+    refused = estimate(house, file=recording(61)[0], model="oracle")  # there is no room for its second minute
     error = refused.json()["error"]
     assert (refused.status_code, error["code"], error["param"]) == (429, "limit_exceeded", "estimate_minutes_per_day")
-    assert (error["used"], error["limit"]) == (3.5, 12) and int(refused.headers["Retry-After"]) > 0
+    assert (error["used"], error["limit"]) == (3.5, 4) and int(refused.headers["Retry-After"]) > 0
     assert estimate(house, model="oracle", duration_seconds=3600).status_code == 200  # nothing is decoded for it
     assert used_minutes(house) == 3.5 and left_behind(house) == []
 
