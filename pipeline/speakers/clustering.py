@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.speakers.linkage import Labels, Sizes, Vectors, grouped, summed
+from pipeline.speakers.linkage import Labels, Sizes, Vectors, grouped, nearest, normalized, summed
 
 _USUAL, _PRIOR, _MOST_ALIKE = 0.55, 8, 0.60  # likeness of neighbours, worth so many pairs; a studio is not the measure
 _SAME = 0.65  # of that likeness: clusters that are closer are one speaker
@@ -18,7 +18,7 @@ _SAME_IN_BLOCK = 0.75  # likewise within a block, which is small
 _RAISED = (0.62, 0.66, 0.70, 0.75, 0.80, 0.86, 0.92, 1.0, 1.1, 1.25)  # likewise, for who knows how many there are
 _ONE_VOICE = 0.65  # likeness of two centres of the same speaker
 _LITTLE, _ROUGHLY_ONE = 8, 0.40  # of fewer windows a centre is a rough one, and so much alike is the same speaker
-_FEWEST, _SHARE = 4, 0.005  # windows that a speaker has at least, and of all windows
+FEWEST, _SHARE = 4, 0.005  # windows that a speaker has at least, and of all windows
 _ROUNDS = 3
 _LOOKED_AT = 1000  # windows of a speaker at least, to see whether he is two
 
@@ -38,22 +38,22 @@ def likeness(vectors: Vectors, places: Sequence[tuple[int, int]]) -> float:
 def centres(vectors: Vectors, alike: float, count: int | None = None) -> Vectors:
     """A row of unit length for each speaker; `count`: so many there are. At least one where there is any window."""
     if not len(vectors) or count == 1:
-        return _units(vectors.sum(axis=0, keepdims=True)) if len(vectors) else vectors
+        return normalized(vectors.sum(axis=0, keepdims=True)) if len(vectors) else vectors
     return _counted(vectors, alike, count) if count else _found(vectors, alike)
 
 
 def _found(vectors: Vectors, alike: float, least: int | None = None) -> Vectors:
-    least = least or max(_FEWEST, round(_SHARE * len(vectors)))
+    least = least or max(FEWEST, round(_SHARE * len(vectors)))
     labels = grouped(vectors, _SAME * alike, _SAME_IN_BLOCK * alike)
     for _ in range(_ROUNDS):
-        labels = _nearest(vectors, _units(_distinct(*_large(vectors, labels, least))))
-    return _units(_large(vectors, labels, least)[0])
+        labels = nearest(vectors, normalized(_distinct(*_large(vectors, labels, least))))
+    return normalized(_large(vectors, labels, least)[0])
 
 
 def _distinct(sums: Vectors, sizes: Sizes) -> Vectors:
     """The sums of clusters, those that are one speaker's put together: what few windows say must be clearer."""
     while len(sums) > 1:
-        alike = _units(sums) @ _units(sums).T
+        alike = normalized(sums) @ normalized(sums).T
         limits = np.where(np.minimum.outer(sizes, sizes) < _LITTLE, _ROUGHLY_ONE, _ONE_VOICE)
         over = np.where(np.eye(len(sums), dtype=bool), -np.inf, alike - limits)
         one, other = divmod(int(np.argmax(over)), len(sums))
@@ -70,19 +70,19 @@ def _counted(vectors: Vectors, alike: float, count: int) -> Vectors:
     """Where fewer are found, those of whom little is heard count, too; then clusters that are most like two are divided."""
     units = _found(vectors, alike)
     if len(units) < count:
-        units = _found(vectors, alike, _FEWEST)
+        units = _found(vectors, alike, FEWEST)
     sums = _around(vectors, units)
     while len(sums) < count and len(divided := _divided(vectors, sums, alike)) > len(sums):
-        sums = _around(vectors, _units(divided))
+        sums = _around(vectors, normalized(divided))
     while len(sums) > count:
-        sums = _together(sums, _closest(_units(sums))[1])
-    return _units(_around(vectors, _units(sums)))
+        sums = _together(sums, _closest(normalized(sums))[1])
+    return normalized(_around(vectors, normalized(sums)))
 
 
 def _divided(vectors: Vectors, sums: Vectors, alike: float) -> Vectors:
     """With the first cluster that falls apart as the limit is raised in its parts; the same where none does."""
-    labels = _nearest(vectors, _units(sums))
-    for least in range(_FEWEST, 0, -1):
+    labels = nearest(vectors, normalized(sums))
+    for least in range(FEWEST, 0, -1):
         for limit in _RAISED:
             for at in range(len(sums)):
                 mine = vectors[labels == at]
@@ -97,7 +97,7 @@ def _divided(vectors: Vectors, sums: Vectors, alike: float) -> Vectors:
 
 def _around(vectors: Vectors, units: Vectors) -> Vectors:
     """The sums of the vectors that are nearest to each; itself, where none is."""
-    labels = _nearest(vectors, units)
+    labels = nearest(vectors, units)
     sums = summed(vectors, labels, len(units))
     return np.where(np.bincount(labels, minlength=len(units))[:, None] > 0, sums, units)
 
@@ -122,12 +122,3 @@ def _together(sums: Vectors, pair: tuple[int, int]) -> Vectors:
     merged = sums.copy()
     merged[pair[0]] += merged[pair[1]]
     return np.delete(merged, pair[1], axis=0)
-
-
-def _nearest(vectors: Vectors, units: Vectors) -> Labels:
-    return np.asarray(np.argmax(vectors @ units.T, axis=1))
-
-
-def _units(sums: Vectors) -> Vectors:
-    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
-    return np.asarray(np.divide(sums, lengths, out=np.zeros_like(sums), where=lengths > 0))

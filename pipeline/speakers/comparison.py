@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.speakers.clustering import centres, likeness
-from pipeline.speakers.known_voices import named
+from pipeline.speakers.known_voices import heard_in, named, told_apart
 from pipeline.speakers.turn_taking import turns
 
 
@@ -28,12 +28,14 @@ def compared(windows: Mapping[str, Any], stretches: bytes, count: int | None, kn
     clean = np.flatnonzero(~np.isin(order, np.asarray(windows["mixed"], np.intp)))
     clean = clean if len(clean) else np.arange(len(where))
     alike = likeness(voices[clean], [where[at] for at in clean])
+    with_names = heard_in([np.frombuffer(one, "<f2").astype(np.float32) for one in known], voices.shape[1])
     speakers = centres(voices[clean], alike, count)
+    speakers = speakers if count else told_apart(voices[clean], speakers, with_names)
     found = list(turns(where, np.asarray(voices @ speakers.T / alike, np.float64), _pairs(stretches)))
     return {
         "turns": np.array([one[:3] for one in found], "<i8").tobytes(),
         "margins": np.array([one.margin for one in found], "<f4").tobytes(),
-        "names": named(speakers, [np.frombuffer(one, "<f2").astype(np.float32) for one in known]),
+        "names": named(speakers, with_names),
     }
 
 

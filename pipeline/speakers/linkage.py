@@ -44,6 +44,17 @@ def summed(vectors: Vectors, labels: Labels, count: int) -> Vectors:
     return sums
 
 
+def normalized(sums: Vectors) -> Vectors:
+    """Each of unit length; what has none stays as it is."""
+    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
+    return np.asarray(np.divide(sums, lengths, out=np.zeros_like(sums), where=lengths > 0))
+
+
+def nearest(vectors: Vectors, centres: Vectors) -> Labels:
+    """The number of the centre that each vector is most like; both are of unit length."""
+    return np.asarray(np.argmax(vectors @ centres.T, axis=1))
+
+
 def _renumbered(labels: Labels, merged: Labels, sums: Vectors, sizes: Sizes) -> tuple[Labels, Vectors, Sizes]:
     names, numbers = np.unique(merged, return_inverse=True)
     return numbers[labels], summed(sums, numbers, len(names)), np.bincount(numbers, sizes).astype(np.float64)
