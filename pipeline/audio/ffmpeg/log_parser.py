@@ -68,7 +68,7 @@ class _Remark(NamedTuple):
     """A line that is neither a listing's nor our own."""
 
     text: str
-    guesses: bool = False  # the duration
+    estimates: bool = False  # the duration
     complains: bool = False  # of the input
     undecoded: bool = False  # and a packet is lost by that
     channels: int = 0  # of the format that the sound now has
@@ -127,7 +127,7 @@ class Log:
     def _told(self, line: bytes) -> None:
         told = _remark(line)
         self.last.append(told.text)
-        self.guessed |= told.guesses
+        self.guessed |= told.estimates
         self.most_channels = max(self.most_channels, told.channels)
         if told.complains:
             self.damaged_before |= not self.opened
@@ -162,7 +162,7 @@ class Log:
 def _remark(line: bytes) -> _Remark:
     text = _text(line)
     if _ESTIMATE in line:
-        return _Remark(text, guesses=True)
+        return _Remark(text, estimates=True)
     if any(complaint in line for complaint in _COMPLAINTS):
         return _Remark(text, complains=True, undecoded=any(complaint in line for complaint in _UNDECODED))
     filtered = _FILTERED.search(line)
