@@ -13,11 +13,13 @@ from pipeline.audio.access.open_source import OpenFile, OpenRemote, OpenSource
 from pipeline.audio.access.remote import Remote
 from pipeline.audio.access.restored import Missing, Restored
 from pipeline.audio.access.scratch import filled
+from pipeline.audio.access.slipped_samples import slipped_samples
 from pipeline.audio.access.torn_clusters import torn_clusters
 from pipeline.audio.containers.asf_header import broken_packets
 from pipeline.audio.containers.avi_index import Absent, absent_packets
 from pipeline.audio.containers.chunks import Read
 from pipeline.audio.containers.edit_list import Edit, seamed_edits
+from pipeline.audio.containers.linear_samples import LinearSamples, linear_samples
 from pipeline.audio.containers.table import ASF, AVI, MATROSKA, MP3, MP4, Found
 from pipeline.audio.duration.truncation import Claim, cut_off
 from pipeline.audio.joined.following import LEFT_OUT
@@ -59,7 +61,8 @@ def _missing(source: OpenSource, found: Found) -> Sequence[Missing]:
         return cut_out(StepBudget.for_file().counted(source.read), found.start, source.size)
     if found.container is MATROSKA:
         return [torn.missing for torn in torn_clusters(source.read, found.start, source.size) if torn.missing]
-    return ()
+    slipped = slipped_samples(StepBudget.for_file().counted(source.read), found, source.size)
+    return [slipped] if slipped else ()
 
 
 def _file(source: Path) -> int:
@@ -128,6 +131,9 @@ def _recording(read: Read, link: Link, found: Found, source: OpenSource) -> Reco
     recording = Recording(found, end, claim, unread=unread, broken=broken, filled=filled, left_out=left_out)
     if found.container is AVI:
         return replace(recording, absent=absent_packets(read, found.start, link.end))
+    sound = linear_samples(read, found, source.size) if source.put_in else None
+    if sound and sound.start <= source.put_in[0][0] < min(sound.end, link.end):
+        return _without_what_is_missing(recording, sound, *source.put_in[0])
     if found.container is not MP4:
         return recording
     if cut := cut_index(read, found.start, link.end):
@@ -136,6 +142,14 @@ def _recording(read: Read, link: Link, found: Found, source: OpenSource) -> Reco
         followed = replace(found, options={**found.options, "ignore_editlist": 1})
         return replace(recording, found=followed, edits=edits)
     return recording
+
+
+def _without_what_is_missing(recording: Recording, sound: LinearSamples, start: int, end: int) -> Recording:
+    """Of what stands there instead, that alone is heard which makes a frame whole; the rest is a number on the clock."""
+    frames, rest = divmod(end - start, sound.frame)
+    begin = (start - sound.start) // sound.frame
+    absent = (begin / sound.rate, (begin + frames) / sound.rate)
+    return replace(recording, end=sound.end, absent=((absent,),), left_out=((start + rest, end),))
 
 
 def _claim(read: Read, link: Link, found: Found, damages: Sequence[tuple[int, int]]) -> Claim | None:

@@ -209,7 +209,7 @@ class LinkDecoding:
     def _as_they_are(self) -> PlainSamples | None:
         """Where ffmpeg would hand on nothing but the bytes that stand there."""
         found, settings = self._found, self._settings
-        if found.container is not WAV or found.options or self.claim or settings.channel:
+        if found.container is not WAV or found.options or self.claim or self._absent or settings.channel:
             return None
         sound = plain_sound(self._source.read, found.start, self._end or self._source.size)
         if sound is None or sound.rate != settings.sample_rate or not self._source.is_at_hand(sound.end):
@@ -256,8 +256,8 @@ class LinkDecoding:
 
     @property
     def is_stamped(self) -> bool:
-        """Whether its container says when each piece of sound is played."""
-        return self._found.container not in _UNSTAMPED
+        """Whether its container says when each piece of sound is played; those that count samples do not where some are absent."""
+        return self._found.container not in _UNSTAMPED and not self._absent
 
     def _is_strange(self) -> bool:
         """Whether it has to be followed: also where the sound begins late."""

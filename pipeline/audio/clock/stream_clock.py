@@ -156,9 +156,9 @@ class StreamClock:
             if not self._begun:
                 self._start(stamp - self._zero)
             self._compare(_Off(self._in, stamp, self._is_damaged(stamp - self._zero - self.reached)))
-        elif self._absent and self.reached >= self._absent[0][0] - length / 2:
+        elif self._absent and self.reached + length > self._absent[0][0]:
             start, end = self._absent.popleft()
-            self._add(self._in, end - start, damaged=True)
+            self._add(self._in + max(0.0, start - self.reached), end - start, damaged=True)
         self._damage -= self._damage > 0
         self._in += length
         self._last, self._usual = length, max(self._usual, length)

@@ -18,6 +18,7 @@ CUT_OUT: tuple[tuple[str, tuple[object, ...], int], ...] = (  # whose index or s
     ("avi", ("-c:a", "pcm_s16le"), 0), ("mpg", (), 30), ("vob", (), 6), ("m4a", (), 0), ("m4a", PIECES, 64),
     ("mp4", ("-c:a", "libopus"), 0),
 )  # fmt: skip
+SAMPLES: tuple[tuple[str, tuple[object, ...]], ...] = (("wav", ()), ("aiff", ("-c:a", "pcm_s24be")))
 PCM = bytes.fromhex("0100000000001000800000aa00389b71")
 
 
@@ -46,6 +47,9 @@ def rows() -> Iterator[Row]:
         pieces = " in pieces" if options is PIECES else ""
         make = partial(_cut_out, name=name, options=options)
         yield Row(f"M5 {name}{pieces}, a tenth of it cut out", make, said_by_both(), late, damaged=True)
+    for name, options in SAMPLES:
+        make = partial(_slipped, name=name, options=options)
+        yield Row(f"M5 {name}, cut out of it what is no whole sample", make, said_by_both(), damaged=True)
     for name in (
         "wav",
         "mp3",
@@ -98,6 +102,12 @@ def _overwritten(folder: Path, name: str, options: tuple[object, ...], byte: int
 def _cut_out(folder: Path, name: str, options: tuple[object, ...]) -> bytes:
     data = encoded(folder, wav(both()), f"a.{name}", *options)
     return data[: len(data) // 2] + data[len(data) * 6 // 10 + 7 :]  # in the middle of a packet
+
+
+def _slipped(folder: Path, name: str, options: tuple[object, ...]) -> bytes:
+    data = encoded(folder, wav(both()), f"a.{name}", *options)
+    at, length = len(data) // 2, len(data) // 60 * 6 + 1
+    return data[:at] + data[at + length :]
 
 
 def _cut(folder: Path, name: str) -> bytes:

@@ -53,6 +53,12 @@ STAMPED: Mapping[
     "mp3 in mka": ("a.mka", ("-c:a", "libmp3lame"), 0.03),
     "opus in webm, streamed": ("a.webm", ("-c:a", "libopus", "-live", "1"), 0.0),
 }
+LINEAR: Mapping[str, tuple[str, tuple[str, ...], int]] = {  # and the bytes of a sample
+    "16 bits in wav": ("a.wav", (), 2),
+    "24 bits, stereo, in wav": ("a.wav", ("-c:a", "pcm_s24le", "-ac", "2"), 3),
+    "24 bits in caf": ("a.caf", ("-c:a", "pcm_s24be"), 3),
+    "16 bits, stereo, in aiff": ("a.aiff", ("-ac", "2"), 2),
+}
 UNSTAMPED: Mapping[str, tuple[str, tuple[str, ...]]] = {  # where a decoder counts what has come
     "mp3": ("a.mp3", ()),
     "adts": ("a.aac", ()),
@@ -124,6 +130,25 @@ def test_what_is_not_told_is_heard_at_its_time(kind: str, seed: int, damage: str
     assert {word for word, _ in outside(list(spoken(seed)), stretches)} <= set(heard)
     for word, at in outside(found.words, stretches):
         assert -NEAR <= at - said[word] <= NEAR + late
+
+
+@pytest.mark.parametrize("kind", LINEAR)
+@given(seed=st.integers(0, 3), begin=st.floats(0.2, 0.7), share=st.floats(0.00001, 0.15))
+@settings(max_examples=3, derandomize=True)
+def test_samples_that_slip_are_heard_at_their_time(kind: str, seed: int, begin: float, share: float) -> None:
+    """What is cut out is no whole sample."""
+    name, options, width = LINEAR[kind]
+    data = recorded(seed, name, options)
+    at, length = int(len(data) * begin), int(len(data) * share) // width * width + 1
+    found = hear(data[:at] + data[at + length :])
+    stretches, said = told(found.sound.findings), dict(spoken(seed))
+    assert stretches and not any(caution.code == "truncated" for caution in found.sound.findings.warnings)
+    heard = [(word, when) for word, when in found.words if word in said]
+    assert len(heard) == len({word for word, _ in heard})
+    assert {word for word, _ in outside(list(spoken(seed)), stretches)} <= {word for word, _ in heard}
+    assert all(abs(when - said[word]) <= NEAR for word, when in heard)
+    missing = sum(gap.end - gap.start for gap in found.sound.findings.gaps) / 1000
+    assert found.end - found.seconds == pytest.approx(missing, abs=0.002)
 
 
 @pytest.mark.parametrize("kind", UNSTAMPED)

@@ -1,0 +1,108 @@
+"""Linear samples in one chunk, as WAV, Wave64, AIFF, CAF and AU hold them: how wide they are, and from where to where they reach by
+what the file says. Sources: those of `pipeline.audio.containers.chunks`.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from pipeline.audio.containers.chunks import Chunks, Read, chunks, sound_chunk
+from pipeline.audio.containers.table import AIFF, AU, CAF, W64, WAV, Found
+
+_WIDTHS, _CHANNELS = range(1, 9), range(1, 65)  # bytes of a sample, and how many are a frame
+_KINDS, _EXTENSIBLE = (1, 3), 0xFFFE  # of WAV: integers, floats; a longer layout that names either further on
+_AU_WIDTHS = {2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8}  # bytes of a sample, by encoding
+_AIFF_SIZE = 18  # bytes of a layout that names no kind
+_AIFF_KINDS = (b"", b"NONE", b"twos", b"sowt", b"in24", b"in32", b"fl32", b"FL32", b"fl64", b"FL64")
+_INSIDE = {AIFF: 8, CAF: 4}  # bytes of the chunk that precede the sound
+_OUTER = {
+    WAV: ("<I", 4, 8),
+    AIFF: (">I", 4, 8),
+    W64: ("<Q", 16, 0),
+}  # how its length is written, where, and what it leaves out
+_MOST_BEHIND = 2**20  # bytes of tags that stand behind the sound
+_LOOK = 40  # bytes of a layout
+
+
+@dataclass(frozen=True, slots=True)
+class LinearSamples:
+    """`start` and `end` are the first byte of the sound and the first behind it, and `file_end` that behind the file, as they would
+    be were it whole; `width` bytes are a sample, `frame` bytes one of each channel, of which there are `rate` a second."""
+
+    start: int
+    end: int
+    file_end: int
+    width: int
+    frame: int
+    rate: float
+
+
+def linear_samples(read: Read, found: Found, size: int) -> LinearSamples | None:
+    """Of what begins at `found.start` in a file of `size` bytes; None where the sound is coded, or says no length, or nothing that
+    makes sense, or where what describes it stands behind it. Raises what `read` does alone."""
+    try:
+        return _described(read, found, size) if found.container in _LAYOUTS else None
+    except (ArithmeticError, ValueError, struct.error):
+        return None
+
+
+def _described(read: Read, found: Found, size: int) -> LinearSamples | None:
+    container, at = found.container, found.start
+    walked = chunks(read, at, size, container)
+    sound, layout = sound_chunk(walked, container), _LAYOUTS[container](read, at, walked)
+    if layout is None or sound is None or sound.length is None:
+        return None
+    width, channels, rate = layout
+    end = sound.start + sound.length
+    if width not in _WIDTHS or channels not in _CHANNELS or not rate > 0:
+        return None
+    start = sound.start + _INSIDE.get(container, 0)
+    return LinearSamples(start, end, _file_end(read, found, end), width, width * channels, rate)
+
+
+def _file_end(read: Read, found: Found, end: int) -> int:
+    """What the file says of its own length, where tags may stand behind the sound; else it ends with that."""
+    if found.container not in _OUTER:
+        return end
+    layout, place, left_out = _OUTER[found.container]
+    (length,) = struct.unpack(layout, read(found.start + place, struct.calcsize(layout)))
+    told = int(found.start + left_out + length)
+    return told if end < told <= end + _MOST_BEHIND else end
+
+
+def _wav(read: Read, _at: int, walked: Chunks) -> tuple[int, int, float] | None:
+    form = walked.first(b"fmt ")
+    if form is None:
+        return None
+    data = read(form.start, _LOOK).ljust(_LOOK, b"\0")
+    kind, channels, rate, block = struct.unpack_from("<HHI4xH", data)
+    if kind == _EXTENSIBLE:
+        (kind,) = struct.unpack_from("<H", data, 24)
+    return (block // channels, channels, rate) if kind in _KINDS and channels and not block % channels else None
+
+
+def _aiff(read: Read, _at: int, walked: Chunks) -> tuple[int, int, float] | None:
+    form, sound = walked.first(b"COMM"), walked.first(b"SSND")
+    if form is None or sound is None or form.start > sound.start:
+        return None
+    channels, bits, exponent, mantissa = struct.unpack(">H4xHHQ", read(form.start, _AIFF_SIZE))
+    kind = read(form.start + _AIFF_SIZE, 4) if form.length and form.length > _AIFF_SIZE else b""
+    return ((bits + 7) // 8, channels, mantissa * 2.0 ** (exponent - 16446)) if kind in _AIFF_KINDS else None
+
+
+def _caf(read: Read, _at: int, walked: Chunks) -> tuple[int, int, float] | None:
+    form = walked.first(b"desc")
+    if form is None:
+        return None
+    rate, kind, packet, frames, channels = struct.unpack(">d4s4x3I", read(form.start, 28))
+    linear = kind == b"lpcm" and frames == 1 and channels and not packet % channels
+    return (packet // channels, channels, rate) if linear else None
+
+
+def _au(read: Read, at: int, _walked: Chunks) -> tuple[int, int, float] | None:
+    encoding, rate, channels = struct.unpack(">12x3I", read(at, 24))
+    return (_AU_WIDTHS[encoding], channels, rate) if encoding in _AU_WIDTHS else None
+
+
+_LAYOUTS = {WAV: _wav, W64: _wav, AIFF: _aiff, CAF: _caf, AU: _au}
