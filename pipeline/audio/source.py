@@ -13,19 +13,20 @@ from pipeline.audio.access.open_source import OpenFile, OpenRemote, OpenSource
 from pipeline.audio.access.remote import Remote
 from pipeline.audio.access.restored import Missing, Restored
 from pipeline.audio.access.scratch import filled
-from pipeline.audio.access.slipped_samples import slipped_samples
 from pipeline.audio.access.torn_clusters import torn_clusters
 from pipeline.audio.containers.asf_header import broken_packets
 from pipeline.audio.containers.avi_index import Absent, absent_packets
 from pipeline.audio.containers.chunks import Read
 from pipeline.audio.containers.edit_list import Edit, seamed_edits
-from pipeline.audio.containers.linear_samples import LinearSamples, linear_samples
 from pipeline.audio.containers.table import ASF, AVI, MATROSKA, MP3, MP4, Found
 from pipeline.audio.duration.truncation import Claim, cut_off
 from pipeline.audio.joined.following import LEFT_OUT
 from pipeline.audio.joined.links import Link, links
 from pipeline.audio.joined.lost_pieces import lost_pieces
 from pipeline.audio.joined.window import Window
+from pipeline.audio.linear.layout import LinearSamples, linear_samples
+from pipeline.audio.linear.slipped_samples import slipped_samples
+from pipeline.audio.linear.stale_length import told_too_short
 from pipeline.audio.mp4_boxes import HEADER_BYTES, check_complete, cut_index
 from pipeline.audio.raw_sound import RawSound
 from pipeline.audio.sniff import LOOK_BYTES, sniff_file
@@ -83,7 +84,7 @@ class Recording:
     bytes behind it that are no sound, nor tags or padding. `broken`: the share of its bytes that are none of its frames; `filled`:
     some between its frames are so many of one value that they may have been frames. `absent`
     of each sound track, where its index tells of packets that are not there. `left_out`: broken bytes that ffmpeg may not
-    see, or it would give up."""
+    see, or it would give up. `told_end`: the second at which its header ends it, where it goes on."""
 
     found: Found
     end: int = 0
@@ -94,6 +95,7 @@ class Recording:
     filled: bool = False
     absent: tuple[tuple[Absent, ...], ...] = ()
     left_out: tuple[tuple[int, int], ...] = ()
+    told_end: float | None = None
 
 
 def recordings_in(source: OpenSource, declared: RawSound | None = None) -> list[Recording]:
@@ -131,16 +133,25 @@ def _recording(read: Read, link: Link, found: Found, source: OpenSource) -> Reco
     recording = Recording(found, end, claim, unread=unread, broken=broken, filled=filled, left_out=left_out)
     if found.container is AVI:
         return replace(recording, absent=absent_packets(read, found.start, link.end))
-    sound = linear_samples(read, found, source.size) if source.put_in else None
-    if sound and sound.start <= source.put_in[0][0] < min(sound.end, link.end):
-        return _without_what_is_missing(recording, sound, *source.put_in[0])
     if found.container is not MP4:
-        return recording
+        return _of_samples(recording, read, link, source)
     if cut := cut_index(read, found.start, link.end):
         return replace(recording, end=cut, claim=claim or Claim(None, cut=True))
     if edits := seamed_edits(read, found.start, link.end):
         followed = replace(found, options={**found.options, "ignore_editlist": 1})
         return replace(recording, found=followed, edits=edits)
+    return recording
+
+
+def _of_samples(recording: Recording, read: Read, link: Link, source: OpenSource) -> Recording:
+    """The same, of linear samples that are more than their header tells, or of which some are missing."""
+    found = recording.found
+    if link.unread and (seconds := told_too_short(read, found, link.end)):
+        longer = replace(found, options={**found.options, "ignore_length": 1})
+        return replace(recording, found=longer, end=link.end, unread=0, told_end=seconds)
+    sound = linear_samples(read, found, source.size) if source.put_in else None
+    if sound and sound.start <= source.put_in[0][0] < min(sound.end, link.end):
+        return _without_what_is_missing(recording, sound, *source.put_in[0])
     return recording
 
 

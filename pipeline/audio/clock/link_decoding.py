@@ -99,7 +99,7 @@ class LinkDecoding:
         self.undecoded = 0  # packets of which a decoder has complained
         self.claim = recording.claim
         self.unread, self.broken = recording.unread, recording.broken  # bytes, a share of them
-        self.filled = recording.filled
+        self.filled, self.told_end = recording.filled, recording.told_end
         self._source, self._settings, self._track = source, settings, track
         self._found, self._end, self._left_out = recording.found, recording.end, recording.left_out
         edits = recording.edits[track : track + 1]

@@ -30,6 +30,10 @@ _TRUNCATED = (
     "followed that is early."
 )
 _NO_END = "The file has no end mark. That is so where a live stream was recorded; if this was none, what came behind is missing."
+_LONGER = (
+    "The file's header says that it ends here, as it does where a recorder was switched off too soon; but sound of the same kind "
+    "follows, and was heard."
+)
 _LEAP = "A time stamp leaps further than any recording may last: it was taken for wrong, and what follows for the continuation."
 _OPPOSITE = "The channels are in opposite phase, and mixed they would be silent: their difference was heard."
 
@@ -67,6 +71,7 @@ class Report:
             *(self._closed_up(clock) if clock else ()),
             *(self._cancelled(link.mixdown) if link.mixdown else ()),
             *(self._cut_off(link.claim) if link.claim else ()),
+            *(self._longer(link.told_end) if link.told_end is not None else ()),
         ]
 
     def _ms(self, samples: float) -> int:
@@ -144,6 +149,11 @@ class Report:
             yield Caution("truncated", end, claimed, _TRUNCATED, lost=True)
         elif claim.unended:
             yield Caution("unended", end, end, _NO_END)
+
+    def _longer(self, told_end: float) -> Iterator[Caution]:
+        at = self._ms(told_end * self._rate)
+        if self._end is not None and at <= self._ms(self._end):
+            yield Caution("longer", at, self._ms(self._end), _LONGER)
 
     def _has_lost(self) -> bool:
         """Whether a gap or a caution has told already of what is missing."""

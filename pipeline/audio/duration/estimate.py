@@ -36,6 +36,8 @@ _LONGEST_MS = 10**15
 _IMA_SAMPLES = 64  # of a packet, which AIFF counts as one frame
 _PLAIN_SAMPLES = (1, 3, 6, 7, 0xFFFE)  # formats of WAV that have as many bytes for each second
 _BEHIND_SOUND = 64 * 1024  # bytes of notes and pictures
+_LEAST_SOUND = 1024  # bytes; fewer hold no sound
+_CHUNK_NAME = re.compile(rb"\0?[\x20-\x7e]{4}")  # behind a byte of padding, perhaps
 _MOST_STEPS = 20_000  # frames or chunks that are looked at
 
 
@@ -108,7 +110,12 @@ def _nearest(count: int, rate: int) -> int:
     return (2 * _SECOND * count + rate) // (2 * rate)
 
 
-def _wav(head: bytes, _tail: bytes, size: int) -> Estimate | None:
+def _is_no_chunk(behind: bytes) -> bool:
+    """Whether sound goes on where a file's header says that it ends, or another recording follows: all of it is as the first."""
+    return len(behind) >= _LEAST_SOUND and not _CHUNK_NAME.match(behind) and len(set(behind[:64])) > 1
+
+
+def _wav(head: bytes, tail: bytes, size: int) -> Estimate | None:
     rate = 0
     plain = False
     for name, start, length in StepBudget(_MOST_STEPS).over(riff_chunks(head)):
@@ -117,7 +124,9 @@ def _wav(head: bytes, _tail: bytes, size: int) -> Estimate | None:
             plain = kind in _PLAIN_SAMPLES
         elif name == b"data" and rate:
             behind = size - start - length
-            if length and behind > max(_BEHIND_SOUND, length // 100):  # another recording: as the first
+            if length and (
+                behind > max(_BEHIND_SOUND, length // 100) or _is_no_chunk((tail or head)[-max(1, behind) :])
+            ):
                 return Estimate(_nearest(size - start, rate))
             return Estimate(_nearest(min(length, size - start), rate), sure=plain and rate >= _STRANGE_RATE)
     return None

@@ -17,6 +17,7 @@ _WIDTHS = {_PCM: (8, 16, 24, 32), _FLOAT: (32, 64)}
 _FRAMES_A_SECOND = 32
 _EXTENSIBLE_SIZE = 26  # bytes of a layout up to the end of the kind it stands for
 _UNSAID = (0, 0xFFFFFFFF)
+_LEAST_BEHIND = 1024  # bytes; fewer hold no sound
 _STEREO = 2
 _WINDOWS_A_SECOND = 10  # in which channels are compared
 _AUDIBLE = 1e-4  # of the loudest window's power: 40 dB below it
@@ -49,17 +50,22 @@ def _layout(fmt: bytes) -> tuple[int, int, int, int] | None:
     return (kind, channels, rate, bits) if sound else None
 
 
-def _counted(data: bytes, offset: int, size: int, layout: tuple[int, int, int, int], steps: StepBudget) -> Extent:
+def _counted(
+    data: bytes, offset: int, size: int, layout: tuple[int, int, int, int], steps: StepBudget
+) -> Extent | None:
     kind, channels, rate, bits = layout
     there = len(data) - offset
     present = there if size in _UNSAID else min(size, there)
+    ends_well = _ends_well(data, offset + size, steps)
+    if there - present >= _LEAST_BEHIND and not ends_well:  # which may be sound as well
+        return None
     samples = present // (channels * bits // 8)
     dtype = _TYPES.get((kind, bits))
     if dtype is None:
         return Extent(samples, rate)
     sound = np.frombuffer(data, dtype, count=samples * channels, offset=offset).reshape(-1, channels)
     levels = _levels(sound[:, 0], max(1, rate // _FRAMES_A_SECOND))
-    plain = _ends_well(data, offset + size, steps) and (channels == 1 or not _cancels(sound, rate // _WINDOWS_A_SECOND))
+    plain = ends_well and (channels == 1 or not _cancels(sound, rate // _WINDOWS_A_SECOND))
     return Extent(samples, rate, levels, plain)
 
 

@@ -80,6 +80,8 @@ def rows() -> Iterator[Row]:
         yield Row(f"M6 mp3, {name} behind its tag", partial(_behind, front=front), said_by_both())
     yield Row("M6 wav, a tag in front", lambda _: id3_tag(5000) + wav(both()), said_by_both())
     yield Row("M9 wav, 24 in 32 bits", lambda _: _padded(), said_by_both())
+    longer = frozenset({"longer"})
+    yield Row("M9 wav, longer than its header tells", lambda _: _told_half(), said_by_both(), warnings=longer)
     for name, codec in (("mp3", "libmp3lame"), ("ac3", "ac3"), ("ulaw", "pcm_mulaw")):
         yield Row(f"M9 wav, {name} in it", partial(_in_wav, codec=codec), said_by_both(), 6 if name == "ac3" else 0)
 
@@ -122,6 +124,13 @@ def _cut_in_pieces(folder: Path) -> bytes:
 
 def _behind(folder: Path, front: bytes) -> bytes:
     return id3_tag(500) + front + encoded(folder, wav(both()), "a.mp3", *TAGLESS)
+
+
+def _told_half() -> bytes:
+    """As a recorder leaves it that writes its header anew now and then, and was switched off in between."""
+    data = bytearray(wav(both()))
+    data[40:44] = (len(data) // 4 * 2).to_bytes(4, "little")
+    return bytes(data)
 
 
 def _padded() -> bytes:

@@ -121,7 +121,7 @@ def test_wav_sizes_that_lie(files: dict[str, bytes]) -> None:
     sound = bytes(2 * 16_000 * 3)
     assert measured_ms(wav(sound, data_size=0xFFFFFFF0)) == 3000  # "4 GB": only what is there
     assert measured_ms(wav(sound, data_size=0xFFFFFFFF)) == 3000  # a stream
-    assert measured_ms(wav(sound, data_size=2 * 16_000)) == 1000  # a reader stops there
+    assert measured_ms(wav(sound, data_size=2 * 16_000)) is None  # a reader stops there, but what follows may be sound
     assert measured_ms(wav(sound, sample_rate=1)) is None  # 27 hours
     assert measured_ms(wav(sound, channels=65_535)) is None
 

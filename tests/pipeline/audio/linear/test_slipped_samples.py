@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.audio.access.slipped_samples import slipped_samples
 from pipeline.audio.decode import decode
+from pipeline.audio.linear.slipped_samples import slipped_samples
 from pipeline.audio.sniff import sniff_file
 from pipeline.oracle.speech import VOCABULARY, say
 from tests.pipeline.audio.sounds import ffmpeg, wav

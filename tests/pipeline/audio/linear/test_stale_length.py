@@ -1,0 +1,87 @@
+"""A WAV whose header tells less than there is: what follows is heard where it is sound of the same kind, and nothing else is."""
+
+import random
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.audio.containers.table import WAV, Found
+from pipeline.audio.decode import decode
+from pipeline.audio.linear.stale_length import told_too_short
+from tests.pipeline.audio.linear.test_slipped_samples import NOISE, RATE, SPEECH
+from tests.pipeline.audio.sounds import ffmpeg, wav
+
+SAMPLES = (SPEECH + NOISE).clip(-32_768, 32_767).astype("<i2")
+TOLD = 44 + len(SAMPLES) // 2 * 2  # the first byte behind what the header tells
+FORMS = {
+    "16": ("-c:a", "pcm_s16le"),
+    "24": ("-c:a", "pcm_s24le"),
+    "stereo": ("-c:a", "pcm_s24le", "-ac", "2"),
+    "float": ("-c:a", "pcm_f32le"),
+    "long": ("-c:a", "pcm_s16le", "-rf64", "always"),
+}
+
+
+def ends(data: bytes) -> float | None:
+    return told_too_short(lambda at, length: data[at : at + length], Found(WAV), len(data))
+
+
+def told(data: bytes, count: int) -> bytes:
+    """With another length in its header."""
+    at = data.index(b"data") + 4
+    if data.startswith(b"RF64"):
+        return data[:28] + struct.pack("<Q", count) + data[36:]
+    return data[:at] + struct.pack("<I", count) + data[at + 4 :]
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("form", FORMS)
+def test_all_of_it_is_heard_and_told_where_the_header_ends_it(tmp_path: Path, form: str) -> None:
+    (tmp_path / "source.raw").write_bytes(((SPEECH + NOISE) / 32_768).astype("<f4").tobytes())
+    ffmpeg("-f", "f32le", "-ar", RATE, "-ac", 1, "-i", tmp_path / "source.raw", *FORMS[form], tmp_path / "a.wav")
+    data = (tmp_path / "a.wav").read_bytes()
+    with decode(data) as whole:
+        samples = b"".join(whole)
+    half = (len(data) - data.index(b"data") - 8) // 2 // 12 * 12
+    with decode(told(data, half)) as sound:
+        assert b"".join(sound) == samples
+    (warning,) = sound.findings.warnings
+    assert (warning.code, warning.lost) == ("longer", False)
+    assert warning.start == pytest.approx(len(samples) / 2 / RATE / 2 * 1000, abs=2)
+
+
+OTHERS = {
+    "nothing": b"",
+    "noise": random.Random(1).randbytes(60_000),
+    "what was packed": zlib.compress(random.Random(1).randbytes(40_000) + SAMPLES[:20_000].tobytes()),
+    "text": "".join(random.Random(1).choices("abcdefghij klmno\n", k=60_000)).encode(),
+    "silence": bytes(60_000),
+    "a chunk of the same sound": b"junk" + struct.pack("<I", 60_000) + SAMPLES[:30_000].tobytes(),
+    "samples of other bytes": SAMPLES[:30_000].astype(">i2").tobytes(),
+    "few samples": SAMPLES[:1_500].tobytes(),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_nothing_else_is_taken_for_sound(name: str) -> None:
+    assert ends(wav(SAMPLES.tobytes()) + OTHERS[name]) is None
+
+
+def test_nobody_knows_of_bytes_that_are_samples_by_themselves() -> None:
+    data = bytearray(wav(np.zeros(30_000, "<i2").tobytes()) + SAMPLES.tobytes())
+    data[34:36], data[32:34], data[28:32] = b"\x08\0", b"\x01\0", struct.pack("<I", RATE)
+    assert ends(bytes(data)) is None
+
+
+def test_what_is_whole_is_not_looked_into() -> None:
+    reads, data = list[int](), wav(SAMPLES.tobytes())
+
+    def read(at: int, length: int) -> bytes:
+        reads.append(length)
+        return data[at : at + length]
+
+    assert told_too_short(read, Found(WAV), len(data)) is None
+    assert sum(reads) < 200
