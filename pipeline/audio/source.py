@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pipeline.audio.access.coded_blocks import CodedBlocks, coded_blocks, cut_blocks, lost_blocks, told_too_few
 from pipeline.audio.access.cut_out import cut_out
 from pipeline.audio.access.open_source import OpenFile, OpenRemote, OpenSource
 from pipeline.audio.access.remote import Remote
@@ -62,7 +63,8 @@ def _missing(source: OpenSource, found: Found) -> Sequence[Missing]:
         return cut_out(StepBudget.for_file().counted(source.read), found.start, source.size)
     if found.container is MATROSKA:
         return [torn.missing for torn in torn_clusters(source.read, found.start, source.size) if torn.missing]
-    slipped = slipped_samples(StepBudget.for_file().counted(source.read), found, source.size)
+    read = StepBudget.for_file().counted(source.read)
+    slipped = slipped_samples(read, found, source.size) or cut_blocks(read, found, source.size)
     return [slipped] if slipped else ()
 
 
@@ -144,23 +146,34 @@ def _recording(read: Read, link: Link, found: Found, source: OpenSource) -> Reco
 
 
 def _of_samples(recording: Recording, read: Read, link: Link, source: OpenSource) -> Recording:
-    """The same, of linear samples that are more than their header tells, or of which some are missing."""
+    """The same, of samples, or even blocks of them, that are more than their header tells, or of which some are missing."""
     found = recording.found
-    if link.unread and (seconds := told_too_short(read, found, link.end)):
+    if link.unread:
+        told_end = told_too_short(read, found, link.end) or told_too_few(read, found, link.end)
         longer = replace(found, options={**found.options, "ignore_length": 1})
-        return replace(recording, found=longer, end=link.end, unread=0, told_end=seconds)
-    sound = linear_samples(read, found, source.size) if source.put_in else None
-    if sound and sound.start <= source.put_in[0][0] < min(sound.end, link.end):
-        return _without_what_is_missing(recording, sound, *source.put_in[0])
+        return replace(recording, found=longer, end=link.end, unread=0, told_end=told_end) if told_end else recording
+    if not source.put_in:
+        return recording
+    start, end = source.put_in[0]
+    if (sound := linear_samples(read, found, source.size)) and sound.start <= start < min(sound.end, link.end):
+        return _without_samples(recording, sound, start, end)
+    if (blocks := coded_blocks(read, found, source.size)) and blocks.start <= start < min(blocks.end, link.end):
+        return _without_blocks(recording, blocks, lost_blocks(read, blocks, start, end))
     return recording
 
 
-def _without_what_is_missing(recording: Recording, sound: LinearSamples, start: int, end: int) -> Recording:
+def _without_samples(recording: Recording, sound: LinearSamples, start: int, end: int) -> Recording:
     """Of what stands there instead, that alone is heard which makes a frame whole; the rest is a number on the clock."""
     frames, rest = divmod(end - start, sound.frame)
     begin = (start - sound.start) // sound.frame
     absent = (begin / sound.rate, (begin + frames) / sound.rate)
     return replace(recording, end=sound.end, absent=((absent,),), left_out=((start + rest, end),))
+
+
+def _without_blocks(recording: Recording, sound: CodedBlocks, lost: tuple[int, int]) -> Recording:
+    begin, end = (sound.start + number * sound.size for number in lost)
+    absent = (lost[0] / sound.rate, lost[1] / sound.rate)
+    return replace(recording, end=sound.end, absent=((absent,),), left_out=((begin, end),))
 
 
 def _claim(read: Read, link: Link, found: Found, damages: Sequence[tuple[int, int]]) -> Claim | None:

@@ -155,11 +155,11 @@ def _first_moved(read: Read, places: Places, missing: int, end: int) -> int | No
     if alike.sum() < _LEAST_BITS:
         return None
     here, moved = ((np.unpackbits(heads, axis=1)[:, alike] == usual[alike]).all(axis=1) for heads in (here, moved))
-    first = _split(here, moved)
+    first = split(here, moved)
     return None if first is None else int(places[first]) - missing
 
 
-def _split(here: Flags, moved: Flags) -> int | None:
+def split(here: Flags, moved: Flags) -> int | None:
     """The first frame that has moved, of those that begin as a frame does where they should (`here`), and where they would have
     moved to. None where many do both: where all are of one length nobody can tell."""
     before = np.concatenate(([0], np.cumsum(here)))

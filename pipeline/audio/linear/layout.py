@@ -58,10 +58,10 @@ def _described(read: Read, found: Found, size: int) -> LinearSamples | None:
     if width not in _WIDTHS or channels not in _CHANNELS or not rate > 0:
         return None
     start = sound.start + _INSIDE.get(container, 0)
-    return LinearSamples(start, end, _file_end(read, found, end), width, width * channels, rate)
+    return LinearSamples(start, end, file_end(read, found, end), width, width * channels, rate)
 
 
-def _file_end(read: Read, found: Found, end: int) -> int:
+def file_end(read: Read, found: Found, end: int) -> int:
     """What the file says of its own length, where tags may stand behind the sound; else it ends with that."""
     if found.container not in _OUTER:
         return end

@@ -18,7 +18,9 @@ CUT_OUT: tuple[tuple[str, tuple[object, ...], int], ...] = (  # whose index or s
     ("avi", ("-c:a", "pcm_s16le"), 0), ("mpg", (), 30), ("vob", (), 6), ("m4a", (), 0), ("m4a", PIECES, 64),
     ("mp4", ("-c:a", "libopus"), 0),
 )  # fmt: skip
-SAMPLES: tuple[tuple[str, tuple[object, ...]], ...] = (("wav", ()), ("aiff", ("-c:a", "pcm_s24be")))
+SAMPLES: tuple[tuple[str, tuple[object, ...]], ...] = (  # or even blocks of them
+    ("wav", ()), ("aiff", ("-c:a", "pcm_s24be")), ("wav", ("-c:a", "adpcm_ima_wav")),
+)  # fmt: skip
 PCM = bytes.fromhex("0100000000001000800000aa00389b71")
 
 
@@ -49,7 +51,8 @@ def rows() -> Iterator[Row]:
         yield Row(f"M5 {name}{pieces}, a tenth of it cut out", make, said_by_both(), late, damaged=True)
     for name, options in SAMPLES:
         make = partial(_slipped, name=name, options=options)
-        yield Row(f"M5 {name}, cut out of it what is no whole sample", make, said_by_both(), damaged=True)
+        codec = f" of {options[1]}" if options else ""
+        yield Row(f"M5 {name}{codec}, cut out of it what is no whole sample", make, said_by_both(), damaged=True)
     for name in (
         "wav",
         "mp3",

@@ -55,9 +55,7 @@ STAMPED: Mapping[
 }
 LINEAR: Mapping[str, tuple[str, tuple[str, ...], int]] = {  # and the bytes of a sample
     "16 bits in wav": ("a.wav", (), 2),
-    "24 bits, stereo, in wav": ("a.wav", ("-c:a", "pcm_s24le", "-ac", "2"), 3),
-    "24 bits in caf": ("a.caf", ("-c:a", "pcm_s24be"), 3),
-    "16 bits, stereo, in aiff": ("a.aiff", ("-ac", "2"), 2),
+    "24 bits, stereo, in caf": ("a.caf", ("-c:a", "pcm_s24be", "-ac", "2"), 3),
 }
 UNSTAMPED: Mapping[str, tuple[str, tuple[str, ...]]] = {  # where a decoder counts what has come
     "mp3": ("a.mp3", ()),
@@ -134,7 +132,7 @@ def test_what_is_not_told_is_heard_at_its_time(kind: str, seed: int, damage: str
 
 @pytest.mark.parametrize("kind", LINEAR)
 @given(seed=st.integers(0, 3), begin=st.floats(0.2, 0.7), share=st.floats(0.00001, 0.15))
-@settings(max_examples=3, derandomize=True)
+@settings(max_examples=2, derandomize=True)
 def test_samples_that_slip_are_heard_at_their_time(kind: str, seed: int, begin: float, share: float) -> None:
     """What is cut out is no whole sample."""
     name, options, width = LINEAR[kind]
