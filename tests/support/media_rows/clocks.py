@@ -39,7 +39,18 @@ def rows() -> Iterator[Row]:
             yield Row(
                 f"M7 {name}, {late} s late", partial(_film, name=name, late=late), said_by_both(start=late), gaps=gaps
             )
+    yield from _each_channel()
     yield Row("M9 m4a, a pause by its edit list", _pausing, said_by_both(HOLE), gaps=((CUT, CUT + HOLE),))
+
+
+def _each_channel() -> Iterator[Row]:
+    """The same of two channels, each by itself."""
+    by_itself = {"channels": "separate"}
+    holed, film = partial(_holed, name="webm", hole=HOLE, channels=2), partial(_film, name="mpg", late=2, channels=2)
+    said, gaps = said_by_both(HOLE), ((CUT, CUT + HOLE),)
+    yield Row("M2 webm, a hole, each channel", holed, said + said, gaps=gaps, fields=by_itself, layers=2)
+    said, gaps = said_by_both(start=2), ((0, 2),)
+    yield Row("M7 mpg, 2 s late, each channel", film, said + said, gaps=gaps, fields=by_itself, layers=2)
 
 
 def _late(folder: Path, name: str) -> bytes:
@@ -48,8 +59,8 @@ def _late(folder: Path, name: str) -> bytes:
     return (folder / f"late.{name}").read_bytes()
 
 
-def _holed(folder: Path, name: str, hole: float) -> bytes:
-    encoded(folder, wav(both()), f"whole.{name}")
+def _holed(folder: Path, name: str, hole: float, channels: int = 1) -> bytes:
+    encoded(folder, wav(*[both()] * channels), f"whole.{name}")
     return _stamped(folder, f"whole.{name}", hole)
 
 
@@ -74,8 +85,8 @@ def _stamped(folder: Path, name: str, hole: float) -> bytes:
     return (folder / f"again.{name}").read_bytes()
 
 
-def _film(folder: Path, name: str, late: float) -> bytes:
-    (folder / "source.wav").write_bytes(wav(both()))
+def _film(folder: Path, name: str, late: float, channels: int = 1) -> bytes:
+    (folder / "source.wav").write_bytes(wav(*[both()] * channels))
     picture = ("-f", "lavfi", "-i", f"testsrc=s=64x64:r=25:d={WHOLE + late}")
     sound = ("-itsoffset", late, "-i", "source.wav", "-map", 0, "-map", 1, "-c:v", FILMS[name], *FILES[name][0])
     ffmpeg(folder, *picture, *sound, f"film.{name}")

@@ -18,6 +18,7 @@ CUT_OUT: tuple[tuple[str, tuple[object, ...], int], ...] = (  # whose index or s
     ("avi", ("-c:a", "pcm_s16le"), 0), ("mpg", (), 30), ("vob", (), 6), ("m4a", (), 0), ("m4a", PIECES, 64),
     ("mp4", ("-c:a", "libopus"), 0),
 )  # fmt: skip
+STEREO = ("-ac", 2)
 SAMPLES: tuple[tuple[str, tuple[object, ...]], ...] = (  # or even blocks of them
     ("wav", ()), ("aiff", ("-c:a", "pcm_s24be")), ("wav", ("-c:a", "adpcm_ima_wav")),
 )  # fmt: skip
@@ -26,6 +27,7 @@ PCM = bytes.fromhex("0100000000001000800000aa00389b71")
 
 def rows() -> Iterator[Row]:
     """All of them."""
+    yield from _each_channel()
     for name, options in (
         ("m4a", FRONT),
         ("flac", ()),
@@ -89,6 +91,22 @@ def rows() -> Iterator[Row]:
         yield Row(f"M9 wav, {name} in it", partial(_in_wav, codec=codec), said_by_both(), 6 if name == "ac3" else 0)
 
 
+def _each_channel() -> Iterator[Row]:
+    """Damage, heard by channels."""
+    overwritten, slipped = (
+        partial(_overwritten, name="ogg", options=("-page_duration", 100_000, *STEREO)),
+        partial(_slipped, name="wav"),
+    )
+    kinds: tuple[tuple[str, Make, frozenset[str]], ...] = (
+        ("M5 ogg, a fifth overwritten", overwritten, frozenset()),
+        ("M5 wav, cut out of it what is no whole sample", partial(slipped, options=STEREO), frozenset()),
+        ("M5b flac, cut at 60 %", partial(_cut, name="flac", options=STEREO), frozenset({"truncated"})),
+    )
+    for name, make, warnings in kinds:
+        said, fields = (*said_by_both(), *said_by_both()), {"channels": "separate"}
+        yield Row(f"{name}, each channel", make, said, warnings=warnings, damaged=True, fields=fields, layers=2)
+
+
 def _in_wav(folder: Path, codec: str) -> bytes:
     return encoded(folder, wav(both()), "a.wav", "-c:a", codec, "-ar", 48_000)
 
@@ -115,8 +133,8 @@ def _slipped(folder: Path, name: str, options: tuple[object, ...]) -> bytes:
     return data[:at] + data[at + length :]
 
 
-def _cut(folder: Path, name: str) -> bytes:
-    data = encoded(folder, wav(both()), f"a.{name}", *(FRONT if name == "m4a" else ()))
+def _cut(folder: Path, name: str, options: tuple[object, ...] = ()) -> bytes:
+    data = encoded(folder, wav(both()), f"a.{name}", *(FRONT if name == "m4a" else ()), *options)
     return data[: len(data) * 6 // 10]
 
 
