@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pipeline.audio.access.coded_blocks import CodedBlocks, coded_blocks, cut_blocks, lost_blocks, told_too_few
 from pipeline.audio.access.cut_out import cut_out
+from pipeline.audio.access.cut_packets import cut_packets
 from pipeline.audio.access.open_source import OpenFile, OpenRemote, OpenSource
 from pipeline.audio.access.remote import Remote
 from pipeline.audio.access.restored import Missing, Restored
@@ -64,8 +65,10 @@ def _missing(source: OpenSource, found: Found) -> Sequence[Missing]:
     if found.container is MATROSKA:
         return [torn.missing for torn in torn_clusters(source.read, found.start, source.size) if torn.missing]
     read = StepBudget.for_file().counted(source.read)
-    slipped = slipped_samples(read, found, source.size) or cut_blocks(read, found, source.size)
-    return [slipped] if slipped else ()
+    for search in (slipped_samples, cut_blocks, cut_packets):
+        if missing := search(read, found, source.size):
+            return [missing]
+    return ()
 
 
 def _file(source: Path) -> int:

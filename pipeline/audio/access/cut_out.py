@@ -103,7 +103,7 @@ def _in_sound(read: Read, at: int, known: tuple[Box, Box], missing: int, size: i
         kind = _inside(read, media, b"hdlr")
         if read(kind.content + 8, 4) == b"soun":
             places = _frames(read, _inside(read, media, b"minf", b"stbl")) + at
-            place = _first_moved(read, places, missing, min(size, index.at if index.at > sound.at else size))
+            place = first_moved(read, places, missing, min(size, index.at if index.at > sound.at else size))
             return () if place is None else ((place, missing),)
     return ()
 
@@ -140,7 +140,7 @@ def _numbers(read: Read, at: int, count: int, kind: str) -> Places:
     return np.frombuffer(read(at, count * width), kind, count).astype(np.int64)
 
 
-def _first_moved(read: Read, places: Places, missing: int, end: int) -> int | None:
+def first_moved(read: Read, places: Places, missing: int, end: int) -> int | None:
     """Where the first frame behind the stretch begins now; None where no frames begin in a way of their own."""
     if (np.diff(places) < 0).any():
         raise ValueError

@@ -120,6 +120,7 @@ def test_what_follows_the_damage_is_heard_at_its_time(tmp_path: Path, name: str,
 CUT_OUT: dict[str, Sequence[str]] = {
     **STAMPED,
     "a.m4a": SURE,
+    "lossless.caf": ("-c:a", "alac", "-ar", "44100"),
     "opus.mp4": ("-c:a", "libopus"),
     "a.mpg": ("-c:a", "mp2"),
     "ac3.mpg": ("-c:a", "ac3", "-ar", "48000"),
