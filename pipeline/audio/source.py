@@ -65,10 +65,8 @@ def _missing(source: OpenSource, found: Found) -> Sequence[Missing]:
     if found.container is MATROSKA:
         return [torn.missing for torn in torn_clusters(source.read, found.start, source.size) if torn.missing]
     read = StepBudget.for_file().counted(source.read)
-    for search in (slipped_samples, cut_blocks, cut_packets):
-        if missing := search(read, found, source.size):
-            return [missing]
-    return ()
+    missing = cut_blocks(read, found, source.size) or cut_packets(read, found, source.size)
+    return [missing] if missing else slipped_samples(read, found, source.size)
 
 
 def _file(source: Path) -> int:
@@ -155,22 +153,24 @@ def _of_samples(recording: Recording, read: Read, link: Link, source: OpenSource
         told_end = told_too_short(read, found, link.end) or told_too_few(read, found, link.end)
         longer = replace(found, options={**found.options, "ignore_length": 1})
         return replace(recording, found=longer, end=link.end, unread=0, told_end=told_end) if told_end else recording
-    if not source.put_in:
-        return recording
-    start, end = source.put_in[0]
-    if (sound := linear_samples(read, found, source.size)) and sound.start <= start < min(sound.end, link.end):
-        return _without_samples(recording, sound, start, end)
-    if (blocks := coded_blocks(read, found, source.size)) and blocks.start <= start < min(blocks.end, link.end):
-        return _without_blocks(recording, blocks, lost_blocks(read, blocks, start, end))
+    inside = [(start, end) for start, end in source.put_in if found.start <= start < link.end]
+    if inside and (sound := linear_samples(read, found, source.size)):
+        return _without_samples(recording, sound, inside)
+    if inside and (blocks := coded_blocks(read, found, source.size)):
+        return _without_blocks(recording, blocks, lost_blocks(read, blocks, *inside[0]))
     return recording
 
 
-def _without_samples(recording: Recording, sound: LinearSamples, start: int, end: int) -> Recording:
+def _without_samples(recording: Recording, sound: LinearSamples, put_in: Sequence[tuple[int, int]]) -> Recording:
     """Of what stands there instead, that alone is heard which makes a frame whole; the rest is a number on the clock."""
-    frames, rest = divmod(end - start, sound.frame)
-    begin = (start - sound.start) // sound.frame
-    absent = (begin / sound.rate, (begin + frames) / sound.rate)
-    return replace(recording, end=sound.end, absent=((absent,),), left_out=((start + rest, end),))
+    absent, left_out = list[Absent](), list[tuple[int, int]]()
+    for start, end in put_in:
+        frames, rest = divmod(end - start, sound.frame)
+        begin = (start - sound.start) // sound.frame
+        absent.append((begin / sound.rate, (begin + frames) / sound.rate))
+        left_out.append((start + rest, end))
+    claim = recording.claim and replace(recording.claim, ms=None)  # what is missing besides is missing anywhere
+    return replace(recording, end=sound.end, claim=claim, absent=(tuple(absent),), left_out=tuple(left_out))
 
 
 def _without_blocks(recording: Recording, sound: CodedBlocks, lost: tuple[int, int]) -> Recording:

@@ -19,7 +19,7 @@ _WINDOWS = 64  # that are looked at in a stretch
 _LIVELY = 4.0  # where something is heard, a byte changes by so much,
 _UNLIKE = 1.5  # and by so many times as much as another
 _ALIKE = 0.5  # of what two sounds differ by where one is turned
-_FEWEST, _CERTAIN = 3, 0.9  # windows that are proof, if so many of them agree
+FEWEST, CERTAIN = 3, 0.9  # windows that are proof, if so many of them agree
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def byte_changes(data: bytes, sound: LinearSamples) -> Scores:
 
 def agree(scores: Scores) -> bool:
     """Whether so many windows that it is certain say yes, by a number above zero."""
-    return len(scores) >= _FEWEST and float((scores > 0).mean()) >= _CERTAIN
+    return len(scores) >= FEWEST and float((scores > 0).mean()) >= CERTAIN
 
 
 def are_alike(one: Scores, other: Scores, turns: range) -> bool:

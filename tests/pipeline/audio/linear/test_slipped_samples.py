@@ -39,9 +39,16 @@ FORMS: dict[str, tuple[str, ...]] = {
 }
 
 
-def found(data: bytes) -> tuple[int, int] | None:
+def all_found(data: bytes) -> tuple[tuple[int, int], ...]:
     kind = sniff_file(lambda offset: data[offset : offset + 8192])
     return slipped_samples(lambda at, length: data[at : at + length], kind, len(data))
+
+
+def found(data: bytes) -> tuple[int, int] | None:
+    """The only place."""
+    places = all_found(data)
+    assert len(places) <= 1
+    return places[0] if places else None
 
 
 def made(folder: Path, name: str) -> bytes:
@@ -122,6 +129,40 @@ def test_tags_behind_the_sound_do_not_hide_it() -> None:
         assert [warning.code for warning in sound.findings.warnings] == ["damaged"]
 
 
+@pytest.mark.processes
+@pytest.mark.parametrize(("name", "missing"), [("24.wav", 4096), ("stereo24.wav", 512), ("a.wav", 3)])
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_as_much_at_several_places(tmp_path: Path, name: str, missing: int, count: int) -> None:
+    """Blocks of a disk that could not be read."""
+    data = made(tmp_path, name)
+    frame, places = len(data) // len(SPEECH), [len(data) * (number + 1) // (count + 1) for number in range(count)]
+    left = data
+    for at in reversed(places):
+        left = left[:at] + left[at + missing :]
+    told = all_found(left)
+    if name == "a.wav" and count % 2 == 0:
+        assert told == (), "so many missing bytes are whole samples"
+        return
+    assert [many for _, many in told] == [missing] * count
+    for number, ((place, _), at) in enumerate(zip(told, places, strict=True)):
+        assert abs(place + number * missing - at) <= NEAR * frame
+    with decode(left) as sound:
+        ends = [at + len(pcm) // 2 for at, pcm in sound.pieces()]
+    assert abs(ends[-1] - len(SPEECH)) <= 2, "as long as it was"
+    assert [warning.code for warning in sound.findings.warnings] == ["damaged"]
+
+
+@pytest.mark.processes
+def test_of_as_many_bytes_as_nobody_knows_the_sound_is_heard_at_least(tmp_path: Path) -> None:
+    data = made(tmp_path, "24.wav")
+    one, other = len(data) // 3, len(data) * 2 // 3
+    left = data[:one] + data[one + 1_000 : other] + data[other + 5_000 :]
+    assert [many for _, many in all_found(left)] == [1_000 % 3, 5_000 % 3]
+    with decode(left) as sound:
+        assert abs(sum(map(len, sound)) // 2 - (len(SPEECH) - 6_000 // 3)) <= 2
+    assert {warning.code for warning in sound.findings.warnings} == {"damaged", "truncated"}
+
+
 def test_whole_samples_leave_no_trace() -> None:
     data = wav((SPEECH + NOISE).clip(-32_768, 32_767).astype("<i2").tobytes())
     assert found(data[:100_000] + data[120_000:]) is None
@@ -137,6 +178,6 @@ def test_of_a_long_file_little_is_read() -> None:
         return data[at : at + length]
 
     kind = sniff_file(lambda offset: data[offset : offset + 8192])
-    place, _ = slipped_samples(read, kind, len(data)) or (0, 0)
+    ((place, _),) = slipped_samples(read, kind, len(data))
     assert abs(place - len(data) // 3) < 1_100
     assert sum(reads) < len(data) // 4 and len(reads) < 300
