@@ -162,6 +162,8 @@ def first_moved(read: Read, places: Places, missing: int, end: int) -> int | Non
 def split(here: Flags, moved: Flags) -> int | None:
     """The first frame that has moved, of those that begin as a frame does where they should (`here`), and where they would have
     moved to. None where many do both: where all are of one length nobody can tell."""
+    if len(moved) < _FEWEST:
+        return None
     before = np.concatenate(([0], np.cumsum(here)))
     behind = np.concatenate((np.cumsum(moved[::-1])[::-1], [0]))
     best = np.flatnonzero(before + behind == (before + behind).max())
