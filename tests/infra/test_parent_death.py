@@ -1,5 +1,6 @@
 """A child tied to its parent ends with its parent, whatever ends the parent."""
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -13,6 +14,8 @@ from tests.support.repository import ROOT
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.processes
+
+only_linux = pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "prctl"), reason="elsewhere the command merely runs")
 
 PARENT_DEATH = str(ROOT / "infra" / "parent_death.py")
 
@@ -28,6 +31,7 @@ def test_the_exit_code_is_the_commands() -> None:
     assert subprocess.run(tied_to_parent(["sh", "-c", "exit 7"])).returncode == 7
 
 
+@only_linux
 def test_a_killed_parent_takes_its_child_along() -> None:
     code = (
         "import subprocess, time\nfrom infra.parent_death import tied_to_parent\n"
@@ -43,6 +47,7 @@ def test_a_killed_parent_takes_its_child_along() -> None:
     assert not alive
 
 
+@only_linux
 def test_a_parent_that_died_before_the_child_was_tied_is_noticed() -> None:
     dead = subprocess.Popen(["true"])
     dead.wait()

@@ -12,6 +12,7 @@ import pytest
 
 from pipeline.audio import step_budget
 from pipeline.audio.access.open_source import OpenFile
+from pipeline.audio.access.scratch import scratch
 from pipeline.audio.containers import table
 from pipeline.audio.containers.asf_header import MAGIC as ASF_MAGIC
 from pipeline.audio.containers.link_syntax import SYNTAXES
@@ -140,7 +141,7 @@ def claimed(container: Container, data: bytes) -> object:
 
 
 def opened(_container: Container, data: bytes) -> object:
-    descriptor = os.memfd_create("junk")
+    descriptor = scratch()
     try:
         os.write(descriptor, data)
         return recordings_in(OpenFile(descriptor))
