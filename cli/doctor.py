@@ -40,10 +40,10 @@ from infra.metrics import ALIVE_SECONDS
 from infra.money.ledger import Ledger
 from infra.settings import Settings, secret_variables
 from infra.worker_heartbeats import WorkerStore
-from pipeline.audio.ffmpeg.binary import LEAST_VERSION, ffmpeg_path, ffmpeg_version
+from pipeline.audio.ffmpeg.binary import LEAST_VERSION, ffmpeg_path, ffmpeg_version, find_ffmpeg
 from pipeline.audio.ffmpeg.sandbox import sandbox_level
 from pipeline.catalog.toml_file import key_variables
-from pipeline.errors import CatalogBroken, DatabaseUnavailable, ProviderError, StenopoolError
+from pipeline.errors import CatalogBroken, DatabaseUnavailable, FfmpegUnusable, ProviderError, StenopoolError
 from pipeline.options import SpeechOptions, TranscriptionOptions
 from pipeline.provider_registry import ProviderRegistry
 from pipeline.providers import trouble
@@ -128,6 +128,10 @@ def _examine(chosen: Settings, port: int) -> Iterator[Finding]:
             yield Finding(
                 name, "broken", "the database cannot be used, so nothing is known of it", "see `database` above"
             )
+        except FfmpegUnusable as error:
+            known = name == "ffmpeg"
+            told = error.message if known else "there is no ffmpeg to try it with"
+            yield Finding(name, "broken", told, "" if known else "see `ffmpeg` above")
         except StenopoolError as error:
             yield Finding(name, "broken", f"{error.message} [{error.code}]")
         except Exception as error:  # noqa: BLE001 - a doctor who falls over at the first broken bone helps nobody
@@ -142,6 +146,7 @@ def _python() -> Finding:
 
 
 def _sandbox() -> Finding:
+    find_ffmpeg()  # without which none can be tried
     level = sandbox_level()
     if level == "bubblewrap":
         return ok("sandbox", "bubblewrap: ffmpeg sees no network, no files and no other process")
@@ -202,7 +207,8 @@ def _database(chosen: Settings) -> Finding:
         exposed = database.exposed_file()
     detail = f"{shown_url(chosen.database)} answers in {facts['ms']} ms, schema {facts['migration'] or 'empty'}"
     if exposed is not None:
-        return Finding("database", "warning", f"{exposed} can be read by others", "give it to the user of the service")
+        mend = f"chown it to the user of the service, and chmod 600 {exposed}"
+        return Finding("database", "warning", f"{exposed} can be read by others", mend)
     if facts["migration"] == facts["expected"]:
         return ok("database", detail)
     return Finding("database", "warning", detail, f"the next start brings it to {facts['expected']}")

@@ -11,6 +11,7 @@ from pipeline.errors import (
     BrokerUnavailable,
     DatabaseUnavailable,
     Expired,
+    FfmpegUnusable,
     Forbidden,
     IdempotencyConflict,
     InsufficientBalance,
@@ -64,7 +65,7 @@ class ApiRefused(StenopoolError):
 
 
 _BY_KIND: tuple[tuple[int, tuple[type[StenopoolError], ...]], ...] = (
-    (BAD_INPUT, (InvalidRequest, Misconfigured, NewerSchema, ModelStoreUnwritable)),
+    (BAD_INPUT, (InvalidRequest, Misconfigured, FfmpegUnusable, NewerSchema, ModelStoreUnwritable)),
     (NOT_THERE, (NotFound, WrongState, Expired, IdempotencyConflict)),
     (NOT_ALLOWED, (Unauthenticated, Forbidden, InsufficientBalance, PaymentRequired)),
     (

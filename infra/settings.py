@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 
 from infra.buckets.allow_list import Grant, read_grants
 from infra.environment.engine_socket import engine_socket
+from infra.environment.redis_url import is_redis_url
 from infra.environment.secret_files import by_file_name, secret_value
 from infra.environment.unknown_settings import meant, unknown_names
 from pipeline.catalog.catalog import Catalog
@@ -113,6 +114,14 @@ class Settings(BaseModel):
             return read_grants(value)
         except ValueError as error:
             raise PydanticCustomError("buckets", "{reason}", {"reason": str(error)}) from error
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_address(cls, value: str) -> str:
+        if value and not is_redis_url(value):
+            told = "it is a URL such as redis://127.0.0.1:6379/0, rediss://… or unix:///run/redis.sock"
+            raise PydanticCustomError("redis_url", f"{told}; in a password write / as %2F, # as %23, % as %25")
+        return value
 
     @field_validator("storage_public_url")
     @classmethod

@@ -63,6 +63,7 @@
     ├── BrokerUnavailable
     ├── SecretUnreadable              none of the configured keys opens a stored secret
     ├── SandboxFailed                 ffmpeg could not be run, or broke its limits
+    │   └── FfmpegUnusable            there is none, or it is too old
     └── CatalogBroken                 the deployment's catalog file cannot be used
 
 An error knows its `code` (what an API client reads), whether trying again can help (`retryable`), and carries `details`,
@@ -514,6 +515,13 @@ class SandboxFailed(StenopoolError):
 
     code = "sandbox_failed"
     retryable = True
+
+
+class FfmpegUnusable(SandboxFailed):
+    """There is no ffmpeg, or it is too old."""
+
+    code = "ffmpeg_unusable"
+    retryable = False
 
 
 class CatalogBroken(StenopoolError):

@@ -35,10 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = Settings.from_env(os.environ)
         set_up_logs(settings.log_level)
         monitoring = address_of(given.metrics) if given.metrics else None
+        find_ffmpeg()
         PartsWait(settings).for_a_role()
         if given.role == "scheduler":
             return run_scheduler(settings, monitoring=monitoring, grace=given.grace)
-        find_ffmpeg()
         return run_worker(settings, given.role, concurrency=given.concurrency, monitoring=monitoring, grace=given.grace)
     except StenopoolError as error:
         log.critical("%s [%s]", error.message, error.code)

@@ -24,6 +24,11 @@ from infra.database.wal_checkpointer import PAGE
 from pipeline.concurrency.fair_semaphore import FairSemaphore
 from pipeline.errors import DatabaseUnavailable, InvalidRequest, WrongState
 
+_LAST_PORT = 65535
+_WANTED = (
+    "The database URL must be sqlite:///file or postgresql://user:password@host:port/name; in a password write @ as %40 "
+    "and % as %25"
+)
 PUBLIC_URL = "public_url"  # in a session's info
 
 
@@ -221,14 +226,15 @@ _TRANSLATED = _Translated()
 def _with_driver(url: str) -> URL:
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         parsed = make_url("none://")  # the message below says it better, and shows no password
-    backend = parsed.get_backend_name()
-    if backend in ("postgres", "postgresql"):
+    backend, name = parsed.get_backend_name(), parsed.database or ""
+    is_address = "@" not in f"{parsed.host}{name}" and (parsed.port or 0) <= _LAST_PORT
+    if backend in ("postgres", "postgresql") and is_address:
         return parsed.set(drivername="postgresql+psycopg")
-    if backend == "sqlite" and parsed.database:
+    if backend == "sqlite" and name:
         return parsed
-    raise InvalidRequest("The database URL must be sqlite:///file or postgresql://…", param="STENOPOOL_DATABASE_URL")
+    raise InvalidRequest(_WANTED, param="STENOPOOL_DATABASE_URL")
 
 
 def _sqlite(url: URL) -> Engine:

@@ -84,7 +84,7 @@ def _why(url: str, error: StenopoolError) -> Fault:
     if isinstance(getattr(error.__cause__, "orig", None), Exception) and "FATAL" in words:
         told = words.partition("FATAL:")[2].splitlines()[0].strip()
         return Fault(f"PostgreSQL lets us not in: {told}", f"see the server's log, and {VARIABLE}", heals=True)
-    return unreachable("PostgreSQL", VARIABLE, url, PORT)
+    return unreachable("PostgreSQL", VARIABLE, shown_url(url), PORT)  # a password may hold what ends a host elsewhere
 
 
 def _of_sqlite(url: str, words: str) -> Fault:

@@ -14,17 +14,33 @@ from pipeline.errors import StorageFull, StorageUnavailable
 
 VARIABLE = "STENOPOOL_STORAGE_URL"
 ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
-_WRONG_KEY = {
-    "InvalidAccessKeyId",
-    "SignatureDoesNotMatch",
-    "ExpiredToken",
-    "InvalidToken",
-    "InvalidClientTokenId",
-    "401",
-}
-_NO_KEY = {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"}
-_NO_RIGHT = {"403", "AccessDenied", "Forbidden", "AllAccessDisabled"}
-_NO_BUCKET = {"NoSuchBucket", "404", "NotFound"}
+_KEY = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+_REASONS: tuple[tuple[set[str], str, str], ...] = (  # by the code of the server, or the name of what botocore raises
+    (
+        {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"},
+        "no key for the bucket is configured",
+        f"set {_KEY}",
+    ),
+    (
+        {
+            "InvalidAccessKeyId",
+            "SignatureDoesNotMatch",
+            "ExpiredToken",
+            "InvalidToken",
+            "InvalidClientTokenId",
+            "401",
+        },
+        "the S3 server refuses the key",
+        f"correct {_KEY}",
+    ),
+    ({"ParamValidationError", "InvalidBucketName"}, "no bucket can be called {bucket!r}", f"correct {VARIABLE}"),
+    ({"NoSuchBucket", "404", "NotFound"}, "there is no bucket {bucket!r}", f"create it, or correct {VARIABLE}"),
+    (
+        {"403", "AccessDenied", "Forbidden", "AllAccessDisabled"},
+        "the key may not use the bucket {bucket!r}, or not make it where it is missing",
+        "correct the key, create the bucket, or let the key list, read, write and delete in it",
+    ),
+)
 _NOT_OURS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
 
 
@@ -60,15 +76,9 @@ def _of_a_folder(url: str, error: StorageUnavailable) -> Fault:
 
 def _of_a_bucket(url: str, error: StorageUnavailable) -> Fault:
     bucket, reason = urlsplit(url).netloc, str(error.details.get("reason", ""))
-    if reason in _NO_KEY:
-        return Fault("no key for the bucket is configured", "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
-    if reason in _WRONG_KEY:
-        return Fault("the S3 server refuses the key", "correct AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
-    if reason in _NO_BUCKET:
-        return Fault(f"there is no bucket {bucket!r}", f"create it, or correct {VARIABLE}")
-    if reason in _NO_RIGHT:
-        told = f"the key may not use the bucket {bucket!r}, or not make it where it is missing"
-        return Fault(told, "correct the key, create the bucket, or let the key list, read, write and delete in it")
+    for reasons, told, advice in _REASONS:
+        if reason in reasons:
+            return Fault(told.format(bucket=bucket), advice)
     endpoint = next((os.environ[name] for name in ENDPOINTS if os.environ.get(name)), "")
     if not endpoint:
         return Fault(f"S3 does not answer ({reason})", "see the network, and the region", heals=True)

@@ -28,6 +28,7 @@ from infra.storage.s3_writer import PartWriter
 from pipeline.errors import InputMissing, InvalidRequest, StorageUnavailable
 
 PAGE = 1000  # S3's own limit, of a listing and of one deletion
+ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 _MISSING_BUCKET = {"404", "NoSuchBucket", "NotFound"}
 _OURS_ALREADY = {"BucketAlreadyOwnedByYou", "OperationAborted"}  # somebody else makes it at this moment
 
@@ -37,6 +38,9 @@ def open_home(url: str) -> S3Storage:
     parts = urlsplit(url)
     if not parts.netloc or parts.query or parts.fragment:
         raise InvalidRequest("An S3 storage URL is s3://bucket/prefix", param="storage_url")
+    for name in ENDPOINTS:
+        if not os.environ.get(name, "https://").startswith(("https://", "http://")):
+            raise InvalidRequest(f"{name} is a URL such as https://s3.example.org", param=name)
     with typed_errors():
         return S3Storage(parts.netloc, parts.path.strip("/"))
 
@@ -49,7 +53,7 @@ def s3_client(
     endpoint_url: str | None = None,
 ) -> Any:
     """A client for the usual endpoint, or this one."""
-    own_endpoint = endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    own_endpoint = endpoint_url or any(os.environ.get(name) for name in ENDPOINTS)
     config = Config(
         connect_timeout=connect_timeout,
         read_timeout=read_timeout,

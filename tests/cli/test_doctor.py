@@ -33,6 +33,7 @@ from infra.encryption.key_file import FILE
 from infra.encryption.secret_box import new_key
 from infra.jobs.store import JobStore, Lease, NewJob
 from infra.settings import Settings
+from pipeline.audio.ffmpeg.binary import find_ffmpeg
 from pipeline.audio.ffmpeg.sandbox import sandbox_level
 from pipeline.errors import ProviderRefused, StorageUnavailable
 from pipeline.lifecycle import Dependency
@@ -234,6 +235,38 @@ def test_without_bubblewrap_the_sandbox_is_a_warning(monkeypatch: pytest.MonkeyP
     finally:
         sandbox_level.cache_clear()
     assert (said.state, "install bubblewrap" in said.advice) == ("warning", True)
+
+
+def test_an_ffmpeg_that_is_too_old_is_told_once_and_nothing_else_is_blamed(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "ffmpeg"
+    path.write_text("#!/bin/sh\necho 'ffmpeg version 4.4.2'; echo 'libavformat 58. 76.100 / 58. 76.100'\n")
+    path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(path))
+    find_ffmpeg.cache_clear()
+    try:
+        ran = run("doctor", "--json")
+    finally:
+        find_ffmpeg.cache_clear()
+    told = {check["name"]: check for check in ran.json["checks"] if check["state"] == "broken"}
+    assert set(told) == {"ffmpeg", "sandbox", "engines"} and ran.code == exits.FAILED
+    assert f"ffmpeg 4.4.2 at {path} is too old: install 5.1 or newer" in told["ffmpeg"]["detail"]
+    assert told["sandbox"]["advice"] == told["engines"]["advice"] == "see `ffmpeg` above"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files of somebody else")
+def test_a_database_that_others_may_read_and_is_not_ours_is_a_warning(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    with contextlib.closing(Database(settings.database)) as database:
+        database.migrate()
+    path = tmp_path / "stenopool.db"
+    os.chown(path, 65534, -1)
+    path.chmod(0o644)
+    said = look_at_database(settings)
+    assert (said.state, said.detail) == ("warning", f"{path} can be read by others")
+    assert f"chmod 600 {path}" in said.advice
 
 
 def test_another_python_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from functools import cache
 
 import imageio_ffmpeg
 
-from pipeline.errors import SandboxFailed
+from pipeline.errors import FfmpegUnusable
 
 LEAST_VERSION = "5.1"
 _LEAST = (59, 27, 100)  # libavformat of that: channels have layouts since then, and older ones get no repairs any more
@@ -34,13 +34,13 @@ class Ffmpeg:
 
 @cache
 def find_ffmpeg() -> Ffmpeg:
-    """The ffmpeg that is used from now on. Raises SandboxFailed when there is none that runs and is new enough."""
+    """The ffmpeg that is used from now on. Raises FfmpegUnusable when there is none that runs and is new enough."""
     found = [program for program in map(_ask, _candidates()) if program]
     if not found:
-        raise SandboxFailed(f"No ffmpeg was found: install {LEAST_VERSION} or newer, or the package imageio-ffmpeg.")
+        raise FfmpegUnusable(f"No ffmpeg was found: install {LEAST_VERSION} or newer, or the package imageio-ffmpeg.")
     newest = max(found, key=lambda program: program.libavformat)
     if newest.libavformat < _LEAST:
-        raise SandboxFailed(
+        raise FfmpegUnusable(
             f"ffmpeg {newest.version} at {newest.path} is too old: install {LEAST_VERSION} or newer, or the package "
             "imageio-ffmpeg."
         )

@@ -18,7 +18,7 @@ from infra.diagnosis.database_faults import database_fault
 from infra.diagnosis.fault import Fault
 from infra.diagnosis.storage_faults import storage_fault
 from infra.embedded_redis import PrivateRedis
-from pipeline.errors import DatabaseUnavailable
+from pipeline.errors import DatabaseUnavailable, InvalidRequest
 from tests.support.database_servers import PostgresServer, private_server
 from tests.support.ports import free_port
 from tests.support.s3_server import S3Server
@@ -111,6 +111,29 @@ def test_a_newer_schema_waits_for_an_update(database_url: str, migrate: bool) ->
     assert not heals
 
 
+BROKEN = (
+    "127.0.0.1:5432/name",
+    "postgresql://me:hunter2@127.0.0.1:port/name",
+    "postgresql://me:hunter2@127.0.0.1:70000/name",
+    "postgresql://me:hunter@2@127.0.0.1/name",
+    "postgresql://me:hunter@2/3@127.0.0.1/name",
+)
+
+
+@pytest.mark.parametrize("url", BROKEN)
+def test_what_is_no_url_is_told_before_any_host_is_asked(url: str) -> None:
+    with pytest.raises(InvalidRequest, match="in a password write @ as %40") as refused:
+        database_fault(url)
+    assert "hunter" not in refused.value.message
+
+
+@pytest.mark.parametrize("password", ["hunter/2", "hunter#2", "hunter?2"])
+def test_a_password_of_strange_letters_does_not_hide_which_server_is_away(password: str) -> None:
+    port = free_port()
+    words, _ = told(database_fault(f"postgresql://me:{password}@127.0.0.1:{port}/name"))
+    assert words.startswith(f"PostgreSQL is not running at 127.0.0.1 port {port}")
+
+
 def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     (tmp_path / "notes.db").write_text("Dear diary, " * 1000)
     words, heals = told(database_fault(f"sqlite:///{tmp_path}/notes.db"))
@@ -161,6 +184,25 @@ def test_a_bucket_that_is_missing_and_may_not_be_made(monkeypatch: pytest.Monkey
     with scripted(http(404), refusal) as server:
         S3Server(server.url, "key", "secret").use(monkeypatch)
         assert told(storage_fault("s3://mine/below")) == ("there is no bucket 'mine'", False)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "bucket", "words"),
+    [
+        ("", "No_Bucket!", "no bucket can be called 'No_Bucket!'"),
+        ("s3.example.org", "mine", "AWS_ENDPOINT_URL is a URL"),
+    ],
+)
+def test_a_name_or_an_address_that_cannot_be(
+    monkeypatch: pytest.MonkeyPatch, endpoint: str, bucket: str, words: str
+) -> None:
+    S3Server(endpoint or f"http://127.0.0.1:{free_port()}", "key", "secret").use(monkeypatch)
+    try:
+        fault = storage_fault(f"s3://{bucket}")
+    except InvalidRequest as error:
+        assert words in error.message
+    else:
+        assert told(fault) == (words, False)
 
 
 def test_an_s3_server_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:

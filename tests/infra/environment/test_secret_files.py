@@ -9,7 +9,11 @@ from infra.settings import PREFIX, SHORTEST_ADMIN_KEY, Settings, secret_variable
 from pipeline.errors import InvalidRequest
 
 LONG = "x" * SHORTEST_ADMIN_KEY
-FITTING = {"STENOPOOL_ADMIN_KEY": LONG, "STENOPOOL_DATABASE_URL": "postgresql://u:p@h/n"}
+FITTING = {
+    "STENOPOOL_ADMIN_KEY": LONG,
+    "STENOPOOL_DATABASE_URL": "postgresql://u:p@h/n",
+    "STENOPOOL_REDIS_URL": "redis://h",
+}
 
 
 def refusal(environ: dict[str, str]) -> str:

@@ -7,8 +7,9 @@ from pathlib import Path
 import imageio_ffmpeg
 import pytest
 
+from infra.diagnosis.startup import EXIT_CODE
 from pipeline.audio.ffmpeg.binary import LEAST_VERSION, Ffmpeg, ffmpeg_path, ffmpeg_version, find_ffmpeg
-from pipeline.errors import SandboxFailed
+from pipeline.errors import FfmpegUnusable
 from tests.support.repository import ROOT
 
 pytestmark = pytest.mark.processes
@@ -68,14 +69,16 @@ def test_one_that_is_too_old_is_named_with_the_least_that_does(
 ) -> None:
     monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(search / "nothing"))
     path = program(search, version, libavformat)
-    with pytest.raises(SandboxFailed) as refused:
+    with pytest.raises(FfmpegUnusable) as refused:
         find()
     assert f"ffmpeg {version} at {path} is too old: install {LEAST_VERSION} or newer" in refused.value.message
     program(search, "5.1.9-0+deb12u1", "59. 27.100")
     assert find().version == "5.1.9-0+deb12u1"
 
 
-@pytest.mark.parametrize("role", [("api",), ("workers", "cpu"), ("workers", "io"), ("cli", "up")])
+@pytest.mark.parametrize(
+    "role", [("api",), ("workers", "cpu"), ("workers", "io"), ("workers", "scheduler"), ("cli", "up")]
+)
 def test_a_role_does_not_start_with_one_that_is_too_old(search: Path, role: tuple[str, ...]) -> None:
     path = program(search, "4.4.2", "58. 76.100")
     environ = {
@@ -84,7 +87,7 @@ def test_a_role_does_not_start_with_one_that_is_too_old(search: Path, role: tupl
         "STENOPOOL_HOME": str(search / "home"),
     }
     ran = subprocess.run([sys.executable, "-m", *role], env=environ, cwd=ROOT, capture_output=True, text=True)
-    assert ran.returncode not in (0, -9), ran.stderr
+    assert ran.returncode == EXIT_CODE, ran.stderr
     assert f"ffmpeg 4.4.2 at {path} is too old: install {LEAST_VERSION} or newer" in " ".join(ran.stderr.split())
     assert "Traceback" not in ran.stderr
 
@@ -100,5 +103,5 @@ def test_what_does_not_run_is_passed_over(search: Path) -> None:
 def test_none_at_all_says_what_to_do(search: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(search))
     monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(search / "nothing"))
-    with pytest.raises(SandboxFailed, match="imageio-ffmpeg"):
+    with pytest.raises(FfmpegUnusable, match="imageio-ffmpeg"):
         find()
