@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from infra.broker import CPU, IO
-from infra.database.tables.uploads import Media
 from pipeline.audio.access.remote import Remote
 from pipeline.audio.playback.peaks import Peaks
 from pipeline.cut.cutter import Chunk, span_as_dict
-from pipeline.errors import InputMissing, LimitExceeded
+from pipeline.errors import LimitExceeded
 from pipeline.lifecycle import ChunkStatus, Stage
 from pipeline.run import cut_profile, hear_chunk, is_local, stands_in_line
 from pipeline.speakers.reference_samples import check_references
@@ -30,7 +29,7 @@ from workers.job_context import JobContext
 from workers.paid_answers import paid_once
 from workers.steps.browser_copy import keep_copy
 from workers.steps.finish import finish_single
-from workers.steps.recording import facts_of, findings_of, kept_peaks, sound_of
+from workers.steps.recording import facts_of, findings_of, kept_peaks, media_of, sound_of
 
 
 def prepare(role: str, context: JobContext, work: Attempt) -> bool:
@@ -40,7 +39,7 @@ def prepare(role: str, context: JobContext, work: Attempt) -> bool:
     check_references(context.options, registry.diarizer)
     profile = cut_profile(context.options, registry)
     queue, in_line = CPU if is_local(context.options, registry) else IO, stands_in_line(context.options, registry)
-    media = _media(context)
+    media = media_of(context)
     with services.storage.recording(media.storage_key) as source, ExitStack() as stack:
         _take_minutes(context, source)
         stack.enter_context(_told_whole(context, source))
@@ -88,12 +87,6 @@ def _told_whole(context: JobContext, source: Path | Remote) -> Iterator[None]:
 
 def _whole_ms(context: JobContext, source: Path | Remote) -> int:
     return samples_to_ms(sound_of(context, source).measure())
-
-
-def _media(context: JobContext) -> Media:
-    if context.job.media_id is None:
-        raise InputMissing()
-    return context.services.media.get(context.job.account_id, context.job.media_id)
 
 
 def _send(sender: _Sender, chunks: Iterator[Chunk]) -> int:

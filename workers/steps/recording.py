@@ -5,13 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from infra.database.tables.uploads import Media
 from pipeline.audio.access.remote import Remote
 from pipeline.audio.playback.peaks import Peaks
 from pipeline.cut.channel_chunks import Sound, Tap
 from pipeline.cut.time_range import Part
+from pipeline.errors import InputMissing
 from pipeline.quality.omissions import clock_end, findings_as_dict, track_as_dict
 from pipeline.transcript import samples_to_ms
 from workers.job_context import JobContext
+
+
+def media_of(context: JobContext) -> Media:
+    """Its row. Raises InputMissing, NotFound."""
+    if context.job.media_id is None:
+        raise InputMissing()
+    return context.services.media.get(context.job.account_id, context.job.media_id)
 
 
 def sound_of(context: JobContext, source: Path | Remote, tap: Tap | None = None) -> Sound:

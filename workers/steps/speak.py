@@ -23,6 +23,7 @@ from workers.failure_policy import Attempt
 from workers.job_context import JobContext
 from workers.outage_waits import persist
 from workers.paid_answers import mark_of, paid_once, stored
+from workers.steps.chunk_input import passage_of
 from workers.steps.recording import kept_peaks
 from workers.steps.usage_metering import spoken
 
@@ -60,7 +61,7 @@ def speak(context: JobContext, chunk: Chunk, work: Attempt) -> bool:
     if chunk.sound_key is None:
         raise InputMissing("The passage's text is no longer in storage.")
     question, services = chunk.sound_key, context.services
-    passage = services.storage.get(question).decode()
+    passage = passage_of(context, chunk)
 
     def ask() -> bytes:
         asked = context.speech_options.model_copy(update={"input": passage})

@@ -6,7 +6,6 @@ import contextlib
 from functools import partial
 
 from infra.database.tables.jobs import Chunk
-from pipeline.cut.cutter import Chunk as Sound
 from pipeline.cut.cutter import span_from_dict
 from pipeline.errors import InputMissing, StenopoolError
 from pipeline.lifecycle import JobStatus, Stage
@@ -18,6 +17,7 @@ from workers.job_context import JobContext
 from workers.outage_waits import OutageWatch, persist
 from workers.paid_answers import paid_once, stored
 from workers.steps import speak
+from workers.steps.chunk_input import samples_of
 from workers.steps.usage_metering import used
 from workers.worker_context import WorkerContext
 
@@ -69,5 +69,5 @@ def _hear(worker: WorkerContext, context: JobContext, chunk: Chunk, work: Attemp
 
 def _ask(worker: WorkerContext, context: JobContext, chunk: Chunk) -> bytes:
     services = context.services
-    sound = Sound(span_from_dict(chunk.span), services.storage.get(str(chunk.sound_key)))
+    sound = samples_of(context, chunk)
     return heard_to_json(hear_chunk(sound, worker.languages.options(context, chunk), services.registry))
