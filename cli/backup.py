@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cli.environment import settings
+from cli.environment import named_database, settings
 from cli.output import remark
-from infra.database.session import Database
 
 app = typer.Typer(add_completion=False)
 
@@ -26,6 +24,6 @@ def backup(
     """
     chosen = settings()
     path = file / f"stenopool-{datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d-%H%M%S}.db" if file.is_dir() else file
-    with contextlib.closing(Database(chosen.database)) as database:
+    with named_database(chosen, migrate=False) as database:
         database.copy_to(path)
     remark(f"{path}: {path.stat().st_size} bytes; now copy the storage, {chosen.storage}")

@@ -34,8 +34,8 @@ def as_typed(words: str, chosen: Settings) -> str:
 
 
 @contextlib.contextmanager
-def named_database(chosen: Settings, *, make: bool = False) -> Iterator[Database]:
-    """The configured database, its schema up to date; which one it is, is said on stderr.
+def named_database(chosen: Settings, *, make: bool = False, migrate: bool = True) -> Iterator[Database]:
+    """The configured database, its schema up to date unless it is to be seen as it is; which one it is, is said on stderr.
 
     Only those who `make` something that may be the first thing in it make one where there is none: whoever reads would otherwise
     find nothing in a database that nobody else knows. Raises NotFound, DatabaseUnavailable, Misconfigured, NewerSchema.
@@ -50,7 +50,8 @@ def named_database(chosen: Settings, *, make: bool = False) -> Iterator[Database
     chosen.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     remark(f"database: {place}" + (f", made just now; {variable} names another" if is_new else ""))
     with contextlib.closing(Database(chosen.database, public_url=chosen.public_url)) as database:
-        database.migrate()
+        if migrate:
+            database.migrate()
         yield database
 
 

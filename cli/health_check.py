@@ -10,7 +10,7 @@ import typer
 from cli.environment import settings
 from cli.exits import AWAY
 from cli.output import remark
-from infra.database.session import Database
+from infra.database.session import Database, has_file
 from infra.settings import Settings
 from infra.worker_heartbeats import WorkerStore, signs_of_life
 from pipeline.errors import DatabaseUnavailable
@@ -34,6 +34,8 @@ def check_alive(role: str) -> None:
 
 def _in_database(chosen: Settings, role: str, host: str) -> int:
     """Raises DatabaseUnavailable."""
+    if not has_file(chosen.database):  # and whoever asks makes none
+        return 0
     with contextlib.closing(Database(chosen.database)) as database:
         alive = WorkerStore(database).alive(SILENCE_SECONDS)
     return sum(worker.role == role and worker.host == host for worker in alive)

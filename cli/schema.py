@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import Annotated
 
 import typer
 
-from cli.environment import settings
+from cli.environment import named_database, settings
 from cli.operator_database import AsJson
 from cli.output import print_json, remark
-from infra.database.session import Database
 
 app = typer.Typer(add_completion=False)
 
@@ -25,7 +23,7 @@ def schema(
 
     Stop every process before, and install the older version before you start them again. What only newer steps know is lost.
     """
-    with contextlib.closing(Database(settings().database)) as database:
+    with named_database(settings(), migrate=False) as database:
         if to is not None:
             database.go_back(to)
         facts = database.check()

@@ -75,6 +75,23 @@ def test_a_backup_is_a_database_of_its_owner_alone(run: Run, home: Path, tmp_pat
     assert run("accounts", "check").code == 0
 
 
+@pytest.mark.parametrize("words", [("backup", "copy.db"), ("schema",), ("schema", "--to", "0025")])
+def test_of_no_database_nothing_is_made_and_no_backup_either(
+    run: Run, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    """A nightly backup that knows no STENOPOOL_HOME says so, and is no success."""
+    monkeypatch.chdir(tmp_path)
+    ran = run(*words)
+    assert ran.code == exits.NOT_THERE and "set STENOPOOL_HOME" in ran.err
+    assert not home.exists() and not (tmp_path / "copy.db").exists()
+
+
+def test_a_health_check_makes_no_database(run: Run, home: Path) -> None:
+    ran = run("worker", "--role", "cpu", "--check")
+    assert ran.code == exits.AWAY and "no cpu on" in ran.err
+    assert not home.exists()
+
+
 def test_the_way_back_and_forth_again(run: Run, home: Path) -> None:
     account = run("accounts", "create", "--balance", "5", "--json").json["account_id"]
     assert run("schema", "--json").json == {"step": schema.head(), "expected": schema.head()}
