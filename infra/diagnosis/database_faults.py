@@ -47,7 +47,7 @@ _REFUSALS: tuple[tuple[str, Fault], ...] = (
         Fault("PostgreSQL is starting or stopping", "wait until it is ready", heals=True),
     ),
     (
-        r"No space left on device|could not extend file",
+        r"No space left on device|could not extend file|could not write init file",
         Fault("the disk of PostgreSQL is full", "make room on it", heals=True),
     ),
 )

@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import socket
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -109,6 +111,18 @@ def test_a_newer_schema_waits_for_an_update(database_url: str, migrate: bool) ->
     words, heals = told(database_fault(database_url, migrate=migrate))
     assert "tomorrow" in words
     assert not heals
+
+
+def test_a_server_that_has_no_room_to_let_anybody_in() -> None:
+    fields = b"SFATAL\0VFATAL\0C53100\0Mcould not write init file\0\0"
+
+    def refuse(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(b"E" + struct.pack("!i", len(fields) + 4) + fields)  # PostgreSQL's ErrorResponse
+
+    with scripted(refuse, greets=False) as server:
+        fault = database_fault(f"postgresql://me@127.0.0.1:{server.port}/name?sslmode=disable&gssencmode=disable")
+    assert told(fault) == ("the disk of PostgreSQL is full", True)
 
 
 BROKEN = (
