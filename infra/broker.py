@@ -88,7 +88,11 @@ def _queue(name: str) -> Queue:
 
 
 def celery_url(url: str) -> str:
-    """kombu spells a Unix socket redis+socket://…?virtual_host=, redis-py spells it unix://…?db=; both are taken."""
+    """kombu spells a Unix socket redis+socket://…?virtual_host=, redis-py spells it unix://…?db=; both are taken. Of itself kombu
+    checks no certificate of a server, which redis-py does.
+    """
+    if url.startswith("rediss://") and "ssl_cert_reqs=" not in url:
+        return f"{url}{'&' if '?' in url else '?'}ssl_cert_reqs=required"
     if not url.startswith("unix://"):
         return url
     return url.replace("unix://", "redis+socket://", 1).replace("db=", "virtual_host=", 1)

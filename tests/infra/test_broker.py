@@ -1,11 +1,13 @@
 """Bells: short, never raising, never hanging, and independent of anything in Redis but the queue itself."""
 
+import asyncio
 import json
 import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 import redis
@@ -13,7 +15,10 @@ import redis
 from infra import broker
 from infra.broker import CHUNK, DELIVERY, JOB, JobQueue, celery_app, celery_url, redis_py_url
 from infra.embedded_redis import PrivateRedis
+from infra.limits.rate_limits import RateLimits
 from pipeline.errors import BrokerUnavailable
+from tests.support.certificates import certificate
+from tests.support.tcp_proxy import tcp_proxy
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.processes
@@ -136,6 +141,40 @@ def test_unix_sockets_in_both_spellings(server: PrivateRedis) -> None:
     assert celery_url("unix:///run/redis.sock?db=2") == "redis+socket:///run/redis.sock?virtual_host=2"
     assert redis_py_url("redis+socket:///run/redis.sock?virtual_host=2") == "unix:///run/redis.sock?db=2"
     assert celery_url(server.url) == redis_py_url(server.url) == server.url
+
+
+@pytest.mark.parametrize(
+    "more", ["", "?ssl_ca_certs={ca}", "?ssl_cert_reqs=none"], ids=["strange", "known", "unchecked"]
+)
+def test_a_redis_behind_tls_is_trusted_by_its_certificate_alone(
+    server: PrivateRedis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: str
+) -> None:
+    """By every client of ours: messages, what is asked of the queues, and counts of requests."""
+    if not more:
+        monkeypatch.setattr(broker, "PATIENCE", 0.5)
+    with redis.Redis.from_url(server.url) as client:
+        client.flushall()
+    tls, _ = certificate(tmp_path, "redis.test")
+    parts = urlsplit(server.url)
+    assert parts.port
+    with tcp_proxy(parts.port, tls) as proxy:
+        here = parts._replace(scheme="rediss", netloc=parts.netloc.replace(str(parts.port), str(proxy.port)))
+        url = urlunsplit(here) + more.format(ca=tmp_path / "server.pem")
+        queue, limits = JobQueue(lambda: url), RateLimits(lambda: url, patience=60.0)
+        assert queue.send_job("job_1") is bool(more)
+        if more:
+            assert queue.lengths()["cpu"] == 1
+        else:
+            with pytest.raises(BrokerUnavailable):
+                queue.lengths()
+        asyncio.run(greeted(limits))
+        assert limits.shared is bool(more)
+        queue.close()
+
+
+async def greeted(limits: RateLimits) -> None:
+    await limits.greet()
+    await limits.close()
 
 
 def test_the_settings_that_promises_depend_on() -> None:

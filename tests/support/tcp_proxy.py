@@ -1,6 +1,7 @@
 """A proxy on loopback between a test's processes and a server: what is behind it can be away for a while."""
 
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -8,11 +9,11 @@ from contextlib import contextmanager, suppress
 
 class TcpProxy:
     """Hands bytes on to 127.0.0.1:`target`, or to the Unix socket of that path, until it is `cut`; then it hangs up on everybody,
-    with RST, until it is `mended`.
+    with RST, until it is `mended`. With `tls` it speaks TLS to its clients, and none to the server.
     """
 
-    def __init__(self, target: int | str) -> None:
-        self._target = target
+    def __init__(self, target: int | str, tls: ssl.SSLContext | None = None) -> None:
+        self._target, self._tls = target, tls
         self._delay = 0.0  # seconds before each piece that is handed on
         self._prompt = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
@@ -76,8 +77,8 @@ class TcpProxy:
                 return
             threading.Thread(target=self._pass_on, args=(client,), daemon=True).start()
 
-    def _pass_on(self, client: socket.socket) -> None:
-        with suppress(OSError), client, self._connected() as server:
+    def _pass_on(self, plain: socket.socket) -> None:
+        with suppress(OSError), plain, self._greeted(plain) as client, self._connected() as server:
             with self._lock:
                 self._open |= {client, server}
                 if self._away:
@@ -88,6 +89,9 @@ class TcpProxy:
             back.join()
             with self._lock:
                 self._open -= {client, server}
+
+    def _greeted(self, plain: socket.socket) -> socket.socket:
+        return self._tls.wrap_socket(plain, server_side=True) if self._tls else plain
 
     def _connected(self) -> socket.socket:
         if isinstance(self._target, int):
@@ -118,8 +122,8 @@ def _hang_up(connection: socket.socket) -> None:
 
 
 @contextmanager
-def tcp_proxy(target: int | str) -> Iterator[TcpProxy]:
-    proxy = TcpProxy(target)
+def tcp_proxy(target: int | str, tls: ssl.SSLContext | None = None) -> Iterator[TcpProxy]:
+    proxy = TcpProxy(target, tls)
     try:
         yield proxy
     finally:
