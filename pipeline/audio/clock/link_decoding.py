@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from pipeline.audio.access.entry import Entry
 from pipeline.audio.access.open_source import OpenSource, without
+from pipeline.audio.access.torn_pages import whole_pages
 from pipeline.audio.clock.edited import Edited
 from pipeline.audio.clock.mixdown import Mixdown
 from pipeline.audio.clock.placement import Piece
@@ -112,12 +113,12 @@ class LinkDecoding:
         self._passed = 0  # samples before the first that ffmpeg makes
         self._delivered = 0  # samples, those included
         self._reached = 0  # where the last of them ended
+        self._is_torn = False  # so much that it has to be mended to be read at all
         self._is_wider = False  # of one channel at first, and of another format later
 
     def begin(self) -> AudioStream:
         """Wait for the first sound; by then ffmpeg has told what it found. Raises what a decoding raises."""
-        child = self._started(followed=False)
-        self._pending = child.read()
+        child = self._readable()
         self._listing = child.log
         self._first_stamp = beginning(child.log.printed)
         self.sounds = child.log.sounds
@@ -132,6 +133,17 @@ class LinkDecoding:
             raise failure(child.log, child.returncode, self._track)
         self.most_channels = max(sound.channels, child.log.most_channels)  # a listing may tell of a later format
         return sound
+
+    def _readable(self) -> Child | PlainSamples:
+        """What reads it, with its first block; of an Ogg that is torn behind its headers after it has been mended."""
+        child = self._started(followed=False)
+        self._pending = child.read()
+        if not self._pending and child.returncode and self._found.container is OGG:
+            self.close()
+            self._is_torn = True
+            child = self._started(followed=False)
+            self._pending = child.read()
+        return child
 
     def skip_to(self, place: int, entry_before: EntryBefore) -> int:
         """Leave out what comes before `place`, in samples on the link's clock, but for some seconds; how many samples that were.
@@ -231,9 +243,10 @@ class LinkDecoding:
             trim=skip.trim(entry) if skip else "",
         )
         self._passed = skip.passed if skip else 0
-        descriptor = None if entry or self._left_out else self._source.descriptor()
+        mended = (followed or self._is_torn) and self._found.container is OGG
+        descriptor = None if entry or self._left_out or mended else self._source.descriptor()
         piped = descriptor is None
-        feeder = Feeder(self._passing(entry)) if piped else None
+        feeder = Feeder(self._passing(entry, mended=mended)) if piped else None
         child = Child(
             tool,
             decode_arguments(tool, self._found, picked, end=self._end, piped=piped),
@@ -247,8 +260,10 @@ class LinkDecoding:
         keep_together(child.pid)
         return child
 
-    def _passing(self, entry: Entry | None) -> Iterator[bytes]:
+    def _passing(self, entry: Entry | None, *, mended: bool) -> Iterator[bytes]:
         blocks = self._source.passing(self._found, self._end, entry)
+        if mended:
+            return whole_pages(blocks)
         if not self._left_out:
             return blocks
         hidden = as_free_space if self._found.container is MP4 else without

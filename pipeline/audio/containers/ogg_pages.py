@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pipeline.audio.containers.chunks import Read
 
 MARK = b"OggS"
-FIRST, LAST = 2, 4  # flags: the first page of a stream, and its last
+CONTINUED, FIRST, LAST = 1, 2, 4  # flags: it begins inside a packet; the first page of a stream, and its last
 UNKNOWN = (1 << 64) - 1  # the position of a page on which no packet ends
 _HEADER = struct.Struct("<4sBBQIIIB")
 LONGEST_HEADER = _HEADER.size + 255  # bytes
 _MOST_FIRST = 64  # streams side by side
 _LONGEST_FIRST = 4096  # bytes; such a page holds nothing but one short packet
-_CRC_AT = 22
+_CRC_AT, _FULL = 22, 255  # where its checksum stands; the size of a piece that is not a packet's last
 _SOUNDS = (b"OpusHead", b"\x01vorbis", b"Speex   ", b"\x7fFLAC", b"fLaC")
 
 
@@ -58,14 +58,34 @@ def first_pages(read: Read, at: int) -> int | None:
     return at if sound else None
 
 
-def sums_up(whole: bytes) -> bool:
-    """Whether the checksum in a page is that of the page, without itself.
+def packets(one: Page) -> list[tuple[int, int]]:
+    """Of each packet that begins and ends on it the first byte's offset and the size."""
+    found, at, begin = list[tuple[int, int]](), one.content, None if one.flags & CONTINUED else one.content
+    for lacing in one.table:
+        at += lacing
+        if lacing < _FULL:
+            if begin is not None:
+                found.append((begin, at - begin))
+            begin = at
+    return found
 
-    It is of the same polynomial as that of zlib, which begins with each byte's last bit, Ogg with its first; and begins at zero.
-    """
+
+def page_of(packet: bytes, serial: int, number: int, position: int) -> bytes:
+    """A page with one packet, of less than 255 bytes, which ends at that position."""
+    data = _HEADER.pack(MARK, 0, 0, position, serial, number, 0, 1) + bytes([len(packet)]) + packet
+    return data[:_CRC_AT] + _checksum(data) + data[_CRC_AT + 4 :]
+
+
+def sums_up(whole: bytes) -> bool:
+    """Whether the checksum in a page is that of the page, without itself."""
+    return _checksum(whole) == whole[_CRC_AT : _CRC_AT + 4]
+
+
+def _checksum(whole: bytes) -> bytes:
+    """Of the same polynomial as that of zlib, which begins with each byte's last bit, Ogg with its first; and begins at zero."""
     turned = (whole[:_CRC_AT] + bytes(4) + whole[_CRC_AT + 4 :]).translate(_TURNED)
     crc = zlib.crc32(turned, 0xFFFFFFFF) ^ 0xFFFFFFFF
-    return crc.to_bytes(4, "big").translate(_TURNED) == whole[_CRC_AT : _CRC_AT + 4]
+    return crc.to_bytes(4, "big").translate(_TURNED)
 
 
 _TURNED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pipeline.audio.containers.chunks import Read
-from pipeline.audio.containers.ogg_pages import FIRST, LAST, UNKNOWN, Page, page, sums_up
+from pipeline.audio.containers.ogg_pages import CONTINUED, FIRST, LAST, UNKNOWN, Page, page, sums_up
 from pipeline.audio.duration.frame_count import Extent
 from pipeline.audio.duration.opus_packets import RATE, loudness, packet_samples
 from pipeline.audio.step_budget import StepBudget
 
 _FULL = 255
-_CONTINUED = 1  # a flag of a page
 OPUS_HEADERS = 2  # packets before the first with sound
 _FAMILY_AT = 18  # in the first packet: which channels there are, 0 for one or two
 _HEAD_SIZE = 19  # bytes of it
@@ -64,7 +63,7 @@ def pages(read: Read, at: int, size: int, steps: StepBudget) -> Iterator[tuple[P
         first = first or one
         if one is None or first is None or one.serial != first.serial or one.number != number or one.end > size:
             raise ValueError
-        if bool(one.flags & _CONTINUED) != bool(held) or bool(one.flags & FIRST) != (number == 0):
+        if bool(one.flags & CONTINUED) != bool(held) or bool(one.flags & FIRST) != (number == 0):
             raise ValueError
         steps.take(1 + len(one.table))
         at, packets = one.content, []

@@ -1,8 +1,9 @@
 """Whether a file ends before its own claim: what its headers say of its length, against the bytes that are there.
 
 A recorder that streams knows no length, and writes none or one that cannot be: that is no claim. Nor is anything that only *may*
-mean a loss: an Ogg stream without a last page that says so is how every live stream ends; only a page that is cut itself counts. Of
-that, and of a VOC without the block that ends it, it is told that the end mark is missing, and no more.
+mean a loss: an Ogg stream without a last page that says so is how every live stream ends; only a page that is cut itself counts, or
+bytes in the place of the last pages. Of a live stream, and of a VOC without the block that ends it, it is told that the end mark is
+missing, and no more.
 A few missing bytes are a writer's error in counting. MPEG streams, bare frames and AMR claim nothing.
 """
 
@@ -50,6 +51,8 @@ from pipeline.audio.mpeg_frames import mpeg_audio_frame
 _SLACK = 128  # bytes that writers miscount by: a header, a tag at the end
 _UNSAID = 0xFFFF0000  # of 32 bits, and above: no length
 _HEAD, _TAIL = 64 * 1024, 128 * 1024  # bytes that are looked at from either end
+_LONGEST_TORN = 8 * 1024 * 1024  # bytes at the end of an Ogg that may be none of its pages
+_PAGE_BYTES = 1024  # that are none of a page, behind one that is not the last, stand where pages were
 _MOST_STEPS = 10_000  # clusters, blocks
 _FRAME_MARK = re.compile(b"|".join(map(re.escape, FRAME_MARKS)))  # of FLAC
 _BROADCAST = 1  # a flag of Windows Media: what the header says was written before the end was known
@@ -162,12 +165,17 @@ def _last_frame_end(tail: bytes, header: FlacHeader) -> int | None:
 def _ogg(read: Read, at: int, size: int) -> Claim | None:
     start = max(at, size - _TAIL)
     tail = read(start, size - start)
+    if ogg_pages.MARK not in tail:
+        start = max(at, size - _LONGEST_TORN)
+        tail = read(start, size - start)
     last = tail.rfind(ogg_pages.MARK)
     found = ogg_pages.page(lambda offset, length: tail[offset : offset + length], last) if last >= 0 else None
     begun = found is None and last >= 0 and len(tail) - last < ogg_pages.LONGEST_HEADER
     if begun or (found and found.end > len(tail)):
         return Claim(None, cut=True)
-    return _UNENDED if found and not found.flags & ogg_pages.LAST else None
+    if found is None or found.flags & ogg_pages.LAST:
+        return None
+    return Claim(None, cut=True) if len(tail) - found.end >= _PAGE_BYTES else _UNENDED
 
 
 def _mp3(read: Read, at: int, size: int) -> Claim | None:

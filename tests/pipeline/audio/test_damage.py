@@ -27,6 +27,7 @@ TALKATIVE: dict[str, Sequence[str]] = {  # their demuxers, their frames or their
     "front.m4a": (*SURE, "-movflags", "faststart"),
     "a.oga": ("-c:a", "libvorbis", "-page_duration", "200000"),
     "a.ogg": ("-c:a", "libopus", "-page_duration", "200000"),
+    "flac.oga": ("-c:a", "flac", "-page_duration", "200000"),
     "a.flv": SURE,
     "a.wma": ("-c:a", "wmav2", "-ar", "44100"),
     "a.avi": ("-c:a", "libmp3lame"),
@@ -162,6 +163,27 @@ def test_damage_in_front_of_an_ogg_does_not_move_what_follows(tmp_path: Path, na
     onsets, findings, _ = listened(overwritten(made(tmp_path, name, TALKATIVE[name]), 0.35, 0.2, 1))
     assert onsets[-1] == pytest.approx(ONSETS[-1], abs=0.02)
     assert findings.gaps[0].code == "undecodable"
+
+
+@pytest.mark.parametrize("begin", [0.1, 0.5])
+@pytest.mark.parametrize("name", ["a.ogg", "a.oga", "flac.oga"])
+def test_an_ogg_is_heard_behind_more_damage_than_a_page_has_bytes(tmp_path: Path, name: str, begin: float) -> None:
+    """In front of its first sound, too."""
+    data = made(tmp_path, name, TALKATIVE[name])
+    at, lost = int(len(data) * begin), len(data) // 5
+    onsets, findings, unexplained = listened(data[:at] + b"\xff" * 100_000 + data[at + lost :])
+    assert onsets[-2:] == pytest.approx(ONSETS[-2:], abs=0.02)
+    gaps = [(gap.code, gap.start <= 1000 * SECONDS * begin <= gap.end) for gap in findings.gaps]
+    assert gaps == [("undecodable", True)]
+    assert not findings.warnings and abs(unexplained) < 0.002
+
+
+@pytest.mark.parametrize("name", ["a.ogg", "flac.oga"])
+def test_an_ogg_whose_last_pages_are_zeros_is_cut_off(tmp_path: Path, name: str) -> None:
+    """As a download leaves it that reserves its place before."""
+    data = made(tmp_path, name, TALKATIVE[name])
+    _, findings, _ = listened(data[: len(data) // 2] + bytes(300_000))
+    assert [(caution.code, caution.lost) for caution in findings.warnings] == [("truncated", True)]
 
 
 @pytest.mark.parametrize("tenth", range(4, 10))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.audio.access.entry import Entry
-from pipeline.audio.containers.ogg_pages import UNKNOWN
+from pipeline.audio.containers.ogg_pages import CONTINUED, UNKNOWN
 from pipeline.audio.duration.ogg import pages
 from pipeline.audio.ffmpeg.log_parser import AudioStream
 from pipeline.audio.joined.window import Window
@@ -14,14 +14,13 @@ _HEADERS = {"opus": 2, "vorbis": 3}  # packets before the first with sound
 _FLAC_COUNT_AT = 7  # in the first packet of FLAC: how many follow it before the sound
 _LONGEST_HEADERS = 2**20  # bytes
 _COMMENTS = 2  # the header that they are
-_CONTINUED = 1  # a flag of a page
 
 
 def ogg_entry(window: Window, at: int, sound: AudioStream, latest: int, steps: StepBudget) -> Entry | None:
     """Of one stream that begins at `at`. Raises TooManySteps, ValueError, IndexError."""
     walk = _Walk(sound, at)
     for one, packets in pages(window.head, at, window.size, steps):
-        walk.begin_page(one.at, continues=bool(one.flags & _CONTINUED))
+        walk.begin_page(one.at, continues=bool(one.flags & CONTINUED))
         for place, size in packets:
             walk.take(window.head(place, size if walk.in_headers else min(size, LOOK)), size)
         if not walk.in_headers and one.position not in (0, UNKNOWN) and one.position != walk.counted:

@@ -47,6 +47,7 @@ STAMPED: Mapping[
     "aac in flv": ("a.flv", ("-c:a", "aac"), 0.024),
     "wma": ("a.wma", ("-c:a", "wmav2"), 0.047),
     "opus in ogg": ("a.ogg", ("-c:a", "libopus", "-page_duration", "100000"), 0.0),
+    "flac in ogg": ("a.ogg", ("-c:a", "flac"), 0.0),
     "flac": ("a.flac", (), 0.0),
     "wavpack": ("a.wv", (), 0.0),
     "opus in mka": ("a.mka", ("-c:a", "libopus"), 0.0),
