@@ -3,80 +3,184 @@
 A decoder that finds no page for 64 KiB gives up; so broken bytes are left out, and a page stands for them whose checksum is wrong,
 of which it complains. A page of FLAC it takes to begin where the last one that it has seen has ended. So in front of the first
 behind damage comes one without sound, which ends where that begins: before its own end by the samples of its frames (RFC 9639).
+
+Pages of a stream whose first ones are lost, as where damage has hit the joint of two recordings, follow as if they were of the one
+before, whose headers they need: where they are of Opus as that was (RFC 7845), or of FLAC with the same rate, channels and bits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from pipeline.audio.containers.flac_headers import LONGEST_FRAME_HEADER, flac_frame
 from pipeline.audio.containers.ogg_pages import (
     FIRST,
+    LAST,
     LONGEST_HEADER,
     MARK,
     UNKNOWN,
     Page,
+    moved,
     packets,
     page,
     page_of,
     sums_up,
 )
+from pipeline.audio.duration.opus_packets import packet_samples
 
 _LONGEST = LONGEST_HEADER + 255 * 255  # bytes of a page
 _MOST_TRIES = 20_000  # to find a page where none is; what follows is left out
-_FLAC = b"\x7fFLAC"
+_FLAC, _OPUS = b"\x7fFLAC", b"OpusHead"
+_FAMILY_AT = 18  # in the first packet of Opus: which channels there are, 0 for one or two
 _NO_SOUND = b"\xff"  # which begins a frame of FLAC, and ends before there is anything to decode
 _NUMBERS = 1 << 32  # of pages, which begin anew there
 
 
-def whole_pages(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """What is left of a recording's pages in `blocks`, bytes that follow each other from its beginning on."""
-    torn, broken = _Torn(), False
-    for data in _split(blocks):
-        one = page(lambda at, length, data=data: data[at : at + length], 0)  # type: ignore[misc]
-        if one:
-            yield from torn.mended(one, data, broken=broken)
-        broken = one is None
+@dataclass(slots=True)
+class _Stream:
+    """`due`: the number of the page that should be next. `end`: the position of the last one; `before`: samples in front of the
+    sound, by which every position is late. `layout`: of its frames of FLAC."""
+
+    kind: bytes
+    due: int
+    before: int
+    end: int = 0
+    layout: tuple[int, int, int] | None = None
+    ended: bool = False
+    unplaced: bool = False  # FLAC that damage has hit
+
+    @property
+    def clock_end(self) -> int:
+        return self.end - self.before
 
 
-class _Torn:
-    """Pages one by one, each with what has to stand in front of it."""
+class TornPages:
+    """`mended`, once; `unheard` is whole when that has come to its end."""
 
     def __init__(self) -> None:
-        self._due: dict[int, int] = {}  # by stream, the number of the page that should be next
-        self._flac, self._unplaced = set[int](), set[int]()  # streams of FLAC, and those of them that damage has hit
+        self._streams: dict[int, _Stream] = {}
+        self._adopted: dict[
+            int, tuple[int, int, int]
+        ] = {}  # by stream, as which other, how many pages and samples later
+        self._orphans: dict[int, int] = {}  # streams without a first page that are left out, and their last positions
 
-    def mended(self, one: Page, data: bytes, *, broken: bool) -> Iterator[bytes]:
+    @property
+    def unheard(self) -> int:
+        """Samples of streams that nobody can read without their first pages."""
+        return sum(self._orphans.values())
+
+    def mended(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
+        """What is left of a recording's pages in `blocks`, bytes that follow each other from its beginning on."""
+        broken = False
+        for data in _split(blocks):
+            one = _read(data)
+            if one and one.flags & FIRST:
+                self._begin(one, data)
+            if one and one.serial in self._streams:
+                yield from self._mended(one, data, broken=broken)
+            elif one:
+                yield from self._of_an_orphan(one, data, broken=broken)
+            broken = one is None or not self._is_known(one)
+
+    def _is_known(self, one: Page) -> bool:
+        return one.serial in self._streams or one.serial in self._adopted
+
+    def _begin(self, one: Page, data: bytes) -> None:
+        head = data[one.content - one.at :]
+        kind = next((kind for kind in (_FLAC, _OPUS) if head.startswith(kind)), b"")
+        if kind == _OPUS and head[_FAMILY_AT : _FAMILY_AT + 1] != b"\0":
+            kind = b""
+        before = int.from_bytes(head[10:12], "little") if kind == _OPUS else 0
+        self._streams[one.serial] = _Stream(kind, one.number, before)
+
+    def _mended(self, one: Page, data: bytes, *, broken: bool) -> Iterator[bytes]:
         """`broken`: there are bytes before it that are no page."""
-        if one.flags & FIRST and data.startswith(_FLAC, one.content):
-            self._flac.add(one.serial)
-        if self._lacks_pages(one) or broken:
-            self._unplaced = set(self._flac)
+        stream = self._streams[one.serial]
+        lacks = 0 < (one.number - stream.due) % _NUMBERS < _NUMBERS // 2
+        stream.due = (one.number + 1) % _NUMBERS
+        if lacks or broken:
+            for other in self._streams.values():
+                other.unplaced = other.kind == _FLAC
             yield _broken(page_of(_NO_SOUND, one.serial, one.number, one.position))
-        if one.serial in self._unplaced and not one.flags & FIRST:
-            begin = _begin(one, data)
+        if stream.unplaced and not one.flags & FIRST:
+            begin = _begin(one, data, stream.kind)
             if begin is None:
                 return
-            self._unplaced.discard(one.serial)
+            stream.unplaced = False
             yield page_of(_NO_SOUND, one.serial, one.number, begin)
+        self._pass(one, data, stream)
         yield data
 
-    def _lacks_pages(self, one: Page) -> bool:
-        due = one.number if one.flags & FIRST else self._due.get(one.serial, one.number)
-        self._due[one.serial] = (one.number + 1) % _NUMBERS
-        return 0 < (one.number - due) % _NUMBERS < _NUMBERS // 2
+    def _pass(self, one: Page, data: bytes, stream: _Stream) -> None:
+        stream.ended |= bool(one.flags & LAST)
+        stream.end = stream.end if one.position == UNKNOWN else one.position
+        if stream.kind == _FLAC and stream.layout is None:
+            stream.layout = _layout(one, data)
+
+    def _of_an_orphan(self, one: Page, data: bytes, *, broken: bool) -> Iterator[bytes]:
+        """The page of a stream without headers as one of the stream that has ended before, if it can be."""
+        if not self._is_known(one):
+            broken = True
+            if stream := self._fitting(one, data):
+                self._adopted[one.serial] = stream
+                self._orphans.pop(one.serial, None)  # a leap of the clock tells of what came before
+        if one.serial in self._adopted:
+            serial, pages, samples = self._adopted[one.serial]
+            position = one.position if one.position == UNKNOWN else one.position + samples
+            data = moved(data, serial, (one.number + pages) % _NUMBERS, position)
+            if adopted := _read(data):
+                yield from self._mended(adopted, data, broken=broken)
+        elif one.position != UNKNOWN:
+            self._orphans[one.serial] = one.position
+
+    def _fitting(self, one: Page, data: bytes) -> tuple[int, int, int] | None:
+        """The only stream, and by how much the numbers and positions of this one are later in it."""
+        if len(self._streams) != 1 or one.position == UNKNOWN:
+            return None
+        ((serial, stream),) = self._streams.items()
+        begin = _begin(one, data, stream.kind) if stream.ended and stream.kind else None
+        fits = stream.kind == _OPUS or stream.layout == _layout(one, data)
+        return (serial, stream.due - one.number, stream.clock_end) if begin is not None and fits else None
+
+
+def _layout(one: Page, data: bytes) -> tuple[int, int, int] | None:
+    at = next((at for at, _ in packets(one)), 0)
+    frame = flac_frame(data[at : at + LONGEST_FRAME_HEADER])
+    return frame.layout if frame else None
+
+
+def _read(data: bytes) -> Page | None:
+    return page(lambda at, length: data[at : at + length], 0)
 
 
 def _broken(whole: bytes) -> bytes:
     return whole[:-1] + bytes([whole[-1] ^ 1])
 
 
-def _begin(one: Page, data: bytes) -> int | None:
-    """How many samples come before the first frame that begins on this page; None where it does not tell."""
-    frames = [flac_frame(data[at : at + LONGEST_FRAME_HEADER]) for at, _ in packets(one)]
-    if one.position == UNKNOWN or None in frames:
+def _begin(one: Page, data: bytes, kind: bytes) -> int | None:
+    """How many samples come before the first packet that begins on this page; None where it does not tell, or is of another
+    kind: an encoder of Opus makes packets of one length, from zero on."""
+    if one.position == UNKNOWN:
         return None
-    return max(0, one.position - sum(frame.samples for frame in frames if frame))
+    try:
+        samples = [_samples(data[at : at + size], kind) for at, size in packets(one)]
+    except ValueError:
+        return None
+    begin = one.position - sum(samples)
+    if kind == _OPUS and (begin < 0 or not samples or begin % samples[0]):
+        return None
+    return max(0, begin)
+
+
+def _samples(packet: bytes, kind: bytes) -> int:
+    """Raises ValueError for what is no such packet."""
+    if kind == _OPUS and packet:
+        return packet_samples(packet[0], packet[1] if len(packet) > 1 else 0)
+    frame = flac_frame(packet[:LONGEST_FRAME_HEADER])
+    if frame is None:
+        raise ValueError
+    return frame.samples
 
 
 def _split(blocks: Iterable[bytes]) -> Iterator[bytes]:

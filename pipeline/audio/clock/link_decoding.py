@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from pipeline.audio.access.entry import Entry
 from pipeline.audio.access.open_source import OpenSource, without
-from pipeline.audio.access.torn_pages import whole_pages
+from pipeline.audio.access.torn_pages import TornPages
 from pipeline.audio.clock.edited import Edited
 from pipeline.audio.clock.mixdown import Mixdown
 from pipeline.audio.clock.placement import Piece
@@ -113,6 +113,7 @@ class LinkDecoding:
         self._passed = 0  # samples before the first that ffmpeg makes
         self._delivered = 0  # samples, those included
         self._reached = 0  # where the last of them ended
+        self._torn_pages: TornPages | None = None
         self._is_torn = False  # so much that it has to be mended to be read at all
         self._is_wider = False  # of one channel at first, and of another format later
 
@@ -263,7 +264,8 @@ class LinkDecoding:
     def _passing(self, entry: Entry | None, *, mended: bool) -> Iterator[bytes]:
         blocks = self._source.passing(self._found, self._end, entry)
         if mended:
-            return whole_pages(blocks)
+            self._torn_pages = TornPages()
+            return self._torn_pages.mended(blocks)
         if not self._left_out:
             return blocks
         hidden = as_free_space if self._found.container is MP4 else without
@@ -373,7 +375,7 @@ class LinkDecoding:
             yield pcm
 
     def _compare_lengths(self) -> None:
-        clock, missing = self.clock, self._said_to_be_missing()
+        clock, missing = self.clock, self._said_to_be_missing() + self._without_headers()
         is_open = not (self._is_cut or self._has_all or self.claim == STREAMED)
         if clock and not self._edited:
             clock.forget_leaps_behind(self._reached)
@@ -398,6 +400,13 @@ class LinkDecoding:
         )
         seconds = lacking(self._found.container, self._told_of_all(), heard)
         return round(seconds * rate) if seconds <= (self._settings.max_seconds or _MOST_SECONDS) else 0
+
+    def _without_headers(self) -> int:
+        """In samples, what is left of streams in an Ogg that cannot be read."""
+        unheard = self._torn_pages.unheard if self._torn_pages else 0
+        seconds = unheard / self.sounds[self._track].sample_rate
+        longest = self._settings.max_seconds or _MOST_SECONDS
+        return round(seconds * self._settings.sample_rate) if seconds <= longest else 0
 
     def _told_of_all(self) -> Log:
         """What ffmpeg says of the recording; what it did not see the end of, it is shown again, with its end."""

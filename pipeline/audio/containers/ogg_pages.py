@@ -76,6 +76,13 @@ def page_of(packet: bytes, serial: int, number: int, position: int) -> bytes:
     return data[:_CRC_AT] + _checksum(data) + data[_CRC_AT + 4 :]
 
 
+def moved(whole: bytes, serial: int, number: int, position: int) -> bytes:
+    """The same page as one of another stream, there."""
+    mark, version, flags, _, _, _, crc, count = _HEADER.unpack(whole[: _HEADER.size])
+    data = _HEADER.pack(mark, version, flags, position, serial, number, crc, count) + whole[_HEADER.size :]
+    return data[:_CRC_AT] + _checksum(data) + data[_CRC_AT + 4 :]
+
+
 def sums_up(whole: bytes) -> bool:
     """Whether the checksum in a page is that of the page, without itself."""
     return _checksum(whole) == whole[_CRC_AT : _CRC_AT + 4]

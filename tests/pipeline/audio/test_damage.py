@@ -1,6 +1,7 @@
 """Damage of all kinds in all containers: what can be decoded stands at its time, what is missing is told, nothing breaks."""
 
 import random
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -175,6 +176,21 @@ def test_an_ogg_is_heard_behind_more_damage_than_a_page_has_bytes(tmp_path: Path
     assert onsets[-2:] == pytest.approx(ONSETS[-2:], abs=0.02)
     gaps = [(gap.code, gap.start <= 1000 * SECONDS * begin <= gap.end) for gap in findings.gaps]
     assert gaps == [("undecodable", True)]
+    assert not findings.warnings and abs(unexplained) < 0.002
+
+
+@pytest.mark.parametrize("lost", [2, 12])
+@pytest.mark.parametrize("name", ["a.ogg", "a.oga", "flac.oga"])
+def test_an_ogg_behind_another_that_has_lost_its_first_pages(tmp_path: Path, name: str, lost: int) -> None:
+    """Heard by the headers of the one before, but of Vorbis, which are of one file alone; what is not heard is told."""
+    first, second = made(tmp_path, name, TALKATIVE[name]), made(tmp_path, name, TALKATIVE[name])
+    starts = [found.start() for found in re.finditer(b"OggS\0", second)]
+    onsets, findings, unexplained = listened(first + second[starts[lost] :])
+    joint = SECONDS + 3  # behind all that is lost
+    heard_behind = [] if name == "a.oga" else [SECONDS + at for at in ONSETS[3:]]
+    assert [at for at in onsets if at > joint] == pytest.approx(heard_behind, abs=0.02)
+    missing = sum(gap.end - gap.start for gap in findings.gaps if gap.lost) / 1000
+    assert missing == pytest.approx(SECONDS if name == "a.oga" else 0.23 * (lost - 2), abs=0.35)
     assert not findings.warnings and abs(unexplained) < 0.002
 
 

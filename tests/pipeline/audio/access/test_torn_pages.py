@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipeline.audio.access.torn_pages import whole_pages
+from pipeline.audio.access.torn_pages import TornPages
 from pipeline.audio.containers.ogg_pages import UNKNOWN, Page, page, page_of, sums_up
 
 SAMPLES = 4096
@@ -25,8 +25,7 @@ def crc8(data: bytes) -> int:
 
 def pages(stream: int = STREAM, *, positions: bool = True) -> list[bytes]:
     """The first page, and one for each frame."""
-    first = bytearray(page_of(b"\x7fFLAC\1\0\0\0fLaC", stream, 0, 0))
-    first[5] = 2
+    first = begun(page_of(b"\x7fFLAC\1\0\0\0fLaC", stream, 0, 0))
     rest = [
         page_of(
             frame + bytes([crc8(frame)]) + bytes(20),
@@ -36,7 +35,12 @@ def pages(stream: int = STREAM, *, positions: bool = True) -> list[bytes]:
         )
         for number, frame in enumerate(FRAMES)
     ]
-    return [summed(bytes(first)), *rest]
+    return [first, *rest]
+
+
+def begun(data: bytes, flag: int = 2) -> bytes:
+    """The same page as the first of its stream; or the last, by 4."""
+    return summed(data[:5] + bytes([flag]) + data[6:])
 
 
 def summed(data: bytes) -> bytes:
@@ -59,7 +63,7 @@ def each(data: bytes) -> Iterator[tuple[Page, bytes]]:
 
 
 def mended(data: bytes, block: int = 50) -> bytes:
-    return b"".join(whole_pages(data[at : at + block] for at in range(0, len(data), block)))
+    return b"".join(TornPages().mended(data[at : at + block] for at in range(0, len(data), block)))
 
 
 @pytest.mark.parametrize("block", [1, 50, 10_000])
@@ -94,7 +98,28 @@ def test_of_which_nobody_knows_when_it_is_played_is_left_out() -> None:
 
 def test_of_other_sound_decoders_know_by_themselves() -> None:
     """Every stream goes on by itself; what is no FLAC is as it was."""
-    opus = summed(page_of(b"OpusHead", OTHER, 0, 0))
+    opus = begun(page_of(b"OpusHead", OTHER, 0, 0))
     more = [page_of(b"sound", OTHER, number, 960 * number) for number in range(1, 4)]
     found = [data for _, data in each(mended(opus + more[0] + b"junk" + b"".join(more[1:])))]
     assert [data for data in found if sums_up(data)] == [opus, *more]
+
+
+def ended(rows: list[bytes]) -> list[bytes]:
+    return [*rows[:-1], begun(rows[-1], 4)]
+
+
+def test_a_stream_without_its_first_pages_goes_on_as_the_one_before() -> None:
+    rows = ended(pages())
+    found = list(each(mended(b"".join(rows + pages(OTHER)[3:]))))
+    assert {one.serial for one, _ in found} == {STREAM}
+    behind = [(one.number, one.position) for one, data in found[len(rows) :] if sums_up(data)]
+    numbers = [(len(rows) + number, (len(FRAMES) + 3 + number) * SAMPLES) for number in range(4)]
+    assert behind == [(numbers[0][0], (len(FRAMES) + 2) * SAMPLES), *numbers]
+
+
+@pytest.mark.parametrize("rows", [pages(), ended(pages())], ids=["may go on", "of another kind"])
+def test_of_one_that_does_not_fit_it_is_known_how_long_it_is(rows: list[bytes]) -> None:
+    other = [page_of(b"no frame of FLAC", OTHER, 3 + number, 1000 * (3 + number)) for number in range(4)]
+    torn = TornPages()
+    assert b"".join(torn.mended([b"".join(rows + other)])) == b"".join(rows)
+    assert torn.unheard == 6000
