@@ -13,7 +13,7 @@ from pipeline.audio.access.cut_out import cut_out
 from pipeline.audio.access.cut_packets import cut_packets
 from pipeline.audio.access.open_source import OpenFile, OpenRemote, OpenSource
 from pipeline.audio.access.remote import Remote
-from pipeline.audio.access.restored import Missing, Restored
+from pipeline.audio.access.restored import Amended, Missing, Restored
 from pipeline.audio.access.scratch import filled
 from pipeline.audio.access.torn_clusters import torn_clusters
 from pipeline.audio.containers.asf_header import broken_packets
@@ -28,7 +28,7 @@ from pipeline.audio.joined.lost_pieces import lost_pieces
 from pipeline.audio.joined.window import Window
 from pipeline.audio.linear.layout import LinearSamples, linear_samples
 from pipeline.audio.linear.slipped_samples import slipped_samples
-from pipeline.audio.linear.stale_length import told_too_short
+from pipeline.audio.linear.stale_length import longer, told_too_short
 from pipeline.audio.mp4_boxes import HEADER_BYTES, check_complete, cut_index
 from pipeline.audio.raw_sound import RawSound
 from pipeline.audio.sniff import LOOK_BYTES, sniff_file
@@ -54,6 +54,10 @@ def restored(source: OpenSource) -> OpenSource:
     try:
         found = sniff_file(lambda offset: source.read(offset, LOOK_BYTES))
         missing = _missing(source, found)
+        read = StepBudget.for_file().counted(source.read)
+        if not missing and (more := longer(read, found, source.size, lambda: links(read, source.size, found)[0].end)):
+            told_end = None if more.told_end is None else (found.start, more.told_end)
+            return Amended(source, more.changes, told_end)
     except (UnsupportedMedia, EmptyMedia, TooManySteps):  # for others to say
         return source
     return Restored(source, missing) if missing else source
@@ -149,6 +153,8 @@ def _recording(read: Read, link: Link, found: Found, source: OpenSource) -> Reco
 def _of_samples(recording: Recording, read: Read, link: Link, source: OpenSource) -> Recording:
     """The same, of samples, or even blocks of them, that are more than their header tells, or of which some are missing."""
     found = recording.found
+    if source.told_end and source.told_end[0] == found.start:
+        return replace(recording, told_end=source.told_end[1])
     if link.unread:
         told_end = told_too_short(read, found, link.end) or told_too_few(read, found, link.end)
         longer = replace(found, options={**found.options, "ignore_length": 1})

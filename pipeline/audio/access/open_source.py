@@ -18,10 +18,12 @@ _FRONT, _BACK = 8 * 2**20, 4 * 2**20  # bytes that ffmpeg looks at before it say
 
 
 class OpenSource(ABC):
-    """What a decoding reads from. Close it. `put_in`: from where to where its bytes stand for others that are missing."""
+    """What a decoding reads from. Close it. `put_in`: from where to where its bytes stand for others that are missing. `told_end`:
+    of the recording that begins at this byte, the second at which its header ended it, before that was mended."""
 
     size: int
     put_in: Sequence[tuple[int, int]] = ()
+    told_end: tuple[int, float] | None = None
 
     @abstractmethod
     def read(self, offset: int, length: int) -> bytes:

@@ -1,6 +1,6 @@
 """A file out of which bytes are missing, with others in their place: as many zeros where an index names places, so that those
 behind hold again and a decoder passes over them as over any damage; or a header without which nobody knows when what follows is
-played."""
+played. Or with other lengths in its header, where that ends it too soon."""
 
 from __future__ import annotations
 
@@ -44,6 +44,37 @@ class Restored(OpenSource):
                 yield instead[start - first : start - first + length] or bytes(length)
                 start += length
             before += last - first
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class Amended(OpenSource):
+    """A file in whose headers other bytes should stand: so many in their place. Whoever opened it closes it."""
+
+    def __init__(
+        self, left: OpenSource, changes: Sequence[tuple[int, bytes]], told_end: tuple[int, float] | None
+    ) -> None:
+        self.size, self.told_end = left.size, told_end
+        self._left, self._changes = left, changes
+
+    def read(self, offset: int, length: int) -> bytes:
+        """As it should be."""
+        return self._amended(offset, self._left.read(offset, length))
+
+    def blocks(self, start: int, end: int) -> Iterator[bytes]:
+        """As they should be."""
+        for block in self._left.blocks(start, end):
+            yield self._amended(start, block)
+            start += len(block)
+
+    def _amended(self, at: int, data: bytes) -> bytes:
+        end = at + len(data)
+        for place, instead in self._changes:
+            first, last = max(at, place), min(end, place + len(instead))
+            if first < last:
+                data = data[: first - at] + instead[first - place : last - place] + data[last - at :]
+        return data
 
     def close(self) -> None:
         """Nothing is held."""

@@ -38,27 +38,27 @@ class LinearSamples:
     rate: float
 
 
-def linear_samples(read: Read, found: Found, size: int) -> LinearSamples | None:
+def linear_samples(read: Read, found: Found, size: int, *, unsaid: bool = False) -> LinearSamples | None:
     """Of what begins at `found.start` in a file of `size` bytes; None where the sound is coded, or says no length, or nothing that
-    makes sense, or where what describes it stands behind it. Raises what `read` does alone."""
+    makes sense, or where what describes it stands behind it; `unsaid`: one of no length has none. Raises what `read` does alone."""
     try:
-        return _described(read, found, size) if found.container in _LAYOUTS else None
+        return _described(read, found, size, unsaid=unsaid) if found.container in _LAYOUTS else None
     except (ArithmeticError, ValueError, struct.error):
         return None
 
 
-def _described(read: Read, found: Found, size: int) -> LinearSamples | None:
+def _described(read: Read, found: Found, size: int, *, unsaid: bool) -> LinearSamples | None:
     container, at = found.container, found.start
     walked = chunks(read, at, size, container)
     sound, layout = sound_chunk(walked, container), _LAYOUTS[container](read, at, walked)
-    if layout is None or sound is None or sound.length is None:
+    if layout is None or sound is None or (sound.length is None and not unsaid):
         return None
     width, channels, rate = layout
-    end = sound.start + sound.length
+    inside = _INSIDE.get(container, 0)
+    end = sound.start + (inside if sound.length is None else sound.length)
     if width not in _WIDTHS or channels not in _CHANNELS or not rate > 0:
         return None
-    start = sound.start + _INSIDE.get(container, 0)
-    return LinearSamples(start, end, file_end(read, found, end), width, width * channels, rate)
+    return LinearSamples(sound.start + inside, end, file_end(read, found, end), width, width * channels, rate)
 
 
 def file_end(read: Read, found: Found, end: int) -> int:

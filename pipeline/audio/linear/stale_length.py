@@ -1,27 +1,65 @@
-"""A WAV that goes on behind the end that its header tells, as a recorder leaves it that was switched off before it could say how
-much it had written, or that counts no further than to 4 GiB.
+"""Linear samples that go on behind the end that their header tells, as a recorder leaves them that was switched off before it could
+say how much it had written, or that counts no further than to 4 GiB.
 
 What follows is heard where it is sound of the same kind: where its bytes change as those before it, each at its own place in a
-sample. Players stop where the header says.
+sample; or where the header tells of nothing at all. Players stop where the header says. ffmpeg can be told to read on in a WAV; in
+Wave64, AIFF, CAF and AU it has to find other lengths.
 """
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 
-from pipeline.audio.containers.chunks import Read, chunks
-from pipeline.audio.containers.table import WAV, Found
+from pipeline.audio.containers.chunks import Read, chunks, sound_chunk
+from pipeline.audio.containers.table import AIFF, AU, CAF, W64, WAV, Found
 from pipeline.audio.linear.byte_changes import agree, are_alike, look
 from pipeline.audio.linear.layout import LinearSamples, linear_samples
+
+Change = tuple[int, bytes]  # at which byte of the file, and what should be there
+
+
+@dataclass(frozen=True, slots=True)
+class Longer:
+    """At which second the header ends the sound, None where it tells of none, and what it should say."""
+
+    told_end: float | None
+    changes: tuple[Change, ...]
 
 
 def told_too_short(read: Read, found: Found, end: int) -> float | None:
     """Of the WAV that is `found` in a file, and behind which nothing else is known up to `end`: at which second its header ends
     what goes on. None where it does not."""
     sound = linear_samples(read, found, end) if found.container is WAV else None
-    if sound is None or sound.end >= end or not _goes_on(read, sound, end):
+    return None if sound is None else _told_end(read, found, sound, end)
+
+
+def longer(read: Read, found: Found, size: int, recording_ends: Callable[[], int]) -> Longer | None:
+    """Of Wave64, AIFF, CAF or AU in a file of `size` bytes. `recording_ends` is asked where there are bytes behind the
+    sound: how many of them may be of the same recording."""
+    unsaid = found.container in (W64, AIFF)  # of the others a decoder reads on by itself where no length is told
+    sound = linear_samples(read, found, size, unsaid=unsaid) if found.container in _LENGTHS else None
+    end = recording_ends() if sound and sound.end < size else 0
+    if sound is None or end <= sound.end:
         return None
-    is_followed = chunks(read, found.start, end, WAV).end > sound.end + 1  # by a chunk of whatever it may be
+    told = None if sound.end == sound.start else _told_end(read, found, sound, end)
+    if told is None and sound.end > sound.start:
+        return None
+    try:
+        return Longer(told, tuple(_LENGTHS[found.container](read, found, sound, end)))
+    except struct.error:  # which cannot be so long
+        return None
+
+
+def _told_end(read: Read, found: Found, sound: LinearSamples, end: int) -> float | None:
+    if sound.end >= end or not _goes_on(read, sound, end):
+        return None
+    is_followed = (
+        chunks(read, found.start, end, found.container).end > sound.end + 1
+    )  # by a chunk of whatever it may be
     return None if is_followed else (sound.end - sound.start) / sound.frame / sound.rate
 
 
@@ -33,3 +71,41 @@ def _goes_on(read: Read, sound: LinearSamples, end: int) -> bool:
         return False
     scores = np.min([behind @ (usual - np.roll(usual, by)) for by in turns], axis=0)
     return agree(scores) and are_alike(before, behind, turns)
+
+
+def _w64(read: Read, found: Found, _: LinearSamples, end: int) -> list[Change]:
+    start = _content(read, found, end)
+    return [
+        (found.start + 16, struct.pack("<Q", end - found.start)),
+        (start - 8, struct.pack("<Q", end - start + _W64_HEADER)),
+    ]
+
+
+def _aiff(read: Read, found: Found, sound: LinearSamples, end: int) -> list[Change]:
+    start = _content(read, found, end)
+    form = chunks(read, found.start, end, AIFF).first(b"COMM")
+    assert form
+    return [
+        (found.start + 4, struct.pack(">I", end - found.start - 8)),
+        (form.start + 2, struct.pack(">I", (end - sound.start) // sound.frame)),
+        (start - 4, struct.pack(">I", end - start)),
+    ]
+
+
+def _caf(read: Read, found: Found, _: LinearSamples, end: int) -> list[Change]:
+    start = _content(read, found, end)
+    return [(start - 8, struct.pack(">Q", end - start))]
+
+
+def _au(read: Read, found: Found, _: LinearSamples, end: int) -> list[Change]:
+    return [(found.start + 8, struct.pack(">I", end - _content(read, found, end)))]
+
+
+def _content(read: Read, found: Found, end: int) -> int:
+    sound = sound_chunk(chunks(read, found.start, end, found.container), found.container)
+    assert sound
+    return sound.start
+
+
+_W64_HEADER = 24  # bytes of a chunk's, which its length counts
+_LENGTHS = {W64: _w64, AIFF: _aiff, CAF: _caf, AU: _au}

@@ -1,16 +1,17 @@
-"""A WAV whose header tells less than there is: what follows is heard where it is sound of the same kind, and nothing else is."""
+"""Samples whose header tells less than there is: what follows is heard where it is sound of the same kind, and nothing else is."""
 
 import random
 import struct
 import zlib
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pipeline.audio.containers.table import WAV, Found
+from pipeline.audio.containers.table import AIFF, AU, CAF, W64, WAV, Container, Found
 from pipeline.audio.decode import decode
-from pipeline.audio.linear.stale_length import told_too_short
+from pipeline.audio.linear.stale_length import longer, told_too_short
 from tests.pipeline.audio.linear.test_slipped_samples import NOISE, RATE, SPEECH
 from tests.pipeline.audio.sounds import ffmpeg, wav
 
@@ -26,7 +27,7 @@ FORMS = {
 
 
 def ends(data: bytes) -> float | None:
-    return told_too_short(lambda at, length: data[at : at + length], Found(WAV), len(data))
+    return told_too_short(partial(part, data), Found(WAV), len(data))
 
 
 def told(data: bytes, count: int) -> bytes:
@@ -51,6 +52,75 @@ def test_all_of_it_is_heard_and_told_where_the_header_ends_it(tmp_path: Path, fo
     (warning,) = sound.findings.warnings
     assert (warning.code, warning.lost) == ("longer", False)
     assert warning.start == pytest.approx(len(samples) / 2 / RATE / 2 * 1000, abs=2)
+
+
+def fields(data: bytes, name: str) -> tuple[str, int, int, int]:
+    """How the length of the sound is written, where, where it counts from, and what it counts besides."""
+    if name == "w64":
+        at = data.index(b"data\xf3\xac")
+        return "<Q", at + 16, at + 24, 24
+    if name == "au":
+        return ">I", 8, int.from_bytes(data[4:8], "big"), 0
+    at = data.index(b"SSND" if name == "aiff" else b"data")
+    return (">I", at + 4, at + 8, 0) if name == "aiff" else (">Q", at + 4, at + 12, 0)
+
+
+def cut_short(data: bytes, name: str, share: float) -> bytes:
+    """The same file, whose header tells of a part of it."""
+    layout, at, start, besides = fields(data, name)
+    inside = {"aiff": 8, "caf": 4}.get(name, 0)
+    count = int((len(data) - start) * share) // 12 * 12
+    written = struct.pack(layout, count + besides + (inside if count or name != "aiff" else 0))
+    changed = data[:at] + written + data[at + len(written) :]
+    if name == "aiff":
+        form = changed.index(b"COMM") + 8
+        changed = changed[: form + 2] + struct.pack(">I", count // 2) + changed[form + 6 :]
+    return changed
+
+
+RELATIVES = {"w64": "pcm_s16le", "aiff": "pcm_s16be", "caf": "pcm_s16le", "au": "pcm_s16be"}
+HELD: dict[str, Container] = {"w64": W64, "aiff": AIFF, "caf": CAF, "au": AU}
+
+
+def encoded(folder: Path, name: str) -> bytes:
+    (folder / "source.raw").write_bytes(SAMPLES.tobytes())
+    made = folder / f"a.{name}"
+    ffmpeg("-y", "-f", "s16le", "-ar", RATE, "-ac", 1, "-i", folder / "source.raw", "-c:a", RELATIVES[name], made)
+    return made.read_bytes()
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("share", [0.0, 0.5])
+@pytest.mark.parametrize("name", RELATIVES)
+def test_so_it_is_with_the_relatives_of_wav(tmp_path: Path, name: str, share: float) -> None:
+    """Also with another recording behind it. A header that tells of no sound at all is one of a stream."""
+    data = encoded(tmp_path, name)
+    with decode(data) as whole:
+        samples = b"".join(whole)
+    assert not whole.findings.warnings
+    with decode(cut_short(data, name, share) + data) as sound:
+        assert b"".join(sound) == 2 * samples
+    told = [(warning.code, warning.lost) for warning in sound.findings.warnings]
+    assert told == ([("longer", False)] if share else [])
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("name", RELATIVES)
+def test_of_the_relatives_nothing_else_is_taken_for_sound(tmp_path: Path, name: str) -> None:
+    whole, asked = encoded(tmp_path, name), list[int]()
+    for other in ("nothing", "noise", "what was packed", "text"):
+        data = whole + OTHERS[other]
+        assert longer(partial(part, data), Found(HELD[name]), len(data), partial(asked_for, asked, len(data))) is None
+    assert len(asked) == 3, "of a whole file nobody looks how far it goes"
+
+
+def asked_for(asked: list[int], size: int) -> int:
+    asked.append(size)
+    return size
+
+
+def part(data: bytes, at: int, length: int) -> bytes:
+    return data[at : at + length]
 
 
 OTHERS = {
