@@ -18,9 +18,9 @@ from pipeline.audio.access.scratch import filled
 from pipeline.audio.access.torn_clusters import torn_clusters
 from pipeline.audio.containers.asf_header import broken_packets
 from pipeline.audio.containers.avi_index import Absent, absent_packets
-from pipeline.audio.containers.chunks import Read
+from pipeline.audio.containers.chunks import Read, unpadded
 from pipeline.audio.containers.edit_list import Edit, seamed_edits
-from pipeline.audio.containers.table import ASF, AVI, MATROSKA, MP3, MP4, Found
+from pipeline.audio.containers.table import AIFF, ASF, AVI, MATROSKA, MP3, MP4, WAV, Found
 from pipeline.audio.duration.truncation import Claim, cut_off
 from pipeline.audio.joined.following import LEFT_OUT
 from pipeline.audio.joined.links import Link, links
@@ -69,6 +69,8 @@ def _missing(source: OpenSource, found: Found) -> Sequence[Missing]:
     if found.container is MATROSKA:
         return [torn.missing for torn in torn_clusters(source.read, found.start, source.size) if torn.missing]
     read = StepBudget.for_file().counted(source.read)
+    if found.container in (WAV, AIFF) and (bare := unpadded(read, found.start, source.size, found.container)):
+        return [(place, 1) for place in bare]
     missing = cut_blocks(read, found, source.size) or cut_packets(read, found, source.size)
     return [missing] if missing else slipped_samples(read, found, source.size)
 
@@ -157,13 +159,15 @@ def _of_samples(recording: Recording, read: Read, link: Link, source: OpenSource
         return replace(recording, told_end=source.told_end[1])
     if link.unread:
         told_end = told_too_short(read, found, link.end) or told_too_few(read, found, link.end)
-        longer = replace(found, options={**found.options, "ignore_length": 1})
-        return replace(recording, found=longer, end=link.end, unread=0, told_end=told_end) if told_end else recording
-    inside = [(start, end) for start, end in source.put_in if found.start <= start < link.end]
-    if inside and (sound := linear_samples(read, found, source.size)):
+        read_on = replace(found, options={**found.options, "ignore_length": 1})
+        return replace(recording, found=read_on, end=link.end, unread=0, told_end=told_end) if told_end else recording
+    put_in = [(start, end) for start, end in source.put_in if found.start <= start < link.end]
+    sound = linear_samples(read, found, source.size) or coded_blocks(read, found, source.size) if put_in else None
+    inside = [stretch for stretch in put_in if sound and stretch[0] >= sound.start]
+    if inside and isinstance(sound, LinearSamples):
         return _without_samples(recording, sound, inside)
-    if inside and (blocks := coded_blocks(read, found, source.size)):
-        return _without_blocks(recording, blocks, lost_blocks(read, blocks, *inside[0]))
+    if inside and isinstance(sound, CodedBlocks):
+        return _without_blocks(recording, sound, lost_blocks(read, sound, *inside[0]))
     return recording
 
 

@@ -23,6 +23,10 @@ _W64_NAME = bytes.fromhex("f3acd3118cd100c04f8edb8a")  # behind the four letters
 _AU_HEADER = 24
 _UNSAID_RIFF = 0xFFFFFFFF
 _TOO_MUCH = 1 << 62  # of 64 bits: nobody's length
+_KNOWN = frozenset((  # that may stand in front of the sound
+    b"fmt ", b"data", b"fact", b"LIST", b"JUNK", b"junk", b"bext", b"iXML", b"cue ", b"smpl", b"PEAK", b"id3 ", b"ID3 ",
+    b"COMM", b"SSND", b"FVER", b"MARK", b"COMT", b"INST", b"NAME", b"AUTH", b"ANNO", b"(c) ", b"APPL", b"CHAN",
+))  # fmt: skip
 # What a writer that cannot go back leaves as a length: all ones, the largest that is positive, or some KiB less than either,
 # since it subtracts its header or rounds to its buffer (ffmpeg, SoX: 0x7FFFF000, GStreamer: 0x7FFF0000).
 _STREAMED = (range(0x7FFF0000, 0x80000001), range(0xFFFF0000, 0x100000000))
@@ -87,6 +91,24 @@ def chunks(read: Read, at: int, size: int, container: Container) -> Chunks:
             return Chunks(tuple(found), min(chunk.start, size))
         place = chunk.start + chunk.length + -(chunk.length + chunk.start - at) % form.even
     return Chunks(tuple(found), min(place, size))
+
+
+def unpadded(read: Read, at: int, size: int, container: Container) -> list[int]:
+    """Before which bytes, up to the sound, the one is missing that makes a chunk even, as writers forget it behind an odd title:
+    where a known chunk begins, and none behind that byte."""
+    form, place, missing = _FORMS[container], at + _FORMS[container].first, list[int]()
+    for _ in range(_MOST_CHUNKS):
+        chunk = _chunk(read, place, form, 0)
+        if chunk is None or chunk.length is None or chunk.name == form.sound:
+            break
+        place = chunk.start + chunk.length
+        if place >= size or not (place + len(missing) - at) % form.even:
+            continue
+        if read(place, _LETTERS) in _KNOWN and read(place + 1, _LETTERS) not in _KNOWN:
+            missing.append(place)
+        else:
+            place += 1
+    return missing
 
 
 def sound_chunk(walked: Chunks, container: Container) -> Chunk | None:
