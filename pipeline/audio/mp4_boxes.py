@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from pipeline.errors import DamagedMedia
@@ -11,6 +12,16 @@ from pipeline.errors import DamagedMedia
 MOST_BOXES = 10_000
 HEADER_BYTES = 16  # of a box with a long size
 _PLAIN = 8  # of any other
+_HOLDERS: Mapping[bytes, frozenset[bytes]] = {  # what each box of an index holds at least
+    b"moov": frozenset((b"mvhd", b"trak")),
+    b"trak": frozenset((b"tkhd", b"mdia")),
+    b"mdia": frozenset((b"mdhd", b"hdlr", b"minf")),
+    b"minf": frozenset((b"stbl",)),
+    b"stbl": frozenset((b"stsd",)),
+    b"stsd": frozenset(),  # the codecs
+}
+_INSIDE = {b"stsd": 8}  # bytes before what it holds
+_NAME = re.compile(rb"[\x20-\x7e]{4}|\xa9[\x20-\x7e]{3}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +49,23 @@ def check_complete(read: Callable[[int], bytes], size: int) -> None:
             return
     raise DamagedMedia(
         "The file is cut off, or bytes of it are missing: its index (moov), which recorders write last, is not where it should be."
+    )
+
+
+def index_is_damaged(read: Callable[[int, int], bytes], at: int, size: int) -> bool:
+    """Whether boxes of the index are not where they should be, or bear no name: what it tells of tracks means nothing."""
+    index = next((box for box in boxes(read, at, size) if box.name == b"moov"), None)
+    return index is None or not _is_whole(read, index)
+
+
+def _is_whole(read: Callable[[int, int], bytes], holder: Box) -> bool:
+    inside = list(boxes(read, holder.content + _INSIDE.get(holder.name, 0), holder.end))
+    return (
+        bool(inside)
+        and inside[-1].end == holder.end
+        and {box.name for box in inside} >= _HOLDERS[holder.name]
+        and all(_NAME.fullmatch(box.name) for box in inside)
+        and all(_is_whole(read, box) for box in inside if box.name in _HOLDERS)
     )
 
 

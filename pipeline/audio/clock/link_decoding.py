@@ -54,8 +54,10 @@ from pipeline.audio.ffmpeg.log_parser import AudioStream, Log
 from pipeline.audio.ffmpeg.process import BLOCK_BYTES, STALL_SECONDS, Child
 from pipeline.audio.ffmpeg.sandbox import Level, sandbox_level
 from pipeline.audio.joined.lost_pieces import as_free_space
+from pipeline.audio.mp4_boxes import index_is_damaged
 from pipeline.audio.source import Recording
-from pipeline.errors import AudioStalled, InvalidRequest, SandboxFailed
+from pipeline.audio.step_budget import StepBudget, TooManySteps
+from pipeline.errors import AudioStalled, DamagedMedia, InvalidRequest, SandboxFailed, UnsupportedMedia
 
 _MOST_SECONDS = 7 * 24 * 3600  # that processor time is reckoned with when the caller sets no limit
 _CPU_SECONDS_PER_SECOND = 0.2  # of sound; a slow core decodes an hour of AAC in some 20 s
@@ -67,6 +69,9 @@ _UNSTATED_DELAY = {
     ("mp3", "mp3"): 1105, ("wav", "mp3"): 1105, ("w64", "mp3"): 1105, ("avi", "mp3"): 1105, ("aac", "aac"): 1024
 }  # fmt: skip
 _UNSTAMPED = (MP3, AAC, AC3, EAC3, DTS, AMR, WAV, W64, AVI)  # ffmpeg reckons their stamps from bytes or headers
+_DAMAGED_INDEX = (
+    "The file's index (moov) is damaged, and without it nobody knows what its sound means. Send another copy."
+)
 _NEAR = 0.2  # seconds that a stamp may be off where samples are counted: a decoder that has just begun may lag a block behind
 _COUNTED = (*_UNSTAMPED, AIFF, AU, CAF, WAVPACK)  # those, and whose stamps count what comes
 _FROM_ZERO = (MP4, MATROSKA)  # whose clock begins at zero, whenever the sound does; others are moved there
@@ -126,14 +131,31 @@ class LinkDecoding:
         if 0 < len(self.sounds) <= self._track:
             found = f"There is no audio track {self._track + 1}; the last one of this file is {len(self.sounds)}."
             raise InvalidRequest(found, param="audio_track")
-        if not self.sounds:
-            raise failure(child.log, child.returncode)
-        sound = self.sounds[self._track]
-        refuse_strange(sound, child.log.tracks)
+        try:
+            sound = self._sound_of(child)
+        except (UnsupportedMedia, SandboxFailed) as error:
+            if damaged := self._damaged_index():
+                raise damaged from error
+            raise
         if not self._pending and child.returncode:
             raise failure(child.log, child.returncode, self._track)
         self.most_channels = max(sound.channels, child.log.most_channels)  # a listing may tell of a later format
         return sound
+
+    def _sound_of(self, child: Child | PlainSamples) -> AudioStream:
+        if not self.sounds:
+            raise failure(child.log, child.returncode)
+        refuse_strange(self.sounds[self._track], child.log.tracks)
+        return self.sounds[self._track]
+
+    def _damaged_index(self) -> DamagedMedia | None:
+        """Why an MP4 seems to hold nothing that is taken, where that is not true."""
+        try:
+            read, end = StepBudget.for_file().counted(self._source.read), self._end or self._source.size
+            damaged = self._found.container is MP4 and index_is_damaged(read, self._found.start, end)
+        except TooManySteps:
+            return None
+        return DamagedMedia(_DAMAGED_INDEX) if damaged else None
 
     def _readable(self) -> Child | PlainSamples:
         """What reads it, with its first block; of an Ogg that is torn behind its headers after it has been mended."""

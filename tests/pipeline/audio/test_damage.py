@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.audio.decode import decode
 from pipeline.audio.findings import Findings
-from pipeline.errors import DamagedMedia, EmptyMedia, StenopoolError
+from pipeline.errors import DamagedMedia, EmptyMedia, NoAudioTrack, StenopoolError
 from tests.pipeline.audio.sounds import ffmpeg, heard, tones, wav
 
 pytestmark = pytest.mark.processes
@@ -200,6 +200,24 @@ def test_an_ogg_whose_last_pages_are_zeros_is_cut_off(tmp_path: Path, name: str)
     data = made(tmp_path, name, TALKATIVE[name])
     _, findings, _ = listened(data[: len(data) // 2] + bytes(300_000))
     assert [(caution.code, caution.lost) for caution in findings.warnings] == [("truncated", True)]
+
+
+@pytest.mark.parametrize("byte", [0, 0xFF, None], ids=["zeros", "0xFF", "noise"])
+@pytest.mark.parametrize("box", [b"trak", b"mdia", b"hdlr", b"stbl", b"mp4a"])
+def test_of_a_damaged_index_it_is_said_and_not_that_its_codec_is_strange(
+    tmp_path: Path, box: bytes, byte: int | None
+) -> None:
+    data = made(tmp_path, "front.m4a", TALKATIVE["front.m4a"])
+    at = data.index(box) - 4
+    broken = overwritten(data, at / len(data), 16 / len(data), 1) if byte is None else data[:at] + bytes([byte]) * 16
+    with pytest.raises(DamagedMedia):
+        listened(broken + data[len(broken) :])
+
+
+def test_a_film_without_sound_has_no_damaged_index(tmp_path: Path) -> None:
+    ffmpeg("-f", "lavfi", "-i", "testsrc=s=64x64:r=5:d=1", "-c:v", "mpeg4", tmp_path / "a.mp4")
+    with pytest.raises(NoAudioTrack):
+        listened((tmp_path / "a.mp4").read_bytes())
 
 
 @pytest.mark.parametrize("tenth", range(4, 10))
