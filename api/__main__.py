@@ -16,8 +16,8 @@ from api.dependencies import AppContext
 from api.http.peers import Peers
 from api.main import create_app
 from infra.diagnosis.startup import EXIT_CODE, PartsWait
-from infra.gc_tuning import tune_gc
 from infra.logs import log_everything, set_up_logs
+from infra.memory_tuning import tune_memory
 from infra.monitoring.listener import MonitoringListener, address_of
 from infra.settings import Settings
 from infra.tracing.spans import set_up_tracing
@@ -55,7 +55,7 @@ def main() -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     logging.getLogger("uvicorn.error").addFilter(_without_colours)
-    tune_gc()
+    tune_memory()
     raise_limit()
     peers = Peers(settings.trusted_proxies)
     serving = server(app, host=arguments.host, port=arguments.port, grace=arguments.grace, peers=peers)

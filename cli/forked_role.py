@@ -20,7 +20,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from infra.gc_tuning import tune_gc
+from infra.memory_tuning import tune_memory
 from infra.parent_death import GONE, die_with_parent
 
 ROLES = ("api.__main__", "workers.__main__")
@@ -35,7 +35,7 @@ def load_roles() -> None:
     for module in ROLES:
         importlib.import_module(module)
         del sys.modules[module]  # each role runs it, as its own `__main__`
-    tune_gc()
+    tune_memory()
 
 
 class ForkedRole:

@@ -20,8 +20,8 @@ from celery.worker.consumer import Consumer
 from infra.broker import CHUNK, DELIVERY, JOB, QUEUES_OF, celery_app
 from infra.diagnosis.startup import EXIT_CODE
 from infra.embedded_redis import broker_url
-from infra.gc_tuning import tune_gc
 from infra.logs import set_up_logs
+from infra.memory_tuning import tune_memory
 from infra.monitoring.listener import Address, MonitoringListener
 from infra.parent_death import die_with_parent
 from infra.settings import Settings
@@ -97,7 +97,7 @@ def run_worker(
         without_mingle=True,
         without_heartbeat=True,
     )
-    tune_gc()
+    tune_memory()
     worker.start()
     contexts.take_leave()
     if contexts.pool_reports is not None:

@@ -8,6 +8,7 @@ import threading
 import time
 from types import FrameType
 
+from infra.memory_tuning import tune_memory
 from infra.monitoring.listener import Address, MonitoringListener
 from infra.settings import Settings
 from workers.sweep import BESIDE_IT, CLEANING, EVERY_MINUTE, EVERY_NIGHT, EVERY_SWEEP, Duty, Sweeper
@@ -31,6 +32,7 @@ def run_scheduler(settings: Settings, *, monitoring: Address | None = None, grac
 
     signal.signal(signal.SIGTERM, leave)
     signal.signal(signal.SIGINT, leave)
+    tune_memory()
     maker = WorkerContextFactory(settings, "scheduler", StopTime())
     if monitoring is not None:
         MonitoringListener(monitoring, "scheduler", lambda: maker.get().services).start()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from infra.gc_tuning import tune_gc
+from infra.memory_tuning import tune_memory
 from pipeline.catalog.toml_file import load_catalog
 from pipeline.cut.cutter import Span
 from pipeline.options import TranscriptionOptions
@@ -87,7 +87,7 @@ def speed(style: Style, detail: Detail) -> Figure:
     said = timeline(10 * HOUR, style)
     spans = cut_timeline(said, 10 * HOUR * 1000)
     parts = [(span, Hearer(said, detail, 60).hear(span)) for span in spans]
-    tune_gc()
+    tune_memory()
     took = []
     for _ in range(3):
         started = time.perf_counter()
