@@ -1,5 +1,6 @@
 """From sound to text and back: routes with fallback, silence that nobody is asked about, order, progress, an orderly end."""
 
+import contextlib
 import itertools
 import threading
 import wave
@@ -377,8 +378,12 @@ USES: dict[str, Callable[[ProviderRegistry], object]] = {
 
 def engines() -> set[int]:
     """The engines that are children of this process and alive."""
-    living = [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
-    return {child.pid for child in living if "child_process" in " ".join(child.cmdline())}
+    found = set()
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # one that has just ended is none
+            if "child_process" in " ".join(child.cmdline()):
+                found.add(child.pid)
+    return found
 
 
 @pytest.mark.processes
