@@ -1,4 +1,4 @@
-"""What a neighbour feels while another account's archive runs: a 3 s clip at once and as a job, beside quiet."""
+"""What a neighbour feels while another account's archive runs: a clip at once and as a job, beside quiet."""
 
 import contextlib
 import http.client
@@ -12,13 +12,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from tests.benchmarks.neighbours import LOCAL, Felt, Neighbour, repeat, server
+from tests.benchmarks.neighbours import LOCAL, Felt, Neighbour, make_sounds, repeat, server
 from tests.benchmarks.report import Figure
-from tests.benchmarks.sounds import oracle_recording
 from tests.support.receiver import receiving
 
 LINES = int(os.environ.get("ARCHIVE_LINES", "400"))
-RECORDINGS = (20, 600)  # seconds each: voice mails, and now and then a long one
+RECORDINGS = ("window.wav", "eleven.mp3")  # half a minute of speech, and now and then eleven
 LONG_EVERY = 40
 SECONDS = float(os.environ.get("ARCHIVE_SECONDS", "25"))
 PATIENCE = 120.0
@@ -81,7 +80,7 @@ def compared(quiet: dict[str, Felt], busy: dict[str, Felt], done: int) -> Iterat
             statistics.median(before.seconds or [PATIENCE]), SHORTEST
         )
         good = not now.errors and ratio <= GOAL
-        name = f"a 3 s clip {what}, {len(now.seconds)} times, {len(now.errors)} errors"
+        name = f"a clip {what}, {len(now.seconds)} times, {len(now.errors)} errors"
         yield Figure(name, str(now), f"quiet {before}", ratio, f"<= {GOAL:g} x median", good)
     yield Figure("lines of the archive done meanwhile", str(done))
 
@@ -94,15 +93,13 @@ def run() -> Iterator[Figure]:
     ):
         folder = Path(home)
         port, key, other = opened.enter_context(server(folder))
-        sounds = [
-            oracle_recording(folder, seconds=float(seconds), style="natural", suffixes=["wav"])["wav"].read_bytes()
-            for seconds in (*RECORDINGS, 3)
-        ]
-        neighbour = Neighbour(port, key, sounds[2], sounds[2], receiver)
+        make_sounds(folder)
+        *archive, clip, said = ((folder / name).read_bytes() for name in (*RECORDINGS, "clip.wav", "said.wav"))
+        neighbour = Neighbour(port, key, clip, said, receiver)
         archivist = replace(neighbour, key=other)
         neighbour.answer()  # the engine is warm
         quiet = live(neighbour)
-        batch = start(archivist, sounds[:2])
+        batch = start(archivist, archive)
         wait_for_work(archivist, batch)
         busy = live(neighbour)
         counts = json.loads(archivist.ask("GET", f"/v1/batches/{batch}"))["request_counts"]
