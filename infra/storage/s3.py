@@ -39,7 +39,8 @@ def open_home(url: str) -> S3Storage:
     if not parts.netloc or parts.query or parts.fragment:
         raise InvalidRequest("An S3 storage URL is s3://bucket/prefix", param="storage_url")
     for name in ENDPOINTS:
-        if not os.environ.get(name, "https://").startswith(("https://", "http://")):
+        given = os.environ.get(name)  # empty is none, as for the library
+        if given and not given.startswith(("https://", "http://")):
             raise InvalidRequest(f"{name} is a URL such as https://s3.example.org", param=name)
     with typed_errors():
         return S3Storage(parts.netloc, parts.path.strip("/"))

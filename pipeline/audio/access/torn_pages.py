@@ -30,6 +30,7 @@ from pipeline.audio.containers.ogg_pages import (
 from pipeline.audio.duration.opus_packets import packet_samples
 
 _LONGEST = LONGEST_HEADER + 255 * 255  # bytes of a page
+_MOST_STREAMS = 64  # that are told apart, of either kind; a recording has one, joined ones as many as there are
 _MOST_TRIES = 20_000  # to find a page where none is; what follows is left out
 _FLAC, _OPUS = b"\x7fFLAC", b"OpusHead"
 _FAMILY_AT = 18  # in the first packet of Opus: which channels there are, 0 for one or two
@@ -55,14 +56,15 @@ class _Stream:
         return self.end - self.before
 
 
+_Adoption = tuple[int, int, int]  # as which stream, how many pages and samples later
+
+
 class TornPages:
     """`mended`, once; `unheard` is whole when that has come to its end."""
 
     def __init__(self) -> None:
         self._streams: dict[int, _Stream] = {}
-        self._adopted: dict[
-            int, tuple[int, int, int]
-        ] = {}  # by stream, as which other, how many pages and samples later
+        self._adopted: dict[int, _Adoption] = {}
         self._orphans: dict[int, int] = {}  # streams without a first page that are left out, and their last positions
 
     @property
@@ -75,11 +77,11 @@ class TornPages:
         broken = False
         for data in _split(blocks):
             one = _read(data)
-            if one and one.flags & FIRST:
+            if one and one.flags & FIRST and len(self._streams) < _MOST_STREAMS:
                 self._begin(one, data)
             if one and one.serial in self._streams:
                 yield from self._mended(one, data, broken=broken)
-            elif one:
+            elif one and not one.flags & FIRST:
                 yield from self._of_an_orphan(one, data, broken=broken)
             broken = one is None or not self._is_known(one)
 
@@ -131,10 +133,10 @@ class TornPages:
             data = moved(data, serial, (one.number + pages) % _NUMBERS, position)
             if adopted := _read(data):
                 yield from self._mended(adopted, data, broken=broken)
-        elif one.position != UNKNOWN:
+        elif one.position != UNKNOWN and (one.serial in self._orphans or len(self._orphans) < _MOST_STREAMS):
             self._orphans[one.serial] = one.position
 
-    def _fitting(self, one: Page, data: bytes) -> tuple[int, int, int] | None:
+    def _fitting(self, one: Page, data: bytes) -> _Adoption | None:
         """The only stream, and by how much the numbers and positions of this one are later in it."""
         if len(self._streams) != 1 or one.position == UNKNOWN:
             return None

@@ -219,6 +219,13 @@ def test_a_name_or_an_address_that_cannot_be(
         assert told(fault) == (words, False)
 
 
+def test_an_endpoint_that_is_set_to_nothing_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As compose files write what may be left out."""
+    S3Server(f"http://127.0.0.1:{free_port()}", "key", "secret").use(monkeypatch)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "")
+    assert told(storage_fault("s3://mine"))[0].startswith("the S3 server is not running")
+
+
 def test_an_s3_server_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
     port = free_port()
     S3Server(f"http://127.0.0.1:{port}", "key", "secret").use(monkeypatch)

@@ -123,3 +123,12 @@ def test_of_one_that_does_not_fit_it_is_known_how_long_it_is(rows: list[bytes]) 
     torn = TornPages()
     assert b"".join(torn.mended([b"".join(rows + other)])) == b"".join(rows)
     assert torn.unheard == 6000
+
+
+def test_a_file_of_nothing_but_streams_fills_no_memory() -> None:
+    torn, some = TornPages(), range(1000, 1500)
+    begins = [begun(page_of(b"\x7fFLAC\1\0\0\0fLaC", serial, 0, 0)) for serial in some]
+    strangers = [page_of(b"x", serial + len(some), 1, SAMPLES) for serial in some]
+    passed = list(torn.mended([b"".join([*begins, *strangers])]))
+    assert 0 < len(passed) < len(some)
+    assert 0 < torn.unheard < len(some) * SAMPLES
