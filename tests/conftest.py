@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 from api.routes.account import webhooks
 from infra import broker, embedded_redis
 from infra.limits import rate_limits
+from infra.storage import s3
 
 pytest_plugins = (
     "tests.support.s3_fixtures",
@@ -41,6 +42,7 @@ def _patience() -> Iterator[None]:
         patch.setattr(broker, "PATIENCE", 60.0)
         patch.setattr(embedded_redis, "START_SECONDS", 60.0)
         patch.setattr(rate_limits, "WAIT", 60.0)
+        patch.setattr(s3, "PROBE_PATIENCE", 60.0)
         patch.setattr(webhooks, "PATIENCE", 600.0)
         yield
 

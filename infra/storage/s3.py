@@ -27,6 +27,7 @@ from infra.storage.s3_errors import code_of, typed_errors
 from infra.storage.s3_writer import PartWriter
 from pipeline.errors import InputMissing, InvalidRequest, StorageUnavailable
 
+PROBE_PATIENCE = 3.0  # seconds for the answer to "are you there?": readiness wants it soon
 PAGE = 1000  # S3's own limit, of a listing and of one deletion
 ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 _MISSING_BUCKET = {"404", "NoSuchBucket", "NotFound"}
@@ -88,9 +89,7 @@ class S3Storage:
         session = boto3.session.Session(region_name=region)
         self._s3 = s3_client(session, connect_timeout=3, read_timeout=20, attempts=3)
         self._session, self._public = session, None
-        self._probe = s3_client(
-            session, connect_timeout=2, read_timeout=3, attempts=1
-        )  # readiness wants an answer soon
+        self._probe = s3_client(session, connect_timeout=2, read_timeout=PROBE_PATIENCE, attempts=1)
 
     def writer(self, key: str) -> ObjectWriter:
         return PartWriter(self._s3, self.bucket, self._name(key), make_bucket=self._make_bucket)

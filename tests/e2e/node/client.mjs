@@ -78,7 +78,8 @@ const cases = {
   slashModel: () => failure(client.models.retrieve("openai/whisper-large-v3")),
   models: async () => (await client.models.list()).data.map((found) => found.id),
   badKey: () => failure(stranger.models.list()),
-  badKeyUpload: () => failure(stranger.audio.transcriptions.create({ file: fs.createReadStream(path), model })),
+  // Of a stranger's body at most 64 KiB are waited for: what is longer may break off before its answer is read.
+  badKeyUpload: () => failure(stranger.audio.transcriptions.create({ file: fs.createReadStream(path, { end: 40_000 }), model })),
   badModel: () => failure(hear({ model: "nobody/nothing" })),
   badFile: () => failure(hear({ file: named(["this is no sound"]) })),
   tooLarge: () => failure(hear({ file: named([new Uint8Array(27_000_000)]) })),
