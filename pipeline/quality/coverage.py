@@ -41,7 +41,7 @@ class CoverageMeter:
         found = sum(end - start for start, end in speech)
         if found:
             said = sum(map(_weight, (segment.text for segment in segments)))
-            spoken = sum(shared(speech, start, end) for start, end in _covered(segments)) if timed else None
+            spoken = sum(shared(speech, start, end) for start, end in covered(segments)) if timed else None
             self._taken.append(_Taken(chunk, found, spoken, said))
 
     def coverage(self) -> Coverage:
@@ -75,18 +75,18 @@ def _weight(text: str) -> int:
     return sum(round(_SLOWEST / _DENSE) if ord(character) >= _DENSE_FROM else 1 for character in text)
 
 
-def _covered(segments: Iterable[Segment]) -> Iterator[tuple[int, int]]:
-    """Where words are, or segments that have none, with some room around; in order, without overlaps, as few as will do."""
+def covered(segments: Iterable[Segment], near: int = _NEAR) -> Iterator[tuple[int, int]]:
+    """Where words are, or segments that have none, with `near` ms around; in order, without overlaps, as few as will do."""
     said: list[Word | Segment] = []
     for segment in segments:
         said += segment.words or (segment,)
     said.sort(key=attrgetter("start"))
     begin = latest = 0
     for one in said:
-        if one.start - _NEAR > latest:
+        if one.start - near > latest:
             if latest > begin:
                 yield begin, latest
-            begin = one.start - _NEAR
-        latest = max(latest, one.end + _NEAR)
+            begin = one.start - near
+        latest = max(latest, one.end + near)
     if latest > begin:
         yield begin, latest

@@ -1,13 +1,13 @@
 """A chunk whose text looks wrong is heard once more, in two halves: another context often breaks a loop or an early stop.
 
-The halves are cut in the chunk's best inner pause and heard as the caller asked, at temperature 0; what looks better is kept. So a
-chunk costs at most two more calls. Only what the kept answer reports is counted as used: the doubt was ours, not the caller's.
+The halves are cut in the chunk's best inner pause and heard as the caller asked, at temperature 0; what looks better is kept. That
+costs at most two more calls. Only what the kept answer reports is counted as used: the doubt was ours, not the caller's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from pipeline.cut.cutter import Chunk, CutProfile, Span, cut
 from pipeline.errors import StenopoolError
@@ -15,11 +15,10 @@ from pipeline.options import TranscriptionOptions
 from pipeline.quality.coverage import CoverageMeter, is_short
 from pipeline.quality.suspects import echoes
 from pipeline.recognition.in_parts import as_one
+from pipeline.recognition.retry_omitted import Ask, with_omitted
 from pipeline.stitch.stitcher import Stitcher
 from pipeline.text.segment_words import speech_ms
 from pipeline.transcript import SAMPLE_RATE, Heard
-
-Ask = Callable[[bytes, TranscriptionOptions], Heard]
 
 _WRONG = 0.25  # of a chunk's characters; a suspect phrase alone is flagged and left alone
 _BETTER = 0.5  # of the first doubt; a refrain that really is sung stays suspect in halves, and has one seam less whole
@@ -31,18 +30,23 @@ _DETECTOR_S = frozenset(("no_speech", "phantom"))  # where hardly any speech was
 
 
 def hear_well(chunk: Chunk, options: TranscriptionOptions, ask: Ask) -> Heard:
-    """The chunk's text, the prompt's echo flagged. Raises whatever `ask` raises at the first call."""
+    """The chunk's text with what it first left out, the prompt's echo flagged. Raises whatever `ask` raises at the first call."""
     first = _heard(chunk.pcm, options, ask)
+    try:
+        believed = _believed(first, chunk, options, ask)
+    except StenopoolError:  # the first answer is there, and flagged
+        return first
+    return with_omitted(believed, chunk, options, partial(_heard, ask=ask))
+
+
+def _believed(first: Heard, chunk: Chunk, options: TranscriptionOptions, ask: Ask) -> Heard:
     if (doubt := _doubt(chunk.span, first)) < _WRONG:
         return first
     halves = _halves(chunk)
     if not halves:
         return first
     careful = options.model_copy(update={"temperature": 0.0})
-    try:
-        second = as_one([(half.span, _heard(half.pcm, careful, ask)) for half in halves], first.language)
-    except StenopoolError:  # the first answer is there, and flagged
-        return first
+    second = as_one([(half.span, _heard(half.pcm, careful, ask)) for half in halves], first.language)
     second = replace(second, segments=tuple(echoes(second.segments, options.prompt)))
     return second if second.segments and _doubt(chunk.span, second) < doubt * _BETTER else first
 
