@@ -50,6 +50,7 @@ from pipeline.whisper.config import INSTALL, Config
 from pipeline.whisper.languages import ours, theirs
 from pipeline.whisper.second_tries import believed
 from pipeline.whisper.window import ASKED, WINDOW, Window
+from pipeline.whisper.word_edges import laid_on_speech
 from pipeline.whisper_filter import segments
 
 EAR = "pipeline.whisper.ear:Ear"
@@ -140,8 +141,8 @@ def _stitched(windows: Sequence[Chunk], answers: Iterable[Window], duration: int
     stitcher, waiting = Stitcher(), iter(answers)
     for window in windows:
         answer = next(waiting) if window.pcm else Window("")
-        heard = tuple(segments(answer.found, duration=samples_to_ms(len(window.pcm) // 2)))
-        stitcher.add(window.span, Heard(heard, language=ours(answer.language) or None, model_used=model))
+        heard = laid_on_speech(list(segments(answer.found, duration=samples_to_ms(len(window.pcm) // 2))), window.pcm)
+        stitcher.add(window.span, Heard(tuple(heard), language=ours(answer.language) or None, model_used=model))
     told = stitcher.finish(duration=duration)
     return Heard(told.segments, language=told.language, model_used=model, languages=told.languages)
 
