@@ -20,7 +20,7 @@ from pipeline.errors import StenopoolError
 from pipeline.options import TranscriptionOptions
 from pipeline.quality.coverage import covered
 from pipeline.quality.suspects import Speech, judged, shared
-from pipeline.recognition.language_pin import pinned_to
+from pipeline.recognition.language_pin import pinned_to, wants_pin
 from pipeline.stitch.timeline import on_recording
 from pipeline.text.segment_words import SegmentWords
 from pipeline.transcript import SAMPLES_PER_MS, Heard, Segment, samples_to_ms
@@ -48,7 +48,7 @@ def with_omitted(answer: Heard, chunk: Chunk, options: TranscriptionOptions, ask
         return answer
     speech = _speech(chunk.span)
     careful = options.model_copy(update={"temperature": 0.0})
-    if options.language is None:
+    if wants_pin(options):
         careful = pinned_to(answer.language, careful)
     more, refused = list[Segment](), 0
     for stretch in sorted(_omitted(speech, answer.segments), key=_longest_first)[:_MOST]:

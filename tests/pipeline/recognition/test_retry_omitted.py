@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -25,12 +26,18 @@ LEAST = (
 Calls = list[tuple[int, TranscriptionOptions]]
 
 
-@pytest.fixture(scope="module")
-def chunk() -> Chunk:
+@cache
+def a_chunk() -> Chunk:
     (made,) = cut([sounds.oracle("dense", 28)[0]], CutProfile())
     return made
 
 
+@pytest.fixture
+def chunk() -> Chunk:
+    return a_chunk()
+
+
+@cache
 def truly(pcm: bytes) -> Heard:
     words = [Word(word.text, samples_to_ms(word.start), samples_to_ms(word.end)) for word in listen(pcm)]
     return Heard(tuple(phrases(words, pause_ms=250)), "en", "real")
@@ -80,7 +87,7 @@ def test_what_was_left_out_stands_in_its_place(chunk: Chunk, stretches: list[tup
 @given(st.lists(st.tuples(st.integers(0, 27_000), st.integers(100, 6_000)), max_size=4))
 @settings(max_examples=40)
 def test_wherever_much_was_left_out_it_is_found(pieces: list[tuple[int, int]]) -> None:
-    (made,) = cut([sounds.oracle("dense", 28)[0]], CutProfile())
+    made = a_chunk()
     whole = truly(made.pcm)
     first = without(whole, *((start, start + length) for start, length in pieces))
     found = with_omitted(first, made, OPTIONS, asker()[1]) if first.segments else whole
@@ -144,12 +151,18 @@ def test_there_is_nothing_to_go_by(chunk: Chunk, reason: str) -> None:
     assert calls == []
 
 
-@pytest.mark.parametrize("asked", [None, "de"])
-def test_it_is_asked_for_carefully_and_in_the_language_that_was_heard(chunk: Chunk, asked: str | None) -> None:
+@pytest.mark.parametrize(
+    ("asked", "language", "pinned"),
+    [({}, "en", True), ({"language": "de"}, "de", False), ({"task": "translation"}, None, False)],
+    ids=["open", "told", "a translation's language is not what is spoken"],
+)
+def test_it_is_asked_for_carefully_and_in_the_language_that_was_heard(
+    chunk: Chunk, asked: dict[str, str], language: str | None, pinned: bool
+) -> None:
     calls, ask = asker()
-    with_omitted(without(truly(chunk.pcm), (8_000, 14_000)), chunk, OPTIONS.model_copy(update={"language": asked}), ask)
+    with_omitted(without(truly(chunk.pcm), (8_000, 14_000)), chunk, OPTIONS.model_copy(update=asked), ask)
     ((_, given),) = calls
-    assert (given.temperature, given.language, given.pinned) == (0.0, asked or "en", asked is None)
+    assert (given.temperature, given.language, given.pinned) == (0.0, language, pinned)
 
 
 def test_a_hole_on_the_clock_shifts_nothing(chunk: Chunk) -> None:
