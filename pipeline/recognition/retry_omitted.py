@@ -1,7 +1,8 @@
 """Speech for which an answer has no word is heard once more by itself: nothing said is lost because of what was said beside it.
 
 Recognisers leave whole sentences out where voices change in what they decode at once, and hear the same sentences well alone. What
-is heard so goes between the words that are there, unless it looks made up. These calls are not counted as used: the caller asked
+is heard so goes between the words that are there, unless it looks made up, or the words beside it are the same: then they are there
+already, and it is their times that are off. These calls are not counted as used: the caller asked
 once.
 
 Whisper's base model left 47 s out of ten minutes of four readers who take turns every few seconds, and nothing that this would
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from difflib import SequenceMatcher
 from typing import NamedTuple
 
 from pipeline.cut.cutter import Chunk, Span
@@ -23,7 +25,8 @@ from pipeline.quality.suspects import Speech, judged, shared
 from pipeline.recognition.language_pin import pinned_to, wants_pin
 from pipeline.stitch.timeline import on_recording
 from pipeline.text.segment_words import SegmentWords
-from pipeline.transcript import SAMPLES_PER_MS, Heard, Segment, samples_to_ms
+from pipeline.text.word_match import normal
+from pipeline.transcript import SAMPLES_PER_MS, Heard, Segment, Word, samples_to_ms
 
 Ask = Callable[[bytes, TranscriptionOptions], Heard]
 
@@ -31,6 +34,8 @@ _MS_BYTES = 2 * SAMPLES_PER_MS  # of sound
 _NEAR = 300  # ms around a word that count as said with it: times of words are no better, and breath is left out
 _LEAST = 1_000  # ms of speech further away from any word than that; below it is a cough more often than a sentence
 _MOST = 6  # stretches of a chunk, the longest first
+_BESIDE = 3_000  # ms on either side, and what segments reach in there, where the same words are looked for
+_SAME = 0.5  # of the words, in their order
 _REFUSED = 2  # of them that nothing can be made of: then it is no speech that was found there
 
 
@@ -44,7 +49,7 @@ class _Stretch(NamedTuple):
 
 def with_omitted(answer: Heard, chunk: Chunk, options: TranscriptionOptions, ask: Ask) -> Heard:
     """The answer, with what `ask` makes of the speech that it has no word for; as it is where `ask` fails."""
-    if not answer.segments or not answer.timed or chunk.span.in_doubt or any(one.speaker for one in answer.segments):
+    if not _tells(answer) or chunk.span.in_doubt:
         return answer
     speech = _speech(chunk.span)
     careful = options.model_copy(update={"temperature": 0.0})
@@ -54,6 +59,7 @@ def with_omitted(answer: Heard, chunk: Chunk, options: TranscriptionOptions, ask
     for stretch in sorted(_omitted(speech, answer.segments), key=_longest_first)[:_MOST]:
         try:
             found = _heard_alone(stretch, chunk.pcm, speech, careful, ask)
+            found = () if _are_there(found, answer.segments) else found
         except StenopoolError:  # there is an answer, and what it left out shows in its coverage
             break
         more += found
@@ -61,6 +67,11 @@ def with_omitted(answer: Heard, chunk: Chunk, options: TranscriptionOptions, ask
         if refused == _REFUSED:
             break
     return replace(answer, segments=_between(answer.segments, more)) if more else answer
+
+
+def _tells(answer: Heard) -> bool:
+    """Whether it has words with times. Letters of speakers would not be the same in what is heard alone."""
+    return bool(answer.segments) and answer.timed and all(one.words and not one.speaker for one in answer.segments)
 
 
 def _speech(span: Span) -> list[tuple[int, int]]:
@@ -89,11 +100,26 @@ def _longest_first(stretch: _Stretch) -> tuple[int, int]:
 def _heard_alone(
     stretch: _Stretch, pcm: bytes, speech: Speech, options: TranscriptionOptions, ask: Ask
 ) -> Sequence[Segment]:
-    """What is said there, on the chunk's clock; nothing where any of it looks made up."""
+    """What is said there, on the chunk's clock; nothing where any of it looks made up, or has no times."""
     sound = pcm[stretch.start * _MS_BYTES : stretch.end * _MS_BYTES]
     placed = on_recording(ask(sound, options).segments, stretch.start, len(sound) // _MS_BYTES)
     found = judged(placed, speech)
-    return () if any(segment.suspect for segment in found) else found
+    return () if any(segment.suspect or not segment.words for segment in found) else found
+
+
+def _are_there(found: Sequence[Segment], segments: Sequence[Segment]) -> bool:
+    words = _words(found)
+    if not words:
+        return False
+    first, last = words[0].start - _BESIDE, words[-1].end + _BESIDE
+    beside = _words([segment for segment in segments if first < segment.end and segment.start < last])
+    mine, theirs = ([normal(word.text) for word in side] for side in (words, beside))
+    blocks = SequenceMatcher(None, mine, theirs, autojunk=False).get_matching_blocks()
+    return sum(block.size for block in blocks) >= _SAME * len(mine)
+
+
+def _words(segments: Sequence[Segment]) -> list[Word]:
+    return [word for segment in segments for word in segment.words]
 
 
 def _between(segments: Sequence[Segment], more: Sequence[Segment]) -> tuple[Segment, ...]:

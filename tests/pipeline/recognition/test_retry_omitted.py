@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,6 +42,31 @@ def chunk() -> Chunk:
 def truly(pcm: bytes) -> Heard:
     words = [Word(word.text, samples_to_ms(word.start), samples_to_ms(word.end)) for word in listen(pcm)]
     return Heard(tuple(phrases(words, pause_ms=250)), "en", "real")
+
+
+def as_heard(text: str, **figures: Any) -> Heard:
+    """Its words spread over a second and a half."""
+    words = text.split()
+    spread = tuple(
+        Word(word, 1_500 * at // len(words), 1_500 * (at + 1) // len(words)) for at, word in enumerate(words)
+    )
+    return Heard((Segment(text, 0, 1_500, spread, **figures),), "en", "real")
+
+
+def later(heard: Heard, by: int) -> Heard:
+    """The same on a clock that is off by so many ms."""
+    words = [replace(word, start=word.start + by, end=word.end + by) for word in said(heard)]
+    return replace(heard, segments=tuple(phrases(words, pause_ms=250)))
+
+
+def bunched(heard: Heard) -> Heard:
+    """Of one who has each sentence's words follow one another at its beginning."""
+    return replace(heard, segments=tuple(map(_bunched, heard.segments)))
+
+
+def _bunched(one: Segment) -> Segment:
+    at = range(one.start, one.end, 50)
+    return replace(one, words=tuple(replace(word, start=t, end=t) for word, t in zip(one.words, at, strict=False)))
 
 
 def without(heard: Heard, *stretches: tuple[int, int]) -> Heard:
@@ -109,18 +135,30 @@ def test_nobody_is_asked_where_nothing_is_missing(chunk: Chunk) -> None:
     "made_up",
     [
         Heard((), "en", "real"),
-        Heard((Segment("Thank you for watching!", 0, 1_500),), "en", "real"),
-        Heard((Segment("who would say so much in so little time " * 9, 0, 2_000),), "en", "real"),
-        Heard((Segment("unsure", 0, 1_500, avg_logprob=-1.4),), "en", "real"),
-        Heard((Segment("echoed", 0, 1_500, suspect=("prompt_echo",)),), "en", "real"),
+        as_heard("Thank you for watching!"),
+        as_heard("who would say so much in so little time " * 9),
+        as_heard("unsure", avg_logprob=-1.4),
+        as_heard("echoed", suspect=("prompt_echo",)),
+        Heard((Segment("no times", 0, 1_500),), "en", "real"),
     ],
-    ids=["nothing", "phantom", "too fast", "unsure", "echo"],
+    ids=["nothing", "phantom", "too fast", "unsure", "echo", "no times"],
 )
 def test_what_looks_made_up_is_left_out_and_soon_nobody_is_asked(chunk: Chunk, made_up: Heard) -> None:
     first = without(truly(chunk.pcm), (0, 4_000), (8_000, 12_000), (16_000, 20_000))
     calls, ask = asker(lambda _: made_up)
     assert with_omitted(first, chunk, OPTIONS, ask) is first
     assert len(calls) == 2
+
+
+@pytest.mark.parametrize(
+    "ear",
+    [lambda pcm: later(truly(pcm), -2_500), lambda pcm: later(truly(pcm), 1_500), lambda pcm: bunched(truly(pcm))],
+    ids=["early", "late", "bunched"],
+)
+def test_where_times_are_off_nothing_is_said_twice(chunk: Chunk, ear: Callable[[bytes], Heard]) -> None:
+    first = ear(chunk.pcm)
+    found = with_omitted(first, chunk, OPTIONS, asker(ear)[1])
+    assert [word.text for word in said(found)] == [word.text for word in said(first)]
 
 
 def test_who_fails_costs_nothing_that_was_heard(chunk: Chunk) -> None:
