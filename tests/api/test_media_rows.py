@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from tests.api.conftest import JOBS, House
-from tests.support.media_rows import clocks, damage, joined, layers
+from tests.support.media_rows import clocks, damage, gate, joined, layers
 from tests.support.media_rows.material import Row, Said
 from tests.support.receiver import Receiver, receiving
 
 pytestmark = pytest.mark.processes
 
 HEAR, ESTIMATE = "/v1/audio/transcriptions", "/v1/audio/estimates"
-ROWS = tuple(chain(joined.rows(), clocks.rows(), layers.rows(), damage.rows()))
+ROWS = tuple(chain(joined.rows(), clocks.rows(), layers.rows(), damage.rows(), gate.rows()))
 PRICE = 0.006 / 60  # of a second, as the catalog of these tests has it
 MODEL = "oracle-priced"
 TOLD = ("gaps", "warnings", "incomplete", "usage", "duration")

@@ -51,6 +51,9 @@ def _each_channel() -> Iterator[Row]:
     yield Row("M2 webm, a hole, each channel", holed, said + said, gaps=gaps, fields=by_itself, layers=2)
     said, gaps = said_by_both(start=2), ((0, 2),)
     yield Row("M7 mpg, 2 s late, each channel", film, said + said, gaps=gaps, fields=by_itself, layers=2)
+    said, gaps = said_by_both(HOLE), ((CUT, CUT + HOLE),)
+    pausing = partial(_pausing, channels=2)
+    yield Row("M9 m4a, a pause, each channel", pausing, said + said, gaps=gaps, fields=by_itself, layers=2)
 
 
 def _late(folder: Path, name: str) -> bytes:
@@ -98,6 +101,6 @@ def _late_and_holed(folder: Path) -> bytes:
     return _stamped(folder, "film.mp4", 5)
 
 
-def _pausing(folder: Path) -> bytes:
-    whole = encoded(folder, wav(both()), "a.m4a")
+def _pausing(folder: Path, channels: int = 1) -> bytes:
+    whole = encoded(folder, wav(*[both()] * channels), "a.m4a")
     return edited(whole, [(CUT, PRIMING), (HOLE, EMPTY), (WHOLE - CUT, CUT + PRIMING)])

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from tests.pipeline.audio.sounds import id3_tag
 from tests.support.media_rows.material import FILES, RATE, Make, Row, both, encoded, said_by_both, wav
 
@@ -92,7 +94,7 @@ def rows() -> Iterator[Row]:
 
 
 def _each_channel() -> Iterator[Row]:
-    """Damage, heard by channels."""
+    """Damage, and what is in the way, heard by channels."""
     overwritten, slipped = (
         partial(_overwritten, name="ogg", options=("-page_duration", 100_000, *STEREO)),
         partial(_slipped, name="wav"),
@@ -105,10 +107,20 @@ def _each_channel() -> Iterator[Row]:
     for name, make, warnings in kinds:
         said, fields = (*said_by_both(), *said_by_both()), {"channels": "separate"}
         yield Row(f"{name}, each channel", make, said, warnings=warnings, damaged=True, fields=fields, layers=2)
+    rubbish = random.Random(1).randbytes(100_000)
+    whole: tuple[tuple[str, Make], ...] = (
+        ("M6 mp3, rubbish behind its tag", partial(_behind, front=rubbish, channels=2)),
+        ("M6 wav, a tag in front", lambda _: id3_tag(5000) + wav(both(), both())),
+        ("M9 wav, 24 in 32 bits", lambda _: _padded(channels=2)),
+        ("M9 wav, mp3 in it", partial(_in_wav, codec="libmp3lame", channels=2)),
+    )
+    for name, make in whole:
+        said, fields = (*said_by_both(), *said_by_both()), {"channels": "separate"}
+        yield Row(f"{name}, each channel", make, said, fields=fields, layers=2)
 
 
-def _in_wav(folder: Path, codec: str) -> bytes:
-    return encoded(folder, wav(both()), "a.wav", "-c:a", codec, "-ar", 48_000)
+def _in_wav(folder: Path, codec: str, channels: int = 1) -> bytes:
+    return encoded(folder, wav(*[both()] * channels), "a.wav", "-c:a", codec, "-ar", 48_000)
 
 
 def _damaged(name: str, make: Make, container: str, warnings: frozenset[str] = frozenset()) -> Row:
@@ -143,8 +155,8 @@ def _cut_in_pieces(folder: Path) -> bytes:
     return data[: len(data) * 6 // 10]
 
 
-def _behind(folder: Path, front: bytes) -> bytes:
-    return id3_tag(500) + front + encoded(folder, wav(both()), "a.mp3", *TAGLESS)
+def _behind(folder: Path, front: bytes, channels: int = 1) -> bytes:
+    return id3_tag(500) + front + encoded(folder, wav(*[both()] * channels), "a.mp3", *TAGLESS)
 
 
 def _told_half() -> bytes:
@@ -154,9 +166,10 @@ def _told_half() -> bytes:
     return bytes(data)
 
 
-def _padded() -> bytes:
+def _padded(channels: int = 1) -> bytes:
     """Samples of 24 bits in 32, as recorders write them."""
-    samples = (both().astype("<i4") << 16).tobytes()
-    layout = struct.pack("<HHIIHHHHI", 0xFFFE, 1, RATE, 4 * RATE, 4, 32, 22, 24, 4) + PCM
+    samples = (np.repeat(both(), channels).astype("<i4") << 16).tobytes()
+    width = 4 * channels
+    layout = struct.pack("<HHIIHHHHI", 0xFFFE, channels, RATE, width * RATE, width, 32, 22, 24, 0) + PCM
     chunks = b"WAVEfmt " + struct.pack("<I", len(layout)) + layout + b"data" + struct.pack("<I", len(samples)) + samples
     return b"RIFF" + struct.pack("<I", len(chunks)) + chunks

@@ -101,16 +101,10 @@ def rows() -> Iterator[Row]:
     for name in ("mkv", "mp4", "avi"):
         yield Row(f"M1 mp3 of two formats in one track of {name}", partial(_one_track, name=name), SAID, 150)
     yield Row("M1 mp3, another format each second", _each_second, said_by_both(), 200)
-    separate = {"channels": "separate"}
-    make = partial(_joined, name="a.mp3", forms=(_form("mp3", 1), _form("mp3", 2)))
-    yield Row(
-        "M1 mp3, mono and stereo, each channel",
-        make,
-        (*SAID, *later(talker(B)[1], HALF)),
-        60,
-        fields=separate,
-        layers=2,
-    )
+    said, separate = (*SAID, *later(talker(B)[1], HALF)), {"channels": "separate"}
+    for name, late in (("mp3", 60), ("wav", 0), ("flac", 0)):
+        make = partial(_joined, name=f"a.{name}", forms=(_form(name, 1), _form(name, 2)))
+        yield Row(f"M1 {name}, mono and stereo, each channel", make, said, late, fields=separate, layers=2)
 
 
 def _form(name: str, channels: int) -> Form:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -60,12 +60,25 @@ def _tracks() -> Iterator[Row]:
         yield Row(f"M3 {name}, the first of two", make, ONE, FILES[name][1])
         yield Row(f"M3 {name}, the second", make, TWO, FILES[name][1], fields={"audio_track": "2"})
         yield Row(f"M3 {name}, all", make, ONE + TWO, FILES[name][1], fields={"audio_track": "all"}, layers=2)
+    yield from _tracks_by_channels()
 
 
-def _multiplexed(folder: Path, sounds: tuple[Sound, ...], name: str, options: tuple[object, ...] = ()) -> bytes:
+def _tracks_by_channels() -> Iterator[Row]:
+    """The first of one channel, the second of two, each by itself."""
+    by_itself = {"channels": "separate"}
+    make = partial(_multiplexed, sounds=((talker(A)[0],), (talker(B)[0], talker(A)[0])))
+    said, fields = ONE + TWO + ONE, {"audio_track": "all", **by_itself}
+    yield Row("M3 mkv, all, each channel", partial(make, name="mkv"), said, fields=fields, layers=3)
+    second = {"audio_track": "2", **by_itself}
+    yield Row("M3 mp4, the second, each channel", partial(make, name="mp4"), TWO + ONE, fields=second, layers=2)
+
+
+def _multiplexed(
+    folder: Path, sounds: Sequence[Sound | tuple[Sound, ...]], name: str, options: tuple[object, ...] = ()
+) -> bytes:
     inputs: list[object] = []
     for number, sound in enumerate(sounds):
-        (folder / f"{number}.wav").write_bytes(wav(sound))
+        (folder / f"{number}.wav").write_bytes(wav(*sound) if isinstance(sound, tuple) else wav(sound))
         inputs += ["-i", f"{number}.wav"]
     maps = [part for number in range(len(sounds)) for part in ("-map", number)]
     ffmpeg(folder, *inputs, *maps, *FILES[name][0], *options, f"tracks.{name}")
@@ -77,6 +90,7 @@ def _phases() -> Iterator[Row]:
     by_turns = np.where(np.arange(len(whole)) // (2 * RATE) % 2, -1, 1) * whole
     for name in STEREO:
         yield _stereo(name, "opposite phase", whole, -whole.astype(int), OPPOSITE)
+    yield Row("M4 3gp of aac, opposite phase", _phone_in_opposite_phase, said_by_both(), warnings=OPPOSITE)
     for name in ("wav", "mp3", "m4a", "ogg", "ts"):
         yield _stereo(name, "opposite phase by turns", whole, by_turns, OPPOSITE)
         yield _stereo(name, "half of it in opposite phase", whole, -0.5 * whole, OPPOSITE)
@@ -93,6 +107,11 @@ def _phases() -> Iterator[Row]:
         yield _stereo(name, "opposite phase, each channel", whole, -whole.astype(int), **opposite)
     at_once = {"fields": {"channels": "separate"}, "said": ONE + TWO}
     yield _stereo("wav", "both at once, each channel", talker(A)[0], talker(B)[0], **at_once)
+
+
+def _phone_in_opposite_phase(folder: Path) -> bytes:
+    """Its usual codec has one channel alone."""
+    return encoded(folder, wav(both(), -both().astype(int)), "a.3gp", "-c:a", "aac", "-ar", RATE, "-ac", 2)
 
 
 def _stereo(

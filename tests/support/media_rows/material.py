@@ -105,4 +105,4 @@ FILES: dict[str, tuple[Sequence[str], int]] = {  # (ffmpeg's options, ms that co
     "w64": ((), 0), "wv": ((), 0), "voc": ((), 0), "ac3": (AC3, 6), "eac3": (("-ar", "48000"), 6), "dts": (DTS, 11),
     "3gp": (PHONE, 0), "mov": (("-c:a", "pcm_s16le"), 0),
 }  # fmt: skip
-STEREO = tuple(name for name in FILES if name not in {"3gp", "mov", "mp4", "mka"})
+STEREO = tuple(name for name in FILES if name not in {"3gp", "mp4", "mka"})
