@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from pipeline.errors import DamagedMedia
@@ -12,16 +11,6 @@ from pipeline.errors import DamagedMedia
 MOST_BOXES = 10_000
 HEADER_BYTES = 16  # of a box with a long size
 _PLAIN = 8  # of any other
-_HOLDERS: Mapping[bytes, frozenset[bytes]] = {  # what each box of an index holds at least
-    b"moov": frozenset((b"mvhd", b"trak")),
-    b"trak": frozenset((b"tkhd", b"mdia")),
-    b"mdia": frozenset((b"mdhd", b"hdlr", b"minf")),
-    b"minf": frozenset((b"stbl",)),
-    b"stbl": frozenset((b"stsd",)),
-    b"stsd": frozenset(),  # the codecs
-}
-_INSIDE = {b"stsd": 8}  # bytes before what it holds
-_NAME = re.compile(rb"[\x20-\x7e]{4}|\xa9[\x20-\x7e]{3}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,23 +41,6 @@ def check_complete(read: Callable[[int], bytes], size: int) -> None:
     )
 
 
-def index_is_damaged(read: Callable[[int, int], bytes], at: int, size: int) -> bool:
-    """Whether boxes of the index are not where they should be, or bear no name: what it tells of tracks means nothing."""
-    index = next((box for box in boxes(read, at, size) if box.name == b"moov"), None)
-    return index is None or not _is_whole(read, index)
-
-
-def _is_whole(read: Callable[[int, int], bytes], holder: Box) -> bool:
-    inside = list(boxes(read, holder.content + _INSIDE.get(holder.name, 0), holder.end))
-    return (
-        bool(inside)
-        and inside[-1].end == holder.end
-        and {box.name for box in inside} >= _HOLDERS[holder.name]
-        and all(_NAME.fullmatch(box.name) for box in inside)
-        and all(_is_whole(read, box) for box in inside if box.name in _HOLDERS)
-    )
-
-
 def cut_index(read: Callable[[int, int], bytes], at: int, size: int) -> int | None:
     """Where the index of a piece begins that the file's end cuts off, of a recording written in pieces: ffmpeg would give up there,
     and at once, since it reads them all before any sound."""
@@ -79,6 +51,16 @@ def index_is_last(read: Callable[[int, int], bytes], at: int, size: int) -> bool
     """Whether the sound comes before the index without which nobody knows what it means."""
     first = next((box.name for box in boxes(read, at, size) if box.name in (b"moov", b"mdat")), b"")
     return first == b"mdat"
+
+
+def inside(read: Callable[[int, int], bytes], box: Box, *names: bytes) -> Box:
+    """The first box of that name in it, and so on in that. Raises ValueError where there is none."""
+    for name in names:
+        found = next((one for one in boxes(read, box.content, box.end) if one.name == name), None)
+        if found is None:
+            raise ValueError
+        box = found
+    return box
 
 
 def boxes(read: Callable[[int, int], bytes], at: int, size: int) -> Iterator[Box]:

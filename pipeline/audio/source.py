@@ -19,7 +19,6 @@ from pipeline.audio.access.torn_clusters import torn_clusters
 from pipeline.audio.containers.asf_header import broken_packets
 from pipeline.audio.containers.avi_index import Absent, absent_packets
 from pipeline.audio.containers.chunks import Read, unpadded
-from pipeline.audio.containers.edit_list import Edit, seamed_edits
 from pipeline.audio.containers.table import AIFF, ASF, AVI, MATROSKA, MP3, MP4, WAV, Found
 from pipeline.audio.duration.truncation import Claim, cut_off
 from pipeline.audio.joined.following import LEFT_OUT
@@ -29,6 +28,8 @@ from pipeline.audio.joined.window import Window
 from pipeline.audio.linear.layout import LinearSamples, linear_samples
 from pipeline.audio.linear.slipped_samples import slipped_samples
 from pipeline.audio.linear.stale_length import longer, told_too_short
+from pipeline.audio.mp4.contradictions import Contradictions, contradictions
+from pipeline.audio.mp4.edit_list import Edit, seamed_edits
 from pipeline.audio.mp4_boxes import HEADER_BYTES, check_complete, cut_index
 from pipeline.audio.raw_sound import RawSound
 from pipeline.audio.sniff import LOOK_BYTES, sniff_file
@@ -93,7 +94,8 @@ class Recording:
     bytes behind it that are no sound, nor tags or padding. `broken`: the share of its bytes that are none of its frames; `filled`:
     some between its frames are so many of one value that they may have been frames. `absent`
     of each sound track, where its index tells of packets that are not there. `left_out`: broken bytes that ffmpeg may not
-    see, or it would give up. `told_end`: the second at which its header ends it, where it goes on."""
+    see, or it would give up. `told_end`: the second at which its header ends it, where it goes on. `contradictions` of each sound
+    track, where its index has some."""
 
     found: Found
     end: int = 0
@@ -105,6 +107,7 @@ class Recording:
     absent: tuple[tuple[Absent, ...], ...] = ()
     left_out: tuple[tuple[int, int], ...] = ()
     told_end: float | None = None
+    contradictions: tuple[Contradictions | None, ...] = ()
 
 
 def recordings_in(source: OpenSource, declared: RawSound | None = None) -> list[Recording]:
@@ -144,9 +147,12 @@ def _recording(read: Read, link: Link, found: Found, source: OpenSource) -> Reco
         return replace(recording, absent=absent_packets(read, found.start, link.end))
     if found.container is not MP4:
         return _of_samples(recording, read, link, source)
+    doubts = contradictions(read, found.start, link.end)
+    recording = replace(recording, contradictions=doubts)
     if cut := cut_index(read, found.start, link.end):
         return replace(recording, end=cut, claim=claim or Claim(None, cut=True))
-    if edits := seamed_edits(read, found.start, link.end):
+    counted = any(doubt and doubt.times for doubt in doubts)  # ffmpeg would play by the times that are wrong
+    if edits := seamed_edits(read, found.start, link.end, always=counted):
         followed = replace(found, options={**found.options, "ignore_editlist": 1})
         return replace(recording, found=followed, edits=edits)
     return recording

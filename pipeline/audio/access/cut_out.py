@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from pipeline.audio.containers.chunks import Read
 from pipeline.audio.joined.lost_pieces import lost_pieces
-from pipeline.audio.mp4_boxes import Box, boxes
+from pipeline.audio.mp4.sample_table import LONGEST_INDEX, sample_table
+from pipeline.audio.mp4_boxes import Box, boxes, inside
 
 Missing = tuple[int, int]  # before which byte of the file, and how many
 Places = NDArray[np.int64]
@@ -23,7 +24,6 @@ Heads = NDArray[np.uint8]
 Flags = NDArray[np.bool_]
 
 _INDEX, _SOUND, _PIECE = b"moov", b"mdat", b"moof"
-_LONGEST_INDEX = 64 * 2**20  # bytes; a day of AAC has some 30
 _MOST_FRAMES = 10_000_000
 _BLOCK = 256 * 1024  # bytes that are read at once
 _HEAD = 2  # bytes of a frame that are compared
@@ -43,7 +43,7 @@ def cut_out(read: Read, at: int, size: int) -> tuple[Missing, ...]:
             return tuple(_between_pieces(read, at, size))
         sound = next((box for box in outer if box.name == _SOUND and box.end > size), None)
         index = next((box for box in outer if box.name == _INDEX), None) or (sound and _last_index(read, sound, size))
-        if sound is None or index is None or index.end - index.at > _LONGEST_INDEX:
+        if sound is None or index is None or index.end - index.at > LONGEST_INDEX:
             return ()
         missing = sound.end - (index.at if index.at > sound.at else size)
         return _in_sound(read, at, (index, sound), min(missing, size + 1), size)
@@ -56,8 +56,8 @@ def _between_pieces(read: Read, at: int, size: int) -> Iterator[Missing]:
     before = 0
     for _, again in lost_pieces(read, at, size):
         piece = next(boxes(read, again, size))
-        track = _inside(read, piece, b"traf")
-        head = _inside(read, track, b"tfhd")
+        track = inside(read, piece, b"traf")
+        head = inside(read, track, b"tfhd")
         flags, _, base = struct.unpack(">IIQ", read(head.content, 16))
         missing = base - (again - at) - before if flags & _COUNTS_FROM else 0
         if 0 < missing <= size:
@@ -68,7 +68,7 @@ def _between_pieces(read: Read, at: int, size: int) -> Iterator[Missing]:
 def _last_index(read: Read, sound: Box, size: int) -> Box | None:
     """One that stands behind the sound, nearer to the front than that says. It is the last thing in a file, or nearly."""
     end = size
-    while end > max(sound.content, size - _LONGEST_INDEX):
+    while end > max(sound.content, size - LONGEST_INDEX):
         start = max(sound.content, end - _BLOCK)
         data = read(start, end - start + 16)
         place = data.rfind(_INDEX + b"\0", 4)
@@ -80,18 +80,8 @@ def _last_index(read: Read, sound: Box, size: int) -> Box | None:
 
 def _index_at(read: Read, at: int, size: int) -> Box | None:
     box = next(boxes(read, at, size), None)
-    inside = next(boxes(read, box.content, box.end), None) if box and box.end <= size else None
-    return box if inside and inside.name == b"mvhd" else None
-
-
-def _inside(read: Read, box: Box, *names: bytes) -> Box:
-    """The first box of that name, and so on in it. Raises ValueError where there is none."""
-    for name in names:
-        found = next((one for one in boxes(read, box.content, box.end) if one.name == name), None)
-        if found is None:
-            raise ValueError
-        box = found
-    return box
+    first = next(boxes(read, box.content, box.end), None) if box and box.end <= size else None
+    return box if first and first.name == b"mvhd" else None
 
 
 def _in_sound(read: Read, at: int, known: tuple[Box, Box], missing: int, size: int) -> tuple[Missing, ...]:
@@ -99,10 +89,10 @@ def _in_sound(read: Read, at: int, known: tuple[Box, Box], missing: int, size: i
     if not 0 < missing <= size:
         return ()
     for track in [box for box in boxes(read, index.content, index.end) if box.name == b"trak"]:
-        media = _inside(read, track, b"mdia")
-        kind = _inside(read, media, b"hdlr")
+        media = inside(read, track, b"mdia")
+        kind = inside(read, media, b"hdlr")
         if read(kind.content + 8, 4) == b"soun":
-            places = _frames(read, _inside(read, media, b"minf", b"stbl")) + at
+            places = _frames(read, inside(read, media, b"minf", b"stbl")) + at
             place = first_moved(read, places, missing, min(size, index.at if index.at > sound.at else size))
             return () if place is None else ((place, missing),)
     return ()
@@ -110,34 +100,15 @@ def _in_sound(read: Read, at: int, known: tuple[Box, Box], missing: int, size: i
 
 def _frames(read: Read, table: Box) -> Places:
     """Where each frame begins, by the lengths of all and the places of those of which several follow each other."""
-    sizes = _inside(read, table, b"stsz")
-    even, count = struct.unpack(">II", read(sizes.content + 4, 8))
-    if not 0 < count <= _MOST_FRAMES:
+    found = sample_table(read, table)
+    if not 0 < found.count <= _MOST_FRAMES or found.in_each.sum() != found.count:
         raise ValueError
-    lengths = np.full(count, even, np.int64) if even else _numbers(read, sizes.content + 12, count, ">u4")
-    places = next(box for box in boxes(read, table.content, table.end) if box.name in (b"stco", b"co64"))
-    starts = _counted(read, places.content + 4, ">u4" if places.name == b"stco" else ">u8")
-    rows = _counted(read, _inside(read, table, b"stsc").content + 4, ">u4", 3).reshape(-1, 3)
-    in_each = np.repeat(rows[:, 1], np.diff(np.append(rows[:, 0] - 1, len(starts))))
-    if in_each.sum() != count or (in_each < 0).any():
-        raise ValueError
+    lengths = np.full(found.count, found.even, np.int64) if found.even else found.sizes
     ends = np.cumsum(lengths)
-    firsts = np.cumsum(in_each) - in_each
-    within = ends - lengths - np.repeat((ends - lengths)[np.minimum(firsts, count - 1)], in_each)
-    placed: Places = np.repeat(starts, in_each) + within
+    firsts = np.cumsum(found.in_each) - found.in_each
+    within = ends - lengths - np.repeat((ends - lengths)[np.minimum(firsts, found.count - 1)], found.in_each)
+    placed: Places = np.repeat(found.starts, found.in_each) + within
     return placed
-
-
-def _counted(read: Read, at: int, kind: str, each: int = 1) -> Places:
-    (count,) = struct.unpack(">I", read(at, 4))
-    return _numbers(read, at + 4, count * each, kind)
-
-
-def _numbers(read: Read, at: int, count: int, kind: str) -> Places:
-    width = np.dtype(kind).itemsize
-    if count * width > _LONGEST_INDEX:
-        raise ValueError
-    return np.frombuffer(read(at, count * width), kind, count).astype(np.int64)
 
 
 def first_moved(read: Read, places: Places, missing: int, end: int) -> int | None:

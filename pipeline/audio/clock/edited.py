@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from pipeline.audio.clock.placement import Piece
 from pipeline.audio.clock.stream_clock import Leap
-from pipeline.audio.containers.edit_list import Edit
+from pipeline.audio.mp4.edit_list import Edit
 
 _SAMPLE_BYTES = 2
 

@@ -54,10 +54,9 @@ from pipeline.audio.ffmpeg.log_parser import AudioStream, Log
 from pipeline.audio.ffmpeg.process import BLOCK_BYTES, STALL_SECONDS, Child
 from pipeline.audio.ffmpeg.sandbox import Level, sandbox_level
 from pipeline.audio.joined.lost_pieces import as_free_space
-from pipeline.audio.mp4_boxes import index_is_damaged
+from pipeline.audio.mp4.damaged_index import damaged_index
 from pipeline.audio.source import Recording
-from pipeline.audio.step_budget import StepBudget, TooManySteps
-from pipeline.errors import AudioStalled, DamagedMedia, InvalidRequest, SandboxFailed, UnsupportedMedia
+from pipeline.errors import AudioStalled, DamagedMedia, InvalidRequest, SandboxFailed, StenopoolError, UnsupportedMedia
 
 _MOST_SECONDS = 7 * 24 * 3600  # that processor time is reckoned with when the caller sets no limit
 _CPU_SECONDS_PER_SECOND = 0.2  # of sound; a slow core decodes an hour of AAC in some 20 s
@@ -69,9 +68,6 @@ _UNSTATED_DELAY = {
     ("mp3", "mp3"): 1105, ("wav", "mp3"): 1105, ("w64", "mp3"): 1105, ("avi", "mp3"): 1105, ("aac", "aac"): 1024
 }  # fmt: skip
 _UNSTAMPED = (MP3, AAC, AC3, EAC3, DTS, AMR, WAV, W64, AVI)  # ffmpeg reckons their stamps from bytes or headers
-_DAMAGED_INDEX = (
-    "The file's index (moov) is damaged, and without it nobody knows what its sound means. Send another copy."
-)
 _NEAR = 0.2  # seconds that a stamp may be off where samples are counted: a decoder that has just begun may lag a block behind
 _COUNTED = (*_UNSTAMPED, AIFF, AU, CAF, WAVPACK)  # those, and whose stamps count what comes
 _FROM_ZERO = (MP4, MATROSKA)  # whose clock begins at zero, whenever the sound does; others are moved there
@@ -110,6 +106,7 @@ class LinkDecoding:
         self._found, self._end, self._left_out = recording.found, recording.end, recording.left_out
         edits = recording.edits[track : track + 1]
         self._edited = Edited(edits[0], settings.sample_rate) if edits else None
+        self.contradiction = recording.contradictions[track] if track < len(recording.contradictions) else None
         self._absent = recording.absent[track] if track < len(recording.absent) else ()
         self._child: Child | PlainSamples | None = None
         self._pending = b""
@@ -131,31 +128,32 @@ class LinkDecoding:
         if 0 < len(self.sounds) <= self._track:
             found = f"There is no audio track {self._track + 1}; the last one of this file is {len(self.sounds)}."
             raise InvalidRequest(found, param="audio_track")
-        try:
-            sound = self._sound_of(child)
-        except (UnsupportedMedia, SandboxFailed) as error:
-            if damaged := self._damaged_index():
-                raise damaged from error
-            raise
+        sound = self._sound_of(child)
         if not self._pending and child.returncode:
-            raise failure(child.log, child.returncode, self._track)
+            raise self._failure(child)
         self.most_channels = max(sound.channels, child.log.most_channels)  # a listing may tell of a later format
         return sound
 
     def _sound_of(self, child: Child | PlainSamples) -> AudioStream:
         if not self.sounds:
-            raise failure(child.log, child.returncode)
-        refuse_strange(self.sounds[self._track], child.log.tracks)
+            raise self._failure(child)
+        try:
+            refuse_strange(self.sounds[self._track], child.log.tracks)
+        except UnsupportedMedia as error:
+            if damaged := self.damaged_index():
+                raise damaged from error
+            raise
         return self.sounds[self._track]
 
-    def _damaged_index(self) -> DamagedMedia | None:
+    def _failure(self, child: Child | PlainSamples) -> StenopoolError:
+        error = failure(child.log, child.returncode, self._track)
+        is_odd = isinstance(error, (UnsupportedMedia, SandboxFailed))
+        return (self.damaged_index() if is_odd else None) or error
+
+    def damaged_index(self) -> DamagedMedia | None:
         """Why an MP4 seems to hold nothing that is taken, where that is not true."""
-        try:
-            read, end = StepBudget.for_file().counted(self._source.read), self._end or self._source.size
-            damaged = self._found.container is MP4 and index_is_damaged(read, self._found.start, end)
-        except TooManySteps:
-            return None
-        return DamagedMedia(_DAMAGED_INDEX) if damaged else None
+        is_mp4 = self._found.container is MP4
+        return damaged_index(self._source.read, self._found.start, self._end or self._source.size) if is_mp4 else None
 
     def _readable(self) -> Child | PlainSamples:
         """What reads it, with its first block; of an Ogg that is torn behind its headers after it has been mended."""
@@ -295,8 +293,10 @@ class LinkDecoding:
 
     @property
     def is_stamped(self) -> bool:
-        """Whether its container says when each piece of sound is played; those that count samples do not where some are absent."""
-        return self._found.container not in _UNSTAMPED and not self._absent
+        """Whether its container says when each piece of sound is played, and can be believed; those that count samples do not where
+        some are absent."""
+        is_false = self.contradiction is not None and self.contradiction.times
+        return self._found.container not in _UNSTAMPED and not self._absent and not is_false
 
     def _is_strange(self) -> bool:
         """Whether it has to be followed: also where the sound begins late."""
@@ -377,7 +377,7 @@ class LinkDecoding:
             stamped=stamped,
             longest=self._settings.max_seconds,
             absent=self._absent,
-            broken=self.broken > 0,
+            broken=self.broken > 0 or self.contradiction is not None,
         )
 
     def _mono(self, child: Child | PlainSamples) -> Iterator[bytes]:
@@ -392,7 +392,7 @@ class LinkDecoding:
             if pcm := self.mixdown.add(data) if self.mixdown else data:
                 yield pcm
         if child.returncode:
-            raise failure(child.log, child.returncode, self._track)
+            raise self._failure(child)
         if self.mixdown and (pcm := self.mixdown.finish()):
             yield pcm
 

@@ -34,6 +34,10 @@ _LONGER = (
     "The file's header says that it ends here, as it does where a recorder was switched off too soon; but sound of the same kind "
     "follows, and was heard."
 )
+_CONTRADICTION = (
+    "The file's index (moov) is damaged: what it says of its sound contradicts itself. What it names was heard; other parts may be "
+    "missing, or heard at another time."
+)
 _LEAP = "A time stamp leaps further than any recording may last: it was taken for wrong, and what follows for the continuation."
 _OPPOSITE = "The channels are in opposite phase, and mixed they would be silent: their difference was heard."
 
@@ -68,6 +72,7 @@ class Report:
             *self._damages(link),
             *self._unstamped_damage(link),
             *self._broken(link),
+            *self._contradiction(link),
             *(self._closed_up(clock) if clock else ()),
             *(self._cancelled(link.mixdown) if link.mixdown else ()),
             *(self._cut_off(link.claim) if link.claim else ()),
@@ -124,6 +129,11 @@ class Report:
         lost, text = (leapt, _DAMAGED) if link.is_stamped else (much, _MOVED)
         if lost or much or link.filled or not link.is_stamped:
             yield Caution("damaged", self._ms(0), self._ms(end), text if lost else _BROKEN, lost=lost)
+
+    def _contradiction(self, link: LinkDecoding) -> Iterator[Caution]:
+        if link.contradiction and self._end is not None:
+            end = max(self._end, link.contradiction.seconds * self._rate)
+            yield Caution("damaged", self._ms(0), self._ms(end), _CONTRADICTION, lost=True)
 
     def _is_serious(self, damages: Sequence[int], end: int) -> bool:
         """One or two at the ends are what is left of frames where a file was cut."""

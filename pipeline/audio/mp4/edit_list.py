@@ -30,9 +30,9 @@ class Edit:
     media: float
 
 
-def seamed_edits(read: Read, at: int, size: int) -> tuple[tuple[Edit, ...], ...]:
-    """For each sound track of the file that begins there, in order; none at all where each is one part, which ffmpeg plays well, or
-    some track goes back in time, which nobody can play in one go. Never raises."""
+def seamed_edits(read: Read, at: int, size: int, *, always: bool = False) -> tuple[tuple[Edit, ...], ...]:
+    """For each sound track of the file that begins there, in order; none at all where each is one part, which ffmpeg plays well
+    unless its times are wrong (`always`), or some track goes back in time, which nobody can play in one go. Never raises."""
     try:
         lists = tuple(_edits_of_all(read, at, size))
     except (ArithmeticError, IndexError, ValueError, struct.error):
@@ -40,7 +40,7 @@ def seamed_edits(read: Read, at: int, size: int) -> tuple[tuple[Edit, ...], ...]
     goes_back = any(
         after.media < before.media + before.end - before.start - _MOST_OVERLAP for before, after in _pairs(lists)
     )
-    return () if goes_back or not any(edits[1:] for edits in lists) else lists
+    return () if goes_back or not (always or any(edits[1:] for edits in lists)) else lists
 
 
 def _pairs(lists: tuple[tuple[Edit, ...], ...]) -> Iterator[tuple[Edit, Edit]]:

@@ -1,0 +1,59 @@
+"""Where an MP4 says that the samples of a track are: of how many bytes, and in which chunk of the file (ISO/IEC 14496-12, 8.7)."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.audio.containers.chunks import Read
+from pipeline.audio.mp4_boxes import Box, boxes, inside
+
+Numbers = NDArray[np.int64]
+
+LONGEST_INDEX = 64 * 2**20  # bytes; a day of AAC has some 30
+_HEADER = 4  # bytes of version and flags
+
+
+@dataclass(frozen=True, slots=True)
+class SampleTable:
+    """`count` samples; `even` bytes are each, 0: `sizes` tells of each. The chunks begin at the bytes `starts`, counted from where
+    the file begins, and hold `in_each` samples, described by those of these numbers, from 1."""
+
+    count: int
+    even: int
+    sizes: Numbers
+    starts: Numbers
+    in_each: Numbers
+    described: Numbers
+
+
+def sample_table(read: Read, holder: Box) -> SampleTable:
+    """Of a box `stbl`. Raises ValueError and struct.error where it makes no sense, and what `read` does."""
+    sizes = inside(read, holder, b"stsz")
+    even, count = struct.unpack(">II", read(sizes.content + _HEADER, 8))
+    each = _numbers(read, sizes, _HEADER + 8, 0 if even else count, ">u4")
+    places = next((box for box in boxes(read, holder.content, holder.end) if box.name in (b"stco", b"co64")), None)
+    if places is None:
+        raise ValueError
+    starts = counted(read, places, ">u4" if places.name == b"stco" else ">u8")
+    runs = counted(read, inside(read, holder, b"stsc"), ">u4", 3).reshape(-1, 3)
+    chunks = np.diff(np.append(runs[:, 0] - 1, len(starts)))
+    if (chunks < 0).any() or chunks.sum() != len(starts):
+        raise ValueError
+    return SampleTable(count, even, each, starts, np.repeat(runs[:, 1], chunks), runs[:, 2])
+
+
+def counted(read: Read, table: Box, kind: str, each: int = 1) -> Numbers:
+    """The numbers of a table that begins with how many times `each` of them there are. Raises as `sample_table`."""
+    (count,) = struct.unpack(">I", read(table.content + _HEADER, 4))
+    return _numbers(read, table, _HEADER + 4, count * each, kind)
+
+
+def _numbers(read: Read, table: Box, at: int, count: int, kind: str) -> Numbers:
+    length = count * np.dtype(kind).itemsize
+    if at + length > min(table.end - table.content, LONGEST_INDEX):
+        raise ValueError
+    return np.frombuffer(read(table.content + at, length), kind, count).astype(np.int64)
