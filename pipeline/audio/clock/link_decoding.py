@@ -69,6 +69,7 @@ _UNSTATED_DELAY = {
 }  # fmt: skip
 _UNSTAMPED = (MP3, AAC, AC3, EAC3, DTS, AMR, WAV, W64, AVI)  # ffmpeg reckons their stamps from bytes or headers
 _NEAR = 0.2  # seconds that a stamp may be off where samples are counted: a decoder that has just begun may lag a block behind
+_TORN, _LONG_PAGE = 4, 2.0  # times as much as was damaged is lost with the rest of its pages, of so many seconds each
 _COUNTED = (*_UNSTAMPED, AIFF, AU, CAF, WAVPACK)  # those, and whose stamps count what comes
 _FROM_ZERO = (MP4, MATROSKA)  # whose clock begins at zero, whenever the sound does; others are moved there
 
@@ -325,9 +326,20 @@ class LinkDecoding:
 
     @property
     def _lacks_begin(self) -> bool:
-        """Whether damaged pages of an Ogg come before the first sound: unless it was recorded on the air, it counts from zero."""
-        damaged = self._listing.damaged_before and not (self.claim and self.claim.cut)
-        return self._found.container is OGG and damaged
+        """Whether damaged pages of an Ogg come before the first sound: it counts from zero."""
+        return self._is_torn_in_front and not self.begins_early
+
+    @property
+    def begins_early(self) -> bool:
+        """Whether it counts from its first sound although damage has hit what comes before: where that can by far not be as long as
+        it is late by its stamp, and its end is missing, too, an Ogg was recorded on the air, from the middle of a page on."""
+        log, is_cut = self._listing, self.claim is not None and self.claim.cut
+        damaged = self.broken / max(1 - self.broken, self.broken) * max(0.0, log.duration - log.start)
+        return self._is_torn_in_front and is_cut and log.start > _TORN * damaged + _LONG_PAGE
+
+    @property
+    def _is_torn_in_front(self) -> bool:
+        return self._found.container is OGG and self._listing.damaged_before
 
     def _watched(self, child: Child | PlainSamples) -> Iterator[Piece]:
         first = round(self._first_place())

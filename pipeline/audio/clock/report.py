@@ -38,6 +38,7 @@ _CONTRADICTION = (
     "The file's index (moov) is damaged: what it says of its sound contradicts itself. What it names was heard; other parts may be "
     "missing, or heard at another time."
 )
+_EARLY = "The file is damaged before its first sound: what was there is missing, and all that follows may be early."
 _LEAP = "A time stamp leaps further than any recording may last: it was taken for wrong, and what follows for the continuation."
 _OPPOSITE = "The channels are in opposite phase, and mixed they would be silent: their difference was heard."
 
@@ -73,6 +74,7 @@ class Report:
             *self._unstamped_damage(link),
             *self._broken(link),
             *self._contradiction(link),
+            *self._early(link),
             *(self._closed_up(clock) if clock else ()),
             *(self._cancelled(link.mixdown) if link.mixdown else ()),
             *(self._cut_off(link.claim) if link.claim else ()),
@@ -122,7 +124,7 @@ class Report:
     def _broken(self, link: LinkDecoding) -> Iterator[Caution]:
         """Where a decoder has passed over what is none of the stream's frames, and neither it nor a stamp has told."""
         end, told = self._end, any(leap.damaged for leap in self._leaps) or next(self._unstamped_damage(link), None)
-        if end is None or told or not (link.broken or link.filled):
+        if end is None or told or link.begins_early or not (link.broken or link.filled):
             return
         least = _LEAST_LOST * self._rate
         much, leapt = link.broken * end >= least, any(leap.end - leap.start >= least for leap in self._leaps)
@@ -134,6 +136,10 @@ class Report:
         if link.contradiction and self._end is not None:
             end = max(self._end, link.contradiction.seconds * self._rate)
             yield Caution("damaged", self._ms(0), self._ms(end), _CONTRADICTION, lost=True)
+
+    def _early(self, link: LinkDecoding) -> Iterator[Caution]:
+        if link.begins_early and self._end is not None:
+            yield Caution("damaged", self._ms(0), self._ms(self._end), _EARLY, lost=True)
 
     def _is_serious(self, damages: Sequence[int], end: int) -> bool:
         """One or two at the ends are what is left of frames where a file was cut."""

@@ -166,6 +166,26 @@ def test_damage_in_front_of_an_ogg_does_not_move_what_follows(tmp_path: Path, na
     assert findings.gaps[0].code == "undecodable"
 
 
+@pytest.mark.parametrize("damage", ["zeros", "cut out"])
+def test_an_ogg_damaged_in_front_and_at_its_end_counts_from_zero(tmp_path: Path, damage: str) -> None:
+    """It is not taken for one that was recorded on the air, whose clock begins with its first sound."""
+    data = made(tmp_path, "a.ogg", ("-c:a", "libopus"))  # pages of a second
+    front, lost = len(data) // 20, len(data) // 4
+    instead = bytes(lost) if damage == "zeros" else b""
+    onsets, findings, _ = listened(data[:front] + instead + data[front + lost : len(data) * 9 // 10])
+    assert onsets[-1] == pytest.approx(ONSETS[-2], abs=0.02)
+    assert (findings.gaps[0].start, findings.gaps[0].code) == (0, "undecodable")
+
+
+def test_an_ogg_that_lacks_far_more_than_is_damaged_in_front_tells_that_it_may_be_early(tmp_path: Path) -> None:
+    """It may have been recorded on the air, from the middle of a page to the middle of another one; or it may not."""
+    data = made(tmp_path, "a.ogg", TALKATIVE["a.ogg"])
+    starts = [found.start() for found in re.finditer(b"OggS\0", data)]
+    onsets, findings, _ = listened(data[: starts[2] + 60] + data[starts[len(starts) * 3 // 4] : -300])
+    assert onsets[0] == pytest.approx(0.5, abs=0.02) and not findings.gaps
+    assert [(caution.code, caution.lost) for caution in findings.warnings] == [("damaged", True), ("truncated", True)]
+
+
 @pytest.mark.parametrize("begin", [0.1, 0.5])
 @pytest.mark.parametrize("name", ["a.ogg", "a.oga", "flac.oga"])
 def test_an_ogg_is_heard_behind_more_damage_than_a_page_has_bytes(tmp_path: Path, name: str, begin: float) -> None:
