@@ -19,7 +19,7 @@ from pipeline.audio.access.torn_clusters import torn_clusters
 from pipeline.audio.containers.asf_header import broken_packets
 from pipeline.audio.containers.avi_index import Absent, absent_packets
 from pipeline.audio.containers.chunks import Read, unpadded
-from pipeline.audio.containers.table import AIFF, ASF, AVI, MATROSKA, MP3, MP4, WAV, Found
+from pipeline.audio.containers.table import AIFF, ASF, AU, AVI, MATROSKA, MP3, MP4, WAV, Found
 from pipeline.audio.duration.truncation import Claim, cut_off
 from pipeline.audio.joined.following import LEFT_OUT
 from pipeline.audio.joined.links import Link, links
@@ -166,7 +166,12 @@ def _of_samples(recording: Recording, read: Read, link: Link, source: OpenSource
     if link.unread:
         told_end = told_too_short(read, found, link.end) or told_too_few(read, found, link.end)
         read_on = replace(found, options={**found.options, "ignore_length": 1})
-        return replace(recording, found=read_on, end=link.end, unread=0, told_end=told_end) if told_end else recording
+        if told_end:
+            return replace(recording, found=read_on, end=link.end, unread=0, told_end=told_end)
+        end = (
+            link.end - link.unread if found.container is AU else recording.end
+        )  # its demuxer would read on, whatever it is
+        return replace(recording, end=end)
     put_in = [(start, end) for start, end in source.put_in if found.start <= start < link.end]
     sound = linear_samples(read, found, source.size) or coded_blocks(read, found, source.size) if put_in else None
     inside = [stretch for stretch in put_in if sound and stretch[0] >= sound.start]

@@ -33,14 +33,20 @@ class Look:
 
 def look(read: Read, sound: LinearSamples, start: int, end: int) -> Look:
     """From the first byte of a frame on, at windows that are spread evenly."""
-    frames, places, changes = (end - start) // sound.frame, list[int](), list[Scores]()
-    for number in np.linspace(0, max(0, frames - FRAMES), min(_WINDOWS, frames // FRAMES)).astype(int):
-        place = start + int(number) * sound.frame
+    places, changes = list[int](), list[Scores]()
+    for place in places_in(sound, start, end):
         mean = byte_changes(read(place, FRAMES * sound.frame), sound).mean(axis=0)
         if mean.max() >= _LIVELY and mean.max() >= _UNLIKE * mean.min():
             places.append(place)
             changes.append(mean)
     return Look(np.array(places, np.int64), np.array(changes).reshape(-1, sound.width))
+
+
+def places_in(sound: LinearSamples, start: int, end: int) -> list[int]:
+    """Where each window begins."""
+    frames = (end - start) // sound.frame
+    spread = np.linspace(0, max(0, frames - FRAMES), min(_WINDOWS, frames // FRAMES)).astype(int)
+    return [start + int(number) * sound.frame for number in spread]
 
 
 def byte_changes(data: bytes, sound: LinearSamples) -> Scores:

@@ -1,5 +1,5 @@
-"""Linear samples in one chunk, as WAV, Wave64, AIFF, CAF and AU hold them: how wide they are, and from where to where they reach by
-what the file says. Sources: those of `pipeline.audio.containers.chunks`.
+"""Linear samples in one chunk, and those of a byte by the laws of telephony, as WAV, Wave64, AIFF, CAF and AU hold them: how wide
+they are, and from where to where they reach by what the file says. Sources: those of `pipeline.audio.containers.chunks`.
 """
 
 from __future__ import annotations
@@ -11,10 +11,14 @@ from pipeline.audio.containers.chunks import Chunks, Read, chunks, sound_chunk
 from pipeline.audio.containers.table import AIFF, AU, CAF, W64, WAV, Found
 
 _WIDTHS, _CHANNELS = range(1, 9), range(1, 65)  # bytes of a sample, and how many are a frame
-_KINDS, _EXTENSIBLE = (1, 3), 0xFFFE  # of WAV: integers, floats; a longer layout that names either further on
-_AU_WIDTHS = {2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8}  # bytes of a sample, by encoding
+_KINDS, _EXTENSIBLE = (
+    (1, 3, 6, 7),
+    0xFFFE,
+)  # of WAV: integers, floats, A-law, µ-law; a longer layout that names one further on
+_AU_WIDTHS = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 27: 1}  # bytes of a sample, by encoding
 _AIFF_SIZE = 18  # bytes of a layout that names no kind
 _AIFF_KINDS = (b"", b"NONE", b"twos", b"sowt", b"in24", b"in32", b"fl32", b"FL32", b"fl64", b"FL64")
+_LAWS = (b"ulaw", b"ULAW", b"alaw", b"ALAW")  # of AIFF and CAF: a byte each, whatever they say of what was packed
 _INSIDE = {AIFF: 8, CAF: 4}  # bytes of the chunk that precede the sound
 _OUTER = {
     WAV: ("<I", 4, 8),
@@ -39,8 +43,9 @@ class LinearSamples:
 
 
 def linear_samples(read: Read, found: Found, size: int, *, unsaid: bool = False) -> LinearSamples | None:
-    """Of what begins at `found.start` in a file of `size` bytes; None where the sound is coded, or says no length, or nothing that
-    makes sense, or where what describes it stands behind it; `unsaid`: one of no length has none. Raises what `read` does alone."""
+    """Of what begins at `found.start` in a file of `size` bytes; None where the sound is coded (by no law of telephony), or says no
+    length, or nothing that makes sense, or where what describes it stands behind it; `unsaid`: one of no length has none. Raises
+    what `read` does alone."""
     try:
         return _described(read, found, size, unsaid=unsaid) if found.container in _LAYOUTS else None
     except (ArithmeticError, ValueError, struct.error):
@@ -88,7 +93,8 @@ def _aiff(read: Read, _at: int, walked: Chunks) -> tuple[int, int, float] | None
         return None
     channels, bits, exponent, mantissa = struct.unpack(">H4xHHQ", read(form.start, _AIFF_SIZE))
     kind = read(form.start + _AIFF_SIZE, 4) if form.length and form.length > _AIFF_SIZE else b""
-    return ((bits + 7) // 8, channels, mantissa * 2.0 ** (exponent - 16446)) if kind in _AIFF_KINDS else None
+    width = 1 if kind in _LAWS else (bits + 7) // 8
+    return (width, channels, mantissa * 2.0 ** (exponent - 16446)) if kind in (*_AIFF_KINDS, *_LAWS) else None
 
 
 def _caf(read: Read, _at: int, walked: Chunks) -> tuple[int, int, float] | None:
@@ -96,7 +102,7 @@ def _caf(read: Read, _at: int, walked: Chunks) -> tuple[int, int, float] | None:
     if form is None:
         return None
     rate, kind, packet, frames, channels = struct.unpack(">d4s4x3I", read(form.start, 28))
-    linear = kind == b"lpcm" and frames == 1 and channels and not packet % channels
+    linear = kind in (b"lpcm", *_LAWS) and frames == 1 and channels and not packet % channels
     return (packet // channels, channels, rate) if linear else None
 
 

@@ -2,8 +2,8 @@
 say how much it had written, or that counts no further than to 4 GiB.
 
 What follows is heard where it is sound of the same kind: where its bytes change as those before it, each at its own place in a
-sample; or where the header tells of nothing at all. Players stop where the header says. ffmpeg can be told to read on in a WAV; in
-Wave64, AIFF, CAF and AU it has to find other lengths.
+sample, or where both are sound, if a sample is but a byte; or where the header tells of nothing at all. Players stop where the
+header says. ffmpeg can be told to read on in a WAV; in Wave64, AIFF, CAF and AU it has to find other lengths.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pipeline.audio.containers.chunks import Read, chunks, sound_chunk
 from pipeline.audio.containers.table import AIFF, AU, CAF, W64, WAV, Found
 from pipeline.audio.linear.byte_changes import agree, are_alike, look
 from pipeline.audio.linear.layout import LinearSamples, linear_samples
+from pipeline.audio.linear.sign_changes import is_sound_on_both_sides
 
 Change = tuple[int, bytes]  # at which byte of the file, and what should be there
 
@@ -57,17 +58,19 @@ def longer(read: Read, found: Found, size: int, recording_ends: Callable[[], int
 def _told_end(read: Read, found: Found, sound: LinearSamples, end: int) -> float | None:
     if sound.end >= end or not _goes_on(read, sound, end):
         return None
-    is_followed = (
-        chunks(read, found.start, end, found.container).end > sound.end + 1
-    )  # by a chunk of whatever it may be
+    walked = chunks(read, found.start, end, found.container).found
+    behind = [chunk.start + chunk.length for chunk in walked if chunk.start > sound.end and chunk.length is not None]
+    is_followed = any(stop <= end for stop in behind)  # by a chunk; four samples may look like a name
     return None if is_followed else (sound.end - sound.start) / sound.frame / sound.rate
 
 
 def _goes_on(read: Read, sound: LinearSamples, end: int) -> bool:
     whole = sound.start + (sound.end - sound.start) // sound.frame * sound.frame
+    if sound.width == 1:
+        return is_sound_on_both_sides(read, sound, whole, end)
     before, behind = look(read, sound, sound.start, whole).changes, look(read, sound, whole, end).changes
     usual, turns = before.mean(axis=0) if len(before) else np.zeros(sound.width), range(1, sound.width)
-    if not turns or not agree(before @ usual):
+    if not agree(before @ usual):
         return False
     scores = np.min([behind @ (usual - np.roll(usual, by)) for by in turns], axis=0)
     return agree(scores) and are_alike(before, behind, turns)

@@ -23,6 +23,8 @@ FORMS = {
     "stereo": ("-c:a", "pcm_s24le", "-ac", "2"),
     "float": ("-c:a", "pcm_f32le"),
     "long": ("-c:a", "pcm_s16le", "-rf64", "always"),
+    "8": ("-c:a", "pcm_u8", "-ac", "2"),
+    "law": ("-c:a", "pcm_mulaw"),
 }
 
 
@@ -82,10 +84,10 @@ RELATIVES = {"w64": "pcm_s16le", "aiff": "pcm_s16be", "caf": "pcm_s16le", "au": 
 HELD: dict[str, Container] = {"w64": W64, "aiff": AIFF, "caf": CAF, "au": AU}
 
 
-def encoded(folder: Path, name: str) -> bytes:
+def encoded(folder: Path, name: str, codec: str = "") -> bytes:
     (folder / "source.raw").write_bytes(SAMPLES.tobytes())
-    made = folder / f"a.{name}"
-    ffmpeg("-y", "-f", "s16le", "-ar", RATE, "-ac", 1, "-i", folder / "source.raw", "-c:a", RELATIVES[name], made)
+    made, codec = folder / f"a.{name}", codec or RELATIVES[name]
+    ffmpeg("-y", "-f", "s16le", "-ar", RATE, "-ac", 1, "-i", folder / "source.raw", "-c:a", codec, made)
     return made.read_bytes()
 
 
@@ -102,6 +104,30 @@ def test_so_it_is_with_the_relatives_of_wav(tmp_path: Path, name: str, share: fl
         assert b"".join(sound) == 2 * samples
     told = [(warning.code, warning.lost) for warning in sound.findings.warnings]
     assert told == ([("longer", False)] if share else [])
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize(
+    ("name", "codec"), [("w64", "pcm_mulaw"), ("aiff", "pcm_alaw"), ("caf", "pcm_s8"), ("au", "pcm_mulaw")]
+)
+def test_and_with_samples_of_a_byte(tmp_path: Path, name: str, codec: str) -> None:
+    data = encoded(tmp_path, name, codec)
+    with decode(data) as whole:
+        samples = b"".join(whole)
+    with decode(cut_short(data, name, 0.5)) as sound:
+        assert b"".join(sound) == samples
+    assert [warning.code for warning in sound.findings.warnings] == ["longer"]
+
+
+@pytest.mark.processes
+def test_what_is_told_to_be_unread_is_not_heard(tmp_path: Path) -> None:
+    """Of an AU a decoder would read all that is there."""
+    data = encoded(tmp_path, "au")
+    with decode(data) as whole:
+        samples = b"".join(whole)
+    with decode(data + OTHERS["noise"]) as sound:
+        assert b"".join(sound) == samples
+    assert [warning.code for warning in sound.findings.warnings] == ["unread"]
 
 
 @pytest.mark.processes
@@ -138,6 +164,13 @@ OTHERS = {
 @pytest.mark.parametrize("name", OTHERS)
 def test_nothing_else_is_taken_for_sound(name: str) -> None:
     assert ends(wav(SAMPLES.tobytes()) + OTHERS[name]) is None
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("codec", ["pcm_u8", "pcm_mulaw"])
+def test_nothing_else_is_taken_for_samples_of_a_byte(tmp_path: Path, codec: str) -> None:
+    whole = encoded(tmp_path, "wav", codec)
+    assert [name for name, other in OTHERS.items() if ends(whole + other) is not None] == []
 
 
 def test_nobody_knows_of_bytes_that_are_samples_by_themselves() -> None:
