@@ -59,7 +59,7 @@ _BROADCAST = 1  # a flag of Windows Media: what the header says was written befo
 _FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _XING_FRAMES, _XING_BYTES = 1, 2  # flags
 _UNKNOWN_SAMPLES = 0xFFFFFFFF
-_VOC_HEADER = 4  # bytes of a block
+_VOC_HEADER, _VOC_ZEROS = 4, 256  # bytes of a block's, and so many of zero are no end
 _WAVPACK_HEADER = 32  # bytes
 _WAVPACK_TAIL = 1024 * 1024  # the longest block
 _LINEAR = (1, 3, 0xFFFE)  # formats of WAV that are not packed
@@ -277,18 +277,27 @@ def _wavpack(read: Read, at: int, size: int) -> Claim | None:
 
 
 def _voc(read: Read, at: int, size: int) -> Claim | None:
-    """A block of no kind ends it."""
+    """A block of no kind ends it. In the midst of zeros that may be none, but what a disk gives for bytes that it has lost."""
     at += int.from_bytes(read(at + 20, 2), "little")
     for _ in range(_MOST_STEPS):
         if at == size:
             return _UNENDED
         header = read(at, 4)
         if len(header) < _VOC_HEADER or not header[0]:
-            return None
+            return _voc_among_zeros(read, at, size)
         at += 4 + int.from_bytes(header[1:], "little")
         if at > size + _SLACK:
             return _cut(None)
     return None
+
+
+def _voc_among_zeros(read: Read, at: int, size: int) -> Claim | None:
+    """What a block of no kind claims: something, where more than padding stands behind it."""
+    around = read(max(0, at - _VOC_ZEROS), 2 * _VOC_ZEROS)
+    if len(around) < 2 * _VOC_ZEROS or any(around):
+        return None
+    last = max(at, size - _TAIL)
+    return _cut(None) if any(read(last, size - last)) else _UNENDED
 
 
 _READERS: Mapping[Container, Callable[[Read, int, int], Claim | None]] = {

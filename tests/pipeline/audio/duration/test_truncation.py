@@ -113,6 +113,15 @@ def test_a_voc_without_the_block_that_ends_it(recordings: Path) -> None:
     assert claim(data[:-1]) == Claim(None, cut=False, unended=True)
 
 
+def test_zeros_in_a_voc_are_no_block_that_ends_it(recordings: Path) -> None:
+    """They may stand where it has one, if nothing follows them; behind sound they are padding."""
+    data = (recordings / "creative.voc").read_bytes()
+    half, zeros = len(data) // 2, bytes(50_000)
+    assert claim(data[:half] + zeros + data[half + len(zeros) :]) == Claim(None, cut=True)
+    assert claim(data[:half] + bytes(len(data))) == Claim(None, cut=False, unended=True)
+    assert claim(data[:-300] + b"\1" * 299 + data[-1:] + zeros) is None
+
+
 def test_what_comes_after_the_sound_may_be_missing(recordings: Path) -> None:
     """The index of a Matroska stands at its end, and a player needs none."""
     data = (recordings / "pcm.mkv").read_bytes()
