@@ -30,6 +30,7 @@ from pipeline.audio.linear.slipped_samples import slipped_samples
 from pipeline.audio.linear.stale_length import longer, told_too_short
 from pipeline.audio.mp4.contradictions import Contradictions, contradictions
 from pipeline.audio.mp4.edit_list import Edit, seamed_edits
+from pipeline.audio.mp4.linear_track import Stretch, silenced
 from pipeline.audio.mp4_boxes import HEADER_BYTES, check_complete, cut_index
 from pipeline.audio.raw_sound import RawSound
 from pipeline.audio.sniff import LOOK_BYTES, sniff_file
@@ -66,7 +67,8 @@ def restored(source: OpenSource) -> OpenSource:
 
 def _missing(source: OpenSource, found: Found) -> Sequence[Missing]:
     if found.container is MP4:
-        return cut_out(StepBudget.for_file().counted(source.read), found.start, source.size)
+        read = StepBudget.for_file().counted(source.read)
+        return cut_out(read, found.start, source.size) or slipped_samples(read, found, source.size)
     if found.container is MATROSKA:
         return [torn.missing for torn in torn_clusters(source.read, found.start, source.size) if torn.missing]
     read = StepBudget.for_file().counted(source.read)
@@ -95,7 +97,7 @@ class Recording:
     some between its frames are so many of one value that they may have been frames. `absent`
     of each sound track, where its index tells of packets that are not there. `left_out`: broken bytes that ffmpeg may not
     see, or it would give up. `told_end`: the second at which its header ends it, where it goes on. `contradictions` of each sound
-    track, where its index has some."""
+    track, where its index has some. `silenced` of each: when silence stands for bytes that are missing, in seconds."""
 
     found: Found
     end: int = 0
@@ -108,6 +110,7 @@ class Recording:
     left_out: tuple[tuple[int, int], ...] = ()
     told_end: float | None = None
     contradictions: tuple[Contradictions | None, ...] = ()
+    silenced: tuple[tuple[Stretch, ...], ...] = ()
 
 
 def recordings_in(source: OpenSource, declared: RawSound | None = None) -> list[Recording]:
@@ -148,7 +151,8 @@ def _recording(read: Read, link: Link, found: Found, source: OpenSource) -> Reco
     if found.container is not MP4:
         return _of_samples(recording, read, link, source)
     doubts = contradictions(read, found.start, link.end)
-    recording = replace(recording, contradictions=doubts)
+    quiet = silenced(read, found.start, link.end, source.put_in)
+    recording = replace(recording, contradictions=doubts, silenced=quiet)
     if cut := cut_index(read, found.start, link.end):
         return replace(recording, end=cut, claim=claim or Claim(None, cut=True))
     counted = any(doubt and doubt.times for doubt in doubts)  # ffmpeg would play by the times that are wrong

@@ -1,8 +1,8 @@
 """An MP4 out of which a stretch of bytes is missing, as a bad copy leaves it: where, and how many.
 
-Its index names the place of every frame (ISO/IEC 14496-12), and behind the stretch none is there. How many bytes are missing is
-told by the box of the sound, whose length is that of the whole file, or by a piece, which knows where it stood. Where they are
-missing is where frames begin as those of this sound do when they are looked for so much nearer to the front.
+Its index names the place of every frame of sound or of pictures (ISO/IEC 14496-12), and behind the stretch none is there. How many
+bytes are missing is told by the box of the sound, whose length is that of the whole file, or by a piece, which knows where it
+stood. Where they are missing is where frames begin as those of this track do when they are looked for so much nearer to the front.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from pipeline.audio.containers.chunks import Read
 from pipeline.audio.joined.lost_pieces import lost_pieces
+from pipeline.audio.mp4.contradictions import is_sound
+from pipeline.audio.mp4.linear_track import linear_track
 from pipeline.audio.mp4.sample_table import LONGEST_INDEX, sample_table
 from pipeline.audio.mp4_boxes import Box, boxes, inside
 
@@ -88,13 +90,14 @@ def _in_sound(read: Read, at: int, known: tuple[Box, Box], missing: int, size: i
     index, sound = known
     if not 0 < missing <= size:
         return ()
-    for track in [box for box in boxes(read, index.content, index.end) if box.name == b"trak"]:
-        media = inside(read, track, b"mdia")
-        kind = inside(read, media, b"hdlr")
-        if read(kind.content + 8, 4) == b"soun":
-            places = _frames(read, inside(read, media, b"minf", b"stbl")) + at
-            place = first_moved(read, places, missing, min(size, index.at if index.at > sound.at else size))
-            return () if place is None else ((place, missing),)
+    end = min(size, index.at if index.at > sound.at else size)
+    tracks = [box for box in boxes(read, index.content, index.end) if box.name == b"trak"]
+    for track in sorted(tracks, key=lambda track: not is_sound(read, track)):
+        if linear_track(read, track):
+            continue
+        places = _frames(read, inside(read, track, b"mdia", b"minf", b"stbl")) + at
+        if (place := first_moved(read, places, missing, end)) is not None:
+            return ((place, missing),)
     return ()
 
 

@@ -108,6 +108,7 @@ class LinkDecoding:
         edits = recording.edits[track : track + 1]
         self._edited = Edited(edits[0], settings.sample_rate) if edits else None
         self.contradiction = recording.contradictions[track] if track < len(recording.contradictions) else None
+        self.silenced = recording.silenced[track] if track < len(recording.silenced) else ()
         self._absent = recording.absent[track] if track < len(recording.absent) else ()
         self._child: Child | PlainSamples | None = None
         self._pending = b""

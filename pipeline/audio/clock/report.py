@@ -75,6 +75,7 @@ class Report:
             *self._broken(link),
             *self._contradiction(link),
             *self._early(link),
+            *self._silenced(link),
             *(self._closed_up(clock) if clock else ()),
             *(self._cancelled(link.mixdown) if link.mixdown else ()),
             *(self._cut_off(link.claim) if link.claim else ()),
@@ -140,6 +141,10 @@ class Report:
     def _early(self, link: LinkDecoding) -> Iterator[Caution]:
         if link.begins_early and self._end is not None:
             yield Caution("damaged", self._ms(0), self._ms(self._end), _EARLY, lost=True)
+
+    def _silenced(self, link: LinkDecoding) -> Iterator[Caution]:
+        for start, end in link.silenced if self._end is not None else ():
+            yield Caution("damaged", self._ms(start * self._rate), self._ms(end * self._rate), _DAMAGED, lost=True)
 
     def _is_serious(self, damages: Sequence[int], end: int) -> bool:
         """One or two at the ends are what is left of frames where a file was cut."""

@@ -1,5 +1,5 @@
-"""Linear samples in one chunk, and those of a byte by the laws of telephony, as WAV, Wave64, AIFF, CAF and AU hold them: how wide
-they are, and from where to where they reach by what the file says. Sources: those of `pipeline.audio.containers.chunks`.
+"""Linear samples in one chunk, and those of a byte by the laws of telephony, as WAV, Wave64, AIFF, CAF, AU and MP4 hold them: how
+wide they are, and from where to where they reach by what the file says. Sources: those of `pipeline.audio.containers.chunks`.
 """
 
 from __future__ import annotations
@@ -8,7 +8,9 @@ import struct
 from dataclasses import dataclass
 
 from pipeline.audio.containers.chunks import Chunks, Read, chunks, sound_chunk
-from pipeline.audio.containers.table import AIFF, AU, CAF, W64, WAV, Found
+from pipeline.audio.containers.table import AIFF, AU, CAF, MP4, W64, WAV, Found
+from pipeline.audio.mp4.linear_track import linear_track
+from pipeline.audio.mp4_boxes import boxes
 
 _WIDTHS, _CHANNELS = range(1, 9), range(1, 65)  # bytes of a sample, and how many are a frame
 _KINDS, _EXTENSIBLE = (
@@ -47,8 +49,10 @@ def linear_samples(read: Read, found: Found, size: int, *, unsaid: bool = False)
     length, or nothing that makes sense, or where what describes it stands behind it; `unsaid`: one of no length has none. Raises
     what `read` does alone."""
     try:
+        if found.container is MP4:
+            return _in_mp4(read, found.start, size)
         return _described(read, found, size, unsaid=unsaid) if found.container in _LAYOUTS else None
-    except (ArithmeticError, ValueError, struct.error):
+    except (ArithmeticError, IndexError, ValueError, struct.error):
         return None
 
 
@@ -64,6 +68,18 @@ def _described(read: Read, found: Found, size: int, *, unsaid: bool) -> LinearSa
     if width not in _WIDTHS or channels not in _CHANNELS or not rate > 0:
         return None
     return LinearSamples(sound.start + inside, end, file_end(read, found, end), width, width * channels, rate)
+
+
+def _in_mp4(read: Read, at: int, size: int) -> LinearSamples | None:
+    """Of one whose index stands in front of its only track."""
+    outer = list(boxes(read, at, size))
+    index, last = next((box for box in outer if box.name == b"moov"), None), outer[-1]
+    tracks = [box for box in boxes(read, index.content, index.end) if box.name == b"trak"] if index else []
+    track = linear_track(read, tracks[0]) if len(tracks) == 1 and last.name == b"mdat" else None
+    if track is None or track.extent is None:
+        return None
+    start, end = track.extent
+    return LinearSamples(at + start, at + end, last.end, track.frame // track.channels, track.frame, track.rate)
 
 
 def file_end(read: Read, found: Found, end: int) -> int:

@@ -53,15 +53,16 @@ def contradictions(read: Read, at: int, size: int, *, pictures: bool = False) ->
         return ()
     sound = [(box.content - at, box.end - at) for box in outer if box.name == b"mdat"]
     try:
-        scale = _scale_and_length(read, next(box for box in within if box.name == b"mvhd"))[0] if within else 0
-        tracks = [box for box in within if box.name == b"trak" and (pictures or _is_sound(read, box))]
+        scale = scale_and_length(read, next(box for box in within if box.name == b"mvhd"))[0] if within else 0
+        tracks = [box for box in within if box.name == b"trak" and (pictures or is_sound(read, box))]
     except (ValueError, IndexError, StopIteration, struct.error):  # no track can be told from another
         return ()
     found = tuple(_of_track(read, track, scale, sound) for track in tracks)
     return found if any(found) else ()
 
 
-def _is_sound(read: Read, track: Box) -> bool:
+def is_sound(read: Read, track: Box) -> bool:
+    """Whether that is what a track holds. Raises ValueError where it does not say so."""
     return read(inside(read, track, b"mdia", b"hdlr").content + 8, 4) == b"soun"
 
 
@@ -96,7 +97,7 @@ def _stated(read: Read, media: Box, track: Box, movie: int) -> tuple[_Told | Non
     played = 0.0
     try:
         played = _played(read, inside(read, track, b"tkhd")) / movie
-        scale, length = _scale_and_length(read, inside(read, media, b"mdhd"))
+        scale, length = scale_and_length(read, inside(read, media, b"mdhd"))
         told = _Told(scale, length / scale, played)
     except (ArithmeticError, ValueError, IndexError, struct.error):
         return None, played
@@ -117,7 +118,7 @@ def _is_timed(read: Read, holder: Box, told: _Told | None, count: int | None) ->
     return count is None or samples == count
 
 
-def _scale_and_length(read: Read, header: Box) -> tuple[int, int]:
+def scale_and_length(read: Read, header: Box) -> tuple[int, int]:
     """Ticks of its times per second, and how many of them it lasts; 0 where that is not said."""
     long = read(header.content, 1)[0] == _LONG
     scale, length = struct.unpack(

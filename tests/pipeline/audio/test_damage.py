@@ -142,6 +142,22 @@ def test_bytes_cut_out_of_it_do_not_move_what_follows(tmp_path: Path, name: str)
     assert abs(unexplained) < 0.002
 
 
+@pytest.mark.parametrize("index", [(), ("-movflags", "faststart")], ids=["index last", "index first"])
+def test_what_is_cut_out_of_a_film_with_linear_sound_is_found_by_its_pictures(
+    tmp_path: Path, index: Sequence[str]
+) -> None:
+    """No sample shows whether it is whole: silence is played in their place, and told."""
+    made(tmp_path, "a.wav", ())
+    picture = ("-f", "lavfi", "-i", f"testsrc=s=64x64:r=25:d={SECONDS}", "-c:v", "mpeg4")
+    ffmpeg("-i", tmp_path / "a.wav", *picture, "-c:a", "pcm_s16le", *index, tmp_path / "a.mov")
+    data = (tmp_path / "a.mov").read_bytes()
+    onsets, findings, _ = listened(data[: len(data) // 2] + data[len(data) * 13 // 20 + 1 :])
+    assert onsets[:3] == pytest.approx(ONSETS[:3], abs=0.03) and onsets[-2:] == pytest.approx(ONSETS[-2:], abs=0.03)
+    (caution,) = findings.warnings
+    assert (caution.code, caution.lost) == ("damaged", True)
+    assert (caution.start, caution.end) == pytest.approx((500 * SECONDS, 650 * SECONDS), abs=300)
+
+
 @pytest.mark.parametrize("name", ["a.dts", "a.ac3"])
 def test_half_a_frame_between_others_is_told(tmp_path: Path, name: str) -> None:
     """A decoder passes over it without a word, and nothing says how many were lost with it."""

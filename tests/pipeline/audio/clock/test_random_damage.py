@@ -57,6 +57,7 @@ STAMPED: Mapping[
 LINEAR: Mapping[str, tuple[str, tuple[str, ...], int]] = {  # and the bytes of a sample
     "16 bits in wav": ("a.wav", (), 2),
     "24 bits, stereo, in caf": ("a.caf", ("-c:a", "pcm_s24be", "-ac", "2"), 3),
+    "16 bits in mov": ("a.mov", ("-c:a", "pcm_s16be", *FRONT), 2),
 }
 UNSTAMPED: Mapping[str, tuple[str, tuple[str, ...]]] = {  # where a decoder counts what has come
     "mp3": ("a.mp3", ()),
