@@ -1,9 +1,9 @@
 """Outages: what work needs, and is away. That is weather, and no attempt: the work is given back, and waits.
 
 An outage is a row, one for each `place` that may be away. Whatever fails for it waits without a time of its own. For all of them
-one piece of work at a time is due again, after pauses that grow up to PAUSES[-1] seconds; the first that gets through, or any other
-work that does, ends the outage, and everything that waited is due at once. Whoever waits ends at its job's deadline, for want of
-what it waited for.
+one piece of work at a time is due again, after pauses that grow up to PAUSES[-1] seconds, whether or not anybody took the one
+before; the first that gets through, or any other work that does, ends the outage, and everything that waited is due at once.
+Whoever waits ends at its job's deadline, for want of what it waited for.
 
 A provider that answers others and never this piece of work is not away: then the piece has failed.
 """
@@ -117,7 +117,7 @@ class Outages(JobWalk):
                 return 0
             outage.pause = next((pause for pause in PAUSES if pause > outage.pause), PAUSES[-1])
             outage.probe_at = time + outage.pause
-            candidates = _waiting(session, place)
+            candidates = _waiting(session, place, time)
             if not candidates and not _anybody_waits(session, place):
                 outage.since = None  # the row stays: others may be about to lock it
         return next((1 for job_id in candidates if self._try(job_id, partial(_ask, place))), 0)
@@ -186,15 +186,23 @@ def _over(row: type[Job | Chunk]) -> ColumnElement[bool]:
     return and_(*waits, col(row.status).in_((ChunkStatus.PENDING, *LIVE)), ~away)
 
 
-def _waiting(session: Session, place: str) -> list[str]:
-    """Jobs of which something waits for it, by when that was last tried; a few of them."""
+def _waiting(session: Session, place: str, time: float) -> list[str]:
+    """Jobs of which something waits for it, by when that was last tried; a few of them.
+
+    What is due already is none of them: it was asked before, and nobody has taken it. Its role may have no worker, or its lane no
+    turn, and the others are not to wait for that.
+    """
     found: list[tuple[float, str]] = []
     for row, job_id, alive in (
         (Job, col(Job.id), col(Job.status).in_(LIVE)),
         (Chunk, col(Chunk.job_id), col(Chunk.status) == ChunkStatus.PENDING),
     ):
         these = select(col(row.waits_since), job_id).where(col(row.waits_for) == place, alive)
-        idle = these.where(col(row.lease_token).is_(None)).order_by(col(row.waits_since)).limit(_CANDIDATES)
+        idle = (
+            these.where(col(row.lease_token).is_(None), col(row.run_at) > time)
+            .order_by(col(row.waits_since))
+            .limit(_CANDIDATES)
+        )
         found += [(since or 0.0, found_id) for since, found_id in session.execute(idle)]
     return [job_id for _, job_id in sorted(found)]
 
@@ -209,11 +217,12 @@ def _anybody_waits(session: Session, place: str) -> bool:
 
 def _ask(place: str, session: Session, job: Job, time: float) -> int:
     """Let one piece of the job's work be due."""
-    if job.waits_for == place and job.lease_token is None and job.status in LIVE:
+    if job.waits_for == place and job.lease_token is None and job.status in LIVE and job.run_at > time:
         job.run_at = time
         return 1
-    pending = (col(Chunk.job_id) == job.id, col(Chunk.waits_for) == place, col(Chunk.status) == ChunkStatus.PENDING)
-    longest = select(Chunk).where(*pending).order_by(col(Chunk.waits_since), col(Chunk.idx)).limit(1)
+    pending = (col(Chunk.job_id) == job.id, col(Chunk.status) == ChunkStatus.PENDING, col(Chunk.run_at) > time)
+    waiting = select(Chunk).where(*pending, col(Chunk.waits_for) == place)
+    longest = waiting.order_by(col(Chunk.waits_since), col(Chunk.idx)).limit(1)
     chunk = session.scalars(longest.with_for_update()).one_or_none()
     if chunk is None:
         return 0

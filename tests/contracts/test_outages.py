@@ -105,6 +105,23 @@ def test_those_who_wait_take_turns_at_asking(harness: JobStoreHarness) -> None:
     assert sorted(asked) == sorted(job.id for job in jobs)
 
 
+def test_where_nobody_takes_the_one_that_asks_another_does(harness: JobStoreHarness) -> None:
+    """Its role may have no worker. All others would wait for that."""
+    nobodys, io = harness.submit(queue="gpu"), harness.submit(queue="io")
+    whole = harness.submit(queue="io")
+    harness.cut(whole, 2)
+    for lease in (harness.claim(nobodys), harness.claim(io), *(harness.claim_chunk(whole, idx) for idx in range(2))):
+        assert wait(harness, lease)
+    expected: list[tuple[str, int | None]] = [(nobodys.id, None), (io.id, None), (whole.id, 0), (whole.id, 1)]
+    for asked in range(1, 5):
+        pass_time(harness)
+        assert harness.jobs.probe_outages() == 1
+        assert sorted(harness.due(), key=str) == sorted(expected[:asked], key=str)
+    pass_time(harness)
+    assert harness.jobs.probe_outages() == 0, "all of them have been asked"
+    assert list(harness.jobs.away()) == [FAR], "and none has answered"
+
+
 def test_pauses_grow_to_a_bound(harness: JobStoreHarness) -> None:
     (job,) = waiting(harness, 1)
     seen = []
