@@ -7,6 +7,7 @@ also why exactly one caller hears that a chunk was the last one.
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import exists, select
@@ -33,6 +34,7 @@ from infra.jobs.transitions import (
     held_job,
     lock_chunk,
     note,
+    put_back,
     put_chunk_back,
     size_ms,
 )
@@ -45,10 +47,11 @@ from pipeline.pricing import Usage, tokens_as_dict
 from pipeline.quality.omissions import failed_chunk, gap_as_dict
 
 SAMPLE_RATE = 16_000  # of everything that is cut
+_COMPLETED = col(Chunk.status) == ChunkStatus.COMPLETED
 
 
 class ChunkProgress(Store):
-    """start_fetch, note_input, counts_minutes, take_minutes, cover, add_chunk, cut_done, complete_chunk, fail_chunk.
+    """start_fetch, note_input, counts_minutes, take_minutes, cover, add_chunk, cut_done, complete_chunk, fail_chunk, hear_again.
 
     All that change something raise LeaseLost when fenced.
     """
@@ -241,6 +244,32 @@ class ChunkProgress(Store):
             job.version += 1
             note(session, job, "chunk.retrying", time, chunk=chunk.idx, error=error, retry_in=retry_in)
             return False
+
+    def hear_again(self, lease: Lease, gone: Collection[int], error: dict[str, Any], *, kept: int) -> bool:
+        """These completed chunks' results are no longer in storage: they are due once more, and the job is given back until they
+        are done. What is left of the others' results is `kept` bytes. They are not paid once more: a chunk captures what its job
+        owes beyond what was captured.
+
+        False, and nothing has happened: this has been tried as often as it may be.
+        """
+        with self._database.write() as session:
+            job = held_job(session, lease)
+            time = read_clock(session)
+            these = (col(Chunk.job_id) == job.id, col(Chunk.idx).in_(gone), _COMPLETED)
+            chunks = session.scalars(select(Chunk).where(*these).order_by(col(Chunk.idx)).with_for_update()).all()
+            if any(chunk.failures + 1 >= self._max_attempts for chunk in chunks):
+                return False
+            for chunk in chunks:
+                count(job, chunk, -1)
+                put_chunk_back(chunk, time)
+                chunk.failures += 1
+                chunk.result_key, chunk.handed_out, chunk.error = None, False, error
+                note(session, job, "chunk.retrying", time, chunk=chunk.idx, error=error, retry_in=0.0)
+            job.chunks_retried += len(chunks)
+            count_bytes(session, job, int((job.blobs or {}).get("bytes", 0)) + kept - job.stored_bytes, refuse=False)
+            put_back(job, time)
+            job.stage = Stage.TRANSCRIBING
+            return True
 
 
 def give_up_chunk(session: Session, job: Job, chunk: Chunk, error: dict[str, Any], now: float) -> bool:

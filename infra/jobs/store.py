@@ -45,7 +45,7 @@ class JobStore(
         JobRows            create, get, list, events, chunks
         Claims             claim_next, heartbeat, release, forgive
         ChunkProgress      start_fetch, note_input, counts_minutes, take_minutes, cover, add_chunk, cut_done,
-                           complete_chunk, fail_chunk
+                           complete_chunk, fail_chunk, hear_again
         Completion         finish, want_room, put_off, fail
         CancelRetryDelete  cancel, retry, delete
         Reading            hand_out, pay

@@ -15,7 +15,14 @@ from infra.money.job_money import PARTS, Terms, cost_facts
 from infra.money.ledger import Ledger
 from infra.money.receipts import Receipts
 from pipeline.catalog.model import Prices
-from pipeline.errors import CostLimitExceeded, InsufficientBalance, LeaseLost, LimitExceeded, ProviderUnavailable
+from pipeline.errors import (
+    CostLimitExceeded,
+    InputMissing,
+    InsufficientBalance,
+    LeaseLost,
+    LimitExceeded,
+    ProviderUnavailable,
+)
 from pipeline.lifecycle import Dependency, JobStatus
 from pipeline.pricing import Usage
 from pipeline.transcript import TokenUsage
@@ -330,6 +337,36 @@ def test_a_url_is_held_for_when_its_length_is_known(harness: JobStoreHarness, le
     assert harness.jobs.note_input(lease, {}, harness.upload(), audio_ms=50_000).held_micro == 5_000
     assert harness.jobs.note_input(lease, {}, audio_ms=500_000).held_micro == 100 * SECOND, "a guess refuses nobody"
     assert harness.now(job).estimated_micro == 500 * SECOND
+
+
+def test_what_is_heard_again_because_its_result_is_gone_is_paid_once(harness: JobStoreHarness, ledger: Ledger) -> None:
+    job = harness.submit(terms=terms(3))
+    harness.cut(job, 3)
+    assert [harness.hear(job, idx) for idx in range(3)] == [False, False, True]
+    lease, gone = harness.claim(job), InputMissing().as_dict()
+    assert harness.jobs.hear_again(lease, [0, 2], gone, kept=0)
+    harness.check_counters(job)
+    harness.check_queue()
+    assert harness.due() == [(job.id, 0), (job.id, 2)], "and not the job"
+    assert cost_facts(harness.now(job))["captured"] == 0.0003, "nothing is taken or given back meanwhile"
+    with pytest.raises(LeaseLost):
+        harness.jobs.hear_again(lease, [1], gone, kept=0)
+    assert [harness.hear(job, idx) for idx in (2, 0)] == [False, True]
+    assert harness.finish(job).captured_micro == 300 == spent(ledger, harness)
+    captures = [(part, amount) for kind, part, amount in statements(ledger, job) if kind == "capture"]
+    assert captures == [(0, 100), (1, 100), (2, 100)]
+    assert harness.timeline(job).count("chunk.retrying") == 2
+
+
+def test_a_result_that_is_gone_again_and_again_is_given_up(harness: JobStoreHarness) -> None:
+    job = harness.submit()
+    harness.cut(job, 1)
+    for again in (True, True, False):
+        harness.hear(job, 0)
+        lease = harness.claim(job)
+        assert harness.jobs.hear_again(lease, [0], InputMissing().as_dict(), kept=0) is again
+    assert harness.now(job).chunks_completed == 1, "the third time nothing has happened"
+    assert harness.jobs.fail(lease, InputMissing().as_dict()).status == JobStatus.FAILED
 
 
 def test_a_text_costs_all_its_characters(harness: JobStoreHarness, ledger: Ledger) -> None:

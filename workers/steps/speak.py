@@ -7,6 +7,7 @@ counts samples.
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator, Sequence
 from functools import partial
 
@@ -26,6 +27,8 @@ from workers.paid_answers import mark_of, paid_once, stored
 from workers.steps.chunk_input import passage_of
 from workers.steps.recording import kept_peaks
 from workers.steps.usage_metering import spoken
+
+log = logging.getLogger(__name__)
 
 PLAIN = ("wav", "pcm")  # formats whose size is known before they are made
 SAMPLE_BYTES = 2
@@ -79,10 +82,30 @@ def speak(context: JobContext, chunk: Chunk, work: Attempt) -> bool:
 
 
 def finish(context: JobContext, rows: Sequence[Chunk]) -> None:
-    """All passages are spoken: one file of sound, and the transcript of what is said when."""
+    """All passages are spoken: one file of sound, and the transcript of what is said when. Passages whose sound is gone are spoken
+    again first.
+    """
+    sizes = {row.idx: size for row in rows if (size := context.services.storage.size(_spoken(row))) is not None}
+    gone = [row for row in rows if row.idx not in sizes]
+    if gone:
+        _speak_again(context, gone, kept=sum(sizes.values()))
+    else:
+        _lay_end_to_end(context, rows, sum(_samples(context, row, sizes[row.idx]) for row in rows))
+
+
+def _speak_again(context: JobContext, gone: Sequence[Chunk], kept: int) -> None:
+    """It is deleted once the job has ended; a database that was restored from before that still names it."""
+    services, error = context.services, InputMissing("A passage's sound is no longer in storage.")
+    log.warning("the sound of %d passages is not in storage: they are spoken again", len(gone))
+    if not services.jobs.hear_again(context.held.lease, [row.idx for row in gone], error.as_dict(), kept=kept):
+        raise error
+    for row in gone:
+        services.queue.send_chunk(context.job.id, row.idx, row.queue)
+
+
+def _lay_end_to_end(context: JobContext, rows: Sequence[Chunk], samples: int) -> None:
     services, reading = context.services, Reading()
     target = context.speech_options.response_format
-    samples = sum(_samples(context, row) for row in rows)
     if target in PLAIN:
         services.jobs.want_room(context.held.lease, samples * SAMPLE_BYTES)
     with context.kept(context.speech_key(target)):
@@ -122,12 +145,9 @@ def _recitals(context: JobContext, rows: Sequence[Chunk]) -> Iterator[Recital]:
         yield recital_from_bytes(context.services.storage.get(_spoken(row)))
 
 
-def _samples(context: JobContext, row: Chunk) -> int:
+def _samples(context: JobContext, row: Chunk, size: int) -> int:
     """Told by the object's size and its first block, so that no sound is read twice."""
-    size, blocks = context.services.storage.size(_spoken(row)), context.services.storage.blocks(_spoken(row))
-    if size is None:
-        raise InputMissing("A passage's sound is no longer in storage.")
-    return recital_samples(next(blocks), size)
+    return recital_samples(next(context.services.storage.blocks(_spoken(row))), size)
 
 
 def _spoken(row: Chunk) -> str:

@@ -158,6 +158,20 @@ class JobMachine(RuleBasedStateMachine):
                 self.rescue()
 
     @precondition(lambda self: self.leases)
+    @rule(n=pick)
+    def results_vanish(self, n: int) -> None:
+        """Who is about to finish a job finds that the store has lost what its chunks heard."""
+        lease = self._some(n, held=True)
+        row = self.jobs.find(lease.job_id) if lease and lease.idx is None else None
+        if lease is None or row is None or row.chunks_completed < 2 or self.last[row.id, row.run] == 0:
+            return
+        gone = [chunk for chunk in self.jobs.chunks(row.id) if chunk.status == ChunkStatus.COMPLETED][n % 2 :]
+        tried = max(chunk.failures for chunk in gone)
+        assert self.jobs.hear_again(lease, [chunk.idx for chunk in gone], ERROR, kept=0) is (tried + 1 < MAX_ATTEMPTS)
+        if tried + 1 < MAX_ATTEMPTS:
+            self.last[row.id, row.run] = 0
+
+    @precondition(lambda self: self.leases)
     @rule()
     def heartbeat(self) -> None:
         held = {lease for lease in self.leases if self._held(lease)}
