@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 
 from infra.housekeeping.ledger_compaction import LedgerCompaction
 from infra.housekeeping.orphan_sweep import OrphanSweep
@@ -14,6 +15,7 @@ log = logging.getLogger(__name__)
 PAGE_SECONDS = 60.0  # from one page of the store to the next: a million objects take seventeen hours
 REST_SECONDS = 24 * 3600.0  # from one sweep to the next
 STEPS = 20  # in one pass
+LONGEST_PAUSE = 0.5  # seconds between two of them
 
 
 def sweep_storage(services: Services) -> None:
@@ -30,12 +32,15 @@ def sweep_storage(services: Services) -> None:
         log.warning("removed %d objects of the store to which no row leads", len(page.orphans))
 
 
-def forget_records(services: Services) -> None:
-    """Rows of jobs that were purged long ago, of messages and batches."""
+def forget_records(services: Services) -> bool:
+    """Rows of jobs that were purged long ago, of messages and batches. True: there are more."""
     purge, keep = RecordPurge(services.database, services.jobs), services.settings.record_retention_seconds
     for _ in range(STEPS):
+        began = time.monotonic()
         if not purge.step(keep):
-            return
+            return False
+        time.sleep(min(LONGEST_PAUSE, time.monotonic() - began))  # half of SQLite's one writer is left to the others
+    return True
 
 
 def compact_ledger(services: Services) -> None:

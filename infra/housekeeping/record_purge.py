@@ -13,14 +13,12 @@ from sqlmodel import col
 from infra.database.clock import now
 from infra.database.session import Database
 from infra.database.tables.batches import Batch, BatchLine
-from infra.database.tables.jobs import Job
 from infra.database.tables.webhooks import WebhookAttempt, WebhookMessage
 from infra.jobs.store import JobStore
-from pipeline.errors import NotFound
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 200  # rows of one kind in one step
+AT_ONCE = 100  # rows of one kind in one step
 _LINES = 5000  # of a batch in one transaction
 
 
@@ -33,21 +31,8 @@ class RecordPurge:
 
     def step(self, keep_seconds: float) -> bool:
         """Remove some of what is older; True: there is more."""
-        return any([self._jobs_gone(keep_seconds), self._messages_gone(keep_seconds), self._batches_gone(keep_seconds)])
-
-    def _jobs_gone(self, keep_seconds: float) -> bool:
-        """Jobs purged that long ago, with events, messages and attempts; whoever asks for one then hears `not found`."""
-        old = select(col(Job.account_id), col(Job.id)).where(
-            col(Job.purged_at) < now() - keep_seconds, col(Job.cleared)
-        )
-        with self._database.read() as session:
-            found = session.execute(old.order_by(col(Job.purged_at)).limit(AT_ONCE)).all()
-        for account_id, job_id in found:
-            try:
-                self._jobs.delete(account_id, job_id)
-            except NotFound:  # its owner was faster
-                continue
-        return len(found) == AT_ONCE
+        jobs = self._jobs.remove_records(keep_seconds, AT_ONCE)  # whoever asks for one then hears `not found`
+        return any([jobs == AT_ONCE, self._messages_gone(keep_seconds), self._batches_gone(keep_seconds)])
 
     def _messages_gone(self, keep_seconds: float) -> bool:
         """Messages about anything but a job, once they are delivered or given up."""

@@ -16,6 +16,7 @@ from infra.jobs.reading import Reading
 from infra.jobs.request_blobs import RequestBlobs
 from infra.jobs.retention.clearing import Clearing
 from infra.jobs.retention.purge import Retention, Sound
+from infra.jobs.retention.records import Records
 from infra.jobs.sweep_queries import SweepQueries
 
 __all__ = ["Claimed", "Finished", "HeardChunk", "JobStore", "LaneLoad", "Lease", "NewJob", "QueuePlace", "Sound"]
@@ -36,6 +37,7 @@ class JobStore(
     ArchiveLane,
     Retention,
     Clearing,
+    Records,
     RequestBlobs,
 ):
     """Everything that can happen to a job; each method is one short transaction by the database's clock.
@@ -57,5 +59,6 @@ class JobStore(
         ArchiveLane        raise_due, raise_batch
         Retention          due_for_purge, purged, sound_to_drop, sound_dropped, to_erase, erased
         Clearing           to_clear, clear
+        Records            remove_records
         RequestBlobs       expect_blobs
     """

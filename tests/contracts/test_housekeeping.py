@@ -11,6 +11,7 @@ from sqlalchemy import func, select, update
 from sqlmodel import SQLModel, col
 
 from infra.database.tables.batches import Batch, BatchLine
+from infra.database.tables.idempotency import IdempotencyKey
 from infra.database.tables.jobs import Job, JobEvent
 from infra.database.tables.money import LedgerEntry, Receipt
 from infra.database.tables.uploads import Media, UploadPart
@@ -20,15 +21,21 @@ from infra.housekeeping import ledger_compaction, orphan_sweep
 from infra.housekeeping.ledger_compaction import LedgerCompaction
 from infra.housekeeping.orphan_sweep import OrphanSweep
 from infra.housekeeping.record_purge import RecordPurge
+from infra.idempotency import Idempotency
+from infra.jobs.store import NewJob
 from infra.jobs.stored_bytes import folder_of
-from infra.media import copy_key
+from infra.keys.account_limits import change_stored
+from infra.media import KEPT, copy_key
+from infra.money.job_money import Terms
 from infra.money.ledger import OPENING, Ledger
+from infra.money.quota import Quota
 from infra.money.receipts import NewReceipt
 from infra.storage.local import LocalStorage
 from pipeline.catalog.model import Prices
 from pipeline.errors import WrongState
 from pipeline.pricing import Usage
 from tests.contracts.job_store_harness import JobStoreHarness
+from tests.support.asked_statements import listening
 
 DAY = 24 * 3600.0
 LONG_AGO = 1_000_000_000.0
@@ -209,6 +216,54 @@ def test_rows_of_jobs_go_long_after_their_results(harness: JobStoreHarness) -> N
     assert (rows(harness, WebhookMessage), rows(harness, WebhookAttempt)) == (1, 1)
     with harness.database.read() as session:
         assert old.id not in session.scalars(select(JobEvent.job_id)).all()
+
+
+def test_many_of_them_go_together_and_what_others_name_stays(harness: JobStoreHarness, ledger: Ledger) -> None:
+    """As many statements for forty as for four; recordings go with the last job that names them, and files never."""
+    shared, own, filed, late = (harness.upload() for _ in range(4))
+    once = Idempotency("POST /jobs", "key", "same", lambda job: {"id": job.id})
+    terms = Terms(prices=PRICES, audio_ms=1000)
+    new = NewJob(account_id=harness.account, task="transcription", model="oracle", media=shared, terms=terms)
+    paid, _ = harness.jobs.create(new, once)
+    old = [paid, *(harness.submit(media=media) for media in (own, filed, late))]
+    many = [harness.submit() for _ in range(40)]
+    stays = harness.submit(media=shared)
+    for job in (*old, *many):
+        harness.finish_short(job)
+        harness.jobs.purged(job.id)
+    for job in old:
+        harness.shift(job, purged_at=LONG_AGO)
+    with harness.database.write() as session:
+        for media, state in ((shared, "deleted"), (own, "deleted"), (filed, KEPT)):
+            session.execute(update(Media).where(col(Media.id) == media.id).values(state=state, counted=0))
+    books = ledger.balance(harness.account), rows(harness, Receipt), rows(harness, LedgerEntry)
+    erased = harness.erasures()
+    with listening() as few:
+        assert harness.jobs.remove_records(DAY, limit=100) == 4
+    assert harness.erasures() - erased == {late.storage_key}, "what was purged is not listed once more"
+    for job in many:
+        harness.shift(job, purged_at=LONG_AGO)
+    with listening() as more:
+        assert harness.jobs.remove_records(DAY, limit=100) == 40
+    assert len(more.statements) <= len(few.statements)
+    assert rows(harness, Job) == 1
+    assert harness.now(stays).media_id == shared.id
+    with harness.database.read() as session:
+        assert set(session.scalars(select(Media.id))) == {shared.id, filed.id}
+    assert rows(harness, IdempotencyKey) == 0
+    assert (ledger.balance(harness.account), rows(harness, Receipt), rows(harness, LedgerEntry)) == books
+    assert ledger.check() == []
+    assert harness.jobs.counts()["jobs"].get("completed", 0) == 0
+
+
+def test_what_an_older_version_purged_without_counting_leaves_the_quota_with_its_row(harness: JobStoreHarness) -> None:
+    job = harness.finish_short(harness.submit())
+    harness.jobs.purged(job.id)
+    with harness.database.write() as session:
+        change_stored(session, harness.account, 70, results=1)
+    harness.shift(job, purged_at=LONG_AGO, stored_bytes=70, kept=True)
+    assert harness.jobs.remove_records(DAY, limit=1) == 1
+    assert Quota(harness.database).recount() == {}
 
 
 def test_news_that_is_still_to_be_delivered_keeps_its_row(harness: JobStoreHarness) -> None:

@@ -9,6 +9,7 @@ from sqlmodel import col
 from infra.database.tables.jobs import Job
 from infra.database.tables.money import LedgerEntry
 from infra.database.tables.storage import StorageSweep
+from infra.housekeeping import record_purge
 from tests.support.recordings import short
 from tests.workers.conftest import WorkerHarness
 from workers import housekeeping, sweep
@@ -50,6 +51,18 @@ def test_jobs_of_long_ago_are_forgotten(harness: WorkerHarness) -> None:
         session.execute(update(Job).where(col(Job.id) == job_id).values(purged_at=LONG_AGO))
     Sweeper(harness.services).perform(sweep.EVERY_MINUTE)
     assert harness.services.jobs.find(job_id) is None
+
+
+def test_a_long_backlog_is_gone_on_with_at_once(harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(housekeeping, "STEPS", 2)
+    monkeypatch.setattr(record_purge, "AT_ONCE", 2)
+    jobs = [harness.create() for _ in range(5)]
+    with harness.services.database.write() as session:
+        session.execute(update(Job).values(status="failed", purged_at=LONG_AGO, cleared=True, kept=False))
+    assert housekeeping.forget_records(harness.services) is True
+    assert len([job for job in jobs if harness.services.jobs.find(job)]) == 1
+    assert housekeeping.forget_records(harness.services) is False
+    assert not any(harness.services.jobs.find(job) for job in jobs)
 
 
 def test_the_ledger_is_left_as_it_is_unless_its_owner_wants_otherwise(harness: WorkerHarness) -> None:

@@ -1,49 +1,12 @@
 """What a short job asks of the database: few statements in few transactions, none of which is built anew for each job."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
-
-from sqlalchemy import Engine, event
-from sqlalchemy.engine.interfaces import CacheStats
-
 from infra.jobs.queue.fair_order import TO_THE_OLDEST
 from pipeline.lifecycle import JobStatus
+from tests.support.asked_statements import listening
 from tests.support.recordings import short
 from tests.workers.conftest import WorkerHarness
 
 MOST_OF_SUBMISSION, MOST_OF_WORK = 15, 26
-
-
-@dataclass
-class Asked:
-    """What was asked, and which of it SQLAlchemy had not compiled before."""
-
-    statements: list[str] = field(default_factory=list)
-    unknown: list[str] = field(default_factory=list)
-    transactions: int = 0
-
-
-@contextmanager
-def listening() -> Iterator[Asked]:
-    asked = Asked()
-
-    def begun(_connection: Any) -> None:
-        asked.transactions += 1
-
-    def executed(_connection: Any, _cursor: Any, statement: str, _values: Any, context: Any, _many: bool) -> None:
-        asked.statements.append(statement)
-        if context.cache_hit is CacheStats.CACHE_MISS:
-            asked.unknown.append(statement)
-
-    event.listen(Engine, "begin", begun)
-    event.listen(Engine, "before_cursor_execute", executed)
-    try:
-        yield asked
-    finally:
-        event.remove(Engine, "begin", begun)
-        event.remove(Engine, "before_cursor_execute", executed)
 
 
 def test_a_short_job_costs_few_statements_and_builds_none(harness: WorkerHarness) -> None:

@@ -1,0 +1,40 @@
+"""What is asked of a database while a block runs."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Engine, event
+from sqlalchemy.engine.interfaces import CacheStats
+
+
+@dataclass
+class Asked:
+    """What was asked, and which of it SQLAlchemy had not compiled before."""
+
+    statements: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    transactions: int = 0
+
+
+@contextmanager
+def listening() -> Iterator[Asked]:
+    """To whatever the block asks."""
+    asked = Asked()
+
+    def begun(_connection: Any) -> None:
+        asked.transactions += 1
+
+    def executed(_connection: Any, _cursor: Any, statement: str, _values: Any, context: Any, _many: bool) -> None:
+        asked.statements.append(statement)
+        if context.cache_hit is CacheStats.CACHE_MISS:
+            asked.unknown.append(statement)
+
+    event.listen(Engine, "begin", begun)
+    event.listen(Engine, "before_cursor_execute", executed)
+    try:
+        yield asked
+    finally:
+        event.remove(Engine, "begin", begun)
+        event.remove(Engine, "before_cursor_execute", executed)
