@@ -24,6 +24,15 @@ from infra.memory_tuning import tune_memory
 from infra.parent_death import GONE, die_with_parent
 
 ROLES = ("api.__main__", "workers.__main__")
+LOADED_LATE = (  # by Celery, when a worker starts, and by its pool, in each process of it
+    "celery.app.amqp",
+    "celery.apps.worker",
+    "celery.concurrency.prefork",
+    "celery.concurrency.thread",
+    "celery.worker.strategy",
+    "cffi.cparser",
+    "kombu.transport.redis",
+)
 CAN_FORK = hasattr(os, "pidfd_open")  # Linux
 OURS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # that the supervisor listens to
 FIRST_INHERITED = 3  # file descriptor
@@ -35,6 +44,8 @@ def load_roles() -> None:
     for module in ROLES:
         importlib.import_module(module)
         del sys.modules[module]  # each role runs it, as its own `__main__`
+    for module in LOADED_LATE:
+        importlib.import_module(module)
     tune_memory()
 
 

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from functools import cached_property
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -79,7 +80,12 @@ class Outbound:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._policy = UrlPolicy(allow, allow_http, resolver)
-        self._tls = tls or httpx2.create_ssl_context()
+        self._given = tls
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        """Made for the first call: it holds all certificates of the world, and most processes never call anybody."""
+        return self._given or httpx2.create_ssl_context()
 
     def check(self, url: str, headers: Mapping[str, str] | None = None) -> None:
         """Refuse what needs no name server to be refused: at the door, before anything is stored. Raises OutboundRefused."""

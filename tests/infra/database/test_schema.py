@@ -84,8 +84,9 @@ def test_a_home_with_strange_characters_is_a_home(tmp_path: Path) -> None:
 
 def test_steps_follow_each_other_in_one_line() -> None:
     steps = ScriptDirectory.from_config(schema.config())
-    assert len(steps.get_heads()) == 1
-    assert all(not step.is_branch_point for step in steps.walk_revisions())
+    assert steps.get_heads() == [schema.head()]
+    assert all(not step.is_branch_point and schema.knows(step.revision) for step in steps.walk_revisions())
+    assert not schema.knows("9999")
 
 
 def test_what_is_held_outlives_a_step(database: Database) -> None:

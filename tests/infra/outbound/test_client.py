@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
+import httpx2
 import psutil
 import pytest
 
@@ -285,6 +286,19 @@ def test_tls_is_checked_against_the_name(tmp_path: Path) -> None:
         f"hooks.example:{server.port}",
         f"127.0.0.1:{server.port}",
     }
+
+
+def test_whoever_calls_nobody_holds_no_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some 4 MB in each process at rest."""
+    made: list[None] = []
+    original = httpx2.create_ssl_context
+    monkeypatch.setattr(httpx2, "create_ssl_context", lambda: (made.append(None), original())[1])
+    outbound = Outbound(LOOPBACK)
+    outbound.check("https://hooks.example/")
+    assert made == []
+    with scripted(http(), http()) as server:
+        assert all(outbound.post(server.url, b"", {}).ok for _ in range(2))
+    assert len(made) == 1
 
 
 @pytest.mark.parametrize(
