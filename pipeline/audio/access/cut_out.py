@@ -106,7 +106,7 @@ def _frames(read: Read, table: Box) -> Places:
     found = sample_table(read, table)
     if not 0 < found.count <= _MOST_FRAMES or found.in_each.sum() != found.count:
         raise ValueError
-    lengths = np.full(found.count, found.even, np.int64) if found.even else found.sizes
+    lengths = np.full(found.count, found.even, np.int64) if found.even else found.sizes.astype(np.int64)
     ends = np.cumsum(lengths)
     firsts = np.cumsum(found.in_each) - found.in_each
     within = ends - lengths - np.repeat((ends - lengths)[np.minimum(firsts, found.count - 1)], found.in_each)

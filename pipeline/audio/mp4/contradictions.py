@@ -15,8 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.audio.containers.chunks import Read
-from pipeline.audio.mp4.sample_table import Numbers, SampleTable, counted, sample_table
+from pipeline.audio.mp4.sample_table import Numbers, SampleTable, TableTooLong, counted, sample_table
 from pipeline.audio.mp4_boxes import Box, boxes, inside
+from pipeline.audio.step_budget import TooManySteps
 
 _IN_PIECES = (b"moof", b"mvex")  # each of which has an index of its own
 _LONG = 1  # the version of a box whose times have 64 bits
@@ -55,6 +56,8 @@ def contradictions(read: Read, at: int, size: int, *, pictures: bool = False) ->
     try:
         scale = scale_and_length(read, next(box for box in within if box.name == b"mvhd"))[0] if within else 0
         tracks = [box for box in within if box.name == b"trak" and (pictures or is_sound(read, box))]
+    except TooManySteps:
+        raise
     except (ValueError, IndexError, StopIteration, struct.error):  # no track can be told from another
         return ()
     found = tuple(_of_track(read, track, scale, sound) for track in tracks)
@@ -70,13 +73,18 @@ def _of_track(read: Read, track: Box, movie: int, sound: Sequence[tuple[int, int
     try:
         media = inside(read, track, b"mdia")
         holder = inside(read, media, b"minf", b"stbl")
+    except TooManySteps:
+        raise
     except ValueError:
         return Contradictions(bytes=True, times=True)
     if any(box.name == b"stz2" for box in boxes(read, holder.content, holder.end)):
         return None  # sizes of fewer bits, which nobody writes for sound
-    count, wrong_bytes = _samples(read, holder, sound)
-    told, seconds = _stated(read, media, track, movie)
-    wrong_times = not _is_timed(read, holder, told, count)
+    try:
+        count, wrong_bytes = _samples(read, holder, sound)
+        told, seconds = _stated(read, media, track, movie)
+        wrong_times = not _is_timed(read, holder, told, count)
+    except TableTooLong:
+        return None
     return Contradictions(wrong_bytes, wrong_times, seconds) if wrong_bytes or wrong_times else None
 
 
@@ -85,6 +93,8 @@ def _samples(read: Read, holder: Box, sound: Sequence[tuple[int, int]]) -> tuple
     try:
         table = sample_table(read, holder)
         (kinds,) = struct.unpack(">I", read(inside(read, holder, b"stsd").content + 4, 4))
+    except (TooManySteps, TableTooLong):
+        raise
     except (ValueError, struct.error):
         return None, True
     is_described = ((table.described >= 1) & (table.described <= kinds)).all()
@@ -99,6 +109,8 @@ def _stated(read: Read, media: Box, track: Box, movie: int) -> tuple[_Told | Non
         played = _played(read, inside(read, track, b"tkhd")) / movie
         scale, length = scale_and_length(read, inside(read, media, b"mdhd"))
         told = _Told(scale, length / scale, played)
+    except TooManySteps:
+        raise
     except (ArithmeticError, ValueError, IndexError, struct.error):
         return None, played
     return told, min((one for one in (told.seconds, played) if one > 0), default=0.0)
@@ -108,6 +120,8 @@ def _is_timed(read: Read, holder: Box, told: _Told | None, count: int | None) ->
     """Whether the table of times is one of so many samples, and as long as both headers say, where they say the same."""
     try:
         times = counted(read, inside(read, holder, b"stts"), ">u4", 2).reshape(-1, 2)
+    except (TooManySteps, TableTooLong):
+        raise
     except (ValueError, struct.error):
         return False
     if told is None:
@@ -158,7 +172,8 @@ def _lengths(table: SampleTable, ends: Numbers) -> Numbers:
     """Bytes of each chunk. What QuickTime tells of samples of one byte is no length of theirs."""
     if table.even:
         return table.in_each * (table.even if table.even > 1 else 0)
-    before = np.concatenate(([0], np.cumsum(table.sizes)))
     first, last = np.minimum(ends - table.in_each, table.count), np.minimum(ends, table.count)
-    lengths: Numbers = before[last] - before[first]
+    lengths, filled = np.zeros(len(ends), np.int64), last > first
+    if filled.any():  # each ends where the next one begins
+        lengths[filled] = np.add.reduceat(table.sizes, first[filled], dtype=np.int64)
     return lengths

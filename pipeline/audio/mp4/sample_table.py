@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +12,18 @@ from numpy.typing import NDArray
 from pipeline.audio.containers.chunks import Read
 from pipeline.audio.mp4_boxes import Box, boxes, inside
 
-Numbers = NDArray[np.int64]
+Numbers = NDArray[np.integer[Any]]
 
 LONGEST_INDEX = 64 * 2**20  # bytes; a day of AAC has some 30
+_LONGEST_SIZES, _LONGEST_TABLE = (
+    2**25,
+    2**22,
+)  # bytes of a table: a day's sizes take 16 MB, all others of them one or two
 _HEADER = 4  # bytes of version and flags
+
+
+class TableTooLong(ValueError):
+    """There is more of it than is looked at: in memory a table takes several times its bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +40,10 @@ class SampleTable:
 
 
 def sample_table(read: Read, holder: Box) -> SampleTable:
-    """Of a box `stbl`. Raises ValueError and struct.error where it makes no sense, and what `read` does."""
+    """Of a box `stbl`. Raises TableTooLong; ValueError and struct.error where it makes no sense, and what `read` does."""
     sizes = inside(read, holder, b"stsz")
     even, count = struct.unpack(">II", read(sizes.content + _HEADER, 8))
-    each = _numbers(read, sizes, _HEADER + 8, 0 if even else count, ">u4")
+    each = _numbers(read, sizes, _HEADER + 8, 0 if even else count, ">u4", most=_LONGEST_SIZES)
     places = next((box for box in boxes(read, holder.content, holder.end) if box.name in (b"stco", b"co64")), None)
     if places is None:
         raise ValueError
@@ -49,11 +58,14 @@ def sample_table(read: Read, holder: Box) -> SampleTable:
 def counted(read: Read, table: Box, kind: str, each: int = 1) -> Numbers:
     """The numbers of a table that begins with how many times `each` of them there are. Raises as `sample_table`."""
     (count,) = struct.unpack(">I", read(table.content + _HEADER, 4))
-    return _numbers(read, table, _HEADER + 4, count * each, kind)
+    return _numbers(read, table, _HEADER + 4, count * each, kind, most=_LONGEST_TABLE).astype(np.int64)
 
 
-def _numbers(read: Read, table: Box, at: int, count: int, kind: str) -> Numbers:
+def _numbers(read: Read, table: Box, at: int, count: int, kind: str, *, most: int) -> Numbers:
+    """As they stand there: the sizes of a day's samples are not copied."""
     length = count * np.dtype(kind).itemsize
-    if at + length > min(table.end - table.content, LONGEST_INDEX):
+    if at + length > table.end - table.content:
         raise ValueError
-    return np.frombuffer(read(table.content + at, length), kind, count).astype(np.int64)
+    if length > most:
+        raise TableTooLong
+    return np.frombuffer(read(table.content + at, length), kind, count)

@@ -2,6 +2,7 @@
 
 import random
 import struct
+import tracemalloc
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -52,6 +53,34 @@ def changed(data: bytes, table: bytes, at: int, new: bytes) -> bytes:
 @pytest.mark.parametrize("name", WHOLE)
 def test_none_in_what_is_whole(tmp_path: Path, name: str) -> None:
     assert found_in(made(tmp_path, name, WHOLE[name])) == ()
+
+
+def test_none_in_what_is_more_than_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = made(tmp_path, "aac.m4a", WHOLE["aac.m4a"])
+    damaged = changed(whole, b"stco", 4, b"\xff\xff\xff\xff")
+    assert found_in(damaged) != ()
+    monkeypatch.setattr("pipeline.audio.mp4.sample_table._LONGEST_SIZES", 40)
+    assert found_in(damaged) == ()
+
+
+def test_the_sizes_of_millions_of_samples_are_not_copied(tmp_path: Path) -> None:
+    """Of an index of 24 MB, as it fits into an upload: as bytes, and what a few chunks need."""
+    samples = 6_000_000
+    whole = made(tmp_path, "aac.m4a", WHOLE["aac.m4a"])
+    place = whole.index(b"stsz", whole.index(b"moov")) - 4
+    sizes = struct.pack(">I4sIII", 20 + 4 * samples, b"stsz", 0, 0, samples) + struct.pack(">I", 1) * samples
+    old = int.from_bytes(whole[place : place + 4], "big")
+    data = bytearray(whole[:place] + sizes + whole[place + old :])
+    for holder in (b"moov", b"trak", b"mdia", b"minf", b"stbl"):
+        at = whole.index(holder, whole.index(b"moov")) - 4
+        grown = int.from_bytes(whole[at : at + 4], "big") + len(sizes) - old
+        data[at : at + 4] = grown.to_bytes(4, "big")
+    tracemalloc.start()
+    try:
+        assert contradictions(lambda at, length: bytes(data[at : at + length]), 0, len(data)) != ()
+        assert tracemalloc.get_traced_memory()[1] < 70_000_000
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(
