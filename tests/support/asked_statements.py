@@ -1,5 +1,6 @@
 """What is asked of a database while a block runs."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,13 +21,15 @@ class Asked:
 
 @contextmanager
 def listening() -> Iterator[Asked]:
-    """To whatever the block asks."""
-    asked = Asked()
+    """To whatever the block asks in its own thread: a heartbeat, which comes by the clock, is none of it."""
+    asked, own = Asked(), threading.get_ident()
 
     def begun(_connection: Any) -> None:
-        asked.transactions += 1
+        asked.transactions += threading.get_ident() == own
 
     def executed(_connection: Any, _cursor: Any, statement: str, _values: Any, context: Any, _many: bool) -> None:
+        if threading.get_ident() != own:
+            return
         asked.statements.append(statement)
         if context.cache_hit is CacheStats.CACHE_MISS:
             asked.unknown.append(statement)

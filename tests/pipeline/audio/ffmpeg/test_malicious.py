@@ -333,9 +333,9 @@ def test_a_log_without_end_does_not_fill_the_memory(recordings: Path, level: Lev
 
 
 def test_no_path_of_ours_is_told(recordings: Path, level: Level, tmp_path: Path) -> None:
-    """Nobody takes its sound, of which there is more than a pipe holds: so it is there while we look."""
+    """Bare frames are one recording; nobody takes its sound, which is more than a pipe holds: so its decoder is there still."""
     path = tmp_path / "long.mp3"
-    path.write_bytes((recordings / "lame.mp3").read_bytes() * 100)
+    path.write_bytes((recordings / "tagless.mp3").read_bytes() * 100)
     with Decoding(path, level=level) as sound:
         assert sound._link
         command = " ".join(psutil.Process(sound._link._child.pid).cmdline())
