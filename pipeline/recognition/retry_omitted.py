@@ -2,8 +2,7 @@
 
 Recognisers leave whole sentences out where voices change in what they decode at once, and hear the same sentences well alone. What
 is heard so goes between the words that are there, unless it looks made up, or the words beside it are the same: then they are there
-already, and it is their times that are off. These calls are not counted as used: the caller asked
-once.
+already, and it is their times that are off. These calls are not counted as used: the caller asked once.
 
 Whisper's base model left 47 s out of ten minutes of four readers who take turns every few seconds, and nothing that this would
 ask for out of six minutes of single ones.
@@ -49,27 +48,30 @@ class _Stretch(NamedTuple):
 
 def with_omitted(answer: Heard, chunk: Chunk, options: TranscriptionOptions, ask: Ask) -> Heard:
     """The answer, with what `ask` makes of the speech that it has no word for; as it is where `ask` fails."""
-    if not _tells(answer) or chunk.span.in_doubt:
+    if not _has_timed_words(answer) or chunk.span.in_doubt:
         return answer
-    speech = _speech(chunk.span)
     careful = options.model_copy(update={"temperature": 0.0})
     if wants_pin(options):
         careful = pinned_to(answer.language, careful)
-    more, refused = list[Segment](), 0
-    for stretch in sorted(_omitted(speech, answer.segments), key=_longest_first)[:_MOST]:
-        try:
-            found = _heard_alone(stretch, chunk.pcm, speech, careful, ask)
-            found = () if _are_there(found, answer.segments) else found
-        except StenopoolError:  # there is an answer, and what it left out shows in its coverage
-            break
-        more += found
-        refused += not found
-        if refused == _REFUSED:
-            break
+    more = [segment for some in _found(answer, chunk, careful, ask) for segment in some]
     return replace(answer, segments=_between(answer.segments, more)) if more else answer
 
 
-def _tells(answer: Heard) -> bool:
+def _found(answer: Heard, chunk: Chunk, options: TranscriptionOptions, ask: Ask) -> Iterator[Sequence[Segment]]:
+    """Stretch by stretch, what is said there and not in the answer."""
+    speech, refused = _speech(chunk.span), 0
+    for stretch in sorted(_omitted(speech, answer.segments), key=_longest_first)[:_MOST]:
+        try:
+            told = _heard_alone(stretch, chunk.pcm, speech, options, ask)
+        except StenopoolError:  # there is an answer, and what it left out shows in its coverage
+            return
+        if told and not _are_there(told, answer.segments):
+            yield told
+        elif (refused := refused + 1) == _REFUSED:
+            return
+
+
+def _has_timed_words(answer: Heard) -> bool:
     """Whether it has words with times. Letters of speakers would not be the same in what is heard alone."""
     return bool(answer.segments) and answer.timed and all(one.words and not one.speaker for one in answer.segments)
 
