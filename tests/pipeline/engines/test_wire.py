@@ -15,6 +15,7 @@ from pipeline.errors import ProviderBusy, StenopoolError, UnsupportedLanguage
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary(max_size=200)
 NAMES = st.text(max_size=5).filter(lambda name: name != "\0")
+QUESTIONS = 3000
 VALUES = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=4))
 
 
@@ -72,3 +73,43 @@ def test_our_errors_arrive_as_they_are(error: StenopoolError) -> None:
 def test_other_errors_arrive_in_words() -> None:
     arrived = wire.as_error(passed(wire.told(ValueError("a vendor's own words"))))
     assert isinstance(arrived, wire.EngineFault) and str(arrived) == "ValueError: a vendor's own words"
+
+
+def test_whoever_has_hung_up_is_gone_whatever_was_said_before() -> None:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        with ours:
+            assert not wire.gone(theirs)
+            wire.send(ours, "a question")
+            assert not wire.gone(theirs)
+        assert wire.gone(theirs)
+        assert wire.receive(theirs) == "a question"
+        assert wire.gone(theirs)
+
+
+def test_a_look_waits_for_nothing_while_another_thread_reads() -> None:
+    """What has arrived may be taken before a look comes to it: waiting for it with the lock that the reader needs was for good."""
+    ours, theirs = socket.socketpair()
+    lock, done = threading.Lock(), threading.Event()
+
+    def answer() -> None:
+        for _ in range(QUESTIONS):
+            message = wire.receive(theirs)
+            with lock:
+                wire.send(theirs, message)
+
+    def look() -> None:
+        while not done.is_set():
+            with lock:
+                assert not wire.gone(theirs)
+
+    threads = [threading.Thread(target=doing, daemon=True) for doing in (answer, look)]
+    with ours, theirs:
+        for thread in threads:
+            thread.start()
+        for number in range(QUESTIONS):
+            wire.send(ours, number)
+            assert wire.receive(ours, time.monotonic() + 60) == number
+        done.set()
+        for thread in threads:
+            thread.join(60)
