@@ -79,6 +79,24 @@ def test_transcripts_come_as_a_zip(signed_in: Page, client: Client, tmp_path: Pa
         assert archive.read(name).decode().split() == list(short(7).words)
 
 
+def test_renewed_rows_take_nothing_from_whoever_uses_them(signed_in: Page, client: Client, tmp_path: Path) -> None:
+    """A click that falls on a renewal arrives, an open list stays open, the keyboard stays where it is: nothing is put in anew."""
+    submitted(client, tmp_path / "renewed.wav", short(9).wav)
+    signed_in.goto("/console/jobs?search=renewed")
+    box = signed_in.get_by_label("Select renewed.wav")
+    box.check()
+    signed_in.get_by_label("Format of the download").select_option("srt")
+    box.focus()
+    box.evaluate("box => { window.before = box; }")
+    for _ in range(2):
+        with signed_in.expect_response("**/console/jobs/rows*"):
+            pass
+    expect(box).to_be_checked()
+    expect(box).to_be_focused()
+    expect(signed_in.get_by_label("Format of the download")).to_have_value("srt")
+    assert box.evaluate("box => window.before === box")
+
+
 def test_a_failed_job_says_why(signed_in: Page) -> None:
     with receiving() as site:
         signed_in.get_by_label("URL").fill(f"{site.url}/nothing-there.mp3")
