@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
@@ -108,7 +108,7 @@ class Services:
     registry: ProviderRegistry
     outbound: Outbound
     metrics: Metrics
-    _closing: contextlib.ExitStack = field(default_factory=contextlib.ExitStack, repr=False)
+    _closing: ExitStack = field(default_factory=ExitStack, repr=False)
 
     def close(self) -> None:
         """Close everything `build` opened, the latest first."""
@@ -130,83 +130,101 @@ def build(settings: Settings, *, engine_processes: int | None = None) -> Service
     InvalidRequest for settings that make no sense, DatabaseUnavailable, StorageUnavailable.
     """
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with contextlib.ExitStack() as opened:
-        database = Database(settings.database, connections=settings.database_pool, public_url=settings.public_url)
-        opened.callback(database.close)
-        database.migrate()
-        storage = open_storage(settings.storage)
-        opened.callback(storage.close)
-        buckets = BucketAccess(settings.buckets)
-        opened.callback(buckets.close)
-        queue = JobQueue(lambda: broker_url(settings))
-        opened.callback(queue.close)
-        catalog = settings.load_catalog()
-        registry = _open_registry(settings, catalog, engine_processes)
-        opened.callback(registry.close)
-        outbound = Outbound(settings.outbound_allow, settings.outbound_http)
-        opened.callback(outbound.close)
-        accounts = Accounts(database, settings.peppers)
-        workers = WorkerStore(database)
-        secrets = open_secrets(settings, workers)
-        jobs = JobStore(
-            database, lease_seconds=settings.lease_seconds, max_attempts=settings.max_attempts, secrets=secrets
-        )
-        files, uploads = FileStore(database), UploadStore(database)
-        return Services(
-            settings=settings,
-            database=database,
-            secrets=secrets,
-            resealing=Resealing(database, secrets),
-            accounts=accounts,
-            idempotent_creation=IdempotentCreation(database, accounts),
-            console_sessions=ConsoleSessions(database),
-            sign_in_links=SignInLinks(database, accounts),
-            media=MediaStore(database),
-            files=files,
-            uploads=uploads,
-            joiner=Joiner(uploads, files, storage),
-            batches=BatchStore(database),
-            lines=LineStore(database),
-            sources=SourceStore(database),
-            jobs=jobs,
-            links=JobLinks(database),
-            eraser=AccountEraser(database, jobs, accounts),
-            webhooks=WebhookStore(database, secrets),
-            all_endpoints=AllEndpoints(database),
-            balance_alerts=BalanceAlerts(database),
-            revisions=Revisions(database),
-            idempotency=IdempotencyStore(database),
-            ledger=Ledger(database),
-            renewal=HoldRenewal(database),
-            receipts=Receipts(database),
-            adjustments=Adjustments(database),
-            statements=Statements(database),
-            usage=Usage(database),
-            ratios=Ratios(database, catalog),
-            limits=RateLimits(partial(broker_url, settings)),
-            quota=Quota(database),
-            estimate_minutes=EstimateMinutes(database),
-            operator_queries=OperatorQueries(database),
-            audit=AuditLog(database),
-            workers=workers,
-            storage=storage,
-            buckets=buckets,
-            answers=AnswerSpool(settings.home / "answers"),
-            queue=queue,
-            catalog=catalog,
-            registry=registry,
-            outbound=outbound,
-            metrics=Metrics(),
-            _closing=opened.pop_all(),
-        )
-    raise AssertionError("unreachable: the block above returns or raises")
+    with ExitStack() as opened:
+        services = _services(settings, _opened(settings, engine_processes, opened))
+        services._closing = opened.pop_all()
+    return services
 
 
-def _open_registry(settings: Settings, catalog: Catalog, engine_processes: int | None) -> ProviderRegistry:
+@dataclass(frozen=True)
+class _Resources:
+    """What is closed at the end."""
+
+    database: Database
+    storage: ObjectStore
+    buckets: BucketAccess
+    queue: JobQueue
+    registry: ProviderRegistry
+    outbound: Outbound
+
+
+def _opened(settings: Settings, engine_processes: int | None, opened: ExitStack) -> _Resources:
+    """One after the other: where one cannot be opened, the stack closes those before it."""
+    hold = opened.enter_context
+    database = hold(
+        closing(Database(settings.database, connections=settings.database_pool, public_url=settings.public_url))
+    )
+    database.migrate()
+    return _Resources(
+        database=database,
+        storage=hold(closing(open_storage(settings.storage))),
+        buckets=hold(closing(BucketAccess(settings.buckets))),
+        queue=hold(closing(JobQueue(lambda: broker_url(settings)))),
+        registry=hold(closing(_open_registry(settings, engine_processes))),
+        outbound=hold(closing(Outbound(settings.outbound_allow, settings.outbound_http))),
+    )
+
+
+def _services(settings: Settings, resources: _Resources) -> Services:
+    """Everything else is made of these, and holds nothing open."""
+    database, storage, catalog = resources.database, resources.storage, resources.registry.catalog
+    accounts, workers = Accounts(database, settings.peppers), WorkerStore(database)
+    secrets = open_secrets(settings, workers)
+    jobs = JobStore(database, lease_seconds=settings.lease_seconds, max_attempts=settings.max_attempts, secrets=secrets)
+    files, uploads = FileStore(database), UploadStore(database)
+    return Services(
+        settings=settings,
+        database=database,
+        secrets=secrets,
+        resealing=Resealing(database, secrets),
+        accounts=accounts,
+        idempotent_creation=IdempotentCreation(database, accounts),
+        console_sessions=ConsoleSessions(database),
+        sign_in_links=SignInLinks(database, accounts),
+        media=MediaStore(database),
+        files=files,
+        uploads=uploads,
+        joiner=Joiner(uploads, files, storage),
+        batches=BatchStore(database),
+        lines=LineStore(database),
+        sources=SourceStore(database),
+        jobs=jobs,
+        links=JobLinks(database),
+        eraser=AccountEraser(database, jobs, accounts),
+        webhooks=WebhookStore(database, secrets),
+        all_endpoints=AllEndpoints(database),
+        balance_alerts=BalanceAlerts(database),
+        revisions=Revisions(database),
+        idempotency=IdempotencyStore(database),
+        ledger=Ledger(database),
+        renewal=HoldRenewal(database),
+        receipts=Receipts(database),
+        adjustments=Adjustments(database),
+        statements=Statements(database),
+        usage=Usage(database),
+        ratios=Ratios(database, catalog),
+        limits=RateLimits(partial(broker_url, settings)),
+        quota=Quota(database),
+        estimate_minutes=EstimateMinutes(database),
+        operator_queries=OperatorQueries(database),
+        audit=AuditLog(database),
+        workers=workers,
+        storage=storage,
+        buckets=resources.buckets,
+        answers=AnswerSpool(settings.home / "answers"),
+        queue=resources.queue,
+        catalog=catalog,
+        registry=resources.registry,
+        outbound=resources.outbound,
+        metrics=Metrics(),
+    )
+
+
+def _open_registry(settings: Settings, engine_processes: int | None) -> ProviderRegistry:
     """Engines that are shared are as many as the machine may have, whoever of those who share them comes first."""
     socket, most = settings.engine_socket, settings.cpu_processes
     return ProviderRegistry(
-        catalog, engine_processes=most if socket else engine_processes or most, engine_socket=socket
+        settings.load_catalog(), engine_processes=most if socket else engine_processes or most, engine_socket=socket
     )
 
 
