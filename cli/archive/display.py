@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from cli.archive.audio_estimate import AudioEstimate
 from cli.archive.journal import Journal, Row
 from cli.archive.report import line_of
 from cli.output import print_json, remark, stderr
@@ -19,10 +20,10 @@ NEWS_EVERY = 30.0  # seconds between two lines of progress in a pipe, while noth
 
 
 class Counted:
-    """How far a run is. Sound of what is still to be heard is guessed from its bytes and what those heard so far held."""
+    """How far a run is: `files` with so many bytes by ending."""
 
-    def __init__(self, files: int, size: int) -> None:
-        self.files, self.size = files, size
+    def __init__(self, files: int, sizes: Mapping[str, int]) -> None:
+        self.files, self.size, self._estimate = files, sum(sizes.values()), AudioEstimate(sizes)
         self.done = self.failed = self.done_bytes = 0
         self.audio_ms = self.new_ms = self.cost_micro = 0
         self._began = time.monotonic()
@@ -31,10 +32,10 @@ class Counted:
         """One more has come to its end."""
         self.done, self.done_bytes = self.done + 1, self.done_bytes + row.size
         self.failed += row.state == "failed"
-        if row.state == "completed":
-            heard = round((line["duration"] or 0) * 1000)
-            self.audio_ms += heard
-            self.new_ms += heard if new else 0
+        heard = round((line["duration"] or 0) * 1000) if row.state == "completed" else 0
+        self._estimate.heard(row.name, row.size, heard)
+        self.audio_ms += heard
+        self.new_ms += heard if new else 0
         self.cost_micro += round((line["cost"] or 0) * 1_000_000)
 
     @property
@@ -45,13 +46,12 @@ class Counted:
     @property
     def all_ms(self) -> int:
         """Of sound, as far as one can guess."""
-        return round(self.audio_ms * self.size / self.done_bytes) if self.done_bytes else 0
+        return self.audio_ms + self._estimate.left_ms
 
     @property
     def seconds_left(self) -> float | None:
         """None while nobody can know."""
-        left = max(0, self.all_ms - self.audio_ms) / 1000
-        return left / self.speed if self.speed else None
+        return self._estimate.left_ms / 1000 / self.speed if self.speed else None
 
     def told(self) -> dict[str, Any]:
         """For scripts."""

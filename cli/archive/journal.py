@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from cli.archive.audio_estimate import suffix
 from cli.archive.plan import Order
 from cli.listing.found import Found, Trouble
 
@@ -88,6 +89,7 @@ class Journal:
         self.path = path
         self._lock = threading.RLock()
         self._base = sqlite3.connect(path or IN_MEMORY, check_same_thread=False, isolation_level=None)
+        self._base.create_function("suffix", 1, suffix, deterministic=True)
         self._base.execute("PRAGMA journal_mode=WAL")
         self._base.execute(
             "PRAGMA synchronous=NORMAL"
@@ -186,10 +188,13 @@ class Journal:
         found = self._one(" ".join((_ROWS, "name = ?")), name)
         return _row(found) if found else None
 
-    def totals(self) -> tuple[int, int]:
-        """(files, bytes) of what is listed."""
-        files, size = self._one("SELECT count(*), coalesce(sum(size), 0) FROM recordings WHERE listed = ?", self.run)
-        return int(files), int(size)
+    def totals(self) -> tuple[int, dict[str, int]]:
+        """(files, bytes by ending) of what is listed."""
+        found = self._all(
+            "SELECT suffix(name), count(*), coalesce(sum(size), 0) FROM recordings WHERE listed = ? GROUP BY 1",
+            self.run,
+        )
+        return sum(files for _, files, _ in found), {kind: size for kind, _, size in found}
 
     # ---- names of outputs
 

@@ -44,7 +44,12 @@ def test_what_is_listed_no_more_is_left_out_but_not_what_was_heard(journal: Jour
     note(journal, sized("c"))
     assert [row.name for row in journal.rows()] == ["c"]
     assert [row.name for row in journal.rows(everything=True)] == ["a", "c"]
-    assert journal.totals() == (1, 1)
+    assert journal.totals() == (1, {"": 1})
+
+
+def test_bytes_are_counted_by_ending(journal: Journal) -> None:
+    note(journal, sized("a.mp3", 3), sized("b/c.MP3", 4), sized("d.e/f", 5), sized("g.flac", 70))
+    assert journal.totals() == (4, {".mp3": 7, "": 5, ".flac": 70})
 
 
 def test_a_file_stands_still_when_two_looks_are_alike(journal: Journal) -> None:
