@@ -7,7 +7,7 @@ also why exactly one caller hears that a chunk was the last one.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import exists, select
@@ -245,10 +245,12 @@ class ChunkProgress(Store):
             note(session, job, "chunk.retrying", time, chunk=chunk.idx, error=error, retry_in=retry_in)
             return False
 
-    def hear_again(self, lease: Lease, gone: Collection[int], error: dict[str, Any], *, kept: int) -> bool:
+    def hear_again(self, lease: Lease, gone: Mapping[int, str], error: dict[str, Any], *, kept: int) -> bool:
         """These completed chunks' results are no longer in storage: they are due once more, and the job is given back until they
         are done. What is left of the others' results is `kept` bytes. They are not paid once more: a chunk captures what its job
         owes beyond what was captured.
+
+        `gone` says for each where its sound or text is to be, should the sweep have dropped it: no chunk waits without.
 
         False, and nothing has happened: this has been tried as often as it may be.
         """
@@ -263,6 +265,7 @@ class ChunkProgress(Store):
                 count(job, chunk, -1)
                 put_chunk_back(chunk, time)
                 chunk.failures += 1
+                chunk.sound_key = chunk.sound_key or gone[chunk.idx]
                 chunk.result_key, chunk.handed_out, chunk.error = None, False, error
                 note(session, job, "chunk.retrying", time, chunk=chunk.idx, error=error, retry_in=0.0)
             job.chunks_retried += len(chunks)

@@ -344,13 +344,13 @@ def test_what_is_heard_again_because_its_result_is_gone_is_paid_once(harness: Jo
     harness.cut(job, 3)
     assert [harness.hear(job, idx) for idx in range(3)] == [False, False, True]
     lease, gone = harness.claim(job), InputMissing().as_dict()
-    assert harness.jobs.hear_again(lease, [0, 2], gone, kept=0)
+    assert harness.jobs.hear_again(lease, {0: "a", 2: "b"}, gone, kept=0)
     harness.check_counters(job)
     harness.check_queue()
     assert harness.due() == [(job.id, 0), (job.id, 2)], "and not the job"
     assert cost_facts(harness.now(job))["captured"] == 0.0003, "nothing is taken or given back meanwhile"
     with pytest.raises(LeaseLost):
-        harness.jobs.hear_again(lease, [1], gone, kept=0)
+        harness.jobs.hear_again(lease, {1: "c"}, gone, kept=0)
     assert [harness.hear(job, idx) for idx in (2, 0)] == [False, True]
     assert harness.finish(job).captured_micro == 300 == spent(ledger, harness)
     captures = [(part, amount) for kind, part, amount in statements(ledger, job) if kind == "capture"]
@@ -364,7 +364,7 @@ def test_a_result_that_is_gone_again_and_again_is_given_up(harness: JobStoreHarn
     for again in (True, True, False):
         harness.hear(job, 0)
         lease = harness.claim(job)
-        assert harness.jobs.hear_again(lease, [0], InputMissing().as_dict(), kept=0) is again
+        assert harness.jobs.hear_again(lease, {0: "a"}, InputMissing().as_dict(), kept=0) is again
     assert harness.now(job).chunks_completed == 1, "the third time nothing has happened"
     assert harness.jobs.fail(lease, InputMissing().as_dict()).status == JobStatus.FAILED
 

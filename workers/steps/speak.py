@@ -97,7 +97,8 @@ def _speak_again(context: JobContext, gone: Sequence[Chunk], kept: int) -> None:
     """It is deleted once the job has ended; a database that was restored from before that still names it."""
     services, error = context.services, InputMissing("A passage's sound is no longer in storage.")
     log.warning("the sound of %d passages is not in storage: they are spoken again", len(gone))
-    if not services.jobs.hear_again(context.held.lease, [row.idx for row in gone], error.as_dict(), kept=kept):
+    texts = {row.idx: context.text_key(row.idx) for row in gone}
+    if not services.jobs.hear_again(context.held.lease, texts, error.as_dict(), kept=kept):
         raise error
     for row in gone:
         services.queue.send_chunk(context.job.id, row.idx, row.queue)

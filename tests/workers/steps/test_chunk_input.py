@@ -11,6 +11,7 @@ from pipeline.catalog.model import Prices
 from pipeline.lifecycle import JobStatus
 from tests.support.recordings import long, short
 from tests.workers.conftest import WorkerHarness
+from workers import deletions
 
 pytestmark = pytest.mark.processes
 
@@ -82,7 +83,8 @@ def test_text_that_is_gone_is_taken_from_the_whole_again(harness: WorkerHarness)
 
 
 def lose_spoken(harness: WorkerHarness, job_id: str, most: int = 1000) -> None:
-    """What has been spoken, with the text of all passages."""
+    """What has been spoken, after the sweep has dropped its text, and the text of all others."""
+    deletions.drop_sound(harness.services)
     chunks = [chunk for chunk in harness.services.jobs.chunks(job_id) if chunk.result_key]
     assert chunks
     harness.services.storage.delete(*(str(chunk.result_key) for chunk in chunks[:most]))
