@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 from pydantic_core import PydanticCustomError
 
 from infra.buckets.allow_list import Grant, read_grants
+from infra.environment.bucket_name import WANTED, is_bucket_name
 from infra.environment.engine_socket import engine_socket
 from infra.environment.redis_url import is_redis_url
 from infra.environment.secret_files import by_file_name, secret_value
@@ -121,6 +122,14 @@ class Settings(BaseModel):
         if value and not is_redis_url(value):
             told = "it is a URL such as redis://127.0.0.1:6379/0, rediss://… or unix:///run/redis.sock"
             raise PydanticCustomError("redis_url", f"{told}; in a password write / as %2F, # as %23, % as %25")
+        return value
+
+    @field_validator("storage_url")
+    @classmethod
+    def _possible_bucket(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme == "s3" and not is_bucket_name(parts.netloc):
+            raise PydanticCustomError("storage_url", f"no bucket can be called so: {WANTED}")
         return value
 
     @field_validator("storage_public_url")

@@ -31,6 +31,7 @@ PROBE_PATIENCE = 3.0  # seconds for the answer to "are you there?": readiness wa
 PAGE = 1000  # S3's own limit, of a listing and of one deletion
 ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 _MISSING_BUCKET = {"404", "NoSuchBucket", "NotFound"}
+_BAD_NAME = "InvalidBucketName"
 _OURS_ALREADY = {"BucketAlreadyOwnedByYou", "OperationAborted"}  # somebody else makes it at this moment
 
 
@@ -222,9 +223,10 @@ class S3Storage:
                 Bucket=self.bucket, **(elsewhere if on_aws and meta.region_name != "us-east-1" else {})
             )
         except ClientError as error:
-            if code_of(error) not in _OURS_ALREADY:
-                told = f"The storage bucket cannot be made: {code_of(error)}"
-                raise StorageUnavailable(told, reason="NoSuchBucket") from error
+            code = code_of(error)
+            if code not in _OURS_ALREADY:
+                reason = code if code == _BAD_NAME else "NoSuchBucket"
+                raise StorageUnavailable(f"The storage bucket cannot be made: {code}", reason=reason) from error
 
     def _delete(self, names: Iterable[str]) -> None:
         with typed_errors():

@@ -219,6 +219,13 @@ def test_a_name_or_an_address_that_cannot_be(
         assert told(fault) == (words, False)
 
 
+def test_a_name_that_this_server_takes_for_no_bucket(monkeypatch: pytest.MonkeyPatch, moto_s3: S3Server) -> None:
+    """Another one might; so it is not told before the server is asked, and not that the bucket should be made."""
+    moto_s3.use(monkeypatch)
+    name = "a" * 64
+    assert told(storage_fault(f"s3://{name}")) == (f"no bucket can be called {name!r}", False)
+
+
 def test_an_endpoint_that_is_set_to_nothing_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """As compose files write what may be left out."""
     S3Server(f"http://127.0.0.1:{free_port()}", "key", "secret").use(monkeypatch)

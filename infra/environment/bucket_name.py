@@ -1,0 +1,26 @@
+"""What no bucket can be called, wherever it is: what else is refused, only its server knows.
+
+Amazon's rules (docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html) are for new buckets. Upper case, underscores
+and 255 characters are in names of old ones there, and Ceph takes them today.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+_POSSIBLE = re.compile(r"[A-Za-z0-9._-]{3,255}")
+WANTED = "a bucket's name has 3 to 255 letters, digits, dots, hyphens and underscores, and is no IP address"
+
+
+def is_bucket_name(name: str) -> bool:
+    """Whether there could be such a bucket somewhere."""
+    return _POSSIBLE.fullmatch(name) is not None and not _is_address(name)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.IPv4Address(name)
+    except ValueError:
+        return False
+    return True
