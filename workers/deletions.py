@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from infra.database.tables.uploads import Media
 from infra.media import objects_of
 from infra.privacy.account_erasure import folder_of
 from infra.wiring import Services
 from pipeline.errors import StenopoolError
+from workers.housekeeping import LONGEST_PAUSE
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +28,12 @@ ERASERS = 8  # of which so many side by side
 Thing = TypeVar("Thing")
 
 
+class Look(Protocol):
+    """What is due, `without` what was tried in this pass."""
+
+    def __call__(self, *, without: Collection[str]) -> list[str]: ...
+
+
 def drop_sound(services: Services) -> bool:
     """The sound of chunks that are heard goes at once."""
     if sounds := services.jobs.sound_to_drop(AT_ONCE):
@@ -34,28 +42,14 @@ def drop_sound(services: Services) -> bool:
     return len(sounds) == AT_ONCE
 
 
-def purge(services: Services) -> None:
+def purge(services: Services) -> bool:
     """Jobs past their retention lose their results: here in the database, whatever the store does, by `erase` there."""
-    skip_failing = SkipFailing()
-    after = ""
-    while jobs := services.jobs.due_for_purge(after_id=after):
-        for job in jobs:
-            with skip_failing:
-                services.jobs.purged(job.id)
-        after = jobs[-1].id
+    return _batch_by_batch(services.jobs.due_for_purge, services.jobs.purged)
 
 
-def clear(services: Services) -> None:
+def clear(services: Services) -> bool:
     """The rows of purged jobs say no more than they may: those of before, and those whose webhook is delivered by now."""
-    skip_failing = SkipFailing()
-    after = ""
-    for _ in range(BATCHES):
-        if not (jobs := services.jobs.to_clear(after_id=after)):
-            return
-        for job_id in jobs:
-            with skip_failing:
-                services.jobs.clear(job_id)
-        after = jobs[-1]
+    return _batch_by_batch(services.jobs.to_clear, services.jobs.cleared)
 
 
 def erase(services: Services) -> bool:
@@ -90,6 +84,32 @@ def drop_media(services: Services) -> bool:
     for media in (given_up, unneeded):
         _together(media, lose_all)
     return AT_ONCE in (len(given_up), len(unneeded))
+
+
+def _batch_by_batch(look: Look, change: Callable[[Collection[str]], set[str]]) -> bool:
+    """Rows alone, a transaction each time; one by one where that fails for all. True: there may be more."""
+    skip_failing, left = SkipFailing(), set[str]()
+    for _ in range(BATCHES):
+        began = time.monotonic()
+        if not (ids := look(without=left)):
+            return False
+        left |= set(ids) - _changed(change, ids, skip_failing)
+        time.sleep(min(LONGEST_PAUSE, time.monotonic() - began))  # half of SQLite's one writer is left to the others
+    return True
+
+
+def _changed(
+    change: Callable[[Collection[str]], set[str]], ids: Collection[str], skip_failing: SkipFailing
+) -> set[str]:
+    try:
+        return change(ids)
+    except StenopoolError as error:
+        log.warning("one by one, because it failed for all: %s", error)
+    done = set[str]()
+    for one in ids:
+        with skip_failing:
+            done |= change([one])
+    return done
 
 
 def _together(things: Sequence[Thing], lose_all: Callable[[Sequence[Thing]], None]) -> None:

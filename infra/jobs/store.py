@@ -58,7 +58,7 @@ class JobStore(
         QueueLoad          counts, backlogs, queue_load, fold_counts
         ArchiveLane        raise_due, raise_batch
         Retention          due_for_purge, purged, sound_to_drop, sound_dropped, to_erase, erased
-        Clearing           to_clear, clear
+        Clearing           to_clear, cleared
         Records            remove_records
         RequestBlobs       expect_blobs
     """

@@ -14,7 +14,11 @@ for what comes next.
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, select, update
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import Row, bindparam, select, update
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
@@ -90,6 +94,16 @@ def count_again(session: Session, job: Job) -> None:
     """Nothing of the job counts any more. Once more: nothing happens."""
     change_stored(session, job.account_id, -job.stored_bytes, results=-int(job.kept))
     job.stored_bytes, job.kept = 0, False
+
+
+def uncount(session: Session, jobs: Iterable[Job | Row[*tuple[Any, ...]]]) -> None:
+    """Nothing of these counts any more in the quotas of their accounts; what their rows say is left to whoever asks."""
+    size, results = Counter[str](), Counter[str]()
+    for job in jobs:
+        size[job.account_id] += job.stored_bytes
+        results[job.account_id] += job.kept
+    for account_id in sorted(size):  # two of us wait for each other never in a circle
+        change_stored(session, account_id, -size[account_id], results=-results[account_id])
 
 
 def lock_media(session: Session, job: Job) -> Media | None:

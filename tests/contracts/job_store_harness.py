@@ -20,6 +20,7 @@ from infra.jobs.queue.row_claims import Claimed, take
 from infra.jobs.store import Finished, HeardChunk, JobStore, Lease, NewJob
 from infra.media import MediaStore
 from pipeline.lifecycle import ChunkStatus
+from tests.support.retention import purge
 
 CHUNK = 16_000  # samples: every test chunk is one second long
 ERROR = {"code": "provider_refused", "message": "no", "retryable": False}
@@ -122,6 +123,10 @@ class JobStoreHarness:
         with self.database.write() as session:
             session.execute(update(Chunk).where(*these).values(**columns))
 
+    def purge(self, *jobs: Job) -> set[str]:
+        """The retention of these is over; the ids of those that lose their results, which are those that have ended."""
+        return purge(self.database, self.jobs, *(job.id for job in jobs))
+
     def silence(self, job: Job, *chunks: int) -> None:
         """The workers of these chunks, or without any the job's own, fell silent long ago."""
         for idx in chunks:
@@ -142,7 +147,7 @@ class JobStoreHarness:
     def erasures(self) -> set[str]:
         """All places that wait to be erased, due or not."""
         with self.database.read() as session:
-            return set(session.scalars(select(Erasure.place)))
+            return set(session.scalars(select(col(Erasure.place))))
 
     def rows(self, table: type[Chunk] | type[JobEvent] | type[Job]) -> int:
         """How many there are."""

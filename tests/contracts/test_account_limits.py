@@ -112,7 +112,7 @@ class Life:
                 lambda: jobs.cancel(account, job.id),
                 lambda: jobs.delete(account, job.id, force=True),
                 lambda: jobs.retry(account, job.id),
-                lambda: jobs.purged(job.id),
+                lambda: self.harness.purge(job),
                 jobs.close_cancelled,
             ]
         )()
@@ -234,8 +234,8 @@ def test_results_are_bounded_until_they_are_purged(harness: JobStoreHarness) -> 
     harness.jobs.fail(harness.claim(first), ERROR)
     with pytest.raises(LimitExceeded):
         harness.submit()
-    harness.jobs.purged(first.id)
-    harness.jobs.purged(first.id)
+    harness.purge(first)
+    harness.purge(first)
     harness.submit()
     assert counters(harness)[1] == 2
 

@@ -131,7 +131,7 @@ def test_what_workers_left_of_a_job_is_needed_until_nobody_could_use_it(
     elif end != "live":
         harness.shift(job, status="completed", **ended)
     if end == "purged":
-        harness.jobs.purged(job.id)
+        harness.purge(job)
     elif end == "deleted":
         harness.jobs.delete(harness.account, job.id)
     expected = {"completed": stale, "cancelled": stale, "purged": named | stale, "deleted": named | stale}
@@ -208,7 +208,7 @@ def test_rows_of_jobs_go_long_after_their_results(harness: JobStoreHarness) -> N
             session.execute(sent.values(status="delivered"))
             message = session.scalars(select(WebhookMessage).where(col(WebhookMessage.job_id) == job.id)).one()
             session.add(WebhookAttempt(message_id=message.id, n=1, started_at=1.0))
-        harness.jobs.purged(job.id)
+        harness.purge(job)
     harness.shift(old, purged_at=LONG_AGO)
     assert not purge.step(DAY)
     assert harness.jobs.find(old.id) is None
@@ -230,7 +230,7 @@ def test_many_of_them_go_together_and_what_others_name_stays(harness: JobStoreHa
     stays = harness.submit(media=shared)
     for job in (*old, *many):
         harness.finish_short(job)
-        harness.jobs.purged(job.id)
+        harness.purge(job)
     for job in old:
         harness.shift(job, purged_at=LONG_AGO)
     with harness.database.write() as session:
@@ -258,7 +258,7 @@ def test_many_of_them_go_together_and_what_others_name_stays(harness: JobStoreHa
 
 def test_what_an_older_version_purged_without_counting_leaves_the_quota_with_its_row(harness: JobStoreHarness) -> None:
     job = harness.finish_short(harness.submit())
-    harness.jobs.purged(job.id)
+    harness.purge(job)
     with harness.database.write() as session:
         change_stored(session, harness.account, 70, results=1)
     harness.shift(job, purged_at=LONG_AGO, stored_bytes=70, kept=True)
@@ -268,7 +268,7 @@ def test_what_an_older_version_purged_without_counting_leaves_the_quota_with_its
 
 def test_news_that_is_still_to_be_delivered_keeps_its_row(harness: JobStoreHarness) -> None:
     job = harness.finish_short(harness.submit(webhook_url="https://example.com/hook"))
-    harness.jobs.purged(job.id)
+    harness.purge(job)
     harness.shift(job, purged_at=LONG_AGO)
     RecordPurge(harness.database, harness.jobs).step(DAY)
     assert harness.now(job).id == job.id

@@ -84,7 +84,7 @@ def test_they_go_with_the_job(harness: JobStoreHarness, links: JobLinks) -> None
     job = harness.submit()
     made = links.create(harness.account, job.id, None, 60)
     harness.jobs.cancel(harness.account, job.id)
-    harness.jobs.purged(job.id)
+    harness.purge(job)
     assert harness.jobs.get(harness.account, job.id).links is None
     with pytest.raises(Expired):
         links.create(harness.account, job.id, None, 60)

@@ -219,26 +219,6 @@ def test_the_queue_tells_its_sound_and_its_age_by_lane(harness: JobStoreHarness)
     assert 100 <= load["cpu"].oldest_seconds < 1000 <= load["archive"].oldest_seconds
 
 
-def test_ended_jobs_past_their_time_are_purged(harness: JobStoreHarness) -> None:
-    kept, due, live = (
-        harness.submit(retention_seconds=3600),
-        harness.submit(retention_seconds=0),
-        harness.submit(retention_seconds=0),
-    )
-    for job in (kept, due):
-        harness.finish_short(job)
-    assert harness.now(kept).expires_at == pytest.approx((harness.now(kept).completed_at or 0) + 3600)
-    assert [job.id for job in harness.jobs.due_for_purge()] == [due.id]
-    assert harness.jobs.due_for_purge(after_id=due.id) == []
-    harness.jobs.purged(due.id)
-    harness.jobs.purged(live.id)
-    row = harness.now(due)
-    assert row.purged_at is not None and row.result_key is None
-    assert harness.jobs.chunks(due.id) == []
-    assert harness.now(live).purged_at is None
-    assert harness.jobs.due_for_purge() == []
-
-
 def test_sound_goes_as_soon_as_its_chunk_is_terminal(harness: JobStoreHarness) -> None:
     job = harness.submit(request={"on_chunk_failure": "partial"})
     harness.cut(job, 3)

@@ -116,7 +116,7 @@ def test_media_of_purged_jobs_goes_at_once(harness: JobStoreHarness) -> None:
     job = harness.submit(media=harness.upload(), retention_seconds=0)
     harness.jobs.fail(harness.claim(job), ERROR)
     assert harness.media.unneeded(3600) == []
-    harness.jobs.purged(job.id)
+    harness.purge(job)
     assert [row.id for row in harness.media.unneeded(3600)] == [job.media_id]
 
 

@@ -2,6 +2,8 @@
 
 import logging
 import threading
+from collections.abc import Collection
+from functools import partial
 
 import pytest
 from sqlmodel import col, select, update
@@ -278,6 +280,35 @@ def test_one_that_resists_keeps_no_other(harness: WorkerHarness, monkeypatch: py
     monkeypatch.setattr(services.storage, "delete", resisting)
     deletions.drop_media(services)
     assert harness.stored() == [f"media/{kept[2].id}"]
+
+
+def test_a_job_that_cannot_be_purged_keeps_no_other(harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = [harness.create(retention_seconds=0) for _ in range(5)]
+    for job in jobs:
+        harness.services.jobs.cancel(harness.account, job)
+    purged = harness.services.jobs.purged
+
+    def resisting(job_ids: Collection[str]) -> set[str]:
+        if jobs[2] in job_ids:
+            raise DatabaseUnavailable
+        return purged(job_ids)
+
+    monkeypatch.setattr(harness.services.jobs, "purged", resisting)
+    assert deletions.purge(harness.services) is False, "what resists is no reason to go on at once"
+    assert [job for job in jobs if harness.job(job).purged_at is None] == [jobs[2]]
+
+
+def test_a_purge_of_very_many_is_gone_on_with_at_once(harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deletions, "BATCHES", 2)
+    due = harness.services.jobs.due_for_purge
+    monkeypatch.setattr(harness.services.jobs, "due_for_purge", partial(due, 2))
+    jobs = [harness.create(retention_seconds=0) for _ in range(5)]
+    for job in jobs:
+        harness.services.jobs.cancel(harness.account, job)
+    assert deletions.purge(harness.services) is True
+    assert len([job for job in jobs if harness.job(job).purged_at is None]) == 1
+    assert deletions.purge(harness.services) is False
+    assert all(harness.job(job).purged_at for job in jobs)
 
 
 def test_the_first_stop_time_counts() -> None:

@@ -6,9 +6,10 @@ That one stays, sealed, for as long as the news of the job's end is still to be 
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, or_, select, update
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
@@ -16,7 +17,7 @@ from infra.database.tables.idempotency import IdempotencyKey
 from infra.database.tables.jobs import Job
 from infra.database.tables.uploads import Media
 from infra.database.tables.webhooks import WebhookMessage
-from infra.jobs.transitions import Store, lock_job
+from infra.jobs.transitions import Store
 from infra.media import OWN
 from infra.outbound.url_policy import shown_url
 from infra.webhooks.outbox import JOB_TARGET
@@ -31,44 +32,57 @@ KEPT = frozenset(
     }
 )  # fmt: skip
 GONE = frozenset({"filename", "url", "s3_uri", "sha256"})  # of its input
+# What each row is to say is given by its key; what the session holds of it stays as it was read.
+CHANGED_JOBS = update(Job).execution_options(synchronize_session=False)
+_CHANGED_MESSAGES = update(WebhookMessage).execution_options(synchronize_session=False)
+_CHANGED_ANSWERS = update(IdempotencyKey).execution_options(synchronize_session=False)
+_UNCLEARED = (col(Job.purged_at).is_not(None), ~col(Job.cleared))
 
 
 class Clearing(Store):
-    """to_clear, clear."""
+    """to_clear, cleared."""
 
-    def to_clear(self, limit: int = 100, after_id: str = "") -> list[str]:
+    def to_clear(self, limit: int = 100, without: Collection[str] = ()) -> list[str]:
         """Ids of purged jobs that still say more: an older version purged them, or news of them was on its way until now."""
-        left = select(col(Job.id)).where(
-            col(Job.purged_at).is_not(None), ~col(Job.cleared), ~_news().exists(), col(Job.id) > after_id
-        )
+        unheard = _news().where(col(WebhookMessage.job_id) == col(Job.id)).exists()
+        left = select(col(Job.id)).where(*_UNCLEARED, ~unheard, col(Job.id).not_in(without))
         with self._database.read() as session:
             return list(session.scalars(left.order_by(col(Job.id)).limit(limit)))
 
-    def clear(self, job_id: str) -> None:
-        """Let a purged job's row say no more than it may."""
+    def cleared(self, job_ids: Collection[str]) -> set[str]:
+        """Let the rows of these purged jobs say no more than they may; which: not those that somebody else has at this moment."""
+        these = select(Job).where(*_UNCLEARED, col(Job.id).in_(job_ids)).order_by(col(Job.id))
         with self._database.write() as session:
-            job = lock_job(session, job_id)
-            if job is not None and job.purged_at is not None:
-                clear(session, job)
+            jobs = session.scalars(these.with_for_update(skip_locked=True)).all()
+            if jobs:
+                session.execute(CHANGED_JOBS, clear(session, jobs))
+        return {job.id for job in jobs}
 
 
-def clear(session: Session, job: Job) -> None:
-    """The job's lock is ours, and what it kept in storage is gone or going."""
-    job.request = _kept(job.request)
-    job.input = _without_names(job.input)
-    job.source = job.blobs = job.links = job.ignored = None
-    media = session.get(Media, job.media_id) if job.media_id else None
-    if media is not None and media.state not in OWN:
-        media.filename = media.sha256 = None
-    _clear_answers(session, job)
-    if session.execute(_news().where(col(Job.id) == job.id).limit(1)).first() is not None:
-        return
-    job.webhook_secret = None
-    job.webhook_url = job.webhook_url and shown_url(job.webhook_url)
-    sent = select(WebhookMessage).where(col(WebhookMessage.job_id) == job.id, col(WebhookMessage.status) != "pending")
-    for message in session.scalars(sent.with_for_update()):
-        message.url = shown_url(message.url)
-    job.cleared = True
+def clear(session: Session, jobs: Sequence[Job]) -> list[dict[str, Any]]:
+    """What their rows are to say from now on; what else speaks of them is cleared here.
+
+    The jobs' locks are ours, and what they kept in storage is gone or going.
+    """
+    told = _news().where(col(WebhookMessage.job_id).in_([job.id for job in jobs]))
+    unheard = set(session.scalars(told.with_only_columns(col(WebhookMessage.job_id))))
+    _clear_media(session, [job.media_id for job in jobs if job.media_id])
+    _clear_answers(session, jobs)
+    _clear_messages(session, [job.id for job in jobs if job.id not in unheard])
+    return [_row(job, is_heard=job.id not in unheard) for job in jobs]
+
+
+def _row(job: Job, *, is_heard: bool) -> dict[str, Any]:
+    url, secret = job.webhook_url, job.webhook_secret
+    return {
+        "id": job.id,
+        "request": _kept(job.request),
+        "input": _without_names(job.input),
+        **dict.fromkeys(("source", "blobs", "links", "ignored")),
+        "webhook_url": url and shown_url(url) if is_heard else url,
+        "webhook_secret": None if is_heard else secret,
+        "cleared": is_heard,
+    }
 
 
 def _kept(request: dict[str, Any]) -> dict[str, Any]:
@@ -85,19 +99,43 @@ def _without_names(facts: dict[str, Any]) -> dict[str, Any]:
 def _news() -> Select[Any]:
     """Messages to a job's own webhook that are still to be sent."""
     return select(col(WebhookMessage.id)).where(
-        col(WebhookMessage.job_id) == col(Job.id),
-        col(WebhookMessage.target) == JOB_TARGET,
-        col(WebhookMessage.status) == "pending",
+        col(WebhookMessage.target) == JOB_TARGET, col(WebhookMessage.status) == "pending"
     )
 
 
-def _clear_answers(session: Session, job: Job) -> None:
-    """The first answers that are kept for repetitions of its request: they go on showing that it is there."""
-    answers = select(IdempotencyKey).where(
-        col(IdempotencyKey.account_id) == job.account_id, col(IdempotencyKey.object_id) == job.id
+def _clear_media(session: Session, ids: Sequence[str]) -> None:
+    named = or_(col(Media.filename).is_not(None), col(Media.sha256).is_not(None))
+    these = (col(Media.id).in_(ids), col(Media.state).not_in(OWN), named)
+    session.execute(select(col(Media.id)).where(*these).order_by(col(Media.id)).with_for_update())
+    session.execute(
+        update(Media).where(*these).values(filename=None, sha256=None).execution_options(synchronize_session=False)
     )
-    for answer in session.scalars(answers).all():
-        answer.response, answer.parts = _cleared_answer(answer.response), None
+
+
+def _clear_messages(session: Session, ids: Sequence[str]) -> None:
+    """Those that were sent, or given up."""
+    these = (col(WebhookMessage.job_id).in_(ids), col(WebhookMessage.status) != "pending")
+    sent = select(col(WebhookMessage.id), col(WebhookMessage.url)).where(*these).order_by(col(WebhookMessage.id))
+    shown = [{"id": name, "url": shown_url(url)} for name, url in session.execute(sent.with_for_update())]
+    if shown:
+        session.execute(_CHANGED_MESSAGES, shown)
+
+
+def _clear_answers(session: Session, jobs: Sequence[Job]) -> None:
+    """The first answers that are kept for repetitions of their requests: they go on showing that they are there."""
+    accounts, ids = {job.account_id for job in jobs}, [job.id for job in jobs]
+    these = (col(IdempotencyKey.account_id).in_(accounts), col(IdempotencyKey.object_id).in_(ids))
+    answers = session.scalars(select(IdempotencyKey).where(*these).order_by(col(IdempotencyKey.key)).with_for_update())
+    rows = [
+        {
+            **answer.model_dump(include={"account_id", "route", "key"}),
+            "response": _cleared_answer(answer.response),
+            "parts": None,
+        }
+        for answer in answers
+    ]
+    if rows:
+        session.execute(_CHANGED_ANSWERS, rows)
 
 
 def _cleared_answer(response: dict[str, Any]) -> dict[str, Any]:

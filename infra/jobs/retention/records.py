@@ -5,7 +5,6 @@ One by one, as their owner deletes them, they are twenty statements each, and a 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Sequence
 
 from sqlalchemy import Row, delete, exists, select
@@ -17,8 +16,8 @@ from infra.database.tables.idempotency import IdempotencyKey
 from infra.database.tables.jobs import Chunk, Job, JobEvent, TranscriptRevision
 from infra.database.tables.uploads import Media
 from infra.database.tables.webhooks import WebhookAttempt, WebhookMessage
+from infra.jobs.stored_bytes import uncount
 from infra.jobs.transitions import Store
-from infra.keys.account_limits import change_stored
 from infra.media import OWN, let_go
 
 _OF_A_JOB = (
@@ -66,7 +65,7 @@ def _remove(session: Session, jobs: Sequence[Purged]) -> None:
     session.execute(delete(IdempotencyKey).where(*of_them))
     session.execute(delete(Job).where(col(Job.id).in_(ids)).execution_options(synchronize_session=False))
     _remove_media(session, media)
-    _count_again(session, jobs)
+    uncount(session, jobs)  # what an older version has purged may still count
 
 
 def _forget_deliveries(session: Session, ids: Collection[str]) -> None:
@@ -87,13 +86,3 @@ def _remove_media(session: Session, media: Sequence[Media]) -> None:
     bare = [one.id for one in media if one.id in unnamed and one.state == "deleted"]
     session.flush()
     session.execute(delete(Media).where(col(Media.id).in_(bare)).execution_options(synchronize_session=False))
-
-
-def _count_again(session: Session, jobs: Sequence[Purged]) -> None:
-    """What an older version has purged may still count."""
-    size, results = Counter[str](), Counter[str]()
-    for job in jobs:
-        size[job.account_id] += job.stored_bytes
-        results[job.account_id] += job.kept
-    for account_id in sorted(size):  # two of us wait for each other never in a circle
-        change_stored(session, account_id, -size[account_id], results=-results[account_id])

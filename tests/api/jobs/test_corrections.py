@@ -6,6 +6,7 @@ import pytest
 
 from infra.database.tables.jobs import TranscriptRevision
 from tests.api.conftest import JOBS, House, recording
+from tests.support.retention import purge
 
 pytestmark = pytest.mark.processes
 SOUND, SAID = recording(3.0)
@@ -131,7 +132,7 @@ def test_what_makes_no_sense(house: House, job: str, edit: dict[str, Any]) -> No
 
 def test_they_go_with_the_transcript(house: House, job: str) -> None:
     correct(house, job, '"0"', changes=[word(0, "hullo")])
-    house.services.jobs.purged(job)
+    purge(house.services.database, house.services.jobs, job)
     assert transcript(house, job, revision="latest").status_code == 410
     assert correct(house, job, '"1"', changes=[word(0, "x")]).status_code == 410
     with house.services.database.read() as session:

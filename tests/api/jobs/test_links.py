@@ -13,6 +13,7 @@ from infra.keys.accounts import SUSPENDED
 from infra.links import job_links
 from infra.webhooks.delivery_queue import Which
 from tests.api.conftest import JOBS, House, recording
+from tests.support.retention import purge
 
 SOUND, SAID = recording(3.0, seed=4)
 
@@ -121,7 +122,7 @@ def test_until_it_is_revoked(house: House, job: dict[str, Any]) -> None:
 
 def test_until_the_job_is_gone(house: House, job: dict[str, Any]) -> None:
     url = link(house, job)["url"]
-    house.services.jobs.purged(job["id"])
+    purge(house.services.database, house.services.jobs, job["id"])
     assert opened(house, url).status_code == 404
     assert house.post(f"{JOBS}/{job['id']}/links", json={}).status_code == 410
     assert house.delete(f"{JOBS}/{job['id']}").status_code == 200

@@ -9,6 +9,7 @@ import pytest
 
 from infra.database.tables.accounts import Account
 from tests.api.conftest import JOBS, House, recording
+from tests.support.retention import purge
 
 pytestmark = pytest.mark.processes
 
@@ -58,7 +59,7 @@ def test_they_count_and_they_go_with_the_results(house: House) -> None:
     sizes = {found.key: found.size for found in house.services.storage.list(f"t/{house.account_id}")}
     assert any(key.endswith(f"{job['id']}/peaks") for key in sizes)
     assert counted(house) - before == sum(sizes.values())
-    house.services.jobs.purged(job["id"])
+    purge(house.services.database, house.services.jobs, job["id"])
     assert peaks(house, job).status_code == 410
 
 
