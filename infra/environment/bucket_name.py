@@ -1,7 +1,7 @@
 """What no bucket can be called, wherever it is: what else is refused, only its server knows.
 
-Amazon's rules (docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html) are for new buckets. Upper case, underscores
-and 255 characters are in names of old ones there, and Ceph takes them today.
+Amazon's rules (docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html) are for new buckets. Names of old ones there
+have upper case, underscores and up to 255 characters; Ceph takes such where it is told to (rgw_relaxed_s3_bucket_names).
 """
 
 from __future__ import annotations
