@@ -6,10 +6,11 @@ is not in the samples. A file that stops in the middle is decoded as far as it g
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,17 +18,18 @@ from typing import Any
 from pipeline.audio.access.open_source import OpenSource
 from pipeline.audio.access.remote import Remote
 from pipeline.audio.clock.link_decoding import LinkDecoding, Settings
-from pipeline.audio.clock.placement import Piece, Placement
-from pipeline.audio.clock.report import Report, is_long, unread_bytes, unreadable_link
+from pipeline.audio.clock.placement import SHORTEST_HOLE, Piece, Placement
+from pipeline.audio.clock.report import Report, is_long, unread_bytes, unreadable_link, unreadable_part
 from pipeline.audio.clock.track_choice import Chosen, choose_track, is_silent
 from pipeline.audio.containers.table import Container
 from pipeline.audio.ffmpeg.arguments import SAMPLE_RATE
 from pipeline.audio.findings import AudioTrack, Findings
+from pipeline.audio.mp4.format_changes import Part
 from pipeline.audio.raw_sound import RawSound
 from pipeline.audio.seek.entries import entry_before
-from pipeline.audio.source import Recording, opened, recordings_in, restored
+from pipeline.audio.source import Recording, opened, part_of, recordings_in, restored
 from pipeline.errors import DamagedMedia, EmptyMedia, MediaTooLong, UnsupportedMedia
-from pipeline.transcript import Caution
+from pipeline.transcript import Caution, Gap
 
 _SAMPLE_BYTES = 2
 _WORTH = 60  # seconds; less is decoded sooner than another ffmpeg is started
@@ -95,6 +97,7 @@ class Decoding:
         self._begun: list[tuple[LinkDecoding, int]] = []  # each with where it begins on the clock
         self._ended: list[int] = []  # where each has ended, of those that have
         self._told: list[Caution] = []  # about the file
+        self._lost: list[Gap] = []  # parts of it
         self._source, self._asked, self._declared = source, track, declared
         self._begin, self._passed = begin, 0  # samples that nobody asks for, and those of them that were left out
         self._settings = Settings(**settings)
@@ -113,7 +116,7 @@ class Decoding:
             self.__exit__(None, None, None)
             raise
         self._tell(first.found.container, chosen)
-        self._pieces = self._checked(self._placed(chosen, others))
+        self._pieces = self._checked(self._placed(first, chosen, others))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
@@ -137,7 +140,8 @@ class Decoding:
         ends = [*self._ended, None]
         reports = [Report(link, start, end, rate) for (link, start), end in zip(self._begun, ends, strict=False)]
         warnings = [caution for report in reports for caution in report.warnings]
-        return Findings([gap for report in reports for gap in report.gaps], warnings + self._told, self._tracks)
+        gaps = [gap for report in reports for gap in report.gaps]
+        return Findings(sorted(gaps + self._lost, key=attrgetter("start")), warnings + self._told, self._tracks)
 
     @property
     def most_channels(self) -> int:
@@ -155,9 +159,17 @@ class Decoding:
         return found
 
     def _opened(self, recording: Recording, track: int) -> LinkDecoding:
+        """That track, or its first part."""
+        parts = recording.parts_of(track)
+        return self._part(recording, track, parts[0]) if parts else self._decoding(self._open, recording, track)
+
+    def _part(self, recording: Recording, track: int, part: Part) -> LinkDecoding:
+        return self._decoding(*part_of(self._open, recording, part), track)
+
+    def _decoding(self, source: OpenSource, recording: Recording, track: int) -> LinkDecoding:
         if self._link:
             self._link.close()
-        self._link = LinkDecoding(self._open, recording, self._settings, track=track)
+        self._link = LinkDecoding(source, recording, self._settings, track=track)
         return self._link
 
     def _left_out(self, recording: Recording, chosen: Chosen) -> int:
@@ -172,23 +184,46 @@ class Decoding:
         self.facts = AudioFacts(container.name, sound.codec, sound.channels, sound.sample_rate)
         self._tracks = tuple(AudioTrack(number, **asdict(one)) for number, one in enumerate(sounds, start=1))
 
-    def _placed(self, chosen: Chosen, others: Sequence[Recording]) -> Iterator[Piece]:
+    def _placed(self, first: Recording, chosen: Chosen, others: Sequence[Recording]) -> Iterator[Piece]:
         """One link after the other, each from where the clock stands."""
         yield from self._of_link(chosen.link, chosen.pieces)
+        yield from self._of_parts(first, chosen.track, 0)
         for recording in others:
-            link = self._opened(recording, 0)
-            try:
-                link.begin()
-            except (UnsupportedMedia, DamagedMedia):
+            start, link = self.end, self._readable(partial(self._opened, recording, 0))
+            if link is None:
                 self._told.append(unreadable_link(self.end, self._settings.sample_rate))
                 continue
             yield from self._of_link(link, link.pieces())
+            yield from self._of_parts(recording, 0, start)
         self._finish(chosen)
 
-    def _of_link(self, link: LinkDecoding, pieces: Iterator[Piece]) -> Iterator[Piece]:
-        start = self.end
+    def _of_parts(self, recording: Recording, track: int, start: int) -> Iterator[Piece]:
+        """Those behind the first, which has been heard, of a track that begins there; each from where the index says."""
+        rate = self._settings.sample_rate
+        for number, part in enumerate(recording.parts_of(track)):
+            begin, end = (start + round(second * rate) for second in (part.begin, part.end))
+            link = self._readable(partial(self._part, recording, track, part)) if number else self._link
+            if link and number:
+                yield from self._of_link(link, link.pieces(), begin)
+            if link is None or end - self.end >= SHORTEST_HOLE * rate:
+                self._lost.append(unreadable_part(self.end, end, rate))
+                self.end = max(end, self.end)
+
+    @staticmethod
+    def _readable(opened: Callable[[], LinkDecoding]) -> LinkDecoding | None:
+        """A link that has begun."""
+        try:
+            link = opened()
+            link.begin()
+        except (UnsupportedMedia, DamagedMedia):
+            return None
+        return link
+
+    def _of_link(self, link: LinkDecoding, pieces: Iterator[Piece], begin: int = 0) -> Iterator[Piece]:
+        """From where the clock stands, or from there."""
+        start = max(self.end, begin)
         self._begun.append((link, start))
-        placement = Placement(self._settings.sample_rate, start)
+        placement = Placement(self._settings.sample_rate, self.end)
         for at, pcm in pieces:
             for piece in placement.put(start + at, pcm):
                 self.end = placement.end

@@ -29,7 +29,9 @@ from pipeline.audio.linear.layout import LinearSamples, linear_samples
 from pipeline.audio.linear.slipped_samples import slipped_samples
 from pipeline.audio.linear.stale_length import longer, told_too_short
 from pipeline.audio.mp4.contradictions import Contradictions, contradictions
+from pipeline.audio.mp4.data_references import sound_elsewhere
 from pipeline.audio.mp4.edit_list import Edit, seamed_edits
+from pipeline.audio.mp4.format_changes import Part, format_changes
 from pipeline.audio.mp4.linear_track import Stretch, silenced
 from pipeline.audio.mp4_boxes import HEADER_BYTES, check_complete, cut_index
 from pipeline.audio.raw_sound import RawSound
@@ -97,7 +99,8 @@ class Recording:
     some between its frames are so many of one value that they may have been frames. `absent`
     of each sound track, where its index tells of packets that are not there. `left_out`: broken bytes that ffmpeg may not
     see, or it would give up. `told_end`: the second at which its header ends it, where it goes on. `contradictions` of each sound
-    track, where its index has some. `silenced` of each: when silence stands for bytes that are missing, in seconds."""
+    track, where its index has some. `silenced` of each: when silence stands for bytes that are missing, in seconds. `parts` of
+    each, where its format changes. `elsewhere`: whether the samples of each are in another file."""
 
     found: Found
     end: int = 0
@@ -111,6 +114,12 @@ class Recording:
     told_end: float | None = None
     contradictions: tuple[Contradictions | None, ...] = ()
     silenced: tuple[tuple[Stretch, ...], ...] = ()
+    parts: tuple[tuple[Part, ...], ...] = ()
+    elsewhere: tuple[bool, ...] = ()
+
+    def parts_of(self, track: int) -> tuple[Part, ...]:
+        """Of one track of sound, from 0; none where it is read as it stands there."""
+        return self.parts[track] if track < len(self.parts) else ()
 
 
 def recordings_in(source: OpenSource, declared: RawSound | None = None) -> list[Recording]:
@@ -124,6 +133,15 @@ def recordings_in(source: OpenSource, declared: RawSound | None = None) -> list[
         return _walked(source, StepBudget.for_file())
     except TooManySteps as error:
         raise refusal() from error
+
+
+def part_of(source: OpenSource, recording: Recording, part: Part) -> tuple[OpenSource, Recording]:
+    """A part of a track of one of the recordings in an open file, as if nothing else were in that track. Raises as `recordings_in`,
+    and UnsupportedMedia where it cannot be read in one go."""
+    narrowed = Amended(source, part.changes)
+    found = next(one for one in recordings_in(narrowed) if one.found.start == recording.found.start)
+    narrowed.order(found.found, found.end)
+    return narrowed, found
 
 
 def _walked(source: OpenSource, steps: StepBudget) -> list[Recording]:
@@ -152,7 +170,9 @@ def _recording(read: Read, link: Link, found: Found, source: OpenSource) -> Reco
         return _of_samples(recording, read, link, source)
     doubts = contradictions(read, found.start, link.end)
     quiet = silenced(read, found.start, link.end, source.put_in)
-    recording = replace(recording, contradictions=doubts, silenced=quiet)
+    parts = () if any(doubts) else format_changes(read, found.start, link.end)
+    elsewhere = sound_elsewhere(read, found.start, link.end)
+    recording = replace(recording, contradictions=doubts, silenced=quiet, parts=parts, elsewhere=elsewhere)
     if cut := cut_index(read, found.start, link.end):
         return replace(recording, end=cut, claim=claim or Claim(None, cut=True))
     counted = any(doubt and doubt.times for doubt in doubts)  # ffmpeg would play by the times that are wrong

@@ -53,9 +53,9 @@ class Amended(OpenSource):
     """A file in whose headers other bytes should stand: so many in their place. Whoever opened it closes it."""
 
     def __init__(
-        self, left: OpenSource, changes: Sequence[tuple[int, bytes]], told_end: tuple[int, float] | None
+        self, left: OpenSource, changes: Sequence[tuple[int, bytes]], told_end: tuple[int, float] | None = None
     ) -> None:
-        self.size, self.told_end = left.size, told_end
+        self.size, self.put_in, self.told_end = left.size, left.put_in, told_end
         self._left, self._changes = left, changes
 
     def read(self, offset: int, length: int) -> bytes:

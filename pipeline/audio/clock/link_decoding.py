@@ -55,6 +55,7 @@ from pipeline.audio.ffmpeg.process import BLOCK_BYTES, STALL_SECONDS, Child
 from pipeline.audio.ffmpeg.sandbox import Level, sandbox_level
 from pipeline.audio.joined.lost_pieces import as_free_space
 from pipeline.audio.mp4.damaged_index import damaged_index
+from pipeline.audio.mp4.data_references import ELSEWHERE
 from pipeline.audio.source import Recording
 from pipeline.errors import AudioStalled, DamagedMedia, InvalidRequest, SandboxFailed, StenopoolError, UnsupportedMedia
 
@@ -110,6 +111,7 @@ class LinkDecoding:
         self.contradiction = recording.contradictions[track] if track < len(recording.contradictions) else None
         self.silenced = recording.silenced[track] if track < len(recording.silenced) else ()
         self._absent = recording.absent[track] if track < len(recording.absent) else ()
+        self._is_elsewhere = track < len(recording.elsewhere) and recording.elsewhere[track]
         self._child: Child | PlainSamples | None = None
         self._pending = b""
         self._listing = Log()  # what ffmpeg said of all of it
@@ -130,6 +132,8 @@ class LinkDecoding:
         if 0 < len(self.sounds) <= self._track:
             found = f"There is no audio track {self._track + 1}; the last one of this file is {len(self.sounds)}."
             raise InvalidRequest(found, param="audio_track")
+        if self._is_elsewhere:
+            raise UnsupportedMedia(ELSEWHERE)
         sound = self._sound_of(child)
         if not self._pending and child.returncode:
             raise self._failure(child)

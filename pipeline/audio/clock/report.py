@@ -49,6 +49,11 @@ def unreadable_link(at: int, rate: int) -> Caution:
     return Caution("damaged", ms, ms, _UNREADABLE, lost=True)
 
 
+def unreadable_part(start: int, end: int, rate: int) -> Gap:
+    """What is played from there to there, in samples, and is of a format that cannot be read."""
+    return Gap(round(start * 1000 / rate), round(end * 1000 / rate), "undecodable", retryable=False, lost=True)
+
+
 def unread_bytes(count: int, at: int, rate: int) -> Caution:
     """So many, behind what ended here."""
     ms = round(at * 1000 / rate)

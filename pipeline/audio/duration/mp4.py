@@ -31,7 +31,9 @@ Place = tuple[int, int]  # first byte of a box's content, and its end
 
 def _track(data: bytes, track: Place, movie_scale: int, steps: StepBudget) -> Extent | None:
     media = _child(data, track, b"mdia", steps)
-    table = _child(data, _child(data, media, b"minf", steps), b"stbl", steps)
+    holder = _child(data, media, b"minf", steps)
+    table = _child(data, holder, b"stbl", steps)
+    _check_here(data, _child(data, _child(data, holder, b"dinf", steps), b"dref", steps))
     rate = _aac_rate(data, _child(data, table, b"stsd", steps))
     sizes = _sizes(data, _child(data, table, b"stsz", steps), steps)
     places = _places(data, table, sizes, steps)
@@ -194,6 +196,13 @@ def _places(data: bytes, table: Place, sizes: tuple[int, ...], steps: StepBudget
     if sample != len(sizes) or end > len(data):
         raise ValueError
     return places
+
+
+def _check_here(data: bytes, references: Place) -> None:
+    """Raise ValueError unless there is one reference, to samples in the same file."""
+    at, _ = references
+    if data[at + 4 : at + 8] != b"\0\0\0\1" or not data[at + 19] & 1:
+        raise ValueError
 
 
 def _aac_rate(data: bytes, place: Place) -> int:

@@ -15,7 +15,7 @@ from itertools import pairwise
 from pipeline.audio.containers.chunks import Read
 from pipeline.audio.mp4_boxes import Box, boxes
 
-_EMPTY = -1
+EMPTY = -1
 _MOST_EDITS = 10_000
 _LONG = 1  # the version of a box whose times have 64 bits
 _MOST_OVERLAP = 0.001  # seconds, that roundings make
@@ -54,8 +54,12 @@ def _edits_of_all(read: Read, at: int, size: int) -> Iterator[tuple[Edit, ...]]:
         media = _inside(read, track, b"mdia") if track.name == b"trak" else None
         handler = _inside(read, media, b"hdlr")
         if media and handler and read(handler.content + 8, 4) == b"soun":
-            edits = _inside(read, _inside(read, track, b"edts"), b"elst")
-            yield tuple(_edits(read, edits, scale, _scale(read, _inside(read, media, b"mdhd"))))
+            yield tuple(track_edits(read, track, scale, _scale(read, _inside(read, media, b"mdhd"))))
+
+
+def track_edits(read: Read, track: Box, movie: int, media: int) -> Iterator[Edit]:
+    """Of a track, by the ticks a second of the movie and of its own. Raises ArithmeticError, struct.error and what `read` does."""
+    return _edits(read, _inside(read, _inside(read, track, b"edts"), b"elst"), movie, media)
 
 
 def _inside(read: Read, outer: Box | None, name: bytes) -> Box | None:
@@ -82,6 +86,6 @@ def _edits(read: Read, box: Box | None, movie: int, media: int) -> Iterator[Edit
     for number in range(min(count, _MOST_EDITS)):  # each a read of its own: a step
         lasts, begin = entry.unpack(read(box.content + 8 + number * entry.size, entry.size))
         end = now + lasts / movie
-        if begin != _EMPTY:
+        if begin != EMPTY:
             yield Edit(now, end if lasts else math.inf, begin / media)
         now = end

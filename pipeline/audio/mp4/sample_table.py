@@ -29,7 +29,7 @@ class TableTooLong(ValueError):
 @dataclass(frozen=True, slots=True)
 class SampleTable:
     """`count` samples; `even` bytes are each, 0: `sizes` tells of each. The chunks begin at the bytes `starts`, counted from where
-    the file begins, and hold `in_each` samples, described by those of these numbers, from 1."""
+    the file begins, and hold `in_each` samples, each `described` by the description of that number, from 1."""
 
     count: int
     even: int
@@ -52,7 +52,7 @@ def sample_table(read: Read, holder: Box) -> SampleTable:
     chunks = np.diff(np.append(runs[:, 0] - 1, len(starts)))
     if (chunks < 0).any() or chunks.sum() != len(starts):
         raise ValueError
-    return SampleTable(count, even, each, starts, np.repeat(runs[:, 1], chunks), runs[:, 2])
+    return SampleTable(count, even, each, starts, np.repeat(runs[:, 1], chunks), np.repeat(runs[:, 2], chunks))
 
 
 def counted(read: Read, table: Box, kind: str, each: int = 1) -> Numbers:

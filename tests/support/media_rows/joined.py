@@ -24,6 +24,7 @@ from tests.support.media_rows.material import (
     talker,
     wav,
 )
+from tests.support.sample_descriptions import one_track
 
 TAGLESS = ("-write_xing", 0, "-id3v2_version", 0)
 Form = Sequence[object]
@@ -100,6 +101,12 @@ def rows() -> Iterator[Row]:
         yield Row(f"M9 a streamed wav and {name} joined", partial(_behind_a_stream, name=name), SAID, FILES[name][1])
     for name in ("mkv", "mp4", "avi"):
         yield Row(f"M1 mp3 of two formats in one track of {name}", partial(_one_track, name=name), SAID, 150)
+    for name, first, second, late in (
+        ("mov", _form("mov", 2), (*_form("mov", 1), "-c:a", "pcm_s24be"), 0),
+        ("mp4", _form("mp4", 2), ("-ar", 22_050, "-ac", 1, "-c:a", "libmp3lame"), 120),
+    ):
+        make = partial(_described, name=name, forms=(first, second))
+        yield Row(f"M1 {name}, two formats described in one track", make, SAID, late)
     yield Row("M1 mp3, another format each second", _each_second, said_by_both(), 200)
     said, separate = (*SAID, *later(talker(B)[1], HALF)), {"channels": "separate"}
     for name, late in (("mp3", 60), ("wav", 0), ("flac", 0)):
@@ -142,6 +149,12 @@ def _one_track(folder: Path, name: str) -> bytes:
     )
     ffmpeg(folder, "-i", "joined.mp3", "-c", "copy", f"track.{name}")
     return (folder / f"track.{name}").read_bytes()
+
+
+def _described(folder: Path, name: str, forms: Sequence[Form]) -> bytes:
+    """Samples of both in one track, by descriptions of their own."""
+    sounds = [wav(talker(seed)[0]) for seed in (A, B)]
+    return one_track(*(encoded(folder, sound, f"a.{name}", *form) for sound, form in zip(sounds, forms, strict=True)))
 
 
 def _each_second(folder: Path) -> bytes:
