@@ -246,7 +246,7 @@ class Decoding:
 
     def _finish(self, chosen: Chosen) -> None:
         if not self.samples:
-            raise chosen.link.damaged_index() or EmptyMedia("The recording has no sound in it: zero samples.")
+            raise chosen.link.unheard_sound() or EmptyMedia("The recording has no sound in it: zero samples.")
         end = round(self.end * 1000 / self._settings.sample_rate)
         if chosen.instead:
             self._told.append(Caution("other_track", 0, end, chosen.instead))

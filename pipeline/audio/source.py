@@ -30,9 +30,10 @@ from pipeline.audio.linear.slipped_samples import slipped_samples
 from pipeline.audio.linear.stale_length import longer, told_too_short
 from pipeline.audio.mp4.contradictions import Contradictions, contradictions
 from pipeline.audio.mp4.data_references import sound_elsewhere
-from pipeline.audio.mp4.edit_list import Edit, seamed_edits
+from pipeline.audio.mp4.edit_list import WHOLE, Edit, seamed_edits
 from pipeline.audio.mp4.format_changes import Part, format_changes
 from pipeline.audio.mp4.linear_track import Stretch, silenced
+from pipeline.audio.mp4.piece_contradictions import wrong_pieces
 from pipeline.audio.mp4_boxes import HEADER_BYTES, check_complete, cut_index
 from pipeline.audio.raw_sound import RawSound
 from pipeline.audio.sniff import LOOK_BYTES, sniff_file
@@ -175,8 +176,12 @@ def _recording(read: Read, link: Link, found: Found, source: OpenSource) -> Reco
     recording = replace(recording, contradictions=doubts, silenced=quiet, parts=parts, elsewhere=elsewhere)
     if cut := cut_index(read, found.start, link.end):
         return replace(recording, end=cut, claim=claim or Claim(None, cut=True))
-    counted = any(doubt and doubt.times for doubt in doubts)  # ffmpeg would play by the times that are wrong
-    if edits := seamed_edits(read, found.start, link.end, always=counted):
+    counted = any(doubt and (doubt.times or doubt.edits) for doubt in doubts)  # ffmpeg would play by what is wrong
+    edits = seamed_edits(read, found.start, link.end, always=counted)
+    if wrong := [number for number, doubt in enumerate(doubts) if doubt and doubt.edits]:
+        others = edits or ((WHOLE,),) * len(doubts)
+        edits = tuple((WHOLE,) if number in wrong else others[number] for number in range(len(doubts)))
+    if edits:
         followed = replace(found, options={**found.options, "ignore_editlist": 1})
         return replace(recording, found=followed, edits=edits)
     return recording
@@ -238,7 +243,8 @@ def _is_filled(read: Read, start: int, stop: int) -> bool:
 def _damages(read: Read, link: Link, found: Found, source: OpenSource) -> tuple[tuple[int, int], ...]:
     """From where to where its bytes are none of what it is made of."""
     if found.container is MP4:
-        return lost_pieces(read, found.start, link.end)
+        lost = lost_pieces(read, found.start, link.end)
+        return tuple(sorted((*lost, *wrong_pieces(read, found.start, link.end, lost))))
     if found.container is MATROSKA:
         return (*source.put_in, *((torn.start, torn.end) for torn in torn_clusters(source.read, found.start, link.end)))
     return broken_packets(Window(read, link.end).head, found.start, link.end) if found.container is ASF else link.broken

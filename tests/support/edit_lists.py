@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 EMPTY = -1
 _OUTER = (b"moov", b"trak", b"edts")
+_PLAYED = {b"mvhd": 16, b"tkhd": 20}  # bytes before how long it is, by edits, in headers of version 0
 
 
 def edited(mp4: bytes, edits: Sequence[tuple[float, float]]) -> bytes:
@@ -27,6 +28,9 @@ def _rebuilt(data: bytes, edits: Sequence[tuple[float, float]], movie: int, medi
     out = b""
     for name, content in _boxes(data):
         new = _edit_list(edits, movie, media) if name == b"elst" else content
+        if name in _PLAYED:
+            at, lasts = _PLAYED[name], sum(one for one, _ in edits)
+            new = content[:at] + struct.pack(">I", round(lasts * movie)) + content[at + 4 :]
         if name in _OUTER:
             new = _rebuilt(content, edits, movie, media)
         out += struct.pack(">I4s", 8 + len(new), name) + new

@@ -54,7 +54,7 @@ from pipeline.audio.ffmpeg.log_parser import AudioStream, Log
 from pipeline.audio.ffmpeg.process import BLOCK_BYTES, STALL_SECONDS, Child
 from pipeline.audio.ffmpeg.sandbox import Level, sandbox_level
 from pipeline.audio.joined.lost_pieces import as_free_space
-from pipeline.audio.mp4.damaged_index import damaged_index
+from pipeline.audio.mp4.damaged_index import damaged_index, unheard_sound
 from pipeline.audio.mp4.data_references import ELSEWHERE
 from pipeline.audio.source import Recording
 from pipeline.errors import AudioStalled, DamagedMedia, InvalidRequest, SandboxFailed, StenopoolError, UnsupportedMedia
@@ -160,6 +160,13 @@ class LinkDecoding:
         """Why an MP4 seems to hold nothing that is taken, where that is not true."""
         is_mp4 = self._found.container is MP4
         return damaged_index(self._source.read, self._found.start, self._end or self._source.size) if is_mp4 else None
+
+    def unheard_sound(self) -> DamagedMedia | None:
+        """Why nothing was heard of an MP4 that is not empty."""
+        if self._found.container is not MP4:
+            return None
+        place = self._source.read, self._found.start, self._end or self._source.size
+        return damaged_index(*place) or unheard_sound(*place)
 
     def _readable(self) -> Child | PlainSamples:
         """What reads it, with its first block; of an Ogg that is torn behind its headers after it has been mended."""

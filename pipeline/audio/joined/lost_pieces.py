@@ -64,6 +64,8 @@ class _Pieces:
                 index = at if box.name == _PIECE else None
                 at, pieces = box.end, pieces or box.name == _PIECE
                 continue
+            torn = self._box(at)
+            pieces |= torn is not None and torn.name == _PIECE
             again = self._next(at + 1) if pieces and found < _MOST_LOST else None
             if again is None:
                 return

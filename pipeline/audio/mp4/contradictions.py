@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.audio.containers.chunks import Read
+from pipeline.audio.mp4.edit_contradictions import Lengths, contradicts_itself
 from pipeline.audio.mp4.sample_table import Numbers, SampleTable, TableTooLong, counted, sample_table
 from pipeline.audio.mp4_boxes import Box, boxes, inside
 from pipeline.audio.step_budget import TooManySteps
@@ -22,16 +23,18 @@ from pipeline.audio.step_budget import TooManySteps
 _IN_PIECES = (b"moof", b"mvex")  # each of which has an index of its own
 _LONG = 1  # the version of a box whose times have 64 bits
 _SLACK, _FRAMES = 0.1, 2  # seconds, or so many frames, that a writer may count more or less
+_TIMES_LONGER = 2  # than its table of times a film may be without sound
 _DIFFERING = 0.5  # seconds by which an edit list shortens what is played
 
 
 @dataclass(frozen=True, slots=True)
 class Contradictions:
-    """Where one track contradicts itself: in what its sound is made of, or in when it is played. `seconds`: how long it is by its
-    headers, 0 where they do not say so."""
+    """Where one track contradicts itself: in what its sound is made of, in how long each sample is, or in which of them are played
+    when (`edits`). `seconds`: how long it is by its headers, 0 where they do not say so."""
 
     bytes: bool
     times: bool
+    edits: bool
     seconds: float = 0.0
 
 
@@ -44,6 +47,15 @@ class _Told:
     played: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Movie:
+    """Ticks of its times per second, how many seconds are played of it, and the most of any of its tracks."""
+
+    scale: int
+    played: float
+    longest: float
+
+
 def contradictions(read: Read, at: int, size: int, *, pictures: bool = False) -> tuple[Contradictions | None, ...]:
     """Of each track of sound, and of `pictures`, of the MP4 from `at` to `size`, in order, None where all of it can be true; none
     at all where that is so of every one, or it is written in pieces, or has no index. Raises what `read` does alone."""
@@ -54,13 +66,13 @@ def contradictions(read: Read, at: int, size: int, *, pictures: bool = False) ->
         return ()
     sound = [(box.content - at, box.end - at) for box in outer if box.name == b"mdat"]
     try:
-        scale = scale_and_length(read, next(box for box in within if box.name == b"mvhd"))[0] if within else 0
+        movie = _movie(read, within)
         tracks = [box for box in within if box.name == b"trak" and (pictures or is_sound(read, box))]
     except TooManySteps:
         raise
     except (ValueError, IndexError, StopIteration, struct.error):  # no track can be told from another
         return ()
-    found = tuple(_of_track(read, track, scale, sound) for track in tracks)
+    found = tuple(_of_track(read, track, movie, sound) for track in tracks)
     return found if any(found) else ()
 
 
@@ -69,23 +81,36 @@ def is_sound(read: Read, track: Box) -> bool:
     return read(inside(read, track, b"mdia", b"hdlr").content + 8, 4) == b"soun"
 
 
-def _of_track(read: Read, track: Box, movie: int, sound: Sequence[tuple[int, int]]) -> Contradictions | None:
+def _movie(read: Read, index: Sequence[Box]) -> _Movie:
+    """Raises ValueError, IndexError, struct.error and StopIteration where its index makes no sense, and what `read` does."""
+    if not index:
+        return _Movie(0, 0.0, 0.0)
+    scale, length = scale_and_length(read, next(box for box in index if box.name == b"mvhd"))
+    headers = [inside(read, box, b"tkhd") for box in index if box.name == b"trak"]
+    longest = max((_played(read, header) for header in headers), default=0)
+    return _Movie(scale, length / scale, longest / scale) if scale else _Movie(0, 0.0, 0.0)
+
+
+def _of_track(read: Read, track: Box, movie: _Movie, sound: Sequence[tuple[int, int]]) -> Contradictions | None:
     try:
         media = inside(read, track, b"mdia")
         holder = inside(read, media, b"minf", b"stbl")
     except TooManySteps:
         raise
     except ValueError:
-        return Contradictions(bytes=True, times=True)
+        return Contradictions(bytes=True, times=True, edits=False)
     if any(box.name == b"stz2" for box in boxes(read, holder.content, holder.end)):
         return None  # sizes of fewer bits, which nobody writes for sound
     try:
         count, wrong_bytes = _samples(read, holder, sound)
-        told, seconds = _stated(read, media, track, movie)
-        wrong_times = not _is_timed(read, holder, told, count)
+        told, seconds = _stated(read, media, track, movie.scale)
+        table = _table_of_times(read, holder)
+        wrong_times = told is None or table is None or not _is_timed(table, told, count)
     except TableTooLong:
         return None
-    return Contradictions(wrong_bytes, wrong_times, seconds) if wrong_bytes or wrong_times else None
+    wrong_edits = _is_edited_wrongly(read, track, movie, told, 0.0 if wrong_times or table is None else table[1])
+    is_wrong = wrong_bytes or wrong_times or wrong_edits
+    return Contradictions(wrong_bytes, wrong_times, wrong_edits, seconds) if is_wrong else None
 
 
 def _samples(read: Read, holder: Box, sound: Sequence[tuple[int, int]]) -> tuple[int | None, bool]:
@@ -116,20 +141,37 @@ def _stated(read: Read, media: Box, track: Box, movie: int) -> tuple[_Told | Non
     return told, min((one for one in (told.seconds, played) if one > 0), default=0.0)
 
 
-def _is_timed(read: Read, holder: Box, told: _Told | None, count: int | None) -> bool:
-    """Whether the table of times is one of so many samples, and as long as both headers say, where they say the same."""
+def _table_of_times(read: Read, holder: Box) -> tuple[int, float] | None:
+    """Of how many samples it is, and of how many ticks; None where it makes no sense."""
     try:
         times = counted(read, inside(read, holder, b"stts"), ">u4", 2).reshape(-1, 2)
     except (TooManySteps, TableTooLong):
         raise
     except (ValueError, struct.error):
-        return False
-    if told is None:
-        return False
-    samples, seconds = int(times[:, 0].sum()), float((times[:, 0].astype(float) * times[:, 1]).sum()) / told.scale
+        return None
+    return int(times[:, 0].sum()), float((times[:, 0].astype(float) * times[:, 1]).sum())
+
+
+def _is_timed(table: tuple[int, float], told: _Told, count: int | None) -> bool:
+    """Whether the table of times is one of so many samples, and as long as both headers say, where they say the same, or as one."""
+    samples, seconds = table[0], table[1] / told.scale
     if told.seconds > 0 and abs(told.seconds - told.played) <= _DIFFERING:
         return abs(seconds - told.seconds) <= max(_SLACK, _FRAMES * told.seconds / (count or samples or math.inf))
-    return count is None or samples == count
+    is_long_enough = told.played <= _TIMES_LONGER * seconds + _DIFFERING
+    is_told = any(abs(seconds - other) <= _DIFFERING for other in (told.seconds, told.played))
+    return (count is None or samples == count) and (is_told if told.seconds > 0 else is_long_enough)
+
+
+def _is_edited_wrongly(read: Read, track: Box, movie: _Movie, told: _Told | None, ticks: float) -> bool:
+    if told is None:  # nothing is known of its ticks, or of those of the movie
+        return True
+    lengths = Lengths(ticks / told.scale, told.seconds, told.played, movie.played, movie.longest)
+    try:
+        return contradicts_itself(read, track, (movie.scale, told.scale), lengths)
+    except TooManySteps:
+        raise
+    except (ArithmeticError, ValueError, IndexError, struct.error):
+        return True
 
 
 def scale_and_length(read: Read, header: Box) -> tuple[int, int]:

@@ -52,4 +52,4 @@ def _elsewhere(read: Read, references: Box) -> Iterator[bool]:
     """Of each whether it names another file: one that names nothing was forgotten."""
     for box in boxes(read, references.content + 8, references.end):
         content = read(box.content, min(_MOST_BYTES, box.end - box.content))
-        yield any(content[4:]) and not content[3] & _HERE
+        yield box.end <= references.end and any(content[4:]) and not content[3] & _HERE

@@ -30,6 +30,9 @@ class Edit:
     media: float
 
 
+WHOLE = Edit(0.0, math.inf, 0.0)
+
+
 def seamed_edits(read: Read, at: int, size: int, *, always: bool = False) -> tuple[tuple[Edit, ...], ...]:
     """For each sound track of the file that begins there, in order; none at all where each is one part, which ffmpeg plays well
     unless its times are wrong (`always`), or some track goes back in time, which nobody can play in one go. Never raises."""
@@ -78,7 +81,7 @@ def _scale(read: Read, header: Box | None) -> int:
 def _edits(read: Read, box: Box | None, movie: int, media: int) -> Iterator[Edit]:
     """Without a list all of the track is played from the beginning."""
     if box is None:
-        yield Edit(0.0, math.inf, 0.0)
+        yield WHOLE
         return
     version, count = struct.unpack(">B3xI", read(box.content, 8))
     entry = struct.Struct(">Qq4x" if version == _LONG else ">Ii4x")

@@ -142,3 +142,42 @@ def test_one_whose_table_is_zeros_is_damaged_and_not_empty(tmp_path: Path, name:
     size = int.from_bytes(data[(begin := data.index(name, data.index(b"moov"))) - 4 : begin], "big") - 12
     with pytest.raises(DamagedMedia, match="moov"), decode(changed(data, name, 0, bytes(size))) as sound:
         list(sound)
+
+
+@pytest.mark.parametrize(
+    ("box", "at", "new"),
+    [
+        (b"elst", 4, struct.pack(">I", 3000)),  # in the movie's ticks: too short
+        (b"elst", 8, struct.pack(">I", 48_000)),  # in the track's: too late
+        (b"elst", -8, bytes(4)),  # its name
+        (b"edts", -8, bytes(4)),
+    ],
+)
+def test_an_edit_list_that_cannot_be_true_is_not_followed(box: bytes, at: int, new: bytes) -> None:
+    found = hear(changed(recorded(1, "a.m4a", ("-c:a", "aac")), box, at, new))
+    assert [word for word, _ in found.words] == [word for word, _ in spoken(1)]
+    late = NEAR + 1024 / 48_000  # the encoder's delay, which nothing leaves out any more
+    assert all(-NEAR <= at - when <= late for (_, at), (_, when) in zip(found.words, spoken(1), strict=True))
+    assert [(caution.code, caution.lost) for caution in found.sound.findings.warnings] == [("damaged", True)]
+
+
+def test_one_whose_movie_plays_next_to_nothing_is_heard() -> None:
+    """Its ticks and their number were changed together."""
+    found = hear(changed(recorded(1, "a.m4a", ("-c:a", "aac")), b"mvhd", 8, b"\x7f\x7f\x7f\x7f" * 2))
+    assert [word for word, _ in found.words] == [word for word, _ in spoken(1)]
+    assert [caution.code for caution in found.sound.findings.warnings] == ["damaged"]
+
+
+def test_one_whose_times_have_no_ticks_is_heard() -> None:
+    data = recorded(1, "a.3gp", ("-c:a", "libopencore_amrnb", "-ar", "8000"))
+    found = hear(changed(data, b"mdhd", 8, bytes(4)))
+    assert [word for word, _ in found.words] == [word for word, _ in spoken(1)]
+    assert [caution.code for caution in found.sound.findings.warnings] == ["damaged"]
+
+
+def test_one_of_which_nothing_can_be_read_is_damaged_and_not_empty() -> None:
+    """Its description names another codec."""
+    data = recorded(1, "a.mp4", ("-c:a", "libmp3lame"))
+    at = data.index(b"esds") + 4
+    with pytest.raises(DamagedMedia, match="names sound"), decode(data[:at] + bytes(16) + data[at + 16 :]) as sound:
+        list(sound)

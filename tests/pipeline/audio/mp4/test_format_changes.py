@@ -78,7 +78,8 @@ def test_what_an_edit_list_plays_of_each_part() -> None:
     first, (one, other) = seconds(files[0]), pieces
     cut, pause = one.words[1][1] - 0.05, 1.5
     later = first + other.words[1][1] - 0.05
-    found = hear(edited(one_track(*files), [(pause, EMPTY), (later - cut, cut), (pause, EMPTY), (5.0, later)]))
+    rest = sum(map(seconds, files)) - later
+    found = hear(edited(one_track(*files), [(pause, EMPTY), (later - cut, cut), (pause, EMPTY), (rest, later)]))
     moved = [(word, at - cut + pause + pause * (at > later)) for word, at in said(pieces, files)[1:]]
     assert_same(found.words, moved)
     gaps = found.sound.findings.gaps
