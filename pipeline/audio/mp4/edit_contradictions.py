@@ -58,8 +58,12 @@ def _is_wrong(read: Read, track: Box, scales: tuple[int, int], lengths: Lengths)
         return True
     if lengths.played > 0 and math.isfinite(edits[-1].end) and abs(edits[-1].end - lengths.played) > _DIFFERING:
         return any(abs(lengths.played - other) <= _DIFFERING for other in (lengths.header, lengths.movie))
-    if lengths.header - lengths.played > _DIFFERING and abs(lengths.movie - lengths.longest) > _DIFFERING:
-        return True  # what is left out was not meant to be: the movie's own ticks are not what they were
+    if (
+        lengths.header - lengths.played > _DIFFERING
+    ):  # perhaps nothing was meant to be left out, and the movie's ticks were others
+        as_its_own = lengths.played * scales[0] / scales[1]
+        if abs(lengths.movie - lengths.longest) > _DIFFERING or abs(as_its_own - lengths.header) <= _ROUNDED:
+            return True
     return lengths.table > 0 and any(_is_beyond(edit.media, edit.end - edit.start, lengths.table) for edit in edits)
 
 
