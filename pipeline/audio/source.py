@@ -19,11 +19,12 @@ from pipeline.audio.access.torn_clusters import torn_clusters
 from pipeline.audio.containers.asf_header import broken_packets
 from pipeline.audio.containers.avi_index import Absent, absent_packets
 from pipeline.audio.containers.chunks import Read, unpadded
-from pipeline.audio.containers.table import AIFF, ASF, AU, AVI, MATROSKA, MP3, MP4, WAV, Found
+from pipeline.audio.containers.table import AIFF, ASF, AU, AVI, MATROSKA, MP3, MP4, VOC, WAV, Found
 from pipeline.audio.duration.truncation import Claim, cut_off
 from pipeline.audio.joined.following import LEFT_OUT
 from pipeline.audio.joined.links import Link, links
 from pipeline.audio.joined.lost_pieces import lost_pieces
+from pipeline.audio.joined.voc_parts import mended_voc
 from pipeline.audio.joined.window import Window
 from pipeline.audio.linear.layout import LinearSamples, linear_samples
 from pipeline.audio.linear.slipped_samples import slipped_samples
@@ -58,14 +59,25 @@ def restored(source: OpenSource) -> OpenSource:
     """The same, as long as it was where it is known which of its bytes are missing."""
     try:
         found = sniff_file(lambda offset: source.read(offset, LOOK_BYTES))
-        missing = _missing(source, found)
         read = StepBudget.for_file().counted(source.read)
+        if found.container is VOC:
+            return _mended_voc(source, read, found)
+        missing = _missing(source, found)
         if not missing and (more := longer(read, found, source.size, lambda: links(read, source.size, found)[0].end)):
             told_end = None if more.told_end is None else (found.start, more.told_end)
             return Amended(source, more.changes, told_end)
     except (UnsupportedMedia, EmptyMedia, TooManySteps):  # for others to say
         return source
     return Restored(source, missing) if missing else source
+
+
+def _mended_voc(source: OpenSource, read: Read, found: Found) -> OpenSource:
+    mended = mended_voc(read, found.start, source.size)
+    if mended is None:
+        return source
+    whole = Restored(Amended(source, mended.changes), mended.put_in)
+    whole.voc_parts = mended.parts
+    return whole
 
 
 def _missing(source: OpenSource, found: Found) -> Sequence[Missing]:
@@ -167,6 +179,9 @@ def _recording(read: Read, link: Link, found: Found, source: OpenSource) -> Reco
     recording = Recording(found, end, claim, unread=unread, broken=broken, filled=filled, left_out=left_out)
     if found.container is AVI:
         return replace(recording, absent=absent_packets(read, found.start, link.end))
+    if part := next((part for part in source.voc_parts if part.start == link.start), None):
+        claim = Claim(None, cut=True) if part.lost else claim
+        return replace(recording, claim=claim, absent=(tuple(part.absent),), left_out=tuple(part.left_out))
     if found.container is not MP4:
         return _of_samples(recording, read, link, source)
     doubts = contradictions(read, found.start, link.end)
@@ -217,7 +232,7 @@ def _without_samples(recording: Recording, sound: LinearSamples, put_in: Sequenc
     for start, end in put_in:
         frames, rest = divmod(end - start, sound.frame)
         begin = (start - sound.start) // sound.frame
-        absent.append((begin / sound.rate, (begin + frames) / sound.rate))
+        absent.append(Absent(begin / sound.rate, (begin + frames) / sound.rate))
         left_out.append((start + rest, end))
     claim = recording.claim and replace(recording.claim, ms=None)  # what is missing besides is missing anywhere
     return replace(recording, end=sound.end, claim=claim, absent=(tuple(absent),), left_out=tuple(left_out))
@@ -225,7 +240,7 @@ def _without_samples(recording: Recording, sound: LinearSamples, put_in: Sequenc
 
 def _without_blocks(recording: Recording, sound: CodedBlocks, lost: tuple[int, int]) -> Recording:
     begin, end = (sound.start + number * sound.size for number in lost)
-    absent = (lost[0] / sound.rate, lost[1] / sound.rate)
+    absent = Absent(lost[0] / sound.rate, lost[1] / sound.rate)
     return replace(recording, end=sound.end, absent=((absent,),), left_out=((begin, end),))
 
 

@@ -12,6 +12,7 @@ from pipeline.audio.access.reading_order import in_order
 from pipeline.audio.access.remote import RANGE_BYTES, Ranges, Remote
 from pipeline.audio.access.scratch import scratch, write_all
 from pipeline.audio.containers.table import Found
+from pipeline.audio.joined.voc_parts import Part
 from pipeline.audio.step_budget import StepBudget, TooManySteps, refusal
 
 _FRONT, _BACK = 8 * 2**20, 4 * 2**20  # bytes that ffmpeg looks at before it says what a file is, and how long
@@ -19,11 +20,13 @@ _FRONT, _BACK = 8 * 2**20, 4 * 2**20  # bytes that ffmpeg looks at before it say
 
 class OpenSource(ABC):
     """What a decoding reads from. Close it. `put_in`: from where to where its bytes stand for others that are missing. `told_end`:
-    of the recording that begins at this byte, the second at which its header ended it, before that was mended."""
+    of the recording that begins at this byte, the second at which its header ended it, before that was mended. `voc_parts`:
+    of the VOC in it, if some of its blocks were mended."""
 
     size: int
     put_in: Sequence[tuple[int, int]] = ()
     told_end: tuple[int, float] | None = None
+    voc_parts: Sequence[Part] = ()
 
     @abstractmethod
     def read(self, offset: int, length: int) -> bytes:

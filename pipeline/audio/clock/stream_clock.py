@@ -81,7 +81,7 @@ class StreamClock:
         self._longest = math.inf if longest is None else longest * rate
         self._broken = broken
         self._zero = zero * rate  # the stamp that stands for zero on the clock; moves when stamps begin anew
-        self._absent = deque((start + begin * rate, start + end * rate) for begin, end in absent)
+        self._absent = deque(Absent(start + one.start * rate, start + one.end * rate, one.lost) for one in absent)
         self._base = start  # where the format's first sample stands, without what leaps add
         self._in = 0.0  # of the format: what has gone in, in samples of the output
         self._out = self._placed = 0  # of the format: announced, and handed out as runs
@@ -137,7 +137,7 @@ class StreamClock:
     @property
     def absent(self) -> float:
         """Samples that are still to be passed over."""
-        return sum(end - start for start, end in self._absent)
+        return sum(one.end - one.start for one in self._absent)
 
     def forget_leaps_behind(self, end: int) -> None:
         """Nothing follows them: ffmpeg announces one frame more than there is when a stream has come to its end."""
@@ -156,9 +156,12 @@ class StreamClock:
             if not self._begun:
                 self._start(stamp - self._zero)
             self._compare(_Off(self._in, stamp, self._is_damaged(stamp - self._zero - self.reached)))
-        elif self._absent and self.reached + length > self._absent[0][0]:
-            start, end = self._absent.popleft()
-            self._add(self._in + max(0.0, start - self.reached), end - start, damaged=True)
+        elif self._absent and self.reached + length > self._absent[0].start:
+            start, end, lost = self._absent.popleft()
+            if end - start > self._longest:
+                self.closed_up.append(round(self.reached))
+            else:
+                self._add(self._in + max(0.0, start - self.reached), end - start, damaged=lost)
         self._damage -= self._damage > 0
         self._in += length
         self._last, self._usual = length, max(self._usual, length)

@@ -9,13 +9,21 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.audio.containers.chunks import Read
 
-Absent = tuple[float, float]  # from when to when packets are missing, in seconds on the container's clock
+
+class Absent(NamedTuple):
+    """From when to when there is nothing, in seconds on the container's clock. `lost`: packets are missing; else it is silent."""
+
+    start: float
+    end: float
+    lost: bool = True
+
 
 _ENTRY = np.dtype([("name", "u1", 4), ("flags", "<u4"), ("at", "<u4"), ("length", "<u4")])
 _LONGEST = 32 * 2**20  # bytes of an index in memory: some thirteen hours
@@ -119,7 +127,7 @@ def _absent(track: _Track, entries: NDArray[np.void], there: Flags) -> Iterator[
         return
     times = np.concatenate(([0.0], np.cumsum(_units(track, entries["length"][own])))) * track.seconds
     edges = np.flatnonzero(np.diff(lost, prepend=False, append=False)).reshape(-1, 2)
-    yield from ((float(times[first]), float(times[last])) for first, last in edges)
+    yield from (Absent(float(times[first]), float(times[last])) for first, last in edges)
 
 
 class _Packets:

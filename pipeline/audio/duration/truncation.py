@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from pipeline.audio.containers import ogg_pages
+from pipeline.audio.containers import ogg_pages, voc_blocks
 from pipeline.audio.containers.chunks import Chunks, Read, chunks, sound_chunk
 from pipeline.audio.containers.ebml import BEHIND_SOUND, CLUSTER, INFO, elements, segment, times
 from pipeline.audio.containers.flac_headers import (
@@ -59,7 +59,7 @@ _BROADCAST = 1  # a flag of Windows Media: what the header says was written befo
 _FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _XING_FRAMES, _XING_BYTES = 1, 2  # flags
 _UNKNOWN_SAMPLES = 0xFFFFFFFF
-_VOC_HEADER, _VOC_ZEROS = 4, 256  # bytes of a block's, and so many of zero are no end
+_VOC_HEAD, _VOC_ZEROS = 22, 256  # bytes of a file's, and so many of zero are no end
 _WAVPACK_HEADER = 32  # bytes
 _WAVPACK_TAIL = 1024 * 1024  # the longest block
 _LINEAR = (1, 3, 0xFFFE)  # formats of WAV that are not packed
@@ -277,15 +277,23 @@ def _wavpack(read: Read, at: int, size: int) -> Claim | None:
 
 
 def _voc(read: Read, at: int, size: int) -> Claim | None:
-    """A block of no kind ends it. In the midst of zeros that may be none, but what a disk gives for bytes that it has lost."""
-    at += int.from_bytes(read(at + 20, 2), "little")
+    """A block of no kind ends it. In the midst of zeros that may be none, but what a disk gives for bytes that it has lost; not
+    where the last block is shorter than others, or the only one of sound, as its writer leaves it."""
+    at += voc_blocks.first_block(read(at, _VOC_HEAD))
+    longest = last = sounds = 0
     for _ in range(_MOST_STEPS):
         if at == size:
             return _UNENDED
-        header = read(at, 4)
-        if len(header) < _VOC_HEADER or not header[0]:
-            return _voc_among_zeros(read, at, size)
-        at += 4 + int.from_bytes(header[1:], "little")
+        header = read(at, voc_blocks.HEADER)
+        length = voc_blocks.block_length(header)
+        if not length:
+            if header[:1] not in (b"", voc_blocks.END):
+                return _cut(None)
+            return None if sounds == 1 or last < longest else _voc_among_zeros(read, at, size)
+        at += length
+        sounds += voc_blocks.sound_bytes(header) > 0
+        if header[0] == voc_blocks.MORE:
+            longest, last = max(longest, length), length
         if at > size + _SLACK:
             return _cut(None)
     return None

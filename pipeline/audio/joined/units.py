@@ -12,6 +12,7 @@ from pipeline.audio.containers import ogg_pages
 from pipeline.audio.containers.link_syntax import amr_frame
 from pipeline.audio.containers.surround_frames import surround_frame
 from pipeline.audio.containers.table import AAC, AC3, DTS, EAC3, FLV, MP3, MPEG, MPEGTS, OGG, VOC, WAVPACK, Container
+from pipeline.audio.containers.voc_blocks import MAGIC, block_length, first_block
 from pipeline.audio.joined.window import Window
 from pipeline.audio.mpeg_frames import adts_frame, mpeg_frame
 
@@ -23,7 +24,6 @@ _PROGRAM_END, _PACK = 0xB9, 0xBA  # of a program stream; above them are packets
 _PACK_HEADER, _OLD_PACK_HEADER = 14, 12  # bytes
 _FLV_KINDS = (8, 9, 18)  # sound, picture, description
 _FLV_HEADER, _FLV_TAG = b"FLV\x01", 15  # bytes of a tag's header and of the length behind it
-_VOC_HEADER, _VOC_LAST = b"Creative Voice File\x1a", 9
 _WAVPACK_VERSIONS, _WAVPACK_MAJOR = range(0x02, 0x11), 0x04  # the two bytes of a version
 
 
@@ -123,10 +123,8 @@ def _wavpack(window: Window, at: int) -> int:
 
 def _voc(window: Window, at: int) -> int:
     """The last block has no length; nor has the header, which says where the first begins."""
-    head = window.head(at, 22)
-    if head[:20] == _VOC_HEADER:
-        return int.from_bytes(head[20:22], "little")
-    return 4 + int.from_bytes(head[1:4], "little") if head and head[0] in range(1, _VOC_LAST + 1) else 0
+    head = window.head(at, len(MAGIC) + 2)
+    return first_block(head) if head.startswith(MAGIC) else block_length(head)
 
 
 def amr_units(*, wide: bool) -> Units:

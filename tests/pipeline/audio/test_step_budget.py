@@ -63,7 +63,7 @@ JUNK: dict[
     table.AVI: (RIFF + b"AVI LIST\0\0\0\0hdrlavih", b"RIFF\x04\0\0\0AVIX"),
     table.FLV: (b"FLV\x01\x04\0\0\0\x09\0\0\0\0", b"\x08\0\0\0\0\0\0\0\0\0\0\0\0\0\x0b"),
     table.WAVPACK: (b"", b"wvpk" + struct.pack("<I2H4I2I", 24, 0x410, 0, 1, 0, 1, 0x800, 0, 0)),
-    table.VOC: (b"Creative Voice File\x1a\x1a\x00", b"\x03\0\0\0"),
+    table.VOC: (b"Creative Voice File\x1a\x1a\x00", b"\x07\0\0\0"),
     table.AC3: (b"", bytes.fromhex("0b7700000040") + bytes(122)),
     table.EAC3: (b"", bytes.fromhex("0b7700023f80")),
     table.DTS: (b"", bytes.fromhex("7ffe8001fc3c05f0e0") + bytes(87)),

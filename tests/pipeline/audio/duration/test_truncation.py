@@ -122,6 +122,14 @@ def test_zeros_in_a_voc_are_no_block_that_ends_it(recordings: Path) -> None:
     assert claim(data[:-300] + b"\1" * 299 + data[-1:] + zeros) is None
 
 
+def test_a_voc_that_ends_in_silence_has_its_end_before_padding(recordings: Path) -> None:
+    """Its last block is shorter than those before, or there is but one."""
+    data, zeros = (recordings / "creative.voc").read_bytes(), bytes(50_000)
+    assert claim(data[:-300] + bytes(300) + zeros) is None
+    sound = b"\1" + (9_000).to_bytes(3, "little") + b"\x9c\0" + bytes(8_998)
+    assert claim(data[:26] + sound + zeros) is None
+
+
 def test_what_comes_after_the_sound_may_be_missing(recordings: Path) -> None:
     """The index of a Matroska stands at its end, and a player needs none."""
     data = (recordings / "pcm.mkv").read_bytes()
