@@ -28,7 +28,7 @@ from pipeline.audio.joined.voc_parts import mended_voc
 from pipeline.audio.joined.window import Window
 from pipeline.audio.linear.layout import LinearSamples, linear_samples
 from pipeline.audio.linear.slipped_samples import slipped_samples
-from pipeline.audio.linear.stale_length import longer, told_too_short
+from pipeline.audio.linear.stale_length import longer, tells_nothing, told_too_short
 from pipeline.audio.mp4.contradictions import Contradictions, contradictions
 from pipeline.audio.mp4.data_references import sound_elsewhere
 from pipeline.audio.mp4.edit_list import WHOLE, Edit, seamed_edits
@@ -207,15 +207,8 @@ def _of_samples(recording: Recording, read: Read, link: Link, source: OpenSource
     found = recording.found
     if source.told_end and source.told_end[0] == found.start:
         return replace(recording, told_end=source.told_end[1])
-    if link.unread:
-        told_end = told_too_short(read, found, link.end) or told_too_few(read, found, link.end)
-        read_on = replace(found, options={**found.options, "ignore_length": 1})
-        if told_end:
-            return replace(recording, found=read_on, end=link.end, unread=0, told_end=told_end)
-        end = (
-            link.end - link.unread if found.container is AU else recording.end
-        )  # its demuxer would read on, whatever it is
-        return replace(recording, end=end)
+    if link.unread or tells_nothing(read, found, link.end):
+        return _read_on(recording, read, link)
     put_in = [(start, end) for start, end in source.put_in if found.start <= start < link.end]
     sound = linear_samples(read, found, source.size) or coded_blocks(read, found, source.size) if put_in else None
     inside = [stretch for stretch in put_in if sound and stretch[0] >= sound.start]
@@ -224,6 +217,17 @@ def _of_samples(recording: Recording, read: Read, link: Link, source: OpenSource
     if inside and isinstance(sound, CodedBlocks):
         return _without_blocks(recording, sound, lost_blocks(read, sound, *inside[0]))
     return recording
+
+
+def _read_on(recording: Recording, read: Read, link: Link) -> Recording:
+    """To the end of the file, where its header tells of nothing, or of less than there is."""
+    found = recording.found
+    told_end = told_too_short(read, found, link.end) or told_too_few(read, found, link.end)
+    if told_end or not link.unread:
+        read_on = replace(found, options={**found.options, "ignore_length": 1})
+        return replace(recording, found=read_on, end=link.end, unread=0, told_end=told_end)
+    # the demuxer of AU would read on, whatever it is
+    return replace(recording, end=link.end - link.unread if found.container is AU else recording.end)
 
 
 def _without_samples(recording: Recording, sound: LinearSamples, put_in: Sequence[tuple[int, int]]) -> Recording:

@@ -28,8 +28,8 @@ _KNOWN = frozenset((  # that may stand in front of the sound
     b"COMM", b"SSND", b"FVER", b"MARK", b"COMT", b"INST", b"NAME", b"AUTH", b"ANNO", b"(c) ", b"APPL", b"CHAN",
 ))  # fmt: skip
 # What a writer that cannot go back leaves as a length: all ones, the largest that is positive, or some KiB less than either,
-# since it subtracts its header or rounds to its buffer (ffmpeg, SoX: 0x7FFFF000, GStreamer: 0x7FFF0000).
-_STREAMED = (range(0x7FFF0000, 0x80000001), range(0xFFFF0000, 0x100000000))
+# since it subtracts its header or rounds to its buffer (ffmpeg, SoX: 0x7FFFF000, GStreamer: 0x7FFF0000; SoX in AIFF: 0x7F000000).
+_STREAMED = (range(0x7F000000, 0x7F000010), range(0x7FFF0000, 0x80000010), range(0xFFFF0000, 0x100000000))
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,7 +134,7 @@ def _wav_seconds(read: Read, walked: Chunks, end: int) -> float | None:
         return None
     kind, rate, bytes_a_second = struct.unpack("<H2xII", read(form.start, 12).ljust(12, b"\0"))
     samples = int.from_bytes(read(counted.start, 4), "little") if counted and kind not in _LINEAR else 0
-    if samples and rate:
+    if 0 < samples < _UNSAID and rate:
         return float(samples / rate)
     return (end - sound.start) / bytes_a_second if bytes_a_second else None
 

@@ -24,17 +24,19 @@ _MOSTLY = 0.65  # of the loudest windows are so: hisses are not, and text of mor
 
 
 def is_sound_on_both_sides(read: Read, sound: LinearSamples, place: int, end: int) -> bool:
-    """Of samples of one byte, before the place and from there to `end`. Text, what is packed and noise are none."""
-    return _is_sound(read, sound, sound.start, place) and _is_sound(read, sound, place, end)
+    """Of samples of one byte, before the place and from there to `end`; where too little is heard before it, from there alone.
+    Text, what is packed and noise are none."""
+    return _is_sound(read, sound, place, end) is True and _is_sound(read, sound, sound.start, place) is not False
 
 
-def _is_sound(read: Read, sound: LinearSamples, start: int, end: int) -> bool:
+def _is_sound(read: Read, sound: LinearSamples, start: int, end: int) -> bool | None:
+    """None where too little is heard to tell."""
     windows = (read(place, FRAMES * sound.frame) for place in places_in(sound, start, end))
     samples = [np.frombuffer(data, np.uint8)[:: sound.frame] for data in windows]
     loud = [len(np.unique(one)) for one in samples]
     least = max(_LOUD, _AS_LOUD * max(loud, default=0))
     lively = [_keeps_its_sign(one) for one, values in zip(samples, loud, strict=True) if values >= least]
-    return len(lively) >= FEWEST and float(np.mean(lively)) >= _MOSTLY
+    return None if len(lively) < FEWEST else float(np.mean(lively)) >= _MOSTLY
 
 
 def _keeps_its_sign(samples: NDArray[np.uint8]) -> bool:

@@ -38,9 +38,19 @@ def told_too_short(read: Read, found: Found, end: int) -> float | None:
     return None if sound is None else _told_end(read, found, sound, end)
 
 
+def tells_nothing(read: Read, found: Found, end: int) -> bool:
+    """Whether it is a WAV of 64 bits whose writer never told how long its sound is: of others ffmpeg knows that itself."""
+    if found.container is not WAV or read(found.start, 4) not in (b"RF64", b"BW64"):
+        return False
+    sound = sound_chunk(chunks(read, found.start, end, WAV), WAV)
+    return sound is not None and sound.length is None
+
+
 def longer(read: Read, found: Found, size: int, recording_ends: Callable[[], int]) -> Longer | None:
     """Of Wave64, AIFF, CAF or AU in a file of `size` bytes. `recording_ends` is asked where there are bytes behind the
     sound: how many of them may be of the same recording."""
+    if found.container is AU and _is_beyond_ffmpeg(read, found):
+        return Longer(None, ((found.start + _AU_LENGTH, b"\xff" * 4),))
     unsaid = found.container in (W64, AIFF)  # of the others a decoder reads on by itself where no length is told
     sound = linear_samples(read, found, size, unsaid=unsaid) if found.container in _LENGTHS else None
     end = recording_ends() if sound and sound.end < size else 0
@@ -100,8 +110,14 @@ def _caf(read: Read, found: Found, _: LinearSamples, end: int) -> list[Change]:
     return [(start - 8, struct.pack(">Q", end - start))]
 
 
+def _is_beyond_ffmpeg(read: Read, found: Found) -> bool:
+    """Whether an AU tells of a length that it refuses, from 2 GiB on, or takes for true: the largest ones below that."""
+    length = int.from_bytes(read(found.start + _AU_LENGTH, 4), "big")
+    return _MOST_OF_AU <= length < _UNSAID
+
+
 def _au(read: Read, found: Found, _: LinearSamples, end: int) -> list[Change]:
-    return [(found.start + 8, struct.pack(">I", end - _content(read, found, end)))]
+    return [(found.start + _AU_LENGTH, struct.pack(">I", end - _content(read, found, end)))]
 
 
 def _content(read: Read, found: Found, end: int) -> int:
@@ -111,4 +127,5 @@ def _content(read: Read, found: Found, end: int) -> int:
 
 
 _W64_HEADER = 24  # bytes of a chunk's, which its length counts
+_AU_LENGTH, _MOST_OF_AU, _UNSAID = 8, 0x7F000000, 0xFFFFFFFF  # where it stands, in bytes, and what it may be
 _LENGTHS = {W64: _w64, AIFF: _aiff, CAF: _caf, AU: _au}

@@ -84,10 +84,10 @@ RELATIVES = {"w64": "pcm_s16le", "aiff": "pcm_s16be", "caf": "pcm_s16le", "au": 
 HELD: dict[str, Container] = {"w64": W64, "aiff": AIFF, "caf": CAF, "au": AU}
 
 
-def encoded(folder: Path, name: str, codec: str = "") -> bytes:
+def encoded(folder: Path, name: str, codec: str = "", *options: str) -> bytes:
     (folder / "source.raw").write_bytes(SAMPLES.tobytes())
     made, codec = folder / f"a.{name}", codec or RELATIVES[name]
-    ffmpeg("-y", "-f", "s16le", "-ar", RATE, "-ac", 1, "-i", folder / "source.raw", "-c:a", codec, made)
+    ffmpeg("-y", "-f", "s16le", "-ar", RATE, "-ac", 1, "-i", folder / "source.raw", "-c:a", codec, *options, made)
     return made.read_bytes()
 
 
@@ -117,6 +117,48 @@ def test_and_with_samples_of_a_byte(tmp_path: Path, name: str, codec: str) -> No
     with decode(cut_short(data, name, 0.5)) as sound:
         assert b"".join(sound) == samples
     assert [warning.code for warning in sound.findings.warnings] == ["longer"]
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("name", ["w64", "aiff", "caf", "au"])
+def test_so_it_is_where_too_little_precedes_the_end_to_be_judged(tmp_path: Path, name: str) -> None:
+    """Of samples of a byte: silence, and a moment of speech."""
+    data = encoded(tmp_path, name, "pcm_alaw")
+    with decode(data) as whole:
+        samples = b"".join(whole)
+    with decode(cut_short(data, name, 0.04)) as sound:
+        assert b"".join(sound) == samples
+    assert [warning.code for warning in sound.findings.warnings] == ["longer"]
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("codec", ["pcm_s16le", "pcm_mulaw"])
+def test_of_64_bits_that_tell_nothing_all_is_heard(tmp_path: Path, codec: str) -> None:
+    """As a recorder leaves them that was switched off before it could go back."""
+    data = encoded(tmp_path, "wav", codec, "-rf64", "always")
+    with decode(data) as whole:
+        samples = b"".join(whole)
+    with decode(told(data, 0)) as sound:
+        assert b"".join(sound) == samples
+    with decode(told(data, 2 * len(data))) as longer_told:
+        assert b"".join(longer_told) == samples
+    (warning,) = longer_told.findings.warnings
+    assert not sound.findings.warnings and not sound.findings.gaps
+    assert warning.code == "truncated" and warning.end < 3 * len(samples) / 2 / RATE * 1000
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("name", ["aiff", "au"])
+@pytest.mark.parametrize("length", [0x7F000000, 0x7FFFF000, 0x7FFFFFFF, 0x80000000])
+def test_the_largest_length_that_there_is_tells_nothing(tmp_path: Path, name: str, length: int) -> None:
+    """A writer that cannot go back leaves it, and says of none that it is cut off."""
+    data = encoded(tmp_path, name)
+    with decode(data) as whole:
+        samples = b"".join(whole)
+    layout, at, _, _ = fields(data, name)
+    with decode(data[:at] + struct.pack(layout, length) + data[at + 4 :]) as sound:
+        assert b"".join(sound) == samples
+    assert not sound.findings.warnings and not sound.findings.gaps
 
 
 @pytest.mark.processes
