@@ -16,7 +16,7 @@ import numpy as np
 
 from pipeline.audio.containers.chunks import Read, chunks, sound_chunk
 from pipeline.audio.containers.table import AIFF, AU, CAF, W64, WAV, Found
-from pipeline.audio.linear.byte_changes import agree, are_alike, look
+from pipeline.audio.linear.byte_changes import CERTAIN, FEWEST, Scores, agree, are_alike, look
 from pipeline.audio.linear.layout import LinearSamples, linear_samples
 from pipeline.audio.linear.sign_changes import is_sound_on_both_sides
 
@@ -66,7 +66,7 @@ def longer(read: Read, found: Found, size: int, recording_ends: Callable[[], int
 
 
 def _told_end(read: Read, found: Found, sound: LinearSamples, end: int) -> float | None:
-    if sound.end >= end or not _goes_on(read, sound, end):
+    if sound.end >= end or not _goes_on(read, found, sound, end):
         return None
     walked = chunks(read, found.start, end, found.container).found
     behind = [chunk.start + chunk.length for chunk in walked if chunk.start > sound.end and chunk.length is not None]
@@ -74,16 +74,23 @@ def _told_end(read: Read, found: Found, sound: LinearSamples, end: int) -> float
     return None if is_followed else (sound.end - sound.start) / sound.frame / sound.rate
 
 
-def _goes_on(read: Read, sound: LinearSamples, end: int) -> bool:
+def _goes_on(read: Read, found: Found, sound: LinearSamples, end: int) -> bool:
     whole = sound.start + (sound.end - sound.start) // sound.frame * sound.frame
     if sound.width == 1:
         return is_sound_on_both_sides(read, sound, whole, end)
     before, behind = look(read, sound, sound.start, whole).changes, look(read, sound, whole, end).changes
-    usual, turns = before.mean(axis=0) if len(before) else np.zeros(sound.width), range(1, sound.width)
+    if len(before) < FEWEST:
+        return _changes_least(behind, _UPPER[found.container] % sound.width) if found.container in _UPPER else False
+    usual, turns = before.mean(axis=0), range(1, sound.width)
     if not agree(before @ usual):
         return False
     scores = np.min([behind @ (usual - np.roll(usual, by)) for by in turns], axis=0)
     return agree(scores) and are_alike(before, behind, turns)
+
+
+def _changes_least(changes: Scores, byte: int) -> bool:
+    """Whether it is that one of a sample, in nearly every window."""
+    return len(changes) >= FEWEST and float((changes.argmin(axis=1) == byte).mean()) >= CERTAIN
 
 
 def _w64(read: Read, found: Found, _: LinearSamples, end: int) -> list[Change]:
@@ -128,4 +135,5 @@ def _content(read: Read, found: Found, end: int) -> int:
 
 _W64_HEADER = 24  # bytes of a chunk's, which its length counts
 _AU_LENGTH, _MOST_OF_AU, _UNSAID = 8, 0x7F000000, 0xFFFFFFFF  # where it stands, in bytes, and what it may be
+_UPPER = {WAV: -1, W64: -1, AU: 0}  # byte of a sample: it changes least. Of AIFF and CAF it may be either
 _LENGTHS = {W64: _w64, AIFF: _aiff, CAF: _caf, AU: _au}

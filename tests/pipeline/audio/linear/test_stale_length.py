@@ -120,10 +120,12 @@ def test_and_with_samples_of_a_byte(tmp_path: Path, name: str, codec: str) -> No
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize("name", ["w64", "aiff", "caf", "au"])
-def test_so_it_is_where_too_little_precedes_the_end_to_be_judged(tmp_path: Path, name: str) -> None:
-    """Of samples of a byte: silence, and a moment of speech."""
-    data = encoded(tmp_path, name, "pcm_alaw")
+@pytest.mark.parametrize(
+    ("name", "codec"), [("aiff", "pcm_alaw"), ("caf", "pcm_alaw"), ("w64", ""), ("au", ""), ("w64", "pcm_s24le")]
+)
+def test_so_it_is_where_too_little_precedes_the_end_to_be_judged(tmp_path: Path, name: str, codec: str) -> None:
+    """Silence, and a moment of speech."""
+    data = encoded(tmp_path, name, codec)
     with decode(data) as whole:
         samples = b"".join(whole)
     with decode(cut_short(data, name, 0.04)) as sound:
@@ -213,6 +215,14 @@ def test_nothing_else_is_taken_for_sound(name: str) -> None:
 def test_nothing_else_is_taken_for_samples_of_a_byte(tmp_path: Path, codec: str) -> None:
     whole = encoded(tmp_path, "wav", codec)
     assert [name for name, other in OTHERS.items() if ends(whole + other) is not None] == []
+
+
+@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("width", [1, 2])
+def test_nor_where_nothing_is_heard_before_it(name: str, width: int) -> None:
+    data = bytearray(wav(bytes(30_000)) + OTHERS[name])
+    data[34:36], data[32:34], data[28:32] = bytes([8 * width, 0]), bytes([width, 0]), struct.pack("<I", width * RATE)
+    assert ends(bytes(data)) is None or (name, width) == ("few samples", 2)  # which are sound
 
 
 def test_nobody_knows_of_bytes_that_are_samples_by_themselves() -> None:
