@@ -32,7 +32,7 @@ _HEADER = 8  # bytes of a packet's
 _MOST_PARTS = 200  # of a list
 _MOST_TRACKS = 100
 _TRIED = 100  # packets that show what the index counts from
-_MOSTLY = 0.5  # of its packets are there where an index means this file
+_ENOUGH = 0.2  # of its packets are there where an index means this file
 _SLACK = 3  # of the longest packet: what may be lost besides the bytes that were cut out, for the ends of packets around them
 
 Flags = NDArray[np.bool_]
@@ -123,7 +123,7 @@ def _absent(track: _Track, entries: NDArray[np.void], there: Flags) -> Iterator[
     name = np.frombuffer(b"%02dwb" % track.number, "u1")
     own = (entries["name"] == name).all(axis=1)
     lost = ~there[own]
-    if not lost.any() or lost.mean() > 1 - _MOSTLY:
+    if not lost.any() or lost.mean() > 1 - _ENOUGH:
         return
     times = np.concatenate(([0.0], np.cumsum(_units(track, entries["length"][own])))) * track.seconds
     edges = np.flatnonzero(np.diff(lost, prepend=False, append=False)).reshape(-1, 2)

@@ -43,9 +43,12 @@ _MOST_BYTES = 64 * 1024 * 1024  # that are searched for marks
 _MOST_TRIES = 500  # marks that began nothing, until no more are looked at
 _MOST_ROUNDS = 100  # damages, tags
 _BLOCK, _MARK = 1024 * 1024, 64  # bytes that are searched at once; no mark is as long
+_STUFFING = (b"\xaa", b"\x55")  # that encoders fill up frames with, and nobody a file: it is the rest of one
 _LEAST_UNREAD = 1024  # bytes; fewer hold no sound
 _READ_ON = (MP3, AAC, AC3, EAC3, DTS, MPEG, MPEGTS)  # of which whatever follows of the same kind is the same stream
-LEFT_OUT = (FLV, WAVPACK)  # whose demuxers go no further than to the first byte that is of no unit
+# Demuxers that go no further than to the first byte that is of no unit; that of MPEG takes what is left of a packet for others, and
+# passes over as much as these seem to be long.
+LEFT_OUT = (FLV, WAVPACK, MPEG)
 _XING_AT = (36, 21, 13)  # bytes into the first frame of an mp3, where a tag may stand
 # Each with the bytes that may stand before it. One by one they are found twenty times as fast as all by one expression.
 _MARKS = (
@@ -99,7 +102,12 @@ class _Behind:
             return Following(self._size, self._size)
         for _ in range(_MOST_ROUNDS):
             if not reached.known:
-                return self._behind_unknown(reached.last)
+                again = self._within(reached.last)
+                if again is None:
+                    return self._behind_unknown(reached.last)
+                self.broken.append((reached.last - 1, again))
+                reached = walk(self._window, again, UNITS[self._first.container], self._programs)
+                continue
             place, found = self._behind_trailers(reached.end)
             if place >= self._size:
                 break
@@ -119,7 +127,7 @@ class _Behind:
                 return self._read_anyhow(place) if self._first.container is AMR else self._unread(place)
             if found:
                 self.tags.append((reached.end, again))
-            else:
+            if found is None or self._window.head(reached.end, 1) in _STUFFING:
                 self.broken.append((reached.end if self._is_even(reached.end) else place, again))
             reached = walk(self._window, again, units, self._programs)
         return Following(self._size, self._size)
@@ -194,6 +202,11 @@ class _Behind:
                 return at >= self._size and number > 1
             at += length
         return True
+
+    def _within(self, place: int) -> int | None:
+        """Where the recording goes on within its last unit, as it does where damage has made that longer than the file."""
+        units = UNITS.get(self._first.container)
+        return self._again(units, place) if units and place < self._size else None
 
     def _again(self, units: Units, place: int) -> int | None:
         """Where the recording goes on behind damage."""

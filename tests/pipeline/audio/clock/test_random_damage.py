@@ -118,7 +118,33 @@ EVERYWHERE = {
 @given(**EVERYWHERE)
 @settings(max_examples=4, derandomize=True)
 def test_what_is_not_told_is_heard_at_its_time(kind: str, seed: int, damage: str, begin: float, share: float) -> None:
-    name, options, late = STAMPED[kind]
+    assert_heard_or_told(STAMPED[kind], seed, damage, begin, share)
+
+
+FOUND: Mapping[
+    str, tuple[tuple[str, tuple[str, ...], float], int, str, float, float]
+] = {  # by chance, all lost behind it
+    "what is left of a packet, with the marks of others in silence": (
+        STAMPED["ac3 in vob"],
+        1,
+        "0xFF",
+        0.736578,
+        0.034003,
+    ),
+    "a page that is longer than the file": (STAMPED["opus in ogg"], 2, "noise", 0.87783, 0.04571),
+    "an index of which more than half is lost": (("a.avi", ("-c:a", "aac"), 0.024), 40, "zeros", 0.177963, 0.483377),
+}
+
+
+@pytest.mark.parametrize("case", FOUND)
+def test_what_was_found_once_stays_so(case: str) -> None:
+    assert_heard_or_told(*FOUND[case])
+
+
+def assert_heard_or_told(
+    form: tuple[str, tuple[str, ...], float], seed: int, damage: str, begin: float, share: float
+) -> None:
+    name, options, late = form
     try:
         found = hear(damaged(recorded(seed, name, options), damage, begin, share))
     except (DamagedMedia, EmptyMedia):
@@ -149,6 +175,13 @@ def test_samples_that_slip_are_heard_at_their_time(kind: str, seed: int, begin: 
     assert all(abs(when - said[word]) <= NEAR for word, when in heard)
     missing = sum(gap.end - gap.start for gap in found.sound.findings.gaps) / 1000
     assert found.end - found.seconds == pytest.approx(missing, abs=0.002)
+
+
+def test_the_stuffing_of_a_frame_that_lost_its_head_is_no_padding() -> None:
+    """Of mp3: nothing else tells of the second that is missing before it."""
+    data = recorded(4, "a.mp3", ("-write_xing", "0", "-id3v2_version", "0"))
+    found = hear(damaged(data, "cut out", 0.593261, 0.065585))
+    assert [caution.code for caution in found.sound.findings.warnings] == ["damaged"]
 
 
 @pytest.mark.parametrize("kind", UNSTAMPED)
