@@ -124,7 +124,7 @@ class _Behind:
                 place = reached.last
                 again = marked.begin
             if again is None or units is None:
-                return self._read_anyhow(place) if self._first.container is AMR else self._unread(place)
+                return self._read_anyhow(reached.end, place) if self._first.container is AMR else self._unread(place)
             if found:
                 self.tags.append((reached.end, again))
             if found is None or self._window.head(reached.end, 1) in _STUFFING:
@@ -132,9 +132,9 @@ class _Behind:
             reached = walk(self._window, again, units, self._programs)
         return Following(self._size, self._size)
 
-    def _read_anyhow(self, place: int) -> Following:
+    def _read_anyhow(self, end: int, place: int) -> Following:
         """Of AMR, where any byte may begin a frame, a demuxer reads on, whatever it is."""
-        self.broken.append((place, place + 1))
+        self.broken.append((end, max(end + 1, place)))
         return Following(self._size, self._size)
 
     def _goes_on(self, marked: Following) -> bool:

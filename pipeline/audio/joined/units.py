@@ -128,12 +128,13 @@ def _voc(window: Window, at: int) -> int:
 
 
 def amr_units(*, wide: bool) -> Units:
-    """Frames of AMR, whose one byte of a header says little: no damage is told by it."""
+    """Frames of AMR, whose one byte of a header says little: no damage is told by it, but where nothing stands in one, not even
+    that it is whole, as no encoder leaves it."""
     lengths = [amr_frame(head, wide=wide) for head in range(256)]
 
     def length(window: Window, at: int) -> int:
         head = window.head(at, 1)
-        return lengths[head[0]] if head else 0
+        return lengths[head[0]] if head and (head[0] or any(window.head(at, lengths[0]))) else 0
 
     return Units(length)
 

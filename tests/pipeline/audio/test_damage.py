@@ -168,6 +168,16 @@ def test_half_a_frame_between_others_is_told(tmp_path: Path, name: str) -> None:
     assert [caution.code for caution in findings.warnings] == ["damaged"]
 
 
+def test_zeros_in_amr_are_told(tmp_path: Path) -> None:
+    """Each is a frame of the shortest kind; behind the sound they are padding."""
+    data = made(tmp_path, "a.amr", ("-c:a", "libopencore_amrnb", "-ar", "8000"))
+    half, zeros = len(data) // 2, bytes(len(data) // 10)
+    for recording, codes in ((data[:half] + zeros + data[half + len(zeros) :], ["damaged"]), (data + zeros, [])):
+        with decode(recording) as sound:
+            list(sound)
+        assert [warning.code for warning in sound.findings.warnings] == codes
+
+
 def test_of_amr_that_is_read_on_nothing_is_called_unread(tmp_path: Path) -> None:
     data = made(tmp_path, "a.amr", ("-c:a", "libopencore_amrnb", "-ar", "8000"))
     onsets, findings, _ = listened(data[: len(data) // 2] + data[len(data) * 7 // 10 + 7 :])
