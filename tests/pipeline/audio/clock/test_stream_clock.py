@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.audio.clock.stream_clock import StreamClock
+from pipeline.audio.containers.avi_index import Absent
 from pipeline.audio.ffmpeg.frame_events import Damage, Frame, Made
 from pipeline.errors import UnsupportedMedia
 
@@ -198,11 +199,12 @@ def test_a_slow_recorder_loses_nothing_to_one_complaint() -> None:
 
 
 def test_what_an_index_tells_of_and_is_not_there_leaves_its_time_free() -> None:
-    clock = StreamClock(RATE, stamped=False, absent=[(1.0, 1.5), (2.0, 5.0), (9.0, 9.5)])
+    stretches = [Absent(1.0, 1.5), Absent(2.0, 5.0, lost=False), Absent(9.0, 9.5)]
+    clock = StreamClock(RATE, stamped=False, absent=stretches)
     runs = run(clock, *frames(100, 0, fresh=True))
     assert [(leap.start, leap.end, leap.damaged) for leap in clock.leaps] == [
         (RATE, round(1.5 * RATE), True),
-        (2 * RATE, 5 * RATE, True),
+        (2 * RATE, 5 * RATE, False),
     ]
     assert max(at + count for at, count in runs) == 5.5 * RATE
     assert clock.absent == 0.5 * RATE
