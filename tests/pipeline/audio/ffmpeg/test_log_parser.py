@@ -92,3 +92,16 @@ def test_bytes_that_are_no_text() -> None:
 )
 def test_channel_layouts(layout: str, channels: int) -> None:
     assert channel_count(layout) == channels
+
+
+def test_another_thread_may_speak_in_the_midst_of_a_line() -> None:
+    """Of a recording of a second ffmpeg has read all before it tells what it makes: stereo was taken for mono, twice as long."""
+    log = Log()
+    log.feed(
+        b"Output #0, s16le, to 'pipe:1':\n  Metadata:\n    title           : a\n                    : : Audio: pcm_s16le, mono\n"
+    )
+    log.feed(
+        b"  Stream #0:0EOF while reading input\n[in#0/matroska,webm @ 0x5] Terminating thread with return code 0 (success)\n"
+    )
+    log.feed(b": Audio: pcm_s16le, 16000 Hz, stereo, s16, 512 kb/s\n")
+    assert log.channels == 2
