@@ -16,8 +16,8 @@ _LAST_LINES = 40
 _STREAM = re.compile(rb"^ {2,4}Stream #0:\d+(?:\[[^\]]*\])?(?:\(([^)]*)\))?: (\w+): ?(.*)")
 _AUDIO = re.compile(rb"^([\w.-]+).*?, (?:(\d+) Hz, )?([^,]+)")
 _DURATION = re.compile(rb"^  Duration: (?:(\d+):(\d+):([\d.]+)|[^,]*)(?:, start: (-?[\d.]+))?")
-# Written in two parts, between which another thread of ffmpeg may have its say.
-_MADE = re.compile(rb"^(?: {2,4}Stream #0:0(?:\([^)]*\))?)?: Audio: ([^\n]*)")
+# Written in parts, between which another thread of ffmpeg may have its say: what comes last tells it.
+_MADE = re.compile(rb"^ {0,4}(?:Stream )?[#:0]*(?:\([^)]*\))?: Audio: ([^\n]*)")
 _TITLE = re.compile(rb"^ +title +: (.+)")
 _PRINTED = re.compile(
     rb"^\[Eval @ [^\]]*\] (-?\d+\.\d+|-?nan|-?inf)$"

@@ -94,14 +94,12 @@ def test_channel_layouts(layout: str, channels: int) -> None:
     assert channel_count(layout) == channels
 
 
-def test_another_thread_may_speak_in_the_midst_of_a_line() -> None:
+@pytest.mark.parametrize("at", [2, 9, 11, 13])
+def test_another_thread_may_speak_in_the_midst_of_a_line(at: int) -> None:
     """Of a recording of a second ffmpeg has read all before it tells what it makes: stereo was taken for mono, twice as long."""
+    line = b"  Stream #0:0: Audio: pcm_s16le, 16000 Hz, stereo, s16, 512 kb/s\n"
     log = Log()
-    log.feed(
-        b"Output #0, s16le, to 'pipe:1':\n  Metadata:\n    title           : a\n                    : : Audio: pcm_s16le, mono\n"
-    )
-    log.feed(
-        b"  Stream #0:0EOF while reading input\n[in#0/matroska,webm @ 0x5] Terminating thread with return code 0 (success)\n"
-    )
-    log.feed(b": Audio: pcm_s16le, 16000 Hz, stereo, s16, 512 kb/s\n")
+    log.feed(b"Output #0, s16le, to 'pipe:1':\n  Metadata:\n    title           : a\n")
+    log.feed(b"                    : : Audio: pcm_s16le, mono\n")
+    log.feed(line[:at] + b"EOF while reading input\n[in#0/matroska,webm @ 0x5] Terminating thread\n" + line[at:])
     assert log.channels == 2
