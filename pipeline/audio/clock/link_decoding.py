@@ -405,11 +405,13 @@ class LinkDecoding:
         )
 
     def _mono(self, child: Child | PlainSamples) -> Iterator[bytes]:
-        """All that ffmpeg writes, as whole samples of one channel."""
+        """All that ffmpeg writes, as whole samples of one channel. Raises SandboxFailed where it has not told of how many it is."""
         self.mixdown = Mixdown(self._settings.sample_rate, self._passed) if child.log.channels > 1 else None
         rest = b""
         while data := self._pending or child.read():
             self._pending = b""
+            if not child.log.channels:
+                raise SandboxFailed("ffmpeg has not told how many channels it makes")
             data = rest + data
             whole = len(data) - len(data) % _SAMPLE_BYTES
             data, rest = data[:whole], data[whole:]
