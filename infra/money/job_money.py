@@ -4,7 +4,8 @@ All of it happens in the transactions that make the work true, under the job's l
 a job owes follows from what its completed chunks used, at the prices and the ratio it was accepted with: each chunk captures
 what the sum has grown by, and the captures add up to the price of the whole, to the micro-dollar.
 
-    completed                     what was heard is captured, gaps are free, the rest is released
+    completed                     what was heard is captured, gaps are free, also where a chunk was heard and paid, its result was
+                                  lost, and it cannot be heard again; the rest is released
     cancelled                     likewise; the rest is released when the caller says so, not when the last worker notices
     failed, expired               what this run has captured is given back, but for text that was handed out;
                                   the rest can be read once it is paid
@@ -187,7 +188,9 @@ def settle(session: Session, job: Job, target: JobStatus, error: dict[str, Any] 
     job_minutes.settle(session, job, used.audio_ms)
     if target == JobStatus.COMPLETED:
         capture(session, job, LAST_PART)
-    elif not whole:
+    if whole:
+        _give_back(session, job, job.captured_micro - owed(job), note="its result was lost")
+    else:
         _capture_no_more_than(session, job, _due(job, used))
     if job.held_micro:
         rest, job.held_micro = job.held_micro, 0
@@ -274,9 +277,14 @@ def _capture_no_more_than(session: Session, job: Job, micro: int) -> None:
     more = kept - job.captured_micro
     if more > 0:  # an earlier run heard it and failed, and this one has handed it out
         _capture_more(session, job, more, LAST_PART)
-    elif more and add(session, job.account_id, job.id, CAPTURE, more, part=-job.run, note="failed work is free"):
-        job.captured_micro += more
-        job.held_micro -= more
+    _give_back(session, job, -more, note="failed work is free")
+
+
+def _give_back(session: Session, job: Job, micro: int, *, note: str) -> None:
+    """From what was captured to the hold, if it is more than nothing; once in a run."""
+    if micro > 0 and add(session, job.account_id, job.id, CAPTURE, -micro, part=-job.run, note=note):
+        job.captured_micro -= micro
+        job.held_micro += micro
 
 
 def _captured_by_run(session: Session, job: Job) -> int:

@@ -358,6 +358,37 @@ def test_what_is_heard_again_because_its_result_is_gone_is_paid_once(harness: Jo
     assert harness.timeline(job).count("chunk.retrying") == 2
 
 
+def test_what_was_paid_and_lost_and_cannot_be_heard_again_is_given_back(
+    harness: JobStoreHarness, ledger: Ledger
+) -> None:
+    job = harness.submit(terms=terms(3), request={"on_chunk_failure": "partial"})
+    harness.cut(job, 3)
+    for idx in range(3):
+        harness.hear(job, idx)
+    assert harness.jobs.hear_again(harness.claim(job), {1: "a"}, InputMissing().as_dict(), kept=0)
+    assert spent(ledger, harness) == 300
+    harness.break_chunk(job, 1)
+    done = harness.finish(job)
+    assert (done.partial, done.captured_micro, spent(ledger, harness)) == (True, 200, 200)
+    receipt = Receipts(harness.database).of(job.id)
+    assert receipt is not None
+    assert (receipt.cost, receipt.audio_ms) == (200, 2000)
+    harness.jobs.retry(harness.account, job.id)
+    harness.cut(job, 3)
+    harness.hear(job, 1)
+    assert (harness.finish(job).captured_micro, spent(ledger, harness), ledger.check()) == (300, 300, [])
+
+
+def test_cancelled_only_what_is_still_there_is_paid(harness: JobStoreHarness, ledger: Ledger) -> None:
+    job = harness.submit(terms=terms(3))
+    harness.cut(job, 3)
+    for idx in range(3):
+        harness.hear(job, idx)
+    assert harness.jobs.hear_again(harness.claim(job), {0: "a", 1: "b"}, InputMissing().as_dict(), kept=0)
+    harness.jobs.cancel(harness.account, job.id)
+    assert (harness.now(job).captured_micro, spent(ledger, harness), ledger.check()) == (100, 100, [])
+
+
 def test_a_result_that_is_gone_again_and_again_is_given_up(harness: JobStoreHarness) -> None:
     job = harness.submit()
     harness.cut(job, 1)

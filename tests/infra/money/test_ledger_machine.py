@@ -6,7 +6,7 @@ top-ups, reading and paying for what was not read, closing the account, and requ
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from contextlib import ExitStack
 from decimal import Decimal
 from itertools import takewhile
@@ -47,6 +47,7 @@ class MoneyMachine(JobMachine):
         self.ledger = Ledger(self.database)
         self.ledger.top_up(self.harness.account, 12 * SECOND)
         self.requests: list[str] = []
+        self.most_owed: Counter[str] = Counter()  # by a job, before results were lost
         self.made = 0
 
     def _submit(self, chunks: int, partial: bool) -> None:
@@ -159,6 +160,7 @@ class MoneyMachine(JobMachine):
             super()._act(lease, how)
         except InsufficientBalance as error:
             self.jobs.fail(lease, error.as_dict())
+        self.most_owed[lease.job_id] = max(self.most_owed[lease.job_id], owed(self._row(lease.job_id)))
 
     def _finish(self, lease: Lease, row: Job, single: HeardChunk | None) -> None:
         if single is not None:
@@ -194,7 +196,11 @@ class MoneyMachine(JobMachine):
             self._is_billed_rightly(job, entries, receipts.get(job.id))
 
     def _is_billed_rightly(self, job: Job, entries: list[LedgerEntry], receipt: Receipt | None) -> None:
-        assert 0 <= job.captured_micro <= job.chunks_completed * SECOND == owed(job)
+        assert job.chunks_completed * SECOND == owed(job)
+        most = max(owed(job), self.most_owed[job.id])
+        assert 0 <= job.captured_micro <= most, "what is heard again, its result being lost, is paid once"
+        if job.status == JobStatus.CANCELLED:
+            assert job.captured_micro <= owed(job)
         if job.status == JobStatus.COMPLETED:
             assert job.captured_micro == owed(job)
             assert receipt is not None and receipt.cost == job.captured_micro
