@@ -16,11 +16,10 @@ from pipeline.audio.access.remote import Remote
 from pipeline.audio.access.restored import Amended, Missing, Restored
 from pipeline.audio.access.scratch import filled
 from pipeline.audio.access.torn_clusters import torn_clusters
-from pipeline.audio.containers import ogg_pages
 from pipeline.audio.containers.asf_header import broken_packets
 from pipeline.audio.containers.avi_index import Absent, absent_packets
 from pipeline.audio.containers.chunks import Read, unpadded
-from pipeline.audio.containers.table import AIFF, ASF, AU, AVI, MATROSKA, MP3, MP4, OGG, VOC, WAV, Found
+from pipeline.audio.containers.table import AIFF, ASF, AU, AVI, MATROSKA, MP3, MP4, VOC, WAV, Found
 from pipeline.audio.duration.truncation import Claim, cut_off
 from pipeline.audio.joined.following import LEFT_OUT
 from pipeline.audio.joined.links import Link, links
@@ -174,8 +173,6 @@ def _recording(read: Read, link: Link, found: Found, source: OpenSource) -> Reco
     claim, end = _claim(read, link, found, damages), 0 if link.end == source.size else link.end
     broken = sum(stop - start for start, stop in damages) / (link.end - link.start)
     left_out = damages if found.container in (MP4, *LEFT_OUT) else ()
-    if found.container is OGG:
-        left_out = tuple(damage for damage in damages if _is_endless(read, damage[0], link.end))
     left_out = link.tags if found.container is MP3 else left_out  # else a frame is lost behind each
     filled = any(_is_filled(read, *between) for between in link.tags)
     unread = 0 if found.container is MP4 and left_out else link.unread  # it goes on behind the first piece that is lost
@@ -255,12 +252,6 @@ def _claim(read: Read, link: Link, found: Found, damages: Sequence[tuple[int, in
     """A stream of Matroska says nothing of its length; but one that cannot be read up to its end has lost that."""
     no_end = found.container is MATROSKA and any(stop == link.end for _, stop in damages)
     return cut_off(read, link.end, found) or (Claim(None, cut=True) if no_end else None)
-
-
-def _is_endless(read: Read, at: int, end: int) -> bool:
-    """Whether a page of Ogg begins there which damage has made longer than the file: of what follows a decoder sees nothing."""
-    page = ogg_pages.page(read, at)
-    return page is not None and page.end > end
 
 
 def _is_filled(read: Read, start: int, stop: int) -> bool:

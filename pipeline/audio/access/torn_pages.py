@@ -21,6 +21,7 @@ from pipeline.audio.containers.ogg_pages import (
     MARK,
     UNKNOWN,
     Page,
+    flagged,
     moved,
     packets,
     page,
@@ -60,9 +61,11 @@ _Adoption = tuple[int, int, int]  # as which stream, how many pages and samples 
 
 
 class TornPages:
-    """`mended`, once; `unheard` is whole when that has come to its end."""
+    """`mended`, once; `unheard` is whole when that has come to its end. `lacks_begin`: something is missing before the first
+    sound."""
 
     def __init__(self) -> None:
+        self.lacks_begin = False
         self._streams: dict[int, _Stream] = {}
         self._adopted: dict[int, _Adoption] = {}
         self._orphans: dict[int, int] = {}  # streams without a first page that are left out, and their last positions
@@ -102,6 +105,7 @@ class TornPages:
         lacks = 0 < (one.number - stream.due) % _NUMBERS < _NUMBERS // 2
         stream.due = (one.number + 1) % _NUMBERS
         if lacks or broken:
+            self.lacks_begin |= not stream.end and not one.flags & FIRST
             for other in self._streams.values():
                 other.unplaced = other.kind == _FLAC
             yield _broken(page_of(_NO_SOUND, one.serial, one.number, one.position))
@@ -112,7 +116,7 @@ class TornPages:
             stream.unplaced = False
             yield page_of(_NO_SOUND, one.serial, one.number, begin)
         self._pass(one, data, stream)
-        yield data
+        yield _placed_by_its_end(one, data, stream.kind) if one.flags & LAST and (lacks or broken) else data
 
     def _pass(self, one: Page, data: bytes, stream: _Stream) -> None:
         stream.ended |= bool(one.flags & LAST)
@@ -144,6 +148,17 @@ class TornPages:
         begin = _begin(one, data, stream.kind) if stream.ended and stream.kind else None
         fits = stream.kind == _OPUS or stream.layout == _layout(one, data)
         return (serial, stream.due - one.number, stream.clock_end) if begin is not None and fits else None
+
+
+def _placed_by_its_end(one: Page, data: bytes, kind: bytes) -> bytes:
+    """The last page as one that others follow: of the last a decoder takes the end for cut short, and counts on from what it has
+    seen. Its position is that cut; where packets of Opus are of one length, their own end is known."""
+    try:
+        samples = [_samples(data[at : at + size], kind) for at, size in packets(one)] if kind == _OPUS else []
+    except ValueError:
+        samples = []
+    short = (sum(samples) - one.position) % samples[0] if samples and one.position != UNKNOWN else 0
+    return flagged(data, one.flags & ~LAST, one.position + short)
 
 
 def _layout(one: Page, data: bytes) -> tuple[int, int, int] | None:

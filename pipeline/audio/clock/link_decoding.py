@@ -71,6 +71,9 @@ _UNSTATED_DELAY = {
 _UNSTAMPED = (MP3, AAC, AC3, EAC3, DTS, AMR, WAV, W64, AVI)  # ffmpeg reckons their stamps from bytes or headers
 _NEAR = 0.2  # seconds that a stamp may be off where samples are counted: a decoder that has just begun may lag a block behind
 _TORN, _LONG_PAGE = 4, 2.0  # times as much as was damaged is lost with the rest of its pages, of so many seconds each
+_EXACT = (
+    0.001  # seconds; what pages of Ogg state are numbers of samples, and one that is lost may be as short as a packet
+)
 _COUNTED = (*_UNSTAMPED, AIFF, AU, CAF, WAVPACK)  # those, and whose stamps count what comes
 _FROM_ZERO = (MP4, MATROSKA)  # whose clock begins at zero, whenever the sound does; others are moved there
 
@@ -312,11 +315,13 @@ class LinkDecoding:
         return self._found.container not in _UNSTAMPED and not self._absent and not is_false
 
     def _is_strange(self) -> bool:
-        """Whether it has to be followed: also where the sound begins late."""
+        """Whether it has to be followed: also where the sound begins late, and an Ogg with bytes that are no page, for of FLAC no
+        stamp tells that one is missing."""
         assert self._child
         printed = self._child.log.printed
         is_late = self._first_place() > JITTER * self._settings.sample_rate
-        return bool(self._absent) or is_late or is_surprise(printed)
+        is_broken = self._found.container is OGG and self.broken > 0
+        return bool(self._absent) or is_late or is_broken or is_surprise(printed)
 
     def _first_place(self) -> float:
         first, rate = self._first_stamp, self._settings.sample_rate
@@ -351,7 +356,8 @@ class LinkDecoding:
 
     @property
     def _is_torn_in_front(self) -> bool:
-        return self._found.container is OGG and self._listing.damaged_before
+        lacks_begin = self._torn_pages is not None and self._torn_pages.lacks_begin
+        return self._found.container is OGG and (self._listing.damaged_before or lacks_begin)
 
     def _watched(self, child: Child | PlainSamples) -> Iterator[Piece]:
         first = round(self._first_place())
@@ -402,6 +408,7 @@ class LinkDecoding:
             longest=self._settings.max_seconds,
             absent=self._absent,
             broken=self.broken > 0 or self.contradiction is not None,
+            slack=_EXACT if self._found.container is OGG else JITTER,
         )
 
     def _mono(self, child: Child | PlainSamples) -> Iterator[bytes]:

@@ -12,6 +12,7 @@ _LIARS = (AAC, AMR, WAV, W64)  # whose length cannot, though it is
 _TIMED_TO_THE_END = (OGG, ASF)  # whose length is the stamp of their end
 _BY_STAMPS = (MPEG, MPEGTS)  # whose length is the last stamp that looks like one
 _CERTAIN = 0.5  # seconds; no writer is so wrong about the length of what it wrote
+_LEAST = 0.02  # seconds; less is a codec's own delay
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,4 +41,5 @@ def lacking(container: Container, log: Log, heard: Heard) -> float:
     if container in _BY_STAMPS and missing > heard.reached:  # a stamp that damage has made is no length
         return 0.0
     is_certain = log.tracks == 1 and missing >= _CERTAIN
-    return max(0.0, missing) if is_certain or heard.ends_damaged or log.damaged_before else 0.0
+    may_be = heard.ends_damaged or (log.damaged_before and missing > _LEAST)
+    return max(0.0, missing) if is_certain or may_be else 0.0

@@ -70,16 +70,18 @@ class StreamClock:
         longest: float | None = None,
         absent: Sequence[Absent] = (),
         broken: bool = False,
+        slack: float = JITTER,
     ) -> None:
         """`start`: where the first sample stands if stamps say nothing else. `zero`: the stamp of the recording's beginning, in
         seconds. Not `stamped`: samples alone count, and what is `absent`. `longest`: the longest leap, in seconds. `broken`: some
-        bytes of the file are none of the recording, so that what is missing is taken for lost."""
+        bytes of the file are none of the recording, so that what is missing is taken for lost. `slack`: seconds that a stamp may
+        be late behind damage without meaning that something is missing."""
         self.leaps: list[Leap] = []
         self.closed_up: list[int] = []  # where a leap was too far, on the clock
         self.damages: list[int] = []  # about where something could not be decoded
         self._rate, self.is_stamped = rate, stamped
         self._longest = math.inf if longest is None else longest * rate
-        self._broken = broken
+        self._broken, self._slack = broken, slack * rate
         self._zero = zero * rate  # the stamp that stands for zero on the clock; moves when stamps begin anew
         self._absent = deque(Absent(start + one.start * rate, start + one.end * rate, one.lost) for one in absent)
         self._base = start  # where the format's first sample stands, without what leaps add
@@ -175,7 +177,7 @@ class StreamClock:
     def _start(self, stamp: float) -> None:
         """What lies before zero is dropped where samples are placed. What begins late begins with a leap."""
         self._begun = True
-        if stamp <= JITTER * self._rate:
+        if stamp <= (self._slack if self.in_damage else JITTER * self._rate):
             self._base = max(-_BEFORE_ZERO * self._rate, stamp)
 
     def _compare(self, frame: _Off) -> None:
@@ -195,8 +197,9 @@ class StreamClock:
         return frame.stamp - self._zero - (self._base + self._ahead + frame.at)
 
     def _goes_on(self, frame: _Off) -> bool:
-        least = self._slow - JITTER * self._rate if frame.damaged else -LEAP_BACK * self._rate
-        return least <= self._by(frame) <= JITTER * self._rate
+        if frame.damaged:
+            return self._slow - JITTER * self._rate <= self._by(frame) <= self._slack
+        return -LEAP_BACK * self._rate <= self._by(frame) <= JITTER * self._rate
 
     def _settle(self) -> None:
         """The first that is off is believed as far as those behind it agree; they may be off by more, which is another leap."""

@@ -83,6 +83,13 @@ def moved(whole: bytes, serial: int, number: int, position: int) -> bytes:
     return data[:_CRC_AT] + _checksum(data) + data[_CRC_AT + 4 :]
 
 
+def flagged(whole: bytes, flags: int, position: int) -> bytes:
+    """The same page with those flags, which ends there."""
+    mark, version, _, _, serial, number, crc, count = _HEADER.unpack(whole[: _HEADER.size])
+    data = _HEADER.pack(mark, version, flags, position, serial, number, crc, count) + whole[_HEADER.size :]
+    return data[:_CRC_AT] + _checksum(data) + data[_CRC_AT + 4 :]
+
+
 def sums_up(whole: bytes) -> bool:
     """Whether the checksum in a page is that of the page, without itself."""
     return _checksum(whole) == whole[_CRC_AT : _CRC_AT + 4]

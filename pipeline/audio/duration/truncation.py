@@ -2,9 +2,9 @@
 
 A recorder that streams knows no length, and writes none or one that cannot be: that is no claim. Nor is anything that only *may*
 mean a loss: an Ogg stream without a last page that says so is how every live stream ends; only a page that is cut itself counts, or
-bytes in the place of the last pages. Of a live stream, and of a VOC without the block that ends it, it is told that the end mark is
-missing, and no more.
-A few missing bytes are a writer's error in counting. MPEG streams, bare frames and AMR claim nothing.
+damaged, or bytes in the place of the last pages. Of a live stream, and of a VOC without the block that ends it, it is told that the
+end mark is missing, and no more. A few missing bytes are a writer's error in counting. MPEG streams, bare frames and AMR claim
+nothing.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ def _ogg(read: Read, at: int, size: int) -> Claim | None:
     last = tail.rfind(ogg_pages.MARK)
     found = ogg_pages.page(lambda offset, length: tail[offset : offset + length], last) if last >= 0 else None
     begun = found is None and last >= 0 and len(tail) - last < ogg_pages.LONGEST_HEADER
-    if begun or (found and found.end > len(tail)):
+    if begun or (found and not ogg_pages.sums_up(tail[last : found.end])):  # what is cut does not, either
         return Claim(None, cut=True)
     if found is None or found.flags & ogg_pages.LAST:
         return None

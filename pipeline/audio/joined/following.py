@@ -25,6 +25,7 @@ from pipeline.audio.containers.table import (
     MP3,
     MPEG,
     MPEGTS,
+    OGG,
     WAVPACK,
     Container,
     Found,
@@ -117,7 +118,10 @@ class _Behind:
                 )  # whose table of packets stands behind its sound
                 return Following(end, place, found)
             units = UNITS.get(self._first.container)
-            again = found.start if found else self._again(units, place) if units else None
+            within = (
+                reached.last if self._first.container is OGG else place
+            )  # a page that is too long hides the next one
+            again = found.start if found else self._again(units, within) if units else None
             if found is None and (marked := self._marked(reached.last + 1, again or self._size)):
                 if not self._goes_on(marked):
                     return marked
@@ -128,7 +132,8 @@ class _Behind:
             if found:
                 self.tags.append((reached.end, again))
             if found is None or self._window.head(reached.end, 1) in _STUFFING:
-                self.broken.append((reached.end if self._is_even(reached.end) else place, again))
+                begin = reached.end if self._is_even(reached.end) else place
+                self.broken.append((begin if begin < again else reached.last, again))
             reached = walk(self._window, again, units, self._programs)
         return Following(self._size, self._size)
 

@@ -145,7 +145,7 @@ UNITS: Mapping[Container, Units] = {
     AC3: Units(_surround, re.compile(re.escape(_AC3_SYNC))),
     EAC3: Units(_surround, re.compile(re.escape(_AC3_SYNC))),
     DTS: Units(_dts, re.compile(rb"\x7f\xfe\x80\x01|\xfe\x7f\x01\x80|\x1f\xff\xe8\0|\xff\x1f\0\xe8")),
-    OGG: Units(_page, re.compile(rb"OggS\0")),
+    OGG: Units(_page, re.compile(rb"OggS\0"), again=1),
     MPEGTS: Units(_packets, re.compile(rb"G"), again=1),
     MPEG: Units(_packs, re.compile(rb"\x00\x00\x01\xba")),
     FLV: Units(_flv, re.compile(rb"[\x08\x09\x12].{7}\x00{3}", re.DOTALL)),

@@ -5,6 +5,7 @@
 import functools
 import itertools
 import random
+import re
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
@@ -139,6 +140,37 @@ FOUND: Mapping[
 @pytest.mark.parametrize("case", FOUND)
 def test_what_was_found_once_stays_so(case: str) -> None:
     assert_heard_or_told(*FOUND[case])
+
+
+OGG: Mapping[str, tuple[str, ...]] = {
+    "opus": ("-c:a", "libopus"),
+    "opus, a packet on each page": ("-c:a", "libopus", "-page_duration", "20000"),
+    "vorbis": ("-c:a", "libvorbis"),
+    "flac": ("-c:a", "flac"),
+}
+HEADS: Mapping[str, tuple[int, int, str]] = {  # of which page, which byte, and what is told
+    "mark of the first with sound": (2, 1, "damaged"),
+    "serial number": (5, 14, "damaged"),
+    "length, that of the last but one": (-2, 26, "damaged"),
+    "checksum of the last": (-1, 22, "truncated"),
+}
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("kind", OGG)
+def test_a_page_whose_head_is_damaged_is_told_and_no_other_is_lost(kind: str, head: str) -> None:
+    """From when to when it was played. ffmpeg closes up what is missing between pages of FLAC, and before the last of any sound."""
+    page, byte, code = HEADS[head]
+    data = bytearray(recorded(0, "a.ogg", OGG[kind]))
+    data[[found.start() for found in re.finditer(b"OggS\0", data)][page] + byte] ^= 1
+    found = hear(bytes(data))
+    (start, end), *others = told(found.sound.findings)
+    assert all(stop - begin < NEAR for begin, stop in others)  # what a codec's own delay leaves at the end
+    assert {one.code for one in found.sound.findings.warnings} <= {code}
+    assert code == "damaged" or end == NEVER
+    said, heard = dict(spoken(0)), dict(found.words)
+    assert all(word in heard for word, at in said.items() if at + WORD < start or at > end)
+    assert all(abs(at - said[word]) <= NEAR for word, at in found.words if word in said)
 
 
 def assert_heard_or_told(
