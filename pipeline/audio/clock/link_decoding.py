@@ -71,9 +71,7 @@ _UNSTATED_DELAY = {
 _UNSTAMPED = (MP3, AAC, AC3, EAC3, DTS, AMR, WAV, W64, AVI)  # ffmpeg reckons their stamps from bytes or headers
 _NEAR = 0.2  # seconds that a stamp may be off where samples are counted: a decoder that has just begun may lag a block behind
 _TORN, _LONG_PAGE = 4, 2.0  # times as much as was damaged is lost with the rest of its pages, of so many seconds each
-_EXACT = (
-    0.001  # seconds; what pages of Ogg state are numbers of samples, and one that is lost may be as short as a packet
-)
+_EXACT = 0.001  # seconds; pages of Ogg state numbers of samples, and one that is lost may be as short as a packet
 _COUNTED = (*_UNSTAMPED, AIFF, AU, CAF, WAVPACK)  # those, and whose stamps count what comes
 _FROM_ZERO = (MP4, MATROSKA)  # whose clock begins at zero, whenever the sound does; others are moved there
 

@@ -118,9 +118,8 @@ class _Behind:
                 )  # whose table of packets stands behind its sound
                 return Following(end, place, found)
             units = UNITS.get(self._first.container)
-            within = (
-                reached.last if self._first.container is OGG else place
-            )  # a page that is too long hides the next one
+            # A page of Ogg that is too long hides the next one.
+            within = reached.last if self._first.container is OGG else place
             again = found.start if found else self._again(units, within) if units else None
             if found is None and (marked := self._marked(reached.last + 1, again or self._size)):
                 if not self._goes_on(marked):
