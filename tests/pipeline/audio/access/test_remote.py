@@ -109,11 +109,11 @@ def result(source: Path | Elsewhere) -> tuple[list[Piece], Findings] | Stenopool
 
 
 def told(what: tuple[list[Piece], Findings] | StenopoolError) -> object:
-    """All of it but when a damage is."""
+    """All of it but when a damage is, and in which words: both follow from where a decoder was when it complained."""
     if isinstance(what, StenopoolError):
         return type(what), what.message
     pieces, findings = what
-    return pieces, findings.gaps, [(warning.code, warning.message) for warning in findings.warnings], findings.tracks
+    return pieces, findings.gaps, {warning.code for warning in findings.warnings}, findings.tracks
 
 
 @pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="elsewhere such files lie there, without a name")
