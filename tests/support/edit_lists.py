@@ -26,7 +26,7 @@ def _scale(mp4: bytes, name: bytes) -> int:
 
 def _rebuilt(data: bytes, edits: Sequence[tuple[float, float]], movie: int, media: int) -> bytes:
     out = b""
-    for name, content in _boxes(data):
+    for name, content in boxes_in(data):
         new = _edit_list(edits, movie, media) if name == b"elst" else content
         if name in _PLAYED:
             at, lasts = _PLAYED[name], sum(one for one, _ in edits)
@@ -37,7 +37,8 @@ def _rebuilt(data: bytes, edits: Sequence[tuple[float, float]], movie: int, medi
     return out
 
 
-def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def boxes_in(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """(name, content) of each box that stands there."""
     at = 0
     while at < len(data):
         length, name = struct.unpack_from(">I4s", data, at)

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+
+from tests.support.edit_lists import boxes_in
 
 _PATH = (b"mdia", b"minf", b"stbl")
 _MOVIE = 1000  # ticks of the movie per second
@@ -134,12 +136,4 @@ def _track(file: bytes) -> _Track:
 
 def _held(data: bytes, name: bytes) -> bytes:
     """The content of the first box of that name."""
-    return next(content for found, content in _boxes(data) if found == name)
-
-
-def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    at = 0
-    while at < len(data):
-        length, name = struct.unpack_from(">I4s", data, at)
-        yield name, data[at + 8 : at + length]
-        at += length
+    return next(content for found, content in boxes_in(data) if found == name)

@@ -72,21 +72,22 @@ def packets(one: Page) -> list[tuple[int, int]]:
 
 def page_of(packet: bytes, serial: int, number: int, position: int) -> bytes:
     """A page with one packet, of less than 255 bytes, which ends at that position."""
-    data = _HEADER.pack(MARK, 0, 0, position, serial, number, 0, 1) + bytes([len(packet)]) + packet
-    return data[:_CRC_AT] + _checksum(data) + data[_CRC_AT + 4 :]
+    return _summed(_HEADER.pack(MARK, 0, 0, position, serial, number, 0, 1) + bytes([len(packet)]) + packet)
 
 
 def moved(whole: bytes, serial: int, number: int, position: int) -> bytes:
     """The same page as one of another stream, there."""
     mark, version, flags, _, _, _, crc, count = _HEADER.unpack(whole[: _HEADER.size])
-    data = _HEADER.pack(mark, version, flags, position, serial, number, crc, count) + whole[_HEADER.size :]
-    return data[:_CRC_AT] + _checksum(data) + data[_CRC_AT + 4 :]
+    return _summed(_HEADER.pack(mark, version, flags, position, serial, number, crc, count) + whole[_HEADER.size :])
 
 
 def flagged(whole: bytes, flags: int, position: int) -> bytes:
     """The same page with those flags, which ends there."""
     mark, version, _, _, serial, number, crc, count = _HEADER.unpack(whole[: _HEADER.size])
-    data = _HEADER.pack(mark, version, flags, position, serial, number, crc, count) + whole[_HEADER.size :]
+    return _summed(_HEADER.pack(mark, version, flags, position, serial, number, crc, count) + whole[_HEADER.size :])
+
+
+def _summed(data: bytes) -> bytes:
     return data[:_CRC_AT] + _checksum(data) + data[_CRC_AT + 4 :]
 
 
