@@ -76,20 +76,30 @@ class _Cluster:
         self._run("ceph-mon", "--mkfs", "-i", "a", "--monmap", self.home / "monmap")
         self._daemon(running, "ceph-mon", "-i", "a")
         osd = str(uuid.uuid4())
-        self._run("ceph", "osd", "new", osd)
+        self._ask("ceph", "osd", "new", osd)
         self._run("ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", osd)
-        osd_daemon = self._daemon(running, "ceph-osd", "-i", "0")
-        gateway = self._daemon(running, "radosgw", "-n", "client.rgw")
-        deadline = time.monotonic() + START_SECONDS
-        while not self._answers():
-            if osd_daemon.poll() is not None:
-                # It asked the monitor before it had learned the cluster's id and was refused ("wrong fsid"): a race of Ceph's.
-                osd_daemon = self._daemon(running, "ceph-osd", "-i", "0")
-            assert gateway.poll() is None, self._said()
-            assert time.monotonic() < deadline, self._said()
-            time.sleep(0.1)
+        self._serve(running, ("ceph-osd", "-i", "0"), ("radosgw", "-n", "client.rgw"))
         user = ("--uid=t", "--display-name=t", "--access-key=testkey", "--secret-key=testsecret")
         self._run("radosgw-admin", "-n", "client.rgw", "user", "create", *user)
+
+    # Whoever asks the monitor before both have learned the cluster's id is refused (EPERM, "wrong fsid"): a race of Ceph's, met on
+    # busy machines. So what can be asked twice is asked until it is granted, and a daemon that was sent away comes again.
+
+    def _ask(self, *command: str) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while (refusal := self._refusal(*command)) is not None:
+            assert time.monotonic() < deadline, refusal
+            time.sleep(0.5)
+
+    def _serve(self, running: ExitStack, *daemons: tuple[str, ...]) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        started = {daemon: self._daemon(running, *daemon) for daemon in daemons}
+        while not self._answers():
+            for daemon, process in started.items():
+                if process.poll() is not None:
+                    started[daemon] = self._daemon(running, *daemon)
+            assert time.monotonic() < deadline, self._said()
+            time.sleep(0.1)
 
     def _write_config(self) -> None:
         home = self.home
@@ -105,11 +115,15 @@ class _Cluster:
         )
 
     def _run(self, program: str, *arguments: str | Path, config: bool = True) -> None:
+        refusal = self._refusal(program, *arguments, config=config)
+        assert refusal is None, refusal
+
+    def _refusal(self, program: str, *arguments: str | Path, config: bool = True) -> str | None:
         where = ["-c", str(self.config)] if config else []
         done = subprocess.run(
             [program, *where, *map(str, arguments)], capture_output=True, text=True, timeout=START_SECONDS, check=False
         )
-        assert done.returncode == 0, f"{program} {arguments}: {done.stderr}"
+        return f"{program} {arguments}: {done.stderr}" if done.returncode else None
 
     def _daemon(self, running: ExitStack, program: str, *arguments: str) -> subprocess.Popen[bytes]:
         # setpriv (util-linux) makes the daemon end with the tests even where they are killed.
