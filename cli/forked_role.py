@@ -20,7 +20,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from infra.memory_tuning import tune_memory
+from infra.memory_tuning import loading, tune_memory
 from infra.parent_death import GONE, die_with_parent
 
 ROLES = ("api.__main__", "workers.__main__")
@@ -41,11 +41,12 @@ FAILED = 1
 
 def load_roles() -> None:
     """All that they import, and nothing of it looked through by the collector: it would copy each page."""
-    for module in ROLES:
-        importlib.import_module(module)
-        del sys.modules[module]  # each role runs it, as its own `__main__`
-    for module in LOADED_LATE:
-        importlib.import_module(module)
+    with loading():
+        for module in ROLES:
+            importlib.import_module(module)
+            del sys.modules[module]  # each role runs it, as its own `__main__`
+        for module in LOADED_LATE:
+            importlib.import_module(module)
     tune_memory()
 
 

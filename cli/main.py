@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from cli.exits import exit_code
 from cli.output import complain
+from infra.memory_tuning import loading
 from pipeline.errors import StenopoolError
 
 COMMANDS = {
@@ -52,7 +53,9 @@ class Menu(TyperGroup):
         if name is None:
             return name, placeholder, rest
         # A plug-in loader, for speed: `stenopool --help` takes 0.2 s this way and 2 s with every command imported.
-        return name, typer.main.get_command(importlib.import_module(f"cli.{name}").app), rest
+        with loading():
+            command = importlib.import_module(f"cli.{name}")
+        return name, typer.main.get_command(command.app), rest
 
 
 app = typer.Typer(

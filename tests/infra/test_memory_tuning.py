@@ -1,5 +1,6 @@
-"""Threads of a role share its heaps: each of its own would keep the most that it ever held."""
+"""Threads of a role share its heaps: each of its own would keep the most it ever held. The collector rests while modules load."""
 
+import gc
 import platform
 import re
 import subprocess
@@ -7,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from infra.memory_tuning import loading
 
 THREADS = 12
 PROGRAM = f"""
@@ -45,3 +48,10 @@ def heaps(told: Path, how: str) -> int:
 def test_a_tuned_process_has_two_heaps(tmp_path: Path) -> None:
     assert heaps(tmp_path / "untuned.xml", "untuned") > 2
     assert heaps(tmp_path / "tuned.xml", "tuned") <= 2
+
+
+def test_the_collector_works_again_after_a_module_that_cannot_be_loaded() -> None:
+    with pytest.raises(ImportError), loading():
+        assert not gc.isenabled()
+        raise ImportError
+    assert gc.isenabled()

@@ -87,6 +87,11 @@ class Due:
         """Either of them."""
         return self.slow_jobs or self.slow_chunks
 
+    @property
+    def any(self) -> bool:
+        """Of either speed."""
+        return self.fast or self.slow
+
     def of(self, room: SlowRoom) -> SlowRoom:
         """The room for what is there: nobody looks for the others."""
         return replace(room, jobs=room.jobs if self.slow_jobs else 0, chunks=room.chunks if self.slow_chunks else 0)
