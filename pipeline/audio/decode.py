@@ -17,7 +17,8 @@ from typing import Any
 
 from pipeline.audio.access.open_source import OpenSource
 from pipeline.audio.access.remote import Remote
-from pipeline.audio.clock.link_decoding import LinkDecoding, Settings
+from pipeline.audio.clock.link_decoding import LinkDecoding
+from pipeline.audio.clock.link_reader import Settings
 from pipeline.audio.clock.placement import SHORTEST_HOLE, Piece, Placement
 from pipeline.audio.clock.report import Report, is_long, unread_bytes, unreadable_link, unreadable_part
 from pipeline.audio.clock.track_choice import Chosen, choose_track, is_silent
@@ -91,7 +92,7 @@ class Decoding:
         begin: int = 0,
         **settings: Any,
     ) -> None:
-        """`settings` are those of `pipeline.audio.clock.link_decoding`."""
+        """`settings` are those of `pipeline.audio.clock.link_reader`."""
         self.samples = self.end = 0
         self._tracks: tuple[AudioTrack, ...] = ()
         self._begun: list[tuple[LinkDecoding, int]] = []  # each with where it begins on the clock

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.audio.clock import link_decoding
+from pipeline.audio.clock import link_reader
 from pipeline.audio.clock.placement import Piece
 from pipeline.audio.containers.wav_format import BESIDE_SOUND, PlainSound, plain_sound
 from pipeline.audio.decode import AudioFacts, decode
@@ -52,7 +52,7 @@ def no_ffmpeg(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("ffmpeg was started")
 
-    monkeypatch.setattr(link_decoding, "Child", refuse)
+    monkeypatch.setattr(link_reader, "Child", refuse)
 
 
 @pytest.mark.usefixtures("no_ffmpeg")
@@ -77,7 +77,7 @@ def test_they_are_read_without_a_decoder(data: bytes) -> None:
 def test_a_decoder_hears_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     data = riff(layout(), chunk(b"data", SOUND), chunk(b"LIST", b"INFO"))
     ours = decoded(data)
-    monkeypatch.setattr(link_decoding, "plain_sound", lambda *_: None)
+    monkeypatch.setattr(link_reader, "plain_sound", lambda *_: None)
     assert decoded(data) == ours
 
 
