@@ -28,7 +28,7 @@ from pipeline.audio.findings import AudioTrack, Findings
 from pipeline.audio.mp4.format_changes import Part
 from pipeline.audio.raw_sound import RawSound
 from pipeline.audio.seek.entries import entry_before
-from pipeline.audio.source import Recording, opened, part_of, recordings_in, restored
+from pipeline.audio.source import Recording, mended, opened, part_of, recordings_in, restored
 from pipeline.errors import DamagedMedia, EmptyMedia, MediaTooLong, UnsupportedMedia
 from pipeline.transcript import Caution, Gap
 
@@ -162,7 +162,9 @@ class Decoding:
     def _opened(self, recording: Recording, track: int) -> LinkDecoding:
         """That track, or its first part."""
         parts = recording.parts_of(track)
-        return self._part(recording, track, parts[0]) if parts else self._decoding(self._open, recording, track)
+        if parts:
+            return self._part(recording, track, parts[0])
+        return self._decoding(mended(self._open, recording), recording, track)
 
     def _part(self, recording: Recording, track: int, part: Part) -> LinkDecoding:
         return self._decoding(*part_of(self._open, recording, part), track)

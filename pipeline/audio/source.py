@@ -33,7 +33,9 @@ from pipeline.audio.mp4.contradictions import Contradictions, contradictions
 from pipeline.audio.mp4.data_references import sound_elsewhere
 from pipeline.audio.mp4.edit_list import WHOLE, Edit, seamed_edits
 from pipeline.audio.mp4.format_changes import Part, format_changes
+from pipeline.audio.mp4.linear_times import mended_times
 from pipeline.audio.mp4.linear_track import Stretch, silenced
+from pipeline.audio.mp4.narrowed_index import Change
 from pipeline.audio.mp4.piece_contradictions import wrong_pieces
 from pipeline.audio.mp4_boxes import HEADER_BYTES, check_complete, cut_index
 from pipeline.audio.raw_sound import RawSound
@@ -113,7 +115,8 @@ class Recording:
     of each sound track, where its index tells of packets that are not there. `left_out`: broken bytes that ffmpeg may not
     see, or it would give up. `told_end`: the second at which its header ends it, where it goes on. `contradictions` of each sound
     track, where its index has some. `silenced` of each: when silence stands for bytes that are missing, in seconds. `parts` of
-    each, where its format changes. `elsewhere`: whether the samples of each are in another file."""
+    each, where its format changes. `elsewhere`: whether the samples of each are in another file. `changes`: what ffmpeg should find
+    in place of what stands there."""
 
     found: Found
     end: int = 0
@@ -129,6 +132,7 @@ class Recording:
     silenced: tuple[tuple[Stretch, ...], ...] = ()
     parts: tuple[tuple[Part, ...], ...] = ()
     elsewhere: tuple[bool, ...] = ()
+    changes: tuple[Change, ...] = ()
 
     def parts_of(self, track: int) -> tuple[Part, ...]:
         """Of one track of sound, from 0; none where it is read as it stands there."""
@@ -146,6 +150,11 @@ def recordings_in(source: OpenSource, declared: RawSound | None = None) -> list[
         return _walked(source, StepBudget.for_file())
     except TooManySteps as error:
         raise refusal() from error
+
+
+def mended(source: OpenSource, recording: Recording) -> OpenSource:
+    """What ffmpeg reads of one of the recordings in an open file."""
+    return Amended(source, recording.changes) if recording.changes else source
 
 
 def part_of(source: OpenSource, recording: Recording, part: Part) -> tuple[OpenSource, Recording]:
@@ -188,7 +197,10 @@ def _recording(read: Read, link: Link, found: Found, source: OpenSource) -> Reco
     quiet = silenced(read, found.start, link.end, source.put_in)
     parts = () if any(doubts) else format_changes(read, found.start, link.end)
     elsewhere = sound_elsewhere(read, found.start, link.end)
-    recording = replace(recording, contradictions=doubts, silenced=quiet, parts=parts, elsewhere=elsewhere)
+    changes = mended_times(read, found.start, link.end, doubts)
+    recording = replace(
+        recording, contradictions=doubts, silenced=quiet, parts=parts, elsewhere=elsewhere, changes=changes
+    )
     if cut := cut_index(read, found.start, link.end):
         return replace(recording, end=cut, claim=claim or Claim(None, cut=True))
     counted = any(doubt and (doubt.times or doubt.edits) for doubt in doubts)  # ffmpeg would play by what is wrong

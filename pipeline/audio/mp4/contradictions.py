@@ -58,11 +58,13 @@ class _Movie:
 
 def contradictions(read: Read, at: int, size: int, *, pictures: bool = False) -> tuple[Contradictions | None, ...]:
     """Of each track of sound, and of `pictures`, of the MP4 from `at` to `size`, in order, None where all of it can be true; none
-    at all where that is so of every one, or it is written in pieces, or has no index. Raises what `read` does alone."""
+    at all where that is so of every one, or it is written in pieces from the beginning on, or has no index. Raises what `read` does
+    alone."""
     outer = list(boxes(read, at, size))
     index = next((box for box in outer if box.name == b"moov"), None)
     within = list(boxes(read, index.content, index.end)) if index else []
-    if any(box.name in _IN_PIECES for box in (*outer, *within)):
+    in_pieces = any(box.name in _IN_PIECES for box in (*outer, *within))
+    if in_pieces and next((box.name for box in outer if box.name in (b"mdat", b"moof")), b"") != b"mdat":
         return ()
     sound = [(box.content - at, box.end - at) for box in outer if box.name == b"mdat"]
     try:
@@ -72,7 +74,10 @@ def contradictions(read: Read, at: int, size: int, *, pictures: bool = False) ->
         raise
     except (ValueError, IndexError, StopIteration, struct.error):  # no track can be told from another
         return ()
-    found = tuple(_of_track(read, track, movie, sound) for track in tracks)
+    if in_pieces:
+        found = tuple(_of_first_samples(read, track, sound) for track in tracks)
+    else:
+        found = tuple(_of_track(read, track, movie, sound) for track in tracks)
     return found if any(found) else ()
 
 
@@ -111,6 +116,22 @@ def _of_track(read: Read, track: Box, movie: _Movie, sound: Sequence[tuple[int, 
     wrong_edits = _is_edited_wrongly(read, track, movie, told, 0.0 if wrong_times or table is None else table[1])
     is_wrong = wrong_bytes or wrong_times or wrong_edits
     return Contradictions(wrong_bytes, wrong_times, wrong_edits, seconds) if is_wrong else None
+
+
+def _of_first_samples(read: Read, track: Box, sound: Sequence[tuple[int, int]]) -> Contradictions | None:
+    """Of a track that goes on in pieces: no header knows how long that is which comes before them."""
+    try:
+        holder = inside(read, track, b"mdia", b"minf", b"stbl")
+        count, wrong_bytes = _samples(read, holder, sound)
+        table = _table_of_times(read, holder)
+    except TooManySteps:
+        raise
+    except TableTooLong:
+        return None
+    except ValueError:
+        return Contradictions(bytes=True, times=True, edits=False)
+    wrong_times = table is None or (count is not None and table[0] != count)
+    return Contradictions(wrong_bytes, wrong_times, edits=False) if wrong_bytes or wrong_times else None
 
 
 def _samples(read: Read, holder: Box, sound: Sequence[tuple[int, int]]) -> tuple[int | None, bool]:

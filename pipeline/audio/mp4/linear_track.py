@@ -54,15 +54,21 @@ def linear_track(read: Read, track: Box) -> LinearTrack | None:
         return None
     media = inside(read, track, b"mdia")
     holder = inside(read, media, b"minf", b"stbl")
-    described = inside(read, holder, b"stsd").content + 8
-    kind, channels, bits = struct.unpack(">4x4s16xHH", read(described, 28))
-    width = _WIDTHS.get(kind, bits // 8 if kind in _BY_BITS else 0)
+    width, channels = sample_width(read, holder)
     if not width or not channels:
         return None
     table, times = sample_table(read, holder), counted(read, inside(read, holder, b"stts"), ">u4", 2).reshape(-1, 2)
     rate = scale_and_length(read, inside(read, media, b"mdhd"))[0] / max(1, int(times[:1, 1].sum()))
     frame = table.even if table.even > 1 else width * channels  # QuickTime tells of each that it is one byte long
     return LinearTrack(frame, channels, rate, table)
+
+
+def sample_width(read: Read, holder: Box) -> tuple[int, int]:
+    """(bytes of a sample, channels) as a box `stbl` describes them first; 0 bytes of what is coded. Raises ValueError and
+    struct.error where it makes no sense, and what `read` does."""
+    described = inside(read, holder, b"stsd").content + 8
+    kind, channels, bits = struct.unpack(">4x4s16xHH", read(described, 28))
+    return _WIDTHS.get(kind, bits // 8 if kind in _BY_BITS else 0), channels
 
 
 def silenced(read: Read, at: int, size: int, put_in: Sequence[tuple[int, int]]) -> tuple[tuple[Stretch, ...], ...]:
