@@ -70,20 +70,14 @@ def usual_tracks(read: Read, index: Box) -> dict[int, Usual]:
 
 
 def tracks_in(read: Read, piece: Box, origin: int, usual: Mapping[int, Usual]) -> Iterator[Told]:
-    """Those of a piece of the MP4 that begins at the byte `origin`. Pictures that make no sense are passed over. Raises ValueError,
-    LookupError, ArithmeticError and struct.error where its sound does not, and what `read` does."""
+    """Those of a piece of the MP4 that begins at the byte `origin`. Raises ValueError, LookupError, ArithmeticError, struct.error
+    where it makes no sense, and what `read` does."""
     implied = piece.at
     for track in boxes(read, piece.content, piece.end):
         if track.name != b"traf":
             continue
-        (number,) = struct.unpack(">I", read(inside(read, track, b"tfhd").content + 4, 4))
-        try:
-            header = _header(read, inside(read, track, b"tfhd"), (origin, piece.at, implied), usual)
-            told = _track(read, track, header, usual[number].scale)
-        except (ArithmeticError, LookupError, ValueError, struct.error):
-            if usual[number].is_sound:
-                raise
-            continue
+        header = _header(read, inside(read, track, b"tfhd"), (origin, piece.at, implied), usual)
+        told = _track(read, track, header, usual[header.number].scale)
         implied = max((last for _, last in told.runs), default=implied)
         yield told
 

@@ -78,9 +78,12 @@ def test_the_index_of_samples_before_the_first_piece_is_compared_too(table: byte
 
 
 def test_pictures_that_are_wrong_cost_no_sound() -> None:
-    options, _ = KINDS["film"]
+    """Those that make no sense at all cost their piece: ffmpeg would give up."""
+    options, late = KINDS["film"]
     data = recorded(2, "a.mp4", options)
     start, end = pieces_of(data)[5]
-    at = data.index(b"trun", start, end) + 8  # of the first track
-    found = hear(data[:at] + b"\xff" * 4 + data[at + 4 :])
+    at = data.index(b"trun", start, end)  # of the first track
+    last = at - 4 + int.from_bytes(data[at - 4 : at], "big")
+    found = hear(data[: last - 2] + b"\1\0" + data[last:])
     assert [word for word, _ in found.words] == [word for word, _ in spoken(2)]
+    assert_heard_or_told(data[: at + 8] + b"\xff" * 4 + data[at + 12 :], late)
