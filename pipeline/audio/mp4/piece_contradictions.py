@@ -60,23 +60,23 @@ def _moved(pieces: Sequence[_Piece], track: int) -> list[int]:
 
 def _out_of_time(times: Sequence[Time | None]) -> Iterator[int]:
     """Those that are not played where the ones around them leave room; nothing where pieces do not follow each other."""
-    follow = [bool(one and other and abs(other[0] - one[1]) <= _CLOSE) for one, other in pairwise(times)]
+    follow = [bool(one and other and abs(other.begin - one.end) <= _CLOSE) for one, other in pairwise(times)]
     if sum(follow) < _MOSTLY * len(follow):
         return
     for number, this in enumerate(times):
-        before = times[number - 1] if number else (0.0, 0.0)
+        before = times[number - 1] if number else Time(0.0, 0.0)
         behind = times[number + 1] if number + 1 < len(times) else None
         is_late, is_over = number > 0 and not follow[number - 1], number < len(follow) and not follow[number]
         has_moved = this is None or (is_late and before is not None and _is_elsewhere(before, this, behind))
-        if has_moved or (this and is_over and not is_late and behind and this[1] > behind[0] + _CLOSE):
+        if has_moved or (this and is_over and not is_late and behind and this.end > behind.begin + _CLOSE):
             yield number
 
 
 def _is_elsewhere(before: Time, this: Time, behind: Time | None) -> bool:
     """Whether it would follow the one before it, and the one behind it, if it began when that ends; the last one goes back."""
     if behind is None:
-        return this[0] < before[1] - _CLOSE
-    return abs(before[1] + this[1] - this[0] - behind[0]) <= _CLOSE
+        return this.begin < before.end - _CLOSE
+    return abs(before.end + this.lasts - behind.begin) <= _CLOSE
 
 
 def _pieces(window: Window, at: int, size: int, lost: Mapping[int, int]) -> tuple[dict[int, Usual], list[_Piece]]:

@@ -20,7 +20,20 @@ _EACH_LASTS, _EACH_SIZE = 0x100, 0x200  # and these what is told of each, in fou
 _EACH = (_EACH_LASTS, _EACH_SIZE, 0x400, 0x800)
 
 Extent = tuple[int, int]  # bytes of the file
-Time = tuple[float, float]  # from when to when, in seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Time:
+    """When something is played, and how long it lasts, in seconds: of a beginning that damage has made huge no fraction is left in
+    the end."""
+
+    begin: float
+    lasts: float
+
+    @property
+    def end(self) -> float:
+        """When it is over."""
+        return self.begin + self.lasts
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +120,7 @@ def _track(read: Read, track: Box, header: _Header, scale: int) -> Told:
             start = at if offset is None else header.base + offset
             at, lasts = start + size, lasts + longer
             runs.append((start, at))
-    times = None if begin is None else (begin / scale, (begin + lasts) / scale)
+    times = None if begin is None else Time(begin / scale, lasts / scale)
     return Told(header.number, tuple(runs), times)
 
 

@@ -48,5 +48,6 @@ def test_what_is_whole_or_coded_is_left_as_it_is() -> None:
 def test_all_samples_are_heard_and_it_is_told() -> None:
     whole = recorded(1, *PCM)
     with decode(whole) as one, decode(damaged(whole, "how long each")) as other:
-        assert list(one.pieces()) == list(other.pieces())
+        assert b"".join(one) == b"".join(other)
+        assert (one.end, other.end) == (one.samples, one.samples)  # each at its place
         assert [caution.code for caution in other.findings.warnings] == ["damaged"]

@@ -87,3 +87,17 @@ def test_pictures_that_are_wrong_cost_no_sound() -> None:
     found = hear(data[: last - 2] + b"\1\0" + data[last:])
     assert [word for word, _ in found.words] == [word for word, _ in spoken(2)]
     assert_heard_or_told(data[: at + 8] + b"\xff" * 4 + data[at + 12 :], late)
+
+
+def test_a_time_that_is_beyond_all_fractions_is_told() -> None:
+    options, late = KINDS["film"]
+    data = recorded(2, "a.mp4", options)
+    start, end = pieces_of(data)[5]
+    at = data.rindex(b"tfdt", start, end) + 8
+    damaged = data[:at] + b"\x65\xfd\xd5" + data[at + 3 :]
+
+    def read(at: int, length: int) -> bytes:
+        return damaged[at : at + length]
+
+    assert len(wrong_pieces(read, 0, len(damaged), ())) == 1
+    assert_heard_or_told(damaged, late)
