@@ -34,9 +34,10 @@ from pipeline.audio.mp4.data_references import sound_elsewhere
 from pipeline.audio.mp4.edit_list import WHOLE, Edit, seamed_edits
 from pipeline.audio.mp4.format_changes import Part, format_changes
 from pipeline.audio.mp4.linear_times import mended_times
-from pipeline.audio.mp4.linear_track import Stretch, silenced
+from pipeline.audio.mp4.linear_track import Stretch
 from pipeline.audio.mp4.narrowed_index import Change
 from pipeline.audio.mp4.piece_contradictions import wrong_pieces
+from pipeline.audio.mp4.silenced import silenced
 from pipeline.audio.mp4_boxes import HEADER_BYTES, check_complete, cut_index
 from pipeline.audio.raw_sound import RawSound
 from pipeline.audio.sniff import LOOK_BYTES, sniff_file
@@ -116,7 +117,7 @@ class Recording:
     see, or it would give up. `told_end`: the second at which its header ends it, where it goes on. `contradictions` of each sound
     track, where its index has some. `silenced` of each: when silence stands for bytes that are missing, in seconds. `parts` of
     each, where its format changes. `elsewhere`: whether the samples of each are in another file. `changes`: what ffmpeg should find
-    in place of what stands there."""
+    in place of what stands there. `lacks_pages`: some of Ogg are missing between others."""
 
     found: Found
     end: int = 0
@@ -128,6 +129,7 @@ class Recording:
     absent: tuple[tuple[Absent, ...], ...] = ()
     left_out: tuple[tuple[int, int], ...] = ()
     told_end: float | None = None
+    lacks_pages: bool = False
     contradictions: tuple[Contradictions | None, ...] = ()
     silenced: tuple[tuple[Stretch, ...], ...] = ()
     parts: tuple[tuple[Part, ...], ...] = ()
@@ -185,7 +187,9 @@ def _recording(read: Read, link: Link, found: Found, source: OpenSource) -> Reco
     left_out = link.tags if found.container is MP3 else left_out  # else a frame is lost behind each
     filled = any(_is_filled(read, *between) for between in link.tags)
     unread = 0 if found.container is MP4 and left_out else link.unread  # it goes on behind the first piece that is lost
-    recording = Recording(found, end, claim, unread=unread, broken=broken, filled=filled, left_out=left_out)
+    recording = Recording(
+        found, end, claim, unread=unread, broken=broken, filled=filled, left_out=left_out, lacks_pages=link.lacks_pages
+    )
     if found.container is AVI:
         return replace(recording, absent=absent_packets(read, found.start, link.end))
     if part := next((part for part in source.voc_parts if part.start == link.start), None):

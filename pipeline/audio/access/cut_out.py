@@ -17,16 +17,14 @@ from pipeline.audio.containers.chunks import Read
 from pipeline.audio.joined.lost_pieces import lost_pieces
 from pipeline.audio.mp4.contradictions import is_sound
 from pipeline.audio.mp4.linear_track import linear_track
-from pipeline.audio.mp4.sample_table import LONGEST_INDEX, sample_table
+from pipeline.audio.mp4.sample_table import LONGEST_INDEX, Places, placed, sample_table
 from pipeline.audio.mp4_boxes import Box, boxes, inside
 
 Missing = tuple[int, int]  # before which byte of the file, and how many
-Places = NDArray[np.int64]
 Heads = NDArray[np.uint8]
 Flags = NDArray[np.bool_]
 
 _INDEX, _SOUND, _PIECE = b"moov", b"mdat", b"moof"
-_MOST_FRAMES = 10_000_000
 _BLOCK = 256 * 1024  # bytes that are read at once
 _HEAD = 2  # bytes of a frame that are compared
 _SHARE = 20  # of the frames, a twentieth at either end shows how one begins,
@@ -43,8 +41,10 @@ def cut_out(read: Read, at: int, size: int) -> tuple[Missing, ...]:
     try:
         if any(box.name == _PIECE for box in outer):
             return tuple(_between_pieces(read, at, size))
-        sound = next((box for box in outer if box.name == _SOUND and box.end > size), None)
-        index = next((box for box in outer if box.name == _INDEX), None) or (sound and _last_index(read, sound, size))
+        index = next((box for box in outer if box.name == _INDEX), None)
+        # Where less is missing than the index has bytes, the sound seems to end inside that.
+        sound = next((box for box in outer[::-1] if box.name == _SOUND and (box.end > size or not index)), None)
+        index = index or (sound and _last_index(read, sound, size))
         if sound is None or index is None or index.end - index.at > LONGEST_INDEX:
             return ()
         missing = sound.end - (index.at if index.at > sound.at else size)
@@ -95,23 +95,10 @@ def _in_sound(read: Read, at: int, known: tuple[Box, Box], missing: int, size: i
     for track in sorted(tracks, key=lambda track: not is_sound(read, track)):
         if linear_track(read, track):
             continue
-        places = _frames(read, inside(read, track, b"mdia", b"minf", b"stbl")) + at
+        places = placed(sample_table(read, inside(read, track, b"mdia", b"minf", b"stbl")))[0] + at
         if (place := first_moved(read, places, missing, end)) is not None:
             return ((place, missing),)
     return ()
-
-
-def _frames(read: Read, table: Box) -> Places:
-    """Where each frame begins, by the lengths of all and the places of those of which several follow each other."""
-    found = sample_table(read, table)
-    if not 0 < found.count <= _MOST_FRAMES or found.in_each.sum() != found.count:
-        raise ValueError
-    lengths = np.full(found.count, found.even, np.int64) if found.even else found.sizes.astype(np.int64)
-    ends = np.cumsum(lengths)
-    firsts = np.cumsum(found.in_each) - found.in_each
-    within = ends - lengths - np.repeat((ends - lengths)[np.minimum(firsts, found.count - 1)], found.in_each)
-    placed: Places = np.repeat(found.starts, found.in_each) + within
-    return placed
 
 
 def first_moved(read: Read, places: Places, missing: int, end: int) -> int | None:

@@ -11,9 +11,10 @@ import struct
 
 import numpy as np
 
-from pipeline.audio.access.cut_out import Places, first_moved
+from pipeline.audio.access.cut_out import first_moved
 from pipeline.audio.containers.chunks import Chunk, Read, chunks, sound_chunk
 from pipeline.audio.containers.table import CAF, Found
+from pipeline.audio.mp4.sample_table import Places
 
 Missing = tuple[int, int]  # before which byte of the file, and how many
 

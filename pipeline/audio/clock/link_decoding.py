@@ -50,6 +50,7 @@ class LinkDecoding:
         self.claim = recording.claim
         self.unread, self.broken = recording.unread, recording.broken  # bytes, a share of them
         self.filled, self.told_end = recording.filled, recording.told_end
+        self._is_incomplete = self.broken > 0 or recording.lacks_pages
         self.contradiction = recording.contradictions[track] if track < len(recording.contradictions) else None
         self.silenced = recording.silenced[track] if track < len(recording.silenced) else ()
         self._absent = recording.absent[track] if track < len(recording.absent) else ()
@@ -156,6 +157,11 @@ class LinkDecoding:
         """Whether it counts from its first sound although damage has hit what comes before."""
         return self._start.is_early
 
+    @property
+    def is_mended(self) -> bool:
+        """Whether it complains of pages that stand for others, which its stamps tell of."""
+        return self._start.torn_pages is not None
+
     def unheard_sound(self) -> DamagedMedia | None:
         """Why nothing was heard of an MP4 that is not empty."""
         return self._failure.unheard_sound()
@@ -176,12 +182,12 @@ class LinkDecoding:
         return child
 
     def _is_strange(self) -> bool:
-        """Whether it has to be followed: also where the sound begins late, and an Ogg with bytes that are no page, for of FLAC no
-        stamp tells that one is missing."""
+        """Whether it has to be followed: also where the sound begins late, and an Ogg with bytes that are no page, or numbers of
+        pages that leap, for of FLAC no stamp tells that one is missing."""
         assert self._child
         printed = self._child.log.printed
         is_late = self._first_place() > JITTER * self._settings.sample_rate
-        is_broken = self._container is OGG and self.broken > 0
+        is_broken = self._container is OGG and self._is_incomplete
         return bool(self._absent) or is_late or is_broken or is_surprise(printed)
 
     def _first_place(self) -> float:
@@ -242,7 +248,7 @@ class LinkDecoding:
             stamped=stamped,
             longest=self._settings.max_seconds,
             absent=self._absent,
-            broken=self.broken > 0 or self.contradiction is not None,
+            broken=self._is_incomplete or self.contradiction is not None,
             slack=_EXACT if self._container is OGG else JITTER,
         )
 

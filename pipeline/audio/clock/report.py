@@ -15,7 +15,7 @@ _TOGETHER = 10.0  # seconds; damage that lies so near to other damage is told wi
 _CANCELLED = 0.25  # seconds of it that cannot be chance
 _ROUNDED = 500  # ms
 _LEAST_LOST = 0.1  # seconds of damage that may hide a word
-_COMPLAINTS = 3  # of a decoder of bare frames, that mean something wherever they are
+_COMPLAINTS = 3  # of a decoder, that mean something wherever they are
 _NEAR_END = 1.5  # seconds; a decoder is so far ahead of what comes out of the filters
 _UNREADABLE = "Another recording follows here in the same file, but it could not be decoded."
 _UNREAD = "Behind the sound the file goes on with {count} bytes that are no recording of a kind that is taken: they were not heard."
@@ -80,7 +80,6 @@ class Report:
             *self._broken(link),
             *self._contradiction(link),
             *self._early(link),
-            *self._silenced(link),
             *(self._closed_up(clock) if clock else ()),
             *(self._cancelled(link.mixdown) if link.mixdown else ()),
             *(self._cut_off(link.claim) if link.claim else ()),
@@ -96,23 +95,40 @@ class Report:
         return Gap(start, end, code, retryable=False, lost=leap.damaged)
 
     def _damages(self, link: LinkDecoding) -> Iterator[Caution]:
-        """Short leaps, and where a decoder has made something up for what it could not decode."""
+        """Short leaps, where a decoder has made something up for what it could not decode, and where zeros were put in for it."""
         leaps = [leap for leap in self._leaps if leap.damaged and not is_long(leap, self._rate)]
-        made_up = self._made_up(link)
-        stretches = sorted((*((leap.start, leap.end) for leap in leaps), *made_up))
+        made_up, silenced = self._made_up(link), self._silenced(link)
+        stretches = sorted((*((leap.start, leap.end) for leap in leaps), *made_up, *silenced))
         for start, end in _together(stretches, _TOGETHER * self._rate):
             missing = sum(leap.end - leap.start for leap in leaps if start <= leap.start < end)
             many = sum(start <= at < end for at, _ in made_up) >= _COMPLAINTS
-            lost = many or missing >= _LEAST_LOST * self._rate
+            lost = many or missing >= _LEAST_LOST * self._rate or any(start <= at < end for at, _ in silenced)
             yield Caution("damaged", self._ms(start), self._ms(end), _DAMAGED, lost=lost)
 
+    def _silenced(self, link: LinkDecoding) -> list[tuple[int, int]]:
+        """What is played of zeros that stand for missing bytes, and that no long leap tells of."""
+        end, near = self._end, round(_NEAR_END * self._rate)
+        told = [leap for leap in self._leaps if leap.damaged and is_long(leap, self._rate)]
+        stretches = [
+            (round(start * self._rate), round(stop * self._rate)) for start, stop in link.silenced if end is not None
+        ]
+        return [
+            (start, stop)
+            for start, stop in stretches
+            if all(not (leap.start - near <= start and stop <= leap.end + near) for leap in told)
+        ]
+
     def _made_up(self, link: LinkDecoding) -> list[tuple[int, int]]:
-        """From where to where each complaint of a decoder may reach that no long leap tells of."""
+        """From where to where each complaint of a decoder may reach that no long leap tells of. One or two count where no leap at
+        all tells of them, and they are not of what is left of a packet at either end: what was there has been concealed."""
         clock, end = link.clock, self._end
-        if clock is None or end is None or not clock.is_stamped or link.undecoded < _COMPLAINTS:
+        if clock is None or end is None or not clock.is_stamped or not self._is_serious(clock.damages, end):
+            return []
+        few = link.undecoded < _COMPLAINTS
+        if not link.undecoded or (few and link.is_mended):
             return []
         near = round(_NEAR_END * self._rate)
-        told = [leap for leap in self._leaps if leap.damaged and is_long(leap, self._rate)]
+        told = [leap for leap in self._leaps if leap.damaged and (few or is_long(leap, self._rate))]
         places = [at for at in clock.damages if all(not leap.start - near <= at <= leap.end for leap in told)]
         whole = self._rate  # in whole seconds: how far ahead a decoder is when it complains is chance
         return [(at - at % whole, min(end, at + 2 * whole - at % whole)) for at in places if 0 <= at < end]
@@ -146,10 +162,6 @@ class Report:
     def _early(self, link: LinkDecoding) -> Iterator[Caution]:
         if link.begins_early and self._end is not None:
             yield Caution("damaged", self._ms(0), self._ms(self._end), _EARLY, lost=True)
-
-    def _silenced(self, link: LinkDecoding) -> Iterator[Caution]:
-        for start, end in link.silenced if self._end is not None else ():
-            yield Caution("damaged", self._ms(start * self._rate), self._ms(end * self._rate), _DAMAGED, lost=True)
 
     def _is_serious(self, damages: Sequence[int], end: int) -> bool:
         """One or two at the ends are what is left of frames where a file was cut."""

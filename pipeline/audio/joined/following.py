@@ -32,6 +32,7 @@ from pipeline.audio.containers.table import (
 )
 from pipeline.audio.joined.bare_end import STREAMED, bare_frames
 from pipeline.audio.joined.extents import extent, walk
+from pipeline.audio.joined.page_numbers import PageNumbers
 from pipeline.audio.joined.programs import FOLLOWED
 from pipeline.audio.joined.trailers import SOUND_CHUNKS, past_trailers
 from pipeline.audio.joined.units import UNITS, Units
@@ -65,7 +66,8 @@ _MARKS = (
 class Following:
     """`end`: where the recording ends, tags of its own and all. What follows begins at `begin`, with its tags, and is `found` to be
     something; else there is nothing more. `unread`: bytes that are neither. `broken`: from where to where the recording itself has
-    bytes that are none of its frames or packets, between others that are; `tags`: the same of tags and padding."""
+    bytes that are none of its frames or packets, between others that are; `tags`: the same of tags and padding. `lacks_pages`: some
+    of Ogg are missing between others."""
 
     end: int
     begin: int
@@ -73,12 +75,14 @@ class Following:
     unread: int = 0
     broken: tuple[tuple[int, int], ...] = ()
     tags: tuple[tuple[int, int], ...] = ()
+    lacks_pages: bool = False
 
 
 def following(read: Read, size: int, first: Found) -> Following:
     """Behind what was `found` in a file of `size` bytes. Never raises, whatever the bytes are."""
     behind = _Behind(read, size, first)
-    return replace(behind.following(), broken=tuple(behind.broken), tags=tuple(behind.tags))
+    found = behind.following()
+    return replace(found, broken=tuple(behind.broken), tags=tuple(behind.tags), lacks_pages=behind.lacks_pages)
 
 
 class _Behind:
@@ -89,6 +93,10 @@ class _Behind:
         followed = FOLLOWED.get(first.container)
         self._programs = followed() if followed else None
         self.broken, self.tags = list[tuple[int, int]](), list[tuple[int, int]]()
+
+    @property
+    def lacks_pages(self) -> bool:
+        return isinstance(self._programs, PageNumbers) and self._programs.lacks_pages
 
     def following(self) -> Following:
         behind = self._following()

@@ -28,7 +28,7 @@ _MARK = 64  # bytes; no mark is as long
 class Link:
     """One recording's first byte in the file, and the first behind it. `found`: what it is, where it is not of the first's kind.
     `unread`: bytes behind it that are no sound, nor tags or padding. `broken`: from where to where in it are none of its frames,
-    `tags`: where tags and padding stand between them."""
+    `tags`: where tags and padding stand between them. `lacks_pages`: some of Ogg are missing between others."""
 
     start: int
     end: int
@@ -36,6 +36,7 @@ class Link:
     unread: int = 0
     broken: tuple[tuple[int, int], ...] = ()
     tags: tuple[tuple[int, int], ...] = ()
+    lacks_pages: bool = False
 
 
 def links(read: Read, size: int, found: Found) -> tuple[Link, ...]:
@@ -53,7 +54,8 @@ def links(read: Read, size: int, found: Found) -> tuple[Link, ...]:
         own = _of_its_kind(read, size, search, now.start) if search else None
         behind = following(read, own.begin if own else size, now)
         own = own if behind.found is None else None
-        rows.append(Link(now.start, (own or behind).end, told, behind.unread, behind.broken, behind.tags))
+        end = (own or behind).end
+        rows.append(Link(now.start, end, told, behind.unread, behind.broken, behind.tags, behind.lacks_pages))
         if own:
             now, told = Found(now.container, own.begin, now.options), told and Found(now.container, own.begin)
         elif behind.found:

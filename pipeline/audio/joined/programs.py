@@ -7,13 +7,14 @@ it is one stream, whose clock and format follow the packets.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import numpy as np
 
-from pipeline.audio.containers.table import MPEG, MPEGTS, Container
+from pipeline.audio.containers.table import MPEG, MPEGTS, OGG, Container
 from pipeline.audio.containers.transport_stream import programs, sounds
+from pipeline.audio.joined.page_numbers import PageNumbers
 from pipeline.audio.joined.units import CERTAIN_PACKETS, packet_run
 from pipeline.audio.joined.window import Window
 
@@ -162,4 +163,4 @@ class TransportStream:
         self._told = at if number else self._told
 
 
-FOLLOWED: Mapping[Container, type[ProgramStream | TransportStream]] = {MPEG: ProgramStream, MPEGTS: TransportStream}
+FOLLOWED: Mapping[Container, Callable[[], Programs]] = {MPEG: ProgramStream, MPEGTS: TransportStream, OGG: PageNumbers}

@@ -6,7 +6,6 @@ No frame of theirs shows whether it is whole: where bytes of the file are missin
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +13,7 @@ import numpy as np
 from pipeline.audio.containers.chunks import Read
 from pipeline.audio.mp4.contradictions import is_sound, scale_and_length
 from pipeline.audio.mp4.sample_table import SampleTable, counted, sample_table
-from pipeline.audio.mp4_boxes import Box, boxes, inside
+from pipeline.audio.mp4_boxes import Box, inside
 
 Stretch = tuple[float, float]  # seconds
 
@@ -69,19 +68,3 @@ def sample_width(read: Read, holder: Box) -> tuple[int, int]:
     described = inside(read, holder, b"stsd").content + 8
     kind, channels, bits = struct.unpack(">4x4s16xHH", read(described, 28))
     return _WIDTHS.get(kind, bits // 8 if kind in _BY_BITS else 0), channels
-
-
-def silenced(read: Read, at: int, size: int, put_in: Sequence[tuple[int, int]]) -> tuple[tuple[Stretch, ...], ...]:
-    """For each track of sound, when silence is played that stands for bytes that are missing; of coded ones a decoder tells.
-    Raises what `read` does alone."""
-    index = next((box for box in boxes(read, at, size) if box.name == b"moov"), None) if put_in else None
-    within = boxes(read, index.content, index.end) if index else ()
-    try:
-        tracks = [linear_track(read, box) for box in within if box.name == b"trak" and is_sound(read, box)]
-    except (ValueError, struct.error):
-        return ()
-    return tuple(_played(track, [(start - at, end - at) for start, end in put_in]) for track in tracks)
-
-
-def _played(track: LinearTrack | None, put_in: Sequence[tuple[int, int]]) -> tuple[Stretch, ...]:
-    return tuple(one for start, end in put_in if track and (one := track.played(start, end)))

@@ -13,12 +13,14 @@ from pipeline.audio.containers.chunks import Read
 from pipeline.audio.mp4_boxes import Box, boxes, inside
 
 Numbers = NDArray[np.integer[Any]]
+Places = NDArray[np.int64]
 
 LONGEST_INDEX = 64 * 2**20  # bytes; a day of AAC has some 30
 _LONGEST_SIZES, _LONGEST_TABLE = (
     2**25,
     2**22,
 )  # bytes of a table: a day's sizes take 16 MB, all others of them one or two
+_MOST_SAMPLES = 10_000_000  # of whose every place an array is made
 _HEADER = 4  # bytes of version and flags
 
 
@@ -53,6 +55,19 @@ def sample_table(read: Read, holder: Box) -> SampleTable:
     if (chunks < 0).any() or chunks.sum() != len(starts):
         raise ValueError
     return SampleTable(count, even, each, starts, np.repeat(runs[:, 1], chunks), np.repeat(runs[:, 2], chunks))
+
+
+def placed(table: SampleTable) -> tuple[Places, Places]:
+    """Where each sample begins, counted from where the file does, and how many bytes it has. Raises ValueError where not all of
+    them are of a chunk."""
+    count = table.count
+    if not 0 < count <= _MOST_SAMPLES or table.in_each.sum() != count:
+        raise ValueError
+    lengths = np.full(count, table.even, np.int64) if table.even else table.sizes.astype(np.int64)
+    begins = np.cumsum(lengths) - lengths
+    firsts = np.minimum(np.cumsum(table.in_each) - table.in_each, count - 1)
+    starts: Places = np.repeat(table.starts - begins[firsts], table.in_each) + begins
+    return starts, lengths
 
 
 def counted(read: Read, table: Box, kind: str, each: int = 1) -> Numbers:

@@ -173,6 +173,20 @@ def test_a_page_whose_head_is_damaged_is_told_and_no_other_is_lost(kind: str, he
     assert all(abs(at - said[word]) <= NEAR for word, at in found.words if word in said)
 
 
+@pytest.mark.parametrize("where", [(2, 1), (7, 1), (7, 2)], ids=["the first with sound", "another", "two"])
+@pytest.mark.parametrize("kind", OGG)
+def test_pages_that_are_cut_out_whole_are_told(kind: str, where: tuple[int, int]) -> None:
+    """Nothing but the numbers of the others tells of them in FLAC: ffmpeg closes up what is missing."""
+    data, (first, count) = recorded(1, "a.ogg", OGG[kind]), where
+    pages = [found.start() for found in re.finditer(b"OggS\0", data)]
+    found = hear(data[: pages[first]] + data[pages[first + count] :])
+    stretches = told(found.sound.findings)
+    assert stretches
+    said, heard = dict(spoken(1)), [word for word, _ in found.words]
+    assert {word for word, _ in outside(list(spoken(1)), stretches)} <= set(heard)
+    assert all(abs(at - said[word]) <= NEAR for word, at in outside(found.words, stretches))
+
+
 def assert_heard_or_told(
     form: tuple[str, tuple[str, ...], float], seed: int, damage: str, begin: float, share: float
 ) -> None:
