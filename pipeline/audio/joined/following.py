@@ -48,9 +48,9 @@ _BLOCK, _MARK = 1024 * 1024, 64  # bytes that are searched at once; no mark is a
 _STUFFING = (b"\xaa", b"\x55")  # that encoders fill up frames with, and nobody a file: it is the rest of one
 _LEAST_UNREAD = 1024  # bytes; fewer hold no sound
 _READ_ON = (MP3, AAC, AC3, EAC3, DTS, MPEG, MPEGTS)  # of which whatever follows of the same kind is the same stream
-# Demuxers that go no further than to the first byte that is of no unit; that of MPEG takes what is left of a packet for others, and
-# passes over as much as these seem to be long.
-LEFT_OUT = (FLV, WAVPACK, MPEG)
+# Demuxers that go no further than to the first byte that is of no unit, that of AAC to a head without a length; that of MPEG takes
+# what is left of a packet for others, and passes over as much as these seem to be long.
+LEFT_OUT = (FLV, WAVPACK, MPEG, AAC)
 _XING_AT = (36, 21, 13)  # bytes into the first frame of an mp3, where a tag may stand
 # Each with the bytes that may stand before it. One by one they are found twenty times as fast as all by one expression.
 _MARKS = (

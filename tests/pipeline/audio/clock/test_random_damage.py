@@ -230,6 +230,18 @@ def test_the_stuffing_of_a_frame_that_lost_its_head_is_no_padding() -> None:
     assert [caution.code for caution in found.sound.findings.warnings] == ["damaged"]
 
 
+def test_zeros_over_the_head_of_a_frame_of_adts_end_nothing() -> None:
+    """A length of none made ffmpeg's demuxer give up, with all that follows."""
+    data, at = recorded(0, "a.aac", ()), 0
+    while at < len(data) // 2:
+        at += int.from_bytes(data[at + 3 : at + 6], "big") >> 5 & 0x1FFF
+    found = hear(data[: at + 2] + bytes(300) + data[at + 302 :])
+    assert [caution.code for caution in found.sound.findings.warnings] == ["damaged"]
+    said = [word for word, _ in spoken(0)]
+    heard = [word for word, _ in found.words if word in said]
+    assert len(heard) >= len(said) - 2 and heard[-1] == said[-1]
+
+
 @pytest.mark.parametrize("kind", UNSTAMPED)
 @given(**EVERYWHERE)
 @settings(max_examples=3, derandomize=True)
