@@ -116,7 +116,7 @@ def first_moved(read: Read, places: Places, missing: int, end: int) -> int | Non
     if alike.sum() < _LEAST_BITS:
         return None
     here, moved = ((np.unpackbits(heads, axis=1)[:, alike] == usual[alike]).all(axis=1) for heads in (here, moved))
-    first = split(here, moved)
+    first = split(here, moved & (places - missing >= places[0]))  # nothing moves to before all sound
     return None if first is None else int(places[first]) - missing
 
 

@@ -133,6 +133,20 @@ FOUND: Mapping[
         0.034003,
     ),
     "a page that is longer than the file": (STAMPED["opus in ogg"], 2, "noise", 0.87783, 0.04571),
+    "packets that would have moved to before the first, in m4a": (
+        ("a.m4a", ("-c:a", "alac", *FRONT), 0.0),
+        47,
+        "cut out",
+        0.084692,
+        0.442312,
+    ),
+    "packets that would have moved to before the first, in caf": (
+        ("a.caf", ("-c:a", "alac"), 0.0),
+        4,
+        "cut out",
+        0.031208,
+        0.20843,
+    ),
     "an index of which more than half is lost": (("a.avi", ("-c:a", "aac"), 0.024), 40, "zeros", 0.177963, 0.483377),
 }
 
