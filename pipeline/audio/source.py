@@ -15,7 +15,6 @@ from pipeline.audio.access.open_source import OpenFile, OpenRemote, OpenSource
 from pipeline.audio.access.remote import Remote
 from pipeline.audio.access.restored import Amended, Missing, Restored
 from pipeline.audio.access.scratch import filled
-from pipeline.audio.access.torn_clusters import torn_clusters
 from pipeline.audio.containers.asf_header import broken_packets
 from pipeline.audio.containers.avi_index import Absent, absent_packets
 from pipeline.audio.containers.chunks import Read, unpadded
@@ -29,6 +28,7 @@ from pipeline.audio.joined.window import Window
 from pipeline.audio.linear.layout import LinearSamples, linear_samples
 from pipeline.audio.linear.slipped_samples import slipped_samples
 from pipeline.audio.linear.stale_length import longer, tells_nothing, told_too_short
+from pipeline.audio.matroska.torn_clusters import torn_clusters
 from pipeline.audio.mp4.contradictions import Contradictions, contradictions
 from pipeline.audio.mp4.data_references import sound_elsewhere
 from pipeline.audio.mp4.edit_list import WHOLE, Edit, seamed_edits

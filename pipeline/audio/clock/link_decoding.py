@@ -198,6 +198,7 @@ class LinkDecoding:
         if not self._is_strange():
             yield from self._watched(self._child)
         if self._is_strange():
+            self.broken = max(self.broken, self._reader.mend_heads())
             yield from self._followed(wide=self.most_channels > 1)
             if self._is_wider:
                 yield from self._followed(wide=True)

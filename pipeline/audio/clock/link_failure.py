@@ -1,14 +1,15 @@
-"""Why nothing is heard of a link: what its decoder says, or of an MP4 what is wrong with its index, which no decoder tells."""
+"""Why nothing is heard of a link: what its decoder says, or what is wrong with its header, which no decoder tells."""
 
 from __future__ import annotations
 
 from pipeline.audio.access.open_source import OpenSource
 from pipeline.audio.clock.plain_samples import PlainSamples
-from pipeline.audio.containers.table import MP4
+from pipeline.audio.containers.table import MATROSKA, MP4
+from pipeline.audio.ffmpeg.damaged_header import damaged_header
 from pipeline.audio.ffmpeg.error_mapping import failure, refuse_strange
 from pipeline.audio.ffmpeg.log_parser import AudioStream
 from pipeline.audio.ffmpeg.process import Child
-from pipeline.audio.mp4.damaged_index import damaged_index, unheard_sound
+from pipeline.audio.mp4.damaged_index import unheard_sound
 from pipeline.audio.mp4.data_references import ELSEWHERE
 from pipeline.audio.source import Recording
 from pipeline.errors import DamagedMedia, InvalidRequest, SandboxFailed, StenopoolError, UnsupportedMedia
@@ -19,15 +20,14 @@ class LinkFailure:
 
     def __init__(self, source: OpenSource, recording: Recording, track: int) -> None:
         self._read, self._track = source.read, track
-        self._is_mp4 = recording.found.container is MP4
+        self._found, self._end = recording.found, recording.end or source.size
         self._is_elsewhere = track < len(recording.elsewhere) and recording.elsewhere[track]
-        self._place = recording.found.start, recording.end or source.size
 
     def of(self, child: Child | PlainSamples) -> StenopoolError:
         """Why it made no sound, or no more of it."""
         error = failure(child.log, child.returncode, self._track)
         is_odd = isinstance(error, (UnsupportedMedia, SandboxFailed))
-        return (self.damaged_index() if is_odd else None) or error
+        return (self._damaged_header() if is_odd else None) or error
 
     def taken(self, child: Child | PlainSamples) -> AudioStream:
         """The track as `child` lists it. Raises InvalidRequest where there is none of that number, and what is said of one that is
@@ -43,15 +43,23 @@ class LinkFailure:
         try:
             refuse_strange(sounds[self._track], child.log.tracks)
         except UnsupportedMedia as error:
-            if damaged := self.damaged_index():
+            if damaged := self._damaged_header():
                 raise damaged from error
             raise
+        if self._is_untold(sounds[self._track]) and (damaged := self._damaged_header()):
+            raise damaged
         return sounds[self._track]
-
-    def damaged_index(self) -> DamagedMedia | None:
-        """Why an MP4 seems to hold nothing that is taken, where that is not true."""
-        return damaged_index(self._read, *self._place) if self._is_mp4 else None
 
     def unheard_sound(self) -> DamagedMedia | None:
         """Why nothing was heard of an MP4 that is not empty."""
-        return self.damaged_index() or unheard_sound(self._read, *self._place) if self._is_mp4 else None
+        if self._found.container is not MP4:
+            return None
+        return self._damaged_header() or unheard_sound(self._read, self._found.start, self._end)
+
+    def _is_untold(self, sound: AudioStream) -> bool:
+        """Whether Matroska alone tells what its samples are: by a damaged header they would be heard as others."""
+        return self._found.container is MATROSKA and sound.codec.startswith("pcm")
+
+    def _damaged_header(self) -> DamagedMedia | None:
+        """Why it seems to hold nothing that is taken, where that is not true."""
+        return damaged_header(self._read, self._found, self._end)

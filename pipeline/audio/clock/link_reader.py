@@ -10,11 +10,12 @@ from dataclasses import dataclass
 
 from pipeline.audio.access.entry import Entry
 from pipeline.audio.access.open_source import OpenSource, without
+from pipeline.audio.access.restored import Amended
 from pipeline.audio.access.torn_pages import TornPages
 from pipeline.audio.clock.link_start import is_stamped
 from pipeline.audio.clock.plain_samples import PlainSamples
 from pipeline.audio.clock.skip import Skip
-from pipeline.audio.containers.table import MP4, OGG, WAV
+from pipeline.audio.containers.table import MATROSKA, MP4, OGG, WAV
 from pipeline.audio.containers.wav_format import plain_sound
 from pipeline.audio.ffmpeg.arguments import SAMPLE_RATE, Picked, decode_arguments, list_arguments
 from pipeline.audio.ffmpeg.binary import Ffmpeg, find_ffmpeg
@@ -25,6 +26,7 @@ from pipeline.audio.ffmpeg.log_parser import Log
 from pipeline.audio.ffmpeg.process import STALL_SECONDS, Child
 from pipeline.audio.ffmpeg.sandbox import Level, sandbox_level
 from pipeline.audio.joined.lost_pieces import as_free_space
+from pipeline.audio.matroska.torn_blocks import torn_blocks
 from pipeline.audio.source import Recording
 
 MOST_SECONDS = 7 * 24 * 3600  # that are reckoned with when the caller sets no limit
@@ -71,6 +73,15 @@ class LinkReader:
     def started(self, how: How) -> Child | PlainSamples:
         """The next one. Whoever started it closes it."""
         return self._as_they_are() or self._launched(how)
+
+    def mend_heads(self) -> float:
+        """Of Matroska, whose decoder passes over what is damaged without a word, and over more. The share of its bytes."""
+        if self._found.container is not MATROSKA:
+            return 0.0
+        begin, end = self._found.start, self._end or self._source.size
+        mended = torn_blocks(self._source.read, begin, end)
+        self._source = Amended(self._source, mended.changes) if mended.changes else self._source
+        return sum(stop - start for start, stop in mended.lost) / (end - begin)
 
     def _as_they_are(self) -> PlainSamples | None:
         """Where ffmpeg would hand on nothing but the bytes that stand there."""

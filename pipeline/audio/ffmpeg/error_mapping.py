@@ -12,11 +12,13 @@ _RATES = range(4_000, 384_001)  # Hz; a second at 1 Hz would become 16,000 sampl
 _MOST_CHANNELS = 8
 _OVER_LIMITS = (signal.SIGKILL, signal.SIGXCPU, signal.SIGXFSZ)
 _CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
+_NO_TRACK = "The file is damaged: its header describes no track that can be read. Send another copy."
 _NOT_STARTED = (126, 127)  # as a shell and bubblewrap report it
 
 
 def refuse_strange(track: AudioStream, tracks: int) -> None:
-    """Raise UnsupportedMedia for sound that no recorder makes and that would cost a multiple of its size to read."""
+    """Raise UnsupportedMedia for sound that no recorder makes and that would cost a multiple of its size to read, DamagedMedia for
+    what cannot be."""
     if track.codec == "none" or not track.codec:
         raise UnsupportedMedia("The sound's codec is unknown.")
     if track.sample_rate not in _RATES:
@@ -24,7 +26,9 @@ def refuse_strange(track: AudioStream, tracks: int) -> None:
         raise UnsupportedMedia(found, sample_rate=track.sample_rate)
     if tracks >= MOST_TRACKS:  # ffmpeg would take what fits and leave out the rest without a word
         raise UnsupportedMedia(f"The file has more than {MOST_TRACKS - 1} tracks.", tracks=tracks)
-    if not 1 <= track.channels <= _MOST_CHANNELS:
+    if not track.channels:
+        raise DamagedMedia("The file is damaged: by its header the sound has 0 channels. Send another copy.")
+    if track.channels > _MOST_CHANNELS:
         found = f"The sound has {track.channels} channels; supported are 1 to {_MOST_CHANNELS}."
         raise UnsupportedMedia(found, channels=track.channels)
 
@@ -37,7 +41,7 @@ def failure(log: Log, returncode: int | None, track: int = 0) -> StenopoolError:
     if cause in _CRASHES or not log.opened:
         return SandboxFailed("The sandbox did not start.") if log.says("bwrap: ") else DamagedMedia()
     if not log.sounds:
-        return NoAudioTrack()
+        return NoAudioTrack() if log.tracks else DamagedMedia(_NO_TRACK)
     if log.says("not on whitelist", "Decoder not found", "no decoder found"):
         codec = log.sounds[min(track, len(log.sounds) - 1)].codec
         return UnsupportedMedia(f"The sound's codec, {codec}, is not supported.", codec=codec)

@@ -252,7 +252,7 @@ WRONG: list[tuple[str, bytes, type[StenopoolError], str]] = [
     ("400 kHz", wav(bytes(32_000), sample_rate=400_000), UnsupportedMedia, "rate is 400000 Hz"),
     ("9 channels", wav(bytes(36_000), channels=9), UnsupportedMedia, "9 channels"),
     ("65535 channels", wav(bytes(32_000), channels=65_535), UnsupportedMedia, "65535 channels"),
-    ("no channels", wav(bytes(32_000), channels=0), UnsupportedMedia, "0 channels"),
+    ("no channels", wav(bytes(32_000), channels=0), DamagedMedia, "0 channels"),
     ("noise called flac", b"fLaC" + bytes(range(1, 256)) * 100, DamagedMedia, "damaged"),
     ("noise called ogg", b"OggS" + bytes(range(1, 256)) * 100, DamagedMedia, "damaged"),
     ("noise called webm", b"\x1a\x45\xdf\xa3" + bytes(range(1, 256)) * 100, DamagedMedia, "damaged"),

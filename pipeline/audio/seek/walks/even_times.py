@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.audio.seek.walks.lacing import packets
+from pipeline.audio.matroska.lacing import packets
 from pipeline.audio.seek.walks.packet_sizes import PacketSizes
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.audio.seek.walks.lacing import packets
+from pipeline.audio.matroska.lacing import packets
 
 HEAD = b"\x81\0\0"
 PACKETS = st.lists(st.binary(max_size=600), min_size=2, max_size=9)

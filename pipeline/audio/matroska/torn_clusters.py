@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
-from pipeline.audio.access.cluster_header import IN_CLUSTER, Clock, Header, missing_header
 from pipeline.audio.containers.chunks import Read
 from pipeline.audio.containers.ebml import (
     BEHIND_SOUND,
@@ -22,11 +21,8 @@ from pipeline.audio.containers.ebml import (
     FILES,
     INDEX,
     INFO,
-    KIND,
-    NUMBER,
     TAGS,
     TIME,
-    TRACK,
     TRACKS,
     Element,
     Times,
@@ -36,9 +32,10 @@ from pipeline.audio.containers.ebml import (
     segment,
     times,
 )
+from pipeline.audio.matroska.cluster_header import IN_CLUSTER, Clock, Header, missing_header
+from pipeline.audio.matroska.tracks import track_numbers
 from pipeline.audio.step_budget import StepBudget
 
-_SOUND = 2  # the kind of a track
 _MARKS = tuple(name.to_bytes(4, "big") for name in (CLUSTER, INDEX, TAGS, FILES, CHAPTERS))
 _LONGEST, _LONGEST_STREAM = 16 * 2**20, 8 * 2**20  # bytes of a cluster, and of a file that is searched for all of them
 _WINDOW = 256 * 1024  # bytes that are searched at once
@@ -150,14 +147,7 @@ class _Search:
         if one.name == INFO:
             self._times = times(self._read, one)
         elif one.name == TRACKS and one.end is not None:
-            tracks = [each for each in elements(self._read, one.start, one.end) if each.name == TRACK]
-            self._sounds = frozenset(sound for each in tracks if (sound := self._sound(each)))
-
-    def _sound(self, track: Element) -> int:
-        """Its number; 0 of another kind of track."""
-        said = {one.name: one for one in elements(self._read, track.start, track.end or track.start)}
-        is_sound = KIND in said and number(self._read, said[KIND]) == _SOUND
-        return number(self._read, said[NUMBER]) if is_sound and NUMBER in said else 0
+            self._sounds = track_numbers(self._read, one)[1]
 
     def _headers(self, at: int, end: int) -> Iterator[int]:
         """Where a cluster begins, or what else may stand behind one and goes on up to the end of the file."""

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.audio.access import cluster_header
-from pipeline.audio.access.cluster_header import Clock
-from pipeline.audio.access.torn_clusters import torn_clusters
-from pipeline.audio.containers.ebml import CLUSTER, SIMPLE_BLOCK, element, segment
+from pipeline.audio.containers.ebml import CLUSTER, GROUP, SIMPLE_BLOCK, element, segment
+from pipeline.audio.matroska import cluster_header
+from pipeline.audio.matroska.cluster_header import Clock
+from pipeline.audio.matroska.torn_clusters import torn_clusters
 from pipeline.audio.step_budget import StepBudget, TooManySteps
 from tests.pipeline.audio.clock.test_random_damage import COUNT, outside, recorded, spoken, told
 from tests.pipeline.audio.clock.test_random_recordings import NEAR, hear
@@ -42,7 +42,7 @@ def blocks(data: bytes) -> list[list[tuple[int, int]]]:
     while at < len(data) and (one := element(read, at)) is not None:
         if one.name == CLUSTER:
             found.append([])
-        elif one.name == SIMPLE_BLOCK and one.end is not None:
+        elif one.name in (SIMPLE_BLOCK, GROUP) and one.end is not None:
             found[-1].append((at, one.end))
         at = one.start if one.name == CLUSTER or one.end is None else one.end
     return found
