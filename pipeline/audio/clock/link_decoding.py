@@ -157,11 +157,6 @@ class LinkDecoding:
         """Whether it counts from its first sound although damage has hit what comes before."""
         return self._start.is_early
 
-    @property
-    def is_mended(self) -> bool:
-        """Whether it complains of pages that stand for others, which its stamps tell of."""
-        return self._start.torn_pages is not None
-
     def unheard_sound(self) -> DamagedMedia | None:
         """Why nothing was heard of an MP4 that is not empty."""
         return self._failure.unheard_sound()

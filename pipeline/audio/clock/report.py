@@ -15,7 +15,7 @@ _TOGETHER = 10.0  # seconds; damage that lies so near to other damage is told wi
 _CANCELLED = 0.25  # seconds of it that cannot be chance
 _ROUNDED = 500  # ms
 _LEAST_LOST = 0.1  # seconds of damage that may hide a word
-_COMPLAINTS = 3  # of a decoder, that mean something wherever they are
+_COMPLAINTS = 3  # of a decoder of bare frames, that mean something wherever they are
 _NEAR_END = 1.5  # seconds; a decoder is so far ahead of what comes out of the filters
 _UNREADABLE = "Another recording follows here in the same file, but it could not be decoded."
 _UNREAD = "Behind the sound the file goes on with {count} bytes that are no recording of a kind that is taken: they were not heard."
@@ -119,16 +119,12 @@ class Report:
         ]
 
     def _made_up(self, link: LinkDecoding) -> list[tuple[int, int]]:
-        """From where to where each complaint of a decoder may reach that no long leap tells of. One or two count where no leap at
-        all tells of them, and they are not of what is left of a packet at either end: what was there has been concealed."""
+        """From where to where each complaint of a decoder may reach that no long leap tells of."""
         clock, end = link.clock, self._end
-        if clock is None or end is None or not clock.is_stamped or not self._is_serious(clock.damages, end):
-            return []
-        few = link.undecoded < _COMPLAINTS
-        if not link.undecoded or (few and link.is_mended):
+        if clock is None or end is None or not clock.is_stamped or link.undecoded < _COMPLAINTS:
             return []
         near = round(_NEAR_END * self._rate)
-        told = [leap for leap in self._leaps if leap.damaged and (few or is_long(leap, self._rate))]
+        told = [leap for leap in self._leaps if leap.damaged and is_long(leap, self._rate)]
         places = [at for at in clock.damages if all(not leap.start - near <= at <= leap.end for leap in told)]
         whole = self._rate  # in whole seconds: how far ahead a decoder is when it complains is chance
         return [(at - at % whole, min(end, at + 2 * whole - at % whole)) for at in places if 0 <= at < end]

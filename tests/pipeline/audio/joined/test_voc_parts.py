@@ -133,10 +133,7 @@ def test_what_follows_overwritten_blocks_is_heard_at_its_time(
 def test_where_bytes_are_cut_out_the_rest_is_heard_and_it_is_told(seed: int, begin: float, share: float) -> None:
     data = recorded(seed, "a.voc", ())
     found, order = hear(damaged(data, "cut out", begin, share)), [word for word, _ in spoken(seed)]
-    *seam, short = found.sound.findings.warnings
-    assert short.code == "truncated"
-    # A decoder may complain of the block in two halves that meet there, or hear them as one.
-    assert all(one.code == "damaged" and one.start <= begin * len(data) / 96 <= one.end for one in seam)
+    assert [caution.code for caution in found.sound.findings.warnings] == ["truncated"]
     places = [order.index(word) for word, _ in found.words if word in order]
     assert len(places) == len(set(places)) >= COUNT * (1 - share) - 3
     assert found.end == pytest.approx(hear(data).end - share * len(data) / 96_000, abs=0.07)
