@@ -193,10 +193,15 @@ class LinkDecoding:
         if not self._is_strange():
             yield from self._watched(self._child)
         if self._is_strange():
-            self.broken = max(self.broken, self._reader.mend_heads())
+            self._mend_heads()
             yield from self._followed(wide=self.most_channels > 1)
             if self._is_wider:
                 yield from self._followed(wide=True)
+
+    def _mend_heads(self) -> None:
+        """Of Matroska; what is missing there is taken for lost."""
+        torn = self._reader.mend_heads()
+        self.broken, self._is_incomplete = max(self.broken, torn), self._is_incomplete or torn > 0
 
     def _watched(self, child: Child | PlainSamples) -> Iterator[Piece]:
         first = round(self._first_place())

@@ -57,6 +57,19 @@ def test_a_damaged_head_loses_no_sound_but_its_own(kind: str, head: str) -> None
     assert all(-NEAR <= at - said[word] <= NEAR + KINDS[kind][1] for word, at in found.words if word in said)
 
 
+@pytest.mark.processes
+@pytest.mark.parametrize("kind", KINDS)
+def test_blocks_of_which_nothing_is_left_are_told(kind: str) -> None:
+    """Even below a second, where a hole would not be."""
+    data = made(kind)
+    of_second = blocks(data)[1]
+    begin, end = of_second[5][0], of_second[5 + max(2, len(of_second) // 20)][0]
+    found = hear(data[:begin] + b"\x55" * (end - begin) + data[end:])
+    stretches = told(found.sound.findings)
+    assert stretches and found.sound.findings.warnings
+    assert {word for word, _ in outside(list(spoken(0)), stretches)} <= {word for word, _ in found.words}
+
+
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.processes
