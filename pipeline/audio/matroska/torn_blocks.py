@@ -16,11 +16,13 @@ from pipeline.audio.containers.ebml import (
     CLUSTER,
     GROUP,
     INFO,
+    LASTS,
     PADDING,
     SIMPLE_BLOCK,
     TIME,
     TRACKS,
     Element,
+    elements,
     number,
     segment,
     times,
@@ -58,15 +60,17 @@ class _Run:
     first: int = 0
     last: int = 0
     count: int = 0
+    lasts: int | None = None  # the last one, where it says so
 
     @property
     def step(self) -> float:
         """From one block to the next."""
         return (self.last - self.first) / max(1, self.count - 1)
 
-    def note(self, time: int) -> None:
+    def note(self, time: int, lasts: int | None = None) -> None:
         """A block."""
         self.first, self.last, self.count = self.first if self.count else time, time, self.count + 1
+        self.lasts = lasts
 
 
 @dataclass(slots=True)
@@ -84,7 +88,10 @@ class _Cluster:
     def reaches(self) -> float | None:
         """How much later than it its last block ends; None of one without."""
         counted = [run for run in self.runs if run.count]
-        return counted[-1].last + max(run.step for run in counted) if counted else None
+        if not counted:
+            return None
+        usual = max(run.step for run in counted)
+        return counted[-1].last + (usual if counted[-1].lasts is None else counted[-1].lasts)
 
 
 def torn_blocks(read: Read, at: int, end: int) -> Mended:
@@ -102,6 +109,8 @@ class _Mending:
     def __init__(self, read: Read, end: int) -> None:
         self._walk = ElementWalk(read, end, StepBudget(_MOST_STEPS))
         self._unit, self._sounds = 1_000_000, frozenset[int]()  # ns; numbers of tracks
+        self._length: float | None = None  # as the file tells it
+        self._is_cut = False  # it ends too soon
         self._mine = 0  # the track with sound that comes first
         self._open: _Cluster | None = None
         self._clusters, self._lost = list[_Cluster](), list[Stretch]()
@@ -146,7 +155,8 @@ class _Mending:
         elif one.name in (SIMPLE_BLOCK, GROUP):
             self._note_block(at, one)
         elif one.name == INFO:
-            self._unit = times(self._walk.read, one).unit
+            told = times(self._walk.read, one)
+            self._unit, self._length = told.unit, told.length
         elif one.name == TRACKS:
             self._walk.tracks, self._sounds = track_numbers(self._walk.read, one)
 
@@ -158,7 +168,9 @@ class _Mending:
         self._mine, self._blocks = track, self._blocks + 1
         self._longest = max(self._longest, end - at)
         self._head = one.start - at if one.name == SIMPLE_BLOCK else 0
-        self._open.runs[-1].note(struct.unpack_from(">h", head, 1)[0])
+        inside = elements(self._walk.read, one.start, end) if one.name == GROUP else ()
+        lasts = next((number(self._walk.read, told) for told in inside if told.name == LASTS), None)
+        self._open.runs[-1].note(struct.unpack_from(">h", head, 1)[0], lasts)
 
     def _begin(self, cluster: _Cluster) -> None:
         self._open = cluster
@@ -176,7 +188,7 @@ class _Mending:
         one = self._walk.element(place) if place < self._walk.end else None
         if one is None and self._open and self._open.said and self._open.said > self._walk.end:
             self._open.end = self._open.said  # the file ends too soon; that is told otherwise
-            self._open = None
+            self._open, self._is_cut = None, True
             return place
         lost = start, place
         self._lost.append(lost)
@@ -228,7 +240,7 @@ class _Mending:
 
     def _finish(self, cluster: _Cluster, before: list[_Cluster], behind: list[_Cluster]) -> None:
         """Its header, or what is wrong in that."""
-        until = behind[0].time if behind else None
+        until = behind[0].time if behind else None if self._is_cut or self._length is None else round(self._length)
         end, run = cluster.end, cluster.runs[-1]
         if cluster.time is None and run.lost:
             cluster.time = _by_others(cluster, before, until)

@@ -21,6 +21,7 @@ from pipeline.audio.containers.ebml import (
 _SOUND = 2  # the kind of a track
 _CODEC, _AUDIO = 0x86, 0xE1
 _IN_AUDIO = {0xB5, 0x78B5, 0x9F, 0x7D7B, 0x6264, 0x52F1, CHECKSUM, PADDING}
+_MOST_TRACKS = 1_000  # that are looked at
 _LONGEST_NAME = 64  # bytes
 _NAMED = b"A_"  # how codecs of sound are named
 _CODECS = (  # those of sound that there are, without what tells their variants
@@ -53,7 +54,9 @@ def are_damaged(read: Read, at: int, size: int) -> bool:
     tracks = next((one for one in elements(read, outer.start, outer.end or size) if one.name == TRACKS), None)
     if tracks is None or tracks.end is None or tracks.end > size:
         return True
-    inside = list(elements(read, tracks.start, tracks.end))
+    inside = list(elements(read, tracks.start, tracks.end, _MOST_TRACKS))
+    if len(inside) == _MOST_TRACKS:
+        return False
     is_whole = (
         bool(inside) and inside[-1].end == tracks.end and {one.name for one in inside} <= {TRACK, CHECKSUM, PADDING}
     )
