@@ -39,6 +39,10 @@ _CONTRADICTION = (
     "missing, or heard at another time."
 )
 _EARLY = "The file is damaged before its first sound: what was there is missing, and all that follows may be early."
+_STAMPS = (
+    "The file is damaged: its time stamps contradict its sound. What was found was heard; other sound may be missing, and words be "
+    "heard earlier or later than they were."
+)
 _LEAP = "A time stamp leaps further than any recording may last: it was taken for wrong, and what follows for the continuation."
 _OPPOSITE = "The channels are in opposite phase, and mixed they would be silent: their difference was heard."
 
@@ -80,6 +84,7 @@ class Report:
             *self._broken(link),
             *self._contradiction(link),
             *self._early(link),
+            *(self._wrong_stamps(clock) if clock else ()),
             *(self._closed_up(clock) if clock else ()),
             *(self._cancelled(link.mixdown) if link.mixdown else ()),
             *(self._cut_off(link.claim) if link.claim else ()),
@@ -158,6 +163,10 @@ class Report:
     def _early(self, link: LinkDecoding) -> Iterator[Caution]:
         if link.begins_early and self._end is not None:
             yield Caution("damaged", self._ms(0), self._ms(self._end), _EARLY, lost=True)
+
+    def _wrong_stamps(self, clock: StreamClock) -> Iterator[Caution]:
+        if clock.has_wrong_stamps and self._end is not None:
+            yield Caution("damaged", self._ms(0), self._ms(self._end), _STAMPS, lost=True)
 
     def _is_serious(self, damages: Sequence[int], end: int) -> bool:
         """One or two at the ends are what is left of frames where a file was cut."""

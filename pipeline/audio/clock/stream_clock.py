@@ -4,7 +4,8 @@
   that is off for less than a second of sound and back is an error of the container, and means nothing.
 * Sound is never dropped for a stamp. One that is early means that a recorder's clock ran slowly; when it is a second early or more,
   the stamps begin anew, as in files that were joined, and count on from here. Near damage alone it means that a decoder made more
-  of a broken packet than there was in it, which nobody needs to hear.
+  of a broken packet than there was in it, which nobody needs to hear; but that is little for each complaint, and where more would
+  have to go, the stamps are what is wrong.
 * Where a container has no stamps but its index tells of packets that nobody can find, nothing is heard for as long as they last.
 * A leap so far that the server would not take so long a recording is taken for a wrong stamp: closed up, and told.
 * A new format in the middle of the stream goes on where the old one ended, whatever the filters between have lost of it.
@@ -30,6 +31,7 @@ _SHORT, _LACKS = (
     0.75,
     2.5,
 )  # of the usual length of a frame: what is less, and what may be missing behind a few of those
+_MOST_MADE_UP = 0.25  # seconds that a decoder makes of one broken packet
 _BEFORE_ZERO = 1.0  # seconds of a codec's own delay that are dropped; nobody needs more
 _NOWHERE = 2.0**40  # samples before zero, where what is dropped stands
 
@@ -91,12 +93,14 @@ class StreamClock:
         self._shift = 0.0
         self._ahead = 0.0  # what all shifts of the format add up to
         self._dropped = 0.0  # up to which of its samples some were dropped
+        self._made_up = 0.0  # samples that may be, after what could not be decoded
         self._last = self._usual = 0.0  # length of the frame before, and of the longest of the format
         self._slow = 0.0  # by how much stamps were early before the damage
         self._off: list[_Off] = []
         self._damage = 0  # frames since the last complaint, counting down
         self._begun = False
         self.formats = 0  # that the stream has had
+        self.has_wrong_stamps = False  # earlier than sound that is there can be played
 
     @property
     def reached(self) -> float:
@@ -115,6 +119,7 @@ class StreamClock:
                 self._out += samples
             case Damage():
                 self._damage = _NEAR
+                self._made_up = min(self._made_up + _MOST_MADE_UP * self._rate, LEAP_BACK * self._rate)
                 self._note_damage(round(self.reached))
             case Frame() if event.fresh:
                 yield from self.finish()
@@ -177,6 +182,7 @@ class StreamClock:
     def _start(self, stamp: float) -> None:
         """What lies before zero is dropped where samples are placed. What begins late begins with a leap."""
         self._begun = True
+        self._made_up = min(self._made_up, _MOST_MADE_UP * self._rate)  # many complain of one header
         if stamp <= (self._slack if self.in_damage else JITTER * self._rate):
             self._base = max(-_BEFORE_ZERO * self._rate, stamp)
 
@@ -217,7 +223,8 @@ class StreamClock:
             self.closed_up.append(round(self._base + self._ahead + first.at))
         elif by > 0:
             self._add(first.at, by, first.damaged)
-        elif not first.damaged or by < -LEAP_BACK * self._rate:  # stamps begin anew
+        elif not first.damaged or self._slow - by > self._made_up:  # stamps begin anew
+            self.has_wrong_stamps = self.has_wrong_stamps or (first.damaged and by > -LEAP_BACK * self._rate)
             self._zero += by
             self._slow = 0.0
         elif by < self._slow:
@@ -236,7 +243,7 @@ class StreamClock:
     def _drop(self, at: float, count: float) -> None:
         """So many samples from there on, in whose place what follows them stands."""
         at = max(at, self._dropped)
-        self._dropped = at + count
+        self._dropped, self._made_up = at + count, self._made_up - count
         self._note_damage(round(self._base + self._ahead + at))
         self._shifts += [(round(at), -_NOWHERE), (round(self._dropped), _NOWHERE - count)]
         self._ahead -= count

@@ -198,6 +198,16 @@ def test_a_slow_recorder_loses_nothing_to_one_complaint() -> None:
     assert runs[0][0] == 0 and sum(count for at, count in runs if at >= 0) == 10 * RATE
 
 
+@pytest.mark.parametrize("pace", [0.0, 0.01, 0.5, 0.9])
+def test_stamps_that_lag_behind_the_sound_cost_no_more_than_a_packet(pace: float) -> None:
+    """As where damage has hit what the unit of all of them is, of which a demuxer complains once."""
+    clock = StreamClock(RATE)
+    slow = [Frame(960, 48_000, 0.02 * pace * number, fresh=not number) for number in range(500)]
+    runs = run(clock, Damage(), Damage(), *slow)
+    assert sum(count for at, count in runs if at >= 0) >= 9.75 * RATE
+    assert clock.has_wrong_stamps
+
+
 def test_what_an_index_tells_of_and_is_not_there_leaves_its_time_free() -> None:
     stretches = [Absent(1.0, 1.5), Absent(2.0, 5.0, lost=False), Absent(9.0, 9.5)]
     clock = StreamClock(RATE, stamped=False, absent=stretches)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from pipeline.audio.containers.ebml import CLUSTER, element, segment
+from pipeline.audio.containers.ebml import CLUSTER, SCALE, element, segment
 from pipeline.audio.matroska.torn_blocks import torn_blocks
 from tests.pipeline.audio.clock.test_random_damage import outside, recorded, spoken, told
 from tests.pipeline.audio.clock.test_random_recordings import NEAR, hear
@@ -102,3 +102,14 @@ def test_nothing_is_changed_in_a_whole_file_or_one_that_ends_too_soon(kind: str)
     for size in (len(data), len(data) * 2 // 3):
         mended = torn_blocks(lambda at, length, size=size: data[:size][at : at + length], 0, size)
         assert mended.lost == () and mended.changes == ()
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("kind", ["pcm", "aac", "opus"])
+def test_where_the_unit_of_all_times_is_damaged_all_words_are_heard_and_it_is_told(kind: str) -> None:
+    """By its length; 0.04 seconds were heard of ten, without a word."""
+    data = made(kind)
+    length = data.index(SCALE.to_bytes(3, "big")) + 3
+    found = hear(data[:length] + b"\x82" + data[length + 1 :])
+    assert [word for word, _ in found.words] == [word for word, _ in spoken(0)]
+    assert [(one.code, one.start, one.lost) for one in found.sound.findings.warnings] == [("damaged", 0, True)]
