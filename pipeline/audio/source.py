@@ -46,6 +46,7 @@ from pipeline.errors import EmptyMedia, InputMissing, UnsupportedMedia
 
 SMALL = 8 * 2**20  # bytes
 _LEAST_FILLED = 1024  # bytes; fewer may fill up a block
+_FRONT = 64 * 1024  # bytes; the first sound is mostly within
 
 
 def opened(source: Path | bytes | Remote) -> OpenSource:
@@ -117,7 +118,8 @@ class Recording:
     see, or it would give up. `told_end`: the second at which its header ends it, where it goes on. `contradictions` of each sound
     track, where its index has some. `silenced` of each: when silence stands for bytes that are missing, in seconds. `parts` of
     each, where its format changes. `elsewhere`: whether the samples of each are in another file. `changes`: what ffmpeg should find
-    in place of what stands there. `lacks_pages`: some of Ogg are missing between others."""
+    in place of what stands there. `lacks_pages`: some of Ogg are missing between others. `torn_front`: some bytes so near to its
+    beginning are none of its that its first sound may be missing."""
 
     found: Found
     end: int = 0
@@ -130,6 +132,7 @@ class Recording:
     left_out: tuple[tuple[int, int], ...] = ()
     told_end: float | None = None
     lacks_pages: bool = False
+    torn_front: bool = False
     contradictions: tuple[Contradictions | None, ...] = ()
     silenced: tuple[tuple[Stretch, ...], ...] = ()
     parts: tuple[tuple[Part, ...], ...] = ()
@@ -188,7 +191,15 @@ def _recording(read: Read, link: Link, found: Found, source: OpenSource) -> Reco
     filled = any(_is_filled(read, *between) for between in link.tags)
     unread = 0 if found.container is MP4 and left_out else link.unread  # it goes on behind the first piece that is lost
     recording = Recording(
-        found, end, claim, unread=unread, broken=broken, filled=filled, left_out=left_out, lacks_pages=link.lacks_pages
+        found,
+        end,
+        claim,
+        unread=unread,
+        broken=broken,
+        filled=filled,
+        left_out=left_out,
+        lacks_pages=link.lacks_pages,
+        torn_front=any(start - found.start < _FRONT for start, _ in damages),
     )
     if found.container is AVI:
         return replace(recording, absent=absent_packets(read, found.start, link.end))

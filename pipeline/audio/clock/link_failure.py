@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pipeline.audio.access.open_source import OpenSource
 from pipeline.audio.clock.plain_samples import PlainSamples
-from pipeline.audio.containers.table import MATROSKA, MP4
+from pipeline.audio.containers.table import FLV, MATROSKA, MP4, Container
 from pipeline.audio.ffmpeg.damaged_header import damaged_header
 from pipeline.audio.ffmpeg.error_mapping import failure, refuse_strange
 from pipeline.audio.ffmpeg.log_parser import AudioStream
@@ -13,6 +15,10 @@ from pipeline.audio.mp4.damaged_index import unheard_sound
 from pipeline.audio.mp4.data_references import ELSEWHERE
 from pipeline.audio.source import Recording
 from pipeline.errors import DamagedMedia, InvalidRequest, SandboxFailed, StenopoolError, UnsupportedMedia
+
+# Which codecs say nothing of their rate and channels, in containers that do.
+_TOLD_BY: Mapping[Container, str] = {MATROSKA: "pcm", FLV: "aac"}
+_NOTHING = "\0"
 
 
 class LinkFailure:
@@ -57,8 +63,8 @@ class LinkFailure:
         return self._damaged_header() or unheard_sound(self._read, self._found.start, self._end)
 
     def _is_untold(self, sound: AudioStream) -> bool:
-        """Whether Matroska alone tells what its samples are: by a damaged header they would be heard as others."""
-        return self._found.container is MATROSKA and sound.codec.startswith("pcm")
+        """Whether the container alone tells what its samples are: by a damaged header they would be heard as others."""
+        return sound.codec.startswith(_TOLD_BY.get(self._found.container, _NOTHING))
 
     def _damaged_header(self) -> DamagedMedia | None:
         """Why it seems to hold nothing that is taken, where that is not true."""

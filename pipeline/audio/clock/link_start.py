@@ -9,12 +9,16 @@ from pipeline.audio.containers.table import (
     AAC,
     AC3,
     AMR,
+    ASF,
     AVI,
     DTS,
     EAC3,
+    FLV,
     MATROSKA,
     MP3,
     MP4,
+    MPEG,
+    MPEGTS,
     OGG,
     W64,
     WAV,
@@ -29,7 +33,8 @@ _UNSTATED_DELAY = {
     ("mp3", "mp3"): 1105, ("wav", "mp3"): 1105, ("w64", "mp3"): 1105, ("avi", "mp3"): 1105, ("aac", "aac"): 1024
 }  # fmt: skip
 UNSTAMPED = (MP3, AAC, AC3, EAC3, DTS, AMR, WAV, W64, AVI)  # ffmpeg reckons their stamps from bytes or headers
-_FROM_ZERO = (MP4, MATROSKA)  # whose clock begins at zero, whenever the sound does; others are moved there
+_FROM_ZERO = (MP4, MATROSKA)  # whose clock begins at zero, whenever the sound does; others are moved there,
+_FROM_FIRST = (ASF, FLV, MPEG, MPEGTS)  # these always
 _TORN, _LONG_PAGE = 4, 2.0  # times as much as was damaged is lost with the rest of its pages, of so many seconds each
 
 
@@ -51,6 +56,7 @@ class LinkStart:
         self._sounds: list[AudioStream] = []
         self.is_stamped = is_stamped(recording, track)
         self._container, self._broken, self._track = recording.found.container, recording.broken, track
+        self._torn_front = recording.torn_front
         self._is_cut = recording.claim is not None and recording.claim.cut
 
     def see(self, listing: Log) -> None:
@@ -86,7 +92,10 @@ class LinkStart:
     @property
     def is_early(self) -> bool:
         """Whether it counts from its first sound although damage has hit what comes before: where that can by far not be as long as
-        it is late by its stamp, and its end is missing, too, an Ogg was recorded on the air, from the middle of a page on."""
+        it is late by its stamp, and its end is missing, too, an Ogg was recorded on the air, from the middle of a page on. And of
+        what always counts from there nobody knows what stood before it."""
+        if self._torn_front and self._container in _FROM_FIRST:
+            return True
         late = self.listing.start
         damaged = self._broken / max(1 - self._broken, self._broken) * max(0.0, self.listing.duration - late)
         return self._is_torn_in_front and self._is_cut and late > _TORN * damaged + _LONG_PAGE

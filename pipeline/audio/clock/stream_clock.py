@@ -31,6 +31,8 @@ _SHORT, _LACKS = (
     0.75,
     2.5,
 )  # of the usual length of a frame: what is less, and what may be missing behind a few of those
+_MOST_SLOW, _LITTLE = 0.02, 0.25  # of all time, that a recorder's clock may lag; and seconds from one stamp to the next
+_FEW = 8  # frames that follow another at the beginning, before what sends nothing while nobody speaks has noticed that
 _MOST_MADE_UP = 0.25  # seconds that a decoder makes of one broken packet
 _BEFORE_ZERO = 1.0  # seconds of a codec's own delay that are dropped; nobody needs more
 _NOWHERE = 2.0**40  # samples before zero, where what is dropped stands
@@ -100,12 +102,22 @@ class StreamClock:
         self._damage = 0  # frames since the last complaint, counting down
         self._begun = False
         self.formats = 0  # that the stream has had
-        self.has_wrong_stamps = False  # earlier than sound that is there can be played
+        self._frames = 0  # so far
+        self._lag = 0.0  # by how much the last stamp was early that meant nothing
+        self._lagged = 0.0  # by how much they were in all, little by little
+        self._is_contradicted = False  # by what a decoder makes of one packet
 
     @property
     def reached(self) -> float:
         """Where the next sample stands, as far as is known."""
         return self._base + self._in + self._ahead
+
+    @property
+    def has_wrong_stamps(self) -> bool:
+        """Whether they are so early, again and again, that no recorder's clock can be so slow, or behind each frame is a hole: what
+        they count in is damaged."""
+        is_slow = self._lagged > max(_MOST_SLOW * self.reached, 2 * LEAP_BACK * self._rate)
+        return self._is_contradicted or is_slow or len(self.leaps) > max(3 * _FEW, self._frames - _FEW)
 
     @property
     def in_damage(self) -> bool:
@@ -170,6 +182,7 @@ class StreamClock:
             else:
                 self._add(self._in + max(0.0, start - self.reached), end - start, damaged=lost)
         self._damage -= self._damage > 0
+        self._frames += 1
         self._in += length
         self._last, self._usual = length, max(self._usual, length)
 
@@ -190,7 +203,8 @@ class StreamClock:
         """From the first frame that is off all are kept until it is certain what they mean."""
         if self._goes_on(frame) and len(self._off) < _CONFIRMED:
             self._off.clear()
-            self._slow = self._slow if frame.damaged else min(0.0, self._by(frame))
+            self._lag = min(0.0, self._by(frame))
+            self._slow = self._slow if frame.damaged else self._lag
             return
         self._off.append(frame)
         if all(map(self._goes_on, self._off[-_CONFIRMED:])):
@@ -224,8 +238,10 @@ class StreamClock:
         elif by > 0:
             self._add(first.at, by, first.damaged)
         elif not first.damaged or self._slow - by > self._made_up:  # stamps begin anew
-            self.has_wrong_stamps = self.has_wrong_stamps or (first.damaged and by > -LEAP_BACK * self._rate)
+            self._is_contradicted = self._is_contradicted or (first.damaged and by > -LEAP_BACK * self._rate)
+            self._lagged -= by if self._lag - by < _LITTLE * self._rate else 0.0
             self._zero += by
+            self._lag = 0.0
             self._slow = 0.0
         elif by < self._slow:
             self._drop(first.at, self._slow - by)

@@ -13,6 +13,7 @@ _PACKET = 188
 _SPACINGS = (_PACKET, 192, 204)  # bare, with a clock, with a checksum
 _MARK = b"G"
 _CERTAIN = 5  # packets in a row
+_TORN = 3072  # bytes at the front that may be damaged
 _MOST_PLACES = 4  # where packets follow each other, of which one may be the stream
 _SOUND_OR_PICTURE = re.compile(rb"\x00\x00\x01[\xbd\xc0-\xef\xfd]")
 _PROGRAMS = b"\x00"  # the kind of table that lists them
@@ -37,8 +38,10 @@ _SOUND_TOLD = (
 
 
 def is_transport_stream(data: bytes) -> bool:
-    """Whether packets follow each other, and one of them lists the programs or begins a piece of sound or picture."""
-    return any(any(map(_tells, _packets(data, *place))) for place in islice(_places(data), _MOST_PLACES))
+    """Whether packets follow each other, and one of them lists the programs or begins a piece of sound or picture. Where the first
+    one has its mark, the next may be damaged."""
+    within = _TORN if data.startswith(_MARK) else 0
+    return any(any(map(_tells, _packets(data, *place))) for place in islice(_places(data, within), _MOST_PLACES))
 
 
 def clocks(data: bytes) -> Iterator[tuple[int, float]]:
@@ -97,14 +100,16 @@ def _is_sound(descriptors: bytes) -> bool:
     return False
 
 
-def _places(data: bytes) -> Iterator[tuple[int, int]]:
-    """(where the first packet begins, bytes from one to the next) wherever packets seem to follow each other."""
+def _places(data: bytes, within: int = 0) -> Iterator[tuple[int, int]]:
+    """(where the first packet begins, bytes from one to the next) wherever packets seem to follow each other, up to the length of
+    one or `within` so many bytes."""
     for spacing in _SPACINGS:
-        start = data.find(_MARK, 0, spacing)
+        end = max(spacing, within)
+        start = data.find(_MARK, 0, end)
         while start >= 0:
             if _follow(data, start, spacing):
                 yield start, spacing
-            start = data.find(_MARK, start + 1, spacing)
+            start = data.find(_MARK, start + 1, end)
 
 
 def _packets(data: bytes, start: int, spacing: int) -> Iterator[bytes]:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from operator import ne
 
 from pipeline.audio.containers.chunks import Read
-from pipeline.audio.containers.table import CAF, MATROSKA, MP4, Container, Found
+from pipeline.audio.containers.table import CAF, FLV, MATROSKA, MP4, Container, Found
+from pipeline.audio.joined.flv_tags import lacks_configuration
 from pipeline.audio.matroska.tracks import are_damaged
 from pipeline.audio.mp4.contradictions import is_sound
 from pipeline.audio.mp4.damaged_index import damaged_index
@@ -65,4 +66,9 @@ def _mp4(read: Read, at: int, end: int) -> bool:
         return True
 
 
-_TESTS: Mapping[Container, Callable[[Read, int, int], bool]] = {CAF: _caf, MP4: _mp4, MATROSKA: are_damaged}
+_TESTS: Mapping[Container, Callable[[Read, int, int], bool]] = {
+    CAF: _caf,
+    FLV: lacks_configuration,
+    MP4: _mp4,
+    MATROSKA: are_damaged,
+}

@@ -107,8 +107,13 @@ class _Behind:
 
     def _following(self) -> Following:
         reached = extent(self._window, self._first, self._programs)
-        if reached.end <= self._first.start:  # it is not what it was found to be
-            return Following(self._size, self._size)
+        if reached.end <= self._first.start:
+            units, torn = UNITS.get(self._first.container), self._first.container is MPEGTS
+            again = self._again(units, self._first.start) if units and torn else None
+            if again is None or units is None:  # it is not what it was found to be
+                return Following(self._size, self._size)
+            self.broken.append((self._first.start, again))
+            reached = walk(self._window, again, units, self._programs)
         for _ in range(_MOST_ROUNDS):
             if not reached.known:
                 again = self._within(reached.last)

@@ -13,6 +13,7 @@ from pipeline.audio.containers.link_syntax import amr_frame
 from pipeline.audio.containers.surround_frames import surround_frame
 from pipeline.audio.containers.table import AAC, AC3, DTS, EAC3, FLV, MP3, MPEG, MPEGTS, OGG, VOC, WAVPACK, Container
 from pipeline.audio.containers.voc_blocks import MAGIC, block_length, first_block
+from pipeline.audio.joined import flv_tags
 from pipeline.audio.joined.window import Window
 from pipeline.audio.mpeg_frames import adts_frame, mpeg_frame
 
@@ -22,8 +23,6 @@ _AC3_SYNC = b"\x0b\x77"
 _SPACINGS = (188, 192, 204)
 _PROGRAM_END, _PACK = 0xB9, 0xBA  # of a program stream; above them are packets
 _PACK_HEADER, _OLD_PACK_HEADER = 14, 12  # bytes
-_FLV_KINDS = (8, 9, 18)  # sound, picture, description
-_FLV_HEADER, _FLV_TAG = b"FLV\x01", 15  # bytes of a tag's header and of the length behind it
 _WAVPACK_VERSIONS, _WAVPACK_MAJOR = range(0x02, 0x11), 0x04  # the two bytes of a version
 
 
@@ -107,14 +106,6 @@ def _packs(window: Window, at: int) -> int:
     return 6 + int.from_bytes(head[4:6], "big")
 
 
-def _flv(window: Window, at: int) -> int:
-    """A tag and its length once more; the file's header, with the length of no tag."""
-    head = window.head(at, 11).ljust(11, b"\xff")
-    if head[:4] == _FLV_HEADER:
-        return int.from_bytes(head[5:9], "big") + 4
-    return _FLV_TAG + int.from_bytes(head[1:4], "big") if head[0] in _FLV_KINDS and head[8:11] == bytes(3) else 0
-
-
 def _wavpack(window: Window, at: int) -> int:
     head = window.head(at, 10).ljust(10, b"\0")
     known = head[:4] == b"wvpk" and head[8] in _WAVPACK_VERSIONS and head[9] == _WAVPACK_MAJOR
@@ -148,7 +139,7 @@ UNITS: Mapping[Container, Units] = {
     OGG: Units(_page, re.compile(rb"OggS\0"), again=1),
     MPEGTS: Units(_packets, re.compile(rb"G"), again=1),
     MPEG: Units(_packs, re.compile(rb"\x00\x00\x01\xba")),
-    FLV: Units(_flv, re.compile(rb"[\x08\x09\x12].{7}\x00{3}", re.DOTALL)),
+    FLV: Units(flv_tags.tag_length, flv_tags.MARK),
     WAVPACK: Units(_wavpack, re.compile(rb"wvpk")),
     VOC: Units(_voc),
 }

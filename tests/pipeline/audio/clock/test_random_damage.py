@@ -201,6 +201,27 @@ def test_pages_that_are_cut_out_whole_are_told(kind: str, where: tuple[int, int]
     assert all(abs(at - said[word]) <= NEAR for word, at in outside(found.words, stretches))
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "at", "count"),
+    [
+        ("a.ts", ("-c:a", "aac"), 211, 1),
+        ("a.ts", ("-c:a", "aac"), 367, 1),
+        ("a.ts", ("-c:a", "aac"), 532, 2),
+        ("a.mpg", ("-c:a", "mp2"), 7, 1),
+        ("a.flv", ("-c:a", "aac"), 74, 1),
+    ],
+)
+def test_what_is_cut_out_before_the_first_sound_is_told(
+    name: str, options: tuple[str, ...], at: int, count: int
+) -> None:
+    """The clock counts from the first sound that is left."""
+    data = recorded(1, name, options)
+    found = hear(data[:at] + data[at + count :])
+    stretches, said = told(found.sound.findings), dict(spoken(1))
+    assert {word for word, _ in outside(list(spoken(1)), stretches)} <= {word for word, _ in found.words}
+    assert all(abs(when - said[word]) <= NEAR + 0.064 for word, when in outside(found.words, stretches))
+
+
 def assert_heard_or_told(
     form: tuple[str, tuple[str, ...], float], seed: int, damage: str, begin: float, share: float
 ) -> None:

@@ -208,6 +208,29 @@ def test_stamps_that_lag_behind_the_sound_cost_no_more_than_a_packet(pace: float
     assert clock.has_wrong_stamps
 
 
+@pytest.mark.parametrize(("pace", "is_wrong"), [(0.5, True), (0.96, True), (0.995, False), (1.0, False)])
+def test_stamps_that_are_early_again_and_again_are_wrong(pace: float, is_wrong: bool) -> None:
+    """Nothing is lost for them. No recorder's clock is so slow."""
+    clock = StreamClock(RATE)
+    runs = run(clock, *(Frame(960, 48_000, 0.02 * pace * number, fresh=not number) for number in range(5_000)))
+    assert sum(count for at, count in runs if at >= 0) == 100 * RATE
+    assert clock.has_wrong_stamps is is_wrong
+
+
+@pytest.mark.parametrize(("contiguous", "is_wrong"), [(1, True), (10, False)])
+def test_stamps_that_leave_a_hole_behind_each_frame_are_wrong(contiguous: int, is_wrong: bool) -> None:
+    """A call in which nobody speaks has some frames that follow each other, at its beginning at least."""
+    clock = StreamClock(RATE)
+    run(clock, *frames(contiguous, 0, fresh=True), *(frame for n in range(1, 100) for frame in frames(1, 0.4 * n)))
+    assert clock.has_wrong_stamps is is_wrong
+
+
+def test_what_is_joined_has_no_wrong_stamps() -> None:
+    clock = StreamClock(RATE)
+    run(clock, *(frame for number in range(30) for frame in frames(60, 0, fresh=not number)))
+    assert not clock.has_wrong_stamps
+
+
 def test_what_an_index_tells_of_and_is_not_there_leaves_its_time_free() -> None:
     stretches = [Absent(1.0, 1.5), Absent(2.0, 5.0, lost=False), Absent(9.0, 9.5)]
     clock = StreamClock(RATE, stamped=False, absent=stretches)

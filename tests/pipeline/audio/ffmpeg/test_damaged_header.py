@@ -22,6 +22,7 @@ DAMAGED: Mapping[str, tuple[tuple[str, tuple[str, ...]], bytes, int, bytes]] = {
     "length of a codec's name, in mkv": (MP3, b"A_MPEG/L3", -1, b"\x80"),
     "kind of a track, in mkv": (MP3, b"\x83\x81\x02", 2, b"\x06"),
     "what tells the rate of samples, in mka": (("a.mka", ("-c:a", "pcm_s16le")), b"\x9f\x81\x01\xb5", 0, b"\x1f"),
+    "what tells of all others, in flv": (("a.flv", ("-c:a", "aac")), b"\xaf\x00\x11", -11, bytes(20)),
     "a codec's own, in webm": (("a.webm", ("-c:a", "libvorbis")), b"\x63\xa2", 3, b"\xff" * 40),
 }
 
