@@ -31,11 +31,11 @@ from pipeline.audio.containers.table import (
     Found,
 )
 from pipeline.audio.joined.bare_end import STREAMED, bare_frames
-from pipeline.audio.joined.extents import extent, walk
+from pipeline.audio.joined.extents import Extent, extent, walk
 from pipeline.audio.joined.page_numbers import PageNumbers
 from pipeline.audio.joined.programs import FOLLOWED
 from pipeline.audio.joined.trailers import SOUND_CHUNKS, past_trailers
-from pipeline.audio.joined.units import UNITS, Units
+from pipeline.audio.joined.units import LONGEST_SPACING, UNITS, Units
 from pipeline.audio.joined.window import Window
 from pipeline.audio.sniff import MOST_TAGS, sniff_file
 from pipeline.errors import StenopoolError
@@ -106,14 +106,9 @@ class _Behind:
         return Following(second, second, Found(self._first.container, second))
 
     def _following(self) -> Following:
-        reached = extent(self._window, self._first, self._programs)
-        if reached.end <= self._first.start:
-            units, torn = UNITS.get(self._first.container), self._first.container is MPEGTS
-            again = self._again(units, self._first.start) if units and torn else None
-            if again is None or units is None:  # it is not what it was found to be
-                return Following(self._size, self._size)
-            self.broken.append((self._first.start, again))
-            reached = walk(self._window, again, units, self._programs)
+        reached = self._reached()
+        if reached.end <= self._first.start:  # it is not what it was found to be
+            return Following(self._size, self._size)
         for _ in range(_MOST_ROUNDS):
             if not reached.known:
                 again = self._within(reached.last)
@@ -148,6 +143,16 @@ class _Behind:
                 self.broken.append((begin if begin < again else reached.last, again))
             reached = walk(self._window, again, units, self._programs)
         return Following(self._size, self._size)
+
+    def _reached(self) -> Extent:
+        """As far as it goes without damage; of a transport stream with damage in its first packets, from behind that on."""
+        start, units = self._first.start, UNITS[MPEGTS]
+        reached = extent(self._window, self._first, self._programs)
+        if self._first.container is not MPEGTS or reached.end > start or (again := self._again(units, start)) is None:
+            return reached
+        if again - start >= LONGEST_SPACING:  # less is what is left of a packet where a recorder was switched on
+            self.broken.append((start, again))
+        return walk(self._window, again, units, self._programs)
 
     def _read_anyhow(self, end: int, place: int) -> Following:
         """Of AMR, where any byte may begin a frame, a demuxer reads on, whatever it is."""

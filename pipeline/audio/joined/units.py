@@ -21,6 +21,7 @@ _LONGEST_PAGE = ogg_pages.LONGEST_HEADER
 _PACKETS, CERTAIN_PACKETS = 1000, 5  # of a transport stream that are looked at together, and that prove it
 _AC3_SYNC = b"\x0b\x77"
 _SPACINGS = (188, 192, 204)
+LONGEST_SPACING = _SPACINGS[-1]
 _PROGRAM_END, _PACK = 0xB9, 0xBA  # of a program stream; above them are packets
 _PACK_HEADER, _OLD_PACK_HEADER = 14, 12  # bytes
 _WAVPACK_VERSIONS, _WAVPACK_MAJOR = range(0x02, 0x11), 0x04  # the two bytes of a version

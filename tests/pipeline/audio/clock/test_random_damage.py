@@ -222,6 +222,11 @@ def test_what_is_cut_out_before_the_first_sound_is_told(
     assert all(abs(when - said[word]) <= NEAR + 0.064 for word, when in outside(found.words, stretches))
 
 
+@pytest.mark.parametrize("begin", [188 * 20, 188 * 20 + 50, 5_000])
+def test_a_stream_recorded_from_its_middle_on_is_not_damaged(begin: int) -> None:
+    assert not hear(recorded(1, "a.ts", ("-c:a", "aac"))[begin:]).sound.findings.warnings
+
+
 def assert_heard_or_told(
     form: tuple[str, tuple[str, ...], float], seed: int, damage: str, begin: float, share: float
 ) -> None:
