@@ -183,50 +183,64 @@ def _walked(source: OpenSource, steps: StepBudget) -> list[Recording]:
 
 
 def _recording(read: Read, link: Link, found: Found, source: OpenSource) -> Recording:
-    damages = _damages(read, link, found, source)
-    claim, end = _claim(read, link, found, damages), 0 if link.end == source.size else link.end
-    broken = sum(stop - start for start, stop in damages) / (link.end - link.start)
-    left_out = damages if found.container in (MP4, *LEFT_OUT) else ()
-    left_out = link.tags if found.container is MP3 else left_out  # else a frame is lost behind each
-    filled = any(_is_filled(read, *between) for between in link.tags)
-    unread = 0 if found.container is MP4 and left_out else link.unread  # it goes on behind the first piece that is lost
-    recording = Recording(
-        found,
-        end,
-        claim,
-        unread=unread,
-        broken=broken,
-        filled=filled,
-        left_out=left_out,
-        lacks_pages=link.lacks_pages,
-        torn_front=any(start - found.start < _FRONT for start, _ in damages),
-    )
+    recording = _walked_link(read, link, found, source)
     if found.container is AVI:
         return replace(recording, absent=absent_packets(read, found.start, link.end))
     if part := next((part for part in source.voc_parts if part.start == link.start), None):
-        claim = Claim(None, cut=True) if part.lost else claim
+        claim = Claim(None, cut=True) if part.lost else recording.claim
         return replace(recording, claim=claim, absent=(tuple(part.absent),), left_out=tuple(part.left_out))
-    if found.container is not MP4:
-        return _of_samples(recording, read, link, source)
-    doubts = contradictions(read, found.start, link.end)
-    quiet = silenced(read, found.start, link.end, source.put_in)
-    parts = () if any(doubts) else format_changes(read, found.start, link.end)
-    elsewhere = sound_elsewhere(read, found.start, link.end)
-    changes = mended_times(read, found.start, link.end, doubts)
-    recording = replace(
-        recording, contradictions=doubts, silenced=quiet, parts=parts, elsewhere=elsewhere, changes=changes
+    if found.container is MP4:
+        return _of_mp4(recording, read, link, source)
+    return _of_samples(recording, read, link, source)
+
+
+def _walked_link(read: Read, link: Link, found: Found, source: OpenSource) -> Recording:
+    """What any container tells: where it ends, by itself and by its claim, and which of its bytes do not belong to it."""
+    damages = _damages(read, link, found, source)
+    left_out = damages if found.container in (MP4, *LEFT_OUT) else ()
+    return Recording(
+        found,
+        0 if link.end == source.size else link.end,
+        _claim(read, link, found, damages),
+        # An MP4 goes on behind the first piece that is lost.
+        unread=0 if found.container is MP4 and left_out else link.unread,
+        broken=sum(stop - start for start, stop in damages) / (link.end - link.start),
+        filled=any(_is_filled(read, *between) for between in link.tags),
+        # Of mp3 a frame is lost behind each tag that is not left out.
+        left_out=link.tags if found.container is MP3 else left_out,
+        lacks_pages=link.lacks_pages,
+        torn_front=any(start - found.start < _FRONT for start, _ in damages),
     )
-    if cut := cut_index(read, found.start, link.end):
-        return replace(recording, end=cut, claim=claim or Claim(None, cut=True))
-    counted = any(doubt and (doubt.times or doubt.edits) for doubt in doubts)  # ffmpeg would play by what is wrong
-    edits = seamed_edits(read, found.start, link.end, always=counted)
-    if wrong := [number for number, doubt in enumerate(doubts) if doubt and doubt.edits]:
-        others = edits or ((WHOLE,),) * len(doubts)
-        edits = tuple((WHOLE,) if number in wrong else others[number] for number in range(len(doubts)))
-    if edits:
+
+
+def _of_mp4(recording: Recording, read: Read, link: Link, source: OpenSource) -> Recording:
+    """The same, with what its index tells, and what in it cannot be true."""
+    found, place = recording.found, (recording.found.start, link.end)
+    doubts = contradictions(read, *place)
+    recording = replace(
+        recording,
+        contradictions=doubts,
+        silenced=silenced(read, *place, source.put_in),
+        parts=() if any(doubts) else format_changes(read, *place),
+        elsewhere=sound_elsewhere(read, *place),
+        changes=mended_times(read, *place, doubts),
+    )
+    if cut := cut_index(read, *place):
+        return replace(recording, end=cut, claim=recording.claim or Claim(None, cut=True))
+    if edits := _edits(read, place, doubts):
         followed = replace(found, options={**found.options, "ignore_editlist": 1})
         return replace(recording, found=followed, edits=edits)
     return recording
+
+
+def _edits(read: Read, place: tuple[int, int], doubts: Sequence[Contradictions | None]) -> tuple[tuple[Edit, ...], ...]:
+    """Of each track of sound, where we follow them instead of ffmpeg, which would play by what is wrong."""
+    counted = any(doubt and (doubt.times or doubt.edits) for doubt in doubts)
+    edits = seamed_edits(read, *place, always=counted)
+    if wrong := [number for number, doubt in enumerate(doubts) if doubt and doubt.edits]:
+        others = edits or ((WHOLE,),) * len(doubts)
+        edits = tuple((WHOLE,) if number in wrong else others[number] for number in range(len(doubts)))
+    return edits
 
 
 def _of_samples(recording: Recording, read: Read, link: Link, source: OpenSource) -> Recording:
