@@ -102,6 +102,10 @@ class WorkerHarness:
             turns += 1
         return turns
 
+    def beat(self) -> None:
+        """Say now, not at some time within two seconds, that what is worked on is still held: what is cancelled is void then."""
+        self._keeper._beat()
+
     def submit(self, recording: Recording, prompt: str = "", **more: Any) -> str:
         """Store the recording and make a job of it; returns the job's id."""
         media = self.services.media.begin(self.account, "recording.wav")

@@ -12,7 +12,7 @@ from pipeline.lifecycle import JobStatus
 from tests.support.receiver import Receiver, receiving
 from tests.support.recordings import Recording, long, short
 from tests.workers.conftest import WorkerHarness
-from workers.sweep import CLEANING, EVERY_MINUTE, Sweeper
+from workers.sweep import CLEANING, EVERY_MINUTE, EVERY_SWEEP, Sweeper
 
 pytestmark = pytest.mark.processes
 
@@ -63,8 +63,9 @@ def test_a_url_with_more_than_there_is_room_for_is_not_fetched_to_its_end(
     assert harness.services.jobs.to_erase() == []
 
 
+@pytest.mark.parametrize("noticed_by", ["the next write", "a beat"])
 def test_a_job_that_is_cancelled_while_it_is_fetched_leaves_nothing(
-    harness: WorkerHarness, site: Receiver, monkeypatch: pytest.MonkeyPatch
+    harness: WorkerHarness, site: Receiver, monkeypatch: pytest.MonkeyPatch, noticed_by: str
 ) -> None:
     grow = harness.services.media.grow
     sizes: list[int] = []
@@ -73,13 +74,15 @@ def test_a_job_that_is_cancelled_while_it_is_fetched_leaves_nothing(
         sizes.append(size)
         if len(sizes) == 2:
             harness.services.jobs.cancel(harness.account, harness.services.jobs.list(harness.account)[0][0].id)
+            if noticed_by == "a beat":
+                harness.beat()
         return grow(media, size)
 
     monkeypatch.setattr(harness.services.media, "grow", and_cancel)
     job = fetch(harness, f"{site.url}/long.wav")
-    assert job.status == JobStatus.CANCELLED
     assert (used(harness, "stored_bytes"), used(harness, "stored_results")) == (0, 0)
-    Sweeper(harness.services).perform((*CLEANING, *EVERY_MINUTE))
+    Sweeper(harness.services).perform((*EVERY_SWEEP, *CLEANING, *EVERY_MINUTE))
+    assert harness.job(job.id).status == JobStatus.CANCELLED
     assert not harness.stored("media")
 
 
