@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from pipeline.audio.mpeg_frames import MpegFrame, mpeg_frame
 
+Heads = NDArray[np.uint8]
+
 _HEADER, _CHECKSUM = 4, 2  # bytes
 _CRC_POLYNOMIAL, _CRC_START = 0x8005, 0xFFFF
 _TAGS = (b"Xing", b"Info")
@@ -25,18 +27,24 @@ _SECOND_AT, _SECOND_SHIFT = 8, 7
 _LENGTH = 0xFFF
 
 
-def fits(data: bytes, frames: Sequence[int], end: int, kind: MpegFrame) -> bool:
-    """Of the third layer in one channel: `frames` begin there and follow each other up to `end`."""
-    if not frames or frames[-1] + _side_at(kind) + side_bytes(kind) + _TAG > len(data):
-        return False
-    last = mpeg_frame(data[frames[-1] : frames[-1] + _HEADER])
+def fits(heads: Heads, frames: Sequence[int], end: int, kind: MpegFrame) -> bool:
+    """Of the third layer in one channel: `frames` begin there, with those heads, and follow each other up to `end`."""
+    last = mpeg_frame(heads[-1, :_HEADER].tobytes()) if len(heads) else None
     if last is None or frames[-1] + last.length != end:
         return False
-    edges = np.array([*frames, end])
-    heads = _heads(data, edges[:-1], kind)
     if _tagged(heads) or (kind.checked and not _checked(heads)):
         return False
-    return _in_order(heads[:, _side_at(kind) :], np.diff(edges), kind)
+    lengths = np.full(len(heads), last.length) if isinstance(frames, range) else np.diff(np.array([*frames, end]))
+    return _in_order(heads[:, _side_at(kind) :], lengths, kind)
+
+
+def frame_heads(data: bytes, frames: Sequence[int], kind: MpegFrame) -> Heads:
+    """(frames, bytes): the first bytes of each, up to where a tag would stand behind its side information. A range of frames that
+    are all as long as its step is looked at where it lies. Raises IndexError where the last one is shorter than that."""
+    size = _side_at(kind) + side_bytes(kind) + _TAG
+    if isinstance(frames, range):
+        return np.frombuffer(data, np.uint8, len(frames) * frames.step, frames.start).reshape(-1, frames.step)[:, :size]
+    return np.frombuffer(data, np.uint8)[np.array(frames)[:, None] + np.arange(size)]
 
 
 def side_bytes(kind: MpegFrame) -> int:
@@ -48,14 +56,7 @@ def _side_at(kind: MpegFrame) -> int:
     return _HEADER + (_CHECKSUM if kind.checked else 0)
 
 
-def _heads(data: bytes, places: NDArray[np.int64], kind: MpegFrame) -> NDArray[np.uint8]:
-    """The first bytes of each frame, up to where a tag would stand behind its side information."""
-    size = _side_at(kind) + side_bytes(kind) + _TAG
-    found: NDArray[np.uint8] = np.frombuffer(data, np.uint8)[places[:, None] + np.arange(size)]
-    return found
-
-
-def _tagged(heads: NDArray[np.uint8]) -> bool:
+def _tagged(heads: Heads) -> bool:
     """Whether one of the frames is a tag as an encoder writes it in front of all: two recordings were joined."""
     behind = heads[:, -_TAG:].tobytes()
     return any(tag in behind and tag in _pieces(behind) for tag in _TAGS)
@@ -65,7 +66,7 @@ def _pieces(behind: bytes) -> set[bytes]:
     return {behind[at : at + _TAG] for at in range(0, len(behind), _TAG)}
 
 
-def _in_order(side: NDArray[np.uint8], lengths: NDArray[np.int64], kind: MpegFrame) -> bool:
+def _in_order(side: Heads, lengths: NDArray[np.int64], kind: MpegFrame) -> bool:
     """Whether the sound of each frame begins behind that of the one before and ends in its own frame at the latest."""
     words = _words(side, 0)
     bits = words >> _LENGTH_SHIFT[not kind.version1] & _LENGTH
@@ -78,12 +79,12 @@ def _in_order(side: NDArray[np.uint8], lengths: NDArray[np.int64], kind: MpegFra
     return bool(begins[0] >= 0 and (begins[1:] >= ends[:-1]).all() and (ends <= behind).all())
 
 
-def _words(side: NDArray[np.uint8], at: int) -> NDArray[np.int64]:
+def _words(side: Heads, at: int) -> NDArray[np.int64]:
     """Of each frame the number in the four bytes from `at` on."""
     return side[:, at : at + _WORD].copy().view(">u4")[:, 0].astype(np.int64)
 
 
-def _checked(heads: NDArray[np.uint8]) -> bool:
+def _checked(heads: Heads) -> bool:
     """Whether the checksum of the side information is right: over it and the header's last two bytes."""
     crc = np.full(len(heads), _CRC_START, np.uint16)
     for column in (*range(_HEADER - 2, _HEADER), *range(_HEADER + _CHECKSUM, heads.shape[1] - _TAG)):

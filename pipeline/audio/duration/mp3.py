@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.audio.containers.id3_tag import tag_length
-from pipeline.audio.duration.bit_reservoir import fits, side_bytes
+from pipeline.audio.duration.bit_reservoir import Heads, fits, frame_heads, side_bytes
 from pipeline.audio.duration.frame_count import ENOUGH_LEVELS, Extent
 from pipeline.audio.mpeg_frames import MpegFrame, mpeg_frame
 from pipeline.audio.step_budget import StepBudget
@@ -42,19 +42,23 @@ def extent(data: bytes, steps: StepBudget) -> Extent | None:
     frames, end = _walk(data, at, first, steps)
     if not _may_end(data, end):
         return None
-    levels = _levels(data, frames, first)
-    alone = first.mono and first.layer == _LAYER3 and _kept(tag, first, len(frames)) and _ends(data, end)
-    plain = alone and fits(data, frames, end, first)
-    return Extent(len(frames) * first.samples - trimmed, first.rate, levels, plain)
+    samples = len(frames) * first.samples - trimmed
+    if not frames or first.layer != _LAYER3:
+        return Extent(samples, first.rate)
+    heads = frame_heads(data, frames, first)
+    alone = first.mono and _kept(tag, first, len(frames)) and _ends(data, end)
+    plain = alone and fits(heads, frames, end, first)
+    return Extent(samples, first.rate, _levels(heads, first), plain)
 
 
 def _walk(data: bytes, at: int, first: MpegFrame, steps: StepBudget) -> tuple[Sequence[int], int]:
     """(where each frame begins, where the last one ends). Headers repeat, so each is understood once."""
     lengths: dict[bytes, int] = {}
-    frames = _alike(data, at, first)
-    total = len(data)
-    steps.take(len(frames))
-    at = frames[-1] + first.length if frames else at
+    alike, total = _alike(data, at, first), len(data)
+    steps.take(len(alike))
+    if alike and alike.stop == total:
+        return alike, total
+    frames, at = list(alike), alike.stop if alike else at
     while at < total:
         steps.take()
         length = lengths.get(data[at : at + 4])
@@ -70,38 +74,32 @@ def _walk(data: bytes, at: int, first: MpegFrame, steps: StepBudget) -> tuple[Se
     return frames, at
 
 
-def _alike(data: bytes, at: int, first: MpegFrame) -> list[int]:
+def _alike(data: bytes, at: int, first: MpegFrame) -> range:
     """All frames at once where every whole one has the same header, as in most files of a constant bit rate that a padding is
     foreign to; none where they differ."""
     end = len(data) - (len(data) - at) % first.length
     headers = [data[at + byte : end : first.length] for byte in range(4)]
     if mpeg_frame(data[at : at + 4]) != first or any(len(one) != one.count(one[:1]) for one in headers):
-        return []
-    return list(range(at, end, first.length))
+        return range(0)
+    return range(at, end, first.length)
 
 
-def _levels(data: bytes, frames: Sequence[int], first: MpegFrame) -> list[float]:
+def _levels(heads: Heads, first: MpegFrame) -> list[float]:
     """How loud some of the frames are, evenly chosen."""
-    side, gain_at, bits_at = _places(first)
-    if not side:
-        return []
+    gain_at, bits_at = _places(first)
     begin = 6 if first.checked else 4
-    some = np.array(frames[:: max(1, len(frames) // ENOUGH_LEVELS)])
-    eights = (
-        np.frombuffer(data, np.uint8)[some[:, None] + np.arange(begin, begin + 8)].view(">u8")[:, 0].astype(np.uint64)
-    )
+    some = heads[:: max(1, len(heads) // ENOUGH_LEVELS), begin : begin + 8]
+    eights = np.ascontiguousarray(some).view(">u8")[:, 0].astype(np.uint64)
     gains = _GAIN_STEP * (eights >> np.uint64(gain_at) & np.uint64(0xFF)).astype(np.float64)
     levels: list[float] = np.where(eights >> np.uint64(bits_at) & np.uint64(0xFFF), gains, _SILENT).tolist()
     return levels
 
 
-def _places(frame: MpegFrame) -> tuple[bool, int, int]:
-    """Whether there is side information, and how far the first granule's gain and its number of bits of sound are from the end
-    of the first eight bytes of it. Only the third layer has such a thing."""
-    if frame.layer != _LAYER3:
-        return False, 0, 0
+def _places(frame: MpegFrame) -> tuple[int, int]:
+    """How far the first granule's gain and its number of bits of sound are from the end of the first eight bytes of the side
+    information."""
     begins = (18 if frame.mono else 20) if frame.version1 else (9 if frame.mono else 10)
-    return True, 64 - (begins + 21) - 8, 64 - begins - 12
+    return 64 - (begins + 21) - 8, 64 - begins - 12
 
 
 def _kept(tag: bytes, kind: MpegFrame, count: int) -> bool:
