@@ -12,8 +12,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from pipeline.audio.containers.asf_header import MAGIC as _ASF_MAGIC
-from pipeline.audio.containers.asf_header import is_locked
+from pipeline.audio.asf.header import MAGIC as _ASF_MAGIC
+from pipeline.audio.asf.header import is_locked
 from pipeline.audio.containers.id3_tag import tag_length
 from pipeline.audio.containers.surround_frames import surround_sound
 from pipeline.audio.containers.table import (

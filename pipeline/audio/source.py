@@ -15,10 +15,11 @@ from pipeline.audio.access.open_source import OpenFile, OpenRemote, OpenSource
 from pipeline.audio.access.remote import Remote
 from pipeline.audio.access.restored import Amended, Missing, Restored
 from pipeline.audio.access.scratch import filled
-from pipeline.audio.containers.asf_header import broken_packets
+from pipeline.audio.asf.torn_packets import broken_packets, zeroed
 from pipeline.audio.containers.avi_index import Absent, absent_packets
 from pipeline.audio.containers.chunks import Read, unpadded
 from pipeline.audio.containers.table import AIFF, ASF, AU, AVI, MATROSKA, MP3, MP4, VOC, WAV, Found
+from pipeline.audio.containers.wav_layout import WrongField, wrong_field
 from pipeline.audio.duration.truncation import Claim, cut_off
 from pipeline.audio.joined.following import LEFT_OUT
 from pipeline.audio.joined.links import Link, links
@@ -26,6 +27,7 @@ from pipeline.audio.joined.lost_pieces import lost_pieces
 from pipeline.audio.joined.voc_parts import mended_voc
 from pipeline.audio.joined.window import Window
 from pipeline.audio.linear.layout import LinearSamples, linear_samples
+from pipeline.audio.linear.misplaced_start import misplaced_start
 from pipeline.audio.linear.slipped_samples import slipped_samples
 from pipeline.audio.linear.stale_length import longer, tells_nothing, told_too_short
 from pipeline.audio.matroska.torn_clusters import torn_clusters
@@ -111,15 +113,16 @@ def _file(source: Path) -> int:
 @dataclass(frozen=True)
 class Recording:
     """One in an open file: what it is, and the byte at which it ends, 0 for the file's own end. `claim` is what it says of its
-    length, where that is not all there. `edits` of each sound track, where they are for us to follow and not for ffmpeg. `unread`:
-    bytes behind it that are no sound, nor tags or padding. `broken`: the share of its bytes that are none of its frames; `filled`:
-    some between its frames are so many of one value that they may have been frames. `absent`
-    of each sound track, where its index tells of packets that are not there. `left_out`: broken bytes that ffmpeg may not
-    see, or it would give up. `told_end`: the second at which its header ends it, where it goes on. `contradictions` of each sound
-    track, where its index has some. `silenced` of each: when silence stands for bytes that are missing, in seconds. `parts` of
-    each, where its format changes. `elsewhere`: whether the samples of each are in another file. `changes`: what ffmpeg should find
-    in place of what stands there. `lacks_pages`: some of Ogg are missing between others. `torn_front`: some bytes so near to its
-    beginning are none of its that its first sound may be missing."""
+    length, where that is not all there. `edits` of each sound track, where they are for us to follow and not for ffmpeg.
+    `unread`: bytes behind it that are no sound, nor tags or padding. `broken`: the share of its bytes that are none of its
+    frames; `filled`: some between its frames are so many of one value that they may have been frames. `absent` of each sound
+    track, where its index tells of packets that are not there. `left_out`: broken bytes that ffmpeg may not see, or it would
+    give up. `told_end`: the second at which its header ends it, where it goes on. `contradictions` of each sound track, where
+    its index has some. `silenced` of each: when silence stands for bytes that are missing or zeros, in seconds. `parts` of
+    each, where its format changes. `elsewhere`: whether the samples of each are in another file. `changes`: what ffmpeg should
+    find in place of what stands there. `wrong_field`: what its header tells and contradicts; `misplaced`: its
+    samples do not begin where it says. `lacks_pages`: some of Ogg are missing between others. `torn_front`: some bytes so near
+    to its beginning are none of its that its first sound may be missing."""
 
     found: Found
     end: int = 0
@@ -138,6 +141,8 @@ class Recording:
     parts: tuple[tuple[Part, ...], ...] = ()
     elsewhere: tuple[bool, ...] = ()
     changes: tuple[Change, ...] = ()
+    wrong_field: WrongField | None = None
+    misplaced: bool = False
 
     def parts_of(self, track: int) -> tuple[Part, ...]:
         """Of one track of sound, from 0; none where it is read as it stands there."""
@@ -189,9 +194,11 @@ def _recording(read: Read, link: Link, found: Found, source: OpenSource) -> Reco
     if part := next((part for part in source.voc_parts if part.start == link.start), None):
         claim = Claim(None, cut=True) if part.lost else recording.claim
         return replace(recording, claim=claim, absent=(tuple(part.absent),), left_out=tuple(part.left_out))
+    if found.container is ASF:
+        return replace(recording, silenced=zeroed(read, found.start, link.end))
     if found.container is MP4:
         return _of_mp4(recording, read, link, source)
-    return _of_samples(recording, read, link, source)
+    return _of_samples(_by_its_bytes(recording, read, link), read, link, source)
 
 
 def _walked_link(read: Read, link: Link, found: Found, source: OpenSource) -> Recording:
@@ -241,6 +248,16 @@ def _edits(read: Read, place: tuple[int, int], doubts: Sequence[Contradictions |
         others = edits or ((WHOLE,),) * len(doubts)
         edits = tuple((WHOLE,) if number in wrong else others[number] for number in range(len(doubts)))
     return edits
+
+
+def _by_its_bytes(recording: Recording, read: Read, link: Link) -> Recording:
+    """The same, with what its header should say of its samples where that cannot be right."""
+    found = recording.found
+    if wrong := wrong_field(read, found.start, link.end, found.container):
+        return replace(recording, changes=((wrong.place, wrong.form),), wrong_field=wrong)
+    if start := misplaced_start(read, found, link.end):
+        return replace(recording, changes=(start,), misplaced=True)
+    return recording
 
 
 def _of_samples(recording: Recording, read: Read, link: Link, source: OpenSource) -> Recording:

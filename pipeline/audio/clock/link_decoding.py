@@ -50,6 +50,7 @@ class LinkDecoding:
         self.claim = recording.claim
         self.unread, self.broken = recording.unread, recording.broken  # bytes, a share of them
         self.filled, self.told_end = recording.filled, recording.told_end
+        self.wrong_field, self.misplaced = recording.wrong_field, recording.misplaced
         self._is_incomplete = self.broken > 0 or recording.lacks_pages
         self.contradiction = recording.contradictions[track] if track < len(recording.contradictions) else None
         self.silenced = recording.silenced[track] if track < len(recording.silenced) else ()

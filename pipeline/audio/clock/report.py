@@ -43,6 +43,10 @@ _STAMPS = (
     "The file is damaged: its time stamps contradict its sound. What was found was heard; other sound may be missing, and words be "
     "heard earlier or later than they were."
 )
+_FIELD = "The file's header contradicts itself: its {name} is {told}, where all else in it is for {true}. It was heard by that."
+_START = (
+    "What the file's header says of where its sound begins cannot be right. It was heard from where its samples begin."
+)
 _LEAP = "A time stamp leaps further than any recording may last: it was taken for wrong, and what follows for the continuation."
 _OPPOSITE = "The channels are in opposite phase, and mixed they would be silent: their difference was heard."
 
@@ -84,6 +88,7 @@ class Report:
             *self._broken(link),
             *self._contradiction(link),
             *self._early(link),
+            *self._wrong_header(link),
             *(self._wrong_stamps(clock) if clock else ()),
             *(self._closed_up(clock) if clock else ()),
             *(self._cancelled(link.mixdown) if link.mixdown else ()),
@@ -163,6 +168,13 @@ class Report:
     def _early(self, link: LinkDecoding) -> Iterator[Caution]:
         if link.begins_early and self._end is not None:
             yield Caution("damaged", self._ms(0), self._ms(self._end), _EARLY, lost=True)
+
+    def _wrong_header(self, link: LinkDecoding) -> Iterator[Caution]:
+        wrong = link.wrong_field
+        texts = [_FIELD.format(name=wrong.name, told=wrong.told, true=wrong.true)] if wrong else []
+        for text in [*texts, *([_START] if link.misplaced else [])]:
+            if self._end is not None:
+                yield Caution("damaged", self._ms(0), self._ms(self._end), text)
 
     def _wrong_stamps(self, clock: StreamClock) -> Iterator[Caution]:
         if clock.has_wrong_stamps and self._end is not None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from pipeline.audio.containers.asf_header import MAGIC as ASF_MAGIC
+from pipeline.audio.asf.header import MAGIC as ASF_MAGIC
 from pipeline.audio.containers.chunks import Read, chunks, sound_chunk
 from pipeline.audio.containers.ebml import segment
 from pipeline.audio.containers.flac_headers import flac_header

@@ -13,6 +13,7 @@ from itertools import islice
 
 from pipeline.audio.containers.chunks import Read, chunks
 from pipeline.audio.containers.table import WAV
+from pipeline.audio.containers.wav_layout import sample_layout
 
 BESIDE_SOUND = (
     b"LIST",
@@ -55,10 +56,11 @@ def plain_sound(read: Read, at: int, size: int) -> PlainSound | None:
     if read(at, 4) != b"RIFF" or walked.end != size or [chunk.name for chunk in kept] != [b"fmt ", b"data"]:
         return None
     form, sound = kept
+    layout = sample_layout(read(form.start, _LAYOUT.size))
     kind, channels, rate, _, width, bits = _LAYOUT.unpack(read(form.start, _LAYOUT.size).ljust(_LAYOUT.size, b"\0"))
     if (kind, channels, width, bits) != (1, 1, 2, 16) or not sound.length or sound.length % width:
         return None
-    return PlainSound(rate, sound.start, sound.start + sound.length)
+    return PlainSound(rate, sound.start, sound.start + sound.length) if layout and not layout.is_mended else None
 
 
 def padded_samples_decoder(head: bytes) -> str | None:
@@ -79,8 +81,11 @@ def riff_chunks(head: bytes, order: str = "<") -> Iterator[tuple[bytes, int, int
 
 
 def _decoder(layout: bytes) -> str | None:
-    if len(layout) < _SIZE or layout[24:40] != _PCM:
+    mended = sample_layout(layout)
+    if len(layout) < _SIZE or layout[24:40] != _PCM or mended is None:
         return None
     kind, width, valid = struct.unpack_from("<H12xH2xH", layout)
+    if mended.is_mended:
+        return _DECODERS.get(8 * mended.block // mended.channels)
     filled = kind != _EXTENSIBLE or not valid or (valid + 7) // 8 == width // 8
     return None if filled else _DECODERS.get(width)

@@ -17,6 +17,7 @@ from pipeline.audio import sniff
 from pipeline.audio.containers.id3_tag import tag_length
 from pipeline.audio.containers.surround_frames import surround_frame
 from pipeline.audio.containers.wav_format import riff_chunks
+from pipeline.audio.containers.wav_layout import sample_layout
 from pipeline.audio.duration.exact import measured_ms
 from pipeline.audio.duration.stated import STATED
 from pipeline.audio.mpeg_frames import adts_frame, mpeg_audio_frame
@@ -34,7 +35,6 @@ _LOWEST_RATE = 400  # bytes a second: 3.2 kbit/s, the lowest that speech codecs 
 _SECOND = 1000  # ms
 _LONGEST_MS = 10**15
 _IMA_SAMPLES = 64  # of a packet, which AIFF counts as one frame
-_PLAIN_SAMPLES = (1, 3, 6, 7, 0xFFFE)  # formats of WAV that have as many bytes for each second
 _BEHIND_SOUND = 64 * 1024  # bytes of notes and pictures
 _LEAST_SOUND = 1024  # bytes; fewer hold no sound
 _CHUNK_NAME = re.compile(rb"\0?[\x20-\x7e]{4}")  # behind a byte of padding, perhaps
@@ -120,8 +120,9 @@ def _wav(head: bytes, tail: bytes, size: int) -> Estimate | None:
     plain = False
     for name, start, length in StepBudget(_MOST_STEPS).over(riff_chunks(head)):
         if name == b"fmt ":
-            kind, rate = struct.unpack_from("<H6xI", head, start)
-            plain = kind in _PLAIN_SAMPLES
+            layout = sample_layout(head[start : start + length])
+            plain = layout is not None
+            rate = layout.rate * layout.block if layout else struct.unpack_from("<I", head, start + 8)[0]
         elif name == b"data" and rate:
             behind = size - start - length
             if length and (

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from uuid import UUID
 
 from pipeline.audio.containers.transport_stream import clocks
+from pipeline.audio.containers.wav_layout import sample_layout
 
 _AU_BYTES = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 27: 1}  # of a sample, by encoding
 _WAVPACK_RATES = (
@@ -43,8 +44,12 @@ def caf(head: bytes, tail: bytes, size: int) -> float | None:
 
 def w64(head: bytes, _tail: bytes, size: int) -> float | None:
     """Bytes, at the rate that the format tells."""
-    layout, data = (head.find(name + _W64_NAME) for name in (b"fmt ", b"data"))
-    return (size - data - 24) / struct.unpack_from("<I", head, layout + 32)[0] if min(layout, data) > 0 else None
+    at, data = (head.find(name + _W64_NAME) for name in (b"fmt ", b"data"))
+    if min(at, data) <= 0:
+        return None
+    layout = sample_layout(head[at + 24 : at + 64])
+    a_second = layout.rate * layout.block if layout else struct.unpack_from("<I", head, at + 32)[0]
+    return float((size - data - 24) / a_second)
 
 
 def avi(head: bytes, _tail: bytes, _size: int) -> float | None:

@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.audio.containers.wav_format import BESIDE_SOUND
+from pipeline.audio.containers.wav_layout import sample_layout
 from pipeline.audio.duration.frame_count import ENOUGH_LEVELS, MOST_CHANNELS, Extent
 from pipeline.audio.step_budget import StepBudget
 
-_PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
+_PCM, _FLOAT = 1, 3
 _TYPES = {(_PCM, 16): "<i2", (_PCM, 32): "<i4", (_FLOAT, 32): "<f4"}  # others are measured, not listened to
 _WIDTHS = {_PCM: (8, 16, 24, 32), _FLOAT: (32, 64)}
 _FRAMES_A_SECOND = 32
-_EXTENSIBLE_SIZE = 26  # bytes of a layout up to the end of the kind it stands for
 _UNSAID = (0, 0xFFFFFFFF)
 _LEAST_BEHIND = 1024  # bytes; fewer hold no sound
 _STEREO = 2
@@ -43,11 +43,11 @@ def extent(data: bytes, steps: StepBudget) -> Extent | None:
 
 def _layout(fmt: bytes) -> tuple[int, int, int, int] | None:
     """(kind, channels, Hz, bits)."""
-    kind, channels, rate, _, width, bits = struct.unpack_from("<HHIIHH", fmt)
-    if kind == _EXTENSIBLE and len(fmt) >= _EXTENSIBLE_SIZE:
-        (kind,) = struct.unpack_from("<H", fmt, 24)
-    sound = bits in _WIDTHS.get(kind, ()) and 1 <= channels <= MOST_CHANNELS and width == channels * bits // 8
-    return (kind, channels, rate, bits) if sound else None
+    layout, (bits,) = sample_layout(fmt), struct.unpack_from("<H", fmt, 14)
+    if layout is None or bits not in _WIDTHS.get(layout.kind, ()) or layout.channels > MOST_CHANNELS:
+        return None
+    is_true = not layout.is_mended and layout.block == layout.channels * bits // 8
+    return (layout.kind, layout.channels, layout.rate, bits) if is_true else None
 
 
 def _counted(

@@ -9,14 +9,11 @@ from dataclasses import dataclass
 
 from pipeline.audio.containers.chunks import Chunks, Read, chunks, sound_chunk
 from pipeline.audio.containers.table import AIFF, AU, CAF, MP4, W64, WAV, Found
+from pipeline.audio.containers.wav_layout import sample_layout
 from pipeline.audio.mp4.linear_track import linear_track
 from pipeline.audio.mp4_boxes import boxes
 
 _WIDTHS, _CHANNELS = range(1, 9), range(1, 65)  # bytes of a sample, and how many are a frame
-_KINDS, _EXTENSIBLE = (
-    (1, 3, 6, 7),
-    0xFFFE,
-)  # of WAV: integers, floats, A-law, µ-law; a longer layout that names one further on
 _AU_WIDTHS = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 27: 1}  # bytes of a sample, by encoding
 _AIFF_SIZE = 18  # bytes of a layout that names no kind
 _AIFF_KINDS = (b"", b"NONE", b"twos", b"sowt", b"in24", b"in32", b"fl32", b"FL32", b"fl64", b"FL64")
@@ -94,13 +91,8 @@ def file_end(read: Read, found: Found, end: int) -> int:
 
 def _wav(read: Read, _at: int, walked: Chunks) -> tuple[int, int, float] | None:
     form = walked.first(b"fmt ")
-    if form is None:
-        return None
-    data = read(form.start, _LOOK).ljust(_LOOK, b"\0")
-    kind, channels, rate, block = struct.unpack_from("<HHI4xH", data)
-    if kind == _EXTENSIBLE:
-        (kind,) = struct.unpack_from("<H", data, 24)
-    return (block // channels, channels, rate) if kind in _KINDS and channels and not block % channels else None
+    layout = sample_layout(read(form.start, _LOOK)) if form else None
+    return (layout.block // layout.channels, layout.channels, layout.rate) if layout else None
 
 
 def _aiff(read: Read, _at: int, walked: Chunks) -> tuple[int, int, float] | None:

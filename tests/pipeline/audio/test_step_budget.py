@@ -13,8 +13,8 @@ import pytest
 from pipeline.audio import step_budget
 from pipeline.audio.access.open_source import OpenFile
 from pipeline.audio.access.scratch import scratch
+from pipeline.audio.asf.header import MAGIC as ASF_MAGIC
 from pipeline.audio.containers import table
-from pipeline.audio.containers.asf_header import MAGIC as ASF_MAGIC
 from pipeline.audio.containers.link_syntax import SYNTAXES
 from pipeline.audio.containers.table import CONTAINERS, Container, Found
 from pipeline.audio.duration import estimate, exact, truncation

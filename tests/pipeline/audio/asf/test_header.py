@@ -1,4 +1,4 @@
-"""Windows Media that is locked is refused before anybody decodes noise; packets that damage has hit are known."""
+"""Windows Media that is locked is refused before anybody decodes noise."""
 
 import struct
 from pathlib import Path
@@ -6,7 +6,6 @@ from uuid import UUID
 
 import pytest
 
-from pipeline.audio.containers.asf_header import broken_packets
 from pipeline.audio.decode import decode
 from pipeline.errors import UnsupportedMedia
 
@@ -28,16 +27,3 @@ def locked(data: bytes, lock: str) -> bytes:
 def test_a_lock_is_told(recordings: Path, lock: str) -> None:
     with pytest.raises(UnsupportedMedia, match="DRM"):
         decode(locked((recordings / "windows.wma").read_bytes(), lock)).__enter__()
-
-
-def broken(data: bytes) -> tuple[tuple[int, int], ...]:
-    return broken_packets(lambda at, length: data[at : at + length], 0, len(data))
-
-
-@pytest.mark.parametrize("name", ["windows.wma", "older.wma"])
-def test_packets_that_are_overwritten_are_known(recordings: Path, name: str) -> None:
-    data = (recordings / name).read_bytes()
-    assert broken(data) == broken(data[:100]) == broken(b"") == ()
-    begin, end = len(data) // 2, 3 * len(data) // 4
-    ((first, last),) = broken(data[:begin] + bytes(end - begin) + data[end:])
-    assert begin - 4000 < first <= begin + 4000 and end - 4000 < last <= end + 4000

@@ -1,0 +1,76 @@
+"""AU and AIFF of which the header says that their sound begins in the middle of a sample: heard as it is, and told."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.audio.containers.table import AIFF, AU, Container, Found
+from pipeline.audio.decode import decode
+from pipeline.audio.linear.misplaced_start import misplaced_start
+from tests.pipeline.audio.linear.test_slipped_samples import NOISE, RATE, SPEECH
+from tests.pipeline.audio.sounds import ffmpeg
+
+FORMS: dict[str, tuple[Container, int, tuple[str, ...]]] = {  # bytes of a sample, ffmpeg's options
+    "a.au": (AU, 2, ()),
+    "24.au": (AU, 3, ("-c:a", "pcm_s24be")),
+    "32.au": (AU, 4, ("-c:a", "pcm_s32be")),
+    "a.aiff": (AIFF, 2, ()),
+    "24.aiff": (AIFF, 3, ("-c:a", "pcm_s24be")),
+}
+LATE, NEAR = 8, 8  # samples that may be passed over; by how much any may differ
+
+
+def made(folder: Path, name: str, options: tuple[str, ...]) -> bytearray:
+    (folder / "source.raw").write_bytes(((SPEECH + NOISE) / 32_768).astype("<f4").tobytes())
+    ffmpeg("-f", "f32le", "-ar", RATE, "-ac", 1, "-i", folder / "source.raw", *options, folder / name)
+    return bytearray((folder / name).read_bytes())
+
+
+def start_place(data: bytes, container: Container) -> int:
+    return 4 if container is AU else data.index(b"SSND") + 8
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("by", [1, 3, 5])
+@pytest.mark.parametrize("name", FORMS)
+def test_sound_is_heard_from_where_a_sample_begins(tmp_path: Path, name: str, by: int) -> None:
+    container, width, options = FORMS[name]
+    data = made(tmp_path, name, options)
+    data[start_place(data, container) + 3] += by
+    with decode(bytes(data)) as sound:
+        samples = np.frombuffer(b"".join(sound), "<i2").astype(float)
+    warned = [(caution.code, caution.lost) for caution in sound.findings.warnings if not caution.lost]
+    assert warned == ([] if container is AU and by % width == 0 else [("damaged", False)]), (
+        "a whole sample later nobody can tell"
+    )
+    shared = len(SPEECH) - 2 * LATE
+    whole = SPEECH + NOISE
+    assert len(samples) == pytest.approx(len(SPEECH), abs=LATE)
+    assert (
+        min(np.abs(whole[late : late + shared - LATE] - samples[: shared - LATE]).max() for late in range(LATE)) < NEAR
+    )
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("name", FORMS)
+def test_a_whole_one_is_left_as_it_is(tmp_path: Path, name: str) -> None:
+    container, _, options = FORMS[name]
+    data = bytes(made(tmp_path, name, options))
+    assert misplaced_start(lambda at, length: data[at : at + length], Found(container), len(data)) is None
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("options", [("-af", "aformat=u8"), ("-af", "volume=-60dB"), ("-c:a", "pcm_s8")])
+def test_nor_is_one_of_few_bits_or_too_soft_to_tell(tmp_path: Path, options: tuple[str, ...]) -> None:
+    data = bytes(made(tmp_path, "a.aiff", options))
+    assert misplaced_start(lambda at, length: data[at : at + length], Found(AIFF), len(data)) is None
+
+
+@pytest.mark.processes
+def test_where_the_samples_are_counted_no_more_are_passed_over(tmp_path: Path) -> None:
+    data = made(tmp_path, "a.aiff", ())
+    place = start_place(data, AIFF)
+    data[place + 2] = 0x40  # 16 KiB behind where they begin
+    with decode(bytes(data)) as sound:
+        assert len(b"".join(sound)) == pytest.approx(2 * len(SPEECH), abs=2)
