@@ -18,8 +18,8 @@ from pipeline.audio.access.scratch import filled
 from pipeline.audio.asf.torn_packets import broken_packets, zeroed
 from pipeline.audio.containers.avi_index import Absent, absent_packets
 from pipeline.audio.containers.chunks import Read, unpadded
-from pipeline.audio.containers.table import AIFF, ASF, AU, AVI, MATROSKA, MP3, MP4, VOC, WAV, Found
-from pipeline.audio.containers.wav_layout import WrongField, wrong_field
+from pipeline.audio.containers.table import AIFF, ASF, AU, AVI, CAF, MATROSKA, MP3, MP4, VOC, W64, WAV, Found
+from pipeline.audio.containers.wav_layout import WrongField, is_strange, wrong_field
 from pipeline.audio.duration.truncation import Claim, cut_off
 from pipeline.audio.joined.following import LEFT_OUT
 from pipeline.audio.joined.links import Link, links
@@ -120,9 +120,9 @@ class Recording:
     give up. `told_end`: the second at which its header ends it, where it goes on. `contradictions` of each sound track, where
     its index has some. `silenced` of each: when silence stands for bytes that are missing or zeros, in seconds. `parts` of
     each, where its format changes. `elsewhere`: whether the samples of each are in another file. `changes`: what ffmpeg should
-    find in place of what stands there. `wrong_field`: what its header tells and contradicts; `misplaced`: its
-    samples do not begin where it says. `lacks_pages`: some of Ogg are missing between others. `torn_front`: some bytes so near
-    to its beginning are none of its that its first sound may be missing."""
+    find in place of what stands there. `wrong_field`: what its header tells and contradicts; `strange_rate`: samples a second
+    that nobody makes; `misplaced`: its samples do not begin where it says. `lacks_pages`: some of Ogg are missing between
+    others. `torn_front`: some bytes so near to its beginning are none of its that its first sound may be missing."""
 
     found: Found
     end: int = 0
@@ -142,6 +142,7 @@ class Recording:
     elsewhere: tuple[bool, ...] = ()
     changes: tuple[Change, ...] = ()
     wrong_field: WrongField | None = None
+    strange_rate: float = 0.0
     misplaced: bool = False
 
     def parts_of(self, track: int) -> tuple[Part, ...]:
@@ -255,8 +256,12 @@ def _by_its_bytes(recording: Recording, read: Read, link: Link) -> Recording:
     found = recording.found
     if wrong := wrong_field(read, found.start, link.end, found.container):
         return replace(recording, changes=((wrong.place, wrong.form),), wrong_field=wrong)
+    sound = linear_samples(read, found, link.end, unsaid=True) if found.container in (AIFF, AU, CAF, W64, WAV) else None
+    if sound and is_strange(sound.rate):
+        recording = replace(recording, strange_rate=sound.rate)
     if start := misplaced_start(read, found, link.end):
-        return replace(recording, changes=(start,), misplaced=True)
+        changes, left_out = (start.change,) if start.change else (), (start.left_out,) if start.left_out else ()
+        return replace(recording, changes=changes, left_out=(*left_out, *recording.left_out), misplaced=True)
     return recording
 
 

@@ -2,8 +2,8 @@
 there on a decoder takes what stands inside of blocks for their headers, and makes noise of it.
 
 Each begins with where its decoder starts: of IMA's one of 89 steps and a byte that is zero, of Microsoft's one of seven predictors
-(Multimedia Registration Kit, 1994). Bytes are missing where these begin to stand so much nearer to the front. Of whole blocks
-nobody can tell.
+and a step of 16 at least (Multimedia Registration Kit, 1994). Bytes are missing where these begin to stand so much nearer to the
+front. Of whole blocks nobody can tell.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Missing = tuple[int, int]  # before which byte of the file, and how many
 
 _MS, _IMA = 2, 17  # kinds of WAV
 _IMA_HEAD, _STEPS = 4, 89  # bytes of a channel's header: a sample, a step, and nothing
-_PREDICTORS = 7
+_PREDICTORS, _LEAST_STEP = 7, 16
 _CHANNELS, _SIZES = range(1, 9), range(32, 65_536)  # of a block, in bytes
 _MOST_BLOCKS = 10_000_000
 _READ = 2**20  # bytes at once
@@ -59,7 +59,10 @@ class CodedBlocks:
 
     def _are_heads(self, blocks: Heads) -> Flags:
         if self.kind == _MS:
-            return np.asarray((blocks[:, : self.channels] < _PREDICTORS).all(axis=1))
+            steps = np.ascontiguousarray(blocks[:, self.channels : 3 * self.channels]).view("<i2")
+            return np.asarray(
+                (blocks[:, : self.channels] < _PREDICTORS).all(axis=1) & (steps >= _LEAST_STEP).all(axis=1)
+            )
         heads = blocks[:, : _IMA_HEAD * self.channels].reshape(len(blocks), self.channels, _IMA_HEAD)
         return np.asarray(((heads[:, :, 2] < _STEPS) & (heads[:, :, 3] == 0)).all(axis=1))
 

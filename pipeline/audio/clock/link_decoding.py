@@ -50,7 +50,8 @@ class LinkDecoding:
         self.claim = recording.claim
         self.unread, self.broken = recording.unread, recording.broken  # bytes, a share of them
         self.filled, self.told_end = recording.filled, recording.told_end
-        self.wrong_field, self.misplaced = recording.wrong_field, recording.misplaced
+        self.wrong_field, self.strange_rate = recording.wrong_field, recording.strange_rate
+        self.misplaced = recording.misplaced
         self._is_incomplete = self.broken > 0 or recording.lacks_pages
         self.contradiction = recording.contradictions[track] if track < len(recording.contradictions) else None
         self.silenced = recording.silenced[track] if track < len(recording.silenced) else ()

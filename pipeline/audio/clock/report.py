@@ -44,6 +44,10 @@ _STAMPS = (
     "heard earlier or later than they were."
 )
 _FIELD = "The file's header contradicts itself: its {name} is {told}, where all else in it is for {true}. It was heard by that."
+_STRANGE = (
+    "The file says that it has {rate:.0f} samples a second, as nothing makes them. It was heard so; if that is damage, words may "
+    "not have been understood, and all times are wrong."
+)
 _START = (
     "What the file's header says of where its sound begins cannot be right. It was heard from where its samples begin."
 )
@@ -170,11 +174,15 @@ class Report:
             yield Caution("damaged", self._ms(0), self._ms(self._end), _EARLY, lost=True)
 
     def _wrong_header(self, link: LinkDecoding) -> Iterator[Caution]:
-        wrong = link.wrong_field
-        texts = [_FIELD.format(name=wrong.name, told=wrong.told, true=wrong.true)] if wrong else []
-        for text in [*texts, *([_START] if link.misplaced else [])]:
-            if self._end is not None:
-                yield Caution("damaged", self._ms(0), self._ms(self._end), text)
+        if self._end is None:
+            return
+        whole, wrong = (self._ms(0), self._ms(self._end)), link.wrong_field
+        if wrong:
+            yield Caution("damaged", *whole, _FIELD.format(name=wrong.name, told=wrong.told, true=wrong.true))
+        if link.strange_rate:
+            yield Caution("damaged", *whole, _STRANGE.format(rate=link.strange_rate), lost=True)
+        if link.misplaced:
+            yield Caution("damaged", *whole, _START)
 
     def _wrong_stamps(self, clock: StreamClock) -> Iterator[Caution]:
         if clock.has_wrong_stamps and self._end is not None:

@@ -17,14 +17,15 @@ from pipeline.audio.containers.table import W64, WAV, Container
 
 _FORM = struct.Struct("<HHIIHH")
 _LOOK = 40  # bytes of the longest form
-_LINEAR, _EXTENSIBLE = 1, 0xFFFE
+LINEAR, _EXTENSIBLE = 1, 0xFFFE
 _FLOAT, _A_LAW, _U_LAW = 3, 6, 7
-_PLAIN = (_LINEAR, _FLOAT, _A_LAW, _U_LAW)
+_PLAIN = (LINEAR, _FLOAT, _A_LAW, _U_LAW)
+_PASSED_ON = (0x08, 0x92, 0x164)  # of surround sound and others that are kept as if they were samples
 _KINDS = {  # by the bits of a sample
-    8: (_LINEAR, _A_LAW, _U_LAW, _EXTENSIBLE),
-    16: (_LINEAR, _EXTENSIBLE),
-    24: (_LINEAR, _EXTENSIBLE),
-    32: (_LINEAR, _FLOAT, _EXTENSIBLE),
+    8: (LINEAR, _A_LAW, _U_LAW, _EXTENSIBLE),
+    16: (LINEAR, _EXTENSIBLE),
+    24: (LINEAR, _EXTENSIBLE),
+    32: (LINEAR, _FLOAT, _EXTENSIBLE),
     64: (_FLOAT, _EXTENSIBLE),
 }
 _ADPCM: Mapping[
@@ -41,9 +42,11 @@ _BITS, _PACKED_BITS = (8, 16, 24, 32, 64), 4  # of a sample
 _CHANNELS = range(1, 9)
 _USUAL_CHANNELS = (1, 2)
 _ROUNDED = 0.01  # a share of the bytes a second of blocks
+_NEAR = 0.001  # a share of a rate by which clocks differ, and by which no word is lost
 _IN_USE = frozenset((
-    5_512, 6_000, 7_350, 8_000, 9_600, 10_000, 11_025, 12_000, 16_000, 18_900, 20_000, 22_050, 24_000, 32_000, 37_800, 44_056,
-    44_100, 47_952, 48_000, 48_048, 50_000, 64_000, 88_200, 96_000, 176_400, 192_000, 352_800, 384_000,
+    5_512, 5_564, 6_000, 7_350, 7_418, 8_000, 8_012, 9_600, 10_000, 11_025, 11_127, 12_000, 16_000, 18_900, 20_000, 22_050, 22_255,
+    24_000, 32_000, 37_800, 44_056, 44_100, 47_952, 48_000, 48_048, 50_000, 64_000, 88_200, 96_000, 176_400, 192_000, 352_800,
+    384_000,
 ))  # fmt: skip
 
 
@@ -94,9 +97,10 @@ def sample_layout(form: bytes) -> SampleLayout | None:
     return SampleLayout(kind, true.channels, true.rate, true.block, wrong is not None)
 
 
-def is_in_use(rate: int) -> bool:
-    """Whether recorders and programs are known to make so many samples a second."""
-    return rate in _IN_USE
+def is_strange(rate: float) -> bool:
+    """Whether nothing is known to make so many samples a second, or about so many. People choose whole hundreds; one wrong bit in a
+    rate that is in use never makes another of these."""
+    return rate % 100 != 0 and all(abs(rate - one) > _NEAR * one for one in _IN_USE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +155,14 @@ def _contradicted(told: _Form, form: bytes) -> tuple[str, int] | None:
 
 
 def _kind(told: _Form, possible: Sequence[int]) -> tuple[str, int] | None:
-    """The only one of these from which the kind that is told is one bit away."""
-    near = [kind for kind in possible if (other := kind ^ told.kind) and not other & other - 1]
-    return ("kind", near[0]) if len(near) == 1 and told.kind not in possible else None
+    """The only one of these from which the kind that is told is one bit away, or else one byte."""
+    if told.kind in (*possible, *_PASSED_ON):
+        return None
+    unlike = {kind: kind ^ told.kind for kind in possible}
+    one_bit = [kind for kind, bits in unlike.items() if not bits & bits - 1]
+    one_byte = [kind for kind, bits in unlike.items() if not bits >> 8 or not bits & 0xFF]
+    near = one_bit or one_byte
+    return ("kind", near[0]) if len(near) == 1 else None
 
 
 def _in_packed(told: _Form, samples: int) -> tuple[str, int] | None:
@@ -178,7 +187,7 @@ def _lasts(told: _Form, block: int, samples: int) -> bool:
 
 
 def _rate(told: _Form, other: float) -> tuple[str, int] | None:
-    near = () if is_in_use(told.rate) else (one for one in _IN_USE if abs(other - one) <= _ROUNDED * one)
+    near = () if told.rate in _IN_USE else (one for one in _IN_USE if abs(other - one) <= _ROUNDED * one)
     return next((("rate", one) for one in near if told.kind in _ADPCM or one == other), None)
 
 

@@ -1,65 +1,110 @@
-"""Where AU and AIFF say that their first sample begins, if that is in the middle of one: each would be read from there to the
-middle of the next, which is noise. A damaged number is enough for that, or a byte that is missing in front of it.
+"""Where a file with linear samples says that the first of them begins, if that is in the middle of one: each would be read from
+there to the middle of the next, which is noise. A damaged number is enough for that, or a byte that is missing in front of it.
 
-Samples of AU and of AIFF (but one kind) begin with their upper byte, which changes less than any other from one to the next. AIFF
-tells how many there are, besides.
+A sample's upper byte changes less than any other from one to the next. AIFF and AU tell how many samples there are, besides.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from pipeline.audio.containers.chunks import Read, chunks, sound_chunk
-from pipeline.audio.containers.table import AIFF, AU, Found
-from pipeline.audio.linear.byte_changes import CERTAIN, FEWEST, look
+from pipeline.audio.containers.table import AIFF, AU, CAF, W64, WAV, Container, Found
+from pipeline.audio.containers.wav_layout import LINEAR, sample_layout
+from pipeline.audio.linear.byte_changes import CERTAIN, FEWEST, byte_changes, look
 from pipeline.audio.linear.layout import LinearSamples, linear_samples
 
-Change = tuple[int, bytes]  # from this byte of the file on, what should stand there
-
 _AU_START, _AU_KINDS = 4, (3, 4, 5)  # where AU says it; integers of two bytes and more
+_AU_HEADER = 24  # bytes; a text may follow, which ends at a whole word
 _AIFF_KINDS = (b"", b"NONE", b"twos", b"in24", b"in32")  # integers that begin with the upper byte
 _AIFF_SIZE, _INSIDE = 18, 8  # bytes of a layout that names no kind; of the chunk that precede the sound
-_LOOK = 128 * 1024  # bytes of the sound
+_CAF_FLOAT, _CAF_LITTLE = 1, 2  # flags of linear samples
+_LOOK, _GLANCE = 128 * 1024, 16 * 1024  # bytes of the sound
 
 
-def misplaced_start(read: Read, found: Found, size: int) -> Change | None:
-    """What the header of what begins at `found.start`, in a file of `size` bytes, should say instead. Raises what `read` does."""
-    sound = linear_samples(read, found, size, unsaid=True) if found.container in (AU, AIFF) else None
-    if sound is None:
-        return None
+@dataclass(frozen=True, slots=True)
+class Misplaced:
+    """What the header should say from a byte on, or from where to where the bytes in front of the first sample are none of any."""
+
+    change: tuple[int, bytes] | None = None
+    left_out: tuple[int, int] | None = None
+
+
+def misplaced_start(read: Read, found: Found, size: int) -> Misplaced | None:
+    """Of what begins at `found.start` in a file of `size` bytes. Raises what `read` does alone."""
+    sound = linear_samples(read, found, size, unsaid=True) if found.container in _BEGIN else None
     try:
-        return _in_au(read, found.start, sound) if found.container is AU else _in_aiff(read, found, size, sound)
+        return _BEGIN[found.container](read, found, size, sound) if sound else None
     except struct.error:
         return None
 
 
-def _in_au(read: Read, at: int, sound: LinearSamples) -> Change | None:
-    kind = int.from_bytes(read(at + 12, 4), "big")
-    late = _late(read, sound, sound.start) if kind in _AU_KINDS else 0
-    return (at + _AU_START, (sound.start - at + late).to_bytes(4, "big")) if late else None
+def _in_au(read: Read, found: Found, size: int, sound: LinearSamples) -> Misplaced | None:
+    true = size - (sound.end - sound.start)
+    if sound.end > sound.start and found.start + _AU_HEADER <= true < sound.start and true % 4 == found.start % 4:
+        return Misplaced(change=(found.start + _AU_START, (true - found.start).to_bytes(4, "big")))
+    kind = int.from_bytes(read(found.start + 12, 4), "big")
+    late = _late(read, sound, size, sound.start) if kind in _AU_KINDS else 0
+    start = (sound.start - found.start + late).to_bytes(4, "big")
+    return Misplaced(change=(found.start + _AU_START, start)) if late else None
 
 
-def _in_aiff(read: Read, found: Found, size: int, sound: LinearSamples) -> Change | None:
+def _in_aiff(read: Read, found: Found, size: int, sound: LinearSamples) -> Misplaced | None:
     walked = chunks(read, found.start, size, AIFF)
     form, chunk = walked.first(b"COMM"), sound_chunk(walked, AIFF)
     if form is None or chunk is None:
         return None
     (count,), (offset,) = struct.unpack(">I", read(form.start + 2, 4)), struct.unpack(">I", read(chunk.start, 4))
     if offset and count * sound.frame == (chunk.length or 0) - _INSIDE:
-        return chunk.start, bytes(4)
+        return Misplaced(change=(chunk.start, bytes(4)))
     kind = read(form.start + _AIFF_SIZE, 4) if (form.length or 0) > _AIFF_SIZE else b""
-    late = _late(read, sound, sound.start + offset) if kind in _AIFF_KINDS else 0
-    return (chunk.start, (offset + late).to_bytes(4, "big")) if late else None
+    late = _late(read, sound, size, sound.start + offset) if kind in _AIFF_KINDS else 0
+    return Misplaced(change=(chunk.start, (offset + late).to_bytes(4, "big"))) if late else None
 
 
-def _late(read: Read, sound: LinearSamples, start: int) -> int:
-    """How many bytes behind `start` a sample begins, where it is certain; else 0."""
-    data = read(start, min(_LOOK, max(0, sound.end - start)))
+def _in_wav(read: Read, found: Found, size: int, sound: LinearSamples) -> Misplaced | None:
+    form = chunks(read, found.start, size, found.container).first(b"fmt ")
+    layout = sample_layout(read(form.start, form.length or 0)) if form else None
+    late = _late(read, sound, size, sound.start, upper=-1) if layout and layout.kind == LINEAR else 0
+    return Misplaced(left_out=(sound.start, sound.start + late)) if late else None
+
+
+def _in_caf(read: Read, found: Found, size: int, sound: LinearSamples) -> Misplaced | None:
+    form = chunks(read, found.start, size, CAF).first(b"desc")
+    kind, flags = struct.unpack(">8x4sI", read(form.start, 16)) if form else (b"", 0)
+    upper = -1 if flags & _CAF_LITTLE else 0
+    late = _late(read, sound, size, sound.start, upper=upper) if kind == b"lpcm" and not flags & _CAF_FLOAT else 0
+    return Misplaced(left_out=(sound.start, sound.start + late)) if late else None
+
+
+def _late(read: Read, sound: LinearSamples, size: int, start: int, *, upper: int = 0) -> int:
+    """How many bytes behind `start` a sample begins, of which that is the upper byte, where it is certain; else 0."""
+    upper %= sound.width
+    data = read(start, min(_LOOK, max(0, (sound.end if sound.end > start else size) - start)))
+    if sound.width == 1 or _is_least(data[:_GLANCE], sound, upper):
+        return 0
     changes = look(lambda at, length: data[at : at + length], sound, 0, len(data)).changes
-    if len(changes) < FEWEST or sound.width == 1 or (changes == 0).all(axis=0).any():
+    if len(changes) < FEWEST or (changes == 0).all(axis=0).any():
         return 0  # samples of fewer bits than they could have look as if they were turned, but have a byte that never changes
-    upper = changes.argmin(axis=1)
-    often = np.bincount(upper, minlength=sound.width)
-    return int(often.argmax()) if often.max() >= CERTAIN * len(upper) else 0
+    often = np.bincount(changes.argmin(axis=1), minlength=sound.width)
+    return (int(often.argmax()) - upper) % sound.width if often.max() >= CERTAIN * len(changes) else 0
+
+
+def _is_least(data: bytes, sound: LinearSamples, upper: int) -> bool:
+    """Whether that byte changes less than all others, as it should: then nothing more need be looked at."""
+    changes = byte_changes(data, sound) if len(data) > sound.frame else np.zeros((1, sound.width))
+    mean = changes.mean(axis=0)
+    return bool((np.delete(mean, upper) > mean[upper]).all())
+
+
+_BEGIN: dict[Container, Callable[[Read, Found, int, LinearSamples], Misplaced | None]] = {
+    AU: _in_au,
+    AIFF: _in_aiff,
+    CAF: _in_caf,
+    WAV: _in_wav,
+    W64: _in_wav,
+}

@@ -23,6 +23,14 @@ FORMS: dict[str, tuple[str, ...]] = {
     "a.w64": (),
 }
 FORM = struct.Struct("<HHIIHH")
+RATES = {
+    16_000: False,
+    22_254: False,
+    11_127: False,
+    12_300: False,
+    11_904: True,
+    16_512: True,
+}  # and whether nobody makes them
 RATE_AT = 4  # bytes of the format chunk
 NOBODY_CAN_TELL = {("float.wav", 1), ("8.wav", 1), ("8.wav", 2)}  # of which of two kinds the samples are
 
@@ -70,11 +78,22 @@ def test_of_bytes_a_second_that_a_writer_got_wrong_nobody_is_told(a_second: int)
     assert estimate(bytes(data), b"", len(data)).ms == SECONDS * 1000
 
 
-@pytest.mark.parametrize("rate", [11_127, 22_255, 15_999, 7_418])
+@pytest.mark.parametrize("rate", [11_127, 22_255, 15_999, 13_700])
 def test_a_strange_rate_is_one_where_nothing_contradicts_it(rate: int) -> None:
     layout = sample_layout(FORM.pack(1, 1, rate, 2 * rate, 2, 16))
     assert layout
     assert (layout.rate, layout.is_mended) == (rate, False)
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("name", ["a.au", "a.caf", "a.aiff", "a.wav", "a.w64"])
+def test_a_rate_that_nobody_makes_is_told(tmp_path: Path, name: str) -> None:
+    (tmp_path / "source.wav").write_bytes(wav(tones(16_000).tobytes()))
+    for rate, is_told in RATES.items():
+        ffmpeg("-i", tmp_path / "source.wav", "-ar", rate, tmp_path / name)
+        with decode(tmp_path / name) as sound:
+            assert b"".join(sound)
+        assert bool([one for one in sound.findings.warnings if one.lost]) == is_told, rate
 
 
 @pytest.mark.parametrize("name", [name for name in CONTAINERS if name.endswith((".wav", ".w64"))])
