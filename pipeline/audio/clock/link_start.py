@@ -13,6 +13,7 @@ from pipeline.audio.containers.table import (
     AVI,
     DTS,
     EAC3,
+    FLAC,
     FLV,
     MATROSKA,
     MP3,
@@ -35,6 +36,9 @@ _UNSTATED_DELAY = {
 UNSTAMPED = (MP3, AAC, AC3, EAC3, DTS, AMR, WAV, W64, AVI)  # ffmpeg reckons their stamps from bytes or headers
 _FROM_ZERO = (MP4, MATROSKA)  # whose clock begins at zero, whenever the sound does; others are moved there,
 _FROM_FIRST = (ASF, FLV, MPEG, MPEGTS)  # these always
+_LONGEST_TORN = (
+    10.0  # seconds that damage may have hit of a FLAC's beginning; one that starts later was recorded on the air
+)
 _TORN, _LONG_PAGE = 4, 2.0  # times as much as was damaged is lost with the rest of its pages, of so many seconds each
 
 
@@ -54,6 +58,7 @@ class LinkStart:
         self.stamp = math.nan
         self.torn_pages: TornPages | None = None  # those that were mended
         self._sounds: list[AudioStream] = []
+        self._complained_first = False  # a decoder, before it made any sound
         self.is_stamped = is_stamped(recording, track)
         self._container, self._broken, self._track = recording.found.container, recording.broken, track
         self._torn_front = recording.torn_front
@@ -62,6 +67,7 @@ class LinkStart:
     def see(self, listing: Log) -> None:
         """What was said by the time of the first sound."""
         self.listing, self.stamp, self._sounds = listing, beginning(listing.printed), listing.sounds
+        self._complained_first = listing.damaged_before or (bool(listing.printed) and listing.printed[0] is None)
 
     @property
     def sound(self) -> AudioStream:
@@ -86,7 +92,10 @@ class LinkStart:
 
     @property
     def _lacks_begin(self) -> bool:
-        """Whether damaged pages of an Ogg come before the first sound: it counts from zero."""
+        """Whether damaged pages of an Ogg, or damaged frames of a FLAC, come before the first sound: it counts from zero."""
+        if self._container is FLAC:
+            is_torn = self._complained_first or self.stamp > self.listing.start  # a frame was passed over
+            return is_torn and self.listing.start <= _LONGEST_TORN
         return self._is_torn_in_front and not self.is_early
 
     @property

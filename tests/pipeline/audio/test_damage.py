@@ -192,6 +192,18 @@ def test_damage_in_front_of_an_ogg_does_not_move_what_follows(tmp_path: Path, na
     assert findings.gaps[0].code == "undecodable"
 
 
+@pytest.mark.parametrize("missing", [16, 200, 4000])
+def test_bytes_cut_out_of_the_first_frames_of_a_flac_do_not_move_what_follows(tmp_path: Path, missing: int) -> None:
+    """Its frames are numbered, and as short as a dozen bytes where nothing is heard."""
+    (tmp_path / "source.wav").write_bytes(wav(tones(16_000, SECONDS, ONSETS[2:]).tobytes()))
+    ffmpeg("-i", tmp_path / "source.wav", tmp_path / "a.flac")
+    data = (tmp_path / "a.flac").read_bytes()
+    begin = data.index(b"\xff\xf8") + 6
+    onsets, findings, _ = listened(data[:begin] + data[begin + missing :])
+    assert onsets == pytest.approx(ONSETS[-len(onsets) :], abs=0.02)
+    assert findings.gaps or findings.warnings or missing < 50  # bytes, of less than a tenth of a second
+
+
 @pytest.mark.parametrize("damage", ["zeros", "cut out"])
 def test_an_ogg_damaged_in_front_and_at_its_end_counts_from_zero(tmp_path: Path, damage: str) -> None:
     """It is not taken for one that was recorded on the air, whose clock begins with its first sound."""
