@@ -18,7 +18,7 @@ from pipeline.audio.access.scratch import filled
 from pipeline.audio.asf.torn_packets import broken_packets, zeroed
 from pipeline.audio.containers.avi_index import Absent, absent_packets
 from pipeline.audio.containers.chunks import Read, unpadded
-from pipeline.audio.containers.table import AIFF, ASF, AU, AVI, CAF, MATROSKA, MP3, MP4, VOC, W64, WAV, Found
+from pipeline.audio.containers.table import AIFF, ASF, AU, AVI, CAF, MATROSKA, MP3, MP4, VOC, WAV, Found
 from pipeline.audio.containers.wav_layout import WrongField, is_strange, wrong_field
 from pipeline.audio.duration.truncation import Claim, cut_off
 from pipeline.audio.joined.following import LEFT_OUT
@@ -256,7 +256,7 @@ def _by_its_bytes(recording: Recording, read: Read, link: Link) -> Recording:
     found = recording.found
     if wrong := wrong_field(read, found.start, link.end, found.container):
         return replace(recording, changes=((wrong.place, wrong.form),), wrong_field=wrong)
-    sound = linear_samples(read, found, link.end, unsaid=True) if found.container in (AIFF, AU, CAF, W64, WAV) else None
+    sound = linear_samples(read, found, link.end, unsaid=True) if found.container in (AIFF, AU, CAF) else None
     if sound and is_strange(sound.rate):
         recording = replace(recording, strange_rate=sound.rate)
     if start := misplaced_start(read, found, link.end):

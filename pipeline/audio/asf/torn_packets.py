@@ -26,9 +26,8 @@ _MARK = bytes(
 _REPLICATED = 8  # bytes in front of a payload: the size of the object that it belongs to, and its time in ms
 _KINDS = (0x160, 0x161)  # of a format: Windows Media Audio 1 and 2
 _ZEROS = bytes(16)  # at least, where any stand for something else
-_HOLE = re.compile(
-    rb"\0{32,}(?=[^\0])"
-)  # more than any frame has that somebody made; zeros up to a payload's end are padding
+# The most zeros that a whole frame was seen to have, of a high tone, are 49 bytes. Those up to a payload's end are padding.
+_HOLE = re.compile(rb"\0{96,}(?=[^\0])")
 _SETTLES = 0.25  # seconds; a frame overlaps with the next one, and lies in as many packets as it likes
 
 

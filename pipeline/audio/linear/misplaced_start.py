@@ -15,7 +15,7 @@ import numpy as np
 from pipeline.audio.containers.chunks import Read, chunks, sound_chunk
 from pipeline.audio.containers.table import AIFF, AU, CAF, W64, WAV, Container, Found
 from pipeline.audio.containers.wav_layout import LINEAR, sample_layout
-from pipeline.audio.linear.byte_changes import CERTAIN, FEWEST, byte_changes, look
+from pipeline.audio.linear.byte_changes import CERTAIN, FEWEST, FRAMES, Look, byte_changes, look
 from pipeline.audio.linear.layout import LinearSamples, linear_samples
 
 _AU_START, _AU_KINDS = 4, (3, 4, 5)  # where AU says it; integers of two bytes and more
@@ -23,6 +23,10 @@ _AU_HEADER = 24  # bytes; a text may follow, which ends at a whole word
 _AIFF_KINDS = (b"", b"NONE", b"twos", b"in24", b"in32")  # integers that begin with the upper byte
 _AIFF_SIZE, _INSIDE = 18, 8  # bytes of a layout that names no kind; of the chunk that precede the sound
 _CAF_FLOAT, _CAF_LITTLE = 1, 2  # flags of linear samples
+_HALF, _BY_CHANCE = (
+    64,
+    0.1,
+)  # of a byte that may be anything half are as far from zero; how much more or less they may be
 _LOOK, _GLANCE = 128 * 1024, 16 * 1024  # bytes of the sound
 
 
@@ -87,11 +91,21 @@ def _late(read: Read, sound: LinearSamples, size: int, start: int, *, upper: int
     data = read(start, min(_LOOK, max(0, (sound.end if sound.end > start else size) - start)))
     if sound.width == 1 or _is_least(data[:_GLANCE], sound, upper):
         return 0
-    changes = look(lambda at, length: data[at : at + length], sound, 0, len(data)).changes
-    if len(changes) < FEWEST or (changes == 0).all(axis=0).any():
-        return 0  # samples of fewer bits than they could have look as if they were turned, but have a byte that never changes
-    often = np.bincount(changes.argmin(axis=1), minlength=sound.width)
-    return (int(often.argmax()) - upper) % sound.width if often.max() >= CERTAIN * len(changes) else 0
+    seen = look(lambda at, length: data[at : at + length], sound, 0, len(data))
+    if len(seen.changes) < FEWEST or (seen.changes == 0).all(axis=0).any() or not _is_lower(data, sound, seen, upper):
+        return 0
+    often = np.bincount(seen.changes.argmin(axis=1), minlength=sound.width)
+    return (int(often.argmax()) - upper) % sound.width if often.max() >= CERTAIN * len(seen.changes) else 0
+
+
+def _is_lower(data: bytes, sound: LinearSamples, seen: Look, upper: int) -> bool:
+    """Whether what should be the upper byte may be anything, as a lower one is where something is heard. Samples of fewer bits than
+    they could have look as if they were turned, but have a byte that never changes; or hardly ever, and one that changes as a sound
+    does."""
+    length = FRAMES * sound.frame
+    windows = (np.frombuffer(data, np.int8, length, int(place)).astype(np.int16) for place in seen.places)
+    far = np.concatenate([np.abs(window[upper :: sound.width]) >= _HALF for window in windows])
+    return abs(float(far.mean()) - 0.5) <= _BY_CHANCE
 
 
 def _is_least(data: bytes, sound: LinearSamples, upper: int) -> bool:

@@ -86,8 +86,8 @@ def test_a_strange_rate_is_one_where_nothing_contradicts_it(rate: int) -> None:
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize("name", ["a.au", "a.caf", "a.aiff", "a.wav", "a.w64"])
-def test_a_rate_that_nobody_makes_is_told(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["a.au", "a.caf", "a.aiff"])
+def test_a_rate_that_nobody_makes_is_told_where_it_is_told_once(tmp_path: Path, name: str) -> None:
     (tmp_path / "source.wav").write_bytes(wav(tones(16_000).tobytes()))
     for rate, is_told in RATES.items():
         ffmpeg("-i", tmp_path / "source.wav", "-ar", rate, tmp_path / name)

@@ -9,7 +9,7 @@ from pipeline.audio.containers.table import AIFF, AU, CAF, W64, WAV, Container, 
 from pipeline.audio.decode import decode
 from pipeline.audio.linear.misplaced_start import misplaced_start
 from tests.pipeline.audio.linear.test_slipped_samples import NOISE, RATE, SPEECH
-from tests.pipeline.audio.sounds import ffmpeg
+from tests.pipeline.audio.sounds import ffmpeg, wav
 
 FORMS: dict[str, tuple[Container, int, tuple[str, ...]]] = {  # bytes of a sample, ffmpeg's options
     "a.au": (AU, 2, ()),
@@ -94,10 +94,24 @@ def test_a_whole_one_is_left_as_it_is(tmp_path: Path, name: str) -> None:
     assert misplaced_start(lambda at, length: data[at : at + length], Found(container), len(data)) is None
 
 
+SOUNDS = {
+    "8 bits, clipped": (np.random.default_rng(1).normal(0, 50, 60_000).astype(int) << 8).clip(-32_768, 32_767),
+    "noise": np.random.default_rng(2).integers(-32_768, 32_768, 60_000),
+    "high": (20_000 * np.sin(np.pi * 0.99 * np.arange(60_000))).astype(int),
+    "soft": np.random.default_rng(3).integers(-3, 4, 60_000),
+    "square": np.where(np.arange(60_000) // 20 % 2, 30_000, -30_000),
+}
+
+
 @pytest.mark.processes
-@pytest.mark.parametrize("options", [("-af", "aformat=u8"), ("-af", "volume=-60dB"), ("-c:a", "pcm_s8")])
-def test_nor_is_one_of_few_bits_or_too_soft_to_tell(tmp_path: Path, options: tuple[str, ...]) -> None:
-    data = bytes(made(tmp_path, "a.aiff", options))
+@pytest.mark.parametrize("options", [("-c:a", "pcm_s16be"), ("-c:a", "pcm_s24be"), ("-c:a", "pcm_s8")])
+@pytest.mark.parametrize("name", SOUNDS)
+def test_nor_is_one_of_few_bits_or_of_a_sound_that_looks_like_it(
+    tmp_path: Path, name: str, options: tuple[str, str]
+) -> None:
+    (tmp_path / "source.wav").write_bytes(wav(SOUNDS[name].astype("<i2").tobytes()))
+    ffmpeg("-i", tmp_path / "source.wav", *options, tmp_path / "a.aiff")
+    data = (tmp_path / "a.aiff").read_bytes()
     assert misplaced_start(lambda at, length: data[at : at + length], Found(AIFF), len(data)) is None
 
 
