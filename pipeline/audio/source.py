@@ -208,7 +208,7 @@ def _walked_link(read: Read, link: Link, found: Found, source: OpenSource) -> Re
     left_out = damages if found.container in (MP4, *LEFT_OUT) else ()
     return Recording(
         found,
-        0 if link.end == source.size else link.end,
+        link.trailer or (0 if link.end == source.size else link.end),
         _claim(read, link, found, damages),
         # An MP4 goes on behind the first piece that is lost.
         unread=0 if found.container is MP4 and left_out else link.unread,

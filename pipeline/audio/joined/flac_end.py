@@ -7,7 +7,9 @@ import re
 from pipeline.audio.containers.chunks import Read
 from pipeline.audio.containers.flac_checksum import whole_frames
 from pipeline.audio.containers.flac_headers import FRAME_MARKS, LONGEST_FRAME_HEADER, FlacHeader, flac_frame
-from pipeline.audio.containers.id3_tag import tag_length
+from pipeline.audio.containers.table import FLAC
+from pipeline.audio.joined.trailers import past_trailers
+from pipeline.audio.joined.window import Window
 from pipeline.audio.sniff import sniff_file
 from pipeline.errors import StenopoolError
 
@@ -15,6 +17,9 @@ _TAIL, _BLOCK = 128 * 1024, 1024 * 1024  # bytes that are looked at first, and a
 _LOOK = 16 * 1024  # bytes that tell what begins at a place
 _POLYNOMIAL = 0x8005
 _ONE_BYTE = 0x80
+_NO_SOUND = 1024  # bytes; fewer hold none
+_LEAST_TRAILER = 16  # bytes; fewer may look like one by chance
+_ZEROS = bytes(_LEAST_TRAILER)  # that leave a checksum as it is
 _MOST_ENDS = 50  # places where the checksum is right by chance or because the frame ends
 
 
@@ -33,9 +38,11 @@ def frame_end(read: Read, header: FlacHeader, at: int, size: int) -> int | None:
     """Where the frame at `at` ends, as far as what is behind it shows; None where it does not."""
     longest = header.blocks[1] * header.channels * (header.bits + 7) // 8 + 1024
     data = read(at, min(longest, size - at))
-    if at + len(data) == size and whole_frames(data, [0]):
+    if at + len(data) == size and not data.endswith(_ZEROS) and whole_frames(data, [0]):
         return size
-    return next((at + end for end in _ends(data) if _is_front(read, at + end, size)), None)
+    ends = [at + end for end in _ends(data)]
+    last = ends[-1] if ends and size - ends[-1] < _NO_SOUND else None  # by chance it is right earlier, hardly once more
+    return next((end for end in ends if end == size or _is_front(read, end, size)), last)
 
 
 def _found(read: Read, mark: re.Pattern[bytes], at: int, end: int) -> int | None:
@@ -48,19 +55,18 @@ def _found(read: Read, mark: re.Pattern[bytes], at: int, end: int) -> int | None
 
 
 def _ends(data: bytes) -> list[int]:
-    """Where the checksum so far is right."""
+    """Where the checksum so far becomes right; zeros behind that leave it so."""
     crc, found = 0, list[int]()
     for place, byte in enumerate(data, 1):
-        crc = _TABLE[crc >> 8 ^ byte] ^ (crc << 8 & 0xFFFF)
-        if not crc:
+        before, crc = crc, _TABLE[crc >> 8 ^ byte] ^ (crc << 8 & 0xFFFF)
+        if before and not crc:
             found.append(place)
     return found[:_MOST_ENDS]
 
 
 def _is_front(read: Read, at: int, size: int) -> bool:
     """Whether something may begin here: a recording, or a tag or padding of some length."""
-    head = read(at, 16)
-    if head.startswith((b"TAG", b"APETAGEX", b"LYRICSBEGIN", bytes(16))) or tag_length(head):
+    if past_trailers(Window(read, size), at, FLAC) - at >= _LEAST_TRAILER:
         return True
     try:
         found = sniff_file(lambda offset: read(at + offset, min(_LOOK, max(0, size - at - offset))))

@@ -21,6 +21,7 @@ from pipeline.audio.containers.table import (
     CAF,
     DTS,
     EAC3,
+    FLAC,
     FLV,
     MP3,
     MPEG,
@@ -51,6 +52,12 @@ _READ_ON = (MP3, AAC, AC3, EAC3, DTS, MPEG, MPEGTS)  # of which whatever follows
 # Demuxers that go no further than to the first byte that is of no unit, that of AAC to a head without a length; that of MPEG takes
 # what is left of a packet for others, and passes over as much as these seem to be long.
 LEFT_OUT = (FLV, WAVPACK, MPEG, AAC)
+_NOT_TO_SEE = (
+    FLAC,
+    WAVPACK,
+    AC3,
+    EAC3,
+)  # of which a decoder takes tags and padding behind the last frame for a damaged one
 _XING_AT = (36, 21, 13)  # bytes into the first frame of an mp3, where a tag may stand
 # Each with the bytes that may stand before it. One by one they are found twenty times as fast as all by one expression.
 _MARKS = (
@@ -67,7 +74,8 @@ class Following:
     """`end`: where the recording ends, tags of its own and all. What follows begins at `begin`, with its tags, and is `found` to be
     something; else there is nothing more. `unread`: bytes that are neither. `broken`: from where to where the recording itself has
     bytes that are none of its frames or packets, between others that are; `tags`: the same of tags and padding. `lacks_pages`: some
-    of Ogg are missing between others."""
+    of Ogg are missing between others. `trailer`: the byte behind its last frame, where more stands there that its decoder would
+    take for sound; 0 where none does."""
 
     end: int
     begin: int
@@ -76,6 +84,7 @@ class Following:
     broken: tuple[tuple[int, int], ...] = ()
     tags: tuple[tuple[int, int], ...] = ()
     lacks_pages: bool = False
+    trailer: int = 0
 
 
 def following(read: Read, size: int, first: Found) -> Following:
@@ -135,14 +144,20 @@ class _Behind:
                 place = reached.last
                 again = marked.begin
             if again is None or units is None:
-                return self._read_anyhow(reached.end, place) if self._first.container is AMR else self._unread(place)
+                return (
+                    self._read_anyhow(reached.end, place)
+                    if self._first.container is AMR
+                    else self._unread(reached, place)
+                )
             if found:
                 self.tags.append((reached.end, again))
             if found is None or self._window.head(reached.end, 1) in _STUFFING:
                 begin = reached.end if self._is_even(reached.end) else place
                 self.broken.append((begin if begin < again else reached.last, again))
             reached = walk(self._window, again, units, self._programs)
-        return Following(self._size, self._size)
+        else:
+            reached = Extent(self._size, self._size)
+        return Following(self._size, self._size, trailer=self._unseen(reached.end))
 
     def _reached(self) -> Extent:
         """As far as it goes without damage; of a transport stream with damage in its first packets, from behind that on."""
@@ -167,11 +182,16 @@ class _Behind:
         """Whether it is filled with one byte there: before a frame that is broken no padding, but damage."""
         return len(set(self._window.head(at, 16))) == 1
 
-    def _unread(self, place: int) -> Following:
+    def _unseen(self, end: int) -> int:
+        """As `Following.trailer`, of what begins where the last frame ends."""
+        return end if self._first.container in _NOT_TO_SEE and end < self._size else 0
+
+    def _unread(self, reached: Extent, place: int) -> Following:
         """What begins there is no sound that anybody can hear; of two chunks of sound a demuxer would hear the last alone."""
         count = self._size - place
         end = place if self._window.head(place, 4) in SOUND_CHUNKS else self._size
-        return Following(end, self._size, unread=count if count >= _LEAST_UNREAD else 0)
+        unread = count if count >= _LEAST_UNREAD else 0
+        return Following(end, self._size, unread=unread, trailer=self._unseen(reached.end))
 
     def _behind_unknown(self, last: int) -> Following:
         """Where the recording does not tell its end: what begins with a mark, or bare frames up to there."""

@@ -28,7 +28,8 @@ _MARK = 64  # bytes; no mark is as long
 class Link:
     """One recording's first byte in the file, and the first behind it. `found`: what it is, where it is not of the first's kind.
     `unread`: bytes behind it that are no sound, nor tags or padding. `broken`: from where to where in it are none of its frames,
-    `tags`: where tags and padding stand between them. `lacks_pages`: some of Ogg are missing between others."""
+    `tags`: where tags and padding stand between them. `lacks_pages`: some of Ogg are missing between others. `trailer`: the byte
+    behind its last frame, where more stands there that its decoder would take for sound; 0 where none does."""
 
     start: int
     end: int
@@ -37,6 +38,7 @@ class Link:
     broken: tuple[tuple[int, int], ...] = ()
     tags: tuple[tuple[int, int], ...] = ()
     lacks_pages: bool = False
+    trailer: int = 0
 
 
 def links(read: Read, size: int, found: Found) -> tuple[Link, ...]:
@@ -55,7 +57,8 @@ def links(read: Read, size: int, found: Found) -> tuple[Link, ...]:
         behind = following(read, own.begin if own else size, now)
         own = own if behind.found is None else None
         end = (own or behind).end
-        rows.append(Link(now.start, end, told, behind.unread, behind.broken, behind.tags, behind.lacks_pages))
+        trailer = 0 if own else behind.trailer
+        rows.append(Link(now.start, end, told, behind.unread, behind.broken, behind.tags, behind.lacks_pages, trailer))
         if own:
             now, told = Found(now.container, own.begin, now.options), told and Found(now.container, own.begin)
         elif behind.found:

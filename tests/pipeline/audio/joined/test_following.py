@@ -124,6 +124,21 @@ def test_what_everybody_puts_behind_sound_is_nothing(files: dict[str, bytes], na
         assert split(data) == [(tag_length(data), len(data), 0)], trailer[:16]
 
 
+@pytest.mark.parametrize("name", ["music.flac", "lossless.wv", "bare.ac3", "bare.eac3"])
+def test_what_stands_behind_sound_is_no_damage_and_costs_none_of_it(files: dict[str, bytes], name: str) -> None:
+    """Whose decoders would take it for a frame that is damaged, and some of them the frame before it as well."""
+    whole = decoded(files[name])
+    for kind, trailer in TRAILERS.items():
+        assert decoded(files[name] + trailer) == whole, kind
+
+
+def decoded(data: bytes) -> bytes:
+    with decode(data) as sound:
+        pcm = b"".join(sound)
+    assert not sound.findings.warnings
+    return pcm
+
+
 @pytest.mark.parametrize(
     ("name", "trailer"),
     [
