@@ -62,7 +62,7 @@ class LinkStart:
         self.is_stamped = is_stamped(recording, track)
         self._container, self._broken, self._track = recording.found.container, recording.broken, track
         self._torn_front = recording.torn_front
-        self._is_cut = recording.claim is not None and recording.claim.cut
+        self._lacks_end = recording.claim is not None and (recording.claim.cut or recording.claim.unended)
 
     def see(self, listing: Log) -> None:
         """What was said by the time of the first sound."""
@@ -107,7 +107,7 @@ class LinkStart:
             return True
         late = self.listing.start
         damaged = self._broken / max(1 - self._broken, self._broken) * max(0.0, self.listing.duration - late)
-        return self._is_torn_in_front and self._is_cut and late > _TORN * damaged + _LONG_PAGE
+        return self._is_torn_in_front and self._lacks_end and late > _TORN * damaged + _LONG_PAGE
 
     @property
     def _is_torn_in_front(self) -> bool:

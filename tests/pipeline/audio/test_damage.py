@@ -215,13 +215,17 @@ def test_an_ogg_damaged_in_front_and_at_its_end_counts_from_zero(tmp_path: Path,
     assert (findings.gaps[0].start, findings.gaps[0].code) == (0, "undecodable")
 
 
-def test_an_ogg_that_lacks_far_more_than_is_damaged_in_front_tells_that_it_may_be_early(tmp_path: Path) -> None:
-    """It may have been recorded on the air, from the middle of a page to the middle of another one; or it may not."""
+@pytest.mark.parametrize(("last", "end"), [(None, ("truncated", True)), (-1, ("unended", False))])
+def test_an_ogg_that_lacks_far_more_than_is_damaged_in_front_tells_that_it_may_be_early(
+    tmp_path: Path, last: int | None, end: tuple[str, bool]
+) -> None:
+    """It may have been recorded on the air, from the middle of a page to the middle or the end of another one; or it may not."""
     data = made(tmp_path, "a.ogg", TALKATIVE["a.ogg"])
     starts = [found.start() for found in re.finditer(b"OggS\0", data)]
-    onsets, findings, _ = listened(data[: starts[2] + 60] + data[starts[len(starts) * 3 // 4] : -300])
+    stop = len(data) - 300 if last is None else starts[last]
+    onsets, findings, _ = listened(data[: starts[2] + 60] + data[starts[len(starts) * 3 // 4] : stop])
     assert onsets[0] == pytest.approx(0.5, abs=0.02) and not findings.gaps
-    assert [(caution.code, caution.lost) for caution in findings.warnings] == [("damaged", True), ("truncated", True)]
+    assert [(caution.code, caution.lost) for caution in findings.warnings] == [("damaged", True), end]
 
 
 @pytest.mark.parametrize("begin", [0.1, 0.5])
