@@ -165,7 +165,9 @@ class _Assembly:
             if self._before_file:
                 self._before_file(nested(self._pairs))
             self._filename = safe_name(_text(part.filename or b""))
-            return self._sink.begin(self._filename, declared=any(name == DECLARED_BY for name, _ in self._pairs))
+            return self._sink.begin(
+                self._filename, declared=any(name == DECLARED_BY and value for name, value in self._pairs)
+            )
         return None
 
     def _data(self, data: bytes) -> Awaitable[None] | None:

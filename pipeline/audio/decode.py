@@ -22,18 +22,24 @@ from pipeline.audio.clock.link_reader import Settings
 from pipeline.audio.clock.placement import SHORTEST_HOLE, Piece, Placement
 from pipeline.audio.clock.report import Report, is_long, unread_bytes, unreadable_link, unreadable_part
 from pipeline.audio.clock.track_choice import Chosen, choose_track, is_silent
+from pipeline.audio.containers.id3_tag import TAG_HEADER, tag_length
 from pipeline.audio.containers.table import Container
 from pipeline.audio.ffmpeg.arguments import SAMPLE_RATE
 from pipeline.audio.findings import AudioTrack, Findings
 from pipeline.audio.mp4.format_changes import Part
 from pipeline.audio.raw_sound import RawSound
 from pipeline.audio.seek.entries import entry_before
+from pipeline.audio.sniff import SHORT_LOOK, known_at_once
 from pipeline.audio.source import Recording, mended, opened, part_of, recordings_in, restored
 from pipeline.errors import DamagedMedia, EmptyMedia, MediaTooLong, UnsupportedMedia
 from pipeline.transcript import Caution, Gap
 
 _SAMPLE_BYTES = 2
 _WORTH = 60  # seconds; less is decoded sooner than another ffmpeg is started
+_DECLARED = (
+    "The file begins as a recording of the kind {kind} does, but `input_format` declares it to be bare samples: it was heard as "
+    "those. If that was a mistake, send it again without `input_format`."
+)
 _SILENT = "The audio track that was heard is silent from beginning to end; the file has others."
 
 
@@ -251,7 +257,15 @@ class Decoding:
         if not self.samples:
             raise chosen.link.unheard_sound() or EmptyMedia("The recording has no sound in it: zero samples.")
         end = round(self.end * 1000 / self._settings.sample_rate)
+        if self._declared and (kind := _encoded(self._open)):
+            self._told.append(Caution("declared", 0, end, _DECLARED.format(kind=kind.name)))
         if chosen.instead:
             self._told.append(Caution("other_track", 0, end, chosen.instead))
         if self._silent and self._tracks[1:]:
             self._told.append(Caution("silent_track", 0, end, _SILENT))
+
+
+def _encoded(source: OpenSource) -> Container | None:
+    """What the file's first bytes, behind a tag, tell that it is."""
+    tag = tag_length(source.read(0, TAG_HEADER))
+    return known_at_once(source.read(tag, SHORT_LOOK))

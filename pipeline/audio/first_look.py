@@ -33,7 +33,7 @@ class FirstLook:
             return True
         whole = bytes(self._head[:SHORT_LOOK]) + data[:SHORT_LOOK] if self._head else data
         at = _behind_tags(whole, self._skip)
-        return known_at_once(whole[at : at + SHORT_LOOK])
+        return known_at_once(whole[at : at + SHORT_LOOK]) is not None
 
     def add(self, data: bytes) -> None:
         """The next bytes. Raises UnsupportedMedia as soon as no more of them could change that."""

@@ -131,11 +131,13 @@ def recognised(head: bytes, tags: int = 0) -> Found:
     return Found(found[1], tags + found[0])
 
 
-def known_at_once(head: bytes) -> bool:
-    """Whether its first bytes tell what it is, so that nothing is searched for."""
-    if _by_magic(head):
-        return True
-    return adts_frames(head, 0, _CERTAIN) or mpeg_audio_frames(head, 0, _CERTAIN, short=True)
+def known_at_once(head: bytes) -> Container | None:
+    """What its first bytes tell that it is, so that nothing is searched for."""
+    if container := _by_magic(head):
+        return container
+    if adts_frames(head, 0, _CERTAIN):
+        return AAC
+    return MP3 if mpeg_audio_frames(head, 0, _CERTAIN, short=True) else None
 
 
 def is_foreign(head: bytes) -> bool:

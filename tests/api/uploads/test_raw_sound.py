@@ -47,6 +47,14 @@ def test_behind_a_short_file_the_fields_do_as_well(house: House) -> None:
 
 
 @pytest.mark.parametrize("path", [HEAR, JOBS, ESTIMATE])
+def test_an_empty_field_declares_nothing(house: House, path: str) -> None:
+    """A file that is no recording is refused at once."""
+    files = {"file": ("a.wav", b"<!DOCTYPE html>" * 1000)}
+    answer = house.post(path, data={"model": "oracle", **dict.fromkeys(DECLARED, "")}, files=files)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "unsupported_media"), answer.text
+
+
+@pytest.mark.parametrize("path", [HEAR, JOBS, ESTIMATE])
 @pytest.mark.parametrize(
     ("changed", "param"),
     [

@@ -1,5 +1,7 @@
 """Samples without a header, as they were declared."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -59,6 +61,25 @@ def test_each_channel_is_heard_by_itself() -> None:
 def test_what_is_declared_is_samples_whatever_it_looks_like(data: bytes) -> None:
     with decode(data, declared=RawSound("mulaw", 8_000, 1)) as sound:
         assert sum(len(block) for block in sound) == 4 * len(data)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("lame.mp3", "mp3"), ("pcm.wav", "wav"), ("voice.ogg", "ogg"), ("raw.aac", "aac"), ("music.m4a", "mp4")],
+)
+def test_a_file_that_was_declared_by_mistake_is_told(recordings: Path, name: str, kind: str) -> None:
+    with decode((recordings / name).read_bytes(), declared=RawSound("s16le", 16_000, 1)) as sound:
+        list(sound)
+    (told,) = [caution for caution in sound.findings.warnings if caution.code == "declared"]
+    assert (told.start, told.lost) == (0, False) and told.end and f" {kind} " in told.message
+
+
+@pytest.mark.parametrize("kind", ["s16le", "mulaw", "alaw"])
+def test_silence_and_speech_look_like_nothing_else(kind: RawFormat, tmp_path: object) -> None:
+    for data in (raw(kind, 8_000, 1, tmp_path), b"\xff" * 8_000, b"\xd5" * 8_000, bytes(8_000)):
+        with decode(data, declared=RawSound(kind, 8_000, 1)) as sound:
+            list(sound)
+        assert not sound.findings.warnings
 
 
 def test_no_samples_are_empty() -> None:
