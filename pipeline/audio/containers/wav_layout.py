@@ -39,6 +39,7 @@ _KIND, _IN_BLOCK = (
     slice(18, 20),
 )  # bytes of the form: the kind it stands for; how many samples a block has
 _BITS, _PACKED_BITS = (8, 16, 24, 32, 64), 4  # of a sample
+_LONGEST_BLOCK = 0xFFFF  # bytes, as many as the field can tell
 _CHANNELS = range(1, 9)
 _USUAL_CHANNELS = (1, 2)
 _ROUNDED = 0.01  # a share of the bytes a second of blocks
@@ -155,8 +156,9 @@ def _found(told: _Form, form: bytes) -> tuple[str, int] | None:
         return None
     if is_whole and told.block:
         return _rate(told, told.a_second / told.block)
-    if told.a_second == told.rate * told.channels * told.width > 0:
-        return "block", told.channels * told.width
+    block = told.channels * told.width
+    if told.a_second == told.rate * block > 0 and block <= _LONGEST_BLOCK:
+        return "block", block
     return _bits_or_channels(told) if in_time and told.block else None
 
 
@@ -181,7 +183,7 @@ def _in_packed(told: _Form, samples: int) -> tuple[str, int] | None:
             return "bits", _PACKED_BITS
         return _rate(told, told.a_second * samples / told.block)
     block = _ADPCM[told.kind](told.channels, samples)
-    if told.channels in _CHANNELS and _lasts(told, block, samples):
+    if told.channels in _CHANNELS and block <= _LONGEST_BLOCK and _lasts(told, block, samples):
         return "block", block
     channels = next((one for one in _USUAL_CHANNELS if _ADPCM[told.kind](one, samples) == told.block), None)
     return ("channels", channels) if channels and told.bits == _PACKED_BITS else None

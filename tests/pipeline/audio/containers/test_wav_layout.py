@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.audio.containers.wav_layout import sample_layout
+from pipeline.audio.containers.table import WAV
+from pipeline.audio.containers.wav_layout import sample_layout, wrong_field
 from pipeline.audio.decode import decode
 from pipeline.audio.duration.estimate import estimate
 from pipeline.audio.duration.exact import measured_ms
@@ -101,3 +102,18 @@ def test_whole_ones_of_all_kinds_are_left_as_they_are(recordings: Path, name: st
     with decode(recordings / name) as sound:
         assert len(heard(b"".join(sound))) == len(ONSETS)
     assert not sound.findings.warnings
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [  # kind, channels, rate, bytes a second and a block, bits, samples of a block
+        (1, 65_535, 16_000, 2_097_120_000, 0, 16, 0),
+        (2, 8, 8_000, 32_000, 0, 4, 65_535),
+        (17, 8, 8_000, 32_001, 1, 4, 65_535),
+    ],
+)
+def test_a_block_longer_than_its_field_is_nobodys(numbers: tuple[int, ...]) -> None:
+    form = struct.pack("<HHIIHHHH", *numbers[:-1], 2, numbers[-1])
+    data = b"RIFF" + struct.pack("<I", 4_000) + b"WAVEfmt " + struct.pack("<I", len(form)) + form + b"data"
+    data += struct.pack("<I", 3_000) + bytes(3_000)
+    assert wrong_field(lambda at, length: data[at : at + length], 0, len(data), WAV) is None
