@@ -14,12 +14,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from pipeline.audio import sniff
-from pipeline.audio.containers.id3_tag import tag_length
+from pipeline.audio.containers.ebml import CLUSTER, GROUP, SIMPLE_BLOCK, TIME, element, elements, number
+from pipeline.audio.containers.id3_tag import TAG_HEADER, tag_length
 from pipeline.audio.containers.surround_frames import surround_frame
 from pipeline.audio.containers.wav_format import riff_chunks
 from pipeline.audio.containers.wav_layout import sample_layout
 from pipeline.audio.duration.exact import measured_ms
 from pipeline.audio.duration.stated import STATED
+from pipeline.audio.joined.links import links
 from pipeline.audio.mpeg_frames import adts_frame, mpeg_audio_frame
 from pipeline.audio.raw_sound import RawSound
 from pipeline.audio.step_budget import StepBudget
@@ -36,6 +38,7 @@ _SECOND = 1000  # ms
 _LONGEST_MS = 10**15
 _IMA_SAMPLES = 64  # of a packet, which AIFF counts as one frame
 _BEHIND_SOUND = 64 * 1024  # bytes of notes and pictures
+_LONG_TAG = HEAD_BYTES // 2
 _LEAST_SOUND = 1024  # bytes; fewer hold no sound
 _CHUNK_NAME = re.compile(rb"\0?[\x20-\x7e]{4}")  # behind a byte of padding, perhaps
 _MOST_STEPS = 20_000  # frames or chunks that are looked at
@@ -61,7 +64,7 @@ def estimate(head: bytes, tail: bytes, size: int, declared: RawSound | None = No
         found = None
     if found is not None and found.sure:
         return found
-    counted = measured_ms(head) if size == len(head) else None
+    counted = _counted(head) if size == len(head) else None
     if counted is not None:
         return Estimate(counted)
     if found is None:
@@ -80,14 +83,37 @@ def _told(head: bytes, tail: bytes, size: int) -> Estimate | None:
     return Estimate(round(min(seconds * _SECOND, _LONGEST_MS))) if seconds and seconds > 0 else None
 
 
+def _counted(data: bytes) -> int | None:
+    """Of a whole file, also of one that was joined of several."""
+    whole = measured_ms(data)
+    if whole is not None:
+        return whole
+    try:
+        found = sniff.sniff_file(lambda offset: data[offset : offset + sniff.LOOK_BYTES])
+    except InvalidRequest:
+        return None
+    read = StepBudget.for_bytes(len(data)).counted(lambda at, length: data[at : at + length])
+    joined = links(read, len(data), found)
+    parts = [measured_ms(data[link.start : link.end]) for link in joined[1:] and joined]
+    return sum(part for part in parts if part is not None) if parts and None not in parts else None
+
+
 class Ends:
     """Both ends of what streams by, and how much it was."""
 
     def __init__(self) -> None:
         self._head, self._tail, self._size = bytearray(), bytearray(), 0
+        self._tag: int | None = None  # bytes of a tag that are still to come
 
     def add(self, data: bytes) -> None:
-        """The next bytes."""
+        """The next bytes. A tag in front that is so long that it would hide the beginning, for its picture, is left out."""
+        if self._tag is None:
+            tag = tag_length(data[:TAG_HEADER])
+            self._tag = tag if tag > _LONG_TAG else 0
+        if self._tag:
+            passed = min(self._tag, len(data))
+            self._tag -= passed
+            data = data[passed:]
         if len(self._head) < HEAD_BYTES:
             self._head += data[: HEAD_BYTES - len(self._head)]
         self._tail += data
@@ -124,10 +150,10 @@ def _wav(head: bytes, tail: bytes, size: int) -> Estimate | None:
             plain = layout is not None
             rate = layout.rate * layout.block if layout else struct.unpack_from("<I", head, start + 8)[0]
         elif name == b"data" and rate:
+            if not length:  # a recorder that was never stopped; ffmpeg reads on
+                return Estimate(_nearest(size - start, rate))
             behind = size - start - length
-            if length and (
-                behind > max(_BEHIND_SOUND, length // 100) or _is_no_chunk((tail or head)[-max(1, behind) :])
-            ):
+            if behind > max(_BEHIND_SOUND, length // 100) or _is_no_chunk((tail or head)[-max(1, behind) :]):
                 return Estimate(_nearest(size - start, rate))
             return Estimate(_nearest(min(length, size - start), rate), sure=plain and rate >= _STRANGE_RATE)
     return None
@@ -213,6 +239,8 @@ def _ogg_rate(head: bytes) -> int:
         return 48_000  # whatever the sound's own rate was
     if (at := head.find(b"Speex   ", 0, 512)) >= 0:
         return int(struct.unpack_from("<I", head, at + 36)[0])
+    if (at := head.find(b"\x7fFLAC", 0, 512)) >= 0:
+        return int.from_bytes(head[at + 27 : at + 30], "big") >> 4
     return 0
 
 
@@ -227,16 +255,40 @@ def _mp4(head: bytes, tail: bytes, _size: int) -> Estimate | None:
     return None
 
 
-def _matroska(head: bytes, _tail: bytes, _size: int) -> Estimate | None:
-    """Segment information: a time scale in ns, and the duration as a float of it. A live recording has none."""
+def _matroska(head: bytes, tail: bytes, _size: int) -> Estimate | None:
+    """Segment information: a time scale in ns, and the duration as a float of it. A live recording has none: then the time of its
+    last block."""
     told = re.search(rb"\x44\x89(?:\x84(.{4})|\x88(.{8}))", head[:65_536], re.S)
-    if told is None:
+    if told:
+        duration = struct.unpack(">f", told[1])[0] if told[1] else struct.unpack(">d", told[2])[0]
+    else:
+        duration = _last_block(tail or head)
+    if not duration:
         return None
-    duration = struct.unpack(">f", told[1])[0] if told[1] else struct.unpack(">d", told[2])[0]
     scaled = re.search(rb"\x2a\xd7\xb1[\x81-\x88](.{1,8})", head[:65_536], re.S)
     width = (head[scaled.start() + 3] & 15) if scaled else 0
     scale = int.from_bytes(head[scaled.start() + 4 : scaled.start() + 4 + width], "big") if scaled else 1_000_000
     return Estimate(int(min(duration * scale / 1_000_000, 1e15)))
+
+
+def _last_block(tail: bytes) -> int:
+    """When it begins, in the file's unit; 0 where no cluster begins in `tail`."""
+    at, last = tail.rfind(CLUSTER.to_bytes(4, "big")), 0
+
+    def read(at: int, length: int) -> bytes:
+        return tail[at : at + length]
+
+    cluster = element(read, at) if at >= 0 else None
+    begin = 0
+    for one in StepBudget(_MOST_STEPS).over(
+        elements(read, cluster.start if cluster else len(tail), len(tail), _MOST_STEPS)
+    ):
+        if one.name == TIME:
+            begin = number(read, one)
+        elif one.name in (SIMPLE_BLOCK, GROUP):
+            inner = element(read, one.start) if one.name == GROUP else one
+            last = begin + int.from_bytes(read((inner or one).start + 1, 2), "big", signed=True)
+    return last
 
 
 _READERS: dict[str, Callable[[bytes, bytes, int], Estimate | None]] = {
