@@ -24,7 +24,7 @@ from pipeline.audio.duration.stated import STATED
 from pipeline.audio.joined.links import links
 from pipeline.audio.mpeg_frames import adts_frame, mpeg_audio_frame
 from pipeline.audio.raw_sound import RawSound
-from pipeline.audio.step_budget import StepBudget
+from pipeline.audio.step_budget import StepBudget, TooManySteps
 from pipeline.errors import InvalidRequest
 
 HEAD_BYTES = 1024 * 1024  # from the front, as many as there are
@@ -88,12 +88,12 @@ def _counted(data: bytes) -> int | None:
     whole = measured_ms(data)
     if whole is not None:
         return whole
+    read = StepBudget.for_bytes(len(data)).counted(lambda at, length: data[at : at + length])
     try:
         found = sniff.sniff_file(lambda offset: data[offset : offset + sniff.LOOK_BYTES])
-    except InvalidRequest:
+        joined = links(read, len(data), found)
+    except (InvalidRequest, TooManySteps):
         return None
-    read = StepBudget.for_bytes(len(data)).counted(lambda at, length: data[at : at + length])
-    joined = links(read, len(data), found)
     parts = [measured_ms(data[link.start : link.end]) for link in joined[1:] and joined]
     return sum(part for part in parts if part is not None) if parts and None not in parts else None
 
