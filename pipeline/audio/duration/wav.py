@@ -102,6 +102,7 @@ def _levels(sound: NDArray[np.number], length: int) -> list[float]:
     frames = sound[: len(sound) // length * length].reshape(-1, length)
     frames = frames[:: max(1, len(frames) // ENOUGH_LEVELS)].astype(np.float32)
     scale = 1.0 if sound.dtype.kind == "f" else float(2 ** (8 * sound.itemsize - 1))
-    power = np.var(frames / scale, axis=1)
+    with np.errstate(all="ignore"):  # floats may be infinite, or no numbers
+        power = np.var(frames / scale, axis=1)
     found: list[float] = (10 * np.log10(np.nan_to_num(power, nan=0.0, posinf=0.0) + 1e-10)).tolist()
     return found

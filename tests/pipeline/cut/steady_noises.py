@@ -26,6 +26,14 @@ def fan(seconds: float, seed: int) -> Samples:
     return np.asarray(wobbling / wobbling.std())
 
 
+def harmonics(seconds: float, fall: float, seed: int) -> Samples:
+    """Forty of some note of a machine, each softer by a power of its number, and a faint hiss."""
+    t, chance = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE, np.random.default_rng(seed)
+    turned, phases = 2 * np.pi * chance.uniform(50, 120) * t, chance.uniform(0, 2 * np.pi, 41)
+    partials = sum(np.sin(nth * turned + phases[nth]) / nth**fall for nth in range(1, 41))
+    return np.asarray(partials / np.std(partials) + sounds.white(seconds, 0.01, seed))
+
+
 STEADY: Mapping[str, Callable[[float, int], Samples]] = {
     "white": lambda seconds, seed: sounds.white(seconds, 1.0, seed),
     "pink": lambda seconds, seed: sounds.coloured(seconds, 1.0, 0.5, seed),

@@ -25,7 +25,7 @@ from tests.pipeline.cut.spoken import (
     through_mulaw,
     under_noise,
 )
-from tests.pipeline.cut.steady_noises import STEADY
+from tests.pipeline.cut.steady_noises import STEADY, harmonics
 from tests.pipeline.sounds import Samples
 
 LONG, SHORT = CutProfile(), CutProfile(max_s=10, min_s=4)
@@ -107,6 +107,26 @@ def test_speech_over_and_under_noise_is_sent(noise: str, snr: float) -> None:
 def test_any_sentence_far_under_noise_is_sent(noise: str) -> None:
     for whole, place in under_noise(40, STEADY[noise], -10):
         assert lost(spans(whole), [place]) == []
+
+
+def test_lone_words_far_under_a_machine_are_sent() -> None:
+    """Its sound is evener than noise: what a word adds to it is less than what noise has by itself."""
+    missed = 0
+    for nth, word in enumerate(lone_words(60, seed=3)):
+        whole = at_level(harmonics(6, 0.6, nth), -20)
+        whole[2 * SAMPLE_RATE :][: len(word)] += at_level(word, -30)
+        missed += len(lost(spans(whole), [(2 * SAMPLE_RATE, 2 * SAMPLE_RATE + len(word))]))
+    assert missed <= 4
+
+
+@pytest.mark.parametrize("seconds", [2.0, 5.0, 7.3])
+@pytest.mark.parametrize("roomy", [False, True])
+def test_a_word_of_which_only_the_beginning_was_recorded_is_sent(roomy: bool, seconds: float) -> None:
+    """The recorder was switched off."""
+    for word, length in zip(lone_words(24), (0.03, 0.05, 0.1, 0.15) * 6, strict=True):
+        whole, begun = (room if roomy else sounds.silence)(seconds), at_level(word[: round(length * SAMPLE_RATE)], -30)
+        whole[-len(begun) :] += begun
+        assert lost(spans(whole), [(len(whole) - len(begun), len(whole))]) == []
 
 
 @pytest.mark.parametrize("snr", [-5, -10, -15])

@@ -8,7 +8,7 @@ from pipeline.oracle.speech import say
 from pipeline.transcript import SAMPLE_RATE
 from tests.pipeline import sounds
 from tests.pipeline.cut.spoken import of_the_colour_of_speech
-from tests.pipeline.cut.steady_noises import STEADY
+from tests.pipeline.cut.steady_noises import STEADY, harmonics
 from tests.pipeline.sounds import Samples
 from tests.support.sound_files import decoded_again
 
@@ -45,6 +45,21 @@ def test_steady_sound_of_any_colour_level_and_length(noise: str, level: float, s
 @pytest.mark.parametrize("noise", ["pink", "brown", "hum", "fan"])
 def test_noise_that_was_compressed_stays_steady(noise: str, codec: tuple[str, ...]) -> None:
     assert changing(decoded_again(sounds.pcm(STEADY[noise](20, 3) * 300), *codec)) == []
+
+
+def below(hertz: float, seed: int) -> Samples:
+    """White noise up to there."""
+    spectrum = np.fft.rfft(sounds.white(8, 1.0, seed))
+    spectrum /= 1 + (np.linspace(0, SAMPLE_RATE / 2, len(spectrum)) / hertz) ** 8
+    noise = np.fft.irfft(spectrum)
+    return np.asarray(noise / noise.std())
+
+
+@pytest.mark.parametrize("level", [30, 1000])
+def test_what_only_resembles_the_colour_of_speech_is_steady(level: float) -> None:
+    """Noise that ends at a pitch, as of a narrow line, and hum, which hides no voice."""
+    assert not changing(sounds.pcm(below(1500, 1) * level))
+    assert not any(changing(sounds.pcm(harmonics(8, fall, 1) * level)) for fall in (0.3, 0.5))
 
 
 def test_minutes_of_noise_have_nothing_that_stands_out() -> None:

@@ -126,6 +126,17 @@ def test_wav_sizes_that_lie(files: dict[str, bytes]) -> None:
     assert measured_ms(wav(sound, channels=65_535)) is None
 
 
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 3e38])
+def test_floats_that_are_no_loudness_are_measured(value: float) -> None:
+    """All warnings are errors here."""
+    sound = np.full(16_000, value, "<f4")
+    sound[::2] *= -1
+    data = bytearray(wav(sound.tobytes(), sample_rate=16_000))
+    struct.pack_into("<HHIIHH", data, 20, 3, 1, 16_000, 64_000, 4, 32)
+    found = measured(bytes(data), WAV)
+    assert found is not None and found.samples == 16_000
+
+
 def test_flac_whose_header_lies(files: dict[str, bytes]) -> None:
     data = bytearray(files["flac"])
     packed = int.from_bytes(data[18:26], "big")
