@@ -140,8 +140,12 @@ class Report:
         near = round(_NEAR_END * self._rate)
         told = [leap for leap in self._leaps if leap.damaged and is_long(leap, self._rate)]
         places = [at for at in clock.damages if all(not leap.start - near <= at <= leap.end for leap in told)]
-        whole = self._rate  # in whole seconds: how far ahead a decoder is when it complains is chance
-        return [(at - at % whole, min(end, at + 2 * whole - at % whole)) for at in places if 0 <= at < end]
+        return [self._about(at, at, end) for at in places if 0 <= at < end]
+
+    def _about(self, first: int, last: int, end: int) -> tuple[int, int]:
+        """In whole seconds: how far ahead a decoder is when it complains is chance, and two who hear the same are told the same."""
+        second = self._rate
+        return first - first % second, min(end, last - last % second + 2 * second)
 
     def _unstamped_damage(self, link: LinkDecoding) -> Iterator[Caution]:
         """Without stamps nobody knows how much is missing, or even where; where there are some, the leaps have told."""
@@ -151,7 +155,8 @@ class Report:
         if link.lacking >= _LEAST_LOST * self._rate:
             yield Caution("damaged", self._ms(0), self._ms(end), _MOVED, lost=True)
         elif clock and not clock.is_stamped and self._is_serious(clock.damages, end):
-            yield Caution("damaged", self._ms(clock.damages[0]), self._ms(clock.damages[-1]), _MOVED, lost=True)
+            first, last = self._about(clock.damages[0], clock.damages[-1], end)
+            yield Caution("damaged", self._ms(first), self._ms(last), _MOVED, lost=True)
 
     def _broken(self, link: LinkDecoding) -> Iterator[Caution]:
         """Where a decoder has passed over what is none of the stream's frames, and neither it nor a stamp has told."""

@@ -263,6 +263,15 @@ def test_samples_that_slip_are_heard_at_their_time(kind: str, seed: int, begin: 
     assert found.end - found.seconds == pytest.approx(missing, abs=0.002)
 
 
+@pytest.mark.parametrize("kind", ["mp3", "adts", "ac3"])
+def test_damage_without_stamps_is_told_in_whole_seconds_around_it(kind: str) -> None:
+    """How far ahead a decoder is when it complains is chance: who hears the file a second time is told the same."""
+    name, options = UNSTAMPED[kind]
+    found = hear(damaged(recorded(1, name, options), "zeros", 0.5, 0.04))
+    ((start, end),) = told(found.sound.findings)
+    assert start % 1 == 0 and end % 1 == 0 and start <= found.end / 2 <= end <= start + 3
+
+
 def test_the_stuffing_of_a_frame_that_lost_its_head_is_no_padding() -> None:
     """Of mp3: nothing else tells of the second that is missing before it."""
     data = recorded(4, "a.mp3", ("-write_xing", "0", "-id3v2_version", "0"))
