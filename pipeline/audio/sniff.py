@@ -112,8 +112,8 @@ def sniff_file(read: Callable[[int], bytes]) -> Found:
     raise UnsupportedMedia(REFUSAL)
 
 
-def recognised(head: bytes, tags: int = 0) -> Found:
-    """What begins with `head`, behind so many bytes of tags. Raises UnsupportedMedia."""
+def recognised(head: bytes, tags: int = 0, *, exactly: bool = False) -> Found:
+    """What begins with `head`, behind so many bytes of tags; `exactly`: no rubbish either. Raises UnsupportedMedia."""
     container = _by_magic(head)
     if container is ASF and is_locked(head):
         raise UnsupportedMedia("The recording is locked by DRM: it cannot be read without its owner's key.")
@@ -125,7 +125,9 @@ def recognised(head: bytes, tags: int = 0) -> Found:
         )  # its last frame is short, and would be shortened once more
     if container:
         return Found(container, tags)
-    found = None if is_foreign(head) else _bare_frames(head, tagged=tags > 0)
+    found = None
+    if not is_foreign(head):
+        found = _bare_frames(head) or (None if exactly else _behind_rubbish(head, tagged=tags > 0))
     if not found:
         raise UnsupportedMedia(REFUSAL)
     return Found(found[1], tags + found[0])
@@ -162,14 +164,14 @@ def _by_magic(head: bytes) -> Container | None:
     return MP4 if head[4:8] in _FIRST_BOXES else None
 
 
-def _bare_frames(head: bytes, *, tagged: bool) -> tuple[int, Container] | None:
-    """Sound without any container, and where it begins."""
+def _bare_frames(head: bytes) -> tuple[int, Container] | None:
+    """Sound without any container, and where it begins: at once."""
     if adts_frames(head, 0, _CERTAIN):
         return 0, AAC
     if mpeg_audio_frames(head, 0, _CERTAIN, short=True):
         return 0, MP3
     packed = surround_sound(head) or (MPEGTS if is_transport_stream(head) else None)
-    return (0, packed) if packed else _behind_rubbish(head, tagged=tagged)
+    return (0, packed) if packed else None
 
 
 def _behind_rubbish(head: bytes, *, tagged: bool) -> tuple[int, Container] | None:

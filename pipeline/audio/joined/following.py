@@ -7,6 +7,7 @@ as at the front of a file; and where the end is not known, or something else sta
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -38,14 +39,15 @@ from pipeline.audio.joined.programs import FOLLOWED
 from pipeline.audio.joined.trailers import SOUND_CHUNKS, past_trailers
 from pipeline.audio.joined.units import LONGEST_SPACING, UNITS, Units
 from pipeline.audio.joined.window import Window
-from pipeline.audio.sniff import MOST_TAGS, sniff_file
-from pipeline.errors import StenopoolError
+from pipeline.audio.sniff import MOST_TAGS, recognised
+from pipeline.errors import UnsupportedMedia
 
 _LOOK = 16 * 1024  # bytes that tell what begins at a place
 _MOST_BYTES = 64 * 1024 * 1024  # that are searched for marks
 _MOST_TRIES = 500  # marks that began nothing, until no more are looked at
 _MOST_ROUNDS = 100  # damages, tags
-_BLOCK, _MARK = 1024 * 1024, 64  # bytes that are searched at once; no mark is as long
+_NEAR, _BLOCK = 16 * 1024, 1024 * 1024  # bytes that are searched at once: at first, and at most
+_MARK = 64  # bytes; no mark is as long
 _STUFFING = (b"\xaa", b"\x55")  # that encoders fill up frames with, and nobody a file: it is the rest of one
 _LEAST_UNREAD = 1024  # bytes; fewer hold no sound
 _READ_ON = (MP3, AAC, AC3, EAC3, DTS, MPEG, MPEGTS)  # of which whatever follows of the same kind is the same stream
@@ -98,7 +100,7 @@ class _Behind:
     def __init__(self, read: Read, size: int, first: Found) -> None:
         self._window = Window(lambda at, length: read(at, max(0, min(length, size - at))), size)
         self._size, self._first = size, first
-        self._tries, self._bytes = 0, 0
+        self._bytes, self._tries = 0, Counter[re.Pattern[bytes]]()  # what one search uses up another has
         followed = FOLLOWED.get(first.container)
         self._programs = followed() if followed else None
         self.broken, self.tags = list[tuple[int, int]](), list[tuple[int, int]]()
@@ -221,12 +223,14 @@ class _Behind:
         start = at
         for _ in range(MOST_TAGS):
             start += tag_length(self._window.head(start, TAG_HEADER))
+        head = self._window.read(start, _LOOK)
         try:
-            found = sniff_file(lambda offset: self._window.read(start + offset, _LOOK))
-        except StenopoolError:
+            found = recognised(head, exactly=True) if head else None
+        except UnsupportedMedia:
             return None
-        exact = not found.start and self._begins(found.container, start)
-        return Found(found.container, start, found.options) if exact else None
+        if found is None or not self._begins(found.container, start):
+            return None
+        return Found(found.container, start, found.options)
 
     def _begins(self, container: Container, start: int) -> bool:
         syntax = SYNTAXES.get(container)
@@ -267,16 +271,17 @@ class _Behind:
 
     def _searched(self, marks: Sequence[re.Pattern[bytes]], at: int, end: int) -> Iterator[tuple[int, int]]:
         """Every place between `at` and `end` with a mark, and which, as far as all searches together may go."""
+        reach = _NEAR
         while at < end and self._bytes < _MOST_BYTES:
-            block = self._window.read(at, _BLOCK + _MARK)
+            block = self._window.read(at, reach + _MARK)
             self._bytes += len(block)
             hits = sorted(hit for number, mark in enumerate(marks) for hit in _hits(mark, number, block))
             for place, kind in hits:
-                if place >= min(_BLOCK, end - at) or self._tries >= _MOST_TRIES:
+                if place >= min(reach, end - at) or self._tries[marks[0]] >= _MOST_TRIES:
                     break
-                self._tries += 1
+                self._tries[marks[0]] += 1
                 yield at + place, kind
-            at += _BLOCK
+            at, reach = at + reach, min(4 * reach, _BLOCK)
 
 
 def _hits(mark: re.Pattern[bytes], kind: int, block: bytes) -> Iterator[tuple[int, int]]:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.audio import sniff
 from pipeline.audio.containers.id3_tag import tag_length
 from pipeline.audio.containers.table import AAC, AC3, DTS, EAC3, MP3, MPEG, MPEGTS, Container, Found
 from pipeline.audio.containers.table import CONTAINERS as TAKEN
@@ -233,6 +234,27 @@ def test_garbage_never_raises(container: Container, parts: list[bytes], start: i
     data = b"".join(parts)
     behind = following(lambda at, length: data[at : at + length], len(data), Found(container, min(start, len(data))))
     assert behind.end <= behind.begin <= len(data)
+
+
+def test_a_search_for_more_of_the_same_leaves_one_for_another_kind(files: dict[str, bytes]) -> None:
+    """A packet is no run of them, and the byte that marks one is everywhere in what follows."""
+    stream = files["broadcast.ts"]
+    stream = (stream * (1 + 188 * 1001 // len(stream)))[: 188 * 1001]
+    data = stream + files["voice.ogg"] + files["pcm.wav"] + random.Random(3).randbytes(200_000)
+    found = following(lambda at, length: data[at : at + length], len(data), sniff_file(lambda offset: data[offset:]))
+    assert (found.begin, found.found and found.found.container.name) == (len(stream), "ogg")
+
+
+def test_what_begins_at_a_mark_is_not_searched_behind_rubbish(
+    files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fifty kilobytes of marks and headers of frames that lead nowhere took ten seconds."""
+    headers = b"\xff\xfb\x90\x64\xff\xe3\x18\xc4\xff\xf3\x44\xc4" * 10
+    data = files["pcm.wav"] + 400 * (b"Xing\0\0\0\x0f" + headers) + files["voice.ogg"]
+    first = sniff_file(lambda offset: data[offset:])
+    monkeypatch.setattr(sniff, "frames_behind_rubbish", None)  # nobody can call it
+    found = following(lambda at, length: data[at : at + length], len(data), first)
+    assert (len(data) - found.begin, found.found and found.found.container.name) == (len(files["voice.ogg"]), "ogg")
 
 
 def test_many_kinds_in_one(files: dict[str, bytes]) -> None:
