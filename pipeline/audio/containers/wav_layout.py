@@ -122,7 +122,6 @@ class _Form:
         return _FORM.pack(self.kind, self.channels, self.rate, self.a_second, self.block, self.bits)
 
 
-_MOST = {"kind": 0xFFFF, "channels": 0xFFFF, "rate": 0xFFFFFFFF, "block": 0xFFFF, "bits": 0xFFFF}
 _NAMES = {  # as in "its … is 3"
     "kind": "kind of format",
     "channels": "number of channels",
@@ -142,11 +141,6 @@ def _stands_for(told: _Form, form: bytes) -> int:
 
 def _contradicted(told: _Form, form: bytes) -> tuple[str, int] | None:
     """(field, what it should say)."""
-    found = _found(told, form)
-    return found if found and 0 <= found[1] <= _MOST[found[0]] else None
-
-
-def _found(told: _Form, form: bytes) -> tuple[str, int] | None:
     is_whole, in_time = told.block == told.channels * told.width, told.a_second == told.rate * told.block
     if is_whole and in_time and told.block:
         return _kind(told, _KINDS.get(told.bits, ()))
