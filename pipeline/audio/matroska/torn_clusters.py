@@ -40,6 +40,7 @@ _MARKS = tuple(name.to_bytes(4, "big") for name in (CLUSTER, INDEX, TAGS, FILES,
 _LONGEST, _LONGEST_STREAM = 16 * 2**20, 8 * 2**20  # bytes of a cluster, and of a file that is searched for all of them
 _WINDOW = 256 * 1024  # bytes that are searched at once
 _NAME, _SHORT = 4, 512  # bytes of such a name, and of what stands first in a cluster
+_LEAST_SOUND = 1024  # bytes; fewer hold none
 _LATE = 1.5  # times the usual time between two clusters
 _EVEN = 0.02  # a share of that by which it may differ
 
@@ -111,9 +112,21 @@ class _Search:
                 until = None if step is None else cluster.begins + step
                 swallowed = round(cluster.begins + usual) if is_even else None
                 clock = Clock(cluster.begins, until, self._times.unit, streamed=True, swallowed=swallowed)
-                is_whole, missing = self._looked_into(cluster.start, cluster.end, clock)
+                end = self._without_stray(cluster) if step is None else cluster.end
+                is_whole, missing = self._looked_into(cluster.start, end, clock)
                 if missing or not is_whole:
                     yield Torn(cluster.start, cluster.end, missing)
+
+    def _without_stray(self, last: _Cluster) -> int:
+        """Where it ends, without a few bytes that stand behind the file and begin as nothing does that stands in a cluster."""
+        reached, is_cut_off = last.start, False
+        for one in elements(self._read, last.start, last.end):
+            is_known = one.name in IN_CLUSTER
+            if not is_known or one.end is None or one.end > last.end:
+                is_cut_off = is_known
+                break
+            reached = one.end
+        return last.end if is_cut_off or last.end - reached >= _LEAST_SOUND else reached
 
     def _torn(self, start: int, end: int) -> Torn:
         begins, until = self._begins(start), self._behind(end)

@@ -88,6 +88,23 @@ def test_nothing_is_put_into_a_whole_file_or_one_that_ends_too_soon() -> None:
             assert [one for one in torn if one.missing] == []
 
 
+@pytest.mark.parametrize(
+    "stray", [b"\n", b"\r\n", b"\0", bytes(20), b"\xff" * 9, b"TAG" + bytes(125), b"--boundary--\r\n"]
+)
+def test_a_few_bytes_behind_a_stream_are_no_damage(stray: bytes) -> None:
+    data = recorded(1, "a.webm", KINDS["opus, streamed"][0]) + stray
+    found = hear(data)
+    assert not found.sound.findings.warnings
+    assert [word for word, _ in found.words] == [word for word, _ in spoken(1)]
+
+
+def test_a_stream_cut_off_inside_a_block_is_not_whole() -> None:
+    data = recorded(1, "a.webm", KINDS["opus, streamed"][0])
+    begin, end = blocks(data)[-1][-1]
+    torn = data[: (begin + end) // 2]
+    assert torn_clusters(lambda at, length: torn[at : at + length], 0, len(torn))
+
+
 def test_a_file_of_too_many_clusters_is_not_searched() -> None:
     data = recorded(0, "a.mka", ("-c:a", "libopus", "-live", "1", "-cluster_time_limit", "20"))
     assert len(blocks(data)) > 100
