@@ -27,7 +27,7 @@ _HALF, _BY_CHANCE = (
     64,
     0.1,
 )  # of a byte that may be anything half are as far from zero; how much more or less they may be
-_LOOK, _GLANCE = 128 * 1024, 16 * 1024  # bytes of the sound
+_LOOK, _GLANCE = 128 * 1024, 4 * 1024  # bytes of the sound
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,9 @@ def _late(read: Read, sound: LinearSamples, size: int, start: int, *, upper: int
     """How many bytes behind `start` a sample begins, of which that is the upper byte, where it is certain; else 0."""
     upper %= sound.width
     data = read(start, min(_LOOK, max(0, (sound.end if sound.end > start else size) - start)))
-    if sound.width == 1 or _is_least(data[:_GLANCE], sound, upper):
+    silent = len(data) - len(data.lstrip(b"\0"))
+    silent -= silent % sound.frame
+    if sound.width == 1 or silent == len(data) or _is_least(data[silent : silent + _GLANCE], sound, upper):
         return 0
     seen = look(lambda at, length: data[at : at + length], sound, 0, len(data))
     if len(seen.changes) < FEWEST or (seen.changes == 0).all(axis=0).any() or not _is_lower(data, sound, seen, upper):
