@@ -84,12 +84,13 @@ def entry_before(source: OpenSource, recording: Recording, sound: AudioStream, l
     """Where to begin so that the sample `latest` of the input is decoded, of the only recording in an open file, whose only track
     is `sound`. True: ffmpeg finds the very place by its stamp; False: with the beginning. Never raises, whatever the bytes are."""
     container, claim = recording.found.container, recording.claim
-    if replace(recording, claim=None) != Recording(recording.found) or (claim and (claim.cut or claim.unended)):
+    is_plain = replace(recording, claim=None, end=0) == Recording(recording.found)  # tags may stand behind it
+    if not is_plain or (claim and (claim.cut or claim.unended)):
         return False
     walk, codecs = _WALKS.get(container, (None, ()))
     if walk is None or (codecs and sound.codec not in codecs):
         return False
-    window = Window(source.read, source.size)
+    window = Window(source.read, recording.end or source.size)
     try:
         return walk(window, recording.found.start, sound, latest, StepBudget(MOST_UNITS)) or False
     except (*_BROKEN, TooManySteps):

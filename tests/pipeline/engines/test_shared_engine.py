@@ -22,7 +22,7 @@ from pipeline.engines.process_pool import EnginePool
 from pipeline.engines.shared_engine import SharedEngine
 from pipeline.errors import EngineLost, JobCancelled, ProviderError
 from tests.pipeline.engines.test_process_pool import CALCULATOR, until_gone
-from tests.support.waiting import wait_until
+from tests.support.waiting import pause, wait_until
 
 pytestmark = pytest.mark.processes
 
@@ -150,6 +150,7 @@ def test_an_archive_lets_a_clip_pass_after_one_piece(engine: Open, tmp_path: Pat
         calls.append(threads.submit(work, "archive", archive, [f"b{number}" for number in range(6)]))
         calls.append(threads.submit(work, "clip", clip, ["clip"]))
         wait_until(lambda: connections(place_of(clip)) >= 3)
+        pause(1)  # until what they have asked is in the line: nothing tells of that
         hold.unlink()
         for call in calls:
             call.result(60)
