@@ -28,16 +28,13 @@ _KINDS = {  # by the bits of a sample
     32: (LINEAR, _FLOAT, _EXTENSIBLE),
     64: (_FLOAT, _EXTENSIBLE),
 }
-_ADPCM: Mapping[
-    int, Callable[[int, int], int]
-] = {  # bytes of a block, by its channels and samples: Microsoft's, and IMA's
+# Bytes of a block, by its channels and samples: Microsoft's, and IMA's.
+_ADPCM: Mapping[int, Callable[[int, int], int]] = {
     2: lambda channels, samples: channels * (7 + (samples - 2) // 2),
     17: lambda channels, samples: channels * (4 + (samples - 1) // 2),
 }
-_KIND, _IN_BLOCK = (
-    slice(24, 26),
-    slice(18, 20),
-)  # bytes of the form: the kind it stands for; how many samples a block has
+# Bytes of the form: the kind that it stands for, and how many samples a block has.
+_KIND, _IN_BLOCK = slice(24, 26), slice(18, 20)
 _BITS, _PACKED_BITS = (8, 16, 24, 32, 64), 4  # of a sample
 _LONGEST_BLOCK = 0xFFFF  # bytes, as many as the field can tell
 _CHANNELS = range(1, 9)

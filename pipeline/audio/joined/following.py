@@ -54,12 +54,8 @@ _READ_ON = (MP3, AAC, AC3, EAC3, DTS, MPEG, MPEGTS)  # of which whatever follows
 # Demuxers that go no further than to the first byte that is of no unit, that of AAC to a head without a length; that of MPEG takes
 # what is left of a packet for others, and passes over as much as these seem to be long.
 LEFT_OUT = (FLV, WAVPACK, MPEG, AAC)
-_NOT_TO_SEE = (
-    FLAC,
-    WAVPACK,
-    AC3,
-    EAC3,
-)  # of which a decoder takes tags and padding behind the last frame for a damaged one
+# Of these a decoder takes tags and padding behind the last frame for a damaged one.
+_NOT_TO_SEE = (FLAC, WAVPACK, AC3, EAC3)
 _XING_AT = (36, 21, 13)  # bytes into the first frame of an mp3, where a tag may stand
 # Each with the bytes that may stand before it. One by one they are found twenty times as fast as all by one expression.
 _MARKS = (
