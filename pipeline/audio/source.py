@@ -260,8 +260,8 @@ def _by_its_bytes(recording: Recording, read: Read, link: Link) -> Recording:
     if sound and is_strange(sound.rate):
         recording = replace(recording, strange_rate=sound.rate)
     if start := misplaced_start(read, found, link.end):
-        changes, left_out = (start.change,) if start.change else (), (start.left_out,) if start.left_out else ()
-        return replace(recording, changes=changes, left_out=(*left_out, *recording.left_out), misplaced=True)
+        left_out = (*start.left_out, *recording.left_out)
+        return replace(recording, changes=start.changes, left_out=left_out, misplaced=True)
     return recording
 
 

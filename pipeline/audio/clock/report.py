@@ -43,7 +43,7 @@ _STAMPS = (
     "The file is damaged: its time stamps contradict its sound. What was found was heard; other sound may be missing, and words be "
     "heard earlier or later than they were."
 )
-_FIELD = "The file's header contradicts itself: its {name} is {told}, where all else in it is for {true}. It was heard by that."
+_FIELD = "The file's header contradicts itself: its {name} is {told}, but all else in it says {true}, and by that it was heard."
 _STRANGE = (
     "The file says that it has {rate:.0f} samples a second, as nothing makes them. It was heard so; if that is damage, words may "
     "not have been understood, and all times are wrong."

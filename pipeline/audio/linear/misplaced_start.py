@@ -23,10 +23,8 @@ _AU_HEADER = 24  # bytes; a text may follow, which ends at a whole word
 _AIFF_KINDS = (b"", b"NONE", b"twos", b"in24", b"in32")  # integers that begin with the upper byte
 _AIFF_SIZE, _INSIDE = 18, 8  # bytes of a layout that names no kind; of the chunk that precede the sound
 _CAF_FLOAT, _CAF_LITTLE = 1, 2  # flags of linear samples
-_HALF, _BY_CHANCE = (
-    64,
-    0.1,
-)  # of a byte that may be anything half are as far from zero; how much more or less they may be
+_HALF = 64  # as far from zero are half of the bytes that may be anything,
+_BY_CHANCE = 0.1  # and so much more or less of them
 _LOOK, _GLANCE = 128 * 1024, 4 * 1024  # bytes of the sound
 
 
@@ -34,8 +32,8 @@ _LOOK, _GLANCE = 128 * 1024, 4 * 1024  # bytes of the sound
 class Misplaced:
     """What the header should say from a byte on, or from where to where the bytes in front of the first sample are none of any."""
 
-    change: tuple[int, bytes] | None = None
-    left_out: tuple[int, int] | None = None
+    changes: tuple[tuple[int, bytes], ...] = ()
+    left_out: tuple[tuple[int, int], ...] = ()
 
 
 def misplaced_start(read: Read, found: Found, size: int) -> Misplaced | None:
@@ -50,11 +48,11 @@ def misplaced_start(read: Read, found: Found, size: int) -> Misplaced | None:
 def _in_au(read: Read, found: Found, size: int, sound: LinearSamples) -> Misplaced | None:
     true = size - (sound.end - sound.start)
     if sound.end > sound.start and found.start + _AU_HEADER <= true < sound.start and true % 4 == found.start % 4:
-        return Misplaced(change=(found.start + _AU_START, (true - found.start).to_bytes(4, "big")))
+        return Misplaced(changes=((found.start + _AU_START, (true - found.start).to_bytes(4, "big")),))
     kind = int.from_bytes(read(found.start + 12, 4), "big")
     late = _late(read, sound, size, sound.start) if kind in _AU_KINDS else 0
     start = (sound.start - found.start + late).to_bytes(4, "big")
-    return Misplaced(change=(found.start + _AU_START, start)) if late else None
+    return Misplaced(changes=((found.start + _AU_START, start),)) if late else None
 
 
 def _in_aiff(read: Read, found: Found, size: int, sound: LinearSamples) -> Misplaced | None:
@@ -64,17 +62,17 @@ def _in_aiff(read: Read, found: Found, size: int, sound: LinearSamples) -> Mispl
         return None
     (count,), (offset,) = struct.unpack(">I", read(form.start + 2, 4)), struct.unpack(">I", read(chunk.start, 4))
     if offset and count * sound.frame == (chunk.length or 0) - _INSIDE:
-        return Misplaced(change=(chunk.start, bytes(4)))
+        return Misplaced(changes=((chunk.start, bytes(4)),))
     kind = read(form.start + _AIFF_SIZE, 4) if (form.length or 0) > _AIFF_SIZE else b""
     late = _late(read, sound, size, sound.start + offset) if kind in _AIFF_KINDS else 0
-    return Misplaced(change=(chunk.start, (offset + late).to_bytes(4, "big"))) if late else None
+    return Misplaced(changes=((chunk.start, (offset + late).to_bytes(4, "big")),)) if late else None
 
 
 def _in_wav(read: Read, found: Found, size: int, sound: LinearSamples) -> Misplaced | None:
     form = chunks(read, found.start, size, found.container).first(b"fmt ")
     layout = sample_layout(read(form.start, form.length or 0)) if form else None
     late = _late(read, sound, size, sound.start, upper=-1) if layout and layout.kind == LINEAR else 0
-    return Misplaced(left_out=(sound.start, sound.start + late)) if late else None
+    return Misplaced(left_out=((sound.start, sound.start + late),)) if late else None
 
 
 def _in_caf(read: Read, found: Found, size: int, sound: LinearSamples) -> Misplaced | None:
@@ -82,7 +80,7 @@ def _in_caf(read: Read, found: Found, size: int, sound: LinearSamples) -> Mispla
     kind, flags = struct.unpack(">8x4sI", read(form.start, 16)) if form else (b"", 0)
     upper = -1 if flags & _CAF_LITTLE else 0
     late = _late(read, sound, size, sound.start, upper=upper) if kind == b"lpcm" and not flags & _CAF_FLOAT else 0
-    return Misplaced(left_out=(sound.start, sound.start + late)) if late else None
+    return Misplaced(left_out=((sound.start, sound.start + late),)) if late else None
 
 
 def _late(read: Read, sound: LinearSamples, size: int, start: int, *, upper: int = 0) -> int:
